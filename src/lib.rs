@@ -1,0 +1,7 @@
+//! Probes the TLS certificates of SMTP servers, once per resolved backend address, and publishes what it saw
+//! and what it concludes for Prometheus.
+
+pub mod observation;
+pub mod reason;
+pub mod target;
+pub mod trust;

@@ -1,0 +1,143 @@
+//! What one probe saw: bytes and numbers, nothing concluded.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use rustls_pki_types::CertificateDer;
+
+use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
+
+/// One probe of one backend.
+#[derive(Debug)]
+pub struct Observation {
+    /// When the probe began, on the wall clock.
+    pub at: SystemTime,
+    /// From the first packet to the end.
+    pub duration: Duration,
+    /// How long each phase took; only phases that were finished.
+    pub phases: Phases,
+    /// TLS parameters where TLS came up and an SMTP reply was read inside it, else where and why it stopped.
+    pub outcome: Result<Connection, Failure>,
+    /// What the server presented, also when a later step failed.
+    pub presented: Option<PresentedChain>,
+    /// The handshake signature, not yet checked.
+    pub proof: Option<KeyProof>,
+    /// The name that the server gave in its last EHLO reply, or in its greeting before that.
+    pub ehlo_name: Option<Box<str>>,
+    /// The server said that it limits connections or rate (a 421, RFC 5321 §3.8).
+    pub rate_limited: bool,
+}
+
+/// How long the phases of a probe took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases([Option<Duration>; Phase::ALL.len()]);
+
+impl Phases {
+    /// Notes that `phase` is finished.
+    pub fn set(&mut self, phase: Phase, duration: Duration) {
+        self.0[phase as usize] = Some(duration);
+    }
+
+    /// The finished phases in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> {
+        Phase::ALL.iter().copied().zip(self.0).filter_map(|(phase, duration)| Some((phase, duration?)))
+    }
+}
+
+/// What was negotiated. Words are the IANA registry's, bounded by what the TLS library knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite.
+    pub cipher: &'static str,
+    /// The key exchange group.
+    pub group: &'static str,
+}
+
+/// Where and why a probe stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Where.
+    pub stage: Stage,
+    /// Why.
+    pub reason: ProbeReason,
+    /// The evidence for a log line (a reply's text, an alert's name); made printable and cut.
+    pub detail: Box<str>,
+}
+
+impl Failure {
+    /// A failure whose detail is cleaned of control characters and cut at 200 characters.
+    pub fn new(stage: Stage, reason: ProbeReason, detail: impl fmt::Display) -> Self {
+        Self { stage, reason, detail: printable(&detail.to_string(), 200).into() }
+    }
+}
+
+/// A failure on this machine's side, which says nothing about the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalFailure {
+    /// Why.
+    pub reason: LocalReason,
+    /// The evidence for a log line.
+    pub detail: Box<str>,
+}
+
+/// The certificates as sent, leaf first, with the stapled OCSP response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresentedChain {
+    /// As sent; never empty.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// As sent; empty where none came.
+    pub staple: Box<[u8]>,
+}
+
+/// The server's signature over the handshake, which binds the leaf's key to the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyProof {
+    /// The TLS SignatureScheme code point (RFC 8446 §4.2.3).
+    pub scheme: u16,
+    /// Whether the rules of TLS 1.3 hold for the scheme, rather than those of TLS 1.2.
+    pub tls13: bool,
+    /// What was signed.
+    pub message: Box<[u8]>,
+    /// The signature.
+    pub signature: Box<[u8]>,
+}
+
+/// `text` without control, format (bidirectional) and line-breaking characters, cut after `limit` characters.
+pub fn printable(text: &str, limit: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(limit * 4));
+    for (count, c) in text.chars().enumerate() {
+        if count == limit {
+            out.push('…');
+            break;
+        }
+        out.push(if is_unprintable(c) { '\u{fffd}' } else { c });
+    }
+    out
+}
+
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_is_made_printable() {
+        for (text, limit, expected) in [
+            ("plain", 10, "plain"),
+            ("a\u{1b}[31mb", 20, "a\u{fffd}[31mb"),
+            ("x\r\ny", 20, "x\u{fffd}\u{fffd}y"),
+            ("\u{202e}evil", 20, "\u{fffd}evil"),
+            ("abcdef", 3, "abc…"),
+            ("übung", 2, "üb…"),
+        ] {
+            assert_eq!(printable(text, limit), expected, "{text:?}");
+        }
+    }
+}

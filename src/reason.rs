@@ -1,0 +1,244 @@
+//! The bounded words that labels, logs and documents use.
+//!
+//! Each enum lists its members in `ALL`, names them in `as_str` and says in
+//! `doc` when they are given; `docs/metrics.md` is made from these lines.
+
+macro_rules! vocabulary {
+    (
+        $(#[$meta:meta])*
+        $name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $text:literal, )+ }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $( $(#[doc = $doc])+ $variant, )+ }
+
+        impl $name {
+            /// Every member, in the order of declaration.
+            pub const ALL: &'static [Self] = &[ $( Self::$variant, )+ ];
+
+            /// The word as it stands in labels and logs.
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$variant => $text, )+ }
+            }
+
+            /// When this word is given.
+            pub fn doc(self) -> &'static str {
+                match self { $( Self::$variant => concat!($($doc),+).trim_ascii(), )+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+vocabulary! {
+    /// Where a probe stopped.
+    Stage {
+        /// The name could not be turned into addresses.
+        Resolve = "resolve",
+        /// TCP did not come up.
+        Connect = "connect",
+        /// The server's first reply (RFC 5321 §3.1) was missing, malformed or a refusal.
+        Greeting = "greeting",
+        /// EHLO before TLS (RFC 5321 §4.1.1.1) failed.
+        Ehlo = "ehlo",
+        /// STARTTLS (RFC 3207) was not offered, was refused or was answered wrongly.
+        StartTls = "starttls",
+        /// The TLS handshake failed.
+        Handshake = "handshake",
+        /// TLS came up, but no SMTP reply could be read inside it.
+        Session = "session",
+    }
+}
+
+vocabulary! {
+    /// A timed part of a probe.
+    Phase {
+        /// From the first packet until TCP is up.
+        Connect = "connect",
+        /// From TCP (TLS, where implicit) until the greeting is complete.
+        Greeting = "greeting",
+        /// From the greeting until STARTTLS is answered, EHLO included.
+        StartTls = "starttls",
+        /// The TLS handshake.
+        Handshake = "handshake",
+    }
+}
+
+vocabulary! {
+    /// Why a lookup gave no address.
+    LookupReason {
+        /// The name does not exist (RFC 8020).
+        NxDomain = "nxdomain",
+        /// The name exists, but has neither an A nor an AAAA record that could be used.
+        NoData = "nodata",
+        /// No name server answered in time.
+        Timeout = "dns_timeout",
+        /// A name server answered SERVFAIL, REFUSED or another error, or could not be spoken to.
+        ServFail = "dns_servfail",
+        /// The answer failed DNSSEC validation.
+        Bogus = "dns_bogus",
+        /// The domain says by a null MX that it takes no mail (RFC 7505).
+        NullMx = "null_mx",
+    }
+}
+
+vocabulary! {
+    /// Why a probe failed; the stage says where.
+    ProbeReason {
+        /// The connection was refused.
+        Refused = "refused",
+        /// The network or the host cannot be reached.
+        Unreachable = "unreachable",
+        /// The peer reset the connection.
+        Reset = "reset",
+        /// The peer closed the connection before it had answered.
+        Eof = "eof",
+        /// The peer did not answer in time.
+        Timeout = "timeout",
+        /// A 4xx reply (RFC 5321 §4.2.1) where a positive one was needed.
+        Rejected4xx = "rejected_4xx",
+        /// A 5xx reply (RFC 5321 §4.2.1) where a positive one was needed.
+        Rejected5xx = "rejected_5xx",
+        /// What came is not an SMTP reply (RFC 5321 §4.2), or its lines carry different codes.
+        MalformedReply = "malformed_reply",
+        /// A reply longer than the bounds on lines and bytes.
+        ReplyTooLarge = "reply_too_large",
+        /// The EHLO reply does not list STARTTLS.
+        StartTlsNotOffered = "starttls_not_offered",
+        /// STARTTLS is listed, and was answered with something other than 220.
+        StartTlsRefused = "starttls_refused",
+        /// Bytes came between the 220 and TLS: an injection or a broken proxy (CVE-2011-0411).
+        PlaintextAfterStartTls = "plaintext_after_starttls",
+        /// The server speaks no TLS version that is still safe (TLS 1.2 or 1.3).
+        TlsVersion = "tls_version",
+        /// No cipher suite, group or signature scheme in common.
+        NoCommonParams = "no_common_params",
+        /// The server demands a client certificate.
+        ClientCertificateRequired = "client_certificate_required",
+        /// The server knows no certificate for the name that was asked for (alert 112).
+        UnrecognizedName = "unrecognized_name",
+        /// The server ended TLS with another alert.
+        TlsAlert = "tls_alert",
+        /// The bytes that came are not TLS.
+        NotTls = "not_tls",
+        /// The server presented no certificate.
+        NoCertificate = "no_certificate",
+        /// The certificate message is larger than 64 KiB.
+        ChainTooLarge = "chain_too_large",
+        /// The server broke the TLS protocol.
+        ProtocolViolation = "protocol_violation",
+    }
+}
+
+vocabulary! {
+    /// Why a chain is not valid; several may hold at once.
+    ChainReason {
+        /// The end of a certificate's validity has passed.
+        Expired = "expired",
+        /// The start of a certificate's validity has not come yet.
+        NotYetValid = "not_yet_valid",
+        /// A certificate whose validity ends before it begins.
+        BadValidity = "bad_validity",
+        /// The server's certificate is signed with its own key and is no trusted root.
+        SelfSigned = "self_signed",
+        /// No path leads to a root of the trust store.
+        UnknownIssuer = "unknown_issuer",
+        /// The server does not send an intermediate certificate that a path needs.
+        MissingIntermediate = "missing_intermediate",
+        /// A certificate that is not a CA was used to sign another.
+        NotACa = "not_a_ca",
+        /// The server's own certificate is a CA certificate.
+        CaAsEndEntity = "ca_as_end_entity",
+        /// An RSA key of less than 2048 bits.
+        WeakKey = "weak_key",
+        /// A signature on the path is wrong.
+        BadSignature = "bad_signature",
+        /// A certificate on the path is signed with SHA-1 or MD5.
+        WeakSignatureAlgorithm = "weak_signature_algorithm",
+        /// A signature or key algorithm that cannot be checked.
+        UnsupportedAlgorithm = "unsupported_algorithm",
+        /// The extended key usage does not allow a TLS server (RFC 5280 §4.2.1.12).
+        MissingEku = "missing_eku",
+        /// A name lies outside a CA's name constraints (RFC 5280 §4.2.1.10).
+        NameConstraints = "name_constraints",
+        /// The path is longer than a CA allows (RFC 5280 §4.2.1.9) or than is looked at.
+        PathTooLong = "path_too_long",
+        /// Judging the chain would take more work than is allowed.
+        TooComplex = "too_complex",
+        /// The root is distrusted.
+        Distrusted = "distrusted",
+        /// A certificate that is not version 3.
+        UnsupportedVersion = "unsupported_version",
+        /// A critical extension that is not understood (RFC 5280 §4.2).
+        CriticalExtension = "critical_extension",
+        /// A certificate that cannot be parsed.
+        Malformed = "malformed",
+        /// The peer did not prove that it holds the certificate's key.
+        KeyProofFailed = "key_proof_failed",
+    }
+}
+
+vocabulary! {
+    /// Why the server name is not among the presented names.
+    NameReason {
+        /// The certificate lists other names.
+        NotListed = "not_listed",
+        /// A wildcard covers one label, and the name is deeper or shorter (RFC 9525 §6.3).
+        WildcardDepth = "wildcard_depth",
+        /// Only the common name carries it, which clients no longer read (RFC 9525 §2).
+        CnOnly = "cn_only",
+        /// The certificate lists no name of this kind at all.
+        NoSan = "no_san",
+        /// The server name is an IP address that the certificate does not list.
+        IpReference = "ip_reference",
+    }
+}
+
+vocabulary! {
+    /// What is wrong with a stapled OCSP response (RFC 6960).
+    OcspReason {
+        /// The certificate demands a staple (RFC 7633), and none came.
+        StapleMissing = "staple_missing",
+        /// The staple's time has passed.
+        StapleStale = "staple_stale",
+        /// The staple cannot be parsed, is for another certificate or is not signed by its issuer.
+        StapleInvalid = "staple_invalid",
+        /// The staple says that the certificate is revoked.
+        Revoked = "revoked",
+    }
+}
+
+vocabulary! {
+    /// Why a probe failed on this machine's side: nothing is said about the server.
+    LocalReason {
+        /// No file descriptor was free (EMFILE, ENFILE).
+        FileDescriptors = "file_descriptors",
+        /// The kernel had no buffer or memory to spare (ENOBUFS, ENOMEM).
+        Buffers = "buffers",
+        /// No local address or port was free (EADDRNOTAVAIL).
+        LocalAddress = "local_address",
+        /// This machine's rules forbid the connection (EACCES, EPERM).
+        Forbidden = "forbidden",
+        /// This machine has no route to the address (ENETUNREACH).
+        NoRoute = "no_route",
+        /// The exporter itself was over a second late while the probe timed out.
+        Overloaded = "overloaded",
+        /// A probe ended by a defect of the exporter.
+        Defect = "defect",
+    }
+}
+
+vocabulary! {
+    /// Why an address is not probed.
+    SkipReason {
+        /// The target has more addresses than `limits.backends_per_target`.
+        Cap = "cap",
+        /// This machine has no IPv6 route (`ip_family: auto`).
+        NoRoute = "no_route",
+    }
+}

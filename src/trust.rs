@@ -1,0 +1,50 @@
+//! A trust store as the verdicts take it: roots, and a number that tells one set from another.
+
+use std::sync::Arc;
+
+use rustls_pki_types::TrustAnchor;
+use sha2::{Digest, Sha256};
+
+/// The roots that a target's chains must lead to.
+#[derive(Clone, Debug)]
+pub struct TrustStore {
+    name: Arc<str>,
+    anchors: Arc<[TrustAnchor<'static>]>,
+    id: [u8; 32],
+}
+
+impl TrustStore {
+    /// A store of this name in the config with these roots.
+    pub fn new(name: &str, anchors: Vec<TrustAnchor<'static>>) -> Self {
+        let mut hash = Sha256::new();
+        for anchor in &anchors {
+            let constraints = anchor.name_constraints.as_deref().unwrap_or_default();
+            for part in [anchor.subject.as_ref(), anchor.subject_public_key_info.as_ref(), constraints] {
+                hash.update(part.len().to_be_bytes());
+                hash.update(part);
+            }
+        }
+        Self { name: name.into(), anchors: anchors.into(), id: hash.finalize().into() }
+    }
+
+    /// Its name in the config.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The roots.
+    pub fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.anchors
+    }
+
+    /// Equal for equal roots in equal order, whatever the name.
+    pub fn id(&self) -> [u8; 32] {
+        self.id
+    }
+}
+
+impl PartialEq for TrustStore {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.id == other.id
+    }
+}
