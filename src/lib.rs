@@ -2,6 +2,9 @@
 //! and what it concludes for Prometheus.
 
 pub mod observation;
+pub mod probe;
 pub mod reason;
+pub mod snapshot;
 pub mod target;
 pub mod trust;
+pub mod verdict;

@@ -1,0 +1,65 @@
+//! TCP to one address.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use tokio::net::TcpStream;
+
+use crate::observation::LocalFailure;
+use crate::reason::LocalReason;
+
+/// Connects; small writes are sent at once, since SMTP waits for each of them.
+pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The failure where `error` comes from this machine, not from the network or the peer.
+pub(super) fn local_failure(error: &io::Error, address: SocketAddr) -> Option<LocalFailure> {
+    let reason = match error.raw_os_error()? {
+        libc::EMFILE | libc::ENFILE => LocalReason::FileDescriptors,
+        libc::ENOBUFS | libc::ENOMEM => LocalReason::Buffers,
+        libc::EADDRNOTAVAIL => LocalReason::LocalAddress,
+        libc::EACCES | libc::EPERM => LocalReason::Forbidden,
+        // A router on the way says the same: only where no route is known here is it ours.
+        libc::ENETUNREACH if !has_route(address) => LocalReason::NoRoute,
+        _ => return None,
+    };
+    Some(LocalFailure { reason, detail: error.to_string().into() })
+}
+
+/// Whether this machine knows a route: connecting a UDP socket asks the routing table and sends nothing.
+fn has_route(address: SocketAddr) -> bool {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+    };
+    UdpSocket::bind(any).and_then(|socket| socket.connect(address)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_failures_are_told_from_the_peers() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 25));
+        for (errno, expected) in [
+            (libc::EMFILE, Some(LocalReason::FileDescriptors)),
+            (libc::ENFILE, Some(LocalReason::FileDescriptors)),
+            (libc::ENOBUFS, Some(LocalReason::Buffers)),
+            (libc::EADDRNOTAVAIL, Some(LocalReason::LocalAddress)),
+            (libc::EACCES, Some(LocalReason::Forbidden)),
+            (libc::EPERM, Some(LocalReason::Forbidden)),
+            // There is a route to loopback, so a router must have said it.
+            (libc::ENETUNREACH, None),
+            (libc::ECONNREFUSED, None),
+            (libc::ETIMEDOUT, None),
+        ] {
+            let found = local_failure(&io::Error::from_raw_os_error(errno), loopback);
+            assert_eq!(found.map(|failure| failure.reason), expected, "errno {errno}");
+        }
+        assert_eq!(local_failure(&io::Error::other("no errno"), loopback), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! Errors of the stages, turned into the words that are published.
+
+use std::io;
+
+use rustls::{AlertDescription, Error as TlsError, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+
+use super::smtp::SmtpError;
+use super::smtp::reply::{Class, Reply, ReplyError};
+use crate::observation::Failure;
+use crate::reason::{ProbeReason, Stage};
+
+/// The failure for an error of TCP, SMTP or (inside TLS) of the session.
+pub(super) fn of_smtp(stage: Stage, error: &SmtpError, certificate_requested: bool) -> Failure {
+    match error {
+        SmtpError::Io(error) => of_io(stage, error, certificate_requested),
+        SmtpError::Eof => Failure::new(stage, ProbeReason::Eof, "the server closed the connection"),
+        SmtpError::Reply(error @ (ReplyError::LineTooLong | ReplyError::TooLarge)) => {
+            Failure::new(stage, ProbeReason::ReplyTooLarge, error)
+        }
+        SmtpError::Reply(error) => Failure::new(stage, ProbeReason::MalformedReply, error),
+        SmtpError::Unexpected(bytes) => {
+            let detail = format_args!("{bytes} bytes came before TLS began");
+            Failure::new(stage, ProbeReason::PlaintextAfterStartTls, detail)
+        }
+    }
+}
+
+/// The failure for a reply that is complete, and not what is needed.
+pub(super) fn of_reply(stage: Stage, reply: &Reply) -> Failure {
+    let reason = match reply.class() {
+        Class::Transient => ProbeReason::Rejected4xx,
+        Class::Permanent => ProbeReason::Rejected5xx,
+        // A positive code that no server may give here (RFC 5321 §4.3.2).
+        Class::Success | Class::Continue => ProbeReason::MalformedReply,
+    };
+    Failure::new(stage, reason, reply)
+}
+
+/// The failure for an error of the stream.
+pub(super) fn of_io(stage: Stage, error: &io::Error, certificate_requested: bool) -> Failure {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+    match tls {
+        Some(tls) => Failure::new(stage, tls_reason(tls, certificate_requested), tls),
+        None => Failure::new(stage, io_reason(error), error),
+    }
+}
+
+fn io_reason(error: &io::Error) -> ProbeReason {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused => ProbeReason::Refused,
+        Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => ProbeReason::Reset,
+        Kind::UnexpectedEof => ProbeReason::Eof,
+        Kind::TimedOut => ProbeReason::Timeout,
+        _ => ProbeReason::Unreachable,
+    }
+}
+
+fn tls_reason(error: &TlsError, certificate_requested: bool) -> ProbeReason {
+    use AlertDescription as Alert;
+    match error {
+        TlsError::AlertReceived(Alert::CertificateRequired) => ProbeReason::ClientCertificateRequired,
+        // TLS 1.2 has no alert of its own for it: what counts is that one was asked for.
+        TlsError::AlertReceived(Alert::HandshakeFailure | Alert::BadCertificate | Alert::NoCertificate)
+            if certificate_requested =>
+        {
+            ProbeReason::ClientCertificateRequired
+        }
+        TlsError::AlertReceived(Alert::ProtocolVersion) => ProbeReason::TlsVersion,
+        TlsError::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => ProbeReason::NoCommonParams,
+        TlsError::AlertReceived(Alert::UnrecognisedName) => ProbeReason::UnrecognizedName,
+        TlsError::AlertReceived(_) => ProbeReason::TlsAlert,
+        TlsError::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => ProbeReason::TlsVersion,
+        TlsError::PeerIncompatible(_)
+        | TlsError::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite)
+        | TlsError::NoApplicationProtocol => ProbeReason::NoCommonParams,
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
+            ProbeReason::NotTls
+        }
+        TlsError::InvalidMessage(
+            InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge,
+        ) => ProbeReason::ChainTooLarge,
+        TlsError::NoCertificatesPresented => ProbeReason::NoCertificate,
+        _ => ProbeReason::ProtocolViolation,
+    }
+}

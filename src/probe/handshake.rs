@@ -1,0 +1,181 @@
+//! TLS that keeps what the server presents and concludes nothing: the verifier here lets every handshake finish,
+//! so that a bad certificate can be read and the session be ended politely. Judging is the verdict's work.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::observation::{Connection, KeyProof, PresentedChain};
+use crate::target::ClientCertificate;
+
+/// Makes TLS clients. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct TlsClients {
+    provider: Arc<CryptoProvider>,
+    schemes: Arc<[SignatureScheme]>,
+    template: ClientConfig,
+}
+
+impl TlsClients {
+    /// TLS 1.2 and 1.3, all that the provider has, and no resumption: a resumed handshake shows no certificate, and
+    /// a cache keyed by server name would report one backend with another's.
+    pub(super) fn new() -> Result<Self, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let schemes: Arc<[_]> = provider.signature_verification_algorithms.supported_schemes().into();
+        let mut template = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Capture::new(Arc::clone(&schemes))))
+            .with_no_client_auth();
+        template.resumption = Resumption::disabled();
+        Ok(Self { provider, schemes, template })
+    }
+
+    /// Shakes hands as a client of `name`, which is the SNI unless it is an IP address.
+    /// What the server presented lands in the returned capture's hands even when the handshake fails later.
+    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        name: ServerName<'static>,
+        identity: Option<&ClientCertificate>,
+        stream: S,
+        capture: &mut Option<Arc<Capture>>,
+    ) -> io::Result<TlsStream<S>> {
+        let fresh = Arc::new(Capture::new(Arc::clone(&self.schemes)));
+        *capture = Some(Arc::clone(&fresh));
+        let key = identity.map(|identity| self.certified_key(identity)).transpose().map_err(io::Error::other)?;
+        let mut config = self.template.clone();
+        config.client_auth_cert_resolver = Arc::new(Requested { capture: Arc::clone(&fresh), key });
+        config.dangerous().set_certificate_verifier(fresh);
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    fn certified_key(&self, identity: &ClientCertificate) -> Result<Arc<CertifiedKey>, rustls::Error> {
+        let key = self.provider.key_provider.load_private_key(identity.key().clone_key())?;
+        Ok(Arc::new(CertifiedKey::new(identity.chain().to_vec(), key)))
+    }
+}
+
+/// The parameters of a finished handshake.
+pub(super) fn connection<S>(stream: &TlsStream<S>) -> Connection {
+    let (_, session) = stream.get_ref();
+    Connection {
+        version: match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "unknown",
+        },
+        cipher: session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
+        group: session.negotiated_key_exchange_group().and_then(|group| group.name().as_str()).unwrap_or("unknown"),
+    }
+}
+
+/// What the server presented in one handshake, filled while it runs.
+#[derive(Debug)]
+pub(super) struct Capture {
+    schemes: Arc<[SignatureScheme]>,
+    presented: OnceLock<PresentedChain>,
+    proof: OnceLock<KeyProof>,
+    certificate_requested: AtomicBool,
+}
+
+impl Capture {
+    fn new(schemes: Arc<[SignatureScheme]>) -> Self {
+        Self {
+            schemes,
+            presented: OnceLock::new(),
+            proof: OnceLock::new(),
+            certificate_requested: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn presented(&self) -> Option<PresentedChain> {
+        self.presented.get().cloned()
+    }
+
+    pub(super) fn proof(&self) -> Option<KeyProof> {
+        self.proof.get().cloned()
+    }
+
+    /// Whether the server asked for a client certificate.
+    pub(super) fn certificate_requested(&self) -> bool {
+        self.certificate_requested.load(Ordering::Relaxed)
+    }
+
+    fn keep_proof(&self, message: &[u8], dss: &DigitallySignedStruct, tls13: bool) {
+        let proof =
+            KeyProof { scheme: dss.scheme.into(), tls13, message: message.into(), signature: dss.signature().into() };
+        // One handshake has one server signature; a second one would be the TLS library's error.
+        let _ = self.proof.set(proof);
+    }
+}
+
+/// The signature is kept and judged after the handshake, over the key itself: the library's own check parses the
+/// certificate first and fails for version 1 and unknown critical extensions, whatever the signature.
+impl ServerCertVerifier for Capture {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp_response: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let certificates =
+            std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
+        let _ = self.presented.set(PresentedChain { certificates, staple: ocsp_response.into() });
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        _: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.keep_proof(message, dss, false);
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        _: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.keep_proof(message, dss, true);
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.schemes.to_vec()
+    }
+}
+
+/// Notes that the server asked for a certificate, and gives the one there is.
+#[derive(Debug)]
+struct Requested {
+    capture: Arc<Capture>,
+    key: Option<Arc<CertifiedKey>>,
+}
+
+impl ResolvesClientCert for Requested {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.capture.certificate_requested.store(true, Ordering::Relaxed);
+        self.key.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        // Only true makes the library ask `resolve`, which is how a request is noticed.
+        true
+    }
+}

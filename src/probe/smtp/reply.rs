@@ -1,0 +1,269 @@
+//! SMTP replies (RFC 5321 §4.2) from bytes, however they are split; no I/O.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A complete reply: one code, one or more lines of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits, the first of them 2 to 5.
+    pub code: u16,
+    lines: Vec<Box<[u8]>>,
+}
+
+impl Reply {
+    /// The text of each line, after code and separator; bytes that are not UTF-8 are replaced.
+    pub fn lines(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.lines.iter().map(|line| String::from_utf8_lossy(line))
+    }
+
+    /// The severity, which decides where the code itself is not known (RFC 5321 §4.2.1).
+    pub fn class(&self) -> Class {
+        match self.code / 100 {
+            2 => Class::Success,
+            3 => Class::Continue,
+            4 => Class::Transient,
+            _ => Class::Permanent,
+        }
+    }
+
+    /// Whether a line after the first is the EHLO keyword `keyword`, alone or with parameters (RFC 5321 §4.1.1.1).
+    pub fn has_keyword(&self, keyword: &str) -> bool {
+        self.lines.iter().skip(1).any(|line| {
+            let word = line.split(|b| b.is_ascii_whitespace() || *b == b'=').next().unwrap_or_default();
+            word.eq_ignore_ascii_case(keyword.as_bytes())
+        })
+    }
+
+    /// The first word of the first line, which is the server's own name in greetings and EHLO replies.
+    pub fn first_word(&self) -> Option<Cow<'_, str>> {
+        let first = self.lines.first()?;
+        let word = first.split(u8::is_ascii_whitespace).next().filter(|word| !word.is_empty())?;
+        Some(String::from_utf8_lossy(word))
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        for line in self.lines().filter(|line| !line.is_empty()) {
+            write!(f, " {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The first digit of a reply code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// 2yz
+    Success,
+    /// 3yz
+    Continue,
+    /// 4yz
+    Transient,
+    /// 5yz
+    Permanent,
+}
+
+/// Why bytes are no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyError {
+    /// A line does not begin with a reply code; its first bytes.
+    NotAReply(Box<[u8]>),
+    /// A later line carries another code than the first.
+    CodeChanged {
+        /// The first line's code.
+        first: u16,
+        /// The later line's code.
+        later: u16,
+    },
+    /// A line of more than [`MAX_LINE`] octets.
+    LineTooLong,
+    /// More than [`MAX_LINES`] lines, or more than [`MAX_BYTES`] octets in all.
+    TooLarge,
+}
+
+impl fmt::Display for ReplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAReply(bytes) => write!(f, "not an SMTP reply: {:?}", String::from_utf8_lossy(bytes)),
+            Self::CodeChanged { first, later } => write!(f, "a reply that begins with {first} goes on with {later}"),
+            Self::LineTooLong => write!(f, "a reply line of more than {MAX_LINE} octets"),
+            Self::TooLarge => write!(f, "a reply of more than {MAX_LINES} lines or {MAX_BYTES} octets"),
+        }
+    }
+}
+
+impl std::error::Error for ReplyError {}
+
+/// Takes bytes until a reply is complete.
+#[derive(Debug, Default)]
+pub struct ReplyDecoder {
+    code: Option<u16>,
+    lines: Vec<Box<[u8]>>,
+    line: Vec<u8>,
+    bytes: usize,
+}
+
+impl ReplyDecoder {
+    /// Takes from the front of `input` what belongs to the current reply and says how many bytes that was.
+    /// Bytes behind a complete reply are not taken.
+    ///
+    /// # Errors
+    /// When the bytes cannot become a reply within the bounds; the decoder is of no use afterwards.
+    pub fn decode(&mut self, input: &[u8]) -> Result<(usize, Option<Reply>), ReplyError> {
+        let mut taken = 0;
+        while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
+            let end = rest.iter().position(|b| *b == b'\n');
+            let piece = end.and_then(|end| rest.get(..=end)).unwrap_or(rest);
+            self.bytes += piece.len();
+            if self.line.len() + piece.len() > MAX_LINE {
+                return Err(ReplyError::LineTooLong);
+            }
+            if self.bytes > MAX_BYTES || self.lines.len() == MAX_LINES {
+                return Err(ReplyError::TooLarge);
+            }
+            self.line.extend_from_slice(piece);
+            taken += piece.len();
+            if end.is_none() {
+                self.refuse_early()?;
+                break;
+            }
+            if let Some(reply) = self.end_line()? {
+                return Ok((taken, Some(reply)));
+            }
+        }
+        Ok((taken, None))
+    }
+
+    /// Something that is no reply is told at once, not when its line or the time ends.
+    fn refuse_early(&self) -> Result<(), ReplyError> {
+        let looks_right = self.line.iter().take(4).enumerate().all(|(i, b)| match i {
+            0 => (b'2'..=b'5').contains(b),
+            1 | 2 => b.is_ascii_digit(),
+            _ => matches!(b, b'-' | b' ' | b'\r' | b'\n'),
+        });
+        if looks_right { Ok(()) } else { Err(ReplyError::NotAReply(self.sample())) }
+    }
+
+    fn end_line(&mut self) -> Result<Option<Reply>, ReplyError> {
+        self.refuse_early()?;
+        let line = std::mem::take(&mut self.line);
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let not_a_reply = || ReplyError::NotAReply(line.iter().copied().take(SAMPLE).collect());
+        let (digits, rest) = line.split_at_checked(3).ok_or_else(not_a_reply)?;
+        let code = digits.iter().fold(0, |code: u16, digit| code * 10 + u16::from(digit - b'0'));
+        match self.code {
+            Some(first) if first != code => return Err(ReplyError::CodeChanged { first, later: code }),
+            _ => self.code = Some(code),
+        }
+        let (last, text) = match rest.split_first() {
+            None => (true, rest),
+            Some((b' ', text)) => (true, text),
+            Some((b'-', text)) => (false, text),
+            Some(_) => return Err(not_a_reply()),
+        };
+        self.lines.push(text.into());
+        Ok(last.then(|| {
+            let done = std::mem::take(self);
+            Reply { code, lines: done.lines }
+        }))
+    }
+
+    fn sample(&self) -> Box<[u8]> {
+        self.line.iter().copied().take(SAMPLE).collect()
+    }
+}
+
+/// Octets in a line with its end; RFC 5321 §4.5.3.1.5 says 512, and real servers exceed it.
+pub const MAX_LINE: usize = 2048;
+/// Lines in a reply.
+pub const MAX_LINES: usize = 128;
+/// Octets in a reply.
+pub const MAX_BYTES: usize = 32 * 1024;
+const SAMPLE: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However the bytes are split, the outcome is the same.
+    #[track_caller]
+    fn check(input: &[u8], expected: Result<Option<(u16, &[&str], usize)>, ReplyError>) {
+        for size in [1, 2, 3, 5, input.len().max(1)] {
+            let mut decoder = ReplyDecoder::default();
+            let mut taken = 0;
+            let mut outcome = Ok(None);
+            for piece in input.chunks(size) {
+                match decoder.decode(piece) {
+                    Ok((n, reply)) => {
+                        taken += n;
+                        outcome = Ok(reply);
+                    }
+                    Err(error) => outcome = Err(error),
+                }
+                if !matches!(outcome, Ok(None)) {
+                    break;
+                }
+            }
+            let found =
+                outcome.map(|reply| reply.map(|r| (r.code, r.lines().map(Cow::into_owned).collect::<Vec<_>>(), taken)));
+            let expected = expected
+                .clone()
+                .map(|e| e.map(|(code, lines, taken)| (code, lines.iter().map(ToString::to_string).collect(), taken)));
+            match (&found, &expected) {
+                // How much of a wrong line was seen depends on how it came.
+                (Err(ReplyError::NotAReply(_)), Err(ReplyError::NotAReply(_))) => {}
+                _ => assert_eq!(found, expected, "{:?} in pieces of {size}", String::from_utf8_lossy(input)),
+            }
+        }
+    }
+
+    #[test]
+    fn replies() {
+        let not_a_reply = || Err(ReplyError::NotAReply(Box::default()));
+        check(b"220 mx.example.com ESMTP\r\n", Ok(Some((220, &["mx.example.com ESMTP"], 26))));
+        check(b"220\r\n", Ok(Some((220, &[""], 5))));
+        check(b"220\n", Ok(Some((220, &[""], 4))));
+        check(b"220 \r\n", Ok(Some((220, &[""], 6))));
+        check(b"220-wait\r\n220 mx\r\n", Ok(Some((220, &["wait", "mx"], 18))));
+        check(b"250-a\r\n250-\r\n250\r\n", Ok(Some((250, &["a", "", ""], 18))));
+        check(b"250-mx\r\n250-PIPELINING\r\n250 STARTTLS\r\n", Ok(Some((250, &["mx", "PIPELINING", "STARTTLS"], 38))));
+        check(b"220 ready\r\nMAIL", Ok(Some((220, &["ready"], 11))));
+        check(b"554 \xff\xfe no\r\n", Ok(Some((554, &["\u{fffd}\u{fffd} no"], 11))));
+        check(b"299 unknown code\r\n", Ok(Some((299, &["unknown code"], 18))));
+        check(b"220-wait\r\n", Ok(None));
+        check(b"22", Ok(None));
+        check(b"", Ok(None));
+        check(b"250-a\r\n550 b\r\n", Err(ReplyError::CodeChanged { first: 250, later: 550 }));
+        check(b"HTTP/1.1 400 Bad Request\r\n", not_a_reply());
+        check(b"\x16\x03\x01\x00\xa5", not_a_reply());
+        check(b"2200 too long\r\n", not_a_reply());
+        check(b"220_x\r\n", not_a_reply());
+        check(b"120 no such class\r\n", not_a_reply());
+        check(b"\r\n", not_a_reply());
+        check(b"22\r\n", not_a_reply());
+        check(&[b"220 ".as_slice(), &[b'x'; MAX_LINE]].concat(), Err(ReplyError::LineTooLong));
+        check(&b"220-x\r\n".repeat(MAX_LINES + 1), Err(ReplyError::TooLarge));
+        let long = [b"220-".as_slice(), &[b'x'; 1000], b"\r\n"].concat();
+        check(&long.repeat(40), Err(ReplyError::TooLarge));
+    }
+
+    #[test]
+    fn keywords_are_words_of_later_lines() {
+        let mut decoder = ReplyDecoder::default();
+        let (_, reply) = decoder
+            .decode(b"250-STARTTLS.example.com hello\r\n250-size 1000\r\n250-AUTH=LOGIN\r\n250-XSTARTTLS\r\n250 8BITMIME\r\n")
+            .expect("a reply");
+        let reply = reply.expect("a complete reply");
+        for (keyword, expected) in
+            [("SIZE", true), ("auth", true), ("8BITMIME", true), ("STARTTLS", false), ("8BIT", false)]
+        {
+            assert_eq!(reply.has_keyword(keyword), expected, "{keyword}");
+        }
+        assert_eq!(reply.first_word().as_deref(), Some("STARTTLS.example.com"));
+        assert_eq!(reply.class(), Class::Success);
+    }
+}

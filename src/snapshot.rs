@@ -1,0 +1,170 @@
+//! What is known now, as readers see it: immutable reports that are cheap to clone. The monitor writes them, the
+//! outputs read them.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::observation::{Connection, Failure, Phases};
+use crate::reason::{LocalReason, LookupReason, ProbeReason, SkipReason, Stage};
+use crate::target::{Backend, Endpoint, ServerName, Target};
+use crate::verdict::Assessment;
+
+/// All targets and the exporter itself, at one moment.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// In the order of the config.
+    pub targets: Vec<Arc<TargetReport>>,
+    /// The exporter's own state.
+    pub exporter: ExporterReport,
+}
+
+/// The exporter's own state.
+#[derive(Clone, Debug, Default)]
+pub struct ExporterReport {
+    /// Whether the last attempt to load the config succeeded.
+    pub reload_successful: bool,
+    /// When a config was last loaded.
+    pub reload_success_at: Option<SystemTime>,
+    /// Roots in each trust store that is in use, by its name.
+    pub trust_anchors: Vec<(Arc<str>, usize)>,
+    /// Probes that hold a connection now.
+    pub probes_in_flight: usize,
+    /// How long the oldest probe that is due has been waiting for its turn; 0 where none waits.
+    pub schedule_lag: Duration,
+    /// Failures of this machine, which touch no report.
+    pub local_errors: Vec<(LocalReason, u64)>,
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+pub struct TargetReport {
+    /// What is probed.
+    pub target: Arc<Target>,
+    /// The last lookup; none before the first one is finished.
+    pub lookup: Option<Arc<LookupReport>>,
+    /// When the last round was finished.
+    pub last_round: Option<SystemTime>,
+    /// What the target expands to.
+    pub endpoints: Vec<EndpointReport>,
+    /// Since the start of the exporter, over reloads.
+    pub counters: Counters,
+}
+
+/// How a lookup went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LookupReport {
+    /// It gave the addresses of every host of the target.
+    pub success: bool,
+    /// From the first question to the last answer.
+    pub duration: Duration,
+    /// What failed.
+    pub failures: Vec<LookupFailure>,
+    /// Whether name servers disagreed; none where they are not compared.
+    pub disagree: Option<bool>,
+}
+
+/// A question that was not answered with addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupFailure {
+    /// The name that was asked for.
+    pub name: ServerName,
+    /// The record type: `A`, `AAAA`.
+    pub record_type: &'static str,
+    /// Why.
+    pub reason: LookupReason,
+}
+
+/// One endpoint of a target with its backends.
+#[derive(Clone, Debug)]
+pub struct EndpointReport {
+    /// Server name, port and TLS mode.
+    pub endpoint: Arc<Endpoint>,
+    /// Sorted by address.
+    pub backends: Vec<Arc<BackendReport>>,
+    /// Addresses that are not probed, by reason.
+    pub skipped: Vec<(SkipReason, usize)>,
+}
+
+/// One backend.
+#[derive(Clone, Debug)]
+pub struct BackendReport {
+    /// Endpoint and address.
+    pub backend: Backend,
+    /// DNS names it now.
+    pub resolved: bool,
+    /// The last finished probe; none before the first.
+    pub probe: Option<ProbeReport>,
+    /// What was last presented, which outlives failures.
+    pub held: Option<Held>,
+    /// Probes in a row that ended in the handshake, or in the session by a TLS alert.
+    pub handshake_errors: u32,
+}
+
+/// How the last probe of a backend went.
+#[derive(Clone, Debug)]
+pub struct ProbeReport {
+    /// When it began.
+    pub at: SystemTime,
+    /// How long it took.
+    pub duration: Duration,
+    /// How long its finished phases took.
+    pub phases: Phases,
+    /// TLS parameters, or where and why it stopped.
+    pub outcome: Result<Connection, Failure>,
+    /// Failures in a row; 0 after a success.
+    pub consecutive_failures: u32,
+    /// The server said that it limits connections or rate.
+    pub rate_limited: bool,
+}
+
+/// A certificate that was seen, and the verdicts on it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// When it was last seen.
+    pub seen_at: SystemTime,
+    /// The verdicts; what is about time is read for the moment of reading.
+    pub assessment: Assessment,
+    /// Whether it is the certificate of the target's `certificate_file`, where that can be read.
+    pub file_match: Option<bool>,
+    /// Different certificates seen at this address within the retention.
+    pub distinct: usize,
+    /// How many of the round's samples carried a wrong name; none where one sample is taken.
+    pub mismatched_samples: Option<usize>,
+}
+
+impl BackendReport {
+    /// Whether its last probe succeeded.
+    pub fn is_reachable(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.outcome.is_ok())
+    }
+
+    /// Whether the server name matches, as far as is known.
+    pub fn name_matches(&self) -> Option<bool> {
+        Some(self.held.as_ref()?.assessment.name?.is_match())
+    }
+}
+
+/// Probes of a target since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Finished.
+    pub probes: u64,
+    /// Failed.
+    pub failures: u64,
+    /// Failed, by stage and reason; shared until it changes.
+    pub reasons: Arc<Vec<(Stage, ProbeReason, u64)>>,
+}
+
+impl Counters {
+    /// Counts a finished probe.
+    pub fn count(&mut self, outcome: &Result<Connection, Failure>) {
+        self.probes += 1;
+        let Err(failure) = outcome else { return };
+        self.failures += 1;
+        let reasons = Arc::make_mut(&mut self.reasons);
+        match reasons.iter_mut().find(|(stage, reason, _)| (*stage, *reason) == (failure.stage, failure.reason)) {
+            Some((_, _, count)) => *count += 1,
+            None => reasons.push((failure.stage, failure.reason, 1)),
+        }
+    }
+}

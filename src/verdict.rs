@@ -1,0 +1,134 @@
+//! What is concluded from an observation: does the name match, is the chain trusted, is the time right, does the peer
+//! hold the key. Each is judged on its own and none hides another. Pure: time and roots are arguments.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::WebPkiSupportedAlgorithms;
+
+use crate::observation::{KeyProof, PresentedChain};
+use crate::reason::ChainReason;
+use crate::target::ServerName;
+use crate::trust::TrustStore;
+
+pub mod certificate;
+pub mod chain;
+mod memo;
+pub mod name;
+mod proof;
+
+pub use certificate::{Certificate, Facts};
+pub use chain::{ChainVerdict, Reasons};
+pub use memo::JudgedChain;
+pub use name::NameVerdict;
+
+/// Judges observations; one for all probes, so that what is equal is parsed, judged and kept once.
+#[derive(Debug)]
+pub struct Judge {
+    memo: memo::Memo,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Self {
+            memo: memo::Memo::default(),
+            algorithms: rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms,
+        }
+    }
+}
+
+impl Judge {
+    /// Judges what a server presented when it was asked for `question.server_name`.
+    pub fn assess(
+        &self,
+        presented: PresentedChain,
+        proof: Option<&KeyProof>,
+        question: &Question<'_>,
+        now: SystemTime,
+    ) -> Assessment {
+        let chain = self.memo.judged(presented, question.trust, unix(now));
+        let leaf = chain.certificates().first();
+        let facts = leaf.and_then(|leaf| leaf.facts());
+        let matches = |name: &ServerName| facts.is_some_and(|facts| name::judge(name, facts).is_match());
+        Assessment {
+            name: facts.map(|facts| name::judge(question.server_name, facts)),
+            expected: question.expect_names.iter().map(matches).collect(),
+            ehlo: question.ehlo_name.and_then(|name| ServerName::parse(name).ok()).map(|name| matches(&name)),
+            proof: proof.zip(leaf).and_then(|(proof, leaf)| proof::judge(proof, leaf, &self.algorithms)),
+            chain,
+        }
+    }
+}
+
+/// What is asked of a certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The reference name.
+    pub server_name: &'a ServerName,
+    /// Further names that it must carry.
+    pub expect_names: &'a [ServerName],
+    /// The name that the server gave in EHLO.
+    pub ehlo_name: Option<&'a str>,
+    /// The roots.
+    pub trust: &'a TrustStore,
+}
+
+/// All verdicts on what one server presented.
+#[derive(Clone, Debug)]
+pub struct Assessment {
+    /// The chain and its verdict.
+    pub chain: Arc<JudgedChain>,
+    /// The server name against the presented names; none where the leaf cannot be parsed.
+    pub name: Option<NameVerdict>,
+    /// For each expected name in order, whether the certificate carries it.
+    pub expected: Box<[bool]>,
+    /// Whether the certificate carries the name that the server gave in EHLO, where it gave one.
+    pub ehlo: Option<bool>,
+    /// Whether the peer holds the leaf's key; none where that could not be checked.
+    pub proof: Option<bool>,
+}
+
+impl Assessment {
+    /// The server's own certificate.
+    pub fn leaf(&self) -> Option<&Arc<Certificate>> {
+        self.chain.certificates().first()
+    }
+
+    /// Whether the chain leads to a root, time set aside. Without a checked proof of the key nothing positive is said.
+    pub fn trusted(&self) -> Option<bool> {
+        self.with_proof(self.chain.verdict().trusted())
+    }
+
+    /// Whether the chain is trusted and in time at `now`.
+    pub fn valid(&self, now: SystemTime) -> Option<bool> {
+        self.with_proof(Some(self.chain.verdict().valid(unix(now))))
+    }
+
+    /// All that is wrong with the chain at `now`.
+    pub fn reasons(&self, now: SystemTime) -> Reasons {
+        let facts = self.leaf().and_then(|leaf| leaf.facts());
+        let mut reasons = self.chain.verdict().reasons(facts, unix(now));
+        // A small key cannot be checked against its signature: that is told already.
+        if self.proof == Some(false) && !reasons.contains(ChainReason::WeakKey) {
+            reasons.insert(ChainReason::KeyProofFailed);
+        }
+        reasons
+    }
+
+    fn with_proof(&self, verdict: Option<bool>) -> Option<bool> {
+        match self.proof {
+            Some(true) => verdict,
+            Some(false) => Some(false),
+            None => verdict.filter(|verdict| !verdict),
+        }
+    }
+}
+
+/// Whole seconds since 1970, negative before.
+pub fn unix(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+    }
+}

@@ -1,0 +1,258 @@
+//! A certificate's bytes and the facts in them, also where no verifier would accept it.
+
+use std::net::IpAddr;
+
+use rustls_pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Name};
+use x509_parser::public_key::PublicKey;
+
+use crate::observation::printable;
+
+/// A certificate as presented. Equal certificates are kept once ([`super::Judge`] interns them).
+#[derive(Debug)]
+pub struct Certificate {
+    der: CertificateDer<'static>,
+    fingerprint: [u8; 32],
+    facts: Option<Facts>,
+}
+
+impl Certificate {
+    /// Parses what can be parsed.
+    pub fn new(der: CertificateDer<'static>) -> Self {
+        let fingerprint = fingerprint(&der);
+        let facts = Facts::parse(&der);
+        Self { der, fingerprint, facts }
+    }
+
+    /// The bytes as sent.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// SHA-256 over the bytes.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// None where the bytes are no certificate.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_ref()
+    }
+}
+
+/// SHA-256 over a certificate's bytes.
+pub fn fingerprint(der: &[u8]) -> [u8; 32] {
+    Sha256::digest(der).into()
+}
+
+/// What a certificate says. All text is printable and cut; nothing in it was verified.
+#[derive(Debug)]
+pub struct Facts {
+    /// Start of validity, Unix seconds.
+    pub not_before: i64,
+    /// End of validity, Unix seconds.
+    pub not_after: i64,
+    /// Hexadecimal, lower case, without separators.
+    pub serial: Box<str>,
+    /// The subject, as RFC 4514 writes names.
+    pub subject: Box<str>,
+    /// The issuer, likewise.
+    pub issuer: Box<str>,
+    /// The subject alternative names that can be server names, as they stand; malformed ones are left out.
+    pub names: Box<[PresentedName]>,
+    /// The subject's common names, which clients no longer match (RFC 9525 §2).
+    pub common_names: Box<[Box<str>]>,
+    /// The public key.
+    pub key: Key,
+    /// The algorithm of the issuer's signature.
+    pub signature: Signature,
+    /// Subject and issuer are equal and the certificate's own key made the signature.
+    pub self_signed: bool,
+    /// The SubjectPublicKeyInfo within the bytes.
+    pub(super) spki: (usize, usize),
+}
+
+/// One subject alternative name (RFC 5280 §4.2.1.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PresentedName {
+    /// A dNSName, in any case, perhaps with a wildcard.
+    Dns(Box<str>),
+    /// An iPAddress of 4 or 16 octets.
+    Ip(IpAddr),
+}
+
+/// A public key's kind and size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// RSA with a modulus of so many bits.
+    Rsa(usize),
+    /// NIST P-256.
+    P256,
+    /// NIST P-384.
+    P384,
+    /// NIST P-521.
+    P521,
+    /// Ed25519 (RFC 8410).
+    Ed25519,
+    /// Something else.
+    Other,
+}
+
+impl Key {
+    /// The `key` label.
+    pub fn label(self) -> String {
+        match self {
+            Self::Rsa(bits) => format!("RSA {bits}"),
+            Self::P256 => "ECDSA P-256".to_owned(),
+            Self::P384 => "ECDSA P-384".to_owned(),
+            Self::P521 => "ECDSA P-521".to_owned(),
+            Self::Ed25519 => "Ed25519".to_owned(),
+            Self::Other => "other".to_owned(),
+        }
+    }
+
+    /// RSA of less than 2048 bits.
+    pub const fn is_weak(self) -> bool {
+        matches!(self, Self::Rsa(bits) if bits < 2048)
+    }
+}
+
+/// A signature algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The `signature` label.
+    pub name: &'static str,
+    /// Built on SHA-1 or MD5.
+    pub weak: bool,
+}
+
+impl Facts {
+    fn parse(der: &[u8]) -> Option<Self> {
+        let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
+        let validity = certificate.validity();
+        let spki = certificate.public_key().raw;
+        let self_issued = certificate.subject().as_raw() == certificate.issuer().as_raw();
+        Some(Self {
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+            serial: hex(certificate.raw_serial().get(..20).unwrap_or_else(|| certificate.raw_serial())).into(),
+            subject: cleaned(certificate.subject()),
+            issuer: cleaned(certificate.issuer()),
+            names: presented_names(&certificate),
+            common_names: certificate
+                .subject()
+                .iter_common_name()
+                .filter_map(|name| name.as_str().ok())
+                .take(8)
+                .map(|name| printable(name, 253).into())
+                .collect(),
+            key: key(&certificate),
+            signature: signature(&certificate.signature_algorithm.algorithm.to_id_string()),
+            self_signed: self_issued && certificate.verify_signature(None).is_ok(),
+            spki: (spki.as_ptr() as usize - der.as_ptr() as usize, spki.len()),
+        })
+    }
+}
+
+fn cleaned(name: &X509Name<'_>) -> Box<str> {
+    printable(&name.to_string(), 200).into()
+}
+
+fn presented_names(certificate: &X509Certificate<'_>) -> Box<[PresentedName]> {
+    let extensions = certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+        _ => None,
+    });
+    extensions
+        .flatten()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(PresentedName::Dns(Box::from(*name))),
+            GeneralName::IPAddress(octets) => address(octets).map(PresentedName::Ip),
+            _ => None,
+        })
+        .collect()
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(octets).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+fn key(certificate: &X509Certificate<'_>) -> Key {
+    let spki = certificate.public_key();
+    match spki.parsed() {
+        Ok(PublicKey::RSA(rsa)) => Key::Rsa(bits(rsa.modulus)),
+        Ok(PublicKey::EC(_)) => {
+            let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+            match curve.map(|oid| oid.to_id_string()).as_deref() {
+                Some("1.2.840.10045.3.1.7") => Key::P256,
+                Some("1.3.132.0.34") => Key::P384,
+                Some("1.3.132.0.35") => Key::P521,
+                _ => Key::Other,
+            }
+        }
+        _ if spki.algorithm.algorithm.to_id_string() == "1.3.101.112" => Key::Ed25519,
+        _ => Key::Other,
+    }
+}
+
+/// The length of an unsigned number, counted from its first set bit: leading zero octets are no part of a modulus.
+fn bits(number: &[u8]) -> usize {
+    let number = number.iter().position(|octet| *octet != 0).and_then(|at| number.get(at..)).unwrap_or_default();
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+fn signature(oid: &str) -> Signature {
+    let (name, weak) = match oid {
+        "1.2.840.113549.1.1.4" => ("md5WithRSAEncryption", true),
+        "1.2.840.113549.1.1.5" => ("sha1WithRSAEncryption", true),
+        "1.2.840.113549.1.1.10" => ("rsassaPss", false),
+        "1.2.840.113549.1.1.11" => ("sha256WithRSAEncryption", false),
+        "1.2.840.113549.1.1.12" => ("sha384WithRSAEncryption", false),
+        "1.2.840.113549.1.1.13" => ("sha512WithRSAEncryption", false),
+        "1.2.840.10040.4.3" => ("dsa-with-sha1", true),
+        "1.2.840.10045.4.1" => ("ecdsa-with-SHA1", true),
+        "1.2.840.10045.4.3.2" => ("ecdsa-with-SHA256", false),
+        "1.2.840.10045.4.3.3" => ("ecdsa-with-SHA384", false),
+        "1.2.840.10045.4.3.4" => ("ecdsa-with-SHA512", false),
+        "1.3.101.112" => ("Ed25519", false),
+        _ => ("other", false),
+    };
+    Signature { name, weak }
+}
+
+/// Lower-case hexadecimal without separators.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('?');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_modulus_is_counted_from_its_first_set_bit() {
+        for (number, expected) in
+            [(&[][..], 0), (&[0, 0], 0), (&[1], 1), (&[0x80], 8), (&[0x00, 0x80, 0x00], 16), (&[0x7f, 0xff], 15)]
+        {
+            assert_eq!(bits(number), expected, "{number:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificate_have_no_facts() {
+        for der in [&[][..], &[0x30], &[0x30, 0x80, 0x01], b"-----BEGIN CERTIFICATE-----"] {
+            assert!(Certificate::new(der.to_vec().into()).facts().is_none(), "{der:?}");
+        }
+    }
+
+    #[test]
+    fn hexadecimal() {
+        assert_eq!(hex(&[0x00, 0xff, 0x1a]), "00ff1a");
+    }
+}

@@ -1,0 +1,127 @@
+//! What is known already: certificates by their bytes, chains by what decides their verdict. Nothing is kept alive
+//! here; what no report holds any more is forgotten.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rustls_pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+
+use super::certificate::{Certificate, fingerprint};
+use super::chain::{self, ChainVerdict};
+use crate::observation::PresentedChain;
+use crate::trust::TrustStore;
+
+/// A presented chain with its verdict.
+#[derive(Debug)]
+pub struct JudgedChain {
+    certificates: Box<[Arc<Certificate>]>,
+    verdict: ChainVerdict,
+    judged_at: i64,
+}
+
+impl JudgedChain {
+    /// As sent, leaf first; never empty.
+    pub fn certificates(&self) -> &[Arc<Certificate>] {
+        &self.certificates
+    }
+
+    /// What is concluded.
+    pub fn verdict(&self) -> &ChainVerdict {
+        &self.verdict
+    }
+}
+
+/// Finds or makes judged chains. Shared by all probes.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    certificates: Mutex<WeakMap<Certificate>>,
+    chains: Mutex<WeakMap<JudgedChain>>,
+}
+
+impl Memo {
+    /// The judged form of `presented`: the one that is in use, unless the clock has stepped back behind its making.
+    pub(super) fn judged(&self, presented: PresentedChain, store: &TrustStore, now: i64) -> Arc<JudgedChain> {
+        let PresentedChain { certificates, .. } = presented;
+        let fingerprints: Vec<[u8; 32]> = certificates.iter().map(|der| fingerprint(der)).collect();
+        let mut hash = Sha256::new();
+        hash.update(store.id());
+        for fingerprint in &fingerprints {
+            hash.update(fingerprint);
+        }
+        let key: [u8; 32] = hash.finalize().into();
+        if let Some(known) = lock(&self.chains).get(&key).filter(|known| known.judged_at <= now) {
+            return known;
+        }
+        let certificates: Box<[_]> =
+            fingerprints.iter().zip(certificates).map(|(key, der)| self.certificate(key, der)).collect();
+        // Judged outside the lock: two probes may do the same work once, none waits for another's.
+        let verdict = chain::judge(&certificates, store, now);
+        let judged = Arc::new(JudgedChain { certificates, verdict, judged_at: now });
+        lock(&self.chains).insert(key, &judged);
+        judged
+    }
+
+    fn certificate(&self, key: &[u8; 32], der: CertificateDer<'static>) -> Arc<Certificate> {
+        if let Some(known) = lock(&self.certificates).get(key) {
+            return known;
+        }
+        let fresh = Arc::new(Certificate::new(der));
+        lock(&self.certificates).insert(*key, &fresh);
+        fresh
+    }
+}
+
+/// A panic elsewhere leaves these maps whole: every change to them is a single call.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct WeakMap<T> {
+    entries: HashMap<[u8; 32], Weak<T>>,
+    sweep_at: usize,
+}
+
+impl<T> Default for WeakMap<T> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), sweep_at: SWEEP_MIN }
+    }
+}
+
+impl<T> WeakMap<T> {
+    fn get(&self, key: &[u8; 32]) -> Option<Arc<T>> {
+        self.entries.get(key)?.upgrade()
+    }
+
+    /// Dead entries are swept whenever the map has doubled, so it never holds more than twice what is alive.
+    fn insert(&mut self, key: [u8; 32], value: &Arc<T>) {
+        if self.entries.len() >= self.sweep_at {
+            self.entries.retain(|_, entry| entry.strong_count() > 0);
+            self.entries.shrink_to_fit();
+            self.sweep_at = (self.entries.len() * 2).max(SWEEP_MIN);
+        }
+        self.entries.insert(key, Arc::downgrade(value));
+    }
+}
+
+const SWEEP_MIN: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dead_are_swept() {
+        let mut map = WeakMap::default();
+        let kept = Arc::new(0u32);
+        map.insert([0xff; 32], &kept);
+        for n in 0..10_000u32 {
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&n.to_be_bytes());
+            map.insert(key, &Arc::new(n));
+        }
+        assert!(map.entries.len() <= SWEEP_MIN, "{} entries for one that lives", map.entries.len());
+        assert_eq!(map.get(&[0xff; 32]).as_deref(), Some(&0));
+    }
+}

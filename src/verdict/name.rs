@@ -1,0 +1,157 @@
+//! Does a certificate carry a name (RFC 9525 §6)?
+
+use std::net::IpAddr;
+
+use super::certificate::{Facts, PresentedName};
+use crate::reason::NameReason;
+use crate::target::ServerName;
+
+/// Whether the reference name is among the presented names, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameVerdict {
+    /// It is.
+    Match,
+    /// It is not.
+    Mismatch(NameReason),
+}
+
+impl NameVerdict {
+    /// Whether the name matches.
+    pub const fn is_match(self) -> bool {
+        matches!(self, Self::Match)
+    }
+}
+
+/// Holds `reference` against the subject alternative names; the common name is only looked at to say why.
+pub fn judge(reference: &ServerName, facts: &Facts) -> NameVerdict {
+    match (reference.ip(), reference.dns()) {
+        (Some(ip), _) => judge_ip(ip, facts),
+        (None, Some(name)) => judge_dns(name, facts),
+        (None, None) => NameVerdict::Mismatch(NameReason::NotListed),
+    }
+}
+
+fn judge_ip(reference: IpAddr, facts: &Facts) -> NameVerdict {
+    // By octets: an IPv4 address does not match its IPv6-mapped form.
+    let listed = facts.names.iter().any(|name| matches!(name, PresentedName::Ip(ip) if *ip == reference));
+    if listed { NameVerdict::Match } else { NameVerdict::Mismatch(NameReason::IpReference) }
+}
+
+fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
+    let mut any = false;
+    let mut depth = false;
+    for name in &facts.names {
+        let PresentedName::Dns(presented) = name else { continue };
+        any = true;
+        if matches(presented, reference) {
+            return NameVerdict::Match;
+        }
+        depth |= is_of_other_depth(presented, reference);
+    }
+    let in_common_name = || facts.common_names.iter().any(|name| matches(name, reference));
+    NameVerdict::Mismatch(match any {
+        _ if depth => NameReason::WildcardDepth,
+        true if in_common_name() => NameReason::CnOnly,
+        true => NameReason::NotListed,
+        false if in_common_name() => NameReason::CnOnly,
+        false => NameReason::NoSan,
+    })
+}
+
+/// RFC 9525 §6.3: labels are compared without case; `*` stands for the whole left-most label and for nothing else.
+/// As clients do, a wildcard needs two labels after it, and a presented name with a trailing dot matches nothing.
+fn matches(presented: &str, reference: &str) -> bool {
+    match presented.strip_prefix("*.") {
+        None => is_dns_name(presented) && presented.eq_ignore_ascii_case(reference),
+        Some(parent) => {
+            is_wildcard_parent(parent)
+                && reference.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent))
+        }
+    }
+}
+
+/// A wildcard whose parent the reference ends in, or is, though not one label below it.
+fn is_of_other_depth(presented: &str, reference: &str) -> bool {
+    let Some(parent) = presented.strip_prefix("*.").filter(|parent| is_wildcard_parent(parent)) else { return false };
+    let parent = parent.to_ascii_lowercase();
+    reference == parent || reference.strip_suffix(&*parent).is_some_and(|rest| rest.ends_with('.'))
+}
+
+fn is_wildcard_parent(parent: &str) -> bool {
+    parent.contains('.') && is_dns_name(parent)
+}
+
+fn is_dns_name(name: &str) -> bool {
+    let label_is_valid = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    name.len() <= 253
+        && name.split('.').all(label_is_valid)
+        && name.rsplit('.').next().is_some_and(|last| !last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::certificate::{Key, Signature};
+    use super::*;
+
+    fn certificate(names: &[&str], common_name: Option<&str>) -> Facts {
+        let name = |text: &&str| match text.parse() {
+            Ok(ip) => PresentedName::Ip(ip),
+            Err(_) => PresentedName::Dns((*text).into()),
+        };
+        Facts {
+            not_before: 0,
+            not_after: 0,
+            serial: Box::default(),
+            subject: Box::default(),
+            issuer: Box::default(),
+            names: names.iter().map(name).collect(),
+            common_names: common_name.into_iter().map(Into::into).collect(),
+            key: Key::Other,
+            signature: Signature { name: "other", weak: false },
+            self_signed: false,
+            spki: (0, 0),
+        }
+    }
+
+    #[track_caller]
+    fn check(reference: &str, names: &[&str], common_name: Option<&str>, expected: NameVerdict) {
+        let name = ServerName::parse(reference).expect("a server name");
+        assert_eq!(judge(&name, &certificate(names, common_name)), expected, "{reference} against {names:?}");
+    }
+
+    #[test]
+    fn names() {
+        use NameReason::{CnOnly, IpReference, NoSan, NotListed, WildcardDepth};
+        use NameVerdict::{Match, Mismatch};
+        check("smtp.example.com", &["smtp.example.com"], None, Match);
+        check("smtp.example.com", &["mail.example.com", "SMTP.Example.COM"], None, Match);
+        check("smtp.example.com.", &["smtp.example.com"], None, Match);
+        check("smtp.example.com", &["*.example.com"], None, Match);
+        check("bücher.example.com", &["xn--bcher-kva.example.com"], None, Match);
+        check("mail_x.example.com", &["mail_x.example.com"], None, Match);
+        check("192.0.2.1", &["192.0.2.1"], None, Match);
+        check("2001:db8::1", &["2001:db8::1"], None, Match);
+        check("smtp.example.com", &["mail.example.com"], None, Mismatch(NotListed));
+        check("smtp.example.com", &["smtp.example.com."], None, Mismatch(NotListed));
+        check("smtp.example.com", &["s*.example.com"], None, Mismatch(NotListed));
+        check("smtp.example.com", &["*smtp.example.com"], None, Mismatch(NotListed));
+        check("smtp.example.com", &["smtp.*.com"], None, Mismatch(NotListed));
+        check("example.com", &["*.com"], None, Mismatch(NotListed));
+        check("smtp.example.com", &["*"], None, Mismatch(NotListed));
+        check("smtp.example.com", &["*."], None, Mismatch(NotListed));
+        check("a.smtp.example.com", &["*.example.com"], None, Mismatch(WildcardDepth));
+        check("example.com", &["*.example.com"], None, Mismatch(WildcardDepth));
+        check("badexample.com", &["*.example.com"], None, Mismatch(NotListed));
+        check("smtp.example.com", &[], Some("smtp.example.com"), Mismatch(CnOnly));
+        check("smtp.example.com", &["mail.example.com"], Some("smtp.example.com"), Mismatch(CnOnly));
+        check("smtp.example.com", &[], Some("other"), Mismatch(NoSan));
+        check("smtp.example.com", &["192.0.2.1"], None, Mismatch(NoSan));
+        check("192.0.2.1", &["smtp.example.com"], None, Mismatch(IpReference));
+        check("192.0.2.1", &["192.0.2.2"], Some("192.0.2.1"), Mismatch(IpReference));
+    }
+}
