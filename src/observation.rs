@@ -1,11 +1,36 @@
-//! What one probe saw: bytes and numbers, nothing concluded.
+//! What one lookup or one probe saw: bytes and numbers, nothing concluded.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
 
-use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
+use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Stage};
+use crate::target::ServerName;
+
+/// How a lookup went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LookupReport {
+    /// It gave the addresses of every host of the target.
+    pub success: bool,
+    /// From the first question to the last answer.
+    pub duration: Duration,
+    /// What failed.
+    pub failures: Vec<LookupFailure>,
+    /// Whether name servers disagreed; none where they are not compared.
+    pub disagree: Option<bool>,
+}
+
+/// A question that was not answered with addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupFailure {
+    /// The name that was asked for.
+    pub name: ServerName,
+    /// The record type: `A`, `AAAA`.
+    pub record_type: &'static str,
+    /// Why.
+    pub reason: LookupReason,
+}
 
 /// One probe of one backend.
 #[derive(Debug)]

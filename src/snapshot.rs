@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::observation::{Connection, Failure, Phases};
-use crate::reason::{LocalReason, LookupReason, ProbeReason, SkipReason, Stage};
-use crate::target::{Backend, Endpoint, ServerName, Target};
+pub use crate::observation::{LookupFailure, LookupReport};
+use crate::reason::{LocalReason, ProbeReason, SkipReason, Stage};
+use crate::target::{Backend, Endpoint, Target};
 use crate::verdict::Assessment;
 
 /// All targets and the exporter itself, at one moment.
@@ -48,30 +49,6 @@ pub struct TargetReport {
     pub endpoints: Vec<EndpointReport>,
     /// Since the start of the exporter, over reloads.
     pub counters: Counters,
-}
-
-/// How a lookup went.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LookupReport {
-    /// It gave the addresses of every host of the target.
-    pub success: bool,
-    /// From the first question to the last answer.
-    pub duration: Duration,
-    /// What failed.
-    pub failures: Vec<LookupFailure>,
-    /// Whether name servers disagreed; none where they are not compared.
-    pub disagree: Option<bool>,
-}
-
-/// A question that was not answered with addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookupFailure {
-    /// The name that was asked for.
-    pub name: ServerName,
-    /// The record type: `A`, `AAAA`.
-    pub record_type: &'static str,
-    /// Why.
-    pub reason: LookupReason,
 }
 
 /// One endpoint of a target with its backends.

@@ -61,6 +61,16 @@ impl Judge {
     }
 }
 
+impl Judge {
+    /// Judges anew what was presented before; what was proved of the key and said in EHLO stays.
+    pub fn reassess(&self, before: &Assessment, question: &Question<'_>, now: SystemTime) -> Assessment {
+        let certificates = before.chain.certificates().iter().map(|certificate| certificate.der().clone()).collect();
+        let presented = PresentedChain { certificates, staple: Box::default() };
+        let Assessment { proof, ehlo, .. } = *before;
+        Assessment { proof, ehlo, ..self.assess(presented, None, question, now) }
+    }
+}
+
 /// What is asked of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {

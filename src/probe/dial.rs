@@ -1,12 +1,13 @@
 //! TCP to one address.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
 use crate::observation::LocalFailure;
 use crate::reason::LocalReason;
+use crate::route::has_route;
 
 /// Connects; small writes are sent at once, since SMTP waits for each of them.
 pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
@@ -23,19 +24,10 @@ pub(super) fn local_failure(error: &io::Error, address: SocketAddr) -> Option<Lo
         libc::EADDRNOTAVAIL => LocalReason::LocalAddress,
         libc::EACCES | libc::EPERM => LocalReason::Forbidden,
         // A router on the way says the same: only where no route is known here is it ours.
-        libc::ENETUNREACH if !has_route(address) => LocalReason::NoRoute,
+        libc::ENETUNREACH if !has_route(address.ip()) => LocalReason::NoRoute,
         _ => return None,
     };
     Some(LocalFailure { reason, detail: error.to_string().into() })
-}
-
-/// Whether this machine knows a route: connecting a UDP socket asks the routing table and sends nothing.
-fn has_route(address: SocketAddr) -> bool {
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
-    };
-    UdpSocket::bind(any).and_then(|socket| socket.connect(address)).is_ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,190 @@
+//! Which addresses of a name are backends now. DNS answers rotate, shrink and fail; this decides, from round to round,
+//! what that means. Pure: answers, health and time are arguments.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+/// The addresses of one name that are known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Roster {
+    /// Sorted by address. A list: most names have one or two.
+    members: Vec<Member>,
+    rotated_at: Option<SystemTime>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Member {
+    address: IpAddr,
+    named_at: SystemTime,
+    /// Rounds since DNS named it last.
+    missed: u32,
+    resolved: bool,
+}
+
+/// What one round brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Round<'a> {
+    /// The addresses in the answers.
+    pub named: &'a [IpAddr],
+    /// The A lookup failed, so nothing is known of IPv4 addresses that are not named.
+    pub ipv4_failed: bool,
+    /// The AAAA lookup failed, likewise.
+    pub ipv6_failed: bool,
+}
+
+/// Bounds on a roster.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How long an address is kept that is not named.
+    pub retention: Duration,
+    /// How many addresses are kept.
+    pub cap: usize,
+}
+
+impl Roster {
+    /// The addresses in order, each with whether DNS names it now.
+    pub fn members(&self) -> impl Iterator<Item = (IpAddr, bool)> {
+        self.members.iter().map(|member| (member.address, member.resolved))
+    }
+
+    /// Takes in a round's answers and returns how many addresses did not fit under the cap.
+    ///
+    /// An address that is named is a member. One that is named no longer is kept while it answers, for the retention,
+    /// and counts as resolved for two rounds more; once it fails it is dropped after two rounds, since a server that
+    /// was retired must not page. A name whose address comes back within the retention rotates: all its addresses stay
+    /// and count. A failed lookup changes nothing until the retention ends.
+    pub fn update(
+        &mut self,
+        round: Round<'_>,
+        answering: impl Fn(IpAddr) -> bool,
+        bounds: Bounds,
+        now: SystemTime,
+    ) -> usize {
+        let came_back = self.members.iter().any(|member| member.missed > 0 && round.named.contains(&member.address));
+        if came_back {
+            self.rotated_at = Some(now);
+        }
+        let within = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age <= bounds.retention);
+        let rotates = self.rotated_at.is_some_and(within);
+
+        for member in &mut self.members {
+            let failed = if member.address.is_ipv4() { round.ipv4_failed } else { round.ipv6_failed };
+            if !failed && !round.named.contains(&member.address) {
+                member.missed = member.missed.saturating_add(1);
+                member.resolved = rotates || member.missed < ROUNDS_RESOLVED;
+            }
+        }
+        self.members.retain(|member| {
+            let retired = !rotates && member.missed >= ROUNDS_FAILING && !answering(member.address);
+            round.named.contains(&member.address) || (within(member.named_at) && !retired)
+        });
+
+        let mut skipped = 0;
+        for address in round.named {
+            let fresh = Member { address: *address, named_at: now, missed: 0, resolved: true };
+            match self.members.binary_search_by_key(address, |member| member.address) {
+                Ok(at) => self.members[at] = fresh,
+                Err(at) if self.members.len() < bounds.cap => self.members.insert(at, fresh),
+                Err(_) => skipped += 1,
+            }
+        }
+        skipped
+    }
+}
+
+/// In the third round without its name an address counts as resolved no longer.
+const ROUNDS_RESOLVED: u32 = 3;
+/// An address that fails is dropped in the second round without its name.
+const ROUNDS_FAILING: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A round: last octets of the addresses named, `!` where the lookup failed, with `-n` for each that fails.
+    /// After it: `n` for a resolved member, `(n)` for one that is kept only.
+    #[track_caller]
+    fn check(history: &[(&str, &str)]) {
+        let mut roster = Roster::default();
+        let bounds = Bounds { retention: Duration::from_secs(600), cap: 4 };
+        for (number, (round, expected)) in history.iter().enumerate() {
+            // A round each minute.
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + 60 * number as u64);
+            let failed = round.contains('!');
+            let octets = |sign: bool| -> Vec<IpAddr> {
+                let words = round.split_whitespace().filter(|word| *word != "!" && word.starts_with('-') == sign);
+                words
+                    .map(|word| ([192, 0, 2, word.trim_start_matches('-').parse().expect("an octet")]).into())
+                    .collect()
+            };
+            let (named, failing) = (octets(false), octets(true));
+            let round = Round { named: &named, ipv4_failed: failed, ipv6_failed: failed };
+            roster.update(round, |address| !failing.contains(&address), bounds, now);
+            let found: Vec<String> = roster
+                .members()
+                .map(|(address, resolved)| {
+                    let octet = address.to_string().rsplit('.').next().unwrap_or_default().to_owned();
+                    if resolved { octet } else { format!("({octet})") }
+                })
+                .collect();
+            assert_eq!(found.join(" "), *expected, "after round {number} of {history:?}");
+        }
+    }
+
+    #[test]
+    fn histories() {
+        // Nothing changes.
+        check(&[("1 2", "1 2"), ("2 1", "1 2"), ("1 2", "1 2")]);
+        // An address is added.
+        check(&[("1", "1"), ("1 2", "1 2")]);
+        // One is removed and goes on answering: it counts for two rounds, then is only kept.
+        check(&[("1 2", "1 2"), ("1", "1 2"), ("1", "1 2"), ("1", "1 (2)"), ("1", "1 (2)")]);
+        // One is removed and is shut down: gone after two rounds.
+        check(&[("1 2", "1 2"), ("1 -2", "1 2"), ("1 -2", "1"), ("1 -2", "1")]);
+        // Removed, answers for a while, then is shut down.
+        check(&[("1 2", "1 2"), ("1", "1 2"), ("1", "1 2"), ("1", "1 (2)"), ("1 -2", "1")]);
+        // An answer that rotates: once an address came back, all stay.
+        check(&[("1 2", "1 2"), ("2 3", "1 2 3"), ("3 1", "1 2 3"), ("1 2", "1 2 3"), ("1", "1 2 3"), ("1", "1 2 3")]);
+        // A lookup that fails keeps everything as it was.
+        check(&[("1 2", "1 2"), ("!", "1 2"), ("!", "1 2"), ("! -1", "1 2"), ("1 2", "1 2")]);
+        // A lookup that fails for good: kept for the retention of ten rounds.
+        let mut long = vec![("1", "1")];
+        long.extend([("!", "1"); 10]);
+        long.push(("!", ""));
+        check(&long);
+        // A removed address that goes on answering is kept for the retention.
+        let mut kept = vec![("1 2", "1 2"), ("1", "1 2"), ("1", "1 2")];
+        kept.extend([("1", "1 (2)"); 8]);
+        kept.push(("1", "1"));
+        check(&kept);
+        // More than the cap: those that are known stay.
+        check(&[("1 2 3 4 5", "1 2 3 4"), ("5 4 3 2", "1 2 3 4")]);
+    }
+
+    #[test]
+    fn a_family_that_fails_keeps_its_addresses_only() {
+        let v4: IpAddr = [192, 0, 2, 1].into();
+        let v6: IpAddr = "2001:db8::1".parse().expect("an address");
+        let bounds = Bounds { retention: Duration::from_secs(600), cap: 4 };
+        let mut roster = Roster::default();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let both = Round { named: &[v4, v6], ipv4_failed: false, ipv6_failed: false };
+        assert_eq!(roster.update(both, |_| true, bounds, now), 0);
+        for _ in 0..3 {
+            let round = Round { named: &[], ipv4_failed: false, ipv6_failed: true };
+            roster.update(round, |_| true, bounds, now);
+        }
+        assert_eq!(roster.members().collect::<Vec<_>>(), [(v4, false), (v6, true)]);
+    }
+
+    #[test]
+    fn the_cap_tells_how_many_did_not_fit() {
+        let named: Vec<IpAddr> = (1..=9).map(|n| [192, 0, 2, n].into()).collect();
+        let bounds = Bounds { retention: Duration::from_secs(600), cap: 4 };
+        let round = Round { named: &named, ipv4_failed: false, ipv6_failed: false };
+        let mut roster = Roster::default();
+        let now = SystemTime::UNIX_EPOCH;
+        assert_eq!(roster.update(round, |_| true, bounds, now), 5);
+        assert_eq!(roster.update(round, |_| true, bounds, now), 5);
+    }
+}

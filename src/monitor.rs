@@ -1,0 +1,468 @@
+//! Runs the rounds: what is due is looked up, admitted, probed, judged and published. One task owns all state, so
+//! there is one writer; tasks exist only for lookups and probes that were admitted.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::config::{Config, Limits};
+use crate::discovery::{Discovered, Resolvers};
+use crate::observation::LocalFailure;
+use crate::probe::Prober;
+use crate::reason::LocalReason;
+use crate::snapshot::{Fleet, TargetReport};
+use crate::target::{Target, TargetName};
+use crate::trust::TrustStore;
+use crate::verdict::{Judge, Question};
+
+mod admission;
+mod board;
+mod journal;
+mod lag;
+mod rounds;
+mod schedule;
+mod work;
+
+use admission::{Admission, Ticket};
+use board::{Board, ConfigState};
+use lag::LagWatch;
+use rounds::{Progress, TargetState};
+use schedule::{DueHeap, Rhythm};
+use work::{LookedUp, Probed, Workshop};
+
+/// The wall clock.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// Reads what the monitor knows and asks it for things. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    board: Arc<Board>,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Handle {
+    /// All reports as they are now.
+    pub fn fleet(&self) -> Fleet {
+        self.board.fleet()
+    }
+
+    /// Whether the monitor runs.
+    pub fn is_ready(&self) -> bool {
+        !self.orders.is_closed()
+    }
+
+    /// Asks for a round of one target, joins the one that is under way, and waits for its end.
+    /// None where there is no such target, or the monitor ends before.
+    pub async fn round(&self, target: &TargetName) -> Option<Arc<TargetReport>> {
+        let (reply, answer) = oneshot::channel();
+        self.orders.send(Order::Round { target: target.clone(), reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Goes over to another config. Reports of unchanged endpoints stay, and so do counters of targets by their name;
+    /// probes that run are let finish.
+    ///
+    /// # Errors
+    /// When the config's resolvers cannot be set up, or the monitor has ended; the running config stays.
+    pub async fn reload(&self, config: Config) -> Result<(), String> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || "the monitor has ended".to_owned();
+        self.orders.send(Order::Reload { config: Box::new(config), reply }).await.map_err(|_| ended())?;
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Notes that a config could not be loaded; the running one stays.
+    pub fn reload_failed(&self) {
+        self.board.config_failed();
+    }
+}
+
+#[derive(Debug)]
+enum Order {
+    Round { target: TargetName, reply: oneshot::Sender<Arc<TargetReport>> },
+    Reload { config: Box<Config>, reply: oneshot::Sender<Result<(), String>> },
+}
+
+/// The monitor before it runs.
+pub struct Monitor {
+    orders: mpsc::Receiver<Order>,
+    state: State,
+}
+
+impl Monitor {
+    /// Sets up the monitor of `config`; nothing is asked nor probed until it runs.
+    ///
+    /// # Errors
+    /// When TLS or a resolver cannot be set up.
+    pub fn new(config: Config, clock: Clock) -> Result<(Self, Handle), String> {
+        let (sender, orders) = mpsc::channel(ORDERS);
+        let state = State::new(config, clock)?;
+        let handle = Handle { board: Arc::clone(&state.board), orders: sender };
+        Ok((Self { orders, state }, handle))
+    }
+
+    /// Runs until `shutdown`, then lets running probes finish for [`DRAIN`] and ends the rest.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { mut orders, mut state } = self;
+        let mut lag = JoinSet::new();
+        lag.spawn(state.lag.clone().watch());
+        tokio::pin!(shutdown);
+        loop {
+            state.turn();
+            let wake = tokio::time::Instant::from_std(state.due.next().unwrap_or_else(|| Instant::now() + IDLE));
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(order) = orders.recv() => state.obey(order),
+                Some(ended) = state.probes.join_next_with_id() => state.probe_ended(ended),
+                Some(ended) = state.lookups.join_next_with_id() => state.lookup_ended(ended),
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+        orders.close();
+        state.drain().await;
+    }
+}
+
+type TargetId = u64;
+
+/// What falls due.
+#[derive(Debug)]
+enum Due {
+    Round { target: TargetId, generation: u32 },
+    Reprobe { target: TargetId, generation: u32, address: IpAddr },
+}
+
+/// Everything that the monitor knows.
+struct State {
+    clock: Clock,
+    origin: Instant,
+    board: Arc<Board>,
+    workshop: Arc<Workshop>,
+    limits: Limits,
+    trust_stores: BTreeMap<Arc<str>, TrustStore>,
+    targets: HashMap<TargetId, TargetState>,
+    by_name: HashMap<TargetName, TargetId>,
+    next_id: TargetId,
+    due: DueHeap<Due>,
+    admission: Admission<(TargetId, u32, IpAddr)>,
+    probes: JoinSet<Probed>,
+    probing: HashMap<Id, (TargetId, u32, IpAddr, Ticket)>,
+    lookups: JoinSet<LookedUp>,
+    looking_up: HashMap<Id, (TargetId, u32)>,
+    lookup_queue: VecDeque<(TargetId, u32)>,
+    lag: LagWatch,
+}
+
+impl State {
+    fn new(config: Config, clock: Clock) -> Result<Self, String> {
+        let Config { targets, trust_stores, resolvers, limits } = config;
+        let prober = Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?;
+        let lag = LagWatch::default();
+        let workshop = Workshop {
+            prober,
+            judge: Arc::new(Judge::default()),
+            resolvers: Arc::new(Resolvers::new(&resolvers)?),
+            clock: Arc::clone(&clock),
+            lag: lag.clone(),
+        };
+        let mut state = Self {
+            origin: Instant::now(),
+            board: Arc::default(),
+            workshop: Arc::new(workshop),
+            admission: Admission::new(permits(limits)),
+            limits,
+            trust_stores: BTreeMap::new(),
+            targets: HashMap::new(),
+            by_name: HashMap::new(),
+            next_id: 0,
+            due: DueHeap::new(),
+            probes: JoinSet::new(),
+            probing: HashMap::new(),
+            lookups: JoinSet::new(),
+            looking_up: HashMap::new(),
+            lookup_queue: VecDeque::new(),
+            lag,
+            clock,
+        };
+        state.install(targets, trust_stores);
+        Ok(state)
+    }
+
+    /// Makes `targets` the ones that are watched, keeping what is known of those that stay.
+    fn install(&mut self, targets: Vec<Arc<Target>>, trust_stores: BTreeMap<Arc<str>, TrustStore>) {
+        let old_stores = std::mem::replace(&mut self.trust_stores, trust_stores);
+        let now = Instant::now();
+        let fresh = targets.iter().filter(|target| !self.by_name.contains_key(&target.name)).count();
+        let mut before = std::mem::take(&mut self.targets);
+        let mut names = std::mem::take(&mut self.by_name);
+        for (place, target) in targets.into_iter().enumerate() {
+            let name = target.name.clone();
+            let interval = target.policy.interval;
+            let rhythm = Rhythm::new(self.origin, name.as_str(), interval);
+            let known = names.remove(&name).and_then(|id| Some((id, before.remove(&id)?)));
+            let (id, state, at) = match known {
+                Some((id, mut state)) => {
+                    state.place = place;
+                    let roots_changed =
+                        old_stores.get(&target.policy.trust) != self.trust_stores.get(&target.policy.trust);
+                    let changed = state.target != target;
+                    let interrupted = changed && state.retarget(Arc::clone(&target));
+                    if changed || roots_changed {
+                        self.rejudge(&mut state);
+                    }
+                    // What did not change keeps its round, its due entries and its probes.
+                    (id, state, changed.then(|| if interrupted { now } else { rhythm.next(now) }))
+                }
+                None => {
+                    self.next_id += 1;
+                    let at = rhythm.first(now, schedule::spread(fresh, interval));
+                    (self.next_id, TargetState::new(target, place), Some(at))
+                }
+            };
+            if let Some(at) = at {
+                self.due.push(at, Due::Round { target: id, generation: state.generation });
+            }
+            self.by_name.insert(name, id);
+            self.targets.insert(id, state);
+        }
+        let mut reports: Vec<_> = self.targets.values().map(|state| (state.place, Arc::new(state.report()))).collect();
+        reports.sort_unstable_by_key(|(place, _)| *place);
+        self.board.replace_all(reports.into_iter().map(|(_, report)| report).collect());
+        let anchors = self.trust_stores.iter().map(|(name, store)| (Arc::clone(name), store.anchors().len()));
+        self.board.set_config(ConfigState {
+            successful: true,
+            loaded_at: Some((self.clock)()),
+            trust_anchors: anchors.collect(),
+        });
+    }
+
+    /// Makes the verdicts of a target's backends anew: roots or expected names may be others.
+    fn rejudge(&self, state: &mut TargetState) {
+        let target = Arc::clone(&state.target);
+        let Some(trust) = self.trust_stores.get(&target.policy.trust) else { return };
+        let now = (self.clock)();
+        state.rejudge(|backend, assessment| {
+            let question = Question {
+                server_name: &backend.endpoint.server_name,
+                expect_names: &target.policy.expect_names,
+                ehlo_name: None,
+                trust,
+            };
+            self.workshop.judge.reassess(assessment, &question, now)
+        });
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Round { target, reply } => {
+                let Some(id) = self.by_name.get(&target).copied() else { return };
+                let Some(state) = self.targets.get_mut(&id) else { return };
+                state.waiters.push(reply);
+                if state.progress == Progress::Idle {
+                    self.begin_round(id);
+                }
+            }
+            Order::Reload { config, reply } => {
+                // Who asked may be gone; the reload is done all the same.
+                let _ = reply.send(self.reload(*config));
+            }
+        }
+    }
+
+    fn reload(&mut self, config: Config) -> Result<(), String> {
+        let Config { targets, trust_stores, resolvers, limits } = config;
+        self.workshop = Arc::new(self.workshop.with_resolvers(Resolvers::new(&resolvers)?));
+        self.limits = limits;
+        self.admission.set_permits(permits(limits));
+        self.install(targets, trust_stores);
+        Ok(())
+    }
+
+    /// Begins what is due and admits what may be.
+    fn turn(&mut self) {
+        let now = Instant::now();
+        while let Some((at, what)) = self.due.pop(now) {
+            match what {
+                Due::Round { target, generation } => self.round_due(target, generation, now),
+                Due::Reprobe { target, generation, address } => {
+                    let state = self.targets.get_mut(&target).filter(|state| state.generation == generation);
+                    if state.is_some_and(|state| state.wants_reprobe(address, at)) {
+                        self.queue_probe(target, address, at);
+                    }
+                }
+            }
+        }
+        self.start_lookups();
+        self.start_probes();
+        self.board.set_load(self.admission.in_use(), self.admission.oldest());
+    }
+
+    fn round_due(&mut self, id: TargetId, generation: u32, now: Instant) {
+        let Some(state) = self.targets.get(&id).filter(|state| state.generation == generation) else { return };
+        let rhythm = Rhythm::new(self.origin, state.target.name.as_str(), state.target.policy.interval);
+        // The first round comes when it comes; those after it keep to the phase.
+        let next = if state.is_new() { rhythm.settle(now) } else { rhythm.next(now) };
+        let idle = state.progress == Progress::Idle;
+        self.due.push(next, Due::Round { target: id, generation });
+        // A round that is still under way is not followed by another: what waits shows as lag.
+        if idle {
+            self.begin_round(id);
+        }
+    }
+
+    fn begin_round(&mut self, id: TargetId) {
+        let Some(state) = self.targets.get_mut(&id) else { return };
+        state.progress = Progress::LookingUp;
+        self.lookup_queue.push_back((id, state.generation));
+    }
+
+    fn start_lookups(&mut self) {
+        while self.lookups.len() < LOOKUPS {
+            let Some((id, generation)) = self.lookup_queue.pop_front() else { break };
+            let Some(state) = self.targets.get(&id).filter(|state| state.generation == generation) else { continue };
+            let task = self.lookups.spawn(Arc::clone(&self.workshop).look_up(Arc::clone(&state.target)));
+            self.looking_up.insert(task.id(), (id, generation));
+        }
+    }
+
+    fn lookup_ended(&mut self, ended: Result<(Id, LookedUp), JoinError>) {
+        let (task, looked_up) = match ended {
+            Ok((task, looked_up)) => (task, Some(looked_up)),
+            Err(error) => (error.id(), None),
+        };
+        let Some((id, generation)) = self.looking_up.remove(&task) else { return };
+        let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) else { return };
+        let Some(LookedUp { found, file }) = looked_up else {
+            self.count_local(&LocalFailure::defect("a lookup ended by a panic"));
+            return self.end_lookup(id, Discovered::unknown(), None);
+        };
+        journal::lookup(&state.target.name, state.lookup(), found.report.as_ref());
+        self.end_lookup(id, found, file);
+    }
+
+    fn end_lookup(&mut self, id: TargetId, found: Discovered, file: Option<[u8; 32]>) {
+        let now = (self.clock)();
+        let Some(state) = self.targets.get_mut(&id) else { return };
+        let addresses = state.discovered(found, file, self.limits.backends_per_target, now);
+        for address in addresses {
+            self.queue_probe(id, address, Instant::now());
+        }
+        self.publish(id);
+    }
+
+    fn queue_probe(&mut self, id: TargetId, address: IpAddr, since: Instant) {
+        let Some(state) = self.targets.get_mut(&id) else { return };
+        let generation = state.generation;
+        if let Some((backend, lane)) = state.queue(address) {
+            self.admission.request((id, generation, address), backend.socket_addr(), lane, since);
+        }
+    }
+
+    fn start_probes(&mut self) {
+        while let Some(admitted) = self.admission.admit() {
+            let (id, generation, address) = admitted.what;
+            let state = self.targets.get(&id).filter(|state| state.generation == generation);
+            let job = state.and_then(|state| {
+                let trust = self.trust_stores.get(&state.target.policy.trust)?;
+                Some((state.backend_at(address)?, Arc::clone(&state.target), trust.clone()))
+            });
+            let Some((backend, target, trust)) = job else {
+                self.admission.release(admitted.ticket);
+                continue;
+            };
+            let task = self.probes.spawn(Arc::clone(&self.workshop).probe(backend, target, trust));
+            self.probing.insert(task.id(), (id, generation, address, admitted.ticket));
+        }
+    }
+
+    fn probe_ended(&mut self, ended: Result<(Id, Probed), JoinError>) {
+        let (task, probed) = match ended {
+            Ok((task, probed)) => (task, probed),
+            Err(error) => (error.id(), Err(Box::new(LocalFailure::defect("a probe ended by a panic")))),
+        };
+        let Some((id, generation, address, ticket)) = self.probing.remove(&task) else { return };
+        self.admission.release(ticket);
+        if let Err(local) = &probed {
+            self.count_local(local);
+        }
+        let now = (self.clock)();
+        let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) else { return };
+        match probed {
+            Ok(judged) => {
+                if let Some((before, after)) = state.probed(address, judged) {
+                    journal::backend(&state.target.name, &before, &after, now);
+                }
+            }
+            Err(_) => state.not_probed(address),
+        }
+        if let Some(at) = state.plan_reprobe(address, Instant::now()) {
+            self.due.push(at, Due::Reprobe { target: id, generation, address });
+        }
+        self.publish(id);
+    }
+
+    /// Shows what is known of a target, and ends its round where that was the last of it.
+    fn publish(&mut self, id: TargetId) {
+        let now = (self.clock)();
+        let Some(state) = self.targets.get_mut(&id) else { return };
+        let ended = state.end_round(now);
+        self.board.publish(state.place, state.report());
+        if ended && let Some(report) = self.board.get(state.place) {
+            for waiter in state.waiters.drain(..) {
+                // A client that hung up has no use for it.
+                let _ = waiter.send(Arc::clone(&report));
+            }
+        }
+    }
+
+    fn count_local(&self, failure: &LocalFailure) {
+        if self.board.count_local(failure.reason) {
+            tracing::warn!(reason = %failure.reason, detail = %failure.detail, "a probe failed on this machine's side");
+        }
+    }
+
+    async fn drain(mut self) {
+        self.lookups.abort_all();
+        let patience = tokio::time::sleep(DRAIN);
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                ended = self.probes.join_next_with_id() => match ended {
+                    Some(ended) => self.probe_ended(ended),
+                    None => break,
+                },
+                () = &mut patience => break,
+            }
+        }
+        self.probes.shutdown().await;
+        self.lookups.shutdown().await;
+    }
+}
+
+/// Connections at once: as configured, else as many as this process may have files, less what it needs itself.
+fn permits(limits: Limits) -> usize {
+    let auto = || {
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+        usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX).clamp(1, MAX_PERMITS)
+    };
+    limits.concurrent_probes.map_or_else(auto, Into::into)
+}
+
+impl LocalFailure {
+    fn defect(detail: &str) -> Self {
+        Self { reason: LocalReason::Defect, detail: detail.into() }
+    }
+}
+
+/// How long running probes may go on after the end was asked for.
+pub const DRAIN: Duration = Duration::from_secs(3);
+const IDLE: Duration = Duration::from_secs(3600);
+const ORDERS: usize = 64;
+/// Lookups at once, each with a socket or two.
+const LOOKUPS: usize = 64;
+const OWN_FILES: u64 = 128;
+const MAX_PERMITS: usize = 1024;

@@ -1,0 +1,82 @@
+//! Where the monitor puts its reports and readers take them from. One writer, any number of readers.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::reason::LocalReason;
+use crate::snapshot::{ExporterReport, Fleet, TargetReport};
+
+/// What is published.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    targets: Mutex<Vec<Arc<TargetReport>>>,
+    config: Mutex<ConfigState>,
+    probes_in_flight: AtomicUsize,
+    waiting_since: Mutex<Option<Instant>>,
+    local_errors: [AtomicU64; LocalReason::ALL.len()],
+}
+
+/// What is known of the config's loading.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ConfigState {
+    pub(super) successful: bool,
+    pub(super) loaded_at: Option<SystemTime>,
+    pub(super) trust_anchors: Vec<(Arc<str>, usize)>,
+}
+
+impl Board {
+    pub(super) fn fleet(&self) -> Fleet {
+        let config = lock(&self.config).clone();
+        let errors = LocalReason::ALL.iter().zip(&self.local_errors);
+        Fleet {
+            targets: lock(&self.targets).clone(),
+            exporter: ExporterReport {
+                reload_successful: config.successful,
+                reload_success_at: config.loaded_at,
+                trust_anchors: config.trust_anchors,
+                probes_in_flight: self.probes_in_flight.load(Ordering::Relaxed),
+                schedule_lag: lock(&self.waiting_since).map_or(Duration::ZERO, |since| since.elapsed()),
+                local_errors: errors.map(|(reason, count)| (*reason, count.load(Ordering::Relaxed))).collect(),
+            },
+        }
+    }
+
+    pub(super) fn replace_all(&self, reports: Vec<Arc<TargetReport>>) {
+        *lock(&self.targets) = reports;
+    }
+
+    pub(super) fn publish(&self, place: usize, report: TargetReport) {
+        if let Some(slot) = lock(&self.targets).get_mut(place) {
+            *slot = Arc::new(report);
+        }
+    }
+
+    pub(super) fn get(&self, place: usize) -> Option<Arc<TargetReport>> {
+        lock(&self.targets).get(place).cloned()
+    }
+
+    pub(super) fn set_config(&self, state: ConfigState) {
+        *lock(&self.config) = state;
+    }
+
+    pub(super) fn config_failed(&self) {
+        lock(&self.config).successful = false;
+    }
+
+    pub(super) fn set_load(&self, in_flight: usize, waiting_since: Option<Instant>) {
+        self.probes_in_flight.store(in_flight, Ordering::Relaxed);
+        *lock(&self.waiting_since) = waiting_since;
+    }
+
+    /// Counts a local failure; true for the first of its kind.
+    pub(super) fn count_local(&self, reason: LocalReason) -> bool {
+        let counts = LocalReason::ALL.iter().zip(&self.local_errors);
+        counts.into_iter().any(|(each, count)| *each == reason && count.fetch_add(1, Ordering::Relaxed) == 0)
+    }
+}
+
+/// A panic elsewhere leaves these values whole: every change to them is a single assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,59 @@
+//! The log: one line for each change of a backend's or a lookup's state, none for what stays as it is.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::rounds::Condition;
+use crate::observation::LookupReport;
+use crate::snapshot::BackendReport;
+use crate::target::TargetName;
+use crate::verdict::certificate::hex;
+
+/// Writes a line where `after` is in another condition than `before`.
+pub(super) fn backend(target: &TargetName, before: &BackendReport, after: &BackendReport, now: SystemTime) {
+    let Some(condition) = Condition::of(after, now) else { return };
+    let old = Condition::of(before, now);
+    if old.as_ref() == Some(&condition) {
+        return;
+    }
+    let backend = after.backend.socket_addr();
+    let server_name = &after.backend.endpoint.server_name;
+    let chain = condition.chain.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(",");
+    let name = match condition.name {
+        Some(true) => "match",
+        Some(false) => "mismatch",
+        None => "unknown",
+    };
+    let fingerprint = condition.fingerprint.map(|bytes| hex(&bytes)).unwrap_or_default();
+    let failure = after.probe.as_ref().and_then(|probe| probe.outcome.as_ref().err());
+    match failure {
+        Some(failure) => tracing::warn!(
+            %target, %backend, %server_name, stage = %failure.stage, reason = %failure.reason,
+            detail = %failure.detail, name, chain, "backend fails"
+        ),
+        None if condition.is_well() => {
+            tracing::info!(%target, %backend, %server_name, name, fingerprint, "backend is well");
+        }
+        None => {
+            tracing::warn!(%target, %backend, %server_name, name, chain, fingerprint, "backend has a bad certificate");
+        }
+    }
+}
+
+/// Writes a line where a lookup fails otherwise than the one before it, or no longer.
+pub(super) fn lookup(target: &TargetName, before: Option<&Arc<LookupReport>>, after: Option<&LookupReport>) {
+    let failures = |report: Option<&LookupReport>| report.map(|report| report.failures.clone()).unwrap_or_default();
+    let (old, new) = (failures(before.map(|report| &**report)), failures(after));
+    if old == new {
+        return;
+    }
+    if new.is_empty() {
+        tracing::info!(%target, "lookup is well");
+    }
+    for failure in new {
+        tracing::warn!(
+            %target, name = %failure.name, r#type = failure.record_type, reason = %failure.reason,
+            "lookup fails; known backends are kept"
+        );
+    }
+}

@@ -1,0 +1,410 @@
+//! One target's state from round to round: who its backends are, what is known of each, and what readers see of it.
+//! No I/O; time is an argument.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::admission::Lane;
+use crate::discovery::Discovered;
+use crate::discovery::roster::{Bounds, Roster, Round};
+use crate::observation::{Connection, Failure, LookupReport, Phases};
+use crate::reason::{ChainReason, ProbeReason, SkipReason, Stage};
+use crate::snapshot::{BackendReport, Counters, EndpointReport, Held, ProbeReport, TargetReport};
+use crate::target::{Backend, Endpoint, Target, TargetKind};
+use crate::verdict::Assessment;
+
+/// A finished probe, judged.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) at: SystemTime,
+    pub(super) duration: Duration,
+    pub(super) phases: Phases,
+    pub(super) outcome: Result<Connection, Failure>,
+    pub(super) assessment: Option<Assessment>,
+    pub(super) rate_limited: bool,
+}
+
+/// A target between its rounds and in them.
+#[derive(Debug)]
+pub(super) struct TargetState {
+    pub(super) target: Arc<Target>,
+    /// Where its report stands on the board.
+    pub(super) place: usize,
+    /// Due entries of an older generation are void.
+    pub(super) generation: u32,
+    pub(super) progress: Progress,
+    /// Who asked for a round and waits for its end.
+    pub(super) waiters: Vec<oneshot::Sender<Arc<TargetReport>>>,
+    pub(super) counters: Counters,
+    roster: Roster,
+    backends: Vec<BackendState>,
+    skipped: Vec<(SkipReason, usize)>,
+    lookup: Option<Arc<LookupReport>>,
+    file: Option<[u8; 32]>,
+    last_round: Option<SystemTime>,
+}
+
+/// Where a target stands in its round.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Between rounds.
+    Idle,
+    /// Its addresses are being looked up.
+    LookingUp,
+    /// These addresses have not been probed in this round yet.
+    Probing(Vec<IpAddr>),
+}
+
+#[derive(Debug)]
+struct BackendState {
+    report: Arc<BackendReport>,
+    /// A probe is queued or running.
+    busy: bool,
+    reprobe_at: Option<Instant>,
+    seen: Vec<Seen>,
+    /// This round's certificates, where more than one connection is made.
+    samples: Vec<Held>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    fingerprint: [u8; 8],
+    at: SystemTime,
+}
+
+impl TargetState {
+    pub(super) fn new(target: Arc<Target>, place: usize) -> Self {
+        Self {
+            target,
+            place,
+            generation: 0,
+            progress: Progress::Idle,
+            waiters: Vec::new(),
+            counters: Counters::default(),
+            roster: Roster::default(),
+            backends: Vec::new(),
+            skipped: Vec::new(),
+            lookup: None,
+            file: None,
+            last_round: None,
+        }
+    }
+
+    /// Takes over a changed entry of the same name: counters stay, and so do the backends of an unchanged endpoint.
+    /// A round that was under way is void and true is returned: another one must take its place.
+    pub(super) fn retarget(&mut self, target: Arc<Target>) -> bool {
+        let keep = endpoint(&self.target) == endpoint(&target);
+        self.target = target;
+        self.generation = self.generation.wrapping_add(1);
+        let interrupted = self.progress != Progress::Idle || self.is_new();
+        self.progress = Progress::Idle;
+        self.waiters.clear();
+        if !keep {
+            self.roster = Roster::default();
+            self.backends.clear();
+            self.skipped.clear();
+            self.lookup = None;
+        }
+        for backend in &mut self.backends {
+            backend.busy = false;
+            backend.reprobe_at = None;
+        }
+        interrupted || !keep
+    }
+
+    /// Replaces the verdicts on all certificates that are held.
+    pub(super) fn rejudge(&mut self, judge: impl Fn(&Backend, &Assessment) -> Assessment) {
+        for BackendState { report, .. } in &mut self.backends {
+            if let Some(held) = &report.held {
+                let held = Held { assessment: judge(&report.backend, &held.assessment), ..held.clone() };
+                *report = Arc::new(BackendReport { held: Some(held), ..(**report).clone() });
+            }
+        }
+    }
+
+    /// Whether no round was finished yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.last_round.is_none()
+    }
+
+    /// Takes in what a lookup brought, and says what is to be probed now.
+    pub(super) fn discovered(
+        &mut self,
+        found: Discovered,
+        file: Option<[u8; 32]>,
+        cap: usize,
+        now: SystemTime,
+    ) -> Vec<IpAddr> {
+        let round = Round { named: &found.addresses, ipv4_failed: found.ipv4_failed, ipv6_failed: found.ipv6_failed };
+        let bounds = Bounds { retention: self.target.policy.backend_retention, cap };
+        let answering = |address: IpAddr| {
+            let known = self.backends.iter().find(|backend| backend.report.backend.address == address);
+            known.is_some_and(|backend| backend.report.is_reachable())
+        };
+        let over_cap = self.roster.update(round, answering, bounds, now);
+        let skipped = [(SkipReason::Cap, over_cap), (SkipReason::NoRoute, found.without_route)];
+        self.skipped = skipped.into_iter().filter(|(_, count)| *count > 0).collect();
+        self.lookup = found.report.map(Arc::new);
+        self.file = file;
+        let endpoint = endpoint(&self.target);
+        let mut known = std::mem::take(&mut self.backends);
+        self.backends = self
+            .roster
+            .members()
+            .map(|(address, resolved)| {
+                let at = known.iter().position(|backend| backend.report.backend.address == address);
+                let mut state = at.map_or_else(|| BackendState::new(endpoint, address), |at| known.swap_remove(at));
+                if state.report.resolved != resolved {
+                    state.report = Arc::new(BackendReport { resolved, ..(*state.report).clone() });
+                }
+                state.reprobe_at = None;
+                state.samples.clear();
+                state
+            })
+            .collect();
+        let addresses: Vec<IpAddr> = self.backends.iter().map(|backend| backend.report.backend.address).collect();
+        self.progress = Progress::Probing(addresses.clone());
+        addresses
+    }
+
+    /// Marks a backend as queued; none where it is gone or queued already.
+    pub(super) fn queue(&mut self, address: IpAddr) -> Option<(Backend, Lane)> {
+        let backend = self.backend(address).filter(|backend| !backend.busy)?;
+        backend.busy = true;
+        backend.reprobe_at = None;
+        Some((backend.report.backend.clone(), backend.lane()))
+    }
+
+    /// The backend at `address`, while it is one.
+    pub(super) fn backend_at(&self, address: IpAddr) -> Option<Backend> {
+        self.backends.iter().map(|backend| &backend.report.backend).find(|backend| backend.address == address).cloned()
+    }
+
+    /// Whether a due entry for another probe outside a round still holds.
+    pub(super) fn wants_reprobe(&mut self, address: IpAddr, at: Instant) -> bool {
+        self.backend(address).is_some_and(|backend| backend.reprobe_at == Some(at))
+    }
+
+    /// Takes in a finished probe; the reports before and after it, for the log.
+    pub(super) fn probed(
+        &mut self,
+        address: IpAddr,
+        judged: Judged,
+    ) -> Option<(Arc<BackendReport>, Arc<BackendReport>)> {
+        self.counters.count(&judged.outcome);
+        self.tick_off(address);
+        let (target, file) = (Arc::clone(&self.target), self.file);
+        let backend = self.backend(address)?;
+        backend.busy = false;
+        let before = Arc::clone(&backend.report);
+        backend.take_in(judged, &target, file);
+        Some((before, Arc::clone(&backend.report)))
+    }
+
+    /// Takes in a probe that this machine could not make.
+    pub(super) fn not_probed(&mut self, address: IpAddr) {
+        self.tick_off(address);
+        if let Some(backend) = self.backend(address) {
+            backend.busy = false;
+        }
+    }
+
+    /// When a backend is to be probed outside a round, if at all: soon after a failure that is new, and for each
+    /// further sample.
+    pub(super) fn plan_reprobe(&mut self, address: IpAddr, now: Instant) -> Option<Instant> {
+        let policy = Arc::clone(&self.target.policy);
+        let backend = self.backend(address)?;
+        let failures = backend.report.probe.as_ref().map(|probe| probe.consecutive_failures);
+        let samples = usize::try_from(policy.samples).unwrap_or(usize::MAX);
+        let after = match failures {
+            // None: this machine failed before anything was known.
+            None | Some(1 | 2) if policy.interval > REPROBE => REPROBE,
+            Some(0) if backend.samples.len() < samples && samples > 1 => policy.interval / policy.samples,
+            _ => return None,
+        };
+        backend.reprobe_at = Some(now + after);
+        backend.reprobe_at
+    }
+
+    /// Ends the round where nothing of it is left; true if so.
+    pub(super) fn end_round(&mut self, now: SystemTime) -> bool {
+        let ended = matches!(&self.progress, Progress::Probing(left) if left.is_empty());
+        if ended {
+            self.progress = Progress::Idle;
+            self.last_round = Some(now);
+        }
+        ended
+    }
+
+    /// What readers see.
+    pub(super) fn report(&self) -> TargetReport {
+        TargetReport {
+            target: Arc::clone(&self.target),
+            lookup: self.lookup.clone(),
+            last_round: self.last_round,
+            endpoints: vec![EndpointReport {
+                endpoint: Arc::clone(endpoint(&self.target)),
+                backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
+                skipped: self.skipped.clone(),
+            }],
+            counters: self.counters.clone(),
+        }
+    }
+
+    pub(super) fn lookup(&self) -> Option<&Arc<LookupReport>> {
+        self.lookup.as_ref()
+    }
+
+    fn tick_off(&mut self, address: IpAddr) {
+        if let Progress::Probing(left) = &mut self.progress {
+            left.retain(|each| *each != address);
+        }
+    }
+
+    fn backend(&mut self, address: IpAddr) -> Option<&mut BackendState> {
+        self.backends.iter_mut().find(|backend| backend.report.backend.address == address)
+    }
+}
+
+impl BackendState {
+    fn new(endpoint: &Arc<Endpoint>, address: IpAddr) -> Self {
+        let report = BackendReport {
+            backend: Backend::new(Arc::clone(endpoint), address),
+            resolved: true,
+            probe: None,
+            held: None,
+            handshake_errors: 0,
+        };
+        Self { report: Arc::new(report), busy: false, reprobe_at: None, seen: Vec::new(), samples: Vec::new() }
+    }
+
+    /// A server that let us wait last time is likely to do so again.
+    fn lane(&self) -> Lane {
+        let failure = self.report.probe.as_ref().and_then(|probe| probe.outcome.as_ref().err());
+        match failure {
+            Some(Failure { stage: Stage::Connect | Stage::Greeting, reason: ProbeReason::Timeout, .. }) => Lane::Slow,
+            _ => Lane::Normal,
+        }
+    }
+
+    fn take_in(&mut self, judged: Judged, target: &Target, file: Option<[u8; 32]>) {
+        let old = &self.report;
+        let failures = old.probe.as_ref().map_or(0, |probe| probe.consecutive_failures);
+        let handshake_errors = match &judged.outcome {
+            Ok(_) => 0,
+            Err(failure) if ended_in_tls(failure) => old.handshake_errors.saturating_add(1),
+            Err(_) => old.handshake_errors,
+        };
+        let held = match judged.assessment {
+            Some(assessment) => Some(self.hold(assessment, judged.at, target, file)),
+            None => self.report.held.clone(),
+        };
+        self.report = Arc::new(BackendReport {
+            backend: self.report.backend.clone(),
+            resolved: self.report.resolved,
+            probe: Some(ProbeReport {
+                at: judged.at,
+                duration: judged.duration,
+                phases: judged.phases,
+                consecutive_failures: if judged.outcome.is_ok() { 0 } else { failures.saturating_add(1) },
+                outcome: judged.outcome,
+                rate_limited: judged.rate_limited,
+            }),
+            held,
+            handshake_errors,
+        });
+    }
+
+    fn hold(&mut self, assessment: Assessment, at: SystemTime, target: &Target, file: Option<[u8; 32]>) -> Held {
+        let fingerprint = assessment.leaf().map(|leaf| leaf.fingerprint());
+        self.note(fingerprint, at, target.policy.backend_retention);
+        let fresh = Held {
+            seen_at: at,
+            file_match: file.map(|file| fingerprint == Some(file)),
+            distinct: self.seen.len(),
+            mismatched_samples: None,
+            assessment,
+        };
+        if target.policy.samples <= 1 {
+            return fresh;
+        }
+        self.samples.push(fresh.clone());
+        let mismatched = self.samples.iter().filter(|held| !name_matches(held)).count();
+        let worst = self.samples.iter().min_by_key(|held| goodness(held, at)).cloned().unwrap_or(fresh);
+        Held { distinct: self.seen.len(), mismatched_samples: Some(mismatched), ..worst }
+    }
+
+    /// Remembers which certificates this address showed, a few at most.
+    fn note(&mut self, fingerprint: Option<[u8; 32]>, at: SystemTime, retention: Duration) {
+        let Some(fingerprint) = fingerprint.and_then(|long| long.first_chunk().copied()) else { return };
+        self.seen.retain(|seen| {
+            seen.fingerprint != fingerprint && at.duration_since(seen.at).is_ok_and(|age| age <= retention)
+        });
+        if self.seen.len() < MAX_SEEN {
+            self.seen.push(Seen { fingerprint, at });
+        }
+    }
+}
+
+fn endpoint(target: &Target) -> &Arc<Endpoint> {
+    match &target.kind {
+        TargetKind::Host(host) => &host.endpoint,
+    }
+}
+
+fn name_matches(held: &Held) -> bool {
+    held.assessment.name.is_some_and(|name| name.is_match())
+}
+
+/// Worse certificates compare as less.
+fn goodness(held: &Held, now: SystemTime) -> (bool, bool, i64) {
+    let not_after = held.assessment.leaf().and_then(|leaf| leaf.facts()).map_or(i64::MIN, |facts| facts.not_after);
+    (name_matches(held), held.assessment.valid(now) == Some(true), not_after)
+}
+
+fn ended_in_tls(failure: &Failure) -> bool {
+    use ProbeReason as Why;
+    match failure.stage {
+        Stage::Handshake => true,
+        Stage::Session => {
+            matches!(failure.reason, Why::TlsAlert | Why::ClientCertificateRequired | Why::UnrecognizedName)
+        }
+        _ => false,
+    }
+}
+
+/// What a log line tells of a backend; a line is written where this changes.
+#[derive(Debug, PartialEq)]
+pub(super) struct Condition {
+    pub(super) failure: Option<(Stage, ProbeReason)>,
+    pub(super) name: Option<bool>,
+    pub(super) chain: Vec<ChainReason>,
+    pub(super) fingerprint: Option<[u8; 32]>,
+}
+
+impl Condition {
+    /// The condition that `report` shows at `now`; none before the first probe.
+    pub(super) fn of(report: &BackendReport, now: SystemTime) -> Option<Self> {
+        let probe = report.probe.as_ref()?;
+        let held = report.held.as_ref().map(|held| &held.assessment);
+        Some(Self {
+            failure: probe.outcome.as_ref().err().map(|failure| (failure.stage, failure.reason)),
+            name: report.name_matches(),
+            chain: held.map(|held| held.reasons(now).iter().collect()).unwrap_or_default(),
+            fingerprint: held.and_then(|held| held.leaf()).map(|leaf| leaf.fingerprint()),
+        })
+    }
+
+    /// Whether there is nothing to mend.
+    pub(super) fn is_well(&self) -> bool {
+        self.failure.is_none() && self.name == Some(true) && self.chain.is_empty()
+    }
+}
+
+/// After a new failure a backend is probed again this soon, where its interval is longer.
+const REPROBE: Duration = Duration::from_secs(60);
+/// Certificates remembered for one address.
+const MAX_SEEN: usize = 16;

@@ -1,0 +1,104 @@
+//! What runs in tasks of its own: lookups, and probes with their judgement.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::io::AsyncReadExt;
+
+use super::Clock;
+use super::lag::LagWatch;
+use super::rounds::Judged;
+use crate::discovery::{Discovered, Resolvers};
+use crate::observation::{LocalFailure, Observation};
+use crate::probe::Prober;
+use crate::reason::{LocalReason, ProbeReason};
+use crate::target::{Backend, Target, TargetKind};
+use crate::trust::TrustStore;
+use crate::verdict::certificate::fingerprint;
+use crate::verdict::{Judge, Question};
+
+/// The tools of all tasks.
+pub(super) struct Workshop {
+    pub(super) prober: Prober,
+    pub(super) judge: Arc<Judge>,
+    pub(super) resolvers: Arc<Resolvers>,
+    pub(super) clock: Clock,
+    pub(super) lag: LagWatch,
+}
+
+/// What a lookup task brings.
+pub(super) struct LookedUp {
+    pub(super) found: Discovered,
+    /// The fingerprint of the certificate that should be served, where a file says so and can be read.
+    pub(super) file: Option<[u8; 32]>,
+}
+
+/// What a probe task brings.
+pub(super) type Probed = Result<Judged, Box<LocalFailure>>;
+
+impl Workshop {
+    /// The same tools with other resolvers.
+    pub(super) fn with_resolvers(&self, resolvers: Resolvers) -> Self {
+        Self {
+            prober: self.prober.clone(),
+            judge: Arc::clone(&self.judge),
+            resolvers: Arc::new(resolvers),
+            clock: Arc::clone(&self.clock),
+            lag: self.lag.clone(),
+        }
+    }
+
+    pub(super) async fn look_up(self: Arc<Self>, target: Arc<Target>) -> LookedUp {
+        let TargetKind::Host(host) = &target.kind;
+        let patience = target.policy.timeout.min(MAX_LOOKUP);
+        let found = self.resolvers.discover(host, &target.policy, patience).await;
+        let file = match &target.policy.certificate_file {
+            Some(path) => certificate_in(path).await,
+            None => None,
+        };
+        LookedUp { found, file }
+    }
+
+    pub(super) async fn probe(self: Arc<Self>, backend: Backend, target: Arc<Target>, trust: TrustStore) -> Probed {
+        let begin = Instant::now();
+        let seen = self.prober.probe(&backend, &target.policy, (self.clock)()).await?;
+        let timed_out = seen.outcome.as_ref().is_err_and(|failure| failure.reason == ProbeReason::Timeout);
+        if timed_out && self.lag.since(begin) {
+            let detail = "a timeout while the exporter was over a second late".into();
+            return Err(Box::new(LocalFailure { reason: LocalReason::Overloaded, detail }));
+        }
+        Ok(self.judge(seen, &backend, &target, &trust))
+    }
+
+    fn judge(&self, seen: Observation, backend: &Backend, target: &Target, trust: &TrustStore) -> Judged {
+        let question = Question {
+            server_name: &backend.endpoint.server_name,
+            expect_names: &target.policy.expect_names,
+            ehlo_name: seen.ehlo_name.as_deref(),
+            trust,
+        };
+        let assessment = seen.presented.map(|chain| self.judge.assess(chain, seen.proof.as_ref(), &question, seen.at));
+        Judged {
+            at: seen.at,
+            duration: seen.duration,
+            phases: seen.phases,
+            outcome: seen.outcome,
+            assessment,
+            rate_limited: seen.rate_limited,
+        }
+    }
+}
+
+/// The fingerprint of the first certificate in a PEM file.
+async fn certificate_in(path: &Path) -> Option<[u8; 32]> {
+    let mut text = Vec::new();
+    tokio::fs::File::open(path).await.ok()?.take(MAX_FILE).read_to_end(&mut text).await.ok()?;
+    CertificateDer::from_pem_slice(&text).ok().map(|der| fingerprint(&der))
+}
+
+/// A lookup takes this long at most.
+const MAX_LOOKUP: Duration = Duration::from_secs(10);
+const MAX_FILE: u64 = 1024 * 1024;

@@ -1,0 +1,220 @@
+//! What is answered to which question.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::{CNAME, SOA};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+/// What a name has of one type.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The addresses of the family asked for, the order moving on by one with every query.
+    Addresses(Vec<IpAddr>),
+    /// A window over the addresses: from a large pool, a few.
+    Rotating {
+        /// The pool, of one family.
+        all: Vec<IpAddr>,
+        /// How many of them an answer has.
+        shown: usize,
+        /// How far the window moves with each [`crate::Dns::next_round`].
+        step: usize,
+    },
+    /// An alias, followed by the target's records where the zone has the target.
+    Cname(String),
+    /// An alias alone: the client has to ask for the target.
+    CnameOnly(String),
+    /// The name does not exist (RFC 2308 §2.1), whatever is set for other types.
+    NxDomain,
+    /// The name exists, and has nothing of this type (RFC 2308 §2.2).
+    NoData,
+    /// SERVFAIL.
+    ServFail,
+    /// REFUSED.
+    Refused,
+    /// No answer at all.
+    Silence,
+    /// The addresses over TCP; over UDP an empty answer with TC (RFC 2181 §9).
+    Truncated(Vec<IpAddr>),
+    /// These records as they stand, whoever owns them.
+    Records(Vec<Record>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Zone {
+    names: HashMap<String, HashMap<RecordType, Entry>>,
+    round: usize,
+}
+
+impl Zone {
+    pub(super) fn set(&mut self, name: &str, record_type: RecordType, answer: Answer) {
+        let types = self.names.entry(key(&parse(name))).or_default();
+        types.insert(record_type, Entry { answer, asked: 0 });
+    }
+
+    pub(super) fn clear(&mut self, name: &str) {
+        self.names.remove(&key(&parse(name)));
+    }
+
+    pub(super) fn next_round(&mut self) {
+        self.round += 1;
+    }
+
+    pub(super) fn answer(&mut self, name: &Name, record_type: RecordType) -> Outcome {
+        let mut aliases = Vec::new();
+        let mut owner = name.clone();
+        loop {
+            let mut outcome = match self.step(&owner, record_type) {
+                Step::Found(outcome) => outcome,
+                Step::Alias { target, follow } => {
+                    let data = RData::CNAME(CNAME(target.clone()));
+                    aliases.push(Record::from_rdata(owner, TTL, data));
+                    let known = self.names.contains_key(&key(&target));
+                    if follow && known && aliases.len() < LONGEST_CHAIN {
+                        owner = target;
+                        continue;
+                    }
+                    Reply::with(ResponseCode::NoError)
+                }
+            };
+            if let Outcome::Reply(reply) = &mut outcome {
+                reply.answers.splice(..0, aliases);
+            }
+            return outcome;
+        }
+    }
+
+    fn step(&mut self, owner: &Name, record_type: RecordType) -> Step {
+        let round = self.round;
+        let Some(types) = self.names.get_mut(&key(owner)) else {
+            return Step::Found(Reply::negative(ResponseCode::NXDomain, owner));
+        };
+        let asked_type = match types.contains_key(&record_type) {
+            true => record_type,
+            false => RecordType::CNAME,
+        };
+        let Some(entry) = types.get_mut(&asked_type) else {
+            return Step::Found(Reply::negative(ResponseCode::NoError, owner));
+        };
+        let addresses = |ips: Vec<IpAddr>| Reply::addresses(owner, record_type, ips);
+        Step::Found(match &entry.answer {
+            Answer::Addresses(all) => {
+                let mut ips = all.clone();
+                ips.retain(|ip| of_type(*ip) == record_type);
+                let turn = entry.asked.checked_rem(ips.len()).unwrap_or_default();
+                ips.rotate_left(turn);
+                entry.asked += 1;
+                addresses(ips)
+            }
+            Answer::Rotating { all, shown, step } => {
+                let pool = all.iter().copied().cycle();
+                let start = (round * step).checked_rem(all.len()).unwrap_or_default();
+                addresses(pool.skip(start).take((*shown).min(all.len())).collect())
+            }
+            Answer::Truncated(ips) => addresses(ips.clone()).over_tcp_only(),
+            Answer::Cname(target) | Answer::CnameOnly(target) => {
+                return Step::Alias {
+                    target: parse(target),
+                    follow: matches!(entry.answer, Answer::Cname(_)) && record_type != RecordType::CNAME,
+                };
+            }
+            Answer::NxDomain => Reply::negative(ResponseCode::NXDomain, owner),
+            Answer::NoData => Reply::negative(ResponseCode::NoError, owner),
+            Answer::ServFail => Reply::with(ResponseCode::ServFail),
+            Answer::Refused => Reply::with(ResponseCode::Refused),
+            Answer::Silence => Outcome::Silence,
+            Answer::Records(records) => Outcome::Reply(Reply { answers: records.clone(), ..Reply::default() }),
+        })
+    }
+}
+
+/// What comes of a question.
+pub(super) enum Outcome {
+    Silence,
+    Reply(Reply),
+}
+
+impl Outcome {
+    fn over_tcp_only(mut self) -> Self {
+        if let Self::Reply(reply) = &mut self {
+            reply.over_tcp_only = true;
+        }
+        self
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Reply {
+    pub(super) code: ResponseCode,
+    pub(super) answers: Vec<Record>,
+    pub(super) authorities: Vec<Record>,
+    pub(super) over_tcp_only: bool,
+}
+
+impl Reply {
+    fn with(code: ResponseCode) -> Outcome {
+        Outcome::Reply(Self { code, ..Self::default() })
+    }
+
+    fn addresses(owner: &Name, record_type: RecordType, ips: Vec<IpAddr>) -> Outcome {
+        let ips = ips.into_iter().filter(|ip| of_type(*ip) == record_type);
+        let data = ips.map(|ip| match ip {
+            IpAddr::V4(ip) => RData::A(ip.into()),
+            IpAddr::V6(ip) => RData::AAAA(ip.into()),
+        });
+        let answers: Vec<_> = data.map(|data| Record::from_rdata(owner.clone(), TTL, data)).collect();
+        match answers.is_empty() {
+            true => Self::negative(ResponseCode::NoError, owner),
+            false => Outcome::Reply(Self { answers, ..Self::default() }),
+        }
+    }
+
+    /// With the SOA that RFC 2308 §3 asks for.
+    fn negative(code: ResponseCode, owner: &Name) -> Outcome {
+        let zone = owner.base_name();
+        let soa = SOA::new(zone.clone(), zone.clone(), 1, 60, 60, 60, TTL);
+        Outcome::Reply(Self {
+            code,
+            authorities: vec![Record::from_rdata(zone, TTL, RData::SOA(soa))],
+            ..Self::default()
+        })
+    }
+}
+
+/// A name as names compare: in lower case, without the last dot.
+pub(super) fn key(name: &Name) -> String {
+    let name = name.to_ascii().to_ascii_lowercase();
+    name.trim_end_matches('.').to_owned()
+}
+
+/// A name as it is written, with or without the last dot; underscores are fine.
+pub(super) fn parse(name: &str) -> Name {
+    let mut name = Name::from_str_relaxed(name).expect("a domain name");
+    name.set_fqdn(true);
+    name
+}
+
+/// In seconds; short, so that a cache does not hide a change.
+pub(super) const TTL: u32 = 1;
+
+#[derive(Debug)]
+struct Entry {
+    answer: Answer,
+    asked: usize,
+}
+
+enum Step {
+    Found(Outcome),
+    Alias { target: Name, follow: bool },
+}
+
+fn of_type(ip: IpAddr) -> RecordType {
+    match ip {
+        IpAddr::V4(_) => RecordType::A,
+        IpAddr::V6(_) => RecordType::AAAA,
+    }
+}
+
+/// Aliases in one answer; a loop ends here.
+const LONGEST_CHAIN: usize = 16;

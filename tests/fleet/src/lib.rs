@@ -1,0 +1,26 @@
+//! An embedded fleet of mail servers on loopback, for tests, benches and the demo.
+//!
+//! Everything a probe meets is made here at run time and ends on drop: certificates ([`Pki`]),
+//! scripted SMTP servers with their faults ([`Fleet`], described by [`ServerSpec`] rows; [`cast`] has the
+//! known kinds), ten thousand well-behaved backends behind one listener ([`Farm`]), an address that
+//! never answers a SYN ([`Blackhole`]) and the names that lead to them ([`Dns`]).
+//!
+//! Invariants: loopback only; ports come from the kernel; each fleet, responder and black hole has a
+//! 127.x.y.0/24 of its own; no key outlives the process; nothing here depends on the exporter.
+
+pub use blackhole::Blackhole;
+pub use dns::{Answer, Dns, Record, RecordType, Transport};
+pub use farm::{Farm, IdentityOf};
+pub use pki::{Authority, AuthoritySpec, CertSpec, Extension, Identity, Issuer, KeyKind, Pki, Presented, Purpose};
+pub use script::{Chunk, Delivery, Ending, Fault, Moment, Script, ServerSpec, TlsMode, TlsVersions};
+pub use server::{Fleet, Server, Session};
+
+pub mod cast;
+
+mod blackhole;
+mod dns;
+mod farm;
+mod network;
+mod pki;
+mod script;
+mod server;

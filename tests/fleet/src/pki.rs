@@ -1,0 +1,274 @@
+//! Certificates made at run time: a root, an intermediate under it, and a stranger nobody trusts.
+
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
+use rustls_pki_types::CertificateDer;
+
+use authority::{DAY, Key, from_now, subject};
+use identity::certificate_pem;
+
+pub use authority::{Authority, AuthoritySpec};
+pub use identity::Identity;
+
+mod authority;
+mod identity;
+
+/// Two P-256 roots, one to trust and one not, and an intermediate under the first. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pki {
+    root: Authority,
+    intermediate: Authority,
+    stranger: Authority,
+    shared_key: Arc<Key>,
+}
+
+impl Pki {
+    /// Makes fresh keys and authorities.
+    #[expect(clippy::new_without_default, reason = "keys are generated: not a default value")]
+    pub fn new() -> Self {
+        let root = Authority::root(&AuthoritySpec::named("Fleet Root"));
+        Self {
+            intermediate: root
+                .sub(&AuthoritySpec { path_length: Some(0), ..AuthoritySpec::named("Fleet Intermediate") }),
+            root,
+            stranger: Authority::root(&AuthoritySpec::named("Stranger Root")),
+            shared_key: Arc::new(Key::generate(KeyKind::P256)),
+        }
+    }
+
+    /// The root to trust, as PEM.
+    pub fn root_pem(&self) -> String {
+        certificate_pem(self.root.der())
+    }
+
+    /// The root to trust, as DER.
+    pub fn root_der(&self) -> CertificateDer<'static> {
+        self.root.der().clone()
+    }
+
+    /// The root that nobody trusts, as PEM.
+    pub fn stranger_pem(&self) -> String {
+        certificate_pem(self.stranger.der())
+    }
+
+    /// The root to trust, to make further authorities under it.
+    pub fn root(&self) -> &Authority {
+        &self.root
+    }
+
+    /// The usual issuer.
+    pub fn intermediate(&self) -> &Authority {
+        &self.intermediate
+    }
+
+    /// Issues a certificate with a key of its own.
+    pub fn issue(&self, spec: &CertSpec) -> Identity {
+        self.issue_for(&Key::generate(spec.key), spec)
+    }
+
+    /// Issues a certificate over one P-256 key that all such certificates share (`spec.key` is not read):
+    /// for fleets of many thousands.
+    pub fn issue_with_shared_key(&self, spec: &CertSpec) -> Identity {
+        self.issue_for(&self.shared_key, spec)
+    }
+
+    fn issue_for(&self, key: &Key, spec: &CertSpec) -> Identity {
+        let issuer = match &spec.issuer {
+            Issuer::Intermediate => Some(&self.intermediate),
+            Issuer::Root => Some(&self.root),
+            Issuer::Stranger => Some(&self.stranger),
+            Issuer::Authority(authority) => Some(authority),
+            Issuer::SelfSigned => None,
+        };
+        let serial = self.root.next_serial();
+        let mut chain = vec![spec.sign(serial, key, issuer)];
+        if let (Some(issuer), Presented::Full) = (issuer, spec.presented) {
+            chain.extend(issuer.presented().iter().cloned());
+        }
+        Identity::from_parts(chain, Some(key.der()), Arc::clone(&key.signer), None)
+    }
+}
+
+/// What a certificate says, and what is sent along with it.
+#[derive(Clone, Debug)]
+pub struct CertSpec {
+    /// Subject alternative names (RFC 5280 §4.2.1.6): what parses as an IP address becomes an iPAddress, the rest dNSNames.
+    /// None at all: no such extension.
+    pub names: Vec<String>,
+    /// The subject's common name; without one the subject is empty.
+    pub common_name: Option<String>,
+    /// Start of validity, in seconds from now.
+    pub not_before: i64,
+    /// End of validity, in seconds from now.
+    pub not_after: i64,
+    /// Who signs.
+    pub issuer: Issuer,
+    /// What the server sends.
+    pub presented: Presented,
+    /// The kind of key certified.
+    pub key: KeyKind,
+    /// The extended key usage (RFC 5280 §4.2.1.12).
+    pub purpose: Purpose,
+    /// Further extensions, as they are.
+    pub extensions: Vec<Extension>,
+}
+
+impl CertSpec {
+    /// In order: started a day ago, good for 90 days, from the intermediate, which is presented with it.
+    /// The first name is the common name too.
+    pub fn valid_for(names: &[&str]) -> Self {
+        Self {
+            names: names.iter().map(ToString::to_string).collect(),
+            common_name: names.first().map(ToString::to_string),
+            ..Self::default()
+        }
+    }
+
+    /// Valid between two moments, in seconds from now.
+    pub fn with_validity(self, not_before: i64, not_after: i64) -> Self {
+        Self { not_before, not_after, ..self }
+    }
+
+    /// Signed by `issuer`.
+    pub fn with_issuer(self, issuer: Issuer) -> Self {
+        Self { issuer, ..self }
+    }
+
+    /// Sent as `presented`.
+    pub fn with_presented(self, presented: Presented) -> Self {
+        Self { presented, ..self }
+    }
+
+    /// Over a key of kind `key`.
+    pub fn with_key(self, key: KeyKind) -> Self {
+        Self { key, ..self }
+    }
+
+    /// For `purpose`.
+    pub fn with_purpose(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
+    }
+
+    /// With a common name, or without a subject.
+    pub fn with_common_name(self, common_name: Option<&str>) -> Self {
+        Self { common_name: common_name.map(ToString::to_string), ..self }
+    }
+
+    /// With one more extension.
+    pub fn with_extension(mut self, extension: Extension) -> Self {
+        self.extensions.push(extension);
+        self
+    }
+
+    fn sign(&self, serial: u64, key: &Key, issuer: Option<&Authority>) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(self.names.clone()).expect("names are ASCII (IA5String)");
+        params.serial_number = Some(serial.into());
+        params.not_before = from_now(self.not_before);
+        params.not_after = from_now(self.not_after);
+        params.distinguished_name = subject(self.common_name.as_deref());
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = self.purpose.usages();
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.use_authority_key_identifier_extension = issuer.is_some();
+        params.custom_extensions = self.extensions.iter().map(Extension::encode).collect();
+        let signed = match issuer {
+            Some(issuer) => params.signed_by(&key.pair, issuer.signer()),
+            None => params.self_signed(&key.pair),
+        };
+        signed.expect("a generated key signs").der().clone()
+    }
+}
+
+impl Default for CertSpec {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            common_name: None,
+            not_before: -DAY,
+            not_after: 90 * DAY,
+            issuer: Issuer::Intermediate,
+            presented: Presented::Full,
+            key: KeyKind::P256,
+            purpose: Purpose::Server,
+            extensions: Vec::new(),
+        }
+    }
+}
+
+/// Who signs a certificate.
+#[derive(Clone, Debug)]
+pub enum Issuer {
+    /// The intermediate under the trusted root.
+    Intermediate,
+    /// The trusted root itself.
+    Root,
+    /// A root that nobody trusts.
+    Stranger,
+    /// Its own key.
+    SelfSigned,
+    /// An authority made for the occasion.
+    Authority(Authority),
+}
+
+/// How much of the chain a server sends (RFC 8446 §4.4.2: all but the root).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// The certificate and the intermediates above it.
+    Full,
+    /// The certificate alone.
+    LeafOnly,
+}
+
+/// A kind of key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// ECDSA over P-256.
+    P256,
+    /// ECDSA over P-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
+    /// RSA of 2,048 bits; the slow one to make.
+    Rsa2048,
+}
+
+/// Extended key usages of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// serverAuth.
+    Server,
+    /// clientAuth.
+    Client,
+    /// No such extension.
+    Unstated,
+}
+
+impl Purpose {
+    fn usages(self) -> Vec<ExtendedKeyUsagePurpose> {
+        match self {
+            Self::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Self::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Self::Unstated => Vec::new(),
+        }
+    }
+}
+
+/// A certificate extension as it is encoded (RFC 5280 §4.2).
+#[derive(Clone, Debug)]
+pub struct Extension {
+    /// The object identifier's arcs.
+    pub oid: Vec<u64>,
+    /// Whether a client that does not know it must refuse the certificate.
+    pub critical: bool,
+    /// The DER inside the octet string.
+    pub value: Vec<u8>,
+}
+
+impl Extension {
+    fn encode(&self) -> CustomExtension {
+        let mut encoded = CustomExtension::from_oid_content(&self.oid, self.value.clone());
+        encoded.set_criticality(self.critical);
+        encoded
+    }
+}

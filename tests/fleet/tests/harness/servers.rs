@@ -1,0 +1,315 @@
+//! The cast, and what servers tell of their visitors.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smtp_fleet::{
+    AuthoritySpec, CertSpec, Fleet, Issuer, KeyKind, Pki, Presented, Purpose, Server, ServerSpec, Session, TlsMode,
+    cast,
+};
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::client::{reply, trusting, visit};
+
+/// Kinds of the cast whose visits fail, and a part of how.
+const FAILING: [(&str, &str); 28] = [
+    ("alias_missing", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(NotValidForName"),
+    ("expired", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(Expired"),
+    ("not_yet_valid", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(NotValidYet"),
+    ("self_signed", "InvalidCertificate(UnknownIssuer"),
+    ("missing_intermediate", "InvalidCertificate(UnknownIssuer"),
+    ("untrusted", "InvalidCertificate(UnknownIssuer"),
+    ("chain_too_large", "HandshakePayloadTooLarge"),
+    ("no_starttls", "ehlo: no STARTTLS"),
+    ("starttls_454", "starttls: 454"),
+    ("starttls_501", "starttls: 501"),
+    ("greeting_421", "greeting: 421"),
+    ("greeting_554", "greeting: 554"),
+    ("garbage_greeting", "greeting: "),
+    ("mixed_codes", "malformed"),
+    ("ehlo_refused", "ehlo: no STARTTLS"),
+    ("injects_plaintext", "plaintext behind the reply"),
+    ("plain_on_implicit_port", "InvalidContentType"),
+    ("endless_lines", "greeting: Custom { kind: Other, error: \"too long\" }"),
+    ("endless_line", "greeting: Custom { kind: Other, error: \"too long\" }"),
+    ("closes_at_once", "greeting: Kind(UnexpectedEof)"),
+    ("silent", "stalled"),
+    ("closes_mid_handshake", "UnexpectedEof"),
+    ("resets_mid_handshake", "ConnectionReset"),
+    ("stalls_mid_handshake", "stalled"),
+    ("unrecognized_name", "AlertReceived(UnrecognisedName)"),
+    ("dies_after_tls", "EHLO client.example.net: Kind(UnexpectedEof)"),
+    ("client_certificate_tls12", "handshake: Custom { kind: InvalidData, error: AlertReceived(CertificateRequired)"),
+    (
+        "client_certificate_tls13",
+        "EHLO client.example.net: Custom { kind: InvalidData, error: AlertReceived(CertificateRequired)",
+    ),
+];
+
+/// Kinds of the cast whose visits go well, with the code that answers EHLO inside TLS.
+const WELL: [(&str, &str); 10] = [
+    ("good", "250"),
+    ("implicit", "250"),
+    ("slow_greeting", "250"),
+    ("screening", "250"),
+    ("bare_codes", "250"),
+    ("starttls_last", "250"),
+    ("byte_by_byte", "250"),
+    ("ehlo_refused_in_tls", "550"),
+    ("tls12_only", "250"),
+    ("tls13_only", "250"),
+];
+
+#[tokio::test]
+async fn every_kind_does_as_its_row_says() {
+    let pki = Pki::new();
+    let (kinds, specs): (Vec<_>, Vec<_>) = cast::cast(&pki).into_iter().unzip();
+    assert_eq!(kinds.len(), FAILING.len() + WELL.len());
+    let fleet = Fleet::start(specs).await.unwrap();
+    let config = trusting(&pki, None);
+    let mut visits = JoinSet::new();
+    for (kind, addr) in kinds.into_iter().zip(fleet.addrs()) {
+        let config = config.clone();
+        visits.spawn(async move {
+            let outcome = timeout(patience_with(kind), visit(addr, mode_of(kind), &config)).await;
+            (kind, outcome.unwrap_or_else(|_| Err("stalled".to_owned())))
+        });
+    }
+    let mut outcomes: HashMap<_, _> = visits.join_all().await.into_iter().collect();
+    for (kind, ehlo) in WELL {
+        assert_eq!(outcomes.remove(kind).unwrap().unwrap().ehlo, ehlo, "{kind}");
+    }
+    for (kind, part) in FAILING {
+        let error = outcomes.remove(kind).unwrap().unwrap_err();
+        assert!(error.contains(part), "{kind}: {error}");
+    }
+}
+
+fn mode_of(kind: &str) -> TlsMode {
+    match kind {
+        "implicit" | "plain_on_implicit_port" => TlsMode::Implicit,
+        _ => TlsMode::StartTls,
+    }
+}
+
+fn patience_with(kind: &str) -> Duration {
+    match kind {
+        "silent" | "stalls_mid_handshake" => Duration::from_millis(300),
+        _ => Duration::from_secs(20),
+    }
+}
+
+/// Plays `spec` to one visitor; the server's account of it.
+async fn account(spec: ServerSpec, tls: TlsMode, pki: &Pki) -> Session {
+    let fleet = Fleet::start(vec![spec]).await.unwrap();
+    let server = &fleet.servers()[0];
+    let config = trusting(pki, None);
+    // Whether the client was content is another test's concern.
+    let _ = visit(server.addr(), tls, &config).await;
+    server.wait_sessions(1).await;
+    assert_eq!(server.accepted(), 1);
+    assert_eq!(server.peak_concurrency(), 1);
+    server.sessions().remove(0)
+}
+
+#[tokio::test]
+async fn sessions_tell_what_the_client_did() {
+    async fn check(spec: ServerSpec, tls: TlsMode, pki: &Pki, commands: &[&str], secured: bool) {
+        let session = account(spec, tls, pki).await;
+        assert_eq!(session.commands, commands);
+        assert_eq!(session.tls, secured);
+        assert_eq!(session.sni.as_deref(), secured.then_some(cast::ALIAS));
+        assert!(session.quit && !session.resumed && !session.early_talker);
+    }
+    const EHLO: &str = "EHLO client.example.net";
+    let pki = Pki::new();
+    let whole = [EHLO, "STARTTLS", EHLO, "QUIT"];
+    check(cast::good(&pki), TlsMode::StartTls, &pki, &whole, true).await;
+    check(cast::byte_by_byte(&pki), TlsMode::StartTls, &pki, &whole, true).await;
+    check(cast::implicit(&pki), TlsMode::Implicit, &pki, &[EHLO, "QUIT"], true).await;
+    check(cast::no_starttls(&pki), TlsMode::StartTls, &pki, &[EHLO, "QUIT"], false).await;
+    check(cast::greeting_554(&pki), TlsMode::StartTls, &pki, &["QUIT"], false).await;
+}
+
+#[tokio::test]
+async fn talking_early_is_seen_and_answered() {
+    let pki = Pki::new();
+    let spec = cast::screening(&pki, Duration::from_secs(60));
+    let fleet = Fleet::start(vec![spec]).await.unwrap();
+    let server = &fleet.servers()[0];
+    let mut wire = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
+    wire.write_all(b"EHLO client.example.net\r\n").await.unwrap();
+    // The `220-` line and the 521 after it have different codes.
+    assert_eq!(reply(&mut wire).await.unwrap_err().to_string(), "malformed");
+    drop(wire);
+    server.wait_sessions(1).await;
+    let session = server.sessions().remove(0);
+    assert!(session.early_talker && !session.tls && !session.quit);
+}
+
+#[tokio::test]
+async fn commands_out_of_turn_are_refused() {
+    async fn check(wire: &mut BufReader<TcpStream>, command: &str, code: &str) {
+        let line = format!("{command}\r\n");
+        wire.write_all(line.as_bytes()).await.unwrap();
+        assert_eq!(reply(wire).await.unwrap()[0][..3], *code, "{command}");
+    }
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki)]).await.unwrap();
+    let mut wire = BufReader::new(TcpStream::connect(fleet.addrs()[0]).await.unwrap());
+    assert_eq!(reply(&mut wire).await.unwrap(), ["220 mail.example.com ESMTP"]);
+    check(&mut wire, "STARTTLS", "503").await;
+    check(&mut wire, "ehlo client.example.net", "250").await;
+    check(&mut wire, "MAIL FROM:<>", "530").await;
+    check(&mut wire, "NOOP", "250").await;
+    check(&mut wire, "VRFY postmaster", "500").await;
+    check(&mut wire, "quit", "221").await;
+}
+
+#[tokio::test]
+async fn a_server_stops_starts_and_changes() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki), cast::good(&pki)]).await.unwrap();
+    let config = trusting(&pki, None);
+    let check = async |server: &Server, part: &str| {
+        let seen = visit(server.addr(), TlsMode::StartTls, &config).await;
+        let outcome = seen.map_or_else(|error| error, |seen| seen.ehlo);
+        assert!(outcome.contains(part), "{outcome}");
+    };
+    let [first, second] = fleet.servers() else {
+        panic!("two servers");
+    };
+    assert_eq!(first.addr().port(), second.addr().port());
+    let mut held = BufReader::new(TcpStream::connect(first.addr()).await.unwrap());
+    reply(&mut held).await.unwrap();
+    first.stop().await;
+    assert_eq!(reply(&mut held).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    check(first, "connect: Os { code: 111").await;
+    check(second, "250").await;
+    first.start().await.unwrap();
+    first.start().await.unwrap();
+    check(first, "250").await;
+    first.replace(cast::alias_missing(&pki));
+    check(first, "NotValidForName").await;
+    check(second, "250").await;
+}
+
+#[tokio::test]
+async fn identities_take_turns() {
+    let pki = Pki::new();
+    let both = [CertSpec::valid_for(&[cast::ALIAS]), CertSpec::valid_for(&[cast::ALIAS]).with_issuer(Issuer::Root)];
+    let fleet = Fleet::start(vec![cast::balanced(&pki, &both)]).await.unwrap();
+    let config = trusting(&pki, None);
+    let mut leaves = Vec::new();
+    for _ in 0..4 {
+        let seen = visit(fleet.addrs()[0], TlsMode::StartTls, &config).await;
+        leaves.push(seen.unwrap().leaf);
+    }
+    assert_eq!(leaves[..2], leaves[2..]);
+    assert_ne!(leaves[0], leaves[1]);
+}
+
+#[tokio::test]
+async fn resumption_and_concurrency_are_seen() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki)]).await.unwrap();
+    let server = &fleet.servers()[0];
+    let config = trusting(&pki, None);
+    for _ in 0..2 {
+        visit(server.addr(), TlsMode::StartTls, &config).await.unwrap();
+    }
+    server.wait_sessions(2).await;
+    let resumed: Vec<_> = server.sessions().iter().map(|it| it.resumed).collect();
+    assert_eq!(resumed, [false, true]);
+    assert_eq!(server.peak_concurrency(), 1);
+
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut wire = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
+        reply(&mut wire).await.unwrap();
+        held.push(wire);
+    }
+    assert_eq!(server.peak_concurrency(), 3);
+    drop(held);
+    server.wait_sessions(5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_come_one_after_the_other_are_not_concurrent() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki)]).await.unwrap();
+    let server = &fleet.servers()[0];
+    for _ in 0..200 {
+        let mut wire = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
+        reply(&mut wire).await.unwrap();
+        wire.write_all(b"QUIT\r\n").await.unwrap();
+    }
+    server.wait_sessions(200).await;
+    assert_eq!((server.accepted(), server.peak_concurrency()), (200, 1));
+}
+
+#[tokio::test]
+async fn client_certificates_open_the_door() {
+    async fn check(kind: &str, purpose: Purpose, pki: &Pki, well: bool) {
+        let mut cast: HashMap<_, _> = cast::cast(pki).into_iter().collect();
+        let fleet = Fleet::start(vec![cast.remove(kind).unwrap()]).await.unwrap();
+        let spec = CertSpec::valid_for(&["client.example.net"]).with_purpose(purpose);
+        let config = trusting(pki, Some(&pki.issue(&spec)));
+        let addr: SocketAddr = fleet.addrs()[0];
+        let seen = visit(addr, TlsMode::StartTls, &config).await;
+        assert_eq!(seen.is_ok(), well, "{kind} {purpose:?} {seen:?}");
+    }
+    let pki = Pki::new();
+    check("client_certificate_tls12", Purpose::Client, &pki, true).await;
+    check("client_certificate_tls13", Purpose::Client, &pki, true).await;
+    check("client_certificate_tls12", Purpose::Server, &pki, false).await;
+    check("client_certificate_tls13", Purpose::Server, &pki, false).await;
+}
+
+#[tokio::test]
+async fn every_kind_of_key_shakes_hands() {
+    async fn check(spec: CertSpec, pki: &Pki) {
+        let identity = pki.issue(&spec).with_staple(vec![48, 0]);
+        let fleet = Fleet::start(vec![ServerSpec::new(identity.clone())]).await.unwrap();
+        let seen = visit(fleet.addrs()[0], TlsMode::StartTls, &trusting(pki, None)).await;
+        assert_eq!(seen.unwrap().leaf, *identity.leaf_der());
+    }
+    let pki = Pki::new();
+    let below = pki.root().sub(&AuthoritySpec {
+        permitted_domains: vec!["example.com".to_owned()],
+        ..AuthoritySpec::named("Constrained")
+    });
+    let spec = CertSpec::valid_for(&[cast::ALIAS]);
+    check(spec.clone().with_key(KeyKind::P384), &pki).await;
+    check(spec.clone().with_key(KeyKind::Ed25519), &pki).await;
+    check(spec.clone().with_key(KeyKind::Rsa2048), &pki).await;
+    check(spec.clone().with_common_name(None).with_purpose(Purpose::Unstated), &pki).await;
+    check(spec.with_issuer(Issuer::Authority(below)), &pki).await;
+}
+
+#[test]
+fn certificates_come_with_what_was_asked() {
+    #[track_caller]
+    fn check(spec: &CertSpec, pki: &Pki, certificates: usize) {
+        let (own, shared) = (pki.issue(spec), pki.issue_with_shared_key(spec));
+        for identity in [&own, &shared] {
+            assert_eq!(identity.chain().len(), certificates);
+            assert_eq!(identity.chain_pem().matches("BEGIN CERT").count(), certificates);
+            assert!(identity.key_pem().starts_with("-----BEGIN PRIVATE KEY-----"));
+        }
+        assert_ne!(own.leaf_der(), shared.leaf_der());
+    }
+    let pki = Pki::new();
+    let spec = CertSpec::valid_for(&[cast::ALIAS, "192.0.2.1", "2001:db8::1"]);
+    check(&spec, &pki, 2);
+    check(&spec.clone().with_presented(Presented::LeafOnly), &pki, 1);
+    check(&spec.clone().with_issuer(Issuer::SelfSigned), &pki, 1);
+    check(&spec.with_issuer(Issuer::Root), &pki, 1);
+    assert!(pki.root_pem().starts_with("-----BEGIN CERTIFICATE-----"));
+    assert_ne!(pki.root_pem(), pki.stranger_pem());
+}
