@@ -306,17 +306,18 @@ impl State {
         let rhythm = Rhythm::new(self.origin, state.target.name.as_str(), state.target.policy.interval);
         // The first round comes when it comes; those after it keep to the phase.
         let next = if state.is_new() { rhythm.settle(now) } else { rhythm.next(now) };
-        let idle = state.progress == Progress::Idle;
+        // A round that is still under way is not followed by another, what waits shows as lag; nor is one that somebody
+        // asked for a moment ago.
+        let begins = state.progress == Progress::Idle && !state.begun_within(state.target.policy.interval / 2, now);
         self.due.push(next, Due::Round { target: id, generation });
-        // A round that is still under way is not followed by another: what waits shows as lag.
-        if idle {
+        if begins {
             self.begin_round(id);
         }
     }
 
     fn begin_round(&mut self, id: TargetId) {
         let Some(state) = self.targets.get_mut(&id) else { return };
-        state.progress = Progress::LookingUp;
+        state.begin(Instant::now());
         self.lookup_queue.push_back((id, state.generation));
     }
 

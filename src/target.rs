@@ -175,7 +175,7 @@ impl IpFamily {
 /// The argument of EHLO (RFC 5321 §4.1.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EhloName {
-    /// A fully qualified name.
+    /// A fully qualified name or, as configured, an address literal.
     Name(Arc<str>),
     /// The connection's own local address as a literal (RFC 5321 §4.1.3), where this machine has no name.
     AddressLiteral,

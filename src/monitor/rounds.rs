@@ -44,6 +44,7 @@ pub(super) struct TargetState {
     skipped: Vec<(SkipReason, usize)>,
     lookup: Option<Arc<LookupReport>>,
     file: Option<[u8; 32]>,
+    begun_at: Option<Instant>,
     last_round: Option<SystemTime>,
 }
 
@@ -89,6 +90,7 @@ impl TargetState {
             skipped: Vec::new(),
             lookup: None,
             file: None,
+            begun_at: None,
             last_round: None,
         }
     }
@@ -100,6 +102,7 @@ impl TargetState {
         self.target = target;
         self.generation = self.generation.wrapping_add(1);
         let interrupted = self.progress != Progress::Idle || self.is_new();
+        self.begun_at = None;
         self.progress = Progress::Idle;
         self.waiters.clear();
         if !keep {
@@ -128,6 +131,17 @@ impl TargetState {
     /// Whether no round was finished yet.
     pub(super) fn is_new(&self) -> bool {
         self.last_round.is_none()
+    }
+
+    /// Begins a round with its lookup.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.progress = Progress::LookingUp;
+        self.begun_at = Some(now);
+    }
+
+    /// Whether the last round began so short a time ago.
+    pub(super) fn begun_within(&self, time: Duration, now: Instant) -> bool {
+        self.begun_at.is_some_and(|begun| now.duration_since(begun) < time)
     }
 
     /// Takes in what a lookup brought, and says what is to be probed now.

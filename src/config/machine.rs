@@ -1,0 +1,72 @@
+//! The name by which this machine greets mail servers, where the config gives none.
+
+use std::fs;
+
+use super::scalar::ehlo_name;
+use crate::target::EhloName;
+
+/// This machine's fully qualified name, else its address. Files that cannot be read count as empty.
+pub(super) fn this_machine() -> EhloName {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    name_of(&read("/proc/sys/kernel/hostname"), &read("/etc/hosts"))
+}
+
+/// The host name where it is fully qualified, else the first qualified name on the line of the hosts file
+/// that lists it, else the address. A name that no server would take (RFC 5321 §4.1.2) is passed over.
+fn name_of(hostname: &str, hosts: &str) -> EhloName {
+    let hostname = hostname.trim();
+    let qualified = |name: &str| if local(name) { None } else { ehlo_name(name) };
+    if hostname.is_empty() || local(hostname) {
+        return EhloName::AddressLiteral;
+    }
+    if hostname.contains('.') {
+        return qualified(hostname).unwrap_or(EhloName::AddressLiteral);
+    }
+    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
+    lines
+        .map(|line| line.split_whitespace().skip(1))
+        .filter(|names| names.clone().any(|name| name.eq_ignore_ascii_case(hostname)))
+        .find_map(|mut names| names.find_map(qualified))
+        .unwrap_or(EhloName::AddressLiteral)
+}
+
+/// Whether a name is that of the loopback interface, and so says nothing of this machine.
+fn local(name: &str) -> bool {
+    name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("localhost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(hostname: &str, hosts: &str, expected: Option<&str>) {
+        let expected = expected.map_or(EhloName::AddressLiteral, |name| EhloName::Name(name.into()));
+        assert_eq!(name_of(hostname, hosts), expected, "{hostname:?} in {hosts:?}");
+    }
+
+    #[test]
+    fn names_of_machines() {
+        check("probe.example.net\n", "", Some("probe.example.net"));
+        check("Probe.Example.NET\n", "", Some("probe.example.net"));
+        check("probe\n", "127.0.1.1 probe.example.net probe\n", Some("probe.example.net"));
+        check("probe\n", "127.0.1.1\tprobe probe.example.net\n", Some("probe.example.net"));
+        check("PROBE\n", "192.0.2.1 probe.example.net probe # the prober\n", Some("probe.example.net"));
+        check(
+            "probe\n",
+            "127.0.0.1 localhost.localdomain localhost probe\n192.0.2.1 probe.example.net probe\n",
+            Some("probe.example.net"),
+        );
+        check("probe\n", "127.0.0.1 localhost probe\n", None);
+        check("probe\n", "127.0.1.1 probe\n", None);
+        check("probe\n", "192.0.2.1 other.example.net other\n", None);
+        check("probe\n", "# 192.0.2.1 probe.example.net probe\n", None);
+        check("probe\n", "", None);
+        check("4c01db0b339c\n", "172.17.0.2\t4c01db0b339c\n", None);
+        check("localhost\n", "127.0.0.1 box.example.net localhost\n", None);
+        check("localhost.localdomain\n", "", None);
+        check("", "192.0.2.1 probe.example.net probe\n", None);
+        check("mail_1.example.net\n", "", None);
+        check("probe\n", "192.0.2.1 bad_name.example.net probe.example.net probe\n", Some("probe.example.net"));
+    }
+}

@@ -1,0 +1,183 @@
+//! How a target is probed: what it says itself, else what `defaults` says, else what is built in.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::duration;
+use super::error::{Fault, listed, quoted};
+use super::machine::this_machine;
+use super::raw::Settings;
+use super::scalar::Reference;
+use crate::target::{ClientCertificate, EhloName, IpFamily, Policy};
+
+/// Makes policies. Targets with equal ones share one.
+pub(super) struct Policies<'a> {
+    defaults: &'a Settings,
+    stores: Vec<Arc<str>>,
+    resolvers: Vec<Arc<str>>,
+    machine: Option<EhloName>,
+    made: HashMap<u64, Vec<Arc<Policy>>>,
+}
+
+/// What a target gives beyond the keys of `defaults`.
+pub(super) struct Own {
+    pub(super) client_certificate: Option<ClientCertificate>,
+    pub(super) certificate_file: Option<Arc<Path>>,
+}
+
+impl<'a> Policies<'a> {
+    /// `stores` and `resolvers` are all that can be named.
+    pub(super) fn new(defaults: &'a Settings, stores: Vec<Arc<str>>, resolvers: Vec<Arc<str>>) -> Self {
+        Self { defaults, stores, resolvers, machine: None, made: HashMap::new() }
+    }
+
+    /// The policy of the target at `place`.
+    pub(super) fn policy(&mut self, place: &str, settings: Settings, own: Own) -> Result<Arc<Policy>, Fault> {
+        let defaults = self.defaults;
+        let layers = Layers { place };
+        let (interval, timeout, connect_timeout) = layers.times(&settings, defaults)?;
+        let trust = layers.reference("trust", settings.trust, defaults.trust.as_ref(), &self.stores)?;
+        let resolver = layers.reference("resolver", settings.resolver, defaults.resolver.as_ref(), &self.resolvers)?;
+        let ehlo_name = settings.ehlo_name.or_else(|| defaults.ehlo_name.clone()).map(|ehlo| ehlo.0);
+        let expect_names = settings.expect_names.or_else(|| defaults.expect_names.clone());
+        let retention = settings.backend_retention.or_else(|| defaults.backend_retention.clone());
+        let policy = Policy {
+            interval,
+            timeout,
+            connect_timeout,
+            ehlo_name: ehlo_name.unwrap_or_else(|| self.machine.get_or_insert_with(this_machine).clone()),
+            ip_family: settings.ip_family.or_else(|| defaults.ip_family.clone()).map_or(IpFamily::Auto, |it| it.0),
+            backend_retention: retention.map_or(RETENTION, |it| it.0),
+            samples: settings.samples.or_else(|| defaults.samples.clone()).map_or(1, |it| it.0),
+            expect_names: expect_names.map_or_else(Vec::new, |names| names.0.into_iter().map(|name| name.0).collect()),
+            trust,
+            resolver,
+            client_certificate: own.client_certificate,
+            certificate_file: own.certificate_file,
+        };
+        Ok(self.shared(policy))
+    }
+
+    fn shared(&mut self, policy: Policy) -> Arc<Policy> {
+        let alike = self.made.entry(digest(&policy)).or_default();
+        if let Some(equal) = alike.iter().find(|made| ***made == policy) {
+            return Arc::clone(equal);
+        }
+        let policy = Arc::new(policy);
+        alike.push(Arc::clone(&policy));
+        policy
+    }
+}
+
+/// A hash of what tells most policies apart.
+fn digest(policy: &Policy) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (policy.interval, policy.timeout, policy.connect_timeout, policy.backend_retention).hash(&mut hasher);
+    (&policy.trust, &policy.resolver, &policy.expect_names, &policy.certificate_file).hash(&mut hasher);
+    if let EhloName::Name(name) = &policy.ehlo_name {
+        name.hash(&mut hasher);
+    }
+    let leaf = policy.client_certificate.as_ref().and_then(|certificate| certificate.chain().first());
+    leaf.map(AsRef::<[u8]>::as_ref).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A target's keys above those of `defaults`.
+struct Layers<'a> {
+    place: &'a str,
+}
+
+/// A duration that is in force.
+#[derive(Clone, Copy)]
+struct Time {
+    key: &'static str,
+    value: Duration,
+    from: Layer,
+}
+
+/// Who gave a value.
+#[derive(Clone, Copy, PartialEq)]
+enum Layer {
+    Target,
+    Defaults,
+    BuiltIn,
+}
+
+impl Layers<'_> {
+    /// Interval, timeout and connect timeout, each at most the one before it. Where one is not given,
+    /// it follows the one before it down.
+    fn times(&self, target: &Settings, defaults: &Settings) -> Result<(Duration, Duration, Duration), Fault> {
+        let own = target.interval.as_ref().map(|it| it.0);
+        let interval = time("interval", own, defaults.interval.as_ref().map(|it| it.0), INTERVAL);
+
+        let own = target.timeout.as_ref().map(|it| it.0);
+        let default = defaults.timeout.as_ref().map(|it| it.0);
+        let timeout = self.at_most(time("timeout", own, default, TIMEOUT), interval)?;
+
+        let own = target.connect_timeout.as_ref().map(|it| it.0);
+        let default = defaults.connect_timeout.as_ref().map(|it| it.0);
+        let connect = self.at_most(time("connect_timeout", own, default, CONNECT_TIMEOUT), timeout)?;
+        Ok((interval.value, timeout.value, connect.value))
+    }
+
+    /// `inner`, provided that it fits into `outer`; the one that the target itself gives is at fault first.
+    fn at_most(&self, inner: Time, outer: Time) -> Result<Time, Fault> {
+        if inner.value <= outer.value {
+            return Ok(inner);
+        }
+        if inner.from == Layer::BuiltIn {
+            return Ok(Time { value: outer.value, ..outer });
+        }
+        if inner.from == Layer::Defaults && outer.from == Layer::Target {
+            let least = format!("at least {}, {}", self.key(inner), duration::format(inner.value));
+            return Err(Fault::at(self.key(outer), duration::format(outer.value), least));
+        }
+        let most = format!("at most the {}, {}", outer.key, duration::format(outer.value));
+        Err(Fault::at(self.key(inner), duration::format(inner.value), most))
+    }
+
+    fn key(&self, time: Time) -> String {
+        self.of(time.from, time.key)
+    }
+
+    fn of(&self, layer: Layer, key: impl Display) -> String {
+        match layer {
+            Layer::Defaults => format!("defaults.{key}"),
+            Layer::Target | Layer::BuiltIn => format!("{}.{key}", self.place),
+        }
+    }
+
+    /// The name of a trust store or resolver that exists; `system` where none is given.
+    fn reference(
+        &self,
+        key: &str,
+        target: Option<Reference>,
+        defaults: Option<&Reference>,
+        defined: &[Arc<str>],
+    ) -> Result<Arc<str>, Fault> {
+        let layer = if target.is_some() { Layer::Target } else { Layer::Defaults };
+        let name = target.or_else(|| defaults.cloned()).map_or_else(|| "system".to_owned(), |name| name.0);
+        let found = defined.iter().find(|defined| ***defined == *name);
+        found
+            .cloned()
+            .ok_or_else(|| Fault::at(self.of(layer, key), quoted(&name), format_args!("one of {}", listed(defined))))
+    }
+}
+
+fn time(key: &'static str, target: Option<Duration>, defaults: Option<Duration>, built_in: Duration) -> Time {
+    let (value, from) = match (target, defaults) {
+        (Some(value), _) => (value, Layer::Target),
+        (None, Some(value)) => (value, Layer::Defaults),
+        (None, None) => (built_in, Layer::BuiltIn),
+    };
+    Time { key, value, from }
+}
+
+const INTERVAL: Duration = Duration::from_secs(5 * 60);
+const TIMEOUT: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const RETENTION: Duration = Duration::from_secs(3600);

@@ -1,0 +1,334 @@
+//! What comes out of configs that are accepted.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Folder, config};
+use crate::config::Config;
+use crate::target::{EhloName, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, Target, TargetKind, TlsMode};
+
+/// The config of this text, with Mozilla's roots so that the machine's don't matter.
+#[track_caller]
+fn accepted(text: &str) -> Config {
+    config(&Folder::shared().fill(text)).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The only target of this text.
+#[track_caller]
+fn only(text: &str) -> Arc<Target> {
+    let config = accepted(text);
+    let [target] = config.targets.as_slice() else { panic!("one target in {text}") };
+    Arc::clone(target)
+}
+
+/// The policy of a target with these keys.
+#[track_caller]
+fn policy(defaults: &str, target: &str) -> Policy {
+    let text = format!("defaults: {{{defaults}}}\ntargets: [{{host: a.test, trust: mozilla, {target}}}]");
+    Policy::clone(&only(&text).policy)
+}
+
+fn host(target: &Target) -> &HostTarget {
+    let TargetKind::Host(host) = &target.kind;
+    host
+}
+
+fn name(text: &str) -> ServerName {
+    ServerName::parse(text).expect("a name")
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn what_is_not_given_has_a_default() {
+    let target = only("targets: [{host: SMTP.example.com., trust: mozilla}]");
+    assert_eq!(target.name.as_str(), "smtp.example.com:587");
+    assert_eq!(target.labels.iter().count(), 0);
+    let host = host(&target);
+    assert_eq!(host.host, name("smtp.example.com"));
+    assert_eq!(host.addresses, [] as [IpAddr; 0]);
+    assert_eq!(host.endpoint.server_name, host.host);
+    assert_eq!((host.endpoint.port, host.endpoint.tls), (587, TlsMode::StartTls));
+
+    let policy = &target.policy;
+    assert_eq!((policy.interval, policy.timeout, policy.connect_timeout), (seconds(300), seconds(20), seconds(5)));
+    assert_eq!(policy.ehlo_name, crate::config::machine::this_machine());
+    assert_eq!(policy.ip_family, IpFamily::Auto);
+    assert_eq!((policy.backend_retention, policy.samples), (seconds(3600), 1));
+    assert_eq!(policy.expect_names, []);
+    assert_eq!(&*policy.resolver, "system");
+    assert_eq!((&policy.client_certificate, &policy.certificate_file), (&None, &None));
+
+    let config = accepted("targets: [{host: a.test, trust: mozilla}]");
+    assert_eq!(config.limits.concurrent_probes, None);
+    assert_eq!(config.limits.backends_per_target, 64);
+}
+
+#[test]
+fn a_target_is_what_it_says() {
+    let text = "
+resolvers: {public: {nameservers: [192.0.2.53]}}
+targets:
+  - host: bücher.example
+    port: 2525
+    tls: implicit
+    name: relay
+    labels: {team: mail, tier: '1', empty: ''}
+    addresses: [192.0.2.10, '2001:db8::10', '::ffff:192.0.2.11']
+    server_name: mail.example.com
+    interval: 1m30s
+    timeout: 10s
+    connect_timeout: 500ms
+    ehlo_name: Probe.Example.NET
+    ip_family: ipv6
+    backend_retention: 0
+    samples: 3
+    expect_names: [mx.example.com, 192.0.2.10]
+    trust: mozilla
+    resolver: public
+";
+    let target = only(text);
+    assert_eq!(target.name.as_str(), "relay");
+    assert_eq!(target.labels.iter().collect::<Vec<_>>(), [("empty", ""), ("team", "mail"), ("tier", "1")]);
+    let host = host(&target);
+    assert_eq!(host.host, name("xn--bcher-kva.example"));
+    let addresses = ["192.0.2.10", "2001:db8::10", "192.0.2.11"].map(|ip| ip.parse::<IpAddr>().expect("an address"));
+    assert_eq!(host.addresses, addresses);
+    assert_eq!(host.endpoint.server_name, name("mail.example.com"));
+    assert_eq!((host.endpoint.port, host.endpoint.tls), (2525, TlsMode::Implicit));
+    let expected = Policy {
+        interval: seconds(90),
+        timeout: seconds(10),
+        connect_timeout: Duration::from_millis(500),
+        ehlo_name: EhloName::Name("probe.example.net".into()),
+        ip_family: IpFamily::Ipv6,
+        backend_retention: Duration::ZERO,
+        samples: 3,
+        expect_names: vec![name("mx.example.com"), name("192.0.2.10")],
+        trust: "mozilla".into(),
+        resolver: "public".into(),
+        client_certificate: None,
+        certificate_file: None,
+    };
+    assert_eq!(*target.policy, expected);
+}
+
+#[test]
+fn defaults_hold_where_a_target_says_nothing() {
+    let defaults = "interval: 1m, timeout: 30s, connect_timeout: 2s, ehlo_name: '[192.0.2.1]', ip_family: any, \
+                    backend_retention: 1d, samples: 2, expect_names: [b.test], resolver: system";
+    let inherited = policy(defaults, "");
+    let expected = Policy {
+        interval: seconds(60),
+        timeout: seconds(30),
+        connect_timeout: seconds(2),
+        ehlo_name: EhloName::Name("[192.0.2.1]".into()),
+        ip_family: IpFamily::Any,
+        backend_retention: seconds(86_400),
+        samples: 2,
+        expect_names: vec![name("b.test")],
+        trust: "mozilla".into(),
+        resolver: "system".into(),
+        client_certificate: None,
+        certificate_file: None,
+    };
+    assert_eq!(inherited, expected);
+
+    let own = "interval: 2m, timeout: 40s, connect_timeout: 3s, ehlo_name: a.test, ip_family: ipv4, \
+               backend_retention: 2h, samples: 1, expect_names: []";
+    let overridden = policy(defaults, own);
+    let expected = Policy {
+        interval: seconds(120),
+        timeout: seconds(40),
+        connect_timeout: seconds(3),
+        ehlo_name: EhloName::Name("a.test".into()),
+        ip_family: IpFamily::Ipv4,
+        backend_retention: seconds(7200),
+        samples: 1,
+        expect_names: vec![],
+        ..expected
+    };
+    assert_eq!(overridden, expected);
+}
+
+#[test]
+fn built_in_timeouts_follow_shorter_ones() {
+    #[track_caller]
+    fn check(defaults: &str, target: &str, millis: [u64; 3]) {
+        let policy = policy(defaults, target);
+        let found = [policy.interval, policy.timeout, policy.connect_timeout];
+        assert_eq!(found, millis.map(Duration::from_millis), "{defaults} | {target}");
+    }
+    check("", "interval: 10s", [10_000, 10_000, 5_000]);
+    check("interval: 10s", "", [10_000, 10_000, 5_000]);
+    check("", "interval: 3s", [3_000, 3_000, 3_000]);
+    check("", "timeout: 2s", [300_000, 2_000, 2_000]);
+    check("timeout: 2s", "", [300_000, 2_000, 2_000]);
+    check("timeout: 1m", "interval: 1m", [60_000, 60_000, 5_000]);
+    check("connect_timeout: 20s", "", [300_000, 20_000, 20_000]);
+    check(
+        "interval: 10s, timeout: 10s",
+        "interval: 1h, timeout: 30s, connect_timeout: 30s",
+        [3_600_000, 30_000, 30_000],
+    );
+}
+
+#[test]
+fn lists_of_hosts_become_targets() {
+    let hosts = "[a.test, 192.0.2.1, '2001:DB8::1', '[2001:db8::2]']";
+    let config =
+        accepted(&format!("targets:\n  - {{host: {hosts}, port: 465, trust: mozilla, labels: {{team: x}}}}\n"));
+    let names: Vec<_> = config.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["a.test:465", "192.0.2.1:465", "[2001:db8::1]:465", "[2001:db8::2]:465"]);
+    for target in &config.targets {
+        let host = host(target);
+        assert_eq!(host.endpoint.server_name, host.host);
+        assert_eq!(host.endpoint.tls, TlsMode::Implicit);
+        assert_eq!(target.labels.iter().collect::<Vec<_>>(), [("team", "x")]);
+        assert!(Arc::ptr_eq(&target.policy, &config.targets[0].policy));
+    }
+}
+
+#[test]
+fn ports_have_customary_modes() {
+    let mode = |keys: &str| host(&only(&format!("targets: [{{host: a.test, trust: mozilla, {keys}}}]"))).endpoint.tls;
+    assert_eq!(mode("port: 25"), TlsMode::StartTls);
+    assert_eq!(mode("port: 465"), TlsMode::Implicit);
+    assert_eq!(mode("port: 465, tls: starttls"), TlsMode::StartTls);
+    assert_eq!(mode("port: 25, tls: implicit"), TlsMode::Implicit);
+}
+
+#[test]
+fn an_endpoint_may_be_in_several_targets() {
+    let config = accepted("defaults: {trust: mozilla}\ntargets: [{host: a.test}, {host: a.test, name: again}]");
+    assert_eq!(host(&config.targets[0]), host(&config.targets[1]));
+}
+
+#[test]
+fn ehlo_names_are_ascii() {
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let policy = policy("", &format!("ehlo_name: \"{text}\""));
+        assert_eq!(policy.ehlo_name, EhloName::Name(expected.into()));
+    }
+    check("probe.example.net", "probe.example.net");
+    check("Probe.Example.NET.", "probe.example.net");
+    check("sonde.bücher.example", "sonde.xn--bcher-kva.example");
+    check("[192.0.2.1]", "[192.0.2.1]");
+    check("[IPv6:2001:DB8:0::1]", "[IPv6:2001:db8::1]");
+    check("[ipv6:2001:db8::1]", "[IPv6:2001:db8::1]");
+}
+
+#[test]
+fn name_servers_have_ports() {
+    let text = "
+resolvers:
+  unused: {nameservers: [192.0.2.1]}
+  public:
+    nameservers: [192.0.2.53, '192.0.2.54:5353', '[2001:db8::1]:5353', '2001:db8::1', '[2001:db8::2]', 2001:db8::3]
+    compare: true
+targets: [{host: a.test, trust: mozilla, resolver: public}]
+";
+    let config = accepted(text);
+    let servers = [
+        "192.0.2.53:53",
+        "192.0.2.54:5353",
+        "[2001:db8::1]:5353",
+        "[2001:db8::1]:53",
+        "[2001:db8::2]:53",
+        "[2001:db8::3]:53",
+    ];
+    let name_servers = servers.map(|server| server.parse::<SocketAddr>().expect("an address")).to_vec();
+    let expected = [("public".into(), ResolverSpec::Listed { name_servers, compare: true })];
+    assert_eq!(config.resolvers, expected.into());
+
+    let config = accepted("targets: [{host: a.test, trust: mozilla}]");
+    assert_eq!(config.resolvers, [("system".into(), ResolverSpec::System)].into());
+}
+
+#[test]
+fn trust_stores_that_are_used_are_loaded() {
+    let text = "
+trust_stores:
+  own: {files: [DIR/ca.pem, DIR/two.pem]}
+  more: {roots: mozilla, files: [DIR/ca.pem]}
+  unused: {files: [DIR/ca.pem]}
+targets:
+  - {host: a.test, trust: own}
+  - {host: b.test, trust: more}
+  - {host: c.test, trust: mozilla}
+  - {host: d.test, trust: own}
+";
+    let config = accepted(text);
+    let sizes: Vec<_> = config.trust_stores.iter().map(|(name, store)| (&**name, store.anchors().len())).collect();
+    let mozilla = webpki_roots::TLS_SERVER_ROOTS.len();
+    assert_eq!(sizes, [("more", mozilla + 1), ("mozilla", mozilla), ("own", 3)]);
+    assert!(config.trust_stores.iter().all(|(name, store)| **name == *store.name()));
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let text = "
+trust_stores: {own: {files: [ca.pem]}}
+targets:
+  - host: a.test
+    trust: own
+    certificate_file: later.pem
+    client_certificate: {cert: client.pem, key: client.key}
+";
+    let folder = Path::new(Folder::shared().path());
+    Folder::shared().write("relative.yaml", text);
+    let config = Config::load(&folder.join("relative.yaml")).expect("a config");
+    let policy = &config.targets[0].policy;
+    assert_eq!(policy.certificate_file.as_deref(), Some(folder.join("later.pem").as_path()));
+    assert_eq!(policy.client_certificate.as_ref().map(|certificate| certificate.chain().len()), Some(1));
+    assert_eq!(config.trust_stores["own"].anchors().len(), 1);
+
+    let absolute = only("targets: [{host: a.test, trust: mozilla, certificate_file: /etc/ssl/mail.pem}]");
+    assert_eq!(absolute.policy.certificate_file.as_deref(), Some(Path::new("/etc/ssl/mail.pem")));
+}
+
+#[test]
+fn equal_policies_are_one() {
+    let client = "client_certificate: {cert: DIR/client.pem, key: DIR/client.key}";
+    let mut text = "defaults: {trust: mozilla, interval: 1m}\ntargets:\n".to_owned();
+    for number in 0..3_000 {
+        text.push_str(&format!("  - {{host: a{number}.test}}\n"));
+        text.push_str(&format!("  - {{host: b{number}.test, interval: 60s}}\n"));
+        text.push_str(&format!("  - {{host: c{number}.test, {client}}}\n"));
+        text.push_str(&format!("  - {{host: d{number}.test, certificate_file: /etc/ssl/{number}.pem}}\n"));
+    }
+    let started = Instant::now();
+    let config = accepted(&text);
+    assert!(started.elapsed() < seconds(20), "took {:?}", started.elapsed());
+    assert_eq!(config.targets.len(), 12_000);
+    let mut policies: Vec<_> = config.targets.iter().map(|target| Arc::as_ptr(&target.policy)).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    assert_eq!(policies.len(), 3_002, "one of its own for each file, and two that are shared");
+}
+
+#[test]
+fn aliases_and_blank_sections_are_fine() {
+    let text = "
+%YAML 1.2
+---
+defaults:
+trust_stores:
+resolvers:
+limits:
+targets:
+  - host: a.test
+    trust: mozilla
+    labels: &labels
+      team: '[[[ {{{ # no comment'
+  - {host: b.test, trust: mozilla, labels: *labels}
+"
+    .trim_start();
+    let config = accepted(text);
+    assert_eq!(config.targets[0].labels, config.targets[1].labels);
+}

@@ -1,0 +1,107 @@
+//! `config.example.yaml` loads, and shows every key.
+
+use std::path::Path;
+
+use serde::de::value::Error;
+use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_yaml::Value;
+
+use super::{Folder, config};
+use crate::config::{Config, raw};
+
+const EXAMPLE: &str = include_str!("../../../config.example.yaml");
+
+#[test]
+fn the_example_loads_as_it_is() {
+    let text = EXAMPLE.replace("trust: system", "trust: mozilla");
+    let commented = config(&text).expect("a config");
+    let bare = config("targets: [{host: smtp.example.com, trust: mozilla}]").expect("a config");
+    assert_eq!(commented, bare, "it says nothing but the defaults");
+    if !rustls_native_certs::load_native_certs().certs.is_empty() {
+        Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.yaml")).expect("a config");
+    }
+}
+
+#[test]
+fn the_example_loads_with_all_that_is_commented_out() {
+    let folder = Folder::shared();
+    let files = ["corp-root.pem", "probe.pem", "probe.key"].into_iter().zip(["ca.pem", "client.pem", "client.key"]);
+    let text = files.fold(uncommented().replace("trust: system", "trust: internal"), |text, (shown, made)| {
+        text.replace(&format!("/etc/ssl/{shown}"), &format!("{}/{made}", folder.path()))
+    });
+    let config = config(&text).expect("a config");
+    assert_eq!(config.trust_stores.len(), 1);
+}
+
+#[test]
+fn the_example_shows_every_key() {
+    let example: Value = serde_yaml::from_str(&uncommented()).expect("YAML");
+    let section = |path: &[&str]| path.iter().fold(&example, |value, key| &value[*key]);
+    check::<raw::Document>(&example);
+    check::<raw::Settings>(section(&["defaults"]));
+    check::<raw::Store>(section(&["trust_stores", "internal"]));
+    check::<raw::Resolver>(section(&["resolvers", "public"]));
+    check::<raw::Limits>(section(&["limits"]));
+    let target = &section(&["targets"])[0];
+    check::<raw::ClientCertificate>(&target["client_certificate"]);
+
+    let settings = keys::<raw::Settings>();
+    for key in keys::<raw::Target>() {
+        let shown = target.get(key).or_else(|| section(&["defaults"]).get(key));
+        assert!(shown.is_some(), "{key} of a target");
+    }
+    assert!(settings.iter().all(|key| keys::<raw::Target>().contains(key)), "a target takes all that defaults takes");
+}
+
+/// `section` has all keys that `T` reads.
+#[track_caller]
+fn check<'de, T: Deserialize<'de>>(section: &Value) {
+    for key in keys::<T>() {
+        assert!(section.get(key).is_some(), "{key}");
+    }
+}
+
+/// The example with every key that is commented out: a `#` right before a letter.
+fn uncommented() -> String {
+    let lines = EXAMPLE.lines().map(|line| {
+        let text = line.trim_start();
+        let key = text.strip_prefix('#').filter(|key| key.starts_with(|c: char| c.is_ascii_lowercase()));
+        key.map_or_else(|| line.to_owned(), |key| format!("{}{key}", &line[..line.len() - text.len()]))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The keys that the struct `T` asks its deserializer for.
+fn keys<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    let mut keys: &'static [&'static str] = &[];
+    let refused = T::deserialize(Keys(&mut keys)).is_err();
+    assert!(refused && !keys.is_empty(), "a struct");
+    keys
+}
+
+/// Keeps the names of a struct's fields and gives nothing.
+struct Keys<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Keys<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+        Err(Error::custom("only fields"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}

@@ -1,0 +1,31 @@
+//! Log lines on standard error.
+
+use std::io;
+
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+
+use crate::cli::{LogFormat, LogLevel};
+
+/// Sets up the process's log. Only the exporter's own lines are written: libraries below it speak of every packet.
+pub fn init(level: LogLevel, format: LogFormat) {
+    let level = match level {
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Error => Level::ERROR,
+    };
+    let registry =
+        tracing_subscriber::registry().with(Targets::new().with_target(env!("CARGO_CRATE_NAME"), level));
+    match format {
+        LogFormat::Logfmt => {
+            let layer = tracing_logfmt::builder().with_target(false).layer();
+            registry.with(layer.with_writer(io::stderr)).init();
+        }
+        LogFormat::Json => {
+            let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
+            registry.with(layer.with_writer(io::stderr)).init();
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Rounds: what is published when, what stays while a server fails, what a slow one may cost the others.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsMode, cast};
+use smtp_tls_exporter::reason::{ChainReason, LookupReason, NameReason, ProbeReason, Stage};
+use smtp_tls_exporter::snapshot::TargetReport;
+use smtp_tls_exporter::verdict::NameVerdict;
+
+use crate::support::{Lab, Running, backend, target};
+
+/// The counts that tell of the intermittent failure.
+fn counts(report: impl AsRef<TargetReport>) -> (usize, usize, usize, usize) {
+    let backends: Vec<_> = report
+        .as_ref()
+        .endpoints
+        .iter()
+        .flat_map(|endpoint| &endpoint.backends)
+        .filter(|backend| backend.resolved)
+        .collect();
+    let matching = |wanted| backends.iter().filter(|backend| backend.name_matches() == Some(wanted)).count();
+    let reachable = backends.iter().filter(|backend| backend.is_reachable()).count();
+    (backends.len(), reachable, matching(true), matching(false))
+}
+
+/// A config of one target whose name the responder resolves.
+fn resolved(lab: &Lab, dns: &Dns, host: &str, port: u16, defaults: &str) -> smtp_tls_exporter::config::Config {
+    let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
+    let defaults = format!("resolver: lab, {defaults}");
+    lab.config(&Lab::yaml(&defaults, &resolvers, &[format!("{{host: {host}, port: {port}, name: relay}}")]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_classic_case_is_seen_on_every_backend() {
+    let pki = Pki::new();
+    let specs = vec![cast::good(&pki), cast::alias_missing(&pki), cast::alias_missing(&pki)];
+    let fleet = Fleet::start(specs).await.expect("a fleet");
+    let dns = Dns::start().await.expect("a responder");
+    dns.set_addresses(cast::ALIAS, &fleet.ips());
+    let lab = Lab::new(&pki);
+    let running = Running::start(resolved(&lab, &dns, cast::ALIAS, fleet.port(), "interval: 60s"));
+    let report = running.round("relay").await;
+    assert_eq!(counts(&report), (3, 3, 1, 2));
+    for (server, expected) in fleet.servers().iter().zip([
+        NameVerdict::Match,
+        NameVerdict::Mismatch(NameReason::NotListed),
+        NameVerdict::Mismatch(NameReason::NotListed),
+    ]) {
+        let report = backend(&report, server.addr());
+        let held = report.held.as_ref().expect("a certificate");
+        assert_eq!(held.assessment.name, Some(expected), "{}", server.addr());
+        assert_eq!(held.assessment.proof, Some(true), "{}", server.addr());
+        assert_eq!(held.assessment.trusted(), Some(true), "{}", server.addr());
+        assert_eq!(held.assessment.valid(SystemTime::now()), Some(true), "{}", server.addr());
+    }
+    let lookup = report.lookup.as_ref().expect("a lookup");
+    assert!(lookup.success, "no AAAA is as it should be: {lookup:?}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verdicts_hide_nothing_from_each_other() {
+    let pki = Pki::new();
+    let kinds: [(&str, ServerSpec); 8] = [
+        ("good", cast::good(&pki)),
+        ("expired", cast::expired(&pki)),
+        ("not_yet_valid", cast::not_yet_valid(&pki)),
+        ("self_signed", cast::self_signed(&pki)),
+        ("missing_intermediate", cast::missing_intermediate(&pki)),
+        ("untrusted", cast::untrusted(&pki)),
+        ("expired_and_other_name", {
+            let spec = CertSpec::valid_for(&["mail.example.com"]).with_validity(-90 * 86_400, -86_400);
+            ServerSpec::new(pki.issue(&spec))
+        }),
+        ("expired_without_intermediate", {
+            let spec = CertSpec::valid_for(&[cast::ALIAS]).with_validity(-90 * 86_400, -86_400);
+            ServerSpec::new(pki.issue(&spec.with_presented(smtp_fleet::Presented::LeafOnly)))
+        }),
+    ];
+    let fleet = Fleet::start(kinds.iter().map(|(_, spec)| spec.clone()).collect()).await.expect("a fleet");
+    let lab = Lab::new(&pki);
+    let text =
+        Lab::yaml("interval: 60s", "", &[target("all", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())]);
+    let running = Running::start(lab.config(&text));
+    let report = running.round("all").await;
+    let now = SystemTime::now();
+    for ((kind, _), server) in kinds.iter().zip(fleet.servers()) {
+        use ChainReason::{Expired, NotYetValid, SelfSigned, UnknownIssuer};
+        let (name, trusted, valid, reasons): (bool, _, _, &[ChainReason]) = match *kind {
+            "good" => (true, true, true, &[]),
+            "expired" => (true, true, false, &[Expired]),
+            "not_yet_valid" => (true, true, false, &[NotYetValid]),
+            "self_signed" => (true, false, false, &[SelfSigned]),
+            "missing_intermediate" | "untrusted" => (true, false, false, &[UnknownIssuer]),
+            "expired_and_other_name" => (false, true, false, &[Expired]),
+            "expired_without_intermediate" => (true, false, false, &[Expired, UnknownIssuer]),
+            other => panic!("{other}"),
+        };
+        let report = backend(&report, server.addr());
+        assert!(report.is_reachable(), "{kind}: a bad certificate is data, not an error");
+        let assessment = &report.held.as_ref().expect("a certificate").assessment;
+        assert_eq!(assessment.name.map(|name| name.is_match()), Some(name), "{kind}: name");
+        assert_eq!(assessment.trusted(), Some(trusted), "{kind}: trusted");
+        assert_eq!(assessment.valid(now), Some(valid), "{kind}: valid");
+        assert_eq!(assessment.reasons(now).iter().collect::<Vec<_>>(), reasons, "{kind}: reasons");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn facts_outlive_a_failure_and_are_judged_against_the_clock() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki)]).await.expect("a fleet");
+    let lab = Lab::new(&pki);
+    let text =
+        Lab::yaml("interval: 60s", "", &[target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())]);
+    let ahead = Arc::new(AtomicI64::new(0));
+    let clock = {
+        let ahead = Arc::clone(&ahead);
+        Arc::new(move || SystemTime::now() + Duration::from_secs(ahead.load(Ordering::SeqCst).unsigned_abs()))
+    };
+    let running = Running::start_at(lab.config(&text), clock);
+    let server = &fleet.servers()[0];
+    running.round("one").await;
+    server.stop().await;
+    let report = running.round("one").await;
+    let seen = backend(&report, server.addr());
+    let probe = seen.probe.as_ref().expect("a probe");
+    let failure = probe.outcome.as_ref().expect_err("a failure");
+    assert_eq!((failure.stage, failure.reason), (Stage::Connect, ProbeReason::Refused));
+    assert_eq!(probe.consecutive_failures, 1);
+    assert_eq!(seen.name_matches(), Some(true), "held");
+    let held = seen.held.as_ref().expect("held");
+    assert_eq!(held.assessment.valid(SystemTime::now()), Some(true));
+    let later = SystemTime::now() + Duration::from_secs(100 * 86_400);
+    assert_eq!(held.assessment.valid(later), Some(false), "the same report, read in a hundred days");
+    assert!(held.assessment.reasons(later).contains(ChainReason::Expired));
+
+    server.start().await.expect("the server comes back");
+    ahead.store(100 * 86_400, Ordering::SeqCst);
+    let report = running.round("one").await;
+    let seen = backend(&report, server.addr());
+    assert_eq!(seen.probe.as_ref().map(|probe| probe.consecutive_failures), Some(0));
+    let held = seen.held.as_ref().expect("held");
+    assert_eq!(held.assessment.valid(later), Some(false), "the certificate has crossed its date");
+    assert_eq!(report.counters.probes, 3);
+    assert_eq!(report.counters.failures, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replaced_certificate_shows_and_both_are_counted() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::alias_missing(&pki)]).await.expect("a fleet");
+    let lab = Lab::new(&pki);
+    let text =
+        Lab::yaml("interval: 60s", "", &[target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())]);
+    let running = Running::start(lab.config(&text));
+    let server = &fleet.servers()[0];
+    let before = backend(running.round("one").await, server.addr());
+    server.replace(cast::good(&pki));
+    let after = backend(running.round("one").await, server.addr());
+    assert_eq!((before.name_matches(), after.name_matches()), (Some(false), Some(true)));
+    let distinct = |report: &smtp_tls_exporter::snapshot::BackendReport| report.held.as_ref().map(|held| held.distinct);
+    assert_eq!((distinct(&before), distinct(&after)), (Some(1), Some(2)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lookups_that_fail_keep_the_backends_and_say_so() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki), cast::good(&pki)]).await.expect("a fleet");
+    let dns = Dns::start().await.expect("a responder");
+    dns.set_addresses(cast::ALIAS, &fleet.ips());
+    let lab = Lab::new(&pki);
+    let running = Running::start(resolved(&lab, &dns, cast::ALIAS, fleet.port(), "interval: 60s"));
+    assert_eq!(counts(running.round("relay").await), (2, 2, 2, 0));
+
+    for (answer, reason) in [
+        (Answer::ServFail, LookupReason::ServFail),
+        (Answer::NxDomain, LookupReason::NxDomain),
+        (Answer::Refused, LookupReason::ServFail),
+        (Answer::NoData, LookupReason::NoData),
+    ] {
+        dns.set(cast::ALIAS, RecordType::A, answer.clone());
+        dns.set(cast::ALIAS, RecordType::AAAA, answer.clone());
+        let report = running.round("relay").await;
+        assert_eq!(counts(&report), (2, 2, 2, 0), "{answer:?}");
+        let lookup = report.lookup.as_ref().expect("a lookup");
+        assert!(!lookup.success, "{answer:?}");
+        let failures: Vec<_> = lookup.failures.iter().map(|failure| (failure.record_type, failure.reason)).collect();
+        assert_eq!(failures, [("A", reason), ("AAAA", reason)], "{answer:?}");
+    }
+
+    // One family fails: the other's answer counts, and the failure is told.
+    dns.set_addresses(cast::ALIAS, &fleet.ips());
+    dns.set(cast::ALIAS, RecordType::AAAA, Answer::ServFail);
+    let report = running.round("relay").await;
+    assert_eq!(counts(&report), (2, 2, 2, 0));
+    let lookup = report.lookup.as_ref().expect("a lookup");
+    let failures: Vec<_> = lookup.failures.iter().map(|failure| (failure.record_type, failure.reason)).collect();
+    assert_eq!(failures, [("AAAA", LookupReason::ServFail)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_leaves_the_answer_leaves_the_counts() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki), cast::alias_missing(&pki)]).await.expect("a fleet");
+    let dns = Dns::start().await.expect("a responder");
+    dns.set_addresses(cast::ALIAS, &fleet.ips());
+    let lab = Lab::new(&pki);
+    let running = Running::start(resolved(&lab, &dns, cast::ALIAS, fleet.port(), "interval: 60s"));
+    assert_eq!(counts(running.round("relay").await), (2, 2, 1, 1));
+    dns.set_addresses(cast::ALIAS, &fleet.ips()[..1]);
+    for expected in [(2, 2, 1, 1), (2, 2, 1, 1), (1, 1, 1, 0)] {
+        assert_eq!(counts(running.round("relay").await), expected);
+    }
+    let gone = fleet.servers()[1].addr();
+    let report = running.round("relay").await;
+    assert!(!backend(&report, gone).resolved, "still watched, not counted");
+    fleet.servers()[1].stop().await;
+    running.round("relay").await;
+    let report = running.round("relay").await;
+    let left: Vec<_> = report.endpoints[0].backends.iter().map(|backend| backend.backend.socket_addr()).collect();
+    assert_eq!(left, [fleet.servers()[0].addr()], "a server that was retired is dropped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_backend_hides_no_other() {
+    let pki = Pki::new();
+    let (slow, quick) = (cast::slow_greeting(&pki, Duration::from_secs(600)), cast::good(&pki));
+    let fleet = Fleet::start(vec![slow, quick]).await.expect("a fleet");
+    let lab = Lab::new(&pki);
+    let text =
+        Lab::yaml("interval: 60s", "", &[target("both", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())]);
+    let running = Running::start(lab.config(&text));
+    fleet.servers()[1].wait_sessions(1).await;
+    fleet.servers()[0].wait_accepted(1).await;
+    let seen = until(|| {
+        let fleet_report = running.handle.fleet();
+        let report = backend(&fleet_report.targets[0], fleet.servers()[1].addr());
+        report.probe.is_some().then_some(fleet_report)
+    })
+    .await;
+    let report = &seen.targets[0];
+    assert!(report.last_round.is_none(), "the round goes on");
+    assert!(backend(report, fleet.servers()[0].addr()).probe.is_none());
+    assert_eq!(seen.exporter.probes_in_flight, 1);
+}
+
+/// Asks until there is an answer; every test that waits for ever fails by its runner's patience.
+async fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "nothing came of it in a minute");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_has_two_connections_at_most() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::slow_greeting(&pki, Duration::from_millis(50))]).await.expect("a fleet");
+    let lab = Lab::new(&pki);
+    let names: Vec<String> = (0..12).map(|n| format!("host{n}.example.com")).collect();
+    let targets: Vec<String> =
+        names.iter().map(|name| target(name, name, fleet.port(), TlsMode::StartTls, &fleet.ips())).collect();
+    let running = Running::start(lab.config(&Lab::yaml("interval: 60s", "", &targets)));
+    let reports = futures_util::future::join_all(names.iter().map(|name| running.round(name))).await;
+    assert!(reports.iter().all(|report| report.last_round.is_some()));
+    let server = &fleet.servers()[0];
+    assert!(server.accepted() >= 12, "{} connections for 12 targets", server.accepted());
+    assert!(server.peak_concurrency() <= 2, "{} at once", server.peak_concurrency());
+}
+
+/// A third of a thousand targets accept and never say a word; 64 permits. Every other one is published well within
+/// an interval, and the silent ones are known as such.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_servers_keep_no_healthy_one_waiting() {
+    let pki = Pki::new();
+    let specs = vec![cast::good(&pki), cast::slow_greeting(&pki, Duration::from_secs(3600))];
+    let farm_size = 50;
+    let specs: Vec<_> = (0..farm_size * 3).map(|n| specs[usize::from(n % 3 == 2)].clone()).collect();
+    let fleet = Fleet::start(specs).await.expect("a fleet");
+    let lab = Lab::new(&pki);
+    let ips = fleet.ips();
+    let targets: Vec<String> = (0..1000)
+        .map(|n| {
+            let name = format!("host{n}");
+            let address: &[IpAddr] = &[ips[n % ips.len()]];
+            target(&name, cast::ALIAS, fleet.port(), TlsMode::StartTls, address)
+        })
+        .collect();
+    let begin = Instant::now();
+    let running = Running::start(lab.config(&Lab::yaml("interval: 60s, timeout: 20s", "", &targets)));
+    let healthy = |n: usize| n % ips.len() % 3 != 2;
+    let fleet_report =
+        until_within(Duration::from_secs(60), || {
+            let report = running.handle.fleet();
+            let all =
+                report.targets.iter().enumerate().filter(|(n, _)| healthy(*n)).all(|(_, target)| {
+                    target.endpoints[0].backends.first().is_some_and(|backend| backend.is_reachable())
+                });
+            all.then_some(report)
+        })
+        .await;
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(60), "took {took:?}");
+    let published = fleet_report.targets.iter().filter(|target| target.counters.probes > 0).count();
+    assert!(published >= 667, "{published} of a thousand");
+}
+
+async fn until_within<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begin.elapsed() < patience, "nothing came of it in {patience:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_keeps_what_is_unchanged() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki), cast::good(&pki)]).await.expect("a fleet");
+    let lab = Lab::new(&pki);
+    std::fs::write(lab.folder.path().join("stranger.pem"), pki.stranger_pem()).expect("a file");
+    let one = target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[..1]);
+    let two = target("two", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[1..]);
+    let text = Lab::yaml("interval: 60s", "", &[one.clone(), two.clone()]);
+    let running = Running::start(lab.config(&text));
+    running.round("one").await;
+    running.round("two").await;
+
+    // One target leaves, the other stays as it is: nothing is probed for it.
+    running
+        .handle
+        .reload(lab.config(&Lab::yaml("interval: 60s", "", std::slice::from_ref(&one))))
+        .await
+        .expect("a reload");
+    let report = running.handle.fleet();
+    assert_eq!(report.targets.len(), 1);
+    assert_eq!(report.targets[0].counters.probes, 1);
+    assert!(backend(&report.targets[0], fleet.servers()[0].addr()).is_reachable());
+    assert_eq!(fleet.servers()[0].accepted(), 1);
+
+    // Other roots: the verdict on what is held changes at once.
+    let other = text.replace("root.pem", "stranger.pem");
+    running.handle.reload(lab.config(&other)).await.expect("a reload");
+    let report = running.handle.fleet();
+    let seen = backend(&report.targets[0], fleet.servers()[0].addr());
+    assert_eq!(seen.held.as_ref().expect("held").assessment.trusted(), Some(false));
+    assert_eq!(fleet.servers()[0].accepted(), 1, "judged anew without a probe");
+
+    // The one that came back begins with a round of its own.
+    running.round("two").await;
+    assert_eq!(running.handle.fleet().targets[1].counters.probes, 1);
+
+    running.handle.reload_failed();
+    assert!(!running.handle.fleet().exporter.reload_successful);
+}

@@ -1,0 +1,1 @@
+"""The exporter on a street of real mail servers, watched by a real Prometheus."""

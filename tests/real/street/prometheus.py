@@ -1,0 +1,76 @@
+"""Prometheus, and asking it."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .process import Daemon, wait_until
+
+JOB = "smtp_tls"
+
+CONFIG = """\
+global:
+  scrape_interval: 1s
+  scrape_timeout: 1s
+scrape_configs:
+  - job_name: {job}
+    static_configs:
+      - targets: ["{exporter}"]
+"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    labels: dict[str, str]
+    value: float
+
+
+class Prometheus:
+    def __init__(self, home: Path, logs: Path, port: int, exporter: str) -> None:
+        home.mkdir()
+        config = home / "prometheus.yml"
+        config.write_text(CONFIG.format(job=JOB, exporter=exporter))
+        self._url = f"http://127.0.0.1:{port}"
+        self._daemon = Daemon(
+            [
+                "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={home / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            logs / "prometheus.log",
+        )
+
+    def start(self) -> None:
+        self._daemon.start()
+        wait_until("prometheus: ready", self._is_ready)
+
+    def stop(self) -> None:
+        self._daemon.stop()
+
+    def query(self, expression: str) -> list[Sample]:
+        """An instant vector."""
+        answer = self.api("query", query=expression)
+        return [Sample(each["metric"], float(each["value"][1])) for each in answer["result"]]
+
+    def api(self, endpoint: str, **parameters: str) -> Any:
+        url = f"{self._url}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return json.load(response)["data"]
+
+    def complaints(self) -> list[str]:
+        """What its log says against the scrapes."""
+        lines = self._daemon.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if 'component="scrape manager"' in line and "level=info" not in line]
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=2) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
