@@ -1,15 +1,52 @@
-//! Probes the TLS certificates of SMTP servers, once per resolved backend address, and publishes what it saw
-//! and what it concludes for Prometheus.
+//! Probes the TLS certificates of SMTP servers, **once per resolved backend address**, on an interval, and publishes
+//! for Prometheus what it saw and what it concludes.
+//!
+//! # Bird's-eye view
+//! Data runs one way, through the modules in this order:
+//!
+//! | wing | modules |
+//! |---|---|
+//! | vocabulary: no I/O, no runtime | [`reason`], [`target`], [`trust`], [`observation`] |
+//! | input | [`cli`], [`config`], [`anchors`], [`logging`] |
+//! | work | [`route`], [`discovery`], [`probe`], [`verdict`], [`snapshot`], [`monitor`] |
+//! | output | [`web`], [`service`] |
+//!
+//! A *target* (an entry of the config) expands to *endpoints* (server name, port, TLS mode), and those by DNS to
+//! *backends* (endpoint and one address). A probe of a backend yields an *observation*; a *verdict* is concluded from
+//! it; *reports* of both are what the outputs read.
+//!
+//! # Invariants
+//! `tests/integration/imports.rs` holds those that can be read from imports.
+//! - `discovery`, `probe` and `verdict` import vocabulary only (and `route`, which asks the kernel one question).
+//! - Vocabulary, `verdict` and `snapshot` never import tokio; `web` sees snapshots and the monitor's `Handle`.
+//! - Only `discovery` imports hickory; only `probe` speaks TLS as a client; only `verdict` and `anchors` import webpki,
+//!   and only `verdict` x509-parser.
+//! - Only `monitor` starts probes, so that every bound on connections holds for all of them.
+//! - Time, roots and policy are arguments: no verdict asks a clock.
+//! - A bad certificate is data, not an error. A verdict that is not known is absent, never negative.
+//! - A failure of this machine touches no report of a server.
 
-pub mod anchors;
-pub mod config;
-pub mod discovery;
-pub mod monitor;
-pub mod observation;
-pub mod probe;
 pub mod reason;
-pub mod route;
-pub mod snapshot;
 pub mod target;
 pub mod trust;
+
+pub mod observation;
+
+pub mod anchors;
+pub mod cli;
+pub mod config;
+pub mod logging;
+
+pub mod discovery;
+pub mod route;
+
+pub mod probe;
+
 pub mod verdict;
+
+pub mod snapshot;
+
+pub mod monitor;
+
+pub mod service;
+pub mod web;

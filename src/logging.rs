@@ -16,8 +16,7 @@ pub fn init(level: LogLevel, format: LogFormat) {
         LogLevel::Warn => Level::WARN,
         LogLevel::Error => Level::ERROR,
     };
-    let registry =
-        tracing_subscriber::registry().with(Targets::new().with_target(env!("CARGO_CRATE_NAME"), level));
+    let registry = tracing_subscriber::registry().with(Targets::new().with_target(env!("CARGO_CRATE_NAME"), level));
     match format {
         LogFormat::Logfmt => {
             let layer = tracing_logfmt::builder().with_target(false).layer();

@@ -4,7 +4,7 @@
 //! stage it came. SMTP is left by QUIT wherever it is still spoken, so that no server logs a lost connection.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -185,12 +185,13 @@ impl Street<'_> {
     }
 
     fn ehlo_command(&self, stream: &TcpStream) -> String {
-        let name = match (&self.policy.ehlo_name, stream.local_addr()) {
-            (EhloName::Name(name), _) => name.to_string(),
-            (literal, Ok(local)) => literal.argument(local.ip()),
-            (literal, Err(_)) => literal.argument(std::net::Ipv4Addr::LOCALHOST.into()),
-        };
-        format!("EHLO {name}")
+        match &self.policy.ehlo_name {
+            EhloName::Name(name) => format!("EHLO {name}"),
+            literal @ EhloName::AddressLiteral => {
+                let local = stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
+                format!("EHLO {}", literal.argument(local))
+            }
+        }
     }
 
     /// RFC 3207: greeting, EHLO, STARTTLS, and silence until the client speaks TLS.

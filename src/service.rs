@@ -77,7 +77,8 @@ impl Running {
         self.stop.send_replace(true);
         let mut result = early;
         while let Some(ended) = self.tasks.join_next().await {
-            result = result.and(ended.unwrap_or_else(|panic| Err(io::Error::other(panic))));
+            let ended = ended.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+            result = result.and(ended);
         }
         result
     }
@@ -108,11 +109,7 @@ pub fn termination() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Loads the config anew whenever a client or SIGHUP asks for it.
-async fn reloads(
-    file: Option<PathBuf>,
-    handle: Handle,
-    mut requests: mpsc::Receiver<ReloadRequest>,
-) -> io::Result<()> {
+async fn reloads(file: Option<PathBuf>, handle: Handle, mut requests: mpsc::Receiver<ReloadRequest>) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         let request: Option<oneshot::Sender<_>> = tokio::select! {

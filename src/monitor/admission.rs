@@ -100,6 +100,10 @@ impl<T> Admission<T> {
         let queue = self.queue(lane);
         let Waiting { what, address, lane, .. } = queue.ready.pop_front()?;
         queue.in_use += 1;
+        // After the rush of a start the room it took is given back.
+        if queue.ready.is_empty() {
+            queue.ready.shrink_to(KEPT);
+        }
         Some(Admitted { what, ticket: Ticket { address, lane } })
     }
 
@@ -113,6 +117,9 @@ impl<T> Admission<T> {
             None if slot.taken > 1 => slot.taken -= 1,
             None => {
                 self.slots.remove(&ticket.address);
+                if self.slots.is_empty() {
+                    self.slots.shrink_to(KEPT);
+                }
             }
         }
     }
@@ -142,6 +149,8 @@ impl<T> Admission<T> {
 
 /// Connections to one address and port.
 const PER_ADDRESS: usize = 2;
+/// Entries for which room is kept while there are none.
+const KEPT: usize = 64;
 /// The slow lane has one permit in so many.
 const SLOW_SHARE: usize = 4;
 

@@ -358,6 +358,8 @@ impl BackendState {
             seen.fingerprint != fingerprint && at.duration_since(seen.at).is_ok_and(|age| age <= retention)
         });
         if self.seen.len() < MAX_SEEN {
+            // Nearly every address shows one certificate: no room is taken for more before they come.
+            self.seen.reserve_exact(1);
             self.seen.push(Seen { fingerprint, at });
         }
     }

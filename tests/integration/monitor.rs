@@ -281,9 +281,9 @@ async fn an_address_has_two_connections_at_most() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_servers_keep_no_healthy_one_waiting() {
     let pki = Pki::new();
-    let specs = vec![cast::good(&pki), cast::slow_greeting(&pki, Duration::from_secs(3600))];
+    let kinds = [cast::good(&pki), cast::slow_greeting(&pki, Duration::from_secs(3600))];
     let farm_size = 50;
-    let specs: Vec<_> = (0..farm_size * 3).map(|n| specs[usize::from(n % 3 == 2)].clone()).collect();
+    let specs: Vec<_> = (0..farm_size * 3).map(|n| kinds[usize::from(n % 3 == 2)].clone()).collect();
     let fleet = Fleet::start(specs).await.expect("a fleet");
     let lab = Lab::new(&pki);
     let ips = fleet.ips();

@@ -189,9 +189,12 @@ const SAMPLE: usize = 60;
 mod tests {
     use super::*;
 
+    /// Code, lines and the octets they took; none where more is needed.
+    type Outcome<'a> = Result<Option<(u16, &'a [&'a str], usize)>, ReplyError>;
+
     /// However the bytes are split, the outcome is the same.
     #[track_caller]
-    fn check(input: &[u8], expected: Result<Option<(u16, &[&str], usize)>, ReplyError>) {
+    fn check(input: &[u8], expected: Outcome<'_>) {
         for size in [1, 2, 3, 5, input.len().max(1)] {
             let mut decoder = ReplyDecoder::default();
             let mut taken = 0;

@@ -154,7 +154,7 @@ pub fn screening(pki: &Pki, pause: Duration) -> ServerSpec {
 pub fn bare_codes(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script {
         greeting: vec![Chunk::line("220")],
-        ehlo: lines(&["250-STARTTLS", "250"]),
+        ehlo: lines(&["250-mail.example.com", "250-STARTTLS", "250"]),
         starttls: lines(&["220"]),
         ehlo_in_tls: lines(&["250"]),
         ..Script::default()

@@ -1,0 +1,195 @@
+//! CPU time of a probe: our whole street (schedule, admission, probe, verdicts, publication) in one process against a
+//! bare loop in another that connects, says EHLO, STARTTLS, shakes hands, says EHLO and QUIT, and verifies nothing.
+//! Both visit the same 200 loopback backends; the servers run in the parent and are not counted.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::future::join_all;
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use smtp_fleet::{KeyKind, Pki};
+use smtp_tls_exporter::monitor::Monitor;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+mod support;
+
+const TARGETS: u32 = 20;
+const EACH: u32 = 10;
+const ROUNDS: u32 = 20;
+const PAIRS: usize = 5;
+const AIM: f64 = 1.15;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    match args.as_slice() {
+        [mode, port, first, root] => {
+            let port = port.parse().expect("a port");
+            let first = first.parse().expect("an address");
+            let micros = match mode.as_str() {
+                "ours" => runtime.block_on(ours(port, first, root)),
+                _ => runtime.block_on(bare(port, first)),
+            };
+            println!("{micros}");
+        }
+        _ => runtime.block_on(compare()),
+    }
+}
+
+async fn compare() {
+    let pki = Arc::new(Pki::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root.pem");
+    std::fs::write(&root, pki.root_pem()).expect("the root");
+    for (key, label) in [(KeyKind::P256, "P-256"), (KeyKind::Rsa2048, "RSA 2048")] {
+        let farm = support::farm(&pki, false, key).await;
+        let first = farm.addr(0).ip().to_string();
+        let run = |mode: &str| {
+            let args = [mode.to_owned(), farm.port().to_string(), first.clone(), root.display().to_string()];
+            tokio::task::block_in_place(|| support::child(&args)).parse::<f64>().expect("a number")
+        };
+        let pairs: Vec<(f64, f64)> = (0..PAIRS).map(|_| (run("ours"), run("bare"))).collect();
+        let median = |pick: fn(&(f64, f64)) -> f64| support::median(pairs.iter().map(pick).collect());
+        println!(
+            "probe, {label} leaf: ours {:.0} us, bare {:.0} us, ratio {:.2} (aim {AIM})",
+            median(|pair| pair.0),
+            median(|pair| pair.1),
+            median(|pair| pair.0 / pair.1),
+        );
+    }
+}
+
+/// Microseconds of CPU a probe, after a first round that fills what is remembered.
+async fn ours(port: u16, first: Ipv4Addr, root: &str) -> f64 {
+    let config = support::config(port, first, TARGETS, EACH, root);
+    let names: Vec<_> = config.targets.iter().map(|target| target.name.clone()).collect();
+    let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).expect("a monitor");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(monitor.run(async {
+        let _ = stopped.await;
+    }));
+    let round = async || {
+        for report in join_all(names.iter().map(|name| handle.round(name))).await {
+            let report = report.expect("a round");
+            assert!(report.endpoints.iter().flat_map(|e| &e.backends).all(|backend| backend.is_reachable()));
+        }
+    };
+    round().await;
+    let begin = support::cpu_seconds();
+    for _ in 0..ROUNDS {
+        round().await;
+    }
+    let spent = support::cpu_seconds() - begin;
+    let _ = stop.send(());
+    running.await.expect("the monitor ends well");
+    micros_per_probe(spent)
+}
+
+/// The same for the bare loop.
+async fn bare(port: u16, first: Ipv4Addr) -> f64 {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let schemes = provider.signature_verification_algorithms.supported_schemes();
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Blind(schemes)))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    let connector = TlsConnector::from(Arc::new(config));
+    let round = async || {
+        let visits = (0..TARGETS * EACH).map(|n| {
+            let address = SocketAddr::from((Ipv4Addr::from(u32::from(first) + n), port));
+            tokio::spawn(visit(address, connector.clone()))
+        });
+        for visit in join_all(visits).await {
+            visit.expect("a visit").expect("a visit without an error");
+        }
+    };
+    round().await;
+    let begin = support::cpu_seconds();
+    for _ in 0..ROUNDS {
+        round().await;
+    }
+    micros_per_probe(support::cpu_seconds() - begin)
+}
+
+fn micros_per_probe(seconds: f64) -> f64 {
+    seconds * 1e6 / f64::from(TARGETS * EACH * ROUNDS)
+}
+
+async fn visit(address: SocketAddr, connector: TlsConnector) -> std::io::Result<()> {
+    let mut plain = TcpStream::connect(address).await?;
+    plain.set_nodelay(true)?;
+    reply(&mut plain).await?;
+    say(&mut plain, b"EHLO probe.example.net\r\n").await?;
+    say(&mut plain, b"STARTTLS\r\n").await?;
+    let name = ServerName::try_from("smtp.example.com").expect("a name");
+    let mut tls = connector.connect(name, plain).await?;
+    say(&mut tls, b"EHLO probe.example.net\r\n").await?;
+    say(&mut tls, b"QUIT\r\n").await?;
+    tls.shutdown().await
+}
+
+async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), line: &[u8]) -> std::io::Result<()> {
+    stream.write_all(line).await?;
+    stream.flush().await?;
+    reply(stream).await
+}
+
+/// Reads until a line with a code and a blank is complete.
+async fn reply(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<()> {
+    let mut buffer = Vec::with_capacity(1024);
+    while stream.read_buf(&mut buffer).await? > 0 {
+        let last = buffer.strip_suffix(b"\r\n").and_then(|text| text.rsplit(|byte| *byte == b'\n').next());
+        if last.is_some_and(|line| line.get(3) == Some(&b' ')) {
+            return Ok(());
+        }
+    }
+    Err(std::io::ErrorKind::UnexpectedEof.into())
+}
+
+#[derive(Debug)]
+struct Blind(Vec<SignatureScheme>);
+
+impl ServerCertVerifier for Blind {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.clone()
+    }
+}

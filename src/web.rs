@@ -1,0 +1,201 @@
+//! The exporter over HTTP: metrics, a page, health and reload.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{MethodRouter, get, post};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::monitor::Handle;
+use crate::snapshot::Fleet;
+
+mod landing;
+pub mod metrics;
+mod negotiate;
+mod scrape;
+mod serve;
+mod stall;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use serve::{bind, serve};
+
+use scrape::{Patience, Scraper};
+
+/// What is served.
+pub trait Source: Send + Sync + 'static {
+    /// What is known now.
+    fn fleet(&self) -> Fleet;
+    /// Whether a config is loaded and probes are being scheduled.
+    fn is_ready(&self) -> bool;
+}
+
+impl Source for Handle {
+    fn fleet(&self) -> Fleet {
+        self.fleet()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready()
+    }
+}
+
+/// Where things are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The path of the metrics, below the prefix.
+    pub telemetry_path: String,
+    /// What all paths begin with; none: the path of `external_url`.
+    pub route_prefix: Option<String>,
+    /// Under which URL the exporter is reached from outside, for links. None: as it is served.
+    pub external_url: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { telemetry_path: "/metrics".to_owned(), route_prefix: None, external_url: None }
+    }
+}
+
+impl Options {
+    /// The prefix of what is served: empty, or with a leading and without a trailing slash.
+    fn internal_prefix(&self) -> String {
+        self.route_prefix.as_deref().map_or_else(|| self.external_prefix(), normal_path)
+    }
+
+    /// The prefix of links, in the same form.
+    fn external_prefix(&self) -> String {
+        match (&self.external_url, &self.route_prefix) {
+            (Some(url), _) => normal_path(path_of(url)),
+            (None, Some(prefix)) => normal_path(prefix),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// Asks for a reload of the config; the answer goes back through it.
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
+/// All endpoints over `source`.
+pub fn router(source: impl Source, reload: mpsc::Sender<ReloadRequest>, options: &Options) -> Router {
+    router_with(Patience::default(), source, reload, options)
+}
+
+fn router_with(
+    patience: Patience,
+    source: impl Source,
+    reload: mpsc::Sender<ReloadRequest>,
+    options: &Options,
+) -> Router {
+    let source: Arc<dyn Source> = Arc::new(source);
+    let (prefix, external) = (options.internal_prefix(), options.external_prefix());
+    let telemetry_path = normal_path(&options.telemetry_path);
+    let links = [(telemetry_path.as_str(), "Metrics"), (HEALTHY, "Health"), (READY, "Readiness")]
+        .map(|(path, text)| (format!("{external}{path}"), text));
+    let context = Context { scraper: Scraper::new(Arc::clone(&source), patience), source, reload, links };
+
+    // A map, for paths from the command line may be equal to others; the later one holds.
+    let mut paths: BTreeMap<String, MethodRouter<Arc<Context>>> = BTreeMap::new();
+    if !prefix.is_empty() {
+        let home = format!("{external}/");
+        for path in ["/", &prefix] {
+            let home = home.clone();
+            paths.insert(path.to_owned(), get(move || async move { Redirect::to(&home) }));
+        }
+    }
+    paths.insert(format!("{prefix}/"), get(landing));
+    let telemetry = if telemetry_path.is_empty() { "/" } else { &telemetry_path };
+    paths.insert(format!("{prefix}{telemetry}"), get(scrape));
+    paths.insert(format!("{prefix}{HEALTHY}"), get(healthy));
+    paths.insert(format!("{prefix}{READY}"), get(ready));
+    paths.insert(format!("{prefix}{RELOAD}"), post(reload_config).put(reload_config));
+
+    let mut router = Router::new().without_v07_checks();
+    for (path, methods) in paths {
+        router = router.route(&literal(&path), methods);
+    }
+    router
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
+        .layer(axum::middleware::map_response(guard))
+        .with_state(Arc::new(context))
+}
+
+struct Context {
+    source: Arc<dyn Source>,
+    scraper: Scraper,
+    reload: mpsc::Sender<ReloadRequest>,
+    links: [(String, &'static str); 3],
+}
+
+async fn scrape(State(context): State<Arc<Context>>, method: Method, headers: HeaderMap) -> Response {
+    context.scraper.answer(&method, &headers)
+}
+
+async fn landing(State(context): State<Arc<Context>>) -> impl IntoResponse {
+    Html(landing::page(&context.source.fleet(), &context.links, SystemTime::now()))
+}
+
+async fn healthy() -> &'static str {
+    "healthy\n"
+}
+
+async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str) {
+    if context.source.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+async fn reload_config(State(context): State<Arc<Context>>) -> (StatusCode, String) {
+    let (request, answer) = oneshot::channel();
+    // Where nobody takes requests any more, the answer's sender is dropped with the request.
+    let _ = context.reload.send(request).await;
+    match answer.await {
+        Ok(Ok(())) => (StatusCode::OK, "config reloaded\n".to_owned()),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the exporter is shutting down\n".to_owned()),
+    }
+}
+
+/// Nothing that is served runs scripts, loads anything or stands in a frame, and no type is guessed.
+async fn guard(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    );
+    response
+}
+
+/// With a leading slash and without trailing ones; empty for the root.
+fn normal_path(path: &str) -> String {
+    let path = path.trim_matches('/');
+    if path.is_empty() { String::new() } else { format!("/{path}") }
+}
+
+/// What follows the authority of a URL (RFC 3986 §3).
+fn path_of(url: &str) -> &str {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..)).unwrap_or_default();
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// A path in which nothing is a pattern.
+fn literal(path: &str) -> String {
+    path.replace('{', "{{").replace('}', "}}")
+}
+
+const HEALTHY: &str = "/-/healthy";
+const READY: &str = "/-/ready";
+const RELOAD: &str = "/-/reload";

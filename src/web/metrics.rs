@@ -1,0 +1,85 @@
+//! A fleet as Prometheus reads it. Every exposition is built from snapshots: what is gone vanishes by itself, and nothing
+//! is kept between scrapes.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
+
+use self::family::Families;
+use self::view::View;
+use crate::snapshot::Fleet;
+
+mod backend;
+mod exporter;
+mod family;
+mod process;
+pub mod table;
+mod target;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use process::Process;
+pub(super) use view::Counts;
+
+/// A text format for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+    /// Prometheus's text format 0.0.4.
+    Text,
+}
+
+impl Format {
+    /// The media type to send with it.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// Writes all of `fleet`, judged at `now`, and of `process` where that is given.
+///
+/// # Errors
+/// Only those of `out`.
+pub fn encode(
+    fleet: Fleet,
+    process: Option<Process>,
+    now: SystemTime,
+    format: Format,
+    out: &mut impl fmt::Write,
+) -> fmt::Result {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Snapshot { fleet, process, now, format }));
+    encode_registry(out, &registry)?;
+    match format {
+        Format::OpenMetrics => encode_eof(out),
+        Format::Text => Ok(()),
+    }
+}
+
+#[derive(Debug)]
+struct Snapshot {
+    fleet: Fleet,
+    process: Option<Process>,
+    now: SystemTime,
+    format: Format,
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let view = View::new(&self.fleet, self.now);
+        let mut families = Families::new(encoder, self.format);
+        target::encode(&mut families, &view)?;
+        backend::encode(&mut families, &view, self.now)?;
+        exporter::encode(&mut families, &self.fleet, self.process.as_ref())
+    }
+}

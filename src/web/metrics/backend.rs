@@ -1,0 +1,170 @@
+//! The families of backends.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::family::Families;
+use super::table;
+use super::view::{HeldView, View};
+use crate::observation::printable;
+use crate::verdict::certificate::{PresentedName, hex};
+use crate::verdict::{Facts, NameVerdict, unix};
+
+pub(super) fn encode(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -> fmt::Result {
+    probes(families, view)?;
+    certificates(families, view, now)?;
+    chains(families, view)
+}
+
+fn probes(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
+    let each = || view.backends.iter().map(|row| (view.labels(row), &row.data));
+    let probe = || each().map(|(labels, backend)| (labels, backend.probe));
+
+    families.plain(table::BACKEND_RESOLVED, each().map(|(labels, backend)| (labels, backend.report.resolved)))?;
+    families.plain(table::PROBE_SUCCESS, probe().map(|(labels, probe)| (labels, probe.outcome.is_ok())))?;
+    families.plain(table::PROBE_LAST, probe().map(|(labels, probe)| (labels, unix(probe.at))))?;
+    families.plain(
+        table::PROBE_CONSECUTIVE_FAILURES,
+        probe().map(|(labels, probe)| (labels, probe.consecutive_failures)),
+    )?;
+    families.info(
+        table::PROBE_FAILURE,
+        probe().filter_map(|(labels, probe)| {
+            let failure = probe.outcome.as_ref().err()?;
+            Some((labels, [failure.stage.as_str(), failure.reason.as_str()]))
+        }),
+    )?;
+    families
+        .plain(table::HANDSHAKE_ERRORS, each().map(|(labels, backend)| (labels, backend.report.handshake_errors)))?;
+    families.plain(table::PROBE_DURATION, probe().map(|(labels, probe)| (labels, probe.duration)))?;
+    families.labelled(
+        table::PROBE_PHASE_DURATION,
+        probe().flat_map(|(labels, probe)| {
+            probe.phases.iter().map(move |(phase, duration)| (labels, [phase.as_str()], duration))
+        }),
+    )?;
+    families.plain(table::BACKEND_RATE_LIMITED, probe().map(|(labels, probe)| (labels, probe.rate_limited)))?;
+    families.info(
+        table::CONNECTION_INFO,
+        probe().filter_map(|(labels, probe)| {
+            let connection = probe.outcome.as_ref().ok()?;
+            Some((labels, [connection.version, connection.cipher, connection.group]))
+        }),
+    )
+}
+
+fn certificates(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -> fmt::Result {
+    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.held.as_ref()?)));
+    let facts = || each().filter_map(|(labels, view)| Some((labels, view.facts?)));
+
+    families.plain(table::CERT_LAST_SEEN, each().map(|(labels, view)| (labels, unix(view.held.seen_at))))?;
+    families.plain(
+        table::CERT_HOSTNAME_MATCH,
+        each().filter_map(|(labels, view)| Some((labels, view.held.assessment.name?.is_match()))),
+    )?;
+    families.info(
+        table::CERT_HOSTNAME_MISMATCH,
+        each().filter_map(|(labels, view)| match view.held.assessment.name? {
+            NameVerdict::Match => None,
+            NameVerdict::Mismatch(reason) => {
+                Some((labels, [Cow::from(reason.as_str()), presented(view.facts?).into()]))
+            }
+        }),
+    )?;
+    expected_names(families, view)?;
+    families.plain(
+        table::CERT_EHLO_MATCH,
+        each().filter_map(|(labels, view)| Some((labels, view.held.assessment.ehlo?))),
+    )?;
+    families.plain(table::CERT_NOT_BEFORE, facts().map(|(labels, facts)| (labels, facts.not_before)))?;
+    families.plain(table::CERT_NOT_AFTER, facts().map(|(labels, facts)| (labels, facts.not_after)))?;
+    families.plain(
+        table::CERT_EXPIRY_DAYS,
+        facts().map(|(labels, facts)| (labels, (facts.not_after as f64 - unix_precisely(now)) / SECONDS_A_DAY)),
+    )?;
+    families.info(table::CERT_INFO, each().filter_map(|(labels, view)| Some((labels, identity(view)?))))?;
+    families
+        .plain(table::CERT_FILE_MATCH, each().filter_map(|(labels, view)| Some((labels, view.held.file_match?))))?;
+    families.plain(
+        table::CERT_MISMATCHED_SAMPLES,
+        each().filter_map(|(labels, view)| Some((labels, view.held.mismatched_samples?))),
+    )?;
+    families.plain(table::BACKEND_DISTINCT_CERTIFICATES, each().map(|(labels, view)| (labels, view.held.distinct)))
+}
+
+/// Names are written once a target, not once a backend.
+fn expected_names(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
+    let judged = view.backends.iter().filter_map(|row| {
+        let expected = &row.data.held.as_ref()?.held.assessment.expected;
+        let names = &row.data.target.target.policy.expect_names;
+        // A verdict from before a change of the config belongs to other names.
+        (names.len() == expected.len()).then(|| (view.labels(row), names.iter().zip(expected)))
+    });
+    families.labelled(
+        table::CERT_NAME_MATCH,
+        judged.flat_map(|(labels, names)| names.map(move |(name, matches)| (labels, [name.to_string()], *matches))),
+    )
+}
+
+fn chains(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
+    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.held.as_ref()?)));
+
+    families.plain(table::CHAIN_TRUSTED, each().filter_map(|(labels, view)| Some((labels, view.trusted?))))?;
+    families.plain(table::CHAIN_VALID, each().filter_map(|(labels, view)| Some((labels, view.valid?))))?;
+    families.labelled(
+        table::CHAIN_ERROR,
+        each().flat_map(|(labels, view)| view.reasons.iter().map(move |reason| (labels, [reason.as_str()], true))),
+    )?;
+    families
+        .plain(table::CHAIN_NOT_AFTER, each().filter_map(|(labels, view)| Some((labels, view.chain_not_after?))))?;
+    families.plain(
+        table::VERIFIED_CHAIN_NOT_AFTER,
+        each().filter_map(|(labels, view)| Some((labels, view.verified_not_after?))),
+    )
+}
+
+/// The labels of `cert_info`; all but the fingerprint are empty where the certificate cannot be parsed.
+fn identity<'a>(view: &HeldView<'a>) -> Option<[Cow<'a, str>; 6]> {
+    let fingerprint = Cow::from(hex(&view.held.assessment.leaf()?.fingerprint()));
+    Some(match view.facts {
+        None => [fingerprint, "".into(), "".into(), "".into(), "".into(), "".into()],
+        Some(facts) => [
+            fingerprint,
+            Cow::from(&*facts.serial),
+            Cow::from(&*facts.subject),
+            Cow::from(&*facts.issuer),
+            facts.key.label().into(),
+            facts.signature.name.into(),
+        ],
+    })
+}
+
+fn presented(facts: &Facts) -> String {
+    let mut names = String::new();
+    for name in &facts.names {
+        // Whatever is beyond the cut need not be put together.
+        if names.len() > 4 * PRESENTED_LIMIT {
+            break;
+        }
+        if !names.is_empty() {
+            names.push_str(", ");
+        }
+        match name {
+            PresentedName::Dns(name) => names.push_str(name),
+            PresentedName::Ip(address) => names.push_str(&address.to_string()),
+        }
+    }
+    printable(&names, PRESENTED_LIMIT)
+}
+
+fn unix_precisely(time: SystemTime) -> f64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
+}
+
+/// The longest `presented` label, in characters.
+const PRESENTED_LIMIT: usize = 200;
+const SECONDS_A_DAY: f64 = 86_400.0;

@@ -1,0 +1,231 @@
+//! A fleet laid out for writing: one row for each series of a scope, its labels rendered, its verdicts read for the
+//! moment of the scrape.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use super::family::{Scoped, render};
+use crate::reason::SkipReason;
+use crate::snapshot::{BackendReport, EndpointReport, Fleet, Held, ProbeReport, TargetReport};
+use crate::target::{Endpoint, ServerName};
+use crate::verdict::{Facts, Reasons, unix};
+
+/// The rows of all scopes.
+pub(super) struct View<'a> {
+    pub(super) targets: Vec<Row<&'a TargetReport>>,
+    pub(super) endpoints: Vec<Row<&'a Endpoint>>,
+    pub(super) server_names: Vec<Row<ServerNameView<'a>>>,
+    pub(super) backends: Vec<Row<BackendView<'a>>>,
+    /// The labels of all rows, end to end.
+    rendered: String,
+}
+
+/// A row and where its labels are.
+pub(super) struct Row<T> {
+    pub(super) data: T,
+    labels: Span,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    fixed_end: usize,
+    user_start: usize,
+    end: usize,
+}
+
+/// What is counted over the resolved backends of a server name. Endpoints of one target that differ only in port are
+/// counted together: their labels are equal.
+pub(super) struct ServerNameView<'a> {
+    name: &'a ServerName,
+    pub(super) counts: Counts,
+    pub(super) skipped: Vec<(SkipReason, usize)>,
+    pub(super) distinct_certificates: usize,
+    pub(super) earliest_not_after: Option<i64>,
+    fingerprints: Vec<[u8; 32]>,
+}
+
+/// One backend that was probed.
+pub(super) struct BackendView<'a> {
+    pub(super) target: &'a TargetReport,
+    pub(super) report: &'a BackendReport,
+    pub(super) probe: &'a ProbeReport,
+    pub(super) held: Option<HeldView<'a>>,
+}
+
+/// A held certificate, judged for now.
+pub(super) struct HeldView<'a> {
+    pub(super) held: &'a Held,
+    pub(super) facts: Option<&'a Facts>,
+    pub(super) trusted: Option<bool>,
+    pub(super) valid: Option<bool>,
+    pub(super) reasons: Reasons,
+    pub(super) chain_not_after: Option<i64>,
+    pub(super) verified_not_after: Option<i64>,
+}
+
+impl<'a> HeldView<'a> {
+    fn new(held: &'a Held, now: SystemTime) -> Self {
+        let assessment = &held.assessment;
+        let verdict = assessment.chain.verdict();
+        Self {
+            held,
+            facts: assessment.leaf().and_then(|leaf| leaf.facts()),
+            trusted: assessment.trusted(),
+            valid: assessment.valid(now),
+            reasons: assessment.reasons(now),
+            chain_not_after: verdict.earliest_not_after(),
+            verified_not_after: verdict.verified_not_after(unix(now)),
+        }
+    }
+}
+
+/// Counts of backends; held verdicts count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::web) struct Counts {
+    /// DNS names them now. All other counts are of these.
+    pub(in crate::web) resolved: usize,
+    /// Their last probe succeeded.
+    pub(in crate::web) reachable: usize,
+    /// Their certificate carries the server name.
+    pub(in crate::web) matched: usize,
+    /// Their certificate lacks the server name.
+    pub(in crate::web) mismatched: usize,
+    /// Their chain is trusted and in time.
+    pub(in crate::web) chain_valid: usize,
+}
+
+impl Counts {
+    /// Counts the backends of `endpoint` as they stand at `now`.
+    pub(in crate::web) fn add(&mut self, endpoint: &EndpointReport, now: SystemTime) {
+        for backend in endpoint.backends.iter().filter(|backend| backend.resolved) {
+            let matches = backend.name_matches();
+            let valid = backend.held.as_ref().and_then(|held| held.assessment.valid(now));
+            self.resolved += 1;
+            self.reachable += usize::from(backend.is_reachable());
+            self.matched += usize::from(matches == Some(true));
+            self.mismatched += usize::from(matches == Some(false));
+            self.chain_valid += usize::from(valid == Some(true));
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(fleet: &'a Fleet, now: SystemTime) -> Self {
+        let mut view = Self {
+            targets: Vec::with_capacity(fleet.targets.len()),
+            endpoints: Vec::with_capacity(fleet.targets.len()),
+            server_names: Vec::with_capacity(fleet.targets.len()),
+            backends: Vec::new(),
+            rendered: String::new(),
+        };
+        for target in &fleet.targets {
+            view.add_target(target, now);
+        }
+        view
+    }
+
+    /// The labels of a row of this view.
+    pub(super) fn labels<T>(&self, row: &Row<T>) -> Scoped<'_> {
+        let Span { start, fixed_end, user_start, end } = row.labels;
+        let piece = |from, to| self.rendered.get(from..to).unwrap_or_default();
+        Scoped { all: piece(start, end), fixed: piece(start, fixed_end), user: piece(user_start, end) }
+    }
+
+    fn add_target(&mut self, report: &'a TargetReport, now: SystemTime) {
+        let mut user = String::new();
+        for (name, value) in report.target.labels.iter() {
+            render(&mut user, name, value);
+        }
+        let mut fixed = String::new();
+        render(&mut fixed, "target", report.target.name.as_str());
+        let labels = self.render(&fixed, None, &user);
+        self.targets.push(Row { data: report, labels });
+
+        let first = self.server_names.len();
+        for endpoint in &report.endpoints {
+            let mut fixed = fixed.clone();
+            render(&mut fixed, "server_name", &endpoint.endpoint.server_name.to_string());
+            let labels = self.render(&fixed, None, &user);
+            self.endpoints.push(Row { data: &endpoint.endpoint, labels });
+            for backend in &endpoint.backends {
+                let Some(probe) = &backend.probe else { continue };
+                let held = backend.held.as_ref().map(|held| HeldView::new(held, now));
+                let labels = self.render(&fixed, Some(backend.backend.socket_addr()), &user);
+                let data = BackendView { target: report, report: backend, probe, held };
+                self.backends.push(Row { data, labels });
+            }
+            self.count(endpoint, first, labels, now);
+        }
+        for row in self.server_names.iter_mut().skip(first) {
+            row.data.finish();
+        }
+    }
+
+    /// Adds to the counts of the endpoint's server name, which are among the rows from `first` on or are new.
+    fn count(&mut self, endpoint: &'a EndpointReport, first: usize, labels: Span, now: SystemTime) {
+        let name = &endpoint.endpoint.server_name;
+        match self.server_names.iter_mut().skip(first).find(|row| row.data.name == name) {
+            Some(row) => row.data.add(endpoint, now),
+            None => {
+                let mut data = ServerNameView::new(name);
+                data.add(endpoint, now);
+                self.server_names.push(Row { data, labels });
+            }
+        }
+    }
+
+    fn render(&mut self, fixed: &str, backend: Option<SocketAddr>, user: &str) -> Span {
+        let out = &mut self.rendered;
+        let start = out.len();
+        out.push_str(fixed);
+        if let Some(address) = backend {
+            // Writing to a String cannot fail, and an address needs no escaping.
+            let _ = write!(out, ",backend=\"{address}\"");
+        }
+        let fixed_end = out.len();
+        if !user.is_empty() {
+            out.push(',');
+        }
+        let user_start = out.len();
+        out.push_str(user);
+        Span { start, fixed_end, user_start, end: out.len() }
+    }
+}
+
+impl<'a> ServerNameView<'a> {
+    fn new(name: &'a ServerName) -> Self {
+        Self {
+            name,
+            counts: Counts::default(),
+            skipped: Vec::new(),
+            distinct_certificates: 0,
+            earliest_not_after: None,
+            fingerprints: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, endpoint: &'a EndpointReport, now: SystemTime) {
+        self.counts.add(endpoint, now);
+        for (reason, count) in &endpoint.skipped {
+            match self.skipped.iter_mut().find(|(other, _)| other == reason) {
+                Some((_, sum)) => *sum += count,
+                None => self.skipped.push((*reason, *count)),
+            }
+        }
+        let resolved = endpoint.backends.iter().filter(|backend| backend.resolved);
+        for leaf in resolved.filter_map(|backend| backend.held.as_ref()?.assessment.leaf()) {
+            self.fingerprints.push(leaf.fingerprint());
+            let not_after = leaf.facts().map(|facts| facts.not_after);
+            self.earliest_not_after = [self.earliest_not_after, not_after].into_iter().flatten().min();
+        }
+    }
+
+    fn finish(&mut self) {
+        let mut fingerprints = std::mem::take(&mut self.fingerprints);
+        fingerprints.sort_unstable();
+        fingerprints.dedup();
+        self.distinct_certificates = fingerprints.len();
+    }
+}

@@ -1,0 +1,231 @@
+//! Answers scrapes: the exposition is written on a blocking thread, straight into the body, a chunk at a time.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+
+use super::Source;
+use super::metrics::{Format, Process, encode};
+use super::negotiate::{self, Coding};
+
+/// Answers scrapes of one source.
+pub(super) struct Scraper {
+    source: Arc<dyn Source>,
+    slots: Arc<Semaphore>,
+    patience: Patience,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Over one chunk.
+    pub(super) chunk: Duration,
+    /// Over the whole body.
+    pub(super) body: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { chunk: Duration::from_secs(30), body: Duration::from_secs(120) }
+    }
+}
+
+impl Scraper {
+    pub(super) fn new(source: Arc<dyn Source>, patience: Patience) -> Self {
+        Self { source, slots: Arc::new(Semaphore::new(CONCURRENT_SCRAPES)), patience }
+    }
+
+    /// The answer to GET or HEAD; 503 while the greatest number of scrapes is being answered.
+    pub(super) fn answer(&self, method: &Method, headers: &HeaderMap) -> Response {
+        let format = negotiate::format(headers);
+        let coding = negotiate::coding(headers);
+        let body = if method == Method::HEAD {
+            Body::empty()
+        } else if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            self.body(format, coding, slot)
+        } else {
+            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "too many scrapes at once\n")
+                .into_response();
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(format.content_type()));
+        headers.insert(header::VARY, header::HeaderValue::from_static("accept, accept-encoding"));
+        if coding == Coding::Gzip {
+            headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+
+    /// The body as it is being written. `slot` is held until it is, or until the client is given up.
+    fn body(&self, format: Format, coding: Coding, slot: OwnedSemaphorePermit) -> Body {
+        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        let source = Arc::clone(&self.source);
+        let runtime = Handle::current();
+        let patience = self.patience;
+        tokio::task::spawn_blocking(move || {
+            let started = Instant::now();
+            let chunks = Chunks { sender, runtime, patience, give_up: started + patience.body };
+            if let Err(error) = write(&*source, format, coding, chunks) {
+                tracing::debug!(%error, "a scrape was cut short");
+            }
+            drop(slot);
+        });
+        // A body whose end was not announced is broken off, so that nobody takes a part for the whole.
+        Body::from_stream(stream::unfold(Some(receiver), |receiver| async {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(Part::Chunk(chunk)) => Some((Ok(chunk), Some(receiver))),
+                Some(Part::End) => None,
+                None => Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None)),
+            }
+        }))
+    }
+}
+
+fn write(source: &dyn Source, format: Format, coding: Coding, chunks: Chunks) -> io::Result<()> {
+    let (fleet, process) = (source.fleet(), Process::read());
+    let now = SystemTime::now();
+    match coding {
+        Coding::Identity => {
+            let mut out = Buffered::new(chunks);
+            out.outcome(|out| encode(fleet, process, now, format, out))?;
+            out.sink.end()
+        }
+        Coding::Gzip => {
+            // Level 6 costs several times as much as writing the exposition, for a tenth of the size.
+            let mut out = Buffered::new(GzEncoder::new(Buffered::new(chunks), Compression::fast()));
+            out.outcome(|out| encode(fleet, process, now, format, out))?;
+            let mut compressed = out.sink.finish()?;
+            compressed.flush()?;
+            compressed.sink.end()
+        }
+    }
+}
+
+/// Gathers small writes.
+struct Buffered<S> {
+    buffer: Vec<u8>,
+    sink: S,
+    error: Option<io::Error>,
+}
+
+/// Takes the content of a full buffer, or all of the buffer.
+trait Sink {
+    fn take(&mut self, buffer: &mut Vec<u8>) -> io::Result<()>;
+}
+
+impl<S: Sink> Buffered<S> {
+    fn new(sink: S) -> Self {
+        Self { buffer: Vec::with_capacity(CHUNK), sink, error: None }
+    }
+
+    /// Runs `write` over this and hands on what it leaves in the buffer. `fmt::Error` says nothing: the cause is kept.
+    fn outcome(&mut self, write: impl FnOnce(&mut Self) -> fmt::Result) -> io::Result<()> {
+        let written = write(self);
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => written.map_err(io::Error::other).and_then(|()| self.hand_on()),
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.buffer.len() + bytes.len() > CHUNK {
+            self.hand_on()?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn hand_on(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() { Ok(()) } else { self.sink.take(&mut self.buffer) }
+    }
+}
+
+impl<S: Sink> fmt::Write for Buffered<S> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.put(text.as_bytes()).map_err(|error| {
+            self.error = Some(error);
+            fmt::Error
+        })
+    }
+}
+
+impl<S: Sink> Write for Buffered<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hand_on()
+    }
+}
+
+impl Sink for GzEncoder<Buffered<Chunks>> {
+    fn take(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        self.write_all(buffer)?;
+        buffer.clear();
+        Ok(())
+    }
+}
+
+enum Part {
+    Chunk(Bytes),
+    End,
+}
+
+/// The blocking end of a body.
+struct Chunks {
+    sender: mpsc::Sender<Part>,
+    runtime: Handle,
+    patience: Patience,
+    give_up: Instant,
+}
+
+impl Sink for Chunks {
+    fn take(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let full = std::mem::replace(buffer, Vec::with_capacity(CHUNK));
+        self.send(Part::Chunk(full.into()))
+    }
+}
+
+impl Chunks {
+    fn end(&self) -> io::Result<()> {
+        self.send(Part::End)
+    }
+
+    /// Waits for the client to make room, in bounds.
+    fn send(&self, part: Part) -> io::Result<()> {
+        use mpsc::error::{SendTimeoutError, TrySendError};
+        let part = match self.sender.try_send(part) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(TrySendError::Full(part)) => part,
+        };
+        let patience = self.patience.chunk.min(self.give_up.saturating_duration_since(Instant::now()));
+        self.runtime.block_on(self.sender.send_timeout(part, patience)).map_err(|error| match error {
+            SendTimeoutError::Timeout(_) => io::ErrorKind::TimedOut.into(),
+            SendTimeoutError::Closed(_) => io::ErrorKind::BrokenPipe.into(),
+        })
+    }
+}
+
+/// Scrapes answered at the same time: enough for a pair of Prometheus servers and a person looking.
+const CONCURRENT_SCRAPES: usize = 4;
+/// Bytes to a chunk.
+const CHUNK: usize = 64 * 1024;
+/// Chunks written before the client takes the first.
+const CHUNKS_AHEAD: usize = 2;

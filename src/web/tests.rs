@@ -1,0 +1,421 @@
+use std::future::ready;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{Request, request};
+use flate2::read::GzDecoder;
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::fixture::{Court, classic, large, target};
+use super::metrics::Format;
+use super::serve::{Bounds, serve_within};
+use super::*;
+use crate::snapshot::ExporterReport;
+
+/// For what must happen, however slow the machine.
+const LONG: Duration = Duration::from_secs(60);
+/// For bounds that a test runs into.
+const SHORT: Duration = Duration::from_millis(50);
+
+fn nothing() -> Fleet {
+    Fleet { targets: vec![], exporter: ExporterReport::default() }
+}
+
+/// Over `fleet`, with nobody to reload.
+fn site(fleet: Fleet, options: &Options) -> Router {
+    router(fleet, mpsc::channel(1).0, options)
+}
+
+async fn ask(router: &Router, request: request::Builder) -> Response {
+    let request = request.body(Body::empty()).expect("a request");
+    TowerToHyperService::new(router.clone()).call(request).await.expect("routers do not fail")
+}
+
+async fn get_page(router: &Router, path: &str) -> Response {
+    ask(router, Request::get(path)).await
+}
+
+async fn bytes(response: Response) -> Vec<u8> {
+    response.into_body().collect().await.expect("a whole body").to_bytes().to_vec()
+}
+
+async fn text(response: Response) -> String {
+    String::from_utf8(bytes(response).await).expect("text")
+}
+
+fn field(response: &Response, name: header::HeaderName) -> &str {
+    response.headers().get(name).map_or("", |value| value.to_str().expect("text"))
+}
+
+#[tokio::test]
+async fn endpoints() {
+    let full = site(classic(&Court::new()), &Options::default());
+    let empty = site(nothing(), &Options::default());
+    let (plain, html) = ("text/plain; charset=utf-8", "text/html; charset=utf-8");
+    let metrics = "text/plain; version=0.0.4; charset=utf-8";
+    for (router, method, path, status, content_type, allow) in [
+        (&full, "GET", "/metrics", 200, metrics, ""),
+        (&full, "HEAD", "/metrics", 200, metrics, ""),
+        (&full, "GET", "/metrics?x=y", 200, metrics, ""),
+        (&full, "GET", "/", 200, html, ""),
+        (&full, "HEAD", "/", 200, html, ""),
+        (&full, "GET", "/-/healthy", 200, plain, ""),
+        (&full, "GET", "/-/ready", 200, plain, ""),
+        (&empty, "GET", "/-/healthy", 200, plain, ""),
+        (&empty, "GET", "/-/ready", 503, plain, ""),
+        (&full, "POST", "/-/reload", 500, plain, ""),
+        (&full, "PUT", "/-/reload", 500, plain, ""),
+        (&full, "GET", "/-/reload", 405, plain, "POST,PUT"),
+        (&full, "POST", "/metrics", 405, plain, "GET,HEAD"),
+        (&full, "DELETE", "/", 405, plain, "GET,HEAD"),
+        (&full, "GET", "/favicon.ico", 404, plain, ""),
+        (&full, "GET", "/metrics/", 404, plain, ""),
+        (&full, "POST", "/nowhere", 404, plain, ""),
+    ] {
+        let response = ask(router, Request::builder().method(method).uri(path)).await;
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(field(&response, header::CONTENT_TYPE), content_type, "{method} {path}");
+        assert_eq!(field(&response, header::ALLOW), allow, "{method} {path}");
+        assert_eq!(field(&response, header::X_CONTENT_TYPE_OPTIONS), "nosniff", "{method} {path}");
+        assert!(field(&response, header::CONTENT_SECURITY_POLICY).starts_with("default-src 'none'; "));
+        assert_eq!(bytes(response).await.is_empty(), method == "HEAD", "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn paths() {
+    let check =
+        async |telemetry: &str, prefix: Option<&str>, external: Option<&str>, expected: &[(&str, u16, &str)]| {
+            let options = Options {
+                telemetry_path: telemetry.to_owned(),
+                route_prefix: prefix.map(str::to_owned),
+                external_url: external.map(str::to_owned),
+            };
+            let router = site(nothing(), &options);
+            for (path, status, about) in expected {
+                let response = get_page(&router, path).await;
+                assert_eq!(response.status(), *status, "{path} with {options:?}");
+                let location = field(&response, header::LOCATION).to_owned();
+                let found = location + &text(response).await;
+                assert!(found.contains(about), "{path} with {options:?}: {found}");
+            }
+        };
+    let exposition = "# HELP smtp_tls_exporter_targets ";
+    check("/metrics", None, None, &[("/", 200, "href=\"/metrics\""), ("/metrics", 200, exposition)]).await;
+    check("stats/", None, None, &[("/", 200, "href=\"/stats\""), ("/stats", 200, exposition)]).await;
+    let below = [("/", 303, "/x/y/"), ("/x/y", 303, "/x/y/"), ("/x/y/", 200, "href=\"/x/y/metrics\"")];
+    check("/metrics", Some("/x/y"), None, &below).await;
+    check("/metrics", Some("x/y/"), None, &[("/x/y/metrics", 200, exposition), ("/metrics", 404, "")]).await;
+    check("/metrics", None, Some("https://example.com/x/y/"), &below).await;
+    check("/metrics", None, Some("https://example.com"), &[("/metrics", 200, exposition)]).await;
+    // A proxy in front that takes the path away.
+    let stripped = [("/", 200, "href=\"/x/metrics\""), ("/metrics", 200, exposition), ("/x/metrics", 404, "")];
+    check("/metrics", Some("/"), Some("https://example.com/x?y#z"), &stripped).await;
+    // Whatever is on the command line, nothing is a pattern and nothing panics.
+    check("", None, None, &[("/", 200, exposition), ("/-/healthy", 200, "healthy")]).await;
+    check("/", Some("/x"), None, &[("/x/", 200, exposition)]).await;
+    check("/-/healthy", None, None, &[("/-/healthy", 200, "healthy")]).await;
+    check("/:a", None, None, &[("/:a", 200, exposition), ("/b", 404, "")]).await;
+    check("/*a", None, None, &[("/*a", 200, exposition), ("/b", 404, "")]).await;
+    check("/{a}", None, None, &[("/b", 404, "")]).await;
+    check("/{*a", None, None, &[("/b", 404, "")]).await;
+    check("/ü\n", Some("/ \u{0}"), Some("\"><b>"), &[("/metrics", 404, "")]).await;
+}
+
+#[tokio::test]
+async fn reloads() {
+    for (answer, status, body) in [
+        (Some(Ok(())), 200, "config reloaded\n"),
+        (Some(Err("targets[0].port: 0".to_owned())), 500, "targets[0].port: 0\n"),
+        (None, 500, "the exporter is shutting down\n"),
+    ] {
+        let (sender, mut requests) = mpsc::channel::<ReloadRequest>(1);
+        let router = router(nothing(), sender, &Options::default());
+        let monitor = tokio::spawn(async move {
+            let request = requests.recv().await.expect("a request");
+            if let Some(answer) = answer {
+                request.send(answer).expect("somebody waits for the answer");
+            }
+        });
+        let response = ask(&router, Request::post("/-/reload")).await;
+        assert_eq!((response.status().as_u16(), &*text(response).await), (status, body));
+        monitor.await.expect("the monitor's stand-in");
+    }
+}
+
+#[tokio::test]
+async fn the_exposition_is_what_is_asked_for() {
+    let router = site(large(&Court::new(), 100), &Options::default());
+    for (accept, accept_encoding, content_type, content_encoding) in [
+        ("*/*", "", Format::Text, ""),
+        ("*/*", "gzip", Format::Text, "gzip"),
+        ("application/openmetrics-text", "identity", Format::OpenMetrics, ""),
+        ("application/openmetrics-text", "gzip, br", Format::OpenMetrics, "gzip"),
+    ] {
+        let request = || Request::get("/metrics").header("accept", accept).header("accept-encoding", accept_encoding);
+        let response = ask(&router, request()).await;
+        let head = ask(&router, request().method("HEAD")).await;
+        for response in [&response, &head] {
+            assert_eq!(field(response, header::CONTENT_TYPE), content_type.content_type());
+            assert_eq!(field(response, header::CONTENT_ENCODING), content_encoding);
+            assert_eq!(field(response, header::VARY), "accept, accept-encoding");
+        }
+        let mut body = bytes(response).await;
+        if content_encoding == "gzip" {
+            let mut plain = Vec::new();
+            GzDecoder::new(&*body).read_to_end(&mut plain).expect("gzip");
+            assert!(plain.len() > 5 * body.len(), "{} bytes made of {}", body.len(), plain.len());
+            body = plain;
+        }
+        let text = String::from_utf8(body).expect("text");
+        assert!(text.len() > 4 * 65_536, "this is to take several chunks: {}", text.len());
+        assert_eq!(text.matches("\nsmtp_tls_chain_valid{").count(), 100);
+        assert_eq!(text.ends_with("\n# EOF\n"), content_type == Format::OpenMetrics);
+        assert!(text.contains("\nprocess_threads "));
+    }
+}
+
+/// Asks until so many scrapes are answered at once.
+async fn until_free(router: &Router, slots: usize) {
+    let asking = async {
+        loop {
+            let mut answers = Vec::new();
+            for _ in 0..slots {
+                answers.push(get_page(router, "/metrics").await);
+            }
+            if answers.iter().all(|answer| answer.status() == StatusCode::OK) {
+                break;
+            }
+            drop(answers);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(LONG, asking).await.unwrap_or_else(|_| panic!("never {slots} free slots"));
+}
+
+#[tokio::test]
+async fn the_fifth_scrape_at_once_is_refused() {
+    let router = site(large(&Court::new(), 200), &Options::default());
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.push(get_page(&router, "/metrics").await);
+    }
+    let fifth = get_page(&router, "/metrics").await;
+    assert_eq!(fifth.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(field(&fifth, header::RETRY_AFTER), "1");
+    assert_eq!(field(&fifth, header::CONTENT_TYPE), "text/plain; charset=utf-8");
+    let head = ask(&router, Request::head("/metrics")).await;
+    assert_eq!(head.status(), StatusCode::OK);
+    // Read to the end by one client, given up by another.
+    bytes(answers.pop().expect("an answer")).await;
+    until_free(&router, 1).await;
+    drop(answers);
+    until_free(&router, 4).await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_loses_its_slot() {
+    let patience = |chunk, body| Patience { chunk, body };
+    for patience in [patience(SHORT, LONG), patience(LONG, SHORT)] {
+        let router = router_with(patience, large(&Court::new(), 200), mpsc::channel(1).0, &Options::default());
+        let mut stalled: Vec<BodyDataStream> = Vec::new();
+        for _ in 0..4 {
+            stalled.push(get_page(&router, "/metrics").await.into_body().into_data_stream());
+        }
+        until_free(&router, 4).await;
+        for mut body in stalled {
+            let mut last = None;
+            while let Some(part) = body.next().await {
+                last = Some(part.is_ok());
+            }
+            assert_eq!(last, Some(false), "a part of a body must not look whole");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_numbers_and_escapes_names() {
+    let mut fleet = classic(&Court::new());
+    let hostile = "<script>alert('1')</script>&\"";
+    fleet.targets.push(Arc::new(target(hostile, &[], &fixture::name("example.com"), vec![])));
+    let options = Options { external_url: Some("http://h/\"><b>'".to_owned()), ..Options::default() };
+    let page = landing::page(&fleet, &[(options.external_prefix(), "<i>")], fixture::now());
+    for expected in [
+        "<p>4 targets</p>",
+        "<li>relay: 4 backends, 2 reachable, hostname matched by 1 and mismatched by 2, chain valid on 2</li>",
+        "<li>&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;: 0 backends, ",
+        "<a href=\"/&quot;&gt;&lt;b&gt;&#39;\">&lt;i&gt;</a>",
+    ] {
+        assert!(page.contains(expected), "{expected} in {page}");
+    }
+    assert!(!page.contains("<script") && !page.contains("<b>") && !page.contains("<i>"), "{page}");
+
+    let unknown = fleet.targets.last().cloned().expect("a target");
+    fleet.targets = vec![unknown; 1002];
+    let page = landing::page(&fleet, &[], fixture::now());
+    assert_eq!(page.matches("script&gt;&amp;").count(), 1000);
+    assert!(page.contains("<p>and 2 more targets</p>"));
+}
+
+/// A server on loopback.
+struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    async fn start(router: Router, bounds: Bounds) -> Self {
+        let listeners = bind("127.0.0.1:0").await.expect("a listener");
+        let address = address_of(&listeners);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(serve_within(bounds, listeners, router, async {
+            let _ = stopped.await;
+        }));
+        Self { address, stop, task }
+    }
+
+    async fn connect(&self, sent: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        stream.write_all(sent.as_bytes()).await.expect("the request is sent");
+        stream
+    }
+
+    async fn finish(self) {
+        self.stop.send(()).expect("serving goes on");
+        timeout(LONG, self.task).await.expect("serving ends").expect("no panic").expect("no error");
+        assert!(TcpStream::connect(self.address).await.is_err(), "nothing listens any more");
+    }
+}
+
+fn address_of(listeners: &[TcpListener]) -> SocketAddr {
+    listeners.first().expect("a listener").local_addr().expect("an address")
+}
+
+/// All that comes until the server closes. A reset counts as the end.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut received = Vec::new();
+    let _ = timeout(LONG, stream.read_to_end(&mut received)).await.expect("the server closes the connection");
+    String::from_utf8(received).expect("text")
+}
+
+const ASK: &str = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+const ASK_AND_STAY: &str = "GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n";
+const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn requests_are_served() {
+    let server = Server::start(site(nothing(), &Options::default()), Bounds::default()).await;
+    for (sent, begins, ends) in [
+        (ASK, "HTTP/1.1 200 OK\r\n", "\r\n\r\nhealthy\n"),
+        (SCRAPE, "HTTP/1.1 200 OK\r\n", "\r\n0\r\n\r\n"),
+        ("HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", "HTTP/1.1 200 OK\r\n", "\r\n\r\n"),
+        (
+            "GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 404 Not Found\r\n",
+            "\r\n\r\nnot found\n",
+        ),
+        ("EHLO x\r\n", "HTTP/1.1 400 Bad Request\r\n", "\r\n\r\n"),
+    ] {
+        let received = rest(&mut server.connect(sent).await).await;
+        assert!(received.starts_with(begins) && received.ends_with(ends), "{sent}: {received}");
+    }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn slow_clients_are_cut_and_make_room() {
+    let bounds = Bounds { connections: 1, head: SHORT, stall: SHORT, drain: LONG };
+    // More than what the kernel buffers of a connection.
+    let router = site(large(&Court::new(), 4000), &Options::default());
+    for slow in ["", "GET /metr", ASK_AND_STAY, SCRAPE] {
+        let server = Server::start(router.clone(), bounds).await;
+        let mut stuck = server.connect(slow).await;
+        let answer = rest(&mut server.connect(ASK).await).await;
+        assert!(answer.ends_with("healthy\n"), "after {slow:?}: {answer}");
+        assert!(!rest(&mut stuck).await.ends_with("\r\n0\r\n\r\n"), "after {slow:?}");
+        server.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_lets_requests_finish() {
+    let router = site(large(&Court::new(), 4000), &Options::default());
+    let server = Server::start(router, Bounds { drain: LONG, ..Bounds::default() }).await;
+    let mut idle = server.connect(ASK_AND_STAY).await;
+    let mut start = [0; 12];
+    idle.read_exact(&mut start).await.expect("an answer");
+    let mut busy = server.connect(SCRAPE).await;
+    busy.read_exact(&mut start).await.expect("the start of an answer");
+    let end = tokio::spawn(server.finish());
+    assert!(rest(&mut idle).await.ends_with("healthy\n"), "an idle connection is closed");
+    let whole = rest(&mut busy).await;
+    assert!(whole.ends_with("\r\n0\r\n\r\n"), "{} bytes", whole.len());
+    end.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn the_end_does_not_wait_for_ever() {
+    let router = site(large(&Court::new(), 4000), &Options::default());
+    let server = Server::start(router, Bounds { drain: SHORT, ..Bounds::default() }).await;
+    let mut stuck = server.connect(SCRAPE).await;
+    let mut start = [0; 12];
+    stuck.read_exact(&mut start).await.expect("the start of an answer");
+    server.finish().await;
+    assert!(!rest(&mut stuck).await.ends_with("\r\n0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn listening() {
+    for (address, loopbacks) in [
+        (":0", &["127.0.0.1", "::1"][..]),
+        ("[::]:0", &["127.0.0.1", "::1"]),
+        ("0.0.0.0:0", &["127.0.0.1"]),
+        ("127.0.0.1:0", &["127.0.0.1"]),
+        ("[::1]:0", &["::1"]),
+        ("localhost:0", &[]),
+    ] {
+        let listeners = match bind(address).await {
+            Ok(listeners) => listeners,
+            // A machine without IPv6.
+            Err(error) if address.starts_with('[') => {
+                assert!(TcpListener::bind("[::1]:0").await.is_err(), "{error}");
+                continue;
+            }
+            Err(error) => panic!("{address}: {error}"),
+        };
+        let port = address_of(&listeners).port();
+        let v6 = address_of(&listeners).is_ipv6();
+        for loopback in loopbacks.iter().filter(|loopback| v6 || !loopback.contains(':')) {
+            TcpStream::connect((*loopback, port))
+                .await
+                .unwrap_or_else(|error| panic!("{address}, {loopback}: {error}"));
+        }
+    }
+    let taken = bind("127.0.0.1:0").await.expect("a listener");
+    let taken = address_of(&taken).to_string();
+    for (address, expected) in [
+        (&*taken, "cannot listen at 127.0.0.1:"),
+        (":x", "cannot listen at :x: not a port"),
+        (":65536", "cannot listen at :65536: not a port"),
+        ("", "cannot listen at : "),
+        ("127.0.0.1", "cannot listen at 127.0.0.1: "),
+    ] {
+        let error = bind(address).await.expect_err(address).to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let listeners = bind(":0").await.expect("a listener");
+    let error = bind(&format!(":{}", address_of(&listeners).port())).await.expect_err("the port is taken");
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    let error = serve(vec![], Router::new(), ready(())).await.expect_err("nothing to listen on");
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}
