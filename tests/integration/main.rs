@@ -1,7 +1,9 @@
 //! The exporter's street against the embedded fleet: real TLS, real DNS packets, loopback only.
 
+mod binary;
 mod imports;
 mod monitor;
 
 mod probe;
+mod street;
 mod support;

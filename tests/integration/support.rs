@@ -97,3 +97,53 @@ pub(crate) fn backend(report: impl AsRef<TargetReport>, address: SocketAddr) -> 
     let found = all.find(|backend| backend.backend.socket_addr() == address);
     Arc::clone(found.unwrap_or_else(|| panic!("{address} is a backend")))
 }
+
+/// What a server answered to one request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
+    /// The value of the series `series`, written as the exposition writes it.
+    pub(crate) fn value(&self, series: &str) -> Option<f64> {
+        self.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+}
+
+/// One request by HTTP/1.0, which neither chunks nor keeps the connection.
+pub(crate) async fn request(address: SocketAddr, method: &str, path: &str, fields: &str) -> Answer {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n{fields}\r\n");
+    stream.write_all(request.as_bytes()).await.expect("the request is sent");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.expect("an answer");
+    let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8(bytes[..at].to_vec()).expect("text");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    Answer { status, head, body: bytes.split_off(at + 4) }
+}
+
+/// Asks until there is an answer, for a minute at most.
+pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = std::time::Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begin.elapsed() < std::time::Duration::from_secs(60), "nothing came of it in a minute");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,229 @@
+//! The whole street: from servers and a resolver to what Prometheus scrapes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use smtp_fleet::{CertSpec, Dns, Fleet, Pki, ServerSpec, cast};
+use smtp_tls_exporter::service::{Running, Service};
+use smtp_tls_exporter::target::TargetName;
+use smtp_tls_exporter::web;
+
+use crate::support::{Answer, Lab, request};
+
+const TEXT: &str = "Accept: text/plain;version=0.0.4\r\n";
+
+/// A service over one fleet, with a target for each case: its name, and its servers in order.
+struct Scene {
+    fleet: Fleet,
+    running: Running,
+    address: SocketAddr,
+    _lab: Lab,
+    _dns: Dns,
+}
+
+impl Scene {
+    async fn new(cases: Vec<(&str, Vec<ServerSpec>)>, extra: &str) -> Self {
+        let pki_folder = |pki: &Pki| Lab::new(pki);
+        let (cases, pki) = (cases, PKI.with(|pki| pki.clone()));
+        let lab = pki_folder(&pki);
+        let fleet = Fleet::start(cases.iter().flat_map(|(_, specs)| specs.clone()).collect()).await.expect("a fleet");
+        let dns = Dns::start().await.expect("a responder");
+        let mut ips = fleet.ips().into_iter();
+        let targets: Vec<String> = cases
+            .iter()
+            .map(|(name, specs)| {
+                let addresses: Vec<_> = ips.by_ref().take(specs.len()).collect();
+                dns.set_addresses(name, &addresses);
+                format!("{{host: {name}, port: {}, name: {name}{extra}}}", fleet.port())
+            })
+            .collect();
+        let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
+        let config = lab.config(&Lab::yaml("resolver: lab, interval: 60s", &resolvers, &targets));
+        let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listeners[0].local_addr().expect("an address");
+        let service = Service { config, config_file: None, listeners, web: web::Options::default() };
+        let running = service.start().expect("a service");
+        let scene = Self { fleet, running, address, _lab: lab, _dns: dns };
+        scene.round(cases.iter().map(|(name, _)| *name)).await;
+        scene
+    }
+
+    async fn round(&self, names: impl IntoIterator<Item = &str>) {
+        let names: Vec<_> = names.into_iter().map(|name| TargetName::new(name).expect("a name")).collect();
+        for report in join_all(names.iter().map(|name| self.running.handle.round(name))).await {
+            report.expect("a round");
+        }
+    }
+
+    async fn metrics(&self) -> Answer {
+        let answer = request(self.address, "GET", "/metrics", TEXT).await;
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        answer
+    }
+
+    fn backend(&self, place: usize) -> String {
+        self.fleet.addrs()[place].to_string()
+    }
+}
+
+thread_local! {
+    /// One for a test: its servers and its trust store must have the same roots.
+    static PKI: std::rc::Rc<Pki> = std::rc::Rc::new(Pki::new());
+}
+
+fn pki() -> std::rc::Rc<Pki> {
+    PKI.with(Clone::clone)
+}
+
+/// Each row: a series as the exposition writes it, and its value; none where it must not be there.
+#[track_caller]
+fn check(answer: &Answer, rows: &[(String, Option<f64>)]) {
+    for (series, expected) in rows {
+        assert_eq!(answer.value(series), *expected, "{series}\nin\n{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn the_classic_case_reaches_prometheus() {
+    let pki = pki();
+    let specs = || vec![cast::good(&pki), cast::alias_missing(&pki), cast::alias_missing(&pki)];
+    let scene = Scene::new(vec![(cast::ALIAS, specs())], ", labels: {team: mail}").await;
+    let answer = scene.metrics().await;
+    let target = format!("target=\"{0}\",server_name=\"{0}\"", cast::ALIAS);
+    let of_target = |metric: &str, value| (format!("smtp_tls_{metric}{{{target},team=\"mail\"}}"), Some(value));
+    let of_backend = |metric: &str, place, more: &str, value| {
+        let backend = scene.backend(place);
+        let labels = format!("{target},backend=\"{backend}\"{more},team=\"mail\"");
+        (format!("smtp_tls_{metric}{{{labels}}}"), value)
+    };
+    let mismatch = ",reason=\"not_listed\",presented=\"mail.example.com\"";
+    check(
+        &answer,
+        &[
+            of_target("target_backends_resolved", 3.0),
+            of_target("target_backends_reachable", 3.0),
+            of_target("target_backends_hostname_matched", 1.0),
+            of_target("target_backends_hostname_mismatched", 2.0),
+            of_target("target_backends_chain_valid", 3.0),
+            of_backend("cert_hostname_match", 0, "", Some(1.0)),
+            of_backend("cert_hostname_match", 1, "", Some(0.0)),
+            of_backend("cert_hostname_match", 2, "", Some(0.0)),
+            of_backend("cert_hostname_mismatch_info", 0, mismatch, None),
+            of_backend("cert_hostname_mismatch_info", 1, mismatch, Some(1.0)),
+            of_backend("chain_trusted", 1, "", Some(1.0)),
+            of_backend("chain_valid", 1, "", Some(1.0)),
+            of_backend("probe_success", 2, "", Some(1.0)),
+            of_backend("handshake_errors", 2, "", Some(0.0)),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn each_kind_of_failure_reaches_prometheus() {
+    let pki = pki();
+    let named = |name: &str| CertSpec::valid_for(&[name]);
+    let day = 86_400;
+    let expired = pki.issue(&named("expired.example.com").with_validity(-90 * day, -3 * day));
+    let scene = Scene::new(
+        vec![
+            ("expired.example.com", vec![ServerSpec::new(expired)]),
+            ("plain.example.com", vec![cast::no_starttls(&pki)]),
+            ("untrusted.example.com", vec![cast::untrusted(&pki)]),
+            ("mutual.example.com", vec![cast::client_certificate(&pki, smtp_fleet::TlsVersions::Tls13)]),
+        ],
+        "",
+    )
+    .await;
+    let answer = scene.metrics().await;
+    let series = |metric: &str, name: &str, place, more: &str| {
+        let backend = scene.backend(place);
+        format!("smtp_tls_{metric}{{target=\"{name}\",server_name=\"{name}\",backend=\"{backend}\"{more}}}")
+    };
+    let failure = |stage: &str, reason: &str| format!(",stage=\"{stage}\",reason=\"{reason}\"");
+    let expired = "expired.example.com";
+    let days = answer.value(&series("cert_expiry_days", expired, 0, "")).expect("days");
+    assert!((-3.1..-2.9).contains(&days), "{days}");
+    let (plain, untrusted, mutual) = ("plain.example.com", "untrusted.example.com", "mutual.example.com");
+    check(
+        &answer,
+        &[
+            (series("cert_hostname_match", expired, 0, ""), Some(1.0)),
+            (series("chain_trusted", expired, 0, ""), Some(1.0)),
+            (series("chain_valid", expired, 0, ""), Some(0.0)),
+            (series("chain_error", expired, 0, ",reason=\"expired\""), Some(1.0)),
+            (series("probe_success", plain, 1, ""), Some(0.0)),
+            (series("probe_failure_info", plain, 1, &failure("starttls", "starttls_not_offered")), Some(1.0)),
+            (series("cert_hostname_match", plain, 1, ""), None),
+            (series("chain_trusted", plain, 1, ""), None),
+            (series("handshake_errors", plain, 1, ""), Some(0.0)),
+            (series("chain_trusted", untrusted, 2, ""), Some(0.0)),
+            (series("chain_error", untrusted, 2, ",reason=\"unknown_issuer\""), Some(1.0)),
+            (series("probe_failure_info", mutual, 3, &failure("session", "client_certificate_required")), Some(1.0)),
+            (series("handshake_errors", mutual, 3, ""), Some(1.0)),
+        ],
+    );
+    let took = answer.value(&series("probe_duration_seconds", plain, 1, "")).expect("a duration");
+    assert!(took < 1.0, "a server without STARTTLS is told at once: {took} s");
+    let counted = |metric: &str| answer.value(&format!("smtp_tls_{metric}{{target=\"{plain}\"}}"));
+    assert_eq!((counted("probes_total"), counted("probe_failures_total")), (Some(1.0), Some(1.0)));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_keeps_its_facts() {
+    let pki = pki();
+    let scene = Scene::new(vec![(cast::ALIAS, vec![cast::good(&pki)])], "").await;
+    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", cast::ALIAS, scene.backend(0));
+    let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
+    let before = scene.metrics().await;
+    let not_after = before.value(&series("cert_not_after_timestamp_seconds", ""));
+    assert!(not_after.is_some());
+    assert!(before.text().contains("smtp_tls_connection_info{"));
+    scene.fleet.servers()[0].stop().await;
+    scene.round([cast::ALIAS]).await;
+    let after = scene.metrics().await;
+    check(
+        &after,
+        &[
+            (series("probe_success", ""), Some(0.0)),
+            (series("probe_consecutive_failures", ""), Some(1.0)),
+            (series("probe_failure_info", ",stage=\"connect\",reason=\"refused\""), Some(1.0)),
+            (series("cert_hostname_match", ""), Some(1.0)),
+            (series("cert_not_after_timestamp_seconds", ""), not_after),
+            (series("chain_valid", ""), Some(1.0)),
+        ],
+    );
+    assert!(!after.text().contains("smtp_tls_connection_info{"), "what was negotiated is not known now");
+}
+
+#[tokio::test]
+async fn the_other_endpoints_answer() {
+    let pki = pki();
+    let scene = Scene::new(vec![(cast::ALIAS, vec![cast::good(&pki)])], "").await;
+    for (method, path, fields, status, kind) in [
+        ("GET", "/", "", 200, "text/html"),
+        ("GET", "/metrics", "", 200, "text/plain; version=0.0.4"),
+        (
+            "GET",
+            "/metrics",
+            "Accept: application/openmetrics-text;version=1.0.0\r\n",
+            200,
+            "application/openmetrics-text",
+        ),
+        ("HEAD", "/metrics", "", 200, "text/plain"),
+        ("GET", "/-/healthy", "", 200, "text/plain"),
+        ("GET", "/-/ready", "", 200, "text/plain"),
+        ("GET", "/-/reload", "", 405, ""),
+        ("POST", "/-/reload", "", 500, "text/plain"),
+        ("GET", "/nowhere", "", 404, ""),
+    ] {
+        let answer = request(scene.address, method, path, fields).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.head);
+        let found = answer.header("content-type").unwrap_or_default();
+        assert!(found.starts_with(kind), "{method} {path}: {found}");
+    }
+    let open = request(scene.address, "GET", "/metrics", "Accept: application/openmetrics-text\r\n").await;
+    assert!(open.text().ends_with("# EOF\n"));
+    let end = scene.running.until(tokio::time::sleep(Duration::ZERO)).await;
+    end.expect("the service ends well");
+}
