@@ -251,6 +251,7 @@ impl State {
                 expect_names: &target.policy.expect_names,
                 ehlo_name: None,
                 trust,
+                known: None,
             };
             self.workshop.judge.reassess(assessment, &question, now)
         });
@@ -369,13 +370,14 @@ impl State {
             let state = self.targets.get(&id).filter(|state| state.generation == generation);
             let job = state.and_then(|state| {
                 let trust = self.trust_stores.get(&state.target.policy.trust)?;
-                Some((state.backend_at(address)?, Arc::clone(&state.target), trust.clone()))
+                let (backend, known) = state.backend_at(address)?;
+                Some((backend, Arc::clone(&state.target), trust.clone(), known))
             });
-            let Some((backend, target, trust)) = job else {
+            let Some((backend, target, trust, known)) = job else {
                 self.admission.release(admitted.ticket);
                 continue;
             };
-            let task = self.probes.spawn(Arc::clone(&self.workshop).probe(backend, target, trust));
+            let task = self.probes.spawn(Arc::clone(&self.workshop).probe(backend, target, trust, known));
             self.probing.insert(task.id(), (id, generation, address, admitted.ticket));
         }
     }

@@ -68,13 +68,14 @@ impl Prober {
         if let Some(farewell) = sight.farewell.take() {
             farewell.say().await;
         }
+        let (presented, proof) = sight.capture.as_deref().map(Capture::take).unwrap_or_default();
         Ok(Observation {
             at,
             duration,
             phases: sight.phases,
             outcome,
-            presented: sight.capture.as_deref().and_then(Capture::presented),
-            proof: sight.capture.as_deref().and_then(Capture::proof),
+            presented,
+            proof,
             ehlo_name: sight.ehlo_name,
             rate_limited: sight.rate_limited,
         })

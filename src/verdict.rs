@@ -47,7 +47,7 @@ impl Judge {
         question: &Question<'_>,
         now: SystemTime,
     ) -> Assessment {
-        let chain = self.memo.judged(presented, question.trust, unix(now));
+        let chain = self.memo.judged(presented, question, unix(now));
         let leaf = chain.certificates().first();
         let facts = leaf.and_then(|leaf| leaf.facts());
         let matches = |name: &ServerName| facts.is_some_and(|facts| name::judge(name, facts).is_match());
@@ -82,6 +82,8 @@ pub struct Question<'a> {
     pub ehlo_name: Option<&'a str>,
     /// The roots.
     pub trust: &'a TrustStore,
+    /// What was presented last time, where that is known: what is equal is not judged twice.
+    pub known: Option<&'a Arc<JudgedChain>>,
 }
 
 /// All verdicts on what one server presented.

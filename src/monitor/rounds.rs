@@ -14,7 +14,7 @@ use crate::observation::{Connection, Failure, LookupReport, Phases};
 use crate::reason::{ChainReason, ProbeReason, SkipReason, Stage};
 use crate::snapshot::{BackendReport, Counters, EndpointReport, Held, ProbeReport, TargetReport};
 use crate::target::{Backend, Endpoint, Target, TargetKind};
-use crate::verdict::Assessment;
+use crate::verdict::{Assessment, JudgedChain};
 
 /// A finished probe, judged.
 #[derive(Debug)]
@@ -192,9 +192,12 @@ impl TargetState {
         Some((backend.report.backend.clone(), backend.lane()))
     }
 
-    /// The backend at `address`, while it is one.
-    pub(super) fn backend_at(&self, address: IpAddr) -> Option<Backend> {
-        self.backends.iter().map(|backend| &backend.report.backend).find(|backend| backend.address == address).cloned()
+    /// The backend at `address`, while it is one, and the chain that it presented last.
+    pub(super) fn backend_at(&self, address: IpAddr) -> Option<(Backend, Option<Arc<JudgedChain>>)> {
+        let report =
+            self.backends.iter().map(|backend| &backend.report).find(|report| report.backend.address == address)?;
+        let known = report.held.as_ref().map(|held| Arc::clone(&held.assessment.chain));
+        Some((report.backend.clone(), known))
     }
 
     /// Whether a due entry for another probe outside a round still holds.

@@ -18,7 +18,7 @@ use crate::reason::{LocalReason, ProbeReason};
 use crate::target::{Backend, Target, TargetKind};
 use crate::trust::TrustStore;
 use crate::verdict::certificate::fingerprint;
-use crate::verdict::{Judge, Question};
+use crate::verdict::{Judge, JudgedChain, Question};
 
 /// The tools of all tasks.
 pub(super) struct Workshop {
@@ -62,7 +62,14 @@ impl Workshop {
         LookedUp { found, file }
     }
 
-    pub(super) async fn probe(self: Arc<Self>, backend: Backend, target: Arc<Target>, trust: TrustStore) -> Probed {
+    /// `known` is what the backend presented last time: most often it is the same.
+    pub(super) async fn probe(
+        self: Arc<Self>,
+        backend: Backend,
+        target: Arc<Target>,
+        trust: TrustStore,
+        known: Option<Arc<JudgedChain>>,
+    ) -> Probed {
         let begin = Instant::now();
         let seen = self.prober.probe(&backend, &target.policy, (self.clock)()).await?;
         let timed_out = seen.outcome.as_ref().is_err_and(|failure| failure.reason == ProbeReason::Timeout);
@@ -70,15 +77,23 @@ impl Workshop {
             let detail = "a timeout while the exporter was over a second late".into();
             return Err(Box::new(LocalFailure { reason: LocalReason::Overloaded, detail }));
         }
-        Ok(self.judge(seen, &backend, &target, &trust))
+        Ok(self.judge(seen, &backend, &target, &trust, known.as_ref()))
     }
 
-    fn judge(&self, seen: Observation, backend: &Backend, target: &Target, trust: &TrustStore) -> Judged {
+    fn judge(
+        &self,
+        seen: Observation,
+        backend: &Backend,
+        target: &Target,
+        trust: &TrustStore,
+        known: Option<&Arc<JudgedChain>>,
+    ) -> Judged {
         let question = Question {
             server_name: &backend.endpoint.server_name,
             expect_names: &target.policy.expect_names,
             ehlo_name: seen.ehlo_name.as_deref(),
             trust,
+            known,
         };
         let assessment = seen.presented.map(|chain| self.judge.assess(chain, seen.proof.as_ref(), &question, seen.at));
         Judged {

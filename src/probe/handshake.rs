@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
@@ -83,8 +83,8 @@ pub(super) fn connection<S>(stream: &TlsStream<S>) -> Connection {
 #[derive(Debug)]
 pub(super) struct Capture {
     schemes: Arc<[SignatureScheme]>,
-    presented: OnceLock<PresentedChain>,
-    proof: OnceLock<KeyProof>,
+    presented: Mutex<Option<PresentedChain>>,
+    proof: Mutex<Option<KeyProof>>,
     certificate_requested: AtomicBool,
 }
 
@@ -92,18 +92,15 @@ impl Capture {
     fn new(schemes: Arc<[SignatureScheme]>) -> Self {
         Self {
             schemes,
-            presented: OnceLock::new(),
-            proof: OnceLock::new(),
+            presented: Mutex::default(),
+            proof: Mutex::default(),
             certificate_requested: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn presented(&self) -> Option<PresentedChain> {
-        self.presented.get().cloned()
-    }
-
-    pub(super) fn proof(&self) -> Option<KeyProof> {
-        self.proof.get().cloned()
+    /// Takes out what was presented.
+    pub(super) fn take(&self) -> (Option<PresentedChain>, Option<KeyProof>) {
+        (lock(&self.presented).take(), lock(&self.proof).take())
     }
 
     /// Whether the server asked for a client certificate.
@@ -114,9 +111,13 @@ impl Capture {
     fn keep_proof(&self, message: &[u8], dss: &DigitallySignedStruct, tls13: bool) {
         let proof =
             KeyProof { scheme: dss.scheme.into(), tls13, message: message.into(), signature: dss.signature().into() };
-        // One handshake has one server signature; a second one would be the TLS library's error.
-        let _ = self.proof.set(proof);
+        *lock(&self.proof) = Some(proof);
     }
+}
+
+/// A panic elsewhere leaves these values whole: every change to them is a single assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The signature is kept and judged after the handshake, over the key itself: the library's own check parses the
@@ -132,7 +133,7 @@ impl ServerCertVerifier for Capture {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let certificates =
             std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
-        let _ = self.presented.set(PresentedChain { certificates, staple: ocsp_response.into() });
+        *lock(&self.presented) = Some(PresentedChain { certificates, staple: ocsp_response.into() });
         Ok(ServerCertVerified::assertion())
     }
 

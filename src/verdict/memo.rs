@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
+use super::Question;
 use super::certificate::{Certificate, fingerprint};
 use super::chain::{self, ChainVerdict};
 use crate::observation::PresentedChain;
@@ -17,6 +18,7 @@ use crate::trust::TrustStore;
 pub struct JudgedChain {
     certificates: Box<[Arc<Certificate>]>,
     verdict: ChainVerdict,
+    store: [u8; 32],
     judged_at: i64,
 }
 
@@ -24,6 +26,12 @@ impl JudgedChain {
     /// As sent, leaf first; never empty.
     pub fn certificates(&self) -> &[Arc<Certificate>] {
         &self.certificates
+    }
+
+    /// Whether this is the verdict on `presented`, too. Verdicts hold for every later moment.
+    fn holds_for(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> bool {
+        let ours = self.certificates.iter().map(|certificate| certificate.der());
+        self.judged_at <= now && self.store == store.id() && ours.eq(&presented.certificates)
     }
 
     /// What is concluded.
@@ -41,7 +49,11 @@ pub(super) struct Memo {
 
 impl Memo {
     /// The judged form of `presented`: the one that is in use, unless the clock has stepped back behind its making.
-    pub(super) fn judged(&self, presented: PresentedChain, store: &TrustStore, now: i64) -> Arc<JudgedChain> {
+    pub(super) fn judged(&self, presented: PresentedChain, question: &Question<'_>, now: i64) -> Arc<JudgedChain> {
+        let store = question.trust;
+        if let Some(known) = question.known.filter(|known| known.holds_for(&presented, store, now)) {
+            return Arc::clone(known);
+        }
         let PresentedChain { certificates, .. } = presented;
         let fingerprints: Vec<[u8; 32]> = certificates.iter().map(|der| fingerprint(der)).collect();
         let mut hash = Sha256::new();
@@ -57,7 +69,7 @@ impl Memo {
             fingerprints.iter().zip(certificates).map(|(key, der)| self.certificate(key, der)).collect();
         // Judged outside the lock: two probes may do the same work once, none waits for another's.
         let verdict = chain::judge(&certificates, store, now);
-        let judged = Arc::new(JudgedChain { certificates, verdict, judged_at: now });
+        let judged = Arc::new(JudgedChain { certificates, verdict, store: store.id(), judged_at: now });
         lock(&self.chains).insert(key, &judged);
         judged
     }

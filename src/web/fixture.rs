@@ -75,6 +75,7 @@ impl Court {
             expect_names: &expect_names,
             ehlo_name: Some("mail.example.com"),
             trust: &self.trust,
+            known: None,
         };
         let presented = PresentedChain { certificates: vec![leaf, self.intermediate.clone()], staple: Box::default() };
         self.judge.assess(presented, Some(&proof(&key)), &question, now())

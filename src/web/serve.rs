@@ -82,7 +82,8 @@ impl Default for Bounds {
             // Not a customary scrape interval: a connection that is kept alive would end just as it is used again.
             head: Duration::from_secs(12),
             stall: Duration::from_secs(30),
-            drain: Duration::from_secs(5),
+            // Less than the five seconds within which the process ends after SIGTERM.
+            drain: Duration::from_secs(4),
         }
     }
 }

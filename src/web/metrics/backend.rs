@@ -93,7 +93,7 @@ fn certificates(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -
     families.plain(table::BACKEND_DISTINCT_CERTIFICATES, each().map(|(labels, view)| (labels, view.held.distinct)))
 }
 
-/// Names are written once a target, not once a backend.
+/// The verdicts on the names that the config expects beyond the server name, which stand in the config's order.
 fn expected_names(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     let judged = view.backends.iter().filter_map(|row| {
         let expected = &row.data.held.as_ref()?.held.assessment.expected;
