@@ -1,6 +1,8 @@
 //! The exporter's street against the embedded fleet: real TLS, real DNS packets, loopback only.
 
 mod binary;
+mod discovery;
+mod docs;
 mod imports;
 mod monitor;
 

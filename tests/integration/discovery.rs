@@ -1,0 +1,224 @@
+//! From names to addresses, by real packets to a responder on loopback.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smtp_fleet::{Answer, Dns, RecordType, Transport};
+use smtp_tls_exporter::discovery::{Discovered, Resolvers};
+use smtp_tls_exporter::reason::LookupReason;
+use smtp_tls_exporter::target::{EhloName, Endpoint, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, TlsMode};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn policy(ip_family: IpFamily) -> Policy {
+    Policy {
+        interval: Duration::from_secs(60),
+        timeout: PATIENCE,
+        connect_timeout: PATIENCE,
+        ehlo_name: EhloName::AddressLiteral,
+        ip_family,
+        backend_retention: Duration::from_secs(3600),
+        samples: 1,
+        expect_names: Vec::new(),
+        trust: "system".into(),
+        resolver: "lab".into(),
+        client_certificate: None,
+        certificate_file: None,
+    }
+}
+
+fn host(name: &str) -> HostTarget {
+    let host = ServerName::parse(name).expect("a name");
+    let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 25, tls: TlsMode::StartTls });
+    HostTarget { host, addresses: Vec::new(), endpoint }
+}
+
+fn resolvers(name_servers: Vec<SocketAddr>, compare: bool) -> Resolvers {
+    let spec = ResolverSpec::Listed { name_servers, compare };
+    Resolvers::new(&BTreeMap::from([("lab".into(), spec)])).expect("resolvers")
+}
+
+fn ips(texts: &[&str]) -> Vec<IpAddr> {
+    texts.iter().map(|text| text.parse().expect("an address")).collect()
+}
+
+/// Addresses found, and failures by record type.
+type Expected<'a> = (&'a [&'a str], &'a [(&'a str, LookupReason)]);
+
+#[track_caller]
+fn check(name: &str, found: &Discovered, (addresses, failures): Expected<'_>) {
+    assert_eq!(found.addresses, ips(addresses), "{name}");
+    let report = found.report.as_ref().unwrap_or_else(|| panic!("{name} was looked up"));
+    let seen: Vec<_> = report.failures.iter().map(|failure| (failure.record_type, failure.reason)).collect();
+    assert_eq!(seen, failures, "{name}");
+    assert_eq!(report.success, failures.is_empty(), "{name}");
+    let failed = |family| failures.iter().any(|(record_type, _)| *record_type == family);
+    assert_eq!((found.ipv4_failed, found.ipv6_failed), (failed("A"), failed("AAAA")), "{name}");
+}
+
+#[tokio::test]
+async fn answers_of_every_kind() {
+    use LookupReason::{NoData, NxDomain, ServFail};
+    use RecordType::{A, AAAA};
+    let dns = Dns::start().await.expect("a responder");
+    let v4 = ips(&["192.0.2.2", "192.0.2.1"]);
+    let v6 = ips(&["2001:db8::1"]);
+    let many: Vec<IpAddr> = (1..=200).map(|n| [192, 0, 2, n].into()).collect();
+    let many_texts: Vec<String> = many.iter().map(ToString::to_string).collect();
+    let many_texts: Vec<&str> = many_texts.iter().map(String::as_str).collect();
+    dns.set("two.test", A, Answer::Addresses(v4.clone()));
+    dns.set("both.test", A, Answer::Addresses(v4.clone()));
+    dns.set("both.test", AAAA, Answer::Addresses(v6.clone()));
+    dns.set("six.test", AAAA, Answer::Addresses(v6.clone()));
+    dns.set("mapped.test", AAAA, Answer::Addresses(ips(&["::ffff:192.0.2.7"])));
+    dns.set("alias.test", RecordType::CNAME, Answer::Cname("two.test".into()));
+    dns.set("alias-only.test", RecordType::CNAME, Answer::CnameOnly("alias.test".into()));
+    dns.set("dangling.test", RecordType::CNAME, Answer::CnameOnly("gone.test".into()));
+    dns.set("loop.test", RecordType::CNAME, Answer::CnameOnly("loop.test".into()));
+    dns.set("large.test", A, Answer::Addresses(many.clone()));
+    dns.set("truncated.test", A, Answer::Truncated(v4.clone()));
+    dns.set("half.test", A, Answer::Addresses(v4.clone()));
+    dns.set("half.test", AAAA, Answer::ServFail);
+    dns.set("refused.test", A, Answer::Refused);
+    dns.set("refused.test", AAAA, Answer::Refused);
+    dns.set("empty.test", A, Answer::NoData);
+    dns.set("mail_x.test", A, Answer::Addresses(v4.clone()));
+    dns.set("xn--bcher-kva.test", A, Answer::Addresses(v4.clone()));
+    let foreign = smtp_fleet::Record::from_rdata(smtp_fleet_name("other.test."), 60, smtp_fleet_a([192, 0, 2, 99]));
+    dns.set("foreign.test", A, Answer::Records(vec![foreign]));
+    let resolvers = resolvers(vec![dns.addr()], false);
+    let two: &[&str] = &["192.0.2.1", "192.0.2.2"];
+    for (name, expected) in [
+        ("two.test", (two, &[][..])),
+        ("TWO.test.", (two, &[])),
+        ("both.test", (&["192.0.2.1", "192.0.2.2", "2001:db8::1"], &[])),
+        ("six.test", (&["2001:db8::1"], &[])),
+        ("mapped.test", (&["192.0.2.7"], &[])),
+        ("alias.test", (two, &[])),
+        ("alias-only.test", (two, &[])),
+        ("dangling.test", (&[], &[("A", NxDomain), ("AAAA", NxDomain)])),
+        ("large.test", (&many_texts, &[])),
+        ("truncated.test", (two, &[])),
+        ("half.test", (two, &[("AAAA", ServFail)])),
+        ("refused.test", (&[], &[("A", ServFail), ("AAAA", ServFail)])),
+        ("empty.test", (&[], &[("A", NoData), ("AAAA", NoData)])),
+        ("nowhere.test", (&[], &[("A", NxDomain), ("AAAA", NxDomain)])),
+        ("mail_x.test", (two, &[])),
+        ("bücher.test", (two, &[])),
+        ("foreign.test", (&[], &[("A", NoData), ("AAAA", NoData)])),
+    ] {
+        let found = resolvers.discover(&host(name), &policy(IpFamily::Any), PATIENCE).await;
+        let sorted = {
+            let mut a = ips(expected.0);
+            a.sort_unstable();
+            a.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let sorted: Vec<&str> = sorted.iter().map(String::as_str).collect();
+        check(name, &found, (&sorted, expected.1));
+    }
+    let found = resolvers.discover(&host("loop.test"), &policy(IpFamily::Any), PATIENCE).await;
+    assert!(found.addresses.is_empty() && !found.report.expect("a report").success, "an alias of itself");
+    let asked = dns.queries();
+    let by_tcp =
+        |name: &str| asked.iter().any(|(asked, _, by)| asked.trim_end_matches('.') == name && *by == Transport::Tcp);
+    assert!(by_tcp("truncated.test") && by_tcp("large.test"), "what does not fit is asked by TCP");
+    assert!(!by_tcp("two.test"));
+    assert!(
+        asked.iter().all(|(name, _, _)| name.trim_end_matches('.').ends_with(".test")),
+        "no search list: {asked:?}"
+    );
+}
+
+fn smtp_fleet_name(text: &str) -> hickory_proto::rr::Name {
+    text.parse().expect("a name")
+}
+
+fn smtp_fleet_a(octets: [u8; 4]) -> hickory_proto::rr::RData {
+    hickory_proto::rr::RData::A(std::net::Ipv4Addr::from(octets).into())
+}
+
+#[tokio::test]
+async fn families_are_asked_as_configured() {
+    let dns = Dns::start().await.expect("a responder");
+    dns.set("both.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
+    dns.set("both.test", RecordType::AAAA, Answer::Addresses(ips(&["2001:db8::1"])));
+    let resolvers = resolvers(vec![dns.addr()], false);
+    for (family, expected, types) in [
+        (IpFamily::Ipv4, &["192.0.2.1"][..], &[RecordType::A][..]),
+        (IpFamily::Ipv6, &["2001:db8::1"], &[RecordType::AAAA]),
+        (IpFamily::Any, &["192.0.2.1", "2001:db8::1"], &[RecordType::A, RecordType::AAAA]),
+    ] {
+        let before = dns.queries().len();
+        let found = resolvers.discover(&host("both.test"), &policy(family), PATIENCE).await;
+        check("both.test", &found, (expected, &[]));
+        let mut asked: Vec<_> =
+            dns.queries().split_off(before).into_iter().map(|(_, record_type, _)| record_type).collect();
+        asked.sort();
+        assert_eq!(asked, types, "{family:?}");
+    }
+    // Where this machine has no IPv6 route, the address is counted and left alone.
+    let found = resolvers.discover(&host("both.test"), &policy(IpFamily::Auto), PATIENCE).await;
+    assert_eq!(found.addresses.len() + found.without_route, 2);
+    assert_eq!(found.addresses.contains(&ips(&["2001:db8::1"])[0]), found.without_route == 0);
+}
+
+#[tokio::test]
+async fn addresses_that_are_given_are_not_looked_up() {
+    let dns = Dns::start().await.expect("a responder");
+    let resolvers = resolvers(vec![dns.addr()], false);
+    let literal = |text| host(text);
+    let given = HostTarget { addresses: ips(&["192.0.2.9", "::ffff:192.0.2.8", "192.0.2.9"]), ..host("given.test") };
+    for (target, expected) in [
+        (literal("192.0.2.1"), &["192.0.2.1"][..]),
+        (literal("[2001:db8::1]"), &["2001:db8::1"]),
+        (given, &["192.0.2.8", "192.0.2.9"]),
+    ] {
+        let found = resolvers.discover(&target, &policy(IpFamily::Auto), PATIENCE).await;
+        assert_eq!(found.addresses, ips(expected));
+        assert_eq!(found.report, None);
+    }
+    assert_eq!(dns.queries(), []);
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_costs_its_time_and_the_next_one_is_asked() {
+    let (silent, speaks) = (Dns::start().await.expect("a responder"), Dns::start().await.expect("a responder"));
+    silent.set("two.test", RecordType::A, Answer::Silence);
+    speaks.set("two.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
+    let both = resolvers(vec![silent.addr(), speaks.addr()], false);
+    let begin = Instant::now();
+    let found = both.discover(&host("two.test"), &policy(IpFamily::Ipv4), PATIENCE).await;
+    check("two.test", &found, (&["192.0.2.1"], &[]));
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+
+    let patience = Duration::from_millis(500);
+    let alone = resolvers(vec![silent.addr()], false);
+    let begin = Instant::now();
+    let found = alone.discover(&host("two.test"), &policy(IpFamily::Ipv4), patience).await;
+    check("two.test", &found, (&[], &[("A", LookupReason::Timeout)]));
+    assert!(begin.elapsed() < patience * 4, "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn servers_that_are_compared_are_all_asked() {
+    let (one, other) = (Dns::start().await.expect("a responder"), Dns::start().await.expect("a responder"));
+    let both = resolvers(vec![one.addr(), other.addr()], true);
+    let (a, b) = (ips(&["192.0.2.1", "192.0.2.2"]), ips(&["192.0.2.2", "192.0.2.3"]));
+    let mut rotated = a.clone();
+    rotated.reverse();
+    for (first, second, expected, disagree) in [
+        (Answer::Addresses(a.clone()), Answer::Addresses(rotated), &["192.0.2.1", "192.0.2.2"][..], false),
+        (Answer::Addresses(a.clone()), Answer::Addresses(b), &["192.0.2.1", "192.0.2.2", "192.0.2.3"], true),
+        (Answer::Addresses(a.clone()), Answer::NxDomain, &["192.0.2.1", "192.0.2.2"], true),
+        (Answer::ServFail, Answer::Addresses(a), &["192.0.2.1", "192.0.2.2"], false),
+    ] {
+        one.set("two.test", RecordType::A, first.clone());
+        other.set("two.test", RecordType::A, second.clone());
+        let found = both.discover(&host("two.test"), &policy(IpFamily::Ipv4), PATIENCE).await;
+        let what = format!("{first:?} against {second:?}");
+        check(&what, &found, (expected, &[]));
+        assert_eq!(found.report.and_then(|report| report.disagree), Some(disagree), "{what}");
+    }
+}
