@@ -43,7 +43,7 @@ fn page() -> String {
         let labels = scope.labels().iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
         let _ = write!(page, "\n## {title}\n");
         if !labels.is_empty() {
-            let _ = write!(page, "Labels of all: {labels}.\n");
+            let _ = writeln!(page, "Labels of all: {labels}.");
         }
         page.push_str("\n| metric | type | more labels | meaning |\n|---|---|---|---|\n");
         for metric in METRICS.iter().filter(|metric| metric.scope == scope) {

@@ -8,13 +8,18 @@ use std::fmt;
 pub struct Reply {
     /// Three digits, the first of them 2 to 5.
     pub code: u16,
-    lines: Vec<Box<[u8]>>,
+    /// The lines as they came; each begins with the code and ends with LF.
+    raw: Vec<u8>,
 }
 
 impl Reply {
     /// The text of each line, after code and separator; bytes that are not UTF-8 are replaced.
     pub fn lines(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.lines.iter().map(|line| String::from_utf8_lossy(line))
+        self.texts().map(String::from_utf8_lossy)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.raw.split_inclusive(|byte| *byte == b'\n').map(|line| without_end(line).get(4..).unwrap_or_default())
     }
 
     /// The severity, which decides where the code itself is not known (RFC 5321 §4.2.1).
@@ -29,7 +34,7 @@ impl Reply {
 
     /// Whether a line after the first is the EHLO keyword `keyword`, alone or with parameters (RFC 5321 §4.1.1.1).
     pub fn has_keyword(&self, keyword: &str) -> bool {
-        self.lines.iter().skip(1).any(|line| {
+        self.texts().skip(1).any(|line| {
             let word = line.split(|b| b.is_ascii_whitespace() || *b == b'=').next().unwrap_or_default();
             word.eq_ignore_ascii_case(keyword.as_bytes())
         })
@@ -37,8 +42,7 @@ impl Reply {
 
     /// The first word of the first line, which is the server's own name in greetings and EHLO replies.
     pub fn first_word(&self) -> Option<Cow<'_, str>> {
-        let first = self.lines.first()?;
-        let word = first.split(u8::is_ascii_whitespace).next().filter(|word| !word.is_empty())?;
+        let word = self.texts().next()?.split(u8::is_ascii_whitespace).next().filter(|word| !word.is_empty())?;
         Some(String::from_utf8_lossy(word))
     }
 }
@@ -101,9 +105,10 @@ impl std::error::Error for ReplyError {}
 #[derive(Debug, Default)]
 pub struct ReplyDecoder {
     code: Option<u16>,
-    lines: Vec<Box<[u8]>>,
-    line: Vec<u8>,
-    bytes: usize,
+    raw: Vec<u8>,
+    /// Where the line that is not complete yet begins in `raw`.
+    line: usize,
+    lines: usize,
 }
 
 impl ReplyDecoder {
@@ -114,67 +119,63 @@ impl ReplyDecoder {
     /// When the bytes cannot become a reply within the bounds; the decoder is of no use afterwards.
     pub fn decode(&mut self, input: &[u8]) -> Result<(usize, Option<Reply>), ReplyError> {
         let mut taken = 0;
-        while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
-            let end = rest.iter().position(|b| *b == b'\n');
-            let piece = end.and_then(|end| rest.get(..=end)).unwrap_or(rest);
-            self.bytes += piece.len();
-            if self.line.len() + piece.len() > MAX_LINE {
+        for piece in input.split_inclusive(|byte| *byte == b'\n') {
+            taken += piece.len();
+            if self.current().len() + piece.len() > MAX_LINE {
                 return Err(ReplyError::LineTooLong);
             }
-            if self.bytes > MAX_BYTES || self.lines.len() == MAX_LINES {
+            if self.raw.len() + piece.len() > MAX_BYTES || self.lines == MAX_LINES {
                 return Err(ReplyError::TooLarge);
             }
-            self.line.extend_from_slice(piece);
-            taken += piece.len();
-            if end.is_none() {
-                self.refuse_early()?;
-                break;
+            self.raw.extend_from_slice(piece);
+            // Something that is no reply is told at once, not when its line or the time ends.
+            if !may_begin_a_line(self.current()) {
+                return Err(self.not_a_reply());
             }
-            if let Some(reply) = self.end_line()? {
-                return Ok((taken, Some(reply)));
+            if piece.ends_with(b"\n") && self.end_line()? {
+                let done = std::mem::take(self);
+                return Ok((taken, done.code.map(|code| Reply { code, raw: done.raw })));
             }
         }
         Ok((taken, None))
     }
 
-    /// Something that is no reply is told at once, not when its line or the time ends.
-    fn refuse_early(&self) -> Result<(), ReplyError> {
-        let looks_right = self.line.iter().take(4).enumerate().all(|(i, b)| match i {
-            0 => (b'2'..=b'5').contains(b),
-            1 | 2 => b.is_ascii_digit(),
-            _ => matches!(b, b'-' | b' ' | b'\r' | b'\n'),
-        });
-        if looks_right { Ok(()) } else { Err(ReplyError::NotAReply(self.sample())) }
-    }
-
-    fn end_line(&mut self) -> Result<Option<Reply>, ReplyError> {
-        self.refuse_early()?;
-        let line = std::mem::take(&mut self.line);
-        let line = line.strip_suffix(b"\n").unwrap_or(&line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let not_a_reply = || ReplyError::NotAReply(line.iter().copied().take(SAMPLE).collect());
-        let (digits, rest) = line.split_at_checked(3).ok_or_else(not_a_reply)?;
+    /// Whether the line that is complete now is the reply's last one.
+    fn end_line(&mut self) -> Result<bool, ReplyError> {
+        let line = without_end(self.current());
+        let (digits, rest) = line.split_at_checked(3).ok_or_else(|| self.not_a_reply())?;
         let code = digits.iter().fold(0, |code: u16, digit| code * 10 + u16::from(digit - b'0'));
+        let last = !rest.starts_with(b"-");
         match self.code {
             Some(first) if first != code => return Err(ReplyError::CodeChanged { first, later: code }),
             _ => self.code = Some(code),
         }
-        let (last, text) = match rest.split_first() {
-            None => (true, rest),
-            Some((b' ', text)) => (true, text),
-            Some((b'-', text)) => (false, text),
-            Some(_) => return Err(not_a_reply()),
-        };
-        self.lines.push(text.into());
-        Ok(last.then(|| {
-            let done = std::mem::take(self);
-            Reply { code, lines: done.lines }
-        }))
+        self.line = self.raw.len();
+        self.lines += 1;
+        Ok(last)
     }
 
-    fn sample(&self) -> Box<[u8]> {
-        self.line.iter().copied().take(SAMPLE).collect()
+    fn current(&self) -> &[u8] {
+        self.raw.get(self.line..).unwrap_or_default()
     }
+
+    fn not_a_reply(&self) -> ReplyError {
+        ReplyError::NotAReply(self.current().iter().copied().take(SAMPLE).collect())
+    }
+}
+
+/// Three digits, and then a separator or the line's end (RFC 5321 §4.2), as far as the bytes go.
+fn may_begin_a_line(line: &[u8]) -> bool {
+    line.iter().take(4).enumerate().all(|(place, byte)| match place {
+        0 => (b'2'..=b'5').contains(byte),
+        1 | 2 => byte.is_ascii_digit(),
+        _ => matches!(byte, b'-' | b' ' | b'\r' | b'\n'),
+    })
+}
+
+fn without_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Octets in a line with its end; RFC 5321 §4.5.3.1.5 says 512, and real servers exceed it.
