@@ -61,75 +61,102 @@ impl Resolvers {
             return Discovered::fixed(addresses);
         }
         let begin = Instant::now();
-        let families = families(policy.ip_family);
-        let outcomes = match tokio::time::timeout(patience, self.look_up(&target.host, policy, families)).await {
-            Ok(outcomes) => outcomes,
-            Err(_) => Outcomes::all(families, LookupReason::Timeout),
-        };
+        let outcomes = self.look_up(&target.host, policy, patience).await;
         outcomes.into_discovered(&target.host, policy.ip_family, begin.elapsed())
     }
 
-    async fn look_up(&self, host: &ServerName, policy: &Policy, families: &'static [RecordType]) -> Outcomes {
+    async fn look_up(&self, host: &ServerName, policy: &Policy, patience: Duration) -> Outcomes {
+        let families = families(policy.ip_family);
         let name = host.dns().and_then(|dns| Name::from_str_relaxed(format!("{dns}.")).ok());
-        let servers = self.0.get(&policy.resolver).map_or(Err(LookupReason::ServFail), NameServers::current);
+        let servers = self.0.get(&policy.resolver).map(NameServers::current);
         let (name, servers) = match (name, servers) {
-            (Some(name), Ok(servers)) => (name, servers),
+            (Some(name), Some(servers)) => (name, servers),
             (None, _) => return Outcomes::all(families, LookupReason::NxDomain),
-            (_, Err(reason)) => return Outcomes::all(families, reason),
+            (_, None) => return Outcomes::all(families, LookupReason::ServFail),
         };
         if let Some(addresses) = servers.hosts_entry(&name) {
             return Outcomes::from_hosts(families, &addresses);
         }
-        let each = families.iter().map(|family| ask_family(&servers, &name, *family));
-        let answers = join_all(each).await;
-        Outcomes {
-            disagree: servers.compare.then(|| answers.iter().any(|(_, disagree)| *disagree)),
-            families: families.iter().copied().zip(answers.into_iter().map(|(outcome, _)| outcome)).collect(),
-        }
+        let each = families.iter().map(|family| ask_family(&servers, &name, *family, patience));
+        let families = join_all(each).await;
+        let disagree = servers.compare.then(|| families.iter().any(|family| family.disagree));
+        Outcomes { families, disagree }
     }
 }
 
-/// One family's outcome, and whether servers that were compared gave different ones.
-async fn ask_family(servers: &Servers, name: &Name, family: RecordType) -> (Addresses, bool) {
+/// What was heard of one family.
+struct Family {
+    record_type: RecordType,
+    addresses: Addresses,
+    /// A server that is compared with others failed: what only it names is not known.
+    partly: Option<LookupReason>,
+    /// Servers that were compared gave different answers.
+    disagree: bool,
+}
+
+impl Family {
+    fn new(record_type: RecordType, addresses: Addresses) -> Self {
+        Self { record_type, addresses, partly: None, disagree: false }
+    }
+}
+
+/// Asks for one family. The time is each family's own, so that neither's silence costs the other its answer.
+async fn ask_family(servers: &Servers, name: &Name, record_type: RecordType, patience: Duration) -> Family {
+    let ask = |server| async move {
+        let answer = name_servers::ask(server, name, record_type);
+        tokio::time::timeout(patience, answer).await.unwrap_or(Err(LookupReason::Timeout))
+    };
     if servers.compare {
-        let answers = join_all(servers.servers.iter().map(|server| name_servers::ask(server, name, family))).await;
-        return union(answers);
+        return union(record_type, join_all(servers.servers.iter().map(ask)).await);
     }
-    let mut last = Err(LookupReason::ServFail);
-    for server in &servers.servers {
-        last = name_servers::ask(server, name, family).await;
-        // Only a server that could not say sends us to the next one.
-        if !matches!(last, Err(LookupReason::Timeout | LookupReason::ServFail)) {
-            break;
+    let in_turn = async {
+        let mut last = Err(LookupReason::ServFail);
+        for server in &servers.servers {
+            last = ask(server).await;
+            // Only a server that could not say sends us to the next one.
+            if could_say(&last) {
+                break;
+            }
         }
-    }
-    (last, false)
+        last
+    };
+    let addresses = tokio::time::timeout(patience, in_turn).await.unwrap_or(Err(LookupReason::Timeout));
+    Family::new(record_type, addresses)
+}
+
+fn could_say(answer: &Addresses) -> bool {
+    !matches!(answer, Err(LookupReason::Timeout | LookupReason::ServFail))
 }
 
 /// All addresses that any server names; they disagree where those that answered did not answer the same.
-fn union(answers: Vec<Addresses>) -> (Addresses, bool) {
-    let said: Vec<Result<BTreeSet<IpAddr>, LookupReason>> = answers
-        .into_iter()
-        .map(|answer| answer.map(|addresses| addresses.into_iter().collect()))
-        .filter(|answer| !matches!(answer, Err(LookupReason::Timeout | LookupReason::ServFail)))
-        .collect();
+fn union(record_type: RecordType, answers: Vec<Addresses>) -> Family {
+    let (said, failed): (Vec<Addresses>, Vec<Addresses>) = answers.into_iter().partition(could_say);
+    let failed = failed.into_iter().find_map(Result::err);
+    let said: Vec<Result<BTreeSet<IpAddr>, LookupReason>> =
+        said.into_iter().map(|answer| answer.map(|addresses| addresses.into_iter().collect())).collect();
     let disagree = said.windows(2).any(|pair| matches!(pair, [a, b] if a != b));
     let all: BTreeSet<IpAddr> = said.iter().flatten().flatten().copied().collect();
-    let outcome = match (all.is_empty(), said.into_iter().find_map(Result::err)) {
-        (false, _) => Ok(all.into_iter().collect()),
-        (true, reason) => Err(reason.unwrap_or(LookupReason::ServFail)),
-    };
-    (outcome, disagree)
+    let negative = said.into_iter().find_map(Result::err);
+    match (all.is_empty(), negative.or(failed)) {
+        (false, _) => {
+            let addresses = Ok(all.into_iter().collect());
+            Family { record_type, addresses, partly: failed, disagree }
+        }
+        (true, reason) => {
+            let addresses = Err(reason.unwrap_or(LookupReason::ServFail));
+            Family { record_type, addresses, partly: None, disagree }
+        }
+    }
 }
 
 struct Outcomes {
-    families: Vec<(RecordType, Addresses)>,
+    families: Vec<Family>,
     disagree: Option<bool>,
 }
 
 impl Outcomes {
     fn all(families: &[RecordType], reason: LookupReason) -> Self {
-        Self { families: families.iter().map(|family| (*family, Err(reason))).collect(), disagree: None }
+        Self { families: families.iter().map(|family| Family::new(*family, Err(reason))).collect(), disagree: None }
     }
 
     fn from_hosts(families: &[RecordType], addresses: &[IpAddr]) -> Self {
@@ -138,27 +165,30 @@ impl Outcomes {
             let wanted: Vec<_> = wanted.collect();
             if wanted.is_empty() { Err(LookupReason::NoData) } else { Ok(wanted) }
         };
-        Self { families: families.iter().map(|family| (*family, of(*family))).collect(), disagree: None }
+        Self { families: families.iter().map(|family| Family::new(*family, of(*family))).collect(), disagree: None }
     }
 
     fn into_discovered(self, host: &ServerName, ip_family: IpFamily, duration: Duration) -> Discovered {
-        let any = self.families.iter().any(|(_, outcome)| outcome.is_ok());
+        let any = self.families.iter().any(|family| family.addresses.is_ok());
         let mut found = Discovered::fixed(Vec::new());
         let mut failures = Vec::new();
-        for (family, outcome) in self.families {
-            match outcome {
-                Ok(addresses) => found.addresses.extend(addresses),
-                // A name of one family only is as it should be.
-                Err(LookupReason::NoData) if any => {}
-                Err(reason) => {
-                    let record_type = if family == RecordType::A { "A" } else { "AAAA" };
-                    failures.push(LookupFailure { name: host.clone(), record_type, reason });
-                    match family {
-                        RecordType::A => found.ipv4_failed = true,
-                        _ => found.ipv6_failed = true,
-                    }
+        for Family { record_type, addresses, partly, .. } in self.families {
+            let failure = match addresses {
+                Ok(addresses) => {
+                    found.addresses.extend(addresses);
+                    partly
                 }
-            }
+                // A name of one family only is as it should be.
+                Err(LookupReason::NoData) if any => None,
+                Err(reason) => Some(reason),
+            };
+            let Some(reason) = failure else { continue };
+            let (word, failed) = match record_type {
+                RecordType::A => ("A", &mut found.ipv4_failed),
+                _ => ("AAAA", &mut found.ipv6_failed),
+            };
+            *failed = true;
+            failures.push(LookupFailure { name: host.clone(), record_type: word, reason });
         }
         found.addresses.sort_unstable();
         found.addresses.dedup();

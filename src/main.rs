@@ -1,12 +1,14 @@
 //! The exporter's binary: arguments, log, config, service.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use smtp_tls_exporter::cli::Args;
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::{Service, termination};
 use smtp_tls_exporter::{logging, web};
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -19,10 +21,10 @@ fn main() -> ExitCode {
         println!("{} is good: {} targets", args.config_file.display(), config.targets.len());
         return ExitCode::SUCCESS;
     }
-    let web = web::Options {
-        telemetry_path: args.telemetry_path.clone(),
-        route_prefix: args.route_prefix.clone(),
-        external_url: args.external_url.clone(),
+    let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
+    let web = match web::Options::new(args.telemetry_path.clone(), prefix, url) {
+        Ok(web) => web,
+        Err(error) => return usage(&error),
     };
     match run(args, config, web) {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,8 +42,15 @@ fn usage(error: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-#[tokio::main]
-async fn run(args: Args, config: Config, web: web::Options) -> Result<(), String> {
+fn run(args: Args, config: Config, web: web::Options) -> Result<(), String> {
+    let runtime = Runtime::new().map_err(|error| format!("the runtime cannot be set up: {error}"))?;
+    let result = runtime.block_on(serve(args, config, web));
+    // A thread that hangs in a file of a dead server is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    result
+}
+
+async fn serve(args: Args, config: Config, web: web::Options) -> Result<(), String> {
     let terminated = termination().map_err(|error| format!("signals: {error}"))?;
     let mut listeners = Vec::new();
     for address in &args.listen {

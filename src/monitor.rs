@@ -30,7 +30,7 @@ mod work;
 use admission::{Admission, Ticket};
 use board::{Board, ConfigState};
 use lag::LagWatch;
-use rounds::{Progress, TargetState};
+use rounds::{Change, Progress, TargetState};
 use schedule::{DueHeap, Rhythm};
 use work::{LookedUp, Probed, Workshop};
 
@@ -153,7 +153,7 @@ struct State {
     probing: HashMap<Id, (TargetId, u32, IpAddr, Ticket)>,
     lookups: JoinSet<LookedUp>,
     looking_up: HashMap<Id, (TargetId, u32)>,
-    lookup_queue: VecDeque<(TargetId, u32)>,
+    lookup_queue: VecDeque<(TargetId, u32, Instant)>,
     lag: LagWatch,
 }
 
@@ -209,13 +209,16 @@ impl State {
                     state.place = place;
                     let roots_changed =
                         old_stores.get(&target.policy.trust) != self.trust_stores.get(&target.policy.trust);
-                    let changed = state.target != target;
-                    let interrupted = changed && state.retarget(Arc::clone(&target));
-                    if changed || roots_changed {
-                        self.rejudge(&mut state);
+                    let change = state.retarget(Arc::clone(&target));
+                    if change != Change::Labels || roots_changed {
+                        rejudge(&mut state, &self.trust_stores, &self.workshop.judge, (self.clock)());
                     }
-                    // What did not change keeps its round, its due entries and its probes.
-                    (id, state, changed.then(|| if interrupted { now } else { rhythm.next(now) }))
+                    let at = match change {
+                        Change::Labels => None,
+                        Change::Policy => Some(rhythm.next(now)),
+                        Change::Everything => Some(now),
+                    };
+                    (id, state, at)
                 }
                 None => {
                     self.next_id += 1;
@@ -237,23 +240,6 @@ impl State {
             successful: true,
             loaded_at: Some((self.clock)()),
             trust_anchors: anchors.collect(),
-        });
-    }
-
-    /// Makes the verdicts of a target's backends anew: roots or expected names may be others.
-    fn rejudge(&self, state: &mut TargetState) {
-        let target = Arc::clone(&state.target);
-        let Some(trust) = self.trust_stores.get(&target.policy.trust) else { return };
-        let now = (self.clock)();
-        state.rejudge(|backend, assessment| {
-            let question = Question {
-                server_name: &backend.endpoint.server_name,
-                expect_names: &target.policy.expect_names,
-                ehlo_name: None,
-                trust,
-                known: None,
-            };
-            self.workshop.judge.reassess(assessment, &question, now)
         });
     }
 
@@ -299,7 +285,9 @@ impl State {
         }
         self.start_lookups();
         self.start_probes();
-        self.board.set_load(self.admission.in_use(), self.admission.oldest());
+        let lookup = self.lookup_queue.front().map(|(_, _, since)| *since);
+        let oldest = [lookup, self.admission.oldest()].into_iter().flatten().min();
+        self.board.set_load(self.admission.in_use(), oldest);
     }
 
     fn round_due(&mut self, id: TargetId, generation: u32, now: Instant) {
@@ -319,12 +307,12 @@ impl State {
     fn begin_round(&mut self, id: TargetId) {
         let Some(state) = self.targets.get_mut(&id) else { return };
         state.begin(Instant::now());
-        self.lookup_queue.push_back((id, state.generation));
+        self.lookup_queue.push_back((id, state.generation, Instant::now()));
     }
 
     fn start_lookups(&mut self) {
         while self.lookups.len() < LOOKUPS {
-            let Some((id, generation)) = self.lookup_queue.pop_front() else { break };
+            let Some((id, generation, _)) = self.lookup_queue.pop_front() else { break };
             let Some(state) = self.targets.get(&id).filter(|state| state.generation == generation) else { continue };
             let task = self.lookups.spawn(Arc::clone(&self.workshop).look_up(Arc::clone(&state.target)));
             self.looking_up.insert(task.id(), (id, generation));
@@ -375,6 +363,10 @@ impl State {
             });
             let Some((backend, target, trust, known)) = job else {
                 self.admission.release(admitted.ticket);
+                if let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) {
+                    state.not_probed(address);
+                    self.publish(id);
+                }
                 continue;
             };
             let task = self.probes.spawn(Arc::clone(&self.workshop).probe(backend, target, trust, known));
@@ -396,8 +388,14 @@ impl State {
         let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) else { return };
         match probed {
             Ok(judged) => {
-                if let Some((before, after)) = state.probed(address, judged) {
-                    journal::backend(&state.target.name, &before, &after, now);
+                let roots = judged.assessment.as_ref().map(|assessment| assessment.chain.store());
+                let news = state.probed(address, judged, now);
+                // The roots were changed while the probe ran.
+                if self.trust_stores.get(&state.target.policy.trust).map(TrustStore::id) != roots && roots.is_some() {
+                    rejudge(state, &self.trust_stores, &self.workshop.judge, now);
+                }
+                if let Some(report) = news {
+                    journal::backend(&state.target.name, &report, now);
                 }
             }
             Err(_) => state.not_probed(address),
@@ -446,13 +444,31 @@ impl State {
     }
 }
 
-/// Connections at once: as configured, else as many as this process may have files, less what it needs itself.
+/// Makes the verdicts on a target's backends anew: roots or expected names may be others.
+fn rejudge(state: &mut TargetState, stores: &BTreeMap<Arc<str>, TrustStore>, judge: &Judge, now: SystemTime) {
+    let target = Arc::clone(&state.target);
+    let Some(trust) = stores.get(&target.policy.trust) else { return };
+    state.rejudge(|backend, assessment| {
+        let question = Question {
+            server_name: &backend.endpoint.server_name,
+            expect_names: &target.policy.expect_names,
+            ehlo_name: None,
+            trust,
+            known: None,
+        };
+        judge.reassess(assessment, &question, now)
+    });
+}
+
+/// Connections at once: as many as this process may have files, less what it needs itself; as configured, if fewer.
 fn permits(limits: Limits) -> usize {
-    let auto = || {
-        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-        usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX).clamp(1, MAX_PERMITS)
-    };
-    limits.concurrent_probes.map_or_else(auto, Into::into)
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let possible = usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX).max(1);
+    let Some(wanted) = limits.concurrent_probes else { return possible.min(MAX_PERMITS) };
+    if wanted.get() > possible {
+        tracing::warn!(%wanted, possible, "limits.concurrent_probes is more than this process may have open files");
+    }
+    possible.min(wanted.get())
 }
 
 impl LocalFailure {

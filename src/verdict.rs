@@ -53,8 +53,11 @@ impl Judge {
         let matches = |name: &ServerName| facts.is_some_and(|facts| name::judge(name, facts).is_match());
         Assessment {
             name: facts.map(|facts| name::judge(question.server_name, facts)),
-            expected: question.expect_names.iter().map(matches).collect(),
-            ehlo: question.ehlo_name.and_then(|name| ServerName::parse(name).ok()).map(|name| matches(&name)),
+            expected: facts.map(|_| question.expect_names.iter().map(matches).collect()).unwrap_or_default(),
+            ehlo: facts
+                .and(question.ehlo_name)
+                .and_then(|name| ServerName::parse(name).ok())
+                .map(|name| matches(&name)),
             proof: proof.zip(leaf).and_then(|(proof, leaf)| proof::judge(proof, leaf, &self.algorithms)),
             chain,
         }
@@ -93,7 +96,7 @@ pub struct Assessment {
     pub chain: Arc<JudgedChain>,
     /// The server name against the presented names; none where the leaf cannot be parsed.
     pub name: Option<NameVerdict>,
-    /// For each expected name in order, whether the certificate carries it.
+    /// For each expected name in order, whether the certificate carries it; empty where the leaf cannot be parsed.
     pub expected: Box<[bool]>,
     /// Whether the certificate carries the name that the server gave in EHLO, where it gave one.
     pub ehlo: Option<bool>,

@@ -66,6 +66,22 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The options that these flags give.
+    ///
+    /// # Errors
+    /// When the metrics would stand in another page's place.
+    pub fn new(
+        telemetry_path: String,
+        route_prefix: Option<String>,
+        external_url: Option<String>,
+    ) -> Result<Self, String> {
+        let path = normal_path(&telemetry_path);
+        if path.starts_with("/-/") {
+            return Err(format!("--web.telemetry-path: found {path}, allowed is a path that does not begin with /-/"));
+        }
+        Ok(Self { telemetry_path, route_prefix, external_url })
+    }
+
     /// The prefix of what is served: empty, or with a leading and without a trailing slash.
     fn internal_prefix(&self) -> String {
         self.route_prefix.as_deref().map_or_else(|| self.external_prefix(), normal_path)

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
@@ -14,6 +14,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
+use parking_lot::Mutex;
 
 use crate::reason::LookupReason;
 use crate::target::ResolverSpec;
@@ -42,21 +43,19 @@ impl NameServers {
     }
 
     /// The servers to ask, whether all of them are asked, and the hosts file where it counts.
-    pub(super) fn current(&self) -> Result<Servers, LookupReason> {
+    pub(super) fn current(&self) -> Servers {
         match self {
-            Self::Listed { servers, compare } => {
-                Ok(Servers { servers: servers.clone(), compare: *compare, hosts: None })
-            }
+            Self::Listed { servers, compare } => Servers { servers: servers.clone(), compare: *compare, hosts: None },
             Self::System(cache) => {
-                let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut cache = cache.lock();
                 let stamp = [RESOLV_CONF, HOSTS].map(|path| fs::metadata(path).and_then(|data| data.modified()).ok());
-                if cache.as_ref().is_none_or(|files| files.stamp != stamp) {
-                    *cache = Some(SystemFiles::read(stamp).map_err(|error| {
-                        tracing::warn!(file = RESOLV_CONF, %error, "name servers of this machine cannot be read");
-                        LookupReason::ServFail
-                    })?);
-                }
-                cache.as_ref().map(|files| files.servers.clone()).ok_or(LookupReason::ServFail)
+                let current = match cache.take() {
+                    Some(files) if files.stamp == stamp => files,
+                    _ => SystemFiles::read(stamp),
+                };
+                let servers = current.servers.clone();
+                *cache = Some(current);
+                servers
             }
         }
     }
@@ -90,16 +89,25 @@ pub(super) struct SystemFiles {
 }
 
 impl SystemFiles {
-    fn read(stamp: [Option<SystemTime>; 2]) -> Result<Self, NetError> {
-        let text = read_bounded(Path::new(RESOLV_CONF))?;
-        let (config, _) = hickory_resolver::system_conf::parse_resolv_conf(text)?;
-        let servers = config.name_servers().iter().map(|server| build(server.clone())).collect::<Result<_, _>>()?;
+    /// Reads what can be read: each file does without the other, and is complained of once for each change.
+    fn read(stamp: [Option<SystemTime>; 2]) -> Self {
+        let servers = resolv_conf().unwrap_or_else(|error| {
+            tracing::warn!(file = RESOLV_CONF, %error, "no name servers of this machine");
+            Vec::new()
+        });
         let mut hosts = Hosts::default();
-        if let Ok(text) = read_bounded(Path::new(HOSTS)) {
-            hosts.read_hosts_conf(&*text)?;
+        let read = read_bounded(Path::new(HOSTS)).and_then(|text| hosts.read_hosts_conf(&*text));
+        if let Err(error) = read {
+            tracing::warn!(file = HOSTS, %error, "the hosts file is not read to its end");
         }
-        Ok(Self { stamp, servers: Servers { servers, compare: false, hosts: Some(Arc::new(hosts)) } })
+        Self { stamp, servers: Servers { servers, compare: false, hosts: Some(Arc::new(hosts)) } }
     }
+}
+
+fn resolv_conf() -> Result<Vec<TokioResolver>, NetError> {
+    let text = read_bounded(Path::new(RESOLV_CONF))?;
+    let (config, _) = hickory_resolver::system_conf::parse_resolv_conf(text)?;
+    config.name_servers().iter().map(|server| build(server.clone())).collect()
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

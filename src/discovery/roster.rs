@@ -64,7 +64,8 @@ impl Roster {
         if came_back {
             self.rotated_at = Some(now);
         }
-        let within = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age <= bounds.retention);
+        // A clock that stepped back makes nothing old.
+        let within = |since: SystemTime| now.duration_since(since).map_or(true, |age| age <= bounds.retention);
         let rotates = self.rotated_at.is_some_and(within);
 
         for member in &mut self.members {
@@ -85,10 +86,21 @@ impl Roster {
             match self.members.binary_search_by_key(address, |member| member.address) {
                 Ok(at) => self.members[at] = fresh,
                 Err(at) if self.members.len() < bounds.cap => self.members.insert(at, fresh),
+                Err(_) if self.evict() => {
+                    let at = self.members.partition_point(|member| member.address < *address);
+                    self.members.insert(at, fresh);
+                }
                 Err(_) => skipped += 1,
             }
         }
         skipped
+    }
+
+    /// Makes room for an address that is named by giving up the one that has not been for longest.
+    fn evict(&mut self) -> bool {
+        let unnamed = self.members.iter().enumerate().filter(|(_, member)| member.missed > 0);
+        let oldest = unnamed.max_by_key(|(_, member)| member.missed).map(|(at, _)| at);
+        oldest.map(|at| self.members.remove(at)).is_some()
     }
 }
 
@@ -157,8 +169,10 @@ mod tests {
         kept.extend([("1", "1 (2)"); 8]);
         kept.push(("1", "1"));
         check(&kept);
-        // More than the cap: those that are known stay.
-        check(&[("1 2 3 4 5", "1 2 3 4"), ("5 4 3 2", "1 2 3 4")]);
+        // More than the cap: what is named goes before what is named no longer.
+        check(&[("1 2 3 4 5", "1 2 3 4"), ("5 4 3 2", "2 3 4 5")]);
+        check(&[("1 2 3 4", "1 2 3 4"), ("5 6 7 8", "5 6 7 8")]);
+        check(&[("1 2 3 4", "1 2 3 4"), ("1 2 3 4 5", "1 2 3 4")]);
     }
 
     #[test]

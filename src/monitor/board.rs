@@ -1,8 +1,10 @@
 //! Where the monitor puts its reports and readers take them from. One writer, any number of readers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
 
 use crate::reason::LocalReason;
 use crate::snapshot::{ExporterReport, Fleet, TargetReport};
@@ -27,46 +29,46 @@ pub(super) struct ConfigState {
 
 impl Board {
     pub(super) fn fleet(&self) -> Fleet {
-        let config = lock(&self.config).clone();
+        let config = self.config.lock().clone();
         let errors = LocalReason::ALL.iter().zip(&self.local_errors);
         Fleet {
-            targets: lock(&self.targets).clone(),
+            targets: self.targets.lock().clone(),
             exporter: ExporterReport {
                 reload_successful: config.successful,
                 reload_success_at: config.loaded_at,
                 trust_anchors: config.trust_anchors,
                 probes_in_flight: self.probes_in_flight.load(Ordering::Relaxed),
-                schedule_lag: lock(&self.waiting_since).map_or(Duration::ZERO, |since| since.elapsed()),
+                schedule_lag: self.waiting_since.lock().map_or(Duration::ZERO, |since| since.elapsed()),
                 local_errors: errors.map(|(reason, count)| (*reason, count.load(Ordering::Relaxed))).collect(),
             },
         }
     }
 
     pub(super) fn replace_all(&self, reports: Vec<Arc<TargetReport>>) {
-        *lock(&self.targets) = reports;
+        *self.targets.lock() = reports;
     }
 
     pub(super) fn publish(&self, place: usize, report: TargetReport) {
-        if let Some(slot) = lock(&self.targets).get_mut(place) {
+        if let Some(slot) = self.targets.lock().get_mut(place) {
             *slot = Arc::new(report);
         }
     }
 
     pub(super) fn get(&self, place: usize) -> Option<Arc<TargetReport>> {
-        lock(&self.targets).get(place).cloned()
+        self.targets.lock().get(place).cloned()
     }
 
     pub(super) fn set_config(&self, state: ConfigState) {
-        *lock(&self.config) = state;
+        *self.config.lock() = state;
     }
 
     pub(super) fn config_failed(&self) {
-        lock(&self.config).successful = false;
+        self.config.lock().successful = false;
     }
 
     pub(super) fn set_load(&self, in_flight: usize, waiting_since: Option<Instant>) {
         self.probes_in_flight.store(in_flight, Ordering::Relaxed);
-        *lock(&self.waiting_since) = waiting_since;
+        *self.waiting_since.lock() = waiting_since;
     }
 
     /// Counts a local failure; true for the first of its kind.
@@ -74,9 +76,4 @@ impl Board {
         let counts = LocalReason::ALL.iter().zip(&self.local_errors);
         counts.into_iter().any(|(each, count)| *each == reason && count.fetch_add(1, Ordering::Relaxed) == 0)
     }
-}
-
-/// A panic elsewhere leaves these values whole: every change to them is a single assignment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

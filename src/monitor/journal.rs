@@ -9,13 +9,9 @@ use crate::snapshot::BackendReport;
 use crate::target::TargetName;
 use crate::verdict::certificate::hex;
 
-/// Writes a line where `after` is in another condition than `before`.
-pub(super) fn backend(target: &TargetName, before: &BackendReport, after: &BackendReport, now: SystemTime) {
+/// Writes the line for a backend whose condition changed.
+pub(super) fn backend(target: &TargetName, after: &BackendReport, now: SystemTime) {
     let Some(condition) = Condition::of(after, now) else { return };
-    let old = Condition::of(before, now);
-    if old.as_ref() == Some(&condition) {
-        return;
-    }
     let backend = after.backend.socket_addr();
     let server_name = &after.backend.endpoint.server_name;
     let chain = condition.chain.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(",");

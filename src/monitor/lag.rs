@@ -43,7 +43,8 @@ impl LagWatch {
 }
 
 const TICK: Duration = Duration::from_millis(250);
-const TOLERANCE: Duration = Duration::from_secs(1);
+/// How late is too late.
+pub(super) const TOLERANCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! One target's state from round to round: who its backends are, what is known of each, and what readers see of it.
 //! No I/O; time is an argument.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +14,7 @@ use crate::discovery::roster::{Bounds, Roster, Round};
 use crate::observation::{Connection, Failure, LookupReport, Phases};
 use crate::reason::{ChainReason, ProbeReason, SkipReason, Stage};
 use crate::snapshot::{BackendReport, Counters, EndpointReport, Held, ProbeReport, TargetReport};
-use crate::target::{Backend, Endpoint, Target, TargetKind};
+use crate::target::{Backend, Endpoint, Target, TargetKind, TlsMode};
 use crate::verdict::{Assessment, JudgedChain};
 
 /// A finished probe, judged.
@@ -48,6 +49,17 @@ pub(super) struct TargetState {
     last_round: Option<SystemTime>,
 }
 
+/// What a changed entry means for what is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing: due entries, the round and its probes go on.
+    Labels,
+    /// Due entries and probes under way are void.
+    Policy,
+    /// Likewise, and a round must begin at once.
+    Everything,
+}
+
 /// Where a target stands in its round.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -66,8 +78,12 @@ struct BackendState {
     busy: bool,
     reprobe_at: Option<Instant>,
     seen: Vec<Seen>,
-    /// This round's certificates, where more than one connection is made.
+    /// Connections in this round.
+    sampled: u32,
+    /// The last certificates, as many as there are samples in a round, where that is more than one.
     samples: Vec<Held>,
+    /// The condition that was logged last.
+    logged: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,31 +112,38 @@ impl TargetState {
     }
 
     /// Takes over a changed entry of the same name: counters stay, and so do the backends of an unchanged endpoint.
-    /// A round that was under way is void and true is returned: another one must take its place.
-    pub(super) fn retarget(&mut self, target: Arc<Target>) -> bool {
-        let keep = endpoint(&self.target) == endpoint(&target);
-        self.target = target;
+    pub(super) fn retarget(&mut self, target: Arc<Target>) -> Change {
+        let before = std::mem::replace(&mut self.target, target);
+        let other_kind = before.kind != self.target.kind;
+        if !other_kind && before.policy == self.target.policy {
+            return Change::Labels;
+        }
         self.generation = self.generation.wrapping_add(1);
         let interrupted = self.progress != Progress::Idle || self.is_new();
         self.begun_at = None;
         self.progress = Progress::Idle;
-        self.waiters.clear();
-        if !keep {
+        if other_kind {
             self.roster = Roster::default();
-            self.backends.clear();
             self.skipped.clear();
             self.lookup = None;
+        }
+        if endpoint(&before) != endpoint(&self.target) {
+            self.backends.clear();
         }
         for backend in &mut self.backends {
             backend.busy = false;
             backend.reprobe_at = None;
+            backend.samples.clear();
         }
-        interrupted || !keep
+        if interrupted || other_kind { Change::Everything } else { Change::Policy }
     }
 
     /// Replaces the verdicts on all certificates that are held.
     pub(super) fn rejudge(&mut self, judge: impl Fn(&Backend, &Assessment) -> Assessment) {
-        for BackendState { report, .. } in &mut self.backends {
+        for BackendState { report, samples, .. } in &mut self.backends {
+            for sample in samples {
+                sample.assessment = judge(&report.backend, &sample.assessment);
+            }
             if let Some(held) = &report.held {
                 let held = Held { assessment: judge(&report.backend, &held.assessment), ..held.clone() };
                 *report = Arc::new(BackendReport { held: Some(held), ..(**report).clone() });
@@ -175,7 +198,7 @@ impl TargetState {
                     state.report = Arc::new(BackendReport { resolved, ..(*state.report).clone() });
                 }
                 state.reprobe_at = None;
-                state.samples.clear();
+                state.sampled = 0;
                 state
             })
             .collect();
@@ -205,20 +228,19 @@ impl TargetState {
         self.backend(address).is_some_and(|backend| backend.reprobe_at == Some(at))
     }
 
-    /// Takes in a finished probe; the reports before and after it, for the log.
-    pub(super) fn probed(
-        &mut self,
-        address: IpAddr,
-        judged: Judged,
-    ) -> Option<(Arc<BackendReport>, Arc<BackendReport>)> {
+    /// Takes in a finished probe; the report after it where the log is to tell of a change.
+    pub(super) fn probed(&mut self, address: IpAddr, judged: Judged, now: SystemTime) -> Option<Arc<BackendReport>> {
         self.counters.count(&judged.outcome);
         self.tick_off(address);
         let (target, file) = (Arc::clone(&self.target), self.file);
         let backend = self.backend(address)?;
         backend.busy = false;
-        let before = Arc::clone(&backend.report);
         backend.take_in(judged, &target, file);
-        Some((before, Arc::clone(&backend.report)))
+        // What was logged is remembered, not judged again: a certificate that expired since then is news.
+        let condition = Condition::of(&backend.report, now).map(|condition| condition.mark());
+        let is_news = condition != backend.logged;
+        backend.logged = condition;
+        is_news.then(|| Arc::clone(&backend.report))
     }
 
     /// Takes in a probe that this machine could not make.
@@ -235,11 +257,10 @@ impl TargetState {
         let policy = Arc::clone(&self.target.policy);
         let backend = self.backend(address)?;
         let failures = backend.report.probe.as_ref().map(|probe| probe.consecutive_failures);
-        let samples = usize::try_from(policy.samples).unwrap_or(usize::MAX);
         let after = match failures {
             // None: this machine failed before anything was known.
             None | Some(1 | 2) if policy.interval > REPROBE => REPROBE,
-            Some(0) if backend.samples.len() < samples && samples > 1 => policy.interval / policy.samples,
+            Some(0) if backend.sampled < policy.samples => policy.interval / policy.samples,
             _ => return None,
         };
         backend.reprobe_at = Some(now + after);
@@ -295,19 +316,24 @@ impl BackendState {
             held: None,
             handshake_errors: 0,
         };
-        Self { report: Arc::new(report), busy: false, reprobe_at: None, seen: Vec::new(), samples: Vec::new() }
+        let report = Arc::new(report);
+        Self { report, busy: false, reprobe_at: None, seen: Vec::new(), sampled: 0, samples: Vec::new(), logged: None }
     }
 
     /// A server that let us wait last time is likely to do so again.
     fn lane(&self) -> Lane {
         let failure = self.report.probe.as_ref().and_then(|probe| probe.outcome.as_ref().err());
-        match failure {
-            Some(Failure { stage: Stage::Connect | Stage::Greeting, reason: ProbeReason::Timeout, .. }) => Lane::Slow,
+        let implicit = self.report.backend.endpoint.tls == TlsMode::Implicit;
+        match failure.filter(|failure| failure.reason == ProbeReason::Timeout).map(|failure| failure.stage) {
+            Some(Stage::Connect | Stage::Greeting) => Lane::Slow,
+            // The first word of a server that speaks TLS at once.
+            Some(Stage::Handshake) if implicit => Lane::Slow,
             _ => Lane::Normal,
         }
     }
 
     fn take_in(&mut self, judged: Judged, target: &Target, file: Option<[u8; 32]>) {
+        self.sampled = self.sampled.saturating_add(1);
         let old = &self.report;
         let failures = old.probe.as_ref().map_or(0, |probe| probe.consecutive_failures);
         let handshake_errors = match &judged.outcome {
@@ -348,8 +374,12 @@ impl BackendState {
         if target.policy.samples <= 1 {
             return fresh;
         }
+        let kept = usize::try_from(target.policy.samples).unwrap_or(usize::MAX);
+        while self.samples.len() >= kept {
+            self.samples.remove(0);
+        }
         self.samples.push(fresh.clone());
-        let mismatched = self.samples.iter().filter(|held| !name_matches(held)).count();
+        let mismatched = self.samples.iter().filter(|held| name_mismatches(held)).count();
         let worst = self.samples.iter().min_by_key(|held| goodness(held, at)).cloned().unwrap_or(fresh);
         Held { distinct: self.seen.len(), mismatched_samples: Some(mismatched), ..worst }
     }
@@ -374,14 +404,14 @@ fn endpoint(target: &Target) -> &Arc<Endpoint> {
     }
 }
 
-fn name_matches(held: &Held) -> bool {
-    held.assessment.name.is_some_and(|name| name.is_match())
+fn name_mismatches(held: &Held) -> bool {
+    held.assessment.name.is_some_and(|name| !name.is_match())
 }
 
 /// Worse certificates compare as less.
 fn goodness(held: &Held, now: SystemTime) -> (bool, bool, i64) {
     let not_after = held.assessment.leaf().and_then(|leaf| leaf.facts()).map_or(i64::MIN, |facts| facts.not_after);
-    (name_matches(held), held.assessment.valid(now) == Some(true), not_after)
+    (!name_mismatches(held), held.assessment.valid(now) == Some(true), not_after)
 }
 
 fn ended_in_tls(failure: &Failure) -> bool {
@@ -396,7 +426,7 @@ fn ended_in_tls(failure: &Failure) -> bool {
 }
 
 /// What a log line tells of a backend; a line is written where this changes.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Hash)]
 pub(super) struct Condition {
     pub(super) failure: Option<(Stage, ProbeReason)>,
     pub(super) name: Option<bool>,
@@ -415,6 +445,13 @@ impl Condition {
             chain: held.map(|held| held.reasons(now).iter().collect()).unwrap_or_default(),
             fingerprint: held.and_then(|held| held.leaf()).map(|leaf| leaf.fingerprint()),
         })
+    }
+
+    /// A number that tells conditions apart.
+    fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Whether there is nothing to mend.

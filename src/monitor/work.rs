@@ -1,5 +1,6 @@
 //! What runs in tasks of its own: lookups, and probes with their judgement.
 
+use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,16 +10,16 @@ use rustls_pki_types::pem::PemObject;
 use tokio::io::AsyncReadExt;
 
 use super::Clock;
-use super::lag::LagWatch;
+use super::lag::{LagWatch, TOLERANCE};
 use super::rounds::Judged;
 use crate::discovery::{Discovered, Resolvers};
 use crate::observation::{LocalFailure, Observation};
 use crate::probe::Prober;
-use crate::reason::{LocalReason, ProbeReason};
-use crate::target::{Backend, Target, TargetKind};
+use crate::reason::{LocalReason, ProbeReason, Stage};
+use crate::target::{Backend, Policy, Target, TargetKind};
 use crate::trust::TrustStore;
 use crate::verdict::certificate::fingerprint;
-use crate::verdict::{Judge, JudgedChain, Question};
+use crate::verdict::{Judge, JudgedChain, Question, unix};
 
 /// The tools of all tasks.
 pub(super) struct Workshop {
@@ -72,12 +73,32 @@ impl Workshop {
     ) -> Probed {
         let begin = Instant::now();
         let seen = self.prober.probe(&backend, &target.policy, (self.clock)()).await?;
-        let timed_out = seen.outcome.as_ref().is_err_and(|failure| failure.reason == ProbeReason::Timeout);
-        if timed_out && self.lag.since(begin) {
+        if self.was_late(&seen, &target.policy, begin) {
             let detail = "a timeout while the exporter was over a second late".into();
             return Err(Box::new(LocalFailure { reason: LocalReason::Overloaded, detail }));
         }
-        Ok(self.judge(seen, &backend, &target, &trust, known.as_ref()))
+        let is_known = known
+            .as_ref()
+            .zip(seen.presented.as_ref())
+            .is_some_and(|(known, presented)| known.holds_for(presented, &trust, unix(seen.at)));
+        if is_known || seen.presented.is_none() {
+            return Ok(self.judge(seen, &backend, &target, &trust, known.as_ref()));
+        }
+        // A chain that was made to be hard can take seconds: not on a thread that others wait for.
+        let judged = tokio::task::spawn_blocking(move || self.judge(seen, &backend, &target, &trust, None));
+        judged
+            .await
+            .map_err(|panic| Box::new(LocalFailure { reason: LocalReason::Defect, detail: panic.to_string().into() }))
+    }
+
+    /// Whether a timeout may be this process's own fault.
+    fn was_late(&self, seen: &Observation, policy: &Policy, begin: Instant) -> bool {
+        let Some(failure) = seen.outcome.as_ref().err().filter(|failure| failure.reason == ProbeReason::Timeout) else {
+            return false;
+        };
+        let limit = if failure.stage == Stage::Connect { policy.connect_timeout } else { policy.timeout };
+        // The watch may be woken after the probe: the probe's own lateness tells as well.
+        seen.duration > limit + TOLERANCE || self.lag.since(begin)
     }
 
     fn judge(
@@ -107,13 +128,19 @@ impl Workshop {
     }
 }
 
-/// The fingerprint of the first certificate in a PEM file.
+/// The fingerprint of the first certificate in a PEM file; none where that cannot be had in a moment.
 async fn certificate_in(path: &Path) -> Option<[u8; 32]> {
-    let mut text = Vec::new();
-    tokio::fs::File::open(path).await.ok()?.take(MAX_FILE).read_to_end(&mut text).await.ok()?;
-    CertificateDer::from_pem_slice(&text).ok().map(|der| fingerprint(&der))
+    let read = async {
+        // A pipe would let us wait for ever.
+        tokio::fs::metadata(path).await.ok().filter(Metadata::is_file)?;
+        let mut text = Vec::new();
+        tokio::fs::File::open(path).await.ok()?.take(MAX_FILE).read_to_end(&mut text).await.ok()?;
+        CertificateDer::from_pem_slice(&text).ok().map(|der| fingerprint(&der))
+    };
+    tokio::time::timeout(FILE_PATIENCE, read).await.ok()?
 }
 
 /// A lookup takes this long at most.
 const MAX_LOOKUP: Duration = Duration::from_secs(10);
 const MAX_FILE: u64 = 1024 * 1024;
+const FILE_PATIENCE: Duration = Duration::from_secs(5);

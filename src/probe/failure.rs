@@ -18,6 +18,10 @@ pub(super) fn of_smtp(stage: Stage, error: &SmtpError, certificate_requested: bo
             Failure::new(stage, ProbeReason::ReplyTooLarge, error)
         }
         SmtpError::Reply(error) => Failure::new(stage, ProbeReason::MalformedReply, error),
+        SmtpError::OutOfTurn(bytes) => {
+            let detail = format_args!("{bytes} bytes came before a command that they might answer");
+            Failure::new(stage, ProbeReason::MalformedReply, detail)
+        }
         SmtpError::Unexpected(bytes) => {
             let detail = format_args!("{bytes} bytes came before TLS began");
             Failure::new(stage, ProbeReason::PlaintextAfterStartTls, detail)

@@ -2,9 +2,10 @@
 //! so that a bad certificate can be read and the session be ended politely. Judging is the verdict's work.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
@@ -100,7 +101,7 @@ impl Capture {
 
     /// Takes out what was presented.
     pub(super) fn take(&self) -> (Option<PresentedChain>, Option<KeyProof>) {
-        (lock(&self.presented).take(), lock(&self.proof).take())
+        (self.presented.lock().take(), self.proof.lock().take())
     }
 
     /// Whether the server asked for a client certificate.
@@ -111,13 +112,8 @@ impl Capture {
     fn keep_proof(&self, message: &[u8], dss: &DigitallySignedStruct, tls13: bool) {
         let proof =
             KeyProof { scheme: dss.scheme.into(), tls13, message: message.into(), signature: dss.signature().into() };
-        *lock(&self.proof) = Some(proof);
+        *self.proof.lock() = Some(proof);
     }
-}
-
-/// A panic elsewhere leaves these values whole: every change to them is a single assignment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The signature is kept and judged after the handshake, over the key itself: the library's own check parses the
@@ -133,7 +129,7 @@ impl ServerCertVerifier for Capture {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let certificates =
             std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
-        *lock(&self.presented) = Some(PresentedChain { certificates, staple: ocsp_response.into() });
+        *self.presented.lock() = Some(PresentedChain { certificates, staple: ocsp_response.into() });
         Ok(ServerCertVerified::assertion())
     }
 

@@ -40,7 +40,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     }
 
     /// Sends one command line and waits for its reply.
+    ///
+    /// A server that has spoken already answers something that was not asked: replies would be taken for each other's.
     pub(super) async fn command(&mut self, line: &str) -> Result<Reply, SmtpError> {
+        if !self.unread.is_empty() {
+            return Err(SmtpError::OutOfTurn(self.unread.len()));
+        }
         let sent = self.send(line).await;
         match (self.reply().await, sent) {
             // A peer that said why and closed made the write fail: what it said is worth more.
@@ -101,8 +106,10 @@ pub(super) enum SmtpError {
     Eof,
     /// What came is no reply.
     Reply(ReplyError),
-    /// This many bytes came where there must be none.
+    /// This many bytes came between the 220 to STARTTLS and TLS.
     Unexpected(usize),
+    /// This many bytes came before a command that they might answer.
+    OutOfTurn(usize),
 }
 
 impl From<io::Error> for SmtpError {

@@ -127,9 +127,11 @@ pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) ->
         earliest_not_after: facts().map(|facts| facts.not_after).min(),
     };
     let Some((leaf, intermediates)) = chain.split_first() else { return verdict };
-    if facts().any(|facts| facts.key.is_weak()) {
-        verdict.reasons.insert(ChainReason::WeakKey);
+    if chain.len() > MAX_CERTIFICATES {
+        verdict.reasons.insert(ChainReason::TooComplex);
+        return verdict;
     }
+    let weak_leaf = leaf.facts().is_some_and(|facts| facts.key.is_weak());
     let end_entity = match EndEntityCert::try_from(leaf.der()) {
         Ok(end_entity) => end_entity,
         Err(error) => {
@@ -153,13 +155,17 @@ pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) ->
         (true, true) => None,
         (true, false) => Some(false),
     };
+    // Only a leaf's key can be small on a path that verifies: no signature of a small CA key is accepted. Where none
+    // verifies, a small key anywhere is the likely cause.
+    if weak_leaf || spans.is_empty() && facts().any(|facts| facts.key.is_weak()) {
+        verdict.reasons.insert(ChainReason::WeakKey);
+    }
     if spans.is_empty() {
         for error in untimed {
             verdict.note(error, chain);
         }
     }
-    // A client that insists on modern key sizes accepts no path with a small one.
-    if verdict.reasons.contains(ChainReason::WeakKey) {
+    if weak_leaf {
         verdict.trusted = verdict.trusted.map(|_| false);
     } else {
         verdict.spans = spans.into();
@@ -196,7 +202,8 @@ fn sweep(path: impl Fn(i64) -> Result<Span, Error>, others: &[i64], now: i64) ->
             }
         }
     }
-    if spans.is_empty() {
+    // What took all the work that one try may take is not tried again.
+    if spans.is_empty() && !errors.iter().any(is_of_effort) {
         for moment in others {
             match path(*moment) {
                 Ok(span) if !spans.contains(&span) => spans.push(span),
@@ -233,6 +240,15 @@ fn span_of(path: &VerifiedPath<'_>, chain: &[Arc<Certificate>]) -> Option<Span> 
         span = Span { from: span.from.max(facts.not_before), until: span.until.min(facts.not_after) };
     }
     Some(span)
+}
+
+fn is_of_effort(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::MaximumNameConstraintComparisonsExceeded
+            | Error::MaximumPathBuildCallsExceeded
+            | Error::MaximumSignatureChecksExceeded
+    )
 }
 
 fn is_of_time(error: &Error) -> bool {
@@ -276,6 +292,8 @@ fn reason(error: &Error, chain: &[Arc<Certificate>]) -> Option<ChainReason> {
     })
 }
 
+/// Certificates that are looked at; the search for paths grows with a power of their number.
+const MAX_CERTIFICATES: usize = 16;
 /// Paths that follow one another in time; a real change of paths comes once or twice.
 const MAX_SPANS: usize = 8;
 /// Moments tried for a chain that does not verify now: a bound on the work that a hostile chain can cause.

@@ -2,8 +2,9 @@
 //! here; what no report holds any more is forgotten.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
@@ -29,9 +30,14 @@ impl JudgedChain {
     }
 
     /// Whether this is the verdict on `presented`, too. Verdicts hold for every later moment.
-    fn holds_for(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> bool {
+    pub fn holds_for(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> bool {
         let ours = self.certificates.iter().map(|certificate| certificate.der());
         self.judged_at <= now && self.store == store.id() && ours.eq(&presented.certificates)
+    }
+
+    /// Which roots it was judged by ([`TrustStore::id`]).
+    pub fn store(&self) -> [u8; 32] {
+        self.store
     }
 
     /// What is concluded.
@@ -62,7 +68,7 @@ impl Memo {
             hash.update(fingerprint);
         }
         let key: [u8; 32] = hash.finalize().into();
-        if let Some(known) = lock(&self.chains).get(&key).filter(|known| known.judged_at <= now) {
+        if let Some(known) = self.chains.lock().get(&key).filter(|known| known.judged_at <= now) {
             return known;
         }
         let certificates: Box<[_]> =
@@ -70,23 +76,18 @@ impl Memo {
         // Judged outside the lock: two probes may do the same work once, none waits for another's.
         let verdict = chain::judge(&certificates, store, now);
         let judged = Arc::new(JudgedChain { certificates, verdict, store: store.id(), judged_at: now });
-        lock(&self.chains).insert(key, &judged);
+        self.chains.lock().insert(key, &judged);
         judged
     }
 
     fn certificate(&self, key: &[u8; 32], der: CertificateDer<'static>) -> Arc<Certificate> {
-        if let Some(known) = lock(&self.certificates).get(key) {
+        if let Some(known) = self.certificates.lock().get(key) {
             return known;
         }
         let fresh = Arc::new(Certificate::new(der));
-        lock(&self.certificates).insert(*key, &fresh);
+        self.certificates.lock().insert(*key, &fresh);
         fresh
     }
-}
-
-/// A panic elsewhere leaves these maps whole: every change to them is a single call.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]
