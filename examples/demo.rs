@@ -154,7 +154,8 @@ fn line(backend: &BackendReport, now: SystemTime) -> String {
     let Some(assessment) = backend.held.as_ref().map(|held| &held.assessment) else { return tls };
     let name = match backend.name_matches() {
         Some(true) => "name ok".to_owned(),
-        _ => format!("NAME MISSING, presents {}", presented(assessment)),
+        None => "name unknown".to_owned(),
+        Some(false) => format!("NAME MISSING, presents {}", presented(assessment)),
     };
     let reasons: Vec<_> = assessment.reasons(now).iter().map(|reason| reason.as_str()).collect();
     let chain = if reasons.is_empty() { "chain ok".to_owned() } else { format!("CHAIN {}", reasons.join(", ")) };

@@ -464,3 +464,152 @@ impl Condition {
 const REPROBE: Duration = Duration::from_secs(60);
 /// Certificates remembered for one address.
 const MAX_SEEN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::{EhloName, HostTarget, IpFamily, Labels, Policy, ServerName, TargetName};
+
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn state(interval: Duration, tls: TlsMode) -> TargetState {
+        let host = ServerName::parse("smtp.example.com").expect("a name");
+        let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 25, tls });
+        let policy = Policy {
+            interval,
+            timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            ehlo_name: EhloName::AddressLiteral,
+            ip_family: IpFamily::Any,
+            backend_retention: Duration::from_secs(3600),
+            samples: 1,
+            expect_names: Vec::new(),
+            trust: "system".into(),
+            resolver: "system".into(),
+            client_certificate: None,
+            certificate_file: None,
+        };
+        let target = Target {
+            name: TargetName::new("one").expect("a name"),
+            kind: TargetKind::Host(HostTarget { host, addresses: vec![ADDRESS], endpoint }),
+            labels: Labels::default(),
+            policy: Arc::new(policy),
+        };
+        let mut state = TargetState::new(Arc::new(target), 0);
+        begin(&mut state);
+        state
+    }
+
+    fn begin(state: &mut TargetState) {
+        state.begin(Instant::now());
+        let found =
+            Discovered { addresses: vec![ADDRESS], ipv4_failed: false, ipv6_failed: false, ..Discovered::unknown() };
+        assert_eq!(state.discovered(found, None, 64, SystemTime::now()), [ADDRESS]);
+    }
+
+    fn judged(outcome: Result<(), (Stage, ProbeReason)>) -> Judged {
+        Judged {
+            at: SystemTime::now(),
+            duration: Duration::ZERO,
+            phases: Phases::default(),
+            outcome: outcome
+                .map(|()| Connection { version: "TLSv1.3", cipher: "TLS13_AES_128_GCM_SHA256", group: "X25519" })
+                .map_err(|(stage, reason)| Failure::new(stage, reason, "")),
+            assessment: None,
+            rate_limited: false,
+        }
+    }
+
+    const REFUSED: (Stage, ProbeReason) = (Stage::Connect, ProbeReason::Refused);
+
+    /// After each outcome: how soon the backend is probed again outside its rounds.
+    #[track_caller]
+    fn check_reprobes(interval: u64, outcomes: &[(bool, Option<u64>)]) {
+        let mut state = state(Duration::from_secs(interval), TlsMode::StartTls);
+        for (place, (success, expected)) in outcomes.iter().enumerate() {
+            let now = Instant::now();
+            state.queue(ADDRESS).expect("a backend that is not busy");
+            assert_eq!(state.queue(ADDRESS), None, "it is busy");
+            state.probed(ADDRESS, judged(if *success { Ok(()) } else { Err(REFUSED) }), SystemTime::now());
+            let planned = state.plan_reprobe(ADDRESS, now);
+            assert_eq!(planned.map(|at| (at - now).as_secs()), *expected, "outcome {place} of {outcomes:?}");
+            assert_eq!(planned.is_some_and(|at| state.wants_reprobe(ADDRESS, at)), planned.is_some());
+        }
+    }
+
+    #[test]
+    fn a_new_failure_is_looked_at_again_soon() {
+        let soon = Some(60);
+        check_reprobes(300, &[(true, None), (false, soon), (false, soon), (false, None), (false, None), (true, None)]);
+        check_reprobes(300, &[(false, soon), (true, None), (false, soon)]);
+        check_reprobes(60, &[(false, None), (false, None)]);
+        check_reprobes(30, &[(false, None)]);
+    }
+
+    #[test]
+    fn a_local_failure_touches_no_report() {
+        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
+        state.queue(ADDRESS).expect("a backend");
+        state.probed(ADDRESS, judged(Ok(())), SystemTime::now());
+        let before = state.report();
+        begin(&mut state);
+        state.queue(ADDRESS).expect("a backend");
+        state.not_probed(ADDRESS);
+        assert!(state.end_round(SystemTime::now()), "the round ends all the same");
+        let after = state.report();
+        assert!(Arc::ptr_eq(&before.endpoints[0].backends[0], &after.endpoints[0].backends[0]));
+        assert_eq!(after.counters.probes, 1);
+        assert!(state.queue(ADDRESS).is_some(), "it is not busy any more");
+    }
+
+    #[test]
+    fn handshake_errors_count_what_ended_in_tls() {
+        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
+        for (outcome, expected) in [
+            (Err((Stage::Handshake, ProbeReason::TlsVersion)), 1),
+            (Err((Stage::Session, ProbeReason::ClientCertificateRequired)), 2),
+            (Err(REFUSED), 2),
+            (Err((Stage::StartTls, ProbeReason::StartTlsNotOffered)), 2),
+            (Err((Stage::Session, ProbeReason::Eof)), 2),
+            (Err((Stage::Handshake, ProbeReason::Timeout)), 3),
+            (Ok(()), 0),
+        ] {
+            state.probed(ADDRESS, judged(outcome), SystemTime::now());
+            assert_eq!(state.report().endpoints[0].backends[0].handshake_errors, expected, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn who_let_us_wait_queues_in_the_slow_lane() {
+        use ProbeReason::{Eof, Timeout};
+        for (tls, outcome, expected) in [
+            (TlsMode::StartTls, Ok(()), Lane::Normal),
+            (TlsMode::StartTls, Err((Stage::Connect, Timeout)), Lane::Slow),
+            (TlsMode::StartTls, Err((Stage::Greeting, Timeout)), Lane::Slow),
+            (TlsMode::StartTls, Err((Stage::Greeting, Eof)), Lane::Normal),
+            (TlsMode::StartTls, Err((Stage::Handshake, Timeout)), Lane::Normal),
+            (TlsMode::Implicit, Err((Stage::Handshake, Timeout)), Lane::Slow),
+        ] {
+            let mut state = state(Duration::from_secs(300), tls);
+            state.probed(ADDRESS, judged(outcome), SystemTime::now());
+            assert_eq!(state.queue(ADDRESS).map(|(_, lane)| lane), Some(expected), "{tls:?} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_due_for_each_change_only() {
+        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
+        let eof = (Stage::Greeting, ProbeReason::Eof);
+        for (outcome, expected) in [
+            (Ok(()), true),
+            (Ok(()), false),
+            (Err(REFUSED), true),
+            (Err(REFUSED), false),
+            (Err(eof), true),
+            (Ok(()), true),
+        ] {
+            let news = state.probed(ADDRESS, judged(outcome), SystemTime::now());
+            assert_eq!(news.is_some(), expected, "{outcome:?}");
+        }
+    }
+}

@@ -100,6 +100,7 @@ fn wrong_usage_and_wrong_configs_exit_with_2() {
         (vec![port.as_str()], 2, "targets[0].port: found 70000, allowed is 1 to 65535 (line 3, column 11)"),
         (vec![good.as_str(), "--config.check"], 0, ""),
         (vec![good.as_str(), "--web.listen-address=nowhere"], 1, "nowhere"),
+        (vec![good.as_str(), "--web.telemetry-path=/-/ready"], 2, "--web.telemetry-path"),
     ] {
         let output = exporter(&args).output().expect("it runs");
         let text = String::from_utf8_lossy(&output.stderr);
@@ -114,7 +115,7 @@ async fn a_line_for_each_change_and_none_for_what_stays() {
     let fleet = Fleet::start(vec![cast::good(&pki), cast::alias_missing(&pki)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
     let one = target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
-    let text = Lab::yaml("interval: 1s", "", &[one]);
+    let text = Lab::yaml("interval: 2s", "", &[one]);
     for format in ["logfmt", "json"] {
         let mut exporter = Exporter::start(&lab, &text, &[&format!("--log.format={format}")]);
         let address = exporter.address;
@@ -133,12 +134,15 @@ async fn a_line_for_each_change_and_none_for_what_stays() {
         let (code, took, log) = exporter.end();
         assert_eq!(code, Some(0), "{}", log.join("\n"));
         assert!(took < Duration::from_secs(5), "{took:?}");
-        let lines = |place: usize| {
+        let lines = |place: usize| -> Vec<&String> {
             let backend = fleet.servers()[place].addr().to_string();
-            log.iter().filter(|line| line.contains(&backend)).count()
+            log.iter().filter(|line| line.contains(&backend)).collect()
         };
-        assert_eq!(lines(0), 3, "well, fails, well again:\n{}", log.join("\n"));
-        assert_eq!(lines(1), 1, "a bad certificate, all the time:\n{}", log.join("\n"));
+        let changes = lines(0);
+        let is_well: Vec<bool> = changes.iter().map(|line| line.contains("is well")).collect();
+        // A server that goes down in the midst of a probe fails in two ways, one after the other.
+        assert!([&[true, false, true][..], &[true, false, false, true]].contains(&&*is_well), "{changes:#?}");
+        assert_eq!(lines(1).len(), 1, "a bad certificate, all the time:\n{}", log.join("\n"));
         if format == "json" {
             assert!(log.iter().all(|line| line.starts_with('{') && line.ends_with('}')), "{}", log.join("\n"));
         }

@@ -8,25 +8,12 @@ use std::time::{Duration, Instant};
 use smtp_fleet::{Answer, Dns, RecordType, Transport};
 use smtp_tls_exporter::discovery::{Discovered, Resolvers};
 use smtp_tls_exporter::reason::LookupReason;
-use smtp_tls_exporter::target::{EhloName, Endpoint, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, TlsMode};
+use smtp_tls_exporter::target::{Endpoint, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, TlsMode};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn policy(ip_family: IpFamily) -> Policy {
-    Policy {
-        interval: Duration::from_secs(60),
-        timeout: PATIENCE,
-        connect_timeout: PATIENCE,
-        ehlo_name: EhloName::AddressLiteral,
-        ip_family,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names: Vec::new(),
-        trust: "system".into(),
-        resolver: "lab".into(),
-        client_certificate: None,
-        certificate_file: None,
-    }
+    Policy { ip_family, resolver: "lab".into(), ..crate::support::policy(PATIENCE) }
 }
 
 fn host(name: &str) -> HostTarget {
@@ -193,7 +180,13 @@ async fn a_server_that_says_nothing_costs_its_time_and_the_next_one_is_asked() {
     check("two.test", &found, (&["192.0.2.1"], &[]));
     assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
 
+    // One family's silence does not cost the other its answer.
+    speaks.set("two.test", RecordType::AAAA, Answer::Silence);
     let patience = Duration::from_millis(500);
+    let half = resolvers(vec![speaks.addr()], false);
+    let found = half.discover(&host("two.test"), &policy(IpFamily::Any), patience).await;
+    check("two.test", &found, (&["192.0.2.1"], &[("AAAA", LookupReason::Timeout)]));
+
     let alone = resolvers(vec![silent.addr()], false);
     let begin = Instant::now();
     let found = alone.discover(&host("two.test"), &policy(IpFamily::Ipv4), patience).await;
@@ -208,17 +201,19 @@ async fn servers_that_are_compared_are_all_asked() {
     let (a, b) = (ips(&["192.0.2.1", "192.0.2.2"]), ips(&["192.0.2.2", "192.0.2.3"]));
     let mut rotated = a.clone();
     rotated.reverse();
-    for (first, second, expected, disagree) in [
-        (Answer::Addresses(a.clone()), Answer::Addresses(rotated), &["192.0.2.1", "192.0.2.2"][..], false),
-        (Answer::Addresses(a.clone()), Answer::Addresses(b), &["192.0.2.1", "192.0.2.2", "192.0.2.3"], true),
-        (Answer::Addresses(a.clone()), Answer::NxDomain, &["192.0.2.1", "192.0.2.2"], true),
-        (Answer::ServFail, Answer::Addresses(a), &["192.0.2.1", "192.0.2.2"], false),
+    let failed = &[("A", LookupReason::ServFail)][..];
+    for (first, second, expected, failures, disagree) in [
+        (Answer::Addresses(a.clone()), Answer::Addresses(rotated), &["192.0.2.1", "192.0.2.2"][..], &[][..], false),
+        (Answer::Addresses(a.clone()), Answer::Addresses(b), &["192.0.2.1", "192.0.2.2", "192.0.2.3"], &[], true),
+        (Answer::Addresses(a.clone()), Answer::NxDomain, &["192.0.2.1", "192.0.2.2"], &[], true),
+        // What only the failing one names is not known, and that is said.
+        (Answer::ServFail, Answer::Addresses(a), &["192.0.2.1", "192.0.2.2"], failed, false),
     ] {
         one.set("two.test", RecordType::A, first.clone());
         other.set("two.test", RecordType::A, second.clone());
         let found = both.discover(&host("two.test"), &policy(IpFamily::Ipv4), PATIENCE).await;
         let what = format!("{first:?} against {second:?}");
-        check(&what, &found, (expected, &[]));
+        check(&what, &found, (expected, failures));
         assert_eq!(found.report.and_then(|report| report.disagree), Some(disagree), "{what}");
     }
 }

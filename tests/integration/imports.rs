@@ -19,7 +19,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("verdict", &["tokio", "hickory", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("snapshot", &["tokio", "hickory", "webpki::", "x509_parser", "axum", "std::fs"]),
     ("monitor", &["tokio_rustls", "hickory", "webpki::", "x509_parser", "axum"]),
-    ("web", &["tokio_rustls", "hickory", "webpki::", "x509_parser"]),
+    ("web", &["tokio_rustls", "hickory", "webpki::", "x509_parser", "Monitor", "Prober", "Resolvers"]),
+    ("service", &["tokio_rustls", "hickory", "webpki::", "x509_parser", "Prober", "Resolvers"]),
 ];
 
 /// For each room: the only ones of the crate's modules that it may import, beside itself.
@@ -29,6 +30,7 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("observation", &["reason", "target"]),
     ("config", &["target", "trust", "anchors"]),
     ("anchors", &["trust"]),
+    ("reason", &[]),
     ("route", &[]),
     ("discovery", &["reason", "target", "observation", "route"]),
     ("probe", &["reason", "target", "observation", "route"]),
@@ -36,6 +38,9 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("snapshot", &["reason", "target", "observation", "verdict"]),
     ("monitor", &["config", "discovery", "probe", "verdict", "snapshot", "reason", "target", "trust", "observation"]),
     ("web", &["snapshot", "monitor", "reason", "target", "observation", "verdict"]),
+    ("service", &["config", "monitor", "web"]),
+    ("logging", &["cli"]),
+    ("cli", &[]),
 ];
 
 fn files(room: &str) -> Vec<PathBuf> {

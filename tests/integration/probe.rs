@@ -7,24 +7,9 @@ use smtp_fleet::{Fleet, Pki, Session, TlsMode as FleetTls, TlsVersions, cast};
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
 use smtp_tls_exporter::reason::{ProbeReason as Why, Stage};
-use smtp_tls_exporter::target::{Backend, EhloName, Endpoint, IpFamily, Policy, ServerName, TlsMode};
+use smtp_tls_exporter::target::{Backend, Endpoint, Policy, ServerName, TlsMode};
 
-fn policy(timeout: Duration) -> Policy {
-    Policy {
-        interval: Duration::from_secs(60),
-        timeout,
-        connect_timeout: timeout,
-        ehlo_name: EhloName::Name("probe.example.net".into()),
-        ip_family: IpFamily::Auto,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names: Vec::new(),
-        trust: "lab".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
-    }
-}
+use crate::support::policy;
 
 /// What is expected of a probe.
 struct Expected {

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use smtp_fleet::{Pki, TlsMode};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::monitor::{Handle, Monitor};
 use smtp_tls_exporter::snapshot::{BackendReport, TargetReport};
-use smtp_tls_exporter::target::TargetName;
+use smtp_tls_exporter::target::{EhloName, IpFamily, Policy, TargetName};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -40,6 +40,24 @@ impl Lab {
 
     pub(crate) fn config(&self, text: &str) -> Config {
         Config::parse(text, &self.folder.path().join("config.yaml")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+}
+
+/// A policy of whole probes that take `timeout` at most.
+pub(crate) fn policy(timeout: Duration) -> Policy {
+    Policy {
+        interval: Duration::from_secs(60),
+        timeout,
+        connect_timeout: timeout,
+        ehlo_name: EhloName::Name("probe.example.net".into()),
+        ip_family: IpFamily::Auto,
+        backend_retention: Duration::from_secs(3600),
+        samples: 1,
+        expect_names: Vec::new(),
+        trust: "lab".into(),
+        resolver: "system".into(),
+        client_certificate: None,
+        certificate_file: None,
     }
 }
 
@@ -143,7 +161,7 @@ pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(begin.elapsed() < std::time::Duration::from_secs(60), "nothing came of it in a minute");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        assert!(begin.elapsed() < Duration::from_secs(60), "nothing came of it in a minute");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

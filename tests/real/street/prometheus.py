@@ -15,8 +15,8 @@ JOB = "smtp_tls"
 
 CONFIG = """\
 global:
-  scrape_interval: 1s
-  scrape_timeout: 1s
+  scrape_interval: 2s
+  scrape_timeout: 2s
 scrape_configs:
   - job_name: {job}
     static_configs:
