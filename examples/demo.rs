@@ -13,7 +13,6 @@ use smtp_fleet::{Dns, Fleet, Pki, ServerSpec, TlsMode, cast};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::{Service, termination};
 use smtp_tls_exporter::snapshot::{BackendReport, TargetReport};
-use smtp_tls_exporter::verdict::certificate::PresentedName;
 use smtp_tls_exporter::web;
 
 /// The exporter against an embedded fleet of good and bad SMTP servers.
@@ -166,9 +165,6 @@ fn line(backend: &BackendReport, now: SystemTime) -> String {
 
 fn presented(assessment: &smtp_tls_exporter::verdict::Assessment) -> String {
     let facts = assessment.leaf().and_then(|leaf| leaf.facts());
-    let names = facts.map(|facts| &*facts.names).unwrap_or_default().iter().map(|name| match name {
-        PresentedName::Dns(name) => name.to_string(),
-        PresentedName::Ip(ip) => ip.to_string(),
-    });
+    let names = facts.into_iter().flat_map(|facts| facts.names()).map(|name| name.to_string());
     names.collect::<Vec<_>>().join(", ")
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::config::{Config, Limits};
@@ -168,6 +168,7 @@ impl State {
             resolvers: Arc::new(Resolvers::new(&resolvers)?),
             clock: Arc::clone(&clock),
             lag: lag.clone(),
+            benches: Arc::new(Semaphore::new(work::BENCHES)),
         };
         let mut state = Self {
             origin: Instant::now(),

@@ -105,7 +105,7 @@ pub struct Held {
     pub file_match: Option<bool>,
     /// Different certificates seen at this address within the retention.
     pub distinct: usize,
-    /// How many of the round's samples carried a wrong name; none where one sample is taken.
+    /// How many of the last `samples` connections showed a wrong name; none where one is made a round.
     pub mismatched_samples: Option<usize>,
 }
 

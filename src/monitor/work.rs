@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
 
 use super::Clock;
 use super::lag::{LagWatch, TOLERANCE};
@@ -28,6 +29,8 @@ pub(super) struct Workshop {
     pub(super) resolvers: Arc<Resolvers>,
     pub(super) clock: Clock,
     pub(super) lag: LagWatch,
+    /// Places for judging chains that are new.
+    pub(super) benches: Arc<Semaphore>,
 }
 
 /// What a lookup task brings.
@@ -49,6 +52,7 @@ impl Workshop {
             resolvers: Arc::new(resolvers),
             clock: Arc::clone(&self.clock),
             lag: self.lag.clone(),
+            benches: Arc::clone(&self.benches),
         }
     }
 
@@ -84,8 +88,10 @@ impl Workshop {
         if is_known || seen.presented.is_none() {
             return Ok(self.judge(seen, &backend, &target, &trust, known.as_ref()));
         }
-        // A chain that was made to be hard can take seconds: not on a thread that others wait for.
-        let judged = tokio::task::spawn_blocking(move || self.judge(seen, &backend, &target, &trust, None));
+        // A chain that was made to be hard can take seconds: not on a thread that others wait for, and only so many.
+        let _bench = self.benches.acquire().await;
+        let this = Arc::clone(&self);
+        let judged = tokio::task::spawn_blocking(move || this.judge(seen, &backend, &target, &trust, None));
         judged
             .await
             .map_err(|panic| Box::new(LocalFailure { reason: LocalReason::Defect, detail: panic.to_string().into() }))
@@ -140,6 +146,8 @@ async fn certificate_in(path: &Path) -> Option<[u8; 32]> {
     tokio::time::timeout(FILE_PATIENCE, read).await.ok()?
 }
 
+/// Chains that are judged at once.
+pub(super) const BENCHES: usize = 2;
 /// A lookup takes this long at most.
 const MAX_LOOKUP: Duration = Duration::from_secs(10);
 const MAX_FILE: u64 = 1024 * 1024;

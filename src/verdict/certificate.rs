@@ -53,33 +53,73 @@ pub struct Facts {
     pub not_before: i64,
     /// End of validity, Unix seconds.
     pub not_after: i64,
-    /// Hexadecimal, lower case, without separators.
-    pub serial: Box<str>,
-    /// The subject, as RFC 4514 writes names.
-    pub subject: Box<str>,
-    /// The issuer, likewise.
-    pub issuer: Box<str>,
-    /// The subject alternative names that can be server names, as they stand; malformed ones are left out.
-    pub names: Box<[PresentedName]>,
-    /// The subject's common names, which clients no longer match (RFC 9525 §2).
-    pub common_names: Box<[Box<str>]>,
+    /// Lines: serial, subject, issuer, the common names, the DNS names. One piece of memory, since a certificate has
+    /// many short texts and an exporter many certificates; none of them contains a line's end.
+    text: Box<str>,
+    common_names: usize,
+    addresses: Box<[IpAddr]>,
     /// The public key.
     pub key: Key,
     /// The algorithm of the issuer's signature.
     pub signature: Signature,
     /// Subject and issuer are equal and the certificate's own key made the signature.
     pub self_signed: bool,
-    /// The SubjectPublicKeyInfo within the bytes.
-    pub(super) spki: (usize, usize),
+    /// The SubjectPublicKeyInfo within the bytes: where it begins, and its length.
+    pub(super) spki: (u32, u32),
 }
 
+impl Facts {
+    /// The serial number in hexadecimal, lower case, without separators.
+    pub fn serial(&self) -> &str {
+        self.line(0)
+    }
+
+    /// The subject, as RFC 4514 writes names.
+    pub fn subject(&self) -> &str {
+        self.line(1)
+    }
+
+    /// The issuer, likewise.
+    pub fn issuer(&self) -> &str {
+        self.line(2)
+    }
+
+    /// The subject's common names, which clients no longer match (RFC 9525 §2).
+    pub fn common_names(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n').skip(HEAD).take(self.common_names)
+    }
+
+    /// The subject alternative names that can be server names, as they stand, DNS names first. Malformed ones, and
+    /// those with a line's end in them, are left out.
+    pub fn names(&self) -> impl Iterator<Item = PresentedName<'_>> {
+        let dns = self.text.split('\n').skip(HEAD + self.common_names).map(PresentedName::Dns);
+        dns.chain(self.addresses.iter().copied().map(PresentedName::Ip))
+    }
+
+    fn line(&self, number: usize) -> &str {
+        self.text.split('\n').nth(number).unwrap_or_default()
+    }
+}
+
+/// Lines before the names.
+const HEAD: usize = 3;
+
 /// One subject alternative name (RFC 5280 §4.2.1.6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PresentedName {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresentedName<'a> {
     /// A dNSName, in any case, perhaps with a wildcard.
-    Dns(Box<str>),
+    Dns(&'a str),
     /// An iPAddress of 4 or 16 octets.
     Ip(IpAddr),
+}
+
+impl std::fmt::Display for PresentedName<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Ip(ip) => ip.fmt(f),
+        }
+    }
 }
 
 /// A public key's kind and size.
@@ -135,46 +175,52 @@ impl Facts {
         }
         let validity = certificate.validity();
         let spki = certificate.public_key().raw;
+        let spki_at = spki.as_ptr() as usize - der.as_ptr() as usize;
+        let common_names: Vec<String> = certificate
+            .subject()
+            .iter_common_name()
+            .filter_map(|name| name.as_str().ok())
+            .take(8)
+            .map(|name| printable(name, 253))
+            .collect();
+        let (dns_names, addresses) = alternative_names(&certificate);
+        let serial = certificate.raw_serial();
+        let head =
+            [hex(serial.get(..20).unwrap_or(serial)), cleaned(certificate.subject()), cleaned(certificate.issuer())];
+        let lines: Vec<&str> = head.iter().chain(&common_names).map(String::as_str).chain(dns_names).collect();
         let self_issued = certificate.subject().as_raw() == certificate.issuer().as_raw();
         Some(Self {
             not_before: validity.not_before.timestamp(),
             not_after: validity.not_after.timestamp(),
-            serial: hex(certificate.raw_serial().get(..20).unwrap_or_else(|| certificate.raw_serial())).into(),
-            subject: cleaned(certificate.subject()),
-            issuer: cleaned(certificate.issuer()),
-            names: presented_names(&certificate),
-            common_names: certificate
-                .subject()
-                .iter_common_name()
-                .filter_map(|name| name.as_str().ok())
-                .take(8)
-                .map(|name| printable(name, 253).into())
-                .collect(),
+            text: lines.join("\n").into(),
+            common_names: common_names.len(),
+            addresses: addresses.into(),
             key: key(&certificate),
             signature: signature(&certificate.signature_algorithm.algorithm.to_id_string()),
             self_signed: self_issued && certificate.verify_signature(None).is_ok(),
-            spki: (spki.as_ptr() as usize - der.as_ptr() as usize, spki.len()),
+            spki: (u32::try_from(spki_at).ok()?, u32::try_from(spki.len()).ok()?),
         })
     }
 }
 
-fn cleaned(name: &X509Name<'_>) -> Box<str> {
-    printable(&name.to_string(), 200).into()
+fn cleaned(name: &X509Name<'_>) -> String {
+    printable(&name.to_string(), 200)
 }
 
-fn presented_names(certificate: &X509Certificate<'_>) -> Box<[PresentedName]> {
+fn alternative_names<'a>(certificate: &'a X509Certificate<'_>) -> (Vec<&'a str>, Vec<IpAddr>) {
     let extensions = certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
         ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
         _ => None,
     });
-    extensions
-        .flatten()
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(PresentedName::Dns(Box::from(*name))),
-            GeneralName::IPAddress(octets) => address(octets).map(PresentedName::Ip),
-            _ => None,
-        })
-        .collect()
+    let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
+    for name in extensions.flatten() {
+        match name {
+            GeneralName::DNSName(name) if !name.contains('\n') => dns_names.push(*name),
+            GeneralName::IPAddress(octets) => addresses.extend(address(octets)),
+            _ => {}
+        }
+    }
+    (dns_names, addresses)
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
@@ -229,6 +275,32 @@ pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('?');
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+impl Facts {
+    /// Facts with these names and nothing else.
+    pub(super) fn named(names: &[PresentedName<'_>], common_name: Option<&str>) -> Self {
+        let dns = names.iter().filter_map(|name| match name {
+            PresentedName::Dns(name) => Some(*name),
+            PresentedName::Ip(_) => None,
+        });
+        let addresses = names.iter().filter_map(|name| match name {
+            PresentedName::Ip(ip) => Some(*ip),
+            PresentedName::Dns(_) => None,
+        });
+        Self {
+            not_before: 0,
+            not_after: 0,
+            text: ["", "", ""].into_iter().chain(common_name).chain(dns).collect::<Vec<_>>().join("\n").into(),
+            common_names: usize::from(common_name.is_some()),
+            addresses: addresses.collect(),
+            key: Key::Other,
+            signature: Signature { name: "other", weak: false },
+            self_signed: false,
+            spki: (0, 0),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -33,14 +33,14 @@ pub fn judge(reference: &ServerName, facts: &Facts) -> NameVerdict {
 
 fn judge_ip(reference: IpAddr, facts: &Facts) -> NameVerdict {
     // By octets: an IPv4 address does not match its IPv6-mapped form.
-    let listed = facts.names.iter().any(|name| matches!(name, PresentedName::Ip(ip) if *ip == reference));
+    let listed = facts.names().any(|name| name == PresentedName::Ip(reference));
     if listed { NameVerdict::Match } else { NameVerdict::Mismatch(NameReason::IpReference) }
 }
 
 fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
     let mut any = false;
     let mut depth = false;
-    for name in &facts.names {
+    for name in facts.names() {
         let PresentedName::Dns(presented) = name else { continue };
         any = true;
         if matches(presented, reference) {
@@ -48,7 +48,7 @@ fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
         }
         depth |= is_of_other_depth(presented, reference);
     }
-    let in_common_name = || facts.common_names.iter().any(|name| matches(name, reference));
+    let in_common_name = || facts.common_names().any(|name| matches(name, reference));
     NameVerdict::Mismatch(match any {
         _ if depth => NameReason::WildcardDepth,
         true if in_common_name() => NameReason::CnOnly,
@@ -95,31 +95,16 @@ fn is_dns_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::certificate::{Key, Signature};
     use super::*;
 
-    fn certificate(names: &[&str], common_name: Option<&str>) -> Facts {
-        let name = |text: &&str| match text.parse() {
-            Ok(ip) => PresentedName::Ip(ip),
-            Err(_) => PresentedName::Dns((*text).into()),
-        };
-        Facts {
-            not_before: 0,
-            not_after: 0,
-            serial: Box::default(),
-            subject: Box::default(),
-            issuer: Box::default(),
-            names: names.iter().map(name).collect(),
-            common_names: common_name.into_iter().map(Into::into).collect(),
-            key: Key::Other,
-            signature: Signature { name: "other", weak: false },
-            self_signed: false,
-            spki: (0, 0),
-        }
+    fn certificate(names: &[&'static str], common_name: Option<&str>) -> Facts {
+        let names: Vec<_> =
+            names.iter().map(|text| text.parse().map_or(PresentedName::Dns(text), PresentedName::Ip)).collect();
+        Facts::named(&names, common_name)
     }
 
     #[track_caller]
-    fn check(reference: &str, names: &[&str], common_name: Option<&str>, expected: NameVerdict) {
+    fn check(reference: &str, names: &[&'static str], common_name: Option<&str>, expected: NameVerdict) {
         let name = ServerName::parse(reference).expect("a server name");
         assert_eq!(judge(&name, &certificate(names, common_name)), expected, "{reference} against {names:?}");
     }

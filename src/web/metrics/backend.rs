@@ -8,7 +8,7 @@ use super::family::Families;
 use super::table;
 use super::view::{HeldView, View};
 use crate::observation::printable;
-use crate::verdict::certificate::{PresentedName, hex};
+use crate::verdict::certificate::hex;
 use crate::verdict::{Facts, NameVerdict, unix};
 
 pub(super) fn encode(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -> fmt::Result {
@@ -131,9 +131,9 @@ fn identity<'a>(view: &HeldView<'a>) -> Option<[Cow<'a, str>; 6]> {
         None => [fingerprint, "".into(), "".into(), "".into(), "".into(), "".into()],
         Some(facts) => [
             fingerprint,
-            Cow::from(&*facts.serial),
-            Cow::from(&*facts.subject),
-            Cow::from(&*facts.issuer),
+            Cow::from(facts.serial()),
+            Cow::from(facts.subject()),
+            Cow::from(facts.issuer()),
             facts.key.label().into(),
             facts.signature.name.into(),
         ],
@@ -142,7 +142,7 @@ fn identity<'a>(view: &HeldView<'a>) -> Option<[Cow<'a, str>; 6]> {
 
 fn presented(facts: &Facts) -> String {
     let mut names = String::new();
-    for name in &facts.names {
+    for name in facts.names() {
         // Whatever is beyond the cut need not be put together.
         if names.len() > 4 * PRESENTED_LIMIT {
             break;
@@ -150,10 +150,7 @@ fn presented(facts: &Facts) -> String {
         if !names.is_empty() {
             names.push_str(", ");
         }
-        match name {
-            PresentedName::Dns(name) => names.push_str(name),
-            PresentedName::Ip(address) => names.push_str(&address.to_string()),
-        }
+        names.push_str(&name.to_string());
     }
     printable(&names, PRESENTED_LIMIT)
 }

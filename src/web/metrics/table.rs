@@ -168,7 +168,7 @@ metrics! {
     CERT_FILE_MATCH: Gauge Backend "smtp_tls_cert_file_match" []
         "Whether the certificate is the one in the target's certificate_file, as of the last time one was seen.";
     CERT_MISMATCHED_SAMPLES: Gauge Backend "smtp_tls_cert_mismatched_samples" []
-        "Samples of one round whose certificate lacks the server name, as of the last time one was seen.";
+        "How many of the last connections, as many as there are samples in an interval, showed a certificate without the server name.";
     BACKEND_DISTINCT_CERTIFICATES: Gauge Backend "smtp_tls_backend_distinct_certificates" []
         "Different certificates seen at this address within the retention, as of the last time one was seen.";
 
