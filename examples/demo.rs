@@ -93,6 +93,7 @@ fn cases(pki: &Pki) -> Vec<Case> {
     let alone = |name: &'static [&'static str], spec: ServerSpec| Case { names: name, servers: vec![spec] };
     let named = |name: &str| smtp_fleet::CertSpec::valid_for(&[name]);
     let issue = |spec: smtp_fleet::CertSpec| ServerSpec::new(pki.issue(&spec));
+    let as_named = |name, spec| ServerSpec { identity: Some(pki.issue(&named(name))), ..spec };
     const DAY: i64 = 86_400;
     vec![
         Case {
@@ -121,8 +122,14 @@ fn cases(pki: &Pki) -> Vec<Case> {
             cast::starttls_refused(pki, "454 TLS not available due to local problem"),
         ),
         alone(&["busy.example.com"], cast::greeting_421(pki)),
-        alone(&["postscreen.example.com"], cast::screening(pki, Duration::from_secs(1))),
-        alone(&["mutual.example.com"], cast::client_certificate(pki, smtp_fleet::TlsVersions::Tls13)),
+        alone(
+            &["postscreen.example.com"],
+            as_named("postscreen.example.com", cast::screening(pki, Duration::from_secs(1))),
+        ),
+        alone(
+            &["mutual.example.com"],
+            as_named("mutual.example.com", cast::client_certificate(pki, smtp_fleet::TlsVersions::Tls13)),
+        ),
     ]
 }
 
@@ -159,7 +166,7 @@ fn line(backend: &BackendReport, now: SystemTime) -> String {
     let reasons: Vec<_> = assessment.reasons(now).iter().map(|reason| reason.as_str()).collect();
     let chain = if reasons.is_empty() { "chain ok".to_owned() } else { format!("CHAIN {}", reasons.join(", ")) };
     let not_after = assessment.leaf().and_then(|leaf| leaf.facts()).map(|facts| facts.not_after);
-    let days = not_after.map_or(0, |end| (end - smtp_tls_exporter::verdict::unix(now)).div_euclid(86_400));
+    let days = not_after.map_or(0, |end| (end - smtp_tls_exporter::verdict::unix(now)) / 86_400);
     format!("{tls}  {name}  {chain}  {days} days")
 }
 
