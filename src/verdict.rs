@@ -65,6 +65,11 @@ impl Judge {
 }
 
 impl Judge {
+    /// The judged form of `presented`, where these roots have judged the same chain for anybody.
+    pub fn recall(&self, presented: &PresentedChain, trust: &TrustStore, now: SystemTime) -> Option<Arc<JudgedChain>> {
+        self.memo.recall(presented, trust, unix(now))
+    }
+
     /// Judges anew what was presented before; what was proved of the key and said in EHLO stays.
     pub fn reassess(&self, before: &Assessment, question: &Question<'_>, now: SystemTime) -> Assessment {
         let certificates = before.chain.certificates().iter().map(|certificate| certificate.der().clone()).collect();

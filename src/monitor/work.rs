@@ -81,15 +81,19 @@ impl Workshop {
             let detail = "a timeout while the exporter was over a second late".into();
             return Err(Box::new(LocalFailure { reason: LocalReason::Overloaded, detail }));
         }
-        let is_known = known
-            .as_ref()
-            .zip(seen.presented.as_ref())
-            .is_some_and(|(known, presented)| known.holds_for(presented, &trust, unix(seen.at)));
-        if is_known || seen.presented.is_none() {
-            return Ok(self.judge(seen, &backend, &target, &trust, known.as_ref()));
+        let Some(presented) = &seen.presented else {
+            return Ok(self.judge(seen, &backend, &target, &trust, None));
+        };
+        let same = known.filter(|known| known.holds_for(presented, &trust, unix(seen.at)));
+        let recall = || self.judge.recall(presented, &trust, seen.at);
+        if let Some(known) = same.or_else(recall) {
+            return Ok(self.judge(seen, &backend, &target, &trust, Some(&known)));
         }
         // A chain that was made to be hard can take seconds: not on a thread that others wait for, and only so many.
         let _bench = self.benches.acquire().await;
+        if let Some(known) = recall() {
+            return Ok(self.judge(seen, &backend, &target, &trust, Some(&known)));
+        }
         let this = Arc::clone(&self);
         let judged = tokio::task::spawn_blocking(move || this.judge(seen, &backend, &target, &trust, None));
         judged

@@ -60,24 +60,23 @@ impl Memo {
         if let Some(known) = question.known.filter(|known| known.holds_for(&presented, store, now)) {
             return Arc::clone(known);
         }
-        let PresentedChain { certificates, .. } = presented;
-        let fingerprints: Vec<[u8; 32]> = certificates.iter().map(|der| fingerprint(der)).collect();
-        let mut hash = Sha256::new();
-        hash.update(store.id());
-        for fingerprint in &fingerprints {
-            hash.update(fingerprint);
-        }
-        let key: [u8; 32] = hash.finalize().into();
+        let (key, fingerprints) = keys(&presented, store);
         if let Some(known) = self.chains.lock().get(&key).filter(|known| known.judged_at <= now) {
             return known;
         }
-        let certificates: Box<[_]> =
-            fingerprints.iter().zip(certificates).map(|(key, der)| self.certificate(key, der)).collect();
+        let certificates = fingerprints.iter().zip(presented.certificates);
+        let certificates: Box<[_]> = certificates.map(|(key, der)| self.certificate(key, der)).collect();
         // Judged outside the lock: two probes may do the same work once, none waits for another's.
         let verdict = chain::judge(&certificates, store, now);
         let judged = Arc::new(JudgedChain { certificates, verdict, store: store.id(), judged_at: now });
         self.chains.lock().insert(key, &judged);
         judged
+    }
+
+    /// The judged form of `presented` where there is one already, whose ever it is.
+    pub(super) fn recall(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> Option<Arc<JudgedChain>> {
+        let (key, _) = keys(presented, store);
+        self.chains.lock().get(&key).filter(|known| known.judged_at <= now)
     }
 
     fn certificate(&self, key: &[u8; 32], der: CertificateDer<'static>) -> Arc<Certificate> {
@@ -88,6 +87,17 @@ impl Memo {
         self.certificates.lock().insert(*key, &fresh);
         fresh
     }
+}
+
+/// What decides a chain's verdict, as one number, and the certificates' fingerprints.
+fn keys(presented: &PresentedChain, store: &TrustStore) -> ([u8; 32], Vec<[u8; 32]>) {
+    let fingerprints: Vec<[u8; 32]> = presented.certificates.iter().map(|der| fingerprint(der)).collect();
+    let mut hash = Sha256::new();
+    hash.update(store.id());
+    for fingerprint in &fingerprints {
+        hash.update(fingerprint);
+    }
+    (hash.finalize().into(), fingerprints)
 }
 
 #[derive(Debug)]
