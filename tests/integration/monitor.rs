@@ -63,13 +63,19 @@ async fn the_classic_case_is_seen_on_every_backend() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn verdicts_hide_nothing_from_each_other() {
     let pki = Pki::new();
-    let kinds: [(&str, ServerSpec); 8] = [
+    let kinds: [(&str, ServerSpec); 9] = [
         ("good", cast::good(&pki)),
         ("expired", cast::expired(&pki)),
         ("not_yet_valid", cast::not_yet_valid(&pki)),
         ("self_signed", cast::self_signed(&pki)),
         ("missing_intermediate", cast::missing_intermediate(&pki)),
         ("untrusted", cast::untrusted(&pki)),
+        ("crowded", {
+            let identity = pki.issue(&CertSpec::valid_for(&[cast::ALIAS]));
+            let leaf = identity.leaf_der().clone();
+            let crowd = std::iter::repeat_n(pki.root_der(), 40);
+            ServerSpec::new(identity.with_chain(std::iter::once(leaf).chain(crowd).collect()))
+        }),
         ("expired_and_other_name", {
             let spec = CertSpec::valid_for(&["mail.example.com"]).with_validity(-90 * 86_400, -86_400);
             ServerSpec::new(pki.issue(&spec))
@@ -87,13 +93,14 @@ async fn verdicts_hide_nothing_from_each_other() {
     let report = running.round("all").await;
     let now = SystemTime::now();
     for ((kind, _), server) in kinds.iter().zip(fleet.servers()) {
-        use ChainReason::{Expired, NotYetValid, SelfSigned, UnknownIssuer};
+        use ChainReason::{Expired, NotYetValid, SelfSigned, TooComplex, UnknownIssuer};
         let (name, trusted, valid, reasons): (bool, _, _, &[ChainReason]) = match *kind {
             "good" => (true, true, true, &[]),
             "expired" => (true, true, false, &[Expired]),
             "not_yet_valid" => (true, true, false, &[NotYetValid]),
             "self_signed" => (true, false, false, &[SelfSigned]),
             "missing_intermediate" | "untrusted" => (true, false, false, &[UnknownIssuer]),
+            "crowded" => (true, false, false, &[TooComplex]),
             "expired_and_other_name" => (false, true, false, &[Expired]),
             "expired_without_intermediate" => (true, false, false, &[Expired, UnknownIssuer]),
             other => panic!("{other}"),
