@@ -20,6 +20,7 @@ use crate::trust::TrustStore;
 use crate::verdict::{Judge, Question};
 
 mod admission;
+mod backend;
 mod board;
 mod journal;
 mod lag;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::rounds::Condition;
+use super::backend::Condition;
 use crate::observation::LookupReport;
 use crate::snapshot::BackendReport;
 use crate::target::TargetName;

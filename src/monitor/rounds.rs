@@ -1,7 +1,6 @@
 //! One target's state from round to round: who its backends are, what is known of each, and what readers see of it.
 //! No I/O; time is an argument.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,24 +8,14 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
 
 use super::admission::Lane;
+use super::backend::{BackendState, Judged};
 use crate::discovery::Discovered;
 use crate::discovery::roster::{Bounds, Roster, Round};
-use crate::observation::{Connection, Failure, LookupReport, Phases};
-use crate::reason::{ChainReason, ProbeReason, SkipReason, Stage};
-use crate::snapshot::{BackendReport, Counters, EndpointReport, Held, ProbeReport, TargetReport};
-use crate::target::{Backend, Endpoint, Target, TargetKind, TlsMode};
+use crate::observation::LookupReport;
+use crate::reason::SkipReason;
+use crate::snapshot::{BackendReport, Counters, EndpointReport, Held, TargetReport};
+use crate::target::{Backend, Endpoint, Target, TargetKind};
 use crate::verdict::{Assessment, JudgedChain};
-
-/// A finished probe, judged.
-#[derive(Debug)]
-pub(super) struct Judged {
-    pub(super) at: SystemTime,
-    pub(super) duration: Duration,
-    pub(super) phases: Phases,
-    pub(super) outcome: Result<Connection, Failure>,
-    pub(super) assessment: Option<Assessment>,
-    pub(super) rate_limited: bool,
-}
 
 /// A target between its rounds and in them.
 #[derive(Debug)]
@@ -69,27 +58,6 @@ pub(super) enum Progress {
     LookingUp,
     /// These addresses have not been probed in this round yet.
     Probing(Vec<IpAddr>),
-}
-
-#[derive(Debug)]
-struct BackendState {
-    report: Arc<BackendReport>,
-    /// A probe is queued or running.
-    busy: bool,
-    reprobe_at: Option<Instant>,
-    seen: Vec<Seen>,
-    /// Connections in this round.
-    sampled: u32,
-    /// The last certificates, as many as there are samples in a round, where that is more than one.
-    samples: Vec<Held>,
-    /// The condition that was logged last.
-    logged: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    fingerprint: [u8; 8],
-    at: SystemTime,
 }
 
 impl TargetState {
@@ -236,11 +204,7 @@ impl TargetState {
         let backend = self.backend(address)?;
         backend.busy = false;
         backend.take_in(judged, &target, file);
-        // What was logged is remembered, not judged again: a certificate that expired since then is news.
-        let condition = Condition::of(&backend.report, now).map(|condition| condition.mark());
-        let is_news = condition != backend.logged;
-        backend.logged = condition;
-        is_news.then(|| Arc::clone(&backend.report))
+        backend.news(now)
     }
 
     /// Takes in a probe that this machine could not make.
@@ -307,168 +271,21 @@ impl TargetState {
     }
 }
 
-impl BackendState {
-    fn new(endpoint: &Arc<Endpoint>, address: IpAddr) -> Self {
-        let report = BackendReport {
-            backend: Backend::new(Arc::clone(endpoint), address),
-            resolved: true,
-            probe: None,
-            held: None,
-            handshake_errors: 0,
-        };
-        let report = Arc::new(report);
-        Self { report, busy: false, reprobe_at: None, seen: Vec::new(), sampled: 0, samples: Vec::new(), logged: None }
-    }
-
-    /// A server that let us wait last time is likely to do so again.
-    fn lane(&self) -> Lane {
-        let failure = self.report.probe.as_ref().and_then(|probe| probe.outcome.as_ref().err());
-        let implicit = self.report.backend.endpoint.tls == TlsMode::Implicit;
-        match failure.filter(|failure| failure.reason == ProbeReason::Timeout).map(|failure| failure.stage) {
-            Some(Stage::Connect | Stage::Greeting) => Lane::Slow,
-            // The first word of a server that speaks TLS at once.
-            Some(Stage::Handshake) if implicit => Lane::Slow,
-            _ => Lane::Normal,
-        }
-    }
-
-    fn take_in(&mut self, judged: Judged, target: &Target, file: Option<[u8; 32]>) {
-        self.sampled = self.sampled.saturating_add(1);
-        let old = &self.report;
-        let failures = old.probe.as_ref().map_or(0, |probe| probe.consecutive_failures);
-        let handshake_errors = match &judged.outcome {
-            Ok(_) => 0,
-            Err(failure) if ended_in_tls(failure) => old.handshake_errors.saturating_add(1),
-            Err(_) => old.handshake_errors,
-        };
-        let held = match judged.assessment {
-            Some(assessment) => Some(self.hold(assessment, judged.at, target, file)),
-            None => self.report.held.clone(),
-        };
-        self.report = Arc::new(BackendReport {
-            backend: self.report.backend.clone(),
-            resolved: self.report.resolved,
-            probe: Some(ProbeReport {
-                at: judged.at,
-                duration: judged.duration,
-                phases: judged.phases,
-                consecutive_failures: if judged.outcome.is_ok() { 0 } else { failures.saturating_add(1) },
-                outcome: judged.outcome,
-                rate_limited: judged.rate_limited,
-            }),
-            held,
-            handshake_errors,
-        });
-    }
-
-    fn hold(&mut self, assessment: Assessment, at: SystemTime, target: &Target, file: Option<[u8; 32]>) -> Held {
-        let fingerprint = assessment.leaf().map(|leaf| leaf.fingerprint());
-        self.note(fingerprint, at, target.policy.backend_retention);
-        let fresh = Held {
-            seen_at: at,
-            file_match: file.map(|file| fingerprint == Some(file)),
-            distinct: self.seen.len(),
-            mismatched_samples: None,
-            assessment,
-        };
-        if target.policy.samples <= 1 {
-            return fresh;
-        }
-        let kept = usize::try_from(target.policy.samples).unwrap_or(usize::MAX);
-        while self.samples.len() >= kept {
-            self.samples.remove(0);
-        }
-        self.samples.push(fresh.clone());
-        let mismatched = self.samples.iter().filter(|held| name_mismatches(held)).count();
-        let worst = self.samples.iter().min_by_key(|held| goodness(held, at)).cloned().unwrap_or(fresh);
-        Held { distinct: self.seen.len(), mismatched_samples: Some(mismatched), ..worst }
-    }
-
-    /// Remembers which certificates this address showed, a few at most.
-    fn note(&mut self, fingerprint: Option<[u8; 32]>, at: SystemTime, retention: Duration) {
-        let Some(fingerprint) = fingerprint.and_then(|long| long.first_chunk().copied()) else { return };
-        self.seen.retain(|seen| {
-            seen.fingerprint != fingerprint && at.duration_since(seen.at).is_ok_and(|age| age <= retention)
-        });
-        if self.seen.len() < MAX_SEEN {
-            // Nearly every address shows one certificate: no room is taken for more before they come.
-            self.seen.reserve_exact(1);
-            self.seen.push(Seen { fingerprint, at });
-        }
-    }
-}
-
 fn endpoint(target: &Target) -> &Arc<Endpoint> {
     match &target.kind {
         TargetKind::Host(host) => &host.endpoint,
     }
 }
 
-fn name_mismatches(held: &Held) -> bool {
-    held.assessment.name.is_some_and(|name| !name.is_match())
-}
-
-/// Worse certificates compare as less.
-fn goodness(held: &Held, now: SystemTime) -> (bool, bool, i64) {
-    let not_after = held.assessment.leaf().and_then(|leaf| leaf.facts()).map_or(i64::MIN, |facts| facts.not_after);
-    (!name_mismatches(held), held.assessment.valid(now) == Some(true), not_after)
-}
-
-fn ended_in_tls(failure: &Failure) -> bool {
-    use ProbeReason as Why;
-    match failure.stage {
-        Stage::Handshake => true,
-        Stage::Session => {
-            matches!(failure.reason, Why::TlsAlert | Why::ClientCertificateRequired | Why::UnrecognizedName)
-        }
-        _ => false,
-    }
-}
-
-/// What a log line tells of a backend; a line is written where this changes.
-#[derive(Debug, Hash)]
-pub(super) struct Condition {
-    pub(super) failure: Option<(Stage, ProbeReason)>,
-    pub(super) name: Option<bool>,
-    pub(super) chain: Vec<ChainReason>,
-    pub(super) fingerprint: Option<[u8; 32]>,
-}
-
-impl Condition {
-    /// The condition that `report` shows at `now`; none before the first probe.
-    pub(super) fn of(report: &BackendReport, now: SystemTime) -> Option<Self> {
-        let probe = report.probe.as_ref()?;
-        let held = report.held.as_ref().map(|held| &held.assessment);
-        Some(Self {
-            failure: probe.outcome.as_ref().err().map(|failure| (failure.stage, failure.reason)),
-            name: report.name_matches(),
-            chain: held.map(|held| held.reasons(now).iter().collect()).unwrap_or_default(),
-            fingerprint: held.and_then(|held| held.leaf()).map(|leaf| leaf.fingerprint()),
-        })
-    }
-
-    /// A number that tells conditions apart.
-    fn mark(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// Whether there is nothing to mend.
-    pub(super) fn is_well(&self) -> bool {
-        self.failure.is_none() && self.name == Some(true) && self.chain.is_empty()
-    }
-}
-
 /// After a new failure a backend is probed again this soon, where its interval is longer.
 const REPROBE: Duration = Duration::from_secs(60);
-/// Certificates remembered for one address.
-const MAX_SEEN: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{EhloName, HostTarget, IpFamily, Labels, Policy, ServerName, TargetName};
+    use crate::observation::{Connection, Failure, Phases};
+    use crate::reason::{ProbeReason, Stage};
+    use crate::target::{EhloName, HostTarget, IpFamily, Labels, Policy, ServerName, TargetName, TlsMode};
 
     const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 

@@ -11,8 +11,8 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 
 use super::Clock;
+use super::backend::Judged;
 use super::lag::{LagWatch, TOLERANCE};
-use super::rounds::Judged;
 use crate::discovery::{Discovered, Resolvers};
 use crate::observation::{LocalFailure, Observation};
 use crate::probe::Prober;
