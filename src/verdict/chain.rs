@@ -202,9 +202,12 @@ fn sweep(path: impl Fn(i64) -> Result<Span, Error>, others: &[i64], now: i64) ->
             }
         }
     }
-    // What took all the work that one try may take is not tried again.
-    if spans.is_empty() && !errors.iter().any(is_of_effort) {
+    if spans.is_empty() {
         for moment in others {
+            // What took all the work that one try may take is not tried again.
+            if errors.iter().any(is_of_effort) {
+                break;
+            }
             match path(*moment) {
                 Ok(span) if !spans.contains(&span) => spans.push(span),
                 Ok(_) => {}
@@ -298,3 +301,57 @@ const MAX_CERTIFICATES: usize = 16;
 const MAX_SPANS: usize = 8;
 /// Moments tried for a chain that does not verify now: a bound on the work that a hostile chain can cause.
 const MAX_MOMENTS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const NOW: i64 = 100;
+
+    fn expired() -> Error {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        Error::CertExpired { time: at(100), not_after: at(50) }
+    }
+
+    /// What verifying gives at each moment, the other moments to try, and what comes of it: the spans, how many
+    /// errors, and how often it was tried.
+    #[track_caller]
+    fn check(path: fn(i64) -> Result<(i64, i64), Error>, others: &[i64], expected: (&[(i64, i64)], usize, usize)) {
+        let tries = Cell::new(0);
+        let counted = |moment| {
+            tries.set(tries.get() + 1);
+            path(moment).map(|(from, until)| Span { from, until })
+        };
+        let (spans, errors) = sweep(counted, others, NOW);
+        let spans: Vec<_> = spans.iter().map(|span| (span.from, span.until)).collect();
+        assert_eq!((&*spans, errors.len(), tries.get()), expected);
+    }
+
+    #[test]
+    fn paths_are_followed_and_work_is_bounded() {
+        let forever = |moment| Ok((moment, moment));
+        check(|moment| if moment <= 200 { Ok((0, 200)) } else { Err(expired()) }, &[0, 300], (&[(0, 200)], 1, 2));
+        // A cross-signed path that goes on after the first has ended.
+        check(
+            |moment| match moment {
+                ..=150 => Ok((0, 150)),
+                151..=300 => Ok((50, 300)),
+                _ => Err(expired()),
+            },
+            &[],
+            (&[(0, 150), (50, 300)], 1, 3),
+        );
+        // Expired now, and trusted while it was valid.
+        check(|moment| if moment <= 50 { Ok((0, 50)) } else { Err(expired()) }, &[0, 50], (&[(0, 50)], 1, 3));
+        // Expired now, and what that hid.
+        check(|moment| Err(if moment <= 50 { Error::UnknownIssuer } else { expired() }), &[0, 50], (&[], 2, 3));
+        // Expired now, and made to be hard: one such try is enough.
+        let hard = |moment| Err(if moment <= 50 { Error::MaximumPathBuildCallsExceeded } else { expired() });
+        check(hard, &[0, 10, 20, 30, 40, 50], (&[], 2, 2));
+        let hard_now = |_| Err(Error::MaximumSignatureChecksExceeded);
+        check(hard_now, &[0, 10], (&[], 1, 1));
+        check(forever, &[], (&[100, 101, 102, 103, 104, 105, 106, 107].map(|moment| (moment, moment)), 0, MAX_SPANS));
+    }
+}
