@@ -86,7 +86,8 @@ impl Roster {
             match self.members.binary_search_by_key(address, |member| member.address) {
                 Ok(at) => self.members[at] = fresh,
                 Err(at) if self.members.len() < bounds.cap => self.members.insert(at, fresh),
-                Err(_) if self.evict() => {
+                // Where answers rotate, room made for one takes it from another that is as much in use.
+                Err(_) if !rotates && self.evict() => {
                     let at = self.members.partition_point(|member| member.address < *address);
                     self.members.insert(at, fresh);
                 }
@@ -173,6 +174,10 @@ mod tests {
         check(&[("1 2 3 4 5", "1 2 3 4"), ("5 4 3 2", "2 3 4 5")]);
         check(&[("1 2 3 4", "1 2 3 4"), ("5 6 7 8", "5 6 7 8")]);
         check(&[("1 2 3 4", "1 2 3 4"), ("1 2 3 4 5", "1 2 3 4")]);
+        // More than the cap that rotate: those that are known stay, so that no series comes and goes.
+        let known = "1 2 3 4";
+        check(&[("1 2 3", "1 2 3"), ("2 3 4", known), ("3 4 1", known), ("4 5 6", known), ("5 6 1", known)]);
+        check(&[(known, known), ("1 2 3", known), ("5 1 2 4", known)]);
     }
 
     #[test]
