@@ -156,6 +156,8 @@ struct State {
     looking_up: HashMap<Id, (TargetId, u32)>,
     lookup_queue: VecDeque<(TargetId, u32, Instant)>,
     lag: LagWatch,
+    /// How many intermediates were known when chains that lack one were last looked at.
+    issuers_learnt: u64,
 }
 
 impl State {
@@ -188,6 +190,7 @@ impl State {
             looking_up: HashMap::new(),
             lookup_queue: VecDeque::new(),
             lag,
+            issuers_learnt: 0,
             clock,
         };
         state.install(targets, trust_stores);
@@ -405,7 +408,21 @@ impl State {
         if let Some(at) = state.plan_reprobe(address, Instant::now()) {
             self.due.push(at, Due::Reprobe { target: id, generation, address });
         }
+        self.complete_chains(now);
         self.publish(id);
+    }
+
+    /// Looks again at the chains that lack an issuer, where an intermediate was seen for the first time.
+    fn complete_chains(&mut self, now: SystemTime) {
+        let learnt = self.workshop.judge.issuers_learnt();
+        if std::mem::replace(&mut self.issuers_learnt, learnt) == learnt {
+            return;
+        }
+        let judge = &self.workshop.judge;
+        for state in self.targets.values_mut().filter(|state| state.may_be_completed(judge)) {
+            rejudge(state, &self.trust_stores, judge, now);
+            self.board.publish(state.place, state.report());
+        }
     }
 
     /// Shows what is known of a target, and ends its round where that was the last of it.

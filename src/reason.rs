@@ -138,47 +138,50 @@ vocabulary! {
 vocabulary! {
     /// Why a chain is not valid; several may hold at once.
     ChainReason {
-        /// The end of a certificate's validity has passed.
+        /// The validity of a certificate on the path has ended. Roots are not held to theirs.
         Expired = "expired",
-        /// The start of a certificate's validity has not come yet.
+        /// The validity of a certificate on the path has not begun yet.
         NotYetValid = "not_yet_valid",
-        /// A certificate whose validity ends before it begins.
+        /// The validity of a certificate on the path ends before it begins.
         BadValidity = "bad_validity",
-        /// The server's certificate is signed with its own key and is no trusted root.
+        /// The server's certificate is signed with its own key, and is no root of the trust store.
         SelfSigned = "self_signed",
-        /// No path leads to a root of the trust store.
+        /// The path ends at a certificate whose issuer is neither presented nor a root of the trust store, and that no
+        /// other server presented either.
         UnknownIssuer = "unknown_issuer",
-        /// The server does not send an intermediate certificate that a path needs.
+        /// The server does not present an intermediate certificate that the path needs. Another server presented it on a
+        /// path that verifies.
         MissingIntermediate = "missing_intermediate",
-        /// A certificate that is not a CA was used to sign another.
+        /// A certificate that issued another one on the path is no CA certificate (RFC 5280 §4.2.1.9).
         NotACa = "not_a_ca",
-        /// The server's own certificate is a CA certificate.
+        /// The server's own certificate is a CA certificate, and not a self-signed one.
         CaAsEndEntity = "ca_as_end_entity",
-        /// An RSA key of less than 2048 bits.
+        /// An RSA key of less than 2048 bits on the path, the server's and the root's among them.
         WeakKey = "weak_key",
-        /// A signature on the path is wrong.
+        /// A signature on the path was not made with the issuer's key.
         BadSignature = "bad_signature",
-        /// A certificate on the path is signed with SHA-1 or MD5.
+        /// The server's certificate or an intermediate is signed with SHA-1 or MD5.
         WeakSignatureAlgorithm = "weak_signature_algorithm",
-        /// A signature or key algorithm that cannot be checked.
+        /// A signature on the path is of an algorithm or by a key that cannot be checked.
         UnsupportedAlgorithm = "unsupported_algorithm",
-        /// The extended key usage does not allow a TLS server (RFC 5280 §4.2.1.12).
+        /// A certificate on the path says what it is for, and a TLS server is not among it (RFC 5280 §4.2.1.12).
         MissingEku = "missing_eku",
-        /// A name lies outside a CA's name constraints (RFC 5280 §4.2.1.10).
+        /// A name lies outside those that a CA above it may issue for (RFC 5280 §4.2.1.10).
         NameConstraints = "name_constraints",
-        /// The path is longer than a CA allows (RFC 5280 §4.2.1.9) or than is looked at.
+        /// More certificates than a CA on the path allows below it (RFC 5280 §4.2.1.9), or more than six intermediates.
         PathTooLong = "path_too_long",
-        /// Judging the chain would take more work than is allowed.
+        /// More than 16 certificates are presented and no path leads through the first 16, or finding one would take more
+        /// work than is allowed.
         TooComplex = "too_complex",
-        /// The root is distrusted.
+        /// A key on the path is on the verifier's list of withdrawn ones, whatever the trust store says.
         Distrusted = "distrusted",
-        /// A certificate that is not version 3.
+        /// A certificate on the path is not of version 3 (RFC 5280 §4.1.2.1).
         UnsupportedVersion = "unsupported_version",
-        /// A critical extension that is not understood (RFC 5280 §4.2).
+        /// A certificate on the path has a critical extension that is not understood (RFC 5280 §4.2).
         CriticalExtension = "critical_extension",
-        /// A certificate that cannot be parsed.
+        /// A certificate on the path, or one that may belong there, cannot be parsed.
         Malformed = "malformed",
-        /// The peer did not prove that it holds the certificate's key.
+        /// The handshake was signed with another key than the certificate's (RFC 8446 §4.4.3).
         KeyProofFailed = "key_proof_failed",
     }
 }

@@ -13,9 +13,14 @@ use crate::trust::TrustStore;
 
 pub mod certificate;
 pub mod chain;
+mod constraints;
+mod der;
+mod diagnosis;
+mod issuers;
 mod memo;
 pub mod name;
 mod proof;
+mod signature;
 
 pub use certificate::{Certificate, Facts};
 pub use chain::{ChainVerdict, Reasons};
@@ -26,6 +31,7 @@ pub use name::NameVerdict;
 #[derive(Debug)]
 pub struct Judge {
     memo: memo::Memo,
+    issuers: issuers::Issuers,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -33,6 +39,7 @@ impl Default for Judge {
     fn default() -> Self {
         Self {
             memo: memo::Memo::default(),
+            issuers: issuers::Issuers::default(),
             algorithms: rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms,
         }
     }
@@ -47,7 +54,9 @@ impl Judge {
         question: &Question<'_>,
         now: SystemTime,
     ) -> Assessment {
-        let chain = self.memo.judged(presented, question, unix(now));
+        let now = unix(now);
+        let same = question.known.filter(|known| known.holds_for(&presented, question.trust, now)).cloned();
+        let chain = same.unwrap_or_else(|| self.memo.judged(presented, question.trust, &self.issuers, now));
         let leaf = chain.certificates().first();
         let facts = leaf.and_then(|leaf| leaf.facts());
         let matches = |name: &ServerName| facts.is_some_and(|facts| name::judge(name, facts).is_match());
@@ -59,12 +68,11 @@ impl Judge {
                 .and_then(|name| ServerName::parse(name).ok())
                 .map(|name| matches(&name)),
             proof: proof.zip(leaf).and_then(|(proof, leaf)| proof::judge(proof, leaf, &self.algorithms)),
+            completed: self.completed(&chain, question.trust, now, MAX_MISSING),
             chain,
         }
     }
-}
 
-impl Judge {
     /// The judged form of `presented`, where these roots have judged the same chain for anybody.
     pub fn recall(&self, presented: &PresentedChain, trust: &TrustStore, now: SystemTime) -> Option<Arc<JudgedChain>> {
         self.memo.recall(presented, trust, unix(now))
@@ -72,10 +80,32 @@ impl Judge {
 
     /// Judges anew what was presented before; what was proved of the key and said in EHLO stays.
     pub fn reassess(&self, before: &Assessment, question: &Question<'_>, now: SystemTime) -> Assessment {
-        let certificates = before.chain.certificates().iter().map(|certificate| certificate.der().clone()).collect();
-        let presented = PresentedChain { certificates, staple: Box::default() };
         let Assessment { proof, ehlo, .. } = *before;
-        Assessment { proof, ehlo, ..self.assess(presented, None, question, now) }
+        Assessment { proof, ehlo, ..self.assess(before.chain.presented(), None, question, now) }
+    }
+
+    /// Whether judging anything that was presented as `known` is the work of a moment.
+    pub fn is_quick(&self, known: &JudgedChain) -> bool {
+        known.verdict().wanted().is_none_or(|wanted| self.issuers.of(wanted).is_empty())
+    }
+
+    /// How many intermediates were seen on paths that verify. Where this grows, what an [`Assessment::lacks_issuer`]
+    /// says may be another.
+    pub fn issuers_learnt(&self) -> u64 {
+        self.issuers.learnt()
+    }
+
+    /// `chain` with up to `most` intermediates that it lacks and other servers presented, where they lead to a root.
+    fn completed(&self, chain: &JudgedChain, store: &TrustStore, now: i64, most: usize) -> Option<Arc<JudgedChain>> {
+        let wanted = chain.verdict().wanted()?;
+        let left = most.checked_sub(1)?;
+        self.issuers.of(wanted).iter().find_map(|issuer| {
+            let mut presented = chain.presented();
+            presented.certificates.push(issuer.der().clone());
+            presented.staple = Box::default();
+            let longer = self.memo.judged(presented, store, &self.issuers, now);
+            if longer.verdict().wanted().is_some() { self.completed(&longer, store, now, left) } else { Some(longer) }
+        })
     }
 }
 
@@ -99,6 +129,9 @@ pub struct Question<'a> {
 pub struct Assessment {
     /// The chain and its verdict.
     pub chain: Arc<JudgedChain>,
+    /// The chain and the intermediates that it lacks, where servers of this fleet presented them and a path to a root
+    /// leads through them.
+    pub completed: Option<Arc<JudgedChain>>,
     /// The server name against the presented names; none where the leaf cannot be parsed.
     pub name: Option<NameVerdict>,
     /// For each expected name in order, whether the certificate carries it; empty where the leaf cannot be parsed.
@@ -115,6 +148,17 @@ impl Assessment {
         self.chain.certificates().first()
     }
 
+    /// The certificates that a path needs and the server does not present, as far as they are known.
+    pub fn missing(&self) -> &[Arc<Certificate>] {
+        let all = self.completed.as_ref().map(|completed| completed.certificates()).unwrap_or_default();
+        all.get(self.chain.certificates().len()..).unwrap_or_default()
+    }
+
+    /// Whether no path leads to a root for want of an issuer that is not known.
+    pub fn lacks_issuer(&self) -> bool {
+        self.completed.is_none() && self.chain.verdict().wanted().is_some()
+    }
+
     /// Whether the chain leads to a root, time set aside. Without a checked proof of the key nothing positive is said.
     pub fn trusted(&self) -> Option<bool> {
         self.with_proof(self.chain.verdict().trusted())
@@ -127,12 +171,13 @@ impl Assessment {
 
     /// All that is wrong with the chain at `now`.
     pub fn reasons(&self, now: SystemTime) -> Reasons {
-        let facts = self.leaf().and_then(|leaf| leaf.facts());
-        let mut reasons = self.chain.verdict().reasons(facts, unix(now));
-        // A small key cannot be checked against its signature: that is told already.
-        if self.proof == Some(false) && !reasons.contains(ChainReason::WeakKey) {
-            reasons.insert(ChainReason::KeyProofFailed);
+        let mut reasons = self.chain.verdict().reasons(unix(now));
+        if let Some(completed) = &self.completed {
+            reasons.remove(ChainReason::UnknownIssuer);
+            reasons.insert(ChainReason::MissingIntermediate);
+            reasons.extend(completed.verdict().reasons(unix(now)));
         }
+        reasons.insert_if(self.proof == Some(false), ChainReason::KeyProofFailed);
         reasons
     }
 
@@ -144,6 +189,9 @@ impl Assessment {
         }
     }
 }
+
+/// Intermediates that are looked for when a chain lacks some.
+const MAX_MISSING: usize = 3;
 
 /// Whole seconds since 1970, negative before.
 pub fn unix(time: SystemTime) -> i64 {

@@ -15,7 +15,7 @@ use crate::observation::LookupReport;
 use crate::reason::SkipReason;
 use crate::snapshot::{BackendReport, Counters, EndpointReport, Held, TargetReport};
 use crate::target::{Backend, Endpoint, Target, TargetKind};
-use crate::verdict::{Assessment, JudgedChain};
+use crate::verdict::{Assessment, Judge, JudgedChain};
 
 /// A target between its rounds and in them.
 #[derive(Debug)]
@@ -117,6 +117,13 @@ impl TargetState {
                 *report = Arc::new(BackendReport { held: Some(held), ..(**report).clone() });
             }
         }
+    }
+
+    /// Whether a chain that is held leads to no root for want of an issuer, and one of that name is known by now.
+    pub(super) fn may_be_completed(&self, judge: &Judge) -> bool {
+        let held = self.backends.iter().filter_map(|backend| backend.report.held.as_ref());
+        let mut lacking = held.map(|held| &held.assessment).filter(|assessment| assessment.lacks_issuer());
+        lacking.any(|assessment| !judge.is_quick(&assessment.chain))
     }
 
     /// Whether no round was finished yet.

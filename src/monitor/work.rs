@@ -86,12 +86,12 @@ impl Workshop {
         };
         let same = known.filter(|known| known.holds_for(presented, &trust, unix(seen.at)));
         let recall = || self.judge.recall(presented, &trust, seen.at);
-        if let Some(known) = same.or_else(recall) {
+        if let Some(known) = same.or_else(recall).filter(|known| self.judge.is_quick(known)) {
             return Ok(self.judge(seen, &backend, &target, &trust, Some(&known)));
         }
         // A chain that was made to be hard can take seconds: not on a thread that others wait for, and only so many.
         let _bench = self.benches.acquire().await;
-        if let Some(known) = recall() {
+        if let Some(known) = recall().filter(|known| self.judge.is_quick(known)) {
             return Ok(self.judge(seen, &backend, &target, &trust, Some(&known)));
         }
         let this = Arc::clone(&self);

@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Name};
 use x509_parser::public_key::PublicKey;
 
+use super::der::content;
+use super::signature::{SignatureFault, Signed};
 use crate::observation::printable;
 
 /// A certificate as presented. Equal certificates are kept once ([`super::Judge`] interns them).
@@ -33,6 +35,12 @@ impl Certificate {
     /// SHA-256 over the bytes.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
+    }
+
+    /// The subject as DER without its header.
+    pub(super) fn subject_der(&self) -> Option<&[u8]> {
+        let (_, certificate) = X509Certificate::from_der(&self.der).ok()?;
+        content(certificate.tbs_certificate.subject.as_raw())
     }
 
     /// None where the bytes are no certificate.
@@ -197,10 +205,15 @@ impl Facts {
             addresses: addresses.into(),
             key: key(&certificate),
             signature: signature(&certificate.signature_algorithm.algorithm.to_id_string()),
-            self_signed: self_issued && certificate.verify_signature(None).is_ok(),
+            self_signed: self_issued && made_its_signature(der, spki),
             spki: (u32::try_from(spki_at).ok()?, u32::try_from(spki.len()).ok()?),
         })
     }
+}
+
+/// Whether the key made the signature, as far as that can be checked.
+fn made_its_signature(der: &[u8], spki: &[u8]) -> bool {
+    Signed::parse(der).is_some_and(|(signed, _)| signed.check(spki) != Err(SignatureFault::Wrong))
 }
 
 fn cleaned(name: &X509Name<'_>) -> String {
@@ -246,7 +259,7 @@ fn key(certificate: &X509Certificate<'_>) -> Key {
 }
 
 /// The length of an unsigned number, counted from its first set bit: leading zero octets are no part of a modulus.
-fn bits(number: &[u8]) -> usize {
+pub(super) fn bits(number: &[u8]) -> usize {
     let number = number.iter().position(|octet| *octet != 0).and_then(|at| number.get(at..)).unwrap_or_default();
     number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }

@@ -2,7 +2,8 @@
 //!
 //! Trust and time are kept apart: a verdict holds the spans of time in which a path verifies, so that it can be read
 //! at any later moment without being made again. Verifying at other moments than now also un-masks what an expired
-//! certificate hides, since verifiers stop at the first thing that is wrong.
+//! certificate hides, since verifiers stop at the first thing that is wrong. Where nothing verifies, the diagnosis
+//! says what is wrong.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
 
-use super::certificate::{Certificate, Facts};
+use super::certificate::Certificate;
+use super::diagnosis::{Diagnosis, diagnose};
 use crate::reason::ChainReason;
 use crate::trust::TrustStore;
 
@@ -21,6 +23,17 @@ pub struct ChainVerdict {
     trusted: Option<bool>,
     reasons: Reasons,
     earliest_not_after: Option<i64>,
+    /// Set where no path verifies at any moment.
+    dead_end: Option<Box<DeadEnd>>,
+}
+
+/// The path on which least is wrong, where none verifies.
+#[derive(Debug, PartialEq, Eq)]
+struct DeadEnd {
+    /// The time in which all its certificates are valid; begins after its end where there is none.
+    window: Option<Span>,
+    /// The name of the issuer that nobody has.
+    wanted: Option<Box<[u8]>>,
 }
 
 /// A time in which a path verifies, Unix seconds, both ends included.
@@ -33,8 +46,14 @@ pub struct Span {
 }
 
 impl Span {
-    fn contains(self, moment: i64) -> bool {
+    /// Whether `moment` lies in it.
+    pub(super) fn contains(self, moment: i64) -> bool {
         (self.from..=self.until).contains(&moment)
+    }
+
+    /// The time that both have in common; begins after its end where there is none.
+    pub(super) fn intersect(self, other: Self) -> Self {
+        Self { from: self.from.max(other.from), until: self.until.min(other.until) }
     }
 }
 
@@ -46,33 +65,26 @@ impl ChainVerdict {
 
     /// Whether a path leads to a root at `now`.
     pub fn valid(&self, now: i64) -> bool {
-        self.spans.iter().any(|span| span.contains(now))
+        self.trusted == Some(true) && self.verifies(now)
     }
 
     /// All that is wrong at `now`.
-    pub fn reasons(&self, leaf: Option<&Facts>, now: i64) -> Reasons {
+    pub fn reasons(&self, now: i64) -> Reasons {
         let mut reasons = self.reasons;
-        if self.valid(now) {
+        if self.verifies(now) {
             return reasons;
         }
-        let (expired, early) = match (self.spans.is_empty(), leaf) {
-            (false, _) => {
-                (self.spans.iter().all(|span| span.until < now), self.spans.iter().all(|span| now < span.from))
+        let (expired, early) = match &self.dead_end {
+            None => {
+                let expired = self.spans.iter().all(|span| span.until < now);
+                let early = self.spans.iter().all(|span| now < span.from);
+                // Between two spans nothing verifies: the path that did has ended.
+                (expired || !early, early)
             }
-            (true, Some(leaf)) => {
-                let path_expired = self.trusted.is_none() && self.earliest_not_after.is_some_and(|end| end < now);
-                (leaf.not_after < now || path_expired, now < leaf.not_before)
-            }
-            (true, None) => (false, false),
+            Some(end) => end.window.map_or((false, false), |window| (window.until < now, now < window.from)),
         };
-        // Between two spans nothing verifies: the path that did has ended.
-        let between = !self.spans.is_empty() && !expired && !early;
-        if expired || between {
-            reasons.insert(ChainReason::Expired);
-        }
-        if early {
-            reasons.insert(ChainReason::NotYetValid);
-        }
+        reasons.insert_if(expired, ChainReason::Expired);
+        reasons.insert_if(early, ChainReason::NotYetValid);
         reasons
     }
 
@@ -86,6 +98,15 @@ impl ChainVerdict {
         let current = self.spans.iter().filter(|span| span.contains(now)).map(|span| span.until).max();
         current.or_else(|| self.spans.iter().map(|span| span.until).max())
     }
+
+    /// The name (DER without its header) of the issuer for want of which no path reaches a root.
+    pub(super) fn wanted(&self) -> Option<&[u8]> {
+        self.dead_end.as_ref()?.wanted.as_deref()
+    }
+
+    fn verifies(&self, now: i64) -> bool {
+        self.spans.iter().any(|span| span.contains(now))
+    }
 }
 
 /// A set of reasons.
@@ -98,6 +119,23 @@ impl Reasons {
     /// Adds one.
     pub fn insert(&mut self, reason: ChainReason) {
         self.0 |= 1 << reason as u32;
+    }
+
+    /// Adds one where that holds.
+    pub fn insert_if(&mut self, holds: bool, reason: ChainReason) {
+        if holds {
+            self.insert(reason);
+        }
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, reason: ChainReason) {
+        self.0 &= !(1 << reason as u32);
+    }
+
+    /// Adds all of `others`.
+    pub fn extend(&mut self, others: Self) {
+        self.0 |= others.0;
     }
 
     /// Whether it is among them.
@@ -116,77 +154,111 @@ impl Reasons {
     }
 }
 
-/// Judges `chain`, leaf first, against the roots of `store`, beginning at `now` (Unix seconds).
-/// The verdict holds for every later moment, too.
-pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> ChainVerdict {
-    let facts = || chain.iter().filter_map(|certificate| certificate.facts());
-    let mut verdict = ChainVerdict {
-        spans: Box::default(),
-        trusted: Some(false),
-        reasons: Reasons::default(),
-        earliest_not_after: facts().map(|facts| facts.not_after).min(),
-    };
-    let Some((leaf, intermediates)) = chain.split_first() else { return verdict };
-    if chain.len() > MAX_CERTIFICATES {
-        verdict.reasons.insert(ChainReason::TooComplex);
-        return verdict;
+impl From<ChainReason> for Reasons {
+    fn from(reason: ChainReason) -> Self {
+        let mut reasons = Self::default();
+        reasons.insert(reason);
+        reasons
     }
-    let weak_leaf = leaf.facts().is_some_and(|facts| facts.key.is_weak());
+}
+
+/// Judges `chain`, leaf first, against the roots of `store`, beginning at `now` (Unix seconds); also gives the
+/// intermediates by which it verifies. The verdict holds for every later moment, too.
+pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> (ChainVerdict, Vec<Arc<Certificate>>) {
+    let earliest_not_after =
+        chain.iter().filter_map(|certificate| certificate.facts()).map(|facts| facts.not_after).min();
+    let is_crowded = chain.len() > MAX_CERTIFICATES;
+    let chain = chain.get(..MAX_CERTIFICATES).unwrap_or(chain);
+    let sweep = chain.first().map_or_else(Sweep::default, |leaf| verify(leaf, chain, store, now));
+    let mut verdict = ChainVerdict {
+        spans: sweep.spans.into(),
+        trusted: Some(true),
+        reasons: Reasons::default(),
+        earliest_not_after,
+        dead_end: None,
+    };
+    if verdict.spans.is_empty() {
+        let diagnosis = diagnose(chain, store.anchors(), now);
+        verdict.close(diagnosis, &sweep.errors, is_crowded);
+    } else if chain.first().and_then(|leaf| leaf.facts()).is_some_and(|leaf| leaf.key.is_weak()) {
+        // Verifiers judge the keys that signed on the path; the leaf's signs nothing before the handshake.
+        verdict.reasons.insert(ChainReason::WeakKey);
+        verdict.trusted = Some(false);
+    }
+    (verdict, sweep.used)
+}
+
+impl ChainVerdict {
+    /// Says what is wrong, where nothing verifies at any moment.
+    fn close(&mut self, diagnosis: Diagnosis, errors: &[Error], is_crowded: bool) {
+        let Diagnosis { reasons, window, wanted } = diagnosis;
+        self.reasons = reasons;
+        let untimed = || errors.iter().filter(|error| !is_of_time(error));
+        if reasons.is_empty() {
+            // The verifier has a reason that the diagnosis does not know.
+            untimed().for_each(|error| self.reasons.insert(of_error(error)));
+        }
+        self.reasons.insert_if(errors.iter().any(is_of_effort), ChainReason::TooComplex);
+        self.reasons.insert_if(untimed().any(|error| *error == Error::CertDistrusted), ChainReason::Distrusted);
+        if is_crowded && self.reasons.contains(ChainReason::UnknownIssuer) {
+            // What was not looked at may lead on.
+            self.reasons.remove(ChainReason::UnknownIssuer);
+            self.reasons.insert(ChainReason::TooComplex);
+        }
+        self.trusted = (!self.reasons.is_empty()).then_some(false);
+        // What took too much work is not tried again with more certificates.
+        let wanted = wanted.filter(|_| !self.reasons.contains(ChainReason::TooComplex));
+        self.dead_end = Some(Box::new(DeadEnd { window, wanted }));
+    }
+}
+
+/// What verifying brought at the moments at which it was tried.
+#[derive(Debug, Default)]
+struct Sweep {
+    spans: Vec<Span>,
+    errors: Vec<Error>,
+    /// The intermediates on the paths that verify.
+    used: Vec<Arc<Certificate>>,
+}
+
+fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> Sweep {
     let end_entity = match EndEntityCert::try_from(leaf.der()) {
         Ok(end_entity) => end_entity,
-        Err(error) => {
-            verdict.note(&error, chain);
-            return verdict;
-        }
+        Err(error) => return Sweep { errors: vec![error], ..Sweep::default() },
     };
     let intermediates: Vec<CertificateDer<'_>> =
-        intermediates.iter().map(|certificate| CertificateDer::from(certificate.der().as_ref())).collect();
+        chain.iter().skip(1).map(|certificate| CertificateDer::from(certificate.der().as_ref())).collect();
+    let mut used: Vec<Arc<Certificate>> = Vec::new();
     let path = |moment: i64| {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(moment).unwrap_or(0)));
         let algorithms = webpki::ALL_VERIFICATION_ALGS;
         let usage = KeyUsage::server_auth();
         let path = end_entity.verify_for_usage(algorithms, store.anchors(), &intermediates, time, usage, None, None)?;
-        Ok(span_of(&path, chain).unwrap_or(Span { from: moment, until: moment }))
-    };
-    let (spans, errors) = sweep(path, &moments(chain, now), now);
-    let untimed: Vec<&Error> = errors.iter().filter(|error| !is_of_time(error)).collect();
-    verdict.trusted = match (spans.is_empty(), untimed.is_empty()) {
-        (false, _) => Some(true),
-        (true, true) => None,
-        (true, false) => Some(false),
-    };
-    // Only a leaf's key can be small on a path that verifies: no signature of a small CA key is accepted. Where none
-    // verifies, a small key anywhere is the likely cause.
-    if weak_leaf || spans.is_empty() && facts().any(|facts| facts.key.is_weak()) {
-        verdict.reasons.insert(ChainReason::WeakKey);
-    }
-    if spans.is_empty() {
-        for error in untimed {
-            verdict.note(error, chain);
-        }
-    }
-    if weak_leaf {
-        verdict.trusted = verdict.trusted.map(|_| false);
-    } else {
-        verdict.spans = spans.into();
-    }
-    verdict
-}
-
-impl ChainVerdict {
-    fn note(&mut self, error: &Error, chain: &[Arc<Certificate>]) {
-        if let Some(reason) = reason(error, chain) {
-            // A small key makes its signatures uncheckable: the cause is told, not what follows from it.
-            let follows = reason == ChainReason::BadSignature && self.reasons.contains(ChainReason::WeakKey);
-            if !follows {
-                self.reasons.insert(reason);
+        let members: Vec<&Arc<Certificate>> = members(&path, chain);
+        for member in &members {
+            if !used.iter().any(|known| Arc::ptr_eq(known, member)) {
+                used.push(Arc::clone(member));
             }
         }
-    }
+        let spans = members.iter().map(|member| &***member).chain([leaf]).filter_map(span_of);
+        Ok(spans.reduce(Span::intersect).unwrap_or(Span { from: moment, until: moment }))
+    };
+    let (spans, errors) = sweep(path, &moments(chain, now), now);
+    Sweep { spans, errors, used }
+}
+
+fn span_of(certificate: &Certificate) -> Option<Span> {
+    certificate.facts().map(|facts| Span { from: facts.not_before, until: facts.not_after })
+}
+
+/// The presented certificates that stand on the path. Roots do not: anchors are not checked for expiry.
+fn members<'c>(path: &VerifiedPath<'_>, chain: &'c [Arc<Certificate>]) -> Vec<&'c Arc<Certificate>> {
+    let find = |der: CertificateDer<'_>| chain.iter().find(|certificate| *certificate.der() == der);
+    path.intermediate_certificates().filter_map(|intermediate| find(intermediate.der())).collect()
 }
 
 /// Verifies at `now` and, while paths end, right after each end; where nothing verifies, at the other moments.
-fn sweep(path: impl Fn(i64) -> Result<Span, Error>, others: &[i64], now: i64) -> (Vec<Span>, Vec<Error>) {
+fn sweep(mut path: impl FnMut(i64) -> Result<Span, Error>, others: &[i64], now: i64) -> (Vec<Span>, Vec<Error>) {
     let mut spans: Vec<Span> = Vec::new();
     let mut errors = Vec::new();
     let mut moment = now;
@@ -219,30 +291,15 @@ fn sweep(path: impl Fn(i64) -> Result<Span, Error>, others: &[i64], now: i64) ->
     (spans, errors)
 }
 
-/// The moments between which nothing about time changes, as far as they lie in the leaf's own validity.
+/// Moments enough to find every path that ever verifies: a path begins to when the last of its certificates becomes
+/// valid.
 fn moments(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
-    let Some(leaf) = chain.first().and_then(|leaf| leaf.facts()) else { return Vec::new() };
-    let facts = chain.iter().filter_map(|certificate| certificate.facts());
-    let mut moments: Vec<i64> = facts
-        .flat_map(|facts| [facts.not_before, facts.not_after])
-        .filter(|moment| (leaf.not_before..=leaf.not_after).contains(moment) && *moment != now)
-        .collect();
+    let Some(leaf) = chain.first().and_then(|leaf| span_of(leaf)) else { return Vec::new() };
+    let starts = chain.iter().filter_map(|certificate| span_of(certificate)).map(|span| span.from);
+    let mut moments: Vec<i64> = starts.filter(|moment| leaf.contains(*moment) && *moment != now).collect();
     moments.sort_unstable();
     moments.dedup();
-    moments.truncate(MAX_MOMENTS);
     moments
-}
-
-/// The time in which every certificate of the path is valid. Roots have none: anchors are not checked for expiry.
-fn span_of(path: &VerifiedPath<'_>, chain: &[Arc<Certificate>]) -> Option<Span> {
-    let leaf = chain.first()?.facts()?;
-    let mut span = Span { from: leaf.not_before, until: leaf.not_after };
-    for intermediate in path.intermediate_certificates() {
-        let der = intermediate.der();
-        let facts = chain.iter().find(|certificate| *certificate.der() == der)?.facts()?;
-        span = Span { from: span.from.max(facts.not_before), until: span.until.min(facts.not_after) };
-    }
-    Some(span)
 }
 
 fn is_of_effort(error: &Error) -> bool {
@@ -258,22 +315,32 @@ fn is_of_time(error: &Error) -> bool {
     matches!(error, Error::CertExpired { .. } | Error::CertNotValidYet { .. })
 }
 
-/// None for what is about time, which is read from the spans.
-fn reason(error: &Error, chain: &[Arc<Certificate>]) -> Option<ChainReason> {
-    let self_signed = chain.first().and_then(|leaf| leaf.facts()).is_some_and(|leaf| leaf.self_signed);
-    let weak_signature = chain.iter().filter_map(|certificate| certificate.facts()).any(|facts| facts.signature.weak);
+/// Whether the verifier's own list of withdrawn keys has the certificate's, which it looks up before all else.
+pub(super) fn is_distrusted(der: &CertificateDer<'_>) -> bool {
+    let Ok(certificate) = EndEntityCert::try_from(der) else { return false };
+    let epoch = UnixTime::since_unix_epoch(Duration::ZERO);
+    let verified = certificate.verify_for_usage(&[], &[], &[], epoch, KeyUsage::server_auth(), None, None);
+    verified.is_err_and(|error| error == Error::CertDistrusted)
+}
+
+/// Why a certificate cannot be taken apart.
+pub(super) fn of_form(error: &Error) -> ChainReason {
+    match error {
+        Error::UnsupportedCertVersion => ChainReason::UnsupportedVersion,
+        Error::UnsupportedCriticalExtension => ChainReason::CriticalExtension,
+        _ => ChainReason::Malformed,
+    }
+}
+
+/// The reason for an error that is not about time.
+fn of_error(error: &Error) -> ChainReason {
     #[expect(deprecated, reason = "old variants may still come where the newer ones carry context")]
-    Some(match error {
-        Error::CertExpired { .. } | Error::CertNotValidYet { .. } => return None,
-        Error::UnknownIssuer | Error::CaUsedAsEndEntity if self_signed => ChainReason::SelfSigned,
+    match error {
         Error::UnknownIssuer => ChainReason::UnknownIssuer,
         Error::CaUsedAsEndEntity => ChainReason::CaAsEndEntity,
         Error::EndEntityUsedAsCa => ChainReason::NotACa,
         Error::InvalidCertValidity => ChainReason::BadValidity,
-        Error::InvalidSignatureForPublicKey | Error::SignatureAlgorithmMismatch => ChainReason::BadSignature,
-        Error::UnsupportedSignatureAlgorithm | Error::UnsupportedSignatureAlgorithmContext(_) if weak_signature => {
-            ChainReason::WeakSignatureAlgorithm
-        }
+        Error::InvalidSignatureForPublicKey => ChainReason::BadSignature,
         Error::UnsupportedSignatureAlgorithm
         | Error::UnsupportedSignatureAlgorithmContext(_)
         | Error::UnsupportedSignatureAlgorithmForPublicKey
@@ -289,18 +356,14 @@ fn reason(error: &Error, chain: &[Arc<Certificate>]) -> Option<ChainReason> {
         | Error::MaximumPathBuildCallsExceeded
         | Error::MaximumSignatureChecksExceeded => ChainReason::TooComplex,
         Error::CertDistrusted => ChainReason::Distrusted,
-        Error::UnsupportedCertVersion => ChainReason::UnsupportedVersion,
-        Error::UnsupportedCriticalExtension => ChainReason::CriticalExtension,
-        _ => ChainReason::Malformed,
-    })
+        _ => of_form(error),
+    }
 }
 
 /// Certificates that are looked at; the search for paths grows with a power of their number.
 const MAX_CERTIFICATES: usize = 16;
 /// Paths that follow one another in time; a real change of paths comes once or twice.
 const MAX_SPANS: usize = 8;
-/// Moments tried for a chain that does not verify now: a bound on the work that a hostile chain can cause.
-const MAX_MOMENTS: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
-use super::Question;
 use super::certificate::{Certificate, fingerprint};
 use super::chain::{self, ChainVerdict};
+use super::issuers::Issuers;
 use crate::observation::PresentedChain;
 use crate::trust::TrustStore;
 
@@ -18,6 +18,7 @@ use crate::trust::TrustStore;
 #[derive(Debug)]
 pub struct JudgedChain {
     certificates: Box<[Arc<Certificate>]>,
+    staple: Box<[u8]>,
     verdict: ChainVerdict,
     store: [u8; 32],
     judged_at: i64,
@@ -32,7 +33,14 @@ impl JudgedChain {
     /// Whether this is the verdict on `presented`, too. Verdicts hold for every later moment.
     pub fn holds_for(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> bool {
         let ours = self.certificates.iter().map(|certificate| certificate.der());
-        self.judged_at <= now && self.store == store.id() && ours.eq(&presented.certificates)
+        let same = self.judged_at <= now && self.store == store.id() && self.staple == presented.staple;
+        same && ours.eq(&presented.certificates)
+    }
+
+    /// What was presented.
+    pub(super) fn presented(&self) -> PresentedChain {
+        let certificates = self.certificates.iter().map(|certificate| certificate.der().clone()).collect();
+        PresentedChain { certificates, staple: self.staple.clone() }
     }
 
     /// Which roots it was judged by ([`TrustStore::id`]).
@@ -55,20 +63,25 @@ pub(super) struct Memo {
 
 impl Memo {
     /// The judged form of `presented`: the one that is in use, unless the clock has stepped back behind its making.
-    pub(super) fn judged(&self, presented: PresentedChain, question: &Question<'_>, now: i64) -> Arc<JudgedChain> {
-        let store = question.trust;
-        if let Some(known) = question.known.filter(|known| known.holds_for(&presented, store, now)) {
-            return Arc::clone(known);
-        }
+    /// Intermediates by which it verifies are told to `issuers`.
+    pub(super) fn judged(
+        &self,
+        presented: PresentedChain,
+        store: &TrustStore,
+        issuers: &Issuers,
+        now: i64,
+    ) -> Arc<JudgedChain> {
         let (key, fingerprints) = keys(&presented, store);
         if let Some(known) = self.chains.lock().get(&key).filter(|known| known.judged_at <= now) {
             return known;
         }
-        let certificates = fingerprints.iter().zip(presented.certificates);
+        let PresentedChain { certificates, staple } = presented;
+        let certificates = fingerprints.iter().zip(certificates);
         let certificates: Box<[_]> = certificates.map(|(key, der)| self.certificate(key, der)).collect();
         // Judged outside the lock: two probes may do the same work once, none waits for another's.
-        let verdict = chain::judge(&certificates, store, now);
-        let judged = Arc::new(JudgedChain { certificates, verdict, store: store.id(), judged_at: now });
+        let (verdict, used) = chain::judge(&certificates, store, now);
+        used.iter().for_each(|intermediate| issuers.learn(intermediate));
+        let judged = Arc::new(JudgedChain { certificates, staple, verdict, store: store.id(), judged_at: now });
         self.chains.lock().insert(key, &judged);
         judged
     }
@@ -94,6 +107,7 @@ fn keys(presented: &PresentedChain, store: &TrustStore) -> ([u8; 32], Vec<[u8; 3
     let fingerprints: Vec<[u8; 32]> = presented.certificates.iter().map(|der| fingerprint(der)).collect();
     let mut hash = Sha256::new();
     hash.update(store.id());
+    hash.update(Sha256::digest(&presented.staple));
     for fingerprint in &fingerprints {
         hash.update(fingerprint);
     }

@@ -10,7 +10,12 @@ use crate::observation::KeyProof;
 
 /// Whether `proof` was made with `leaf`'s key; none where that cannot be decided.
 pub(super) fn judge(proof: &KeyProof, leaf: &Certificate, algorithms: &WebPkiSupportedAlgorithms) -> Option<bool> {
-    let (start, length) = leaf.facts()?.spki;
+    let facts = leaf.facts()?;
+    // The library refuses small keys without looking at the signature.
+    if facts.key.is_weak() {
+        return None;
+    }
+    let (start, length) = facts.spki;
     let (start, length) = (usize::try_from(start).ok()?, usize::try_from(length).ok()?);
     let spki = SubjectPublicKeyInfoDer::from(leaf.der().get(start..start.checked_add(length)?)?);
     let key = RawPublicKeyEntity::try_from(&spki).ok()?;

@@ -93,16 +93,18 @@ async fn verdicts_hide_nothing_from_each_other() {
     let report = running.round("all").await;
     let now = SystemTime::now();
     for ((kind, _), server) in kinds.iter().zip(fleet.servers()) {
-        use ChainReason::{Expired, NotYetValid, SelfSigned, TooComplex, UnknownIssuer};
+        use ChainReason::{Expired, MissingIntermediate, NotYetValid, SelfSigned, TooComplex, UnknownIssuer};
         let (name, trusted, valid, reasons): (bool, _, _, &[ChainReason]) = match *kind {
             "good" => (true, true, true, &[]),
             "expired" => (true, true, false, &[Expired]),
             "not_yet_valid" => (true, true, false, &[NotYetValid]),
             "self_signed" => (true, false, false, &[SelfSigned]),
-            "missing_intermediate" | "untrusted" => (true, false, false, &[UnknownIssuer]),
+            // The others present it.
+            "missing_intermediate" => (true, false, false, &[MissingIntermediate]),
+            "untrusted" => (true, false, false, &[UnknownIssuer]),
             "crowded" => (true, false, false, &[TooComplex]),
             "expired_and_other_name" => (false, true, false, &[Expired]),
-            "expired_without_intermediate" => (true, false, false, &[Expired, UnknownIssuer]),
+            "expired_without_intermediate" => (true, false, false, &[Expired, MissingIntermediate]),
             other => panic!("{other}"),
         };
         let report = backend(&report, server.addr());

@@ -1,0 +1,44 @@
+//! The header of a DER element: taken off, or put on again. Trust anchors hold names and keys without it.
+
+use x509_parser::asn1_rs::{Any, FromDer};
+
+/// The content of the element that `der` is.
+pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
+    Any::from_der(der).ok().map(|(_, any)| any.data)
+}
+
+/// A SEQUENCE with this content.
+pub(super) fn whole(content: &[u8]) -> Vec<u8> {
+    let length = content.len().to_be_bytes();
+    let significant: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
+    let mut der = vec![SEQUENCE];
+    match (content.len(), u8::try_from(significant.len())) {
+        (0..128, _) => der.push(significant.first().copied().unwrap_or(0)),
+        (_, Ok(octets)) => {
+            der.push(LONG_FORM | octets);
+            der.extend(significant);
+        }
+        // No length has as many octets.
+        (_, Err(_)) => {}
+    }
+    der.extend(content);
+    der
+}
+
+const SEQUENCE: u8 = 0x30;
+const LONG_FORM: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_put_on_comes_off() {
+        for length in [0, 1, 127, 128, 255, 256, 65_535, 65_536, 100_000] {
+            let bytes = vec![7; length];
+            assert_eq!(content(&whole(&bytes)), Some(&*bytes), "{length}");
+        }
+        assert_eq!(whole(&[5, 0]), [0x30, 2, 5, 0]);
+        assert_eq!(content(&[0x30, 5, 0]), None);
+    }
+}
