@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
-use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate, X509Name};
+use x509_parser::asn1_rs::Any;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 use x509_parser::public_key::PublicKey;
 
 use super::der::content;
@@ -220,18 +222,19 @@ fn cleaned(name: &X509Name<'_>) -> String {
     printable(&name.to_string(), 200)
 }
 
+/// As verifiers read them: names before one that is malformed count, what follows it does not.
 fn alternative_names<'a>(certificate: &'a X509Certificate<'_>) -> (Vec<&'a str>, Vec<IpAddr>) {
-    let extensions = certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-        _ => None,
-    });
+    let extension = certificate.iter_extensions().find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
+    let mut rest = extension.and_then(|extension| content(extension.value)).unwrap_or_default();
     let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
-    for name in extensions.flatten() {
-        match name {
-            GeneralName::DNSName(name) if !name.contains('\n') => dns_names.push(*name),
-            GeneralName::IPAddress(octets) => addresses.extend(address(octets)),
-            _ => {}
+    while let Some((tag, (after, name))) = rest.first().zip(Any::from_der(rest).ok()) {
+        match *tag {
+            DNS_NAME => dns_names.extend(str::from_utf8(name.data).ok().filter(|name| !name.contains('\n'))),
+            IP_ADDRESS => addresses.extend(address(name.data)),
+            tag if OTHER_NAMES.contains(&tag) => {}
+            _ => break,
         }
+        rest = after;
     }
     (dns_names, addresses)
 }
@@ -282,6 +285,11 @@ fn signature(oid: &str) -> Signature {
     };
     Signature { name, weak }
 }
+
+/// Identifier octets of the kinds of names (RFC 5280 §4.2.1.6).
+const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
+const OTHER_NAMES: [u8; 7] = [0xa0, 0x81, 0xa3, 0xa4, 0xa5, 0x86, 0x88];
 
 /// Lower-case hexadecimal without separators.
 pub fn hex(bytes: &[u8]) -> String {

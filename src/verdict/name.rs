@@ -95,6 +95,15 @@ fn is_dns_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+    use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+    use smtp_fleet::{CertSpec, Extension, Issuer, Pki};
+    use webpki::EndEntityCert;
+
+    use super::super::certificate::Certificate;
+    use super::super::der::whole;
     use super::*;
 
     fn certificate(names: &[&'static str], common_name: Option<&str>) -> Facts {
@@ -139,4 +148,70 @@ mod tests {
         check("192.0.2.1", &["smtp.example.com"], None, Mismatch(IpReference));
         check("192.0.2.1", &["192.0.2.2"], Some("192.0.2.1"), Mismatch(IpReference));
     }
+
+    /// A certificate whose subject alternative names are these elements, well formed or not.
+    fn presenting(pki: &Pki, elements: &[(u8, Vec<u8>)]) -> Certificate {
+        let mut names = Vec::new();
+        for (tag, value) in elements {
+            names.push(*tag);
+            names.extend(whole(value).get(1..).expect("a length and the value"));
+        }
+        let extension = Extension { oid: vec![2, 5, 29, 17], critical: false, value: whole(&names) };
+        let spec = CertSpec::default().with_issuer(Issuer::Root).with_extension(extension);
+        Certificate::new(pki.issue_with_shared_key(&spec).leaf_der().clone())
+    }
+
+    /// Labels that are alike, so that random names often meet, and some that are none.
+    fn label() -> impl Strategy<Value = String> {
+        prop_oneof![
+            12 => prop::sample::select(vec!["a", "A", "a", "A", "a_", "xn--bcher-kva", "1"]).prop_map(str::to_owned),
+            3 => Just("*".to_owned()),
+            1 => prop::sample::select(vec!["", "-a", "a-", "a*", "*a", "bücher", "a b"]).prop_map(str::to_owned),
+        ]
+    }
+
+    fn presented() -> impl Strategy<Value = (u8, Vec<u8>)> {
+        let dns = prop::collection::vec(label(), 1..4).prop_map(|labels| labels.join("."));
+        let ip = prop::sample::select(vec![vec![192, 0, 2, 1], vec![192, 0, 2, 2], vec![0; 16], vec![1, 2, 3]]);
+        prop_oneof![
+            8 => dns.prop_map(|name| (DNS, name.into_bytes())),
+            2 => ip.prop_map(|octets| (IP, octets)),
+            1 => (any::<u8>(), prop::collection::vec(any::<u8>(), 0..6)),
+        ]
+    }
+
+    fn reference() -> impl Strategy<Value = ServerName> {
+        let dns = prop::collection::vec(label(), 1..4).prop_map(|labels| labels.join("."));
+        let any = prop_oneof![8 => dns, 1 => Just("192.0.2.1".to_owned()), 1 => Just("::".to_owned())];
+        any.prop_filter_map("a server name", |text| ServerName::parse(&text).ok())
+    }
+
+    #[test]
+    fn the_verifier_says_the_same() {
+        let pki = Pki::new();
+        let (matched, mismatched) = (Cell::new(0), Cell::new(0));
+        let config = ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() };
+        let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+        let inputs = (prop::collection::vec(presented(), 0..5), reference());
+        let outcome = runner.run(&inputs, |(elements, reference)| {
+            let certificate = presenting(&pki, &elements);
+            let theirs = EndEntityCert::try_from(certificate.der()).expect("a certificate in form");
+            let theirs = theirs.verify_is_valid_for_subject_name(&reference.to_pki().expect("a name for TLS"));
+            let ours = judge(&reference, certificate.facts().expect("facts")).is_match();
+            let count = if ours { &matched } else { &mismatched };
+            count.set(count.get() + 1);
+            prop_assert_eq!(ours, theirs.is_ok(), "{:?}", theirs);
+            Ok(())
+        });
+        outcome.unwrap_or_else(|error| panic!("{error}"));
+        assert!(
+            matched.get() > 100 && mismatched.get() > 100,
+            "{} matched, {} did not",
+            matched.get(),
+            mismatched.get()
+        );
+    }
+
+    const DNS: u8 = 0x82;
+    const IP: u8 = 0x87;
 }
