@@ -44,9 +44,27 @@ pub(super) fn of_reply(stage: Stage, reply: &Reply) -> Failure {
 pub(super) fn of_io(stage: Stage, error: &io::Error, certificate_requested: bool) -> Failure {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     match tls {
+        Some(TlsError::AlertReceived(alert)) => {
+            let reason = tls_reason(&TlsError::AlertReceived(*alert), certificate_requested);
+            Failure::new(stage, reason, format_args!("the server sent the alert {}", alert_name(*alert)))
+        }
         Some(tls) => Failure::new(stage, tls_reason(tls, certificate_requested), tls),
         None => Failure::new(stage, io_reason(error), error),
     }
+}
+
+/// The name and number of RFC 8446 §6: the library's names differ from those in case alone, but for one spelling.
+fn alert_name(alert: AlertDescription) -> String {
+    let number = u8::from(alert);
+    let Some(name) = alert.as_str() else { return number.to_string() };
+    let mut text = String::with_capacity(name.len() + 8);
+    for c in name.replace("Unrecognised", "Unrecognized").replace("CA", "Ca").chars() {
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    format!("{text} ({number})")
 }
 
 fn io_reason(error: &io::Error) -> ProbeReason {

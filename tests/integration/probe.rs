@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use smtp_fleet::{Fleet, Pki, Session, TlsMode as FleetTls, TlsVersions, cast};
+use smtp_fleet::{Ending, Fleet, Moment, Pki, Session, TlsMode as FleetTls, TlsVersions, cast};
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
 use smtp_tls_exporter::reason::{ProbeReason as Why, Stage};
@@ -195,5 +195,48 @@ async fn a_client_certificate_is_shown_where_it_is_demanded() {
         let policy = Policy { client_certificate: Some(certificate.clone()), ..policy(Duration::from_secs(20)) };
         let seen = prober.probe(&backend, &policy, SystemTime::now()).await.expect("no local failure");
         assert!(seen.outcome.is_ok(), "{}: {:?}", server.addr(), seen.outcome);
+    }
+}
+
+#[tokio::test]
+async fn alerts_are_told_apart_and_named() {
+    use Why::{ClientCertificateRequired, NoCommonParams, TlsAlert, TlsVersion, UnrecognizedName};
+    // RFC 8446 §6.2, and what older servers send.
+    let alerts: [(u8, &str, Why); 22] = [
+        (10, "unexpected_message", TlsAlert),
+        (20, "bad_record_mac", TlsAlert),
+        (22, "record_overflow", TlsAlert),
+        (40, "handshake_failure", NoCommonParams),
+        (42, "bad_certificate", TlsAlert),
+        (43, "unsupported_certificate", TlsAlert),
+        (44, "certificate_revoked", TlsAlert),
+        (45, "certificate_expired", TlsAlert),
+        (46, "certificate_unknown", TlsAlert),
+        (47, "illegal_parameter", TlsAlert),
+        (48, "unknown_ca", TlsAlert),
+        (49, "access_denied", TlsAlert),
+        (50, "decode_error", TlsAlert),
+        (51, "decrypt_error", TlsAlert),
+        (70, "protocol_version", TlsVersion),
+        (71, "insufficient_security", NoCommonParams),
+        (80, "internal_error", TlsAlert),
+        (86, "inappropriate_fallback", TlsAlert),
+        (109, "missing_extension", TlsAlert),
+        (112, "unrecognized_name", UnrecognizedName),
+        (116, "certificate_required", ClientCertificateRequired),
+        (200, "200", TlsAlert),
+    ];
+    let pki = Pki::new();
+    let specs = alerts.map(|(number, ..)| cast::ends(&pki, Moment::ClientHello, Ending::Alert(number)));
+    let fleet = Fleet::start(specs.to_vec()).await.expect("a fleet");
+    let prober = Prober::new().expect("a prober");
+    let name = ServerName::parse(cast::ALIAS).expect("a name");
+    for ((number, word, reason), server) in alerts.into_iter().zip(fleet.servers()) {
+        let endpoint = Endpoint { server_name: name.clone(), port: fleet.port(), tls: TlsMode::StartTls };
+        let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
+        let seen = prober.probe(&backend, &policy(Duration::from_secs(20)), SystemTime::now()).await;
+        let failure = seen.expect("no local failure").outcome.expect_err("a failure");
+        assert_eq!((failure.stage, failure.reason), (Stage::Handshake, reason), "{number}: {failure:?}");
+        assert!(failure.detail.contains(word), "{number}: {failure:?}");
     }
 }
