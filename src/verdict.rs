@@ -21,6 +21,8 @@ mod memo;
 pub mod name;
 mod proof;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 pub use certificate::{Certificate, Facts};
 pub use chain::{ChainVerdict, Reasons};

@@ -92,6 +92,12 @@ impl Memo {
         self.chains.lock().get(&key).filter(|known| known.judged_at <= now)
     }
 
+    /// Entries for certificates and for chains.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.certificates.lock().entries.len(), self.chains.lock().entries.len())
+    }
+
     fn certificate(&self, key: &[u8; 32], der: CertificateDer<'static>) -> Arc<Certificate> {
         if let Some(known) = self.certificates.lock().get(key) {
             return known;
