@@ -69,8 +69,23 @@ pub fn from_file(path: &Path) -> Result<Vec<TrustAnchor<'static>>, PemFileError>
 /// # Errors
 /// When the file cannot be read or holds no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
-    let fault = |fault| PemFileError::new(path, fault);
-    let bytes = read(path).map_err(fault)?;
+    certificates_in(path, read(path))
+}
+
+/// Likewise of what `input` gives, which is told as `name` where something is wrong.
+///
+/// # Errors
+/// When it cannot be read or holds no certificate.
+pub fn certificates_from(input: impl Read, name: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
+    certificates_in(name, read_all(input))
+}
+
+fn certificates_in(
+    name: &Path,
+    bytes: Result<Vec<u8>, PemFault>,
+) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
+    let fault = |fault| PemFileError::new(name, fault);
+    let bytes = bytes.map_err(fault)?;
     let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
     let found = found.map_err(|error| fault(PemFault::Pem(error)))?;
     if found.is_empty() {
@@ -96,9 +111,12 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> 
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PemFault> {
+    read_all(File::open(path).map_err(PemFault::Io)?)
+}
+
+fn read_all(input: impl Read) -> Result<Vec<u8>, PemFault> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(PemFault::Io)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(PemFault::Io)?;
+    input.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(PemFault::Io)?;
     if bytes.len() as u64 > MAX_FILE { Err(PemFault::TooLarge) } else { Ok(bytes) }
 }
 

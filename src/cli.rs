@@ -1,13 +1,22 @@
 //! The command line. Flags are named as Prometheus names its own.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::target::ServerName;
 
 /// Probes the TLS certificate of every backend behind your SMTP names and serves what it found to Prometheus.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "smtp-tls-exporter", version, about, long_about = None)]
+#[command(name = "smtp-tls-exporter", version, about, long_about = None, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// What to do in place of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// The config file.
     #[arg(long = "config.file", value_name = "FILE", default_value = "config.yaml")]
     pub config_file: PathBuf,
@@ -41,6 +50,51 @@ pub struct Args {
     pub log_format: LogFormat,
 }
 
+/// What can be done in place of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Judge a chain in a file as the exporter judges a presented one, before it is installed.
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+}
+
+/// What is judged, and how it is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// A name or address that clients ask for, repeatable.
+    #[arg(long = "host", value_name = "NAME", required = true, value_parser = ServerName::parse)]
+    pub hosts: Vec<ServerName>,
+
+    /// The moment to judge at, in RFC 3339 (2026-12-24T12:00:00Z), in place of now.
+    #[arg(long, value_name = "RFC3339", value_parser = moment)]
+    pub at: Option<SystemTime>,
+
+    /// A PEM file of roots to trust, repeatable, beside those of this machine.
+    #[arg(long = "ca-file", value_name = "FILE")]
+    pub ca_files: Vec<PathBuf>,
+
+    /// Trust none of this machine's roots, only those of --ca-file.
+    #[arg(long)]
+    pub no_system_roots: bool,
+
+    /// How the findings are written, to standard output.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+
+    /// The chain as PEM, the server's own certificate first; - is standard input.
+    #[arg(value_name = "CHAIN.pem")]
+    pub chain: PathBuf,
+}
+
+/// How findings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people, 80 columns wide.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
@@ -62,3 +116,10 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+fn moment(text: &str) -> Result<SystemTime, time::error::Parse> {
+    OffsetDateTime::parse(text, &Rfc3339).map(SystemTime::from)
+}
+
+const VERIFY_HELP: &str = "Exit codes: 0 all is well, 1 something is wrong with the chain or a name, \
+                           2 wrong usage or a file that cannot be read.";

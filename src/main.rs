@@ -1,17 +1,22 @@
-//! The exporter's binary: arguments, log, config, service.
+//! The exporter's binary: arguments, then a sub-command, or log, config and service.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use smtp_tls_exporter::cli::Args;
+use smtp_tls_exporter::cli::{Args, Command, Output, VerifyArgs};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::{Service, termination};
-use smtp_tls_exporter::{logging, web};
+use smtp_tls_exporter::verify::{self, verify};
+use smtp_tls_exporter::{logging, report, web};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(Command::Verify(args)) = args.command {
+        return judge(args);
+    }
     logging::init(args.log_level, args.log_format);
     let config = match Config::load(&args.config_file) {
         Ok(config) => config,
@@ -33,6 +38,25 @@ fn main() -> ExitCode {
             eprintln!("smtp-tls-exporter: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Tells what a chain in a file is worth: 0 where all is well, 1 where it is not.
+fn judge(args: VerifyArgs) -> ExitCode {
+    let VerifyArgs { hosts: names, at, ca_files, no_system_roots, output, chain } = args;
+    let at = at.unwrap_or_else(SystemTime::now);
+    let request = verify::Request { names, at, chain, ca_files, system_roots: !no_system_roots };
+    let verification = match verify(&request) {
+        Ok(verification) => verification,
+        Err(error) => return usage(&error.to_string()),
+    };
+    let text = match output {
+        Output::Table => report::table(&verification),
+        Output::Json => report::json(&verification),
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::from(u8::from(!verification.is_well())),
+        Err(error) => usage(&format!("standard output: {error}")),
     }
 }
 

@@ -138,7 +138,7 @@ vocabulary! {
 vocabulary! {
     /// Why a chain is not valid; several may hold at once.
     ChainReason {
-        /// The validity of a certificate on the path has ended. Roots are not held to theirs.
+        /// The validity of a certificate on the path has ended.
         Expired = "expired",
         /// The validity of a certificate on the path has not begun yet.
         NotYetValid = "not_yet_valid",

@@ -124,7 +124,10 @@ fn a_new_certificate_at_every_probe_fills_no_memory() {
     }
     assert!(held.is_some_and(|held| held.chain.verdict().valid(unix(bench.now))));
     let (certificates, chains) = bench.judge.memo.sizes();
-    assert!(certificates <= 600 && chains <= 600, "{certificates} certificates and {chains} chains for one that is held");
+    assert!(
+        certificates <= 600 && chains <= 600,
+        "{certificates} certificates and {chains} chains for one that is held"
+    );
     assert_eq!(bench.judge.issuers_learnt(), 1);
 }
 

@@ -1,18 +1,25 @@
-//! `docs/metrics.md` is made from the code. `UPDATE_DOCS=1 cargo test docs` writes it anew.
+//! `docs/metrics.md` and `docs/verdicts.md` are made from the code. `UPDATE_DOCS=1 cargo test docs` writes them anew.
 
 use std::fmt::Write;
+use std::time::{Duration, SystemTime};
 
+use serde_json::Value;
+use smtp_fleet::{CertSpec, Pki};
+use smtp_tls_exporter::elsewhere::{self, Elsewhere};
 use smtp_tls_exporter::reason::{
-    ChainReason, LocalReason, LookupReason, NameReason, Phase, ProbeReason, SkipReason, Stage,
+    ChainReason, LocalReason, LookupReason, NameReason, OcspReason, Phase, ProbeReason, SkipReason, Stage,
 };
+use smtp_tls_exporter::report;
+use smtp_tls_exporter::target::ServerName;
+use smtp_tls_exporter::verify::{Request, verify};
 use smtp_tls_exporter::web::metrics::table::{Kind, METRICS, Scope};
 
-const PATH: &str = "docs/metrics.md";
+use crate::support::Lab;
 
 fn words(page: &mut String, title: &str, intro: &str, rows: &[(&str, &str)]) {
     let _ = write!(page, "\n### {title}\n{intro}\n\n| value | when |\n|---|---|\n");
     for (word, doc) in rows {
-        let _ = writeln!(page, "| `{word}` | {} |", doc.split_whitespace().collect::<Vec<_>>().join(" "));
+        let _ = writeln!(page, "| `{word}` | {} |", one_line(doc));
     }
 }
 
@@ -22,7 +29,11 @@ macro_rules! rows {
     };
 }
 
-fn page() -> String {
+fn one_line(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn metrics() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          <!-- Made from the code by `UPDATE_DOCS=1 cargo test docs`; a test holds the two together. -->\n\n\
@@ -73,12 +84,137 @@ fn page() -> String {
     page
 }
 
+fn verdicts() -> String {
+    let mut page = String::from(VERDICTS_HEAD);
+    let _ = write!(page, "\n```\n$ {EXAMPLE}\n{}```\n", example());
+    page.push_str(VERDICTS_JSON);
+    page.push_str(VERDICTS_TABLE);
+    page.push_str("| verdict | when |");
+    for (client, _) in elsewhere::of_chain(ChainReason::Expired).clients() {
+        let _ = write!(page, " {client} |");
+    }
+    page.push_str("\n|---|---|---|---|---|---|\n");
+    let chains = ChainReason::ALL.iter().map(|word| (word.as_str(), word.doc(), elsewhere::of_chain(*word)));
+    let names = NameReason::ALL.iter().map(|word| (word.as_str(), word.doc(), elsewhere::of_name(*word)));
+    let staples = OcspReason::ALL.iter().map(|word| (word.as_str(), word.doc(), elsewhere::of_ocsp(*word)));
+    let probes =
+        ProbeReason::ALL.iter().filter_map(|word| Some((word.as_str(), word.doc(), elsewhere::of_probe(*word)?)));
+    for (word, doc, elsewhere) in names.chain(chains).chain(staples).chain(probes) {
+        let _ = writeln!(page, "| `{word}` | {} |{} |", one_line(doc), cells(&elsewhere));
+    }
+    page
+}
+
+fn cells(elsewhere: &Elsewhere) -> String {
+    let cell = |words: elsewhere::Words| {
+        let texts = words.texts.iter().map(|text| format!("`{text}`"));
+        let accepts = words.accepts.map(|when| format!("*accepts it {when}*"));
+        format!(" {}", texts.chain(accepts).collect::<Vec<_>>().join("<br>"))
+    };
+    elsewhere.clients().map(|(_, words)| cell(words)).join(" |")
+}
+
+/// What [`EXAMPLE`] prints, with what differs from run to run replaced.
+fn example() -> String {
+    const DAY: i64 = 86_400;
+    let pki = Pki::new();
+    let lab = Lab::new(&pki);
+    let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_validity(-10 * DAY, 80 * DAY));
+    let chain = lab.folder.path().join("chain.pem");
+    std::fs::write(&chain, identity.chain_pem()).expect("a file");
+    let name = |name| ServerName::parse(name).expect("a name");
+    let request = Request {
+        names: vec![name("mail.example.com"), name("smtp.example.com")],
+        at: SystemTime::now() + Duration::from_secs(83 * 86_400 + 3600),
+        chain,
+        ca_files: vec![lab.folder.path().join("root.pem")],
+        system_roots: false,
+    };
+    let verification = verify(&request).expect("a verification");
+    let json: Value = serde_json::from_str(&report::json(&verification)).expect("JSON");
+    let mut text = report::table(&verification);
+    for (at, fixed) in [
+        ("/certificate/not_before/rfc3339", "2026-09-01T12:00:00Z"),
+        ("/certificate/not_after/rfc3339", "2026-11-30T12:00:00Z"),
+        ("/at/rfc3339", "2026-12-03T13:00:00Z"),
+        ("/certificate/fingerprint_sha256", &"5fd1".repeat(16)),
+    ] {
+        let found = json.pointer(at).and_then(Value::as_str).unwrap_or_else(|| panic!("{at} of {json}"));
+        text = text.replace(found, fixed);
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    text
+}
+
+#[track_caller]
+fn check(path: &str, page: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, page).expect("the page is written");
+    }
+    let found = std::fs::read_to_string(path).expect("the page is there");
+    assert!(found == page, "{path} differs from the code; UPDATE_DOCS=1 cargo test docs writes it anew");
+}
+
 #[test]
 fn the_page_of_metrics_is_that_of_the_code() {
-    let page = page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(PATH, &page).expect("the page is written");
-    }
-    let found = std::fs::read_to_string(PATH).expect("the page is there");
-    assert!(found == page, "{PATH} differs from the code; UPDATE_DOCS=1 cargo test docs writes it anew");
+    check("docs/metrics.md", &metrics());
 }
+
+#[test]
+fn the_page_of_verdicts_is_that_of_the_code() {
+    check("docs/verdicts.md", &verdicts());
+}
+
+const EXAMPLE: &str =
+    "smtp-tls-exporter verify --ca-file root.pem --host mail.example.com --host smtp.example.com chain.pem";
+
+const VERDICTS_HEAD: &str = "\
+# Verdicts, and what others call them
+
+<!-- Made from the code by `UPDATE_DOCS=1 cargo test docs`; a test holds the two together. -->
+
+The exporter judges name, chain and time apart, each with its reasons ([metrics](metrics.md)). `verify` gives the same
+verdicts on a chain in a file, so that a certificate can be judged before it is installed, and without an exporter:
+";
+
+const VERDICTS_JSON: &str = "
+The file is PEM, the server's own certificate first, then the intermediates, as servers take it; `-` is standard input.
+`--host` is repeatable and takes names (internationalized ones, too) and addresses. `--at` judges at another moment
+than now. `--ca-file` adds roots to this machine's, `--no-system-roots` leaves those out. Nobody proves in a file that he
+holds the key, and no OCSP response is stapled to it: nothing is said of either.
+
+The exit code is 0 where every name matches and nothing is wrong with the chain, 1 where something is found, 2 where a
+file cannot be read or the usage is wrong. A certificate that cannot be parsed is a finding (`malformed`), not an
+unreadable file.
+
+`--output=json` prints one object. Its keys are always there; what is not known is null:
+
+| key | what |
+|---|---|
+| `names[]` | for each `--host` in order: `name`; `match`, null where the certificate cannot be parsed; where it does not match, `reason`, `meaning` and `elsewhere` |
+| `chain.trusted` | whether a path leads to a root with time set aside; null where the certificates are valid at no common moment |
+| `chain.valid` | whether one does at the moment |
+| `chain.errors[]` | `reason`, `meaning` and `elsewhere` of each thing that is wrong |
+| `chain.not_after`, `chain.verified_not_after` | the earliest end of validity in the file, and on the verified path |
+| `certificate` | the server's own: `fingerprint_sha256`, `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` from the moment on (negative once expired), `names` |
+| `presented` | how many certificates the file has |
+| `at` | the moment that was judged at |
+
+Moments are objects of `rfc3339` (UTC) and `unix` (seconds). `elsewhere` has the table below: for `dotnet`, `openssl`,
+`postfix` and `go` the `texts`, and `accepts`, null where that client never accepts it.
+";
+
+const VERDICTS_TABLE: &str = "
+## What others say
+What .NET and MailKit, OpenSSL, Postfix and Go say where the exporter gives a reason. What stands in angle brackets
+varies.
+
+- **.NET and MailKit**: `SslPolicyErrors`, then the `X509ChainStatusFlags` of the chain. MailKit accepts no policy error
+  at all, and throws an `SslHandshakeException`: \"The server's SSL certificate could not be validated for the following
+  reasons\". A name is its first complaint, where there are several.
+- **OpenSSL**: as `openssl s_client` and `openssl verify` 3.0 print it, at security level 1 unless said otherwise.
+- **Postfix**: the log of the SMTP client at the levels `verify` and `secure`, then the delivery status. At `may` and
+  `encrypt` it logs an `Untrusted TLS connection` and delivers whatever the certificate.
+- **Go**: errors of `crypto/x509` and `crypto/tls`, which callers prefix with `tls: failed to verify certificate: `.
+
+";

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// For each room: the crate's modules and the outside crates that its files may not name.
 const RULES: &[(&str, &[&str])] = &[
     ("reason", &["crate::", "tokio", "hickory", "webpki::", "x509_parser", "axum", "std::net::Tcp", "std::fs"]),
+    ("elsewhere", &["tokio", "hickory", "webpki::", "x509_parser", "axum", "std::net", "std::fs"]),
     ("target", &["tokio", "hickory", "webpki::", "x509_parser", "axum", "std::fs"]),
     ("trust", &["tokio", "hickory", "webpki::", "x509_parser", "axum", "std::fs"]),
     ("observation", &["tokio", "hickory", "webpki::", "x509_parser", "axum", "std::fs"]),
@@ -19,6 +20,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("verdict", &["tokio", "hickory", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("snapshot", &["tokio", "hickory", "webpki::", "x509_parser", "axum", "std::fs"]),
     ("monitor", &["tokio_rustls", "hickory", "webpki::", "x509_parser", "axum"]),
+    ("verify", &["tokio", "hickory", "webpki::", "x509_parser", "axum", "SystemTime::now", "Instant::now"]),
+    ("report", &["tokio", "hickory", "webpki::", "x509_parser", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("web", &["tokio_rustls", "hickory", "webpki::", "x509_parser", "Monitor", "Prober", "Resolvers"]),
     ("service", &["tokio_rustls", "hickory", "webpki::", "x509_parser", "Prober", "Resolvers"]),
 ];
@@ -31,16 +34,19 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("config", &["target", "trust", "anchors"]),
     ("anchors", &["trust"]),
     ("reason", &[]),
+    ("elsewhere", &["reason"]),
     ("route", &[]),
     ("discovery", &["reason", "target", "observation", "route"]),
     ("probe", &["reason", "target", "observation", "route"]),
     ("verdict", &["reason", "target", "observation", "trust"]),
     ("snapshot", &["reason", "target", "observation", "verdict"]),
     ("monitor", &["config", "discovery", "probe", "verdict", "snapshot", "reason", "target", "trust", "observation"]),
+    ("verify", &["anchors", "trust", "target", "observation", "reason", "verdict"]),
+    ("report", &["verify", "snapshot", "verdict", "reason", "elsewhere", "target", "observation"]),
     ("web", &["snapshot", "monitor", "reason", "target", "observation", "verdict"]),
     ("service", &["config", "monitor", "web"]),
     ("logging", &["cli"]),
-    ("cli", &[]),
+    ("cli", &["target"]),
 ];
 
 fn files(room: &str) -> Vec<PathBuf> {

@@ -9,3 +9,4 @@ mod monitor;
 mod probe;
 mod street;
 mod support;
+mod verify;

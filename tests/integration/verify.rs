@@ -1,0 +1,404 @@
+//! `smtp-tls-exporter verify`: the real binary on chains made for the occasion.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use smtp_fleet::{AuthoritySpec, CertSpec, Extension, Issuer, Pki, Presented, Purpose};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+use crate::support::Lab;
+
+const HOST: &str = "smtp.example.com";
+const DAY: i64 = 86_400;
+
+/// A folder with chains and roots, in which the binary runs.
+struct Bench {
+    lab: Lab,
+    pki: Pki,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let pki = Pki::new();
+        let this = Self { lab: Lab::new(&pki), pki };
+        this.file("good.pem", this.issue(&CertSpec::valid_for(&[HOST])));
+        this
+    }
+
+    fn folder(&self) -> &Path {
+        self.lab.folder.path()
+    }
+
+    fn file(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.folder().join(name), text).expect("a file");
+    }
+
+    fn issue(&self, spec: &CertSpec) -> String {
+        self.pki.issue(spec).chain_pem()
+    }
+
+    /// Runs `verify` with the words of `args` in the folder, where this machine's roots are in `system.pem`.
+    fn run(&self, args: &str, input: &str) -> Output {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_smtp-tls-exporter"))
+            .arg("verify")
+            .args(args.split_whitespace())
+            .current_dir(self.folder())
+            .env("SSL_CERT_FILE", "system.pem")
+            .env_remove("SSL_CERT_DIR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        // Who reads no input has hung up.
+        let _ = process.stdin.take().expect("standard input").write_all(input.as_bytes());
+        process.wait_with_output().expect("it ends")
+    }
+
+    /// Exit code and JSON, by the fleet's root alone.
+    #[track_caller]
+    fn judge(&self, args: &str, input: &str) -> (Option<i32>, Value) {
+        let output = self.run(&format!("--no-system-roots --ca-file root.pem --output=json {args}"), input);
+        let text = String::from_utf8(output.stdout).expect("text");
+        let error = String::from_utf8_lossy(&output.stderr);
+        let json = serde_json::from_str(&text).unwrap_or_else(|wrong| panic!("{args}: {wrong} in {text}{error}"));
+        assert!(error.is_empty(), "{args}: {error}");
+        (output.status.code(), json)
+    }
+
+    /// What is at each JSON pointer.
+    #[track_caller]
+    fn check(&self, args: &str, code: i32, expected: &[(&str, Value)]) {
+        let (found, json) = self.judge(args, "");
+        assert_eq!(found, Some(code), "{args}: {json:#}");
+        for (at, value) in expected {
+            assert_eq!(json.pointer(at), Some(value), "{args}: {at} in {json:#}");
+        }
+    }
+
+    /// Wrong usage and unreadable input: nothing on standard output, and one line that says it all.
+    #[track_caller]
+    fn refuses(&self, args: &str, input: &str, message: &str) {
+        let output = self.run(args, input);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args}: {error}");
+        assert!(output.stdout.is_empty(), "{args}: {}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(error.trim_end(), format!("smtp-tls-exporter: {message}"), "{args}");
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE", der))
+}
+
+fn reasons(json: &Value) -> Vec<&str> {
+    let errors = json.pointer("/chain/errors").and_then(Value::as_array).expect("errors");
+    errors.iter().filter_map(|error| error["reason"].as_str()).collect()
+}
+
+#[test]
+fn names() {
+    let bench = Bench::new();
+    let idn = ["xn--bcher-kva.example", "192.0.2.1", "2001:db8::1", "*.wild.example.com"];
+    bench.file("idn.pem", bench.issue(&CertSpec::valid_for(&idn)));
+    bench.file("cn.pem", bench.issue(&CertSpec { common_name: Some(HOST.into()), ..CertSpec::default() }));
+    bench.check(
+        "--host smtp.example.com good.pem",
+        0,
+        &[
+            ("/names", json!([{"name": HOST, "match": true, "reason": null, "meaning": null, "elsewhere": null}])),
+            ("/chain/trusted", json!(true)),
+            ("/chain/valid", json!(true)),
+            ("/chain/errors", json!([])),
+            ("/certificate/names", json!([HOST])),
+            ("/certificate/subject", json!("CN=smtp.example.com")),
+            ("/certificate/issuer", json!("CN=Fleet Intermediate")),
+            ("/certificate/key", json!("ECDSA P-256")),
+            ("/certificate/signature", json!("ecdsa-with-SHA256")),
+            ("/presented", json!(2)),
+        ],
+    );
+    bench.check(
+        "--host SMTP.Example.COM. --host mail.example.com good.pem",
+        1,
+        &[
+            ("/names/0/name", json!(HOST)),
+            ("/names/0/match", json!(true)),
+            ("/names/1/match", json!(false)),
+            ("/names/1/reason", json!("not_listed")),
+            ("/names/1/meaning", json!("The certificate lists other names.")),
+            ("/names/1/elsewhere/dotnet/texts/0", json!("RemoteCertificateNameMismatch")),
+            ("/names/1/elsewhere/openssl/texts", json!(["verify error:num=62:hostname mismatch"])),
+            ("/names/1/elsewhere/go/accepts", json!(null)),
+            ("/chain/valid", json!(true)),
+        ],
+    );
+    bench.check(
+        "--host bücher.example --host 192.0.2.1 --host [2001:db8::1] --host a.wild.example.com idn.pem",
+        0,
+        &[("/names/0/name", json!("xn--bcher-kva.example")), ("/names/2/name", json!("2001:db8::1"))],
+    );
+    bench.check(
+        "--host 192.0.2.2 --host a.b.wild.example.com --host other.example idn.pem",
+        1,
+        &[
+            ("/names/0/reason", json!("ip_reference")),
+            ("/names/1/reason", json!("wildcard_depth")),
+            ("/names/2/reason", json!("not_listed")),
+        ],
+    );
+    bench.check(
+        "--host smtp.example.com --host 192.0.2.1 cn.pem",
+        1,
+        &[
+            ("/names/0/reason", json!("cn_only")),
+            ("/names/0/elsewhere/postfix/accepts", json!("where the certificate has no DNS name among its SANs")),
+            ("/certificate/names", json!([])),
+        ],
+    );
+}
+
+#[test]
+fn time_is_what_at_says() {
+    let bench = Bench::new();
+    let now = OffsetDateTime::now_utc();
+    bench.file("old.pem", bench.issue(&CertSpec::valid_for(&[HOST]).with_validity(-90 * DAY, -DAY)));
+    let not_after = |args| {
+        let (_, json) = bench.judge(args, "");
+        json.pointer("/certificate/not_after/unix").and_then(Value::as_i64).expect("an end")
+    };
+    let end = OffsetDateTime::from_unix_timestamp(not_after("--host smtp.example.com good.pem")).expect("a time");
+    for (file, at, code, expected) in [
+        ("good.pem", now, 0, None),
+        ("good.pem", now - Duration::days(2), 1, Some("not_yet_valid")),
+        // The last second of validity is a part of it (RFC 5280 §4.1.2.5).
+        ("good.pem", end, 0, None),
+        ("good.pem", end + Duration::seconds(1), 1, Some("expired")),
+        ("good.pem", now - Duration::days(30_000), 1, Some("not_yet_valid")),
+        ("good.pem", now + Duration::days(300_000), 1, Some("expired")),
+        ("old.pem", now, 1, Some("expired")),
+        ("old.pem", now - Duration::days(30), 0, None),
+    ] {
+        let at = at.format(&Rfc3339).expect("a text");
+        let (found, json) = bench.judge(&format!("--host {HOST} --at {at} {file}"), "");
+        assert_eq!(found, Some(code), "{file} at {at}: {json:#}");
+        assert_eq!(reasons(&json), expected.as_slice(), "{file} at {at}: {json:#}");
+        assert_eq!(json.pointer("/chain/trusted"), Some(&json!(true)), "{file} at {at}: trust sets time aside");
+        assert_eq!(json.pointer("/chain/valid"), Some(&json!(code == 0)), "{file} at {at}: {json:#}");
+    }
+    // An offset is a place's, not another moment.
+    bench.check(
+        "--host smtp.example.com --at 2001-02-03T04:05:06+02:00 good.pem",
+        1,
+        &[("/at", json!({"rfc3339": "2001-02-03T02:05:06Z", "unix": 981_165_906}))],
+    );
+    let (_, json) = bench.judge(&format!("--host {HOST} --at {} good.pem", end.format(&Rfc3339).expect("text")), "");
+    assert_eq!(json.pointer("/certificate/expiry_days"), Some(&json!(0.0)));
+    assert_eq!(json.pointer("/certificate/not_after"), json.pointer("/at"));
+    assert_eq!(json.pointer("/chain/not_after"), json.pointer("/at"));
+    assert_eq!(json.pointer("/chain/verified_not_after"), json.pointer("/at"));
+}
+
+#[test]
+fn chains() {
+    let bench = Bench::new();
+    let spec = || CertSpec::valid_for(&[HOST]);
+    let not_a_ca = bench.pki.root().sub(&AuthoritySpec { ca: false, ..AuthoritySpec::named("No Authority") });
+    let narrow = AuthoritySpec { permitted_domains: vec!["example.net".into()], ..AuthoritySpec::named("Narrow") };
+    let narrow = bench.pki.root().sub(&narrow);
+    let odd = Extension { oid: vec![1, 3, 6, 1, 4, 1, 99999, 1], critical: true, value: vec![5, 0] };
+    let rows: [(&str, CertSpec, i32, Value, &[&str]); 8] = [
+        ("root", spec().with_issuer(Issuer::Root), 0, json!(true), &[]),
+        ("self-signed", spec().with_issuer(Issuer::SelfSigned), 1, json!(false), &["self_signed"]),
+        ("stranger", spec().with_issuer(Issuer::Stranger), 1, json!(false), &["unknown_issuer"]),
+        ("leaf-only", spec().with_presented(Presented::LeafOnly), 1, json!(false), &["unknown_issuer"]),
+        ("not-a-ca", spec().with_issuer(Issuer::Authority(not_a_ca)), 1, json!(false), &["not_a_ca"]),
+        ("narrow", spec().with_issuer(Issuer::Authority(narrow)), 1, json!(false), &["name_constraints"]),
+        ("client", spec().with_purpose(Purpose::Client), 1, json!(false), &["missing_eku"]),
+        ("critical", spec().with_extension(odd), 1, json!(false), &["critical_extension"]),
+    ];
+    for (name, spec, code, trusted, expected) in rows {
+        bench.file(name, bench.issue(&spec));
+        let (found, json) = bench.judge(&format!("--host {HOST} {name}"), "");
+        assert_eq!(found, Some(code), "{name}: {json:#}");
+        assert_eq!(reasons(&json), expected, "{name}: {json:#}");
+        assert_eq!(json.pointer("/chain/trusted"), Some(&trusted), "{name}: {json:#}");
+        assert_eq!(json.pointer("/names/0/match"), Some(&json!(true)), "{name}: the name is judged apart");
+        for error in json.pointer("/chain/errors").and_then(Value::as_array).expect("errors") {
+            assert!(error["meaning"].is_string(), "{name}: {error:#}");
+            for client in ["dotnet", "openssl", "postfix", "go"] {
+                assert!(error["elsewhere"][client]["texts"].is_array(), "{name}: {client} in {error:#}");
+            }
+        }
+    }
+}
+
+#[test]
+fn roots_are_those_that_are_named() {
+    let bench = Bench::new();
+    bench.file("stranger.pem", bench.pki.stranger_pem());
+    bench.file("strange.pem", bench.issue(&CertSpec::valid_for(&[HOST]).with_issuer(Issuer::Stranger)));
+    bench.file("system.pem", bench.pki.root_pem());
+    for (args, code) in [
+        ("good.pem", 0),
+        ("strange.pem", 1),
+        ("--ca-file stranger.pem strange.pem", 0),
+        ("--ca-file stranger.pem good.pem", 0),
+        ("--no-system-roots --ca-file stranger.pem strange.pem", 0),
+        ("--no-system-roots --ca-file stranger.pem good.pem", 1),
+        ("--no-system-roots --ca-file stranger.pem --ca-file root.pem good.pem", 0),
+    ] {
+        let output = bench.run(&format!("--host {HOST} {args}"), "");
+        assert_eq!(output.status.code(), Some(code), "{args}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    bench.refuses(
+        "--host a.example --no-system-roots good.pem",
+        "",
+        "no roots to judge by: --no-system-roots needs a --ca-file",
+    );
+    std::fs::remove_file(bench.folder().join("system.pem")).expect("the roots go");
+    let output = bench.run("--host a.example good.pem", "");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("no root certificates on this machine"), "{error}");
+    assert!(error.contains("--no-system-roots"), "{error}");
+}
+
+#[test]
+fn standard_input_is_a_file_too() {
+    let bench = Bench::new();
+    let chain = bench.issue(&CertSpec::valid_for(&[HOST]));
+    let (code, json) = bench.judge("--host smtp.example.com -", &chain);
+    assert_eq!((code, json.pointer("/presented")), (Some(0), Some(&json!(2))), "{json:#}");
+    let roots = "--host a.example --no-system-roots --ca-file root.pem -";
+    bench.refuses(roots, "", "no chain can be taken from standard input, which is empty");
+    bench.refuses(roots, "hello", "no chain can be taken from standard input, in which no PEM certificate is");
+}
+
+#[test]
+fn broken_certificates_are_findings() {
+    let bench = Bench::new();
+    let identity = bench.pki.issue(&CertSpec::valid_for(&[HOST]));
+    let whole = identity.leaf_der().as_ref();
+    let above = pem(&identity.chain()[1]);
+    for (name, leaf) in [("cut", &whole[..whole.len() - 1]), ("junk", b"junk".as_slice()), ("nothing", &[])] {
+        bench.file(name, pem(leaf) + &above);
+        let (code, json) = bench.judge(&format!("--host {HOST} {name}"), "");
+        assert_eq!((code, reasons(&json)), (Some(1), vec!["malformed"]), "{name}: {json:#}");
+        assert_eq!(json.pointer("/names/0/match"), Some(&json!(null)), "{name}: {json:#}");
+        assert_eq!(json.pointer("/chain/valid"), Some(&json!(false)), "{name}: {json:#}");
+        assert_eq!(json.pointer("/certificate/subject"), Some(&json!(null)), "{name}: {json:#}");
+        let fingerprint = json.pointer("/certificate/fingerprint_sha256").and_then(Value::as_str);
+        assert_eq!(fingerprint.map(str::len), Some(64), "{name}: {json:#}");
+        let table = bench.run(&format!("--host {HOST} --no-system-roots --ca-file root.pem {name}"), "");
+        let table = String::from_utf8(table.stdout).expect("text");
+        assert!(table.contains("  smtp.example.com  unknown, the certificate cannot be read\n"), "{table}");
+        assert!(table.contains("    malformed: A certificate on the path"), "{table}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let bench = Bench::new();
+    let good = bench.issue(&CertSpec::valid_for(&[HOST]));
+    let identity = bench.pki.issue(&CertSpec::valid_for(&[HOST]));
+    bench.file("empty.pem", " \n");
+    bench.file("key.pem", identity.key_pem());
+    bench.file("der.pem", identity.leaf_der());
+    bench.file("no-end.pem", good.rsplit_once("-----END").expect("an end").0);
+    bench.file("no-base64.pem", good.replacen("\nMII", "\n!!!", 1));
+    bench.file("large.pem", good + &"#".repeat(16 * 1024 * 1024));
+    bench.file("with-key.pem", identity.key_pem() + &identity.chain_pem());
+    std::fs::create_dir(bench.folder().join("folder")).expect("a folder");
+    for (file, wrong) in [
+        ("absent.pem", "which does not exist"),
+        ("folder", "which is a directory"),
+        ("empty.pem", "which is empty"),
+        ("key.pem", "in which no PEM certificate is"),
+        ("der.pem", "in which no PEM certificate is"),
+        ("no-end.pem", "which is broken PEM (a section without its END line)"),
+        ("no-base64.pem", "which is broken PEM (a section that is not base64)"),
+        ("large.pem", "which has more than 16 MiB"),
+    ] {
+        let roots = "--host a.example --no-system-roots --ca-file";
+        let chain = format!("no chain can be taken from {file}, {wrong}");
+        bench.refuses(&format!("{roots} root.pem {file}"), "", &chain);
+        let roots_wrong = format!("no roots can be taken from {file}, {wrong}");
+        bench.refuses(&format!("{roots} {file} good.pem"), "", &roots_wrong);
+    }
+    bench.check("--host smtp.example.com with-key.pem", 0, &[("/presented", json!(2))]);
+}
+
+#[test]
+fn wrong_usage_is_told() {
+    let bench = Bench::new();
+    for (args, message) in [
+        ("good.pem", "--host <NAME>"),
+        ("--host smtp.example.com", "<CHAIN.pem>"),
+        ("--host a..b good.pem", "a label of the name is empty"),
+        ("--host *.example.com good.pem", "a host name has letters"),
+        ("--host a.example --at yesterday good.pem", "'yesterday' for '--at <RFC3339>'"),
+        ("--host a.example --at 2026-02-30T00:00:00Z good.pem", "2026-02-30T00:00:00Z"),
+        ("--host a.example --at 2026-02-03 good.pem", "--at <RFC3339>"),
+        ("--host a.example --output=xml good.pem", "table, json"),
+        ("--host a.example good.pem good.pem", "unexpected argument"),
+    ] {
+        let output = bench.run(args, "");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args}: {error}");
+        assert!(error.contains(message), "{args}: {error}");
+        assert!(output.stdout.is_empty(), "{args}");
+    }
+}
+
+#[test]
+fn the_table_is_for_people() {
+    let bench = Bench::new();
+    let hostile = ["\u{1b}[31mred.example.com", "smtp.example.com"];
+    bench.file("hostile.pem", bench.issue(&CertSpec::valid_for(&hostile).with_validity(-2 * DAY, -DAY)));
+    let many: Vec<String> = (0..150).map(|n| format!("host-{n}.example.com")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    bench.file("many.pem", bench.issue(&CertSpec::valid_for(&many)));
+    for (args, code, lines) in [
+        (
+            "--host smtp.example.com good.pem",
+            0,
+            &[
+                "  smtp.example.com  ok",
+                "  trusted     yes",
+                "  valid       yes",
+                "  presented   2 certificates",
+                "  names       smtp.example.com",
+            ][..],
+        ),
+        (
+            "--host mail.example.com hostile.pem",
+            1,
+            &[
+                "  mail.example.com  NO MATCH",
+                "    not_listed: The certificate lists other names.",
+                "  trusted     yes",
+                "  valid       NO",
+                "    expired: The validity of a certificate on the path has ended.",
+                "  names       \u{fffd}[31mred.example.com, smtp.example.com",
+                "WHAT OTHERS SAY",
+                "    .NET/MailKit  RemoteCertificateChainErrors",
+                "    OpenSSL       verify error:num=10:certificate has expired",
+            ],
+        ),
+        ("--host host-7.example.com many.pem", 0, &["              host-99.example.com and 50 more"]),
+    ] {
+        let output = bench.run(&format!("--no-system-roots --ca-file root.pem {args}"), "");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code(), Some(code), "{args}: {text}");
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{args}: {line:?} in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{args}: no line is over 80 columns:\n{text}");
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{args}: {text:?}");
+        assert_eq!(text.contains("WHAT OTHERS SAY"), code == 1, "{args}: {text}");
+    }
+}
