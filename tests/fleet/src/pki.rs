@@ -11,6 +11,8 @@ use identity::certificate_pem;
 pub use authority::{Authority, AuthoritySpec};
 pub use identity::Identity;
 
+pub mod forge;
+
 mod authority;
 mod identity;
 

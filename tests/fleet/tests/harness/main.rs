@@ -1,5 +1,6 @@
 //! Proves the harness: every kind of server does what its row says, to a client that follows the RFCs.
 
+mod cases;
 mod client;
 mod names;
 mod places;

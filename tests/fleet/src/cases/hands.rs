@@ -1,0 +1,85 @@
+//! What most cases are made of: a root, an intermediate under it, a stranger, and keys.
+
+use rustls_pki_types::CertificateDer;
+
+use super::{Case, HOST};
+use crate::Identity;
+use crate::pki::forge::{Ca, Forge, Key, Kind};
+
+pub(super) struct Hands {
+    /// The root to trust.
+    pub(super) root: Ca,
+    /// The usual issuer, under that root.
+    pub(super) intermediate: Ca,
+    /// A root that nobody trusts.
+    pub(super) stranger: Ca,
+    /// The server's key.
+    pub(super) key: Key,
+    /// Made once, since they take long.
+    pub(super) rsa_1024: Key,
+    pub(super) rsa_2048: Key,
+    pub(super) rsa_4096: Key,
+}
+
+impl Hands {
+    pub(super) fn new() -> Self {
+        let root = Ca::root(&Forge::authority("Root"), &p256());
+        Self {
+            intermediate: root.sub(&Forge::authority("Intermediate"), &p256()),
+            root,
+            stranger: Ca::root(&Forge::authority("Stranger"), &p256()),
+            key: p256(),
+            rsa_1024: Key::generate(Kind::Rsa1024),
+            rsa_2048: Key::generate(Kind::Rsa2048),
+            rsa_4096: Key::generate(Kind::Rsa4096),
+        }
+    }
+
+    /// A certificate from the intermediate, which is presented with it; all else is in order.
+    pub(super) fn case(&self, name: &'static str, forge: &Forge) -> Case {
+        self.from(name, &self.intermediate, forge)
+    }
+
+    /// A certificate from `issuer`, which is presented with it.
+    pub(super) fn from(&self, name: &'static str, issuer: &Ca, forge: &Forge) -> Case {
+        self.chain(name, vec![issuer.issue(forge, &self.key), issuer.der()])
+    }
+
+    /// This chain under the root, over the server's key.
+    pub(super) fn chain(&self, name: &'static str, chain: Vec<CertificateDer<'static>>) -> Case {
+        self.served(name, self.key.identity(chain))
+    }
+
+    /// This identity under the root.
+    pub(super) fn served(&self, name: &'static str, identity: Identity) -> Case {
+        Case::new(name, identity, vec![self.root.der()])
+    }
+
+    /// A certificate from the intermediate.
+    pub(super) fn leaf(&self, forge: &Forge) -> CertificateDer<'static> {
+        self.intermediate.issue(forge, &self.key)
+    }
+
+    /// Another authority under the root.
+    pub(super) fn sub(&self, spec: &Forge) -> Ca {
+        self.root.sub(spec, &p256())
+    }
+}
+
+/// A server's certificate in order.
+pub(super) fn leaf() -> Forge {
+    Forge::leaf(&[HOST])
+}
+
+/// An authority's certificate in order, for an issuer other than the usual one.
+pub(super) fn authority() -> Forge {
+    Forge::authority("Other Intermediate")
+}
+
+pub(super) fn p256() -> Key {
+    Key::generate(Kind::P256)
+}
+
+/// In seconds.
+pub(super) const HOUR: i64 = 3_600;
+pub(super) const DAY: i64 = 86_400;

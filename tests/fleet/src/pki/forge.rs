@@ -1,0 +1,322 @@
+//! Any certificate at all, field by field: what no well-kept library would make, and what servers present all the same.
+
+use rustls_pki_types::CertificateDer;
+use time::OffsetDateTime;
+use yasna::models::ObjectIdentifier;
+use yasna::{DERWriter, Tag, tags};
+
+use super::Extension;
+use super::authority::{DAY, from_now};
+
+pub use extension::{ANY_PURPOSE, CLIENT_AUTH, GeneralName, SERVER_AUTH};
+pub use key::{Algorithm, Key, Kind};
+
+mod extension;
+mod key;
+
+/// What a certificate says (RFC 5280 §4.1). Nothing is checked: fields may contradict each other.
+#[derive(Clone, Debug)]
+pub struct Forge {
+    /// The version it declares.
+    pub version: Version,
+    /// The octets of the serial number.
+    pub serial: Vec<u8>,
+    /// The subject.
+    pub subject: Name,
+    /// Start of validity.
+    pub not_before: When,
+    /// End of validity.
+    pub not_after: When,
+    /// A SubjectPublicKeyInfo in the place of the key's own.
+    pub spki: Option<Vec<u8>>,
+    /// Whether it has a subjectUniqueID (§4.1.2.8).
+    pub unique_id: bool,
+    /// The extensions, in order; none at all leaves the field out.
+    pub extensions: Vec<Extension>,
+    /// How it is signed; none is the issuer's usual algorithm.
+    pub algorithm: Option<Algorithm>,
+    /// The algorithm named inside what is signed, where it is another than the one outside (§4.1.2.3 forbids that).
+    pub inner_algorithm: Option<Algorithm>,
+}
+
+impl Forge {
+    /// A server's certificate in order: for these names, the first of which is the common name, from a day ago for
+    /// 90 days. What parses as an IP address becomes an iPAddress.
+    pub fn leaf(names: &[&str]) -> Self {
+        let general = |name: &&str| name.parse().map_or_else(|_| GeneralName::dns(name), GeneralName::ip);
+        let names: Vec<_> = names.iter().map(general).collect();
+        let common_name = names.iter().find_map(|name| match name {
+            GeneralName::Dns(name) => std::str::from_utf8(name).ok(),
+            _ => None,
+        });
+        Self {
+            subject: common_name.map_or_else(Name::empty, Name::common),
+            extensions: vec![
+                Extension::basic_constraints(false, None),
+                Extension::signs_handshakes(),
+                Extension::purposes(&[SERVER_AUTH]),
+                Extension::alternative_names(&names),
+            ],
+            ..Self::bare()
+        }
+    }
+
+    /// An authority's certificate in order, for ten years from a month ago.
+    pub fn authority(common_name: &str) -> Self {
+        Self {
+            subject: Name::common(common_name),
+            not_before: When::In(-30 * DAY),
+            not_after: When::In(3650 * DAY),
+            extensions: vec![Extension::basic_constraints(true, None), Extension::signs_certificates()],
+            ..Self::bare()
+        }
+    }
+
+    /// Valid between two moments, in seconds from now.
+    pub fn between(self, not_before: i64, not_after: i64) -> Self {
+        Self { not_before: When::In(not_before), not_after: When::In(not_after), ..self }
+    }
+
+    /// With an extension, in the place of the one of the same kind.
+    pub fn with(mut self, extension: Extension) -> Self {
+        match self.extensions.iter_mut().find(|present| present.oid == extension.oid) {
+            Some(present) => *present = extension,
+            None => self.extensions.push(extension),
+        }
+        self
+    }
+
+    /// Without the extension of the kind that `example` is of.
+    pub fn without(mut self, example: &Extension) -> Self {
+        self.extensions.retain(|present| present.oid != example.oid);
+        self
+    }
+
+    /// With exactly these subject alternative names.
+    pub fn naming(self, names: &[GeneralName]) -> Self {
+        self.with(Extension::alternative_names(names))
+    }
+
+    /// With another common name.
+    pub fn common_name(self, common_name: &str) -> Self {
+        Self { subject: Name::common(common_name), ..self }
+    }
+
+    /// Signed in another way.
+    pub fn signed_with(self, algorithm: Algorithm) -> Self {
+        Self { algorithm: Some(algorithm), ..self }
+    }
+
+    /// Certifies `key`, as signed by `issuer_key` in the name of `issuer`.
+    pub fn sign(&self, key: &Key, issuer: &Name, issuer_key: &Key) -> CertificateDer<'static> {
+        let algorithm = self.algorithm.unwrap_or_else(|| issuer_key.algorithm());
+        let spki = self.spki.as_deref().unwrap_or_else(|| key.spki());
+        let tbs = yasna::construct_der(|writer| {
+            writer.write_sequence(|writer| {
+                if let Some(version) = self.version.number() {
+                    writer.next().write_tagged(Tag::context(0), |writer| writer.write_u8(version));
+                }
+                write_as(writer.next(), tags::TAG_INTEGER, &self.serial);
+                write_identifier(writer.next(), self.inner_algorithm.unwrap_or(algorithm));
+                writer.next().write_der(issuer.der());
+                writer.next().write_sequence(|writer| {
+                    self.not_before.write(writer.next());
+                    self.not_after.write(writer.next());
+                });
+                writer.next().write_der(self.subject.der());
+                writer.next().write_der(spki);
+                if self.unique_id {
+                    writer.next().write_tagged_implicit(Tag::context(2), |writer| writer.write_bitvec_bytes(&[1], 8));
+                }
+                if !self.extensions.is_empty() {
+                    writer.next().write_tagged(Tag::context(3), |writer| {
+                        writer.write_sequence(|writer| {
+                            for extension in &self.extensions {
+                                write_extension(writer.next(), extension);
+                            }
+                        });
+                    });
+                }
+            });
+        });
+        let signature = issuer_key.sign(algorithm, &tbs);
+        let der = yasna::construct_der(|writer| {
+            writer.write_sequence(|writer| {
+                writer.next().write_der(&tbs);
+                write_identifier(writer.next(), algorithm);
+                writer.next().write_bitvec_bytes(&signature, signature.len() * 8);
+            });
+        });
+        der.into()
+    }
+
+    /// Certifies `key` with that key itself.
+    pub fn sign_itself(&self, key: &Key) -> CertificateDer<'static> {
+        self.sign(key, &self.subject, key)
+    }
+
+    fn bare() -> Self {
+        Self {
+            version: Version::V3,
+            serial: serial(),
+            subject: Name::empty(),
+            not_before: When::In(-DAY),
+            not_after: When::In(90 * DAY),
+            spki: None,
+            unique_id: false,
+            extensions: Vec::new(),
+            algorithm: None,
+            inner_algorithm: None,
+        }
+    }
+}
+
+/// A name, a key and the certificate that joins them: what signs other certificates, whether it may or not.
+#[derive(Clone, Debug)]
+pub struct Ca {
+    name: Name,
+    key: Key,
+    der: CertificateDer<'static>,
+}
+
+impl Ca {
+    /// Certifies itself.
+    pub fn root(spec: &Forge, key: &Key) -> Self {
+        Self { name: spec.subject.clone(), key: key.clone(), der: spec.sign_itself(key) }
+    }
+
+    /// Certified by this one.
+    pub fn sub(&self, spec: &Forge, key: &Key) -> Self {
+        Self { name: spec.subject.clone(), key: key.clone(), der: self.issue(spec, key) }
+    }
+
+    /// Issues a certificate over `key`.
+    pub fn issue(&self, spec: &Forge, key: &Key) -> CertificateDer<'static> {
+        spec.sign(key, &self.name, &self.key)
+    }
+
+    /// Its certificate.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.der.clone()
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+/// A distinguished name (RFC 5280 §4.1.2.4), encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(Vec<u8>);
+
+impl Name {
+    /// No attribute at all.
+    pub fn empty() -> Self {
+        Self(yasna::construct_der(|writer| writer.write_sequence(|_| ())))
+    }
+
+    /// A common name.
+    pub fn common(common_name: &str) -> Self {
+        Self(yasna::construct_der(|writer| {
+            writer.write_sequence(|writer| {
+                writer.next().write_set(|writer| {
+                    writer.next().write_sequence(|writer| {
+                        writer.next().write_oid(&ObjectIdentifier::from_slice(&[2, 5, 4, 3]));
+                        writer.next().write_utf8_string(common_name);
+                    });
+                });
+            });
+        }))
+    }
+
+    fn der(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The version of a certificate (RFC 5280 §4.1.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The field is absent.
+    V1,
+    /// With unique identifiers, without extensions.
+    V2,
+    /// With extensions.
+    V3,
+}
+
+impl Version {
+    const fn number(self) -> Option<u8> {
+        match self {
+            Self::V1 => None,
+            Self::V2 => Some(1),
+            Self::V3 => Some(2),
+        }
+    }
+}
+
+/// A moment in a certificate (RFC 5280 §4.1.2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// So many seconds from now: UTCTime to the end of 2049, GeneralizedTime after.
+    In(i64),
+    /// So many seconds from now, as GeneralizedTime whatever the year.
+    GeneralizedIn(i64),
+    /// The text of a GeneralizedTime.
+    Text(&'static str),
+}
+
+impl When {
+    fn write(self, writer: DERWriter<'_>) {
+        match self {
+            Self::In(seconds) => {
+                let moment = from_now(seconds);
+                if (1950..2050).contains(&moment.year()) {
+                    let text = digits(moment, 2);
+                    write_as(writer, tags::TAG_UTCTIME, text.as_bytes());
+                } else {
+                    Self::GeneralizedIn(seconds).write(writer);
+                }
+            }
+            Self::GeneralizedIn(seconds) => {
+                write_as(writer, tags::TAG_GENERALIZEDTIME, digits(from_now(seconds), 4).as_bytes());
+            }
+            Self::Text(text) => write_as(writer, tags::TAG_GENERALIZEDTIME, text.as_bytes()),
+        }
+    }
+}
+
+fn digits(moment: OffsetDateTime, of_year: u32) -> String {
+    let year = moment.year() % 10_i32.pow(of_year);
+    let (month, day) = (u8::from(moment.month()), moment.day());
+    let (hour, minute, second) = moment.to_hms();
+    format!("{year:0width$}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z", width = of_year as usize)
+}
+
+fn write_extension(writer: DERWriter<'_>, extension: &Extension) {
+    writer.write_sequence(|writer| {
+        writer.next().write_oid(&ObjectIdentifier::from_slice(&extension.oid));
+        if extension.critical {
+            writer.next().write_bool(true);
+        }
+        writer.next().write_bytes(&extension.value);
+    });
+}
+
+fn write_identifier(writer: DERWriter<'_>, algorithm: Algorithm) {
+    writer.write_sequence(|writer| writer.next().write_der(&algorithm.identifier()));
+}
+
+/// A primitive value of any octets under any tag.
+fn write_as(writer: DERWriter<'_>, tag: Tag, octets: &[u8]) {
+    writer.write_tagged_implicit(tag, |writer| writer.write_bytes(octets));
+}
+
+/// Eight octets, positive and not zero.
+fn serial() -> Vec<u8> {
+    let mut octets = [0; 8];
+    aws_lc_rs::rand::fill(&mut octets).expect("randomness");
+    octets[0] = octets[0] & 0x7f | 0x40;
+    octets.to_vec()
+}

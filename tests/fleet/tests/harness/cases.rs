@@ -1,0 +1,129 @@
+//! The table of certificates: whole, in its own words, in accord with webpki, and fit to be served.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use smtp_fleet::cases::{self, CHAIN_REASONS, Case, NAME_REASONS, NameOutcome};
+use smtp_fleet::{Fleet, ServerSpec, TlsMode};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::client::{accepting, visit};
+
+/// Certificates of no octets cannot be sent (RFC 8446 §4.4.2: cert_data<1..2^24-1>).
+const UNSENDABLE: [&str; 2] = ["leaf-of-no-octets", "noise-beside"];
+
+/// Reasons that no case has alone. Nobody here has a distrusted key, so nothing that it signed.
+const NEVER_ALONE: [&str; 1] = ["distrusted"];
+
+#[test]
+fn words_are_the_published_ones_in_order() {
+    let order = |error: &&str| CHAIN_REASONS.iter().position(|reason| reason == error);
+    let mut names = BTreeSet::new();
+    for case in cases::all() {
+        let Case { name, expected, .. } = &case;
+        assert!(names.insert(case.name), "{name}: twice");
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'), "{name}");
+        let orders: Vec<_> = expected.errors.iter().map(order).collect();
+        assert!(
+            orders.iter().all(Option::is_some) && orders.is_sorted_by(|one, next| one < next),
+            "{name}: {orders:?}"
+        );
+        assert_eq!(expected.valid, expected.errors.is_empty(), "{name}");
+        assert!(!expected.valid || expected.trusted == Some(true), "{name}");
+        let known = |reason: &&str| NAME_REASONS.contains(reason);
+        assert!(!matches!(expected.name, NameOutcome::Mismatch(reason) if !known(&reason)), "{name}");
+    }
+    assert!(names.len() > 85);
+}
+
+#[test]
+fn every_reason_is_met_alone_and_in_company() {
+    let (mut alone, mut together): (BTreeSet<&str>, BTreeSet<&str>) = Default::default();
+    let mut mismatches: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
+    for case in cases::all() {
+        match case.expected.errors {
+            [error] => drop(alone.insert(error)),
+            errors => together.extend(errors),
+        }
+        if let NameOutcome::Mismatch(reason) = case.expected.name {
+            mismatches.entry(reason).or_default().insert(case.expected.valid);
+        }
+    }
+    let lonely: Vec<_> = CHAIN_REASONS.iter().filter(|reason| !alone.contains(*reason)).collect();
+    let missing: Vec<_> = CHAIN_REASONS.iter().filter(|reason| !together.contains(*reason)).collect();
+    assert_eq!((&*lonely, &*missing), (&NEVER_ALONE.each_ref()[..], &[][..]));
+    for reason in NAME_REASONS {
+        let chains = mismatches.get(reason).map(BTreeSet::len);
+        assert_eq!(chains, Some(2), "{reason}: under a chain in order, and under another");
+    }
+}
+
+#[test]
+fn webpki_concludes_the_same() {
+    for case in cases::all() {
+        check(&case);
+    }
+}
+
+#[track_caller]
+fn check(case: &Case) {
+    let Case { name, expected, .. } = case;
+    let has = |reason| expected.errors.contains(&reason);
+    let leaf = match EndEntityCert::try_from(case.identity.leaf_der()) {
+        Ok(leaf) => leaf,
+        Err(error) => {
+            let told = has("unsupported_version") || has("critical_extension") || has("malformed");
+            return assert!(told, "{name}: {error:?}");
+        }
+    };
+    let roots: Vec<_> = case.roots.iter().map(webpki::anchor_from_trusted_cert).collect::<Result<_, _>>().unwrap();
+    let verify = |seconds: i64| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let moment =
+            UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs().checked_add_signed(seconds).unwrap()));
+        // As many as the exporter looks at.
+        let rest: Vec<CertificateDer<'_>> = case.identity.chain().iter().skip(1).take(15).cloned().collect();
+        let usage = KeyUsage::server_auth();
+        leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &roots, &rest, moment, usage, None, None).map(drop)
+    };
+    // webpki asks neither for the size of the leaf's key nor for a proof of it.
+    if expected.errors != ["weak_key"] && !has("key_proof_failed") {
+        assert_eq!(verify(0).is_ok(), expected.valid, "{name}: {:?}", verify(0));
+        let ever = MOMENTS.into_iter().any(|moment| verify(moment).is_ok()) && !has("weak_key");
+        assert_eq!(ever, expected.trusted == Some(true), "{name}");
+    }
+    let reference = ServerName::try_from(case.server_name).unwrap();
+    let found = leaf.verify_is_valid_for_subject_name(&reference);
+    assert_eq!(found.is_ok(), expected.name == NameOutcome::Match, "{name}: {found:?}");
+}
+
+/// Seconds from now, at least one in each span of time in which the table's certificates are valid together.
+const MOMENTS: [i64; 9] = [-60 * DAY, -5 * DAY, -2 * HOUR, -HOUR / 4, 0, HOUR / 4, 3 * HOUR, 5 * DAY, 60 * DAY];
+const DAY: i64 = 24 * HOUR;
+const HOUR: i64 = 3_600;
+
+#[tokio::test]
+async fn every_identity_is_served() {
+    let cases: Vec<_> = cases::all().into_iter().filter(|case| !UNSENDABLE.contains(&case.name)).collect();
+    let mut identities = cases.iter().map(|case| case.identity.clone());
+    let spec = ServerSpec { identity: identities.next(), others: identities.collect(), ..ServerSpec::default() };
+    let fleet = Fleet::start(vec![spec]).await.unwrap();
+    let addr = fleet.addrs()[0];
+    let proved = Arc::new(AtomicBool::new(false));
+    let config = accepting(&proved);
+    for Case { name, identity, expected, .. } in &cases {
+        let seen = visit(addr, TlsMode::StartTls, &config).await;
+        let seen = seen.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(seen.leaf, *identity.leaf_der(), "{name}");
+        // rustls checks no signature of a certificate that webpki cannot parse, nor of a small key, which is served by
+        // a signer of its own.
+        let small = identity.key().is_none() && expected.errors.contains(&"weak_key");
+        if !small && EndEntityCert::try_from(identity.leaf_der()).is_ok() {
+            let failed = expected.errors.contains(&"key_proof_failed");
+            assert_eq!(proved.load(Ordering::Relaxed), !failed, "{name}");
+        }
+    }
+}
