@@ -106,7 +106,12 @@ impl Judge {
             presented.certificates.push(issuer.der().clone());
             presented.staple = Box::default();
             let longer = self.memo.judged(presented, store, &self.issuers, now);
-            if longer.verdict().wanted().is_some() { self.completed(&longer, store, now, left) } else { Some(longer) }
+            match longer.verdict().wanted() {
+                Some(_) => self.completed(&longer, store, now, left),
+                // One of the same name with another key is not the one that is missing.
+                None if longer.verdict().reasons(now).contains(ChainReason::BadSignature) => None,
+                None => Some(longer),
+            }
         })
     }
 }

@@ -90,9 +90,9 @@ impl<'a> Node<'a> {
         if let Err(error) = EndEntityCert::try_from(of.der()) {
             node.faults.insert(of_form(&error));
         }
-        if node.validity.is_none() {
-            node.faults.insert(ChainReason::BadValidity);
-        }
+        node.faults.insert_if(node.validity.is_none(), ChainReason::BadValidity);
+        // Verifiers know no time before 1970.
+        node.faults.insert_if(facts.not_before < 0 || facts.not_after < 0, ChainReason::Malformed);
         if facts.key.is_weak() {
             node.faults.insert(ChainReason::WeakKey);
         }

@@ -1,11 +1,11 @@
 //! The exporter's street against the embedded fleet: real TLS, real DNS packets, loopback only.
 
 mod binary;
+mod certificates;
 mod discovery;
 mod docs;
 mod imports;
 mod monitor;
-
 mod probe;
 mod street;
 mod support;
