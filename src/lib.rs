@@ -20,7 +20,7 @@
 //! - `discovery`, `probe` and `verdict` import vocabulary only (and `route`, which asks the kernel one question).
 //! - Vocabulary, `verdict`, `snapshot`, `verify` and `report` never import tokio; `web` sees snapshots and the monitor's `Handle`.
 //! - Only `discovery` imports hickory; only `probe` speaks TLS as a client; only `verdict` and `anchors` import webpki,
-//!   and only `verdict` x509-parser.
+//!   and only `verdict` x509-parser and x509-ocsp.
 //! - Only `monitor` starts probes, so that every bound on connections holds for all of them.
 //! - Time, roots and policy are arguments: no verdict asks a clock.
 //! - A bad certificate is data, not an error. A verdict that is not known is absent, never negative.

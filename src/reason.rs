@@ -203,15 +203,31 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// What a stapled OCSP response says of the certificate (RFC 6960 §2.2).
+    OcspStatus {
+        /// It is not revoked.
+        Good = "good",
+        /// It is revoked, for good or for a while.
+        Revoked = "revoked",
+        /// The responder does not know the certificate.
+        Unknown = "unknown",
+    }
+}
+
+vocabulary! {
     /// What is wrong with a stapled OCSP response (RFC 6960).
     OcspReason {
-        /// The certificate demands a staple (RFC 7633), and none came.
+        /// The certificate demands a staple (RFC 7633), and the server sent none.
         StapleMissing = "staple_missing",
-        /// The staple's time has passed.
+        /// The staple's nextUpdate has passed (RFC 6960 §4.2.2.1).
         StapleStale = "staple_stale",
-        /// The staple cannot be parsed, is for another certificate or is not signed by its issuer.
+        /// The staple cannot be parsed, is over the bounds on its size or reports an error; or it is for another
+        /// certificate; or neither the certificate's issuer nor a responder that it certified for this (RFC 6960
+        /// §4.2.2.2) signed it, with an algorithm that can be checked; or the responder's certificate is not valid
+        /// now; or thisUpdate is more than five minutes ahead. A signature is not judged while no key is known that made
+        /// the certificate's own.
         StapleInvalid = "staple_invalid",
-        /// The staple says that the certificate is revoked.
+        /// A staple that is signed as it must be says that the certificate is revoked, however old the staple is.
         Revoked = "revoked",
     }
 }

@@ -16,9 +16,11 @@ pub mod chain;
 mod constraints;
 mod der;
 mod diagnosis;
+mod extension;
 mod issuers;
 mod memo;
 pub mod name;
+pub mod ocsp;
 mod proof;
 mod signature;
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub use certificate::{Certificate, Facts};
 pub use chain::{ChainVerdict, Reasons};
 pub use memo::JudgedChain;
 pub use name::NameVerdict;
+pub use ocsp::OcspVerdict;
 
 /// Judges observations; one for all probes, so that what is equal is parsed, judged and kept once.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ impl<'a> From<&'a Verification> for Report<'a> {
                 not_after: verification.not_after.map(Moment::from),
                 verified_not_after: verification.verified_not_after.map(Moment::from),
             },
-            certificate: leaf.map(|leaf| Leaf::new(leaf, verification.at)),
+            certificate: leaf.map(|leaf| Leaf::new(leaf, verification.chain.ocsp().must_staple(), verification.at)),
             presented: verification.chain.certificates().len(),
             at: Moment::from(verification.at),
         }
@@ -139,10 +139,12 @@ struct Leaf<'a> {
     not_after: Option<Moment>,
     expiry_days: Option<f64>,
     names: Option<Vec<String>>,
+    scts: Option<u16>,
+    must_staple: bool,
 }
 
 impl<'a> Leaf<'a> {
-    fn new(leaf: &'a Certificate, at: i64) -> Self {
+    fn new(leaf: &'a Certificate, must_staple: bool, at: i64) -> Self {
         let facts = leaf.facts();
         Self {
             fingerprint_sha256: hex(&leaf.fingerprint()),
@@ -155,6 +157,8 @@ impl<'a> Leaf<'a> {
             not_after: facts.map(|facts| Moment::from(facts.not_after)),
             expiry_days: facts.map(|facts| days(at, facts.not_after)),
             names: facts.map(|facts| facts.names().map(|name| printable(&name.to_string(), 253)).collect()),
+            scts: facts.map(|facts| facts.scts),
+            must_staple,
         }
     }
 }

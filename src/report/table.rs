@@ -15,6 +15,9 @@ pub(super) fn write(verification: &Verification) -> String {
     chain(&mut out, verification);
     if let Some(leaf) = verification.chain.certificates().first() {
         certificate(&mut out, leaf, verification.at);
+        if verification.chain.ocsp().must_staple() {
+            row(&mut out, "stapling", "the server must staple an OCSP response (RFC 7633)");
+        }
     }
     others(&mut out, verification);
     out

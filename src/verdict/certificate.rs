@@ -10,6 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 use x509_parser::public_key::PublicKey;
 
 use super::der::content;
+use super::extension::embedded_scts;
 use super::signature::{SignatureFault, Signed};
 use crate::observation::printable;
 
@@ -45,6 +46,19 @@ impl Certificate {
         content(certificate.tbs_certificate.subject.as_raw())
     }
 
+    /// The issuer, likewise.
+    pub(super) fn issuer_der(&self) -> Option<&[u8]> {
+        let (_, certificate) = X509Certificate::from_der(&self.der).ok()?;
+        content(certificate.tbs_certificate.issuer.as_raw())
+    }
+
+    /// The SubjectPublicKeyInfo, whole.
+    pub(super) fn spki(&self) -> Option<&[u8]> {
+        let (start, length) = self.facts()?.spki;
+        let (start, length) = (usize::try_from(start).ok()?, usize::try_from(length).ok()?);
+        self.der.get(start..start.checked_add(length)?)
+    }
+
     /// None where the bytes are no certificate.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
@@ -74,8 +88,10 @@ pub struct Facts {
     pub signature: Signature,
     /// Subject and issuer are equal and the certificate's own key made the signature.
     pub self_signed: bool,
+    /// Signed certificate timestamps that are embedded (RFC 6962 §3.3); their signatures are not judged.
+    pub scts: u16,
     /// The SubjectPublicKeyInfo within the bytes: where it begins, and its length.
-    pub(super) spki: (u32, u32),
+    spki: (u32, u32),
 }
 
 impl Facts {
@@ -208,6 +224,7 @@ impl Facts {
             key: key(&certificate),
             signature: signature(&certificate.signature_algorithm.algorithm.to_id_string()),
             self_signed: self_issued && made_its_signature(der, spki),
+            scts: u16::try_from(embedded_scts(&certificate)).unwrap_or(u16::MAX),
             spki: (u32::try_from(spki_at).ok()?, u32::try_from(spki.len()).ok()?),
         })
     }
@@ -319,6 +336,7 @@ impl Facts {
             key: Key::Other,
             signature: Signature { name: "other", weak: false },
             self_signed: false,
+            scts: 0,
             spki: (0, 0),
         }
     }

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::certificate::{Certificate, fingerprint};
 use super::chain::{self, ChainVerdict};
 use super::issuers::Issuers;
+use super::ocsp::{self, OcspVerdict};
 use crate::observation::PresentedChain;
 use crate::trust::TrustStore;
 
@@ -20,6 +21,7 @@ pub struct JudgedChain {
     certificates: Box<[Arc<Certificate>]>,
     staple: Box<[u8]>,
     verdict: ChainVerdict,
+    ocsp: OcspVerdict,
     store: [u8; 32],
     judged_at: i64,
 }
@@ -46,6 +48,11 @@ impl JudgedChain {
     /// Which roots it was judged by ([`TrustStore::id`]).
     pub fn store(&self) -> [u8; 32] {
         self.store
+    }
+
+    /// What is concluded from the staple that came with it, or from its absence.
+    pub fn ocsp(&self) -> &OcspVerdict {
+        &self.ocsp
     }
 
     /// What is concluded.
@@ -81,7 +88,9 @@ impl Memo {
         // Judged outside the lock: two probes may do the same work once, none waits for another's.
         let (verdict, used) = chain::judge(&certificates, store, now);
         used.iter().for_each(|intermediate| issuers.learn(intermediate));
-        let judged = Arc::new(JudgedChain { certificates, staple, verdict, store: store.id(), judged_at: now });
+        let ocsp = ocsp::of_chain(&certificates, &staple, store);
+        let judged = JudgedChain { certificates, staple, verdict, ocsp, store: store.id(), judged_at: now };
+        let judged = Arc::new(judged);
         self.chains.lock().insert(key, &judged);
         judged
     }

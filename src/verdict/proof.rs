@@ -10,14 +10,11 @@ use crate::observation::KeyProof;
 
 /// Whether `proof` was made with `leaf`'s key; none where that cannot be decided.
 pub(super) fn judge(proof: &KeyProof, leaf: &Certificate, algorithms: &WebPkiSupportedAlgorithms) -> Option<bool> {
-    let facts = leaf.facts()?;
     // The library refuses small keys without looking at the signature.
-    if facts.key.is_weak() {
+    if leaf.facts()?.key.is_weak() {
         return None;
     }
-    let (start, length) = facts.spki;
-    let (start, length) = (usize::try_from(start).ok()?, usize::try_from(length).ok()?);
-    let spki = SubjectPublicKeyInfoDer::from(leaf.der().get(start..start.checked_add(length)?)?);
+    let spki = SubjectPublicKeyInfoDer::from(leaf.spki()?);
     let key = RawPublicKeyEntity::try_from(&spki).ok()?;
     let mut decided = None;
     for algorithm in candidates(proof, algorithms)? {

@@ -25,7 +25,8 @@ pub(super) fn check(spki: &[u8], algorithm: &[u8], message: &[u8], signature: &[
     let spki = SubjectPublicKeyInfoDer::from(spki);
     let key = RawPublicKeyEntity::try_from(&spki).map_err(|_| SignatureFault::UnsupportedAlgorithm)?;
     // An ECDSA algorithm does not say the curve: there is a candidate for each, and the key's is the one that fits.
-    for candidate in webpki::ALL_VERIFICATION_ALGS.iter().filter(|known| *known.signature_alg_id() == *algorithm) {
+    for candidate in webpki::ALL_VERIFICATION_ALGS.iter().filter(|known| known.signature_alg_id().as_ref() == algorithm)
+    {
         match key.verify_signature(*candidate, message, signature) {
             Ok(()) => return Ok(()),
             Err(webpki::Error::InvalidSignatureForPublicKey) => return Err(SignatureFault::Wrong),
@@ -82,9 +83,9 @@ impl<'a> Signed<'a> {
 /// What follows the element at the start of `der`, and the element's content, where it has this tag.
 fn element(der: &[u8], tag: Tag) -> Option<(&[u8], &[u8])> {
     let (rest, any) = Any::from_der(der).ok()?;
-    any.header.assert_tag(tag).ok()?;
-    any.header.assert_class(x509_parser::asn1_rs::Class::Universal).ok()?;
-    Some((rest, any.data))
+    let header = &any.header;
+    let as_told = header.tag() == tag && header.is_universal() && header.constructed() == (tag == Tag::Sequence);
+    as_told.then_some((rest, any.data))
 }
 
 fn modulus_bits(spki: &[u8]) -> Option<usize> {
@@ -124,3 +125,189 @@ const WEAK: &[Oid<'static>] = &[
 
 /// MD5 and SHA-1.
 const WEAK_HASHES: &[Oid<'static>] = &[oid!(1.2.840.113549.2.5), oid!(1.3.14.3.2.26)];
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{KeyPair, PublicKeyData, RsaKeySize};
+    use rustls::SignatureScheme;
+    use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+    use rustls_pki_types::{PrivatePkcs8KeyDer, alg_id};
+    use smtp_fleet::{CertSpec, KeyKind, Pki};
+    use x509_parser::asn1_rs::ToDer;
+
+    use super::*;
+
+    const MESSAGE: &[u8] = b"what is signed";
+
+    #[test]
+    fn every_algorithm_with_the_key_it_fits() {
+        let rsa = generate(&rcgen::PKCS_RSA_SHA256);
+        let rsa3072 = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_3072).expect("a key");
+        let p256 = generate(&rcgen::PKCS_ECDSA_P256_SHA256);
+        let p384 = generate(&rcgen::PKCS_ECDSA_P384_SHA384);
+        let p521 = generate(&rcgen::PKCS_ECDSA_P521_SHA512);
+        let ed25519 = generate(&rcgen::PKCS_ED25519);
+        let unsupported = Err(SignatureFault::UnsupportedAlgorithm);
+        for (what, key, algorithm, scheme, expected) in [
+            ("RSA SHA-256", &rsa, alg_id::RSA_PKCS1_SHA256, SignatureScheme::RSA_PKCS1_SHA256, Ok(())),
+            ("RSA SHA-384", &rsa, alg_id::RSA_PKCS1_SHA384, SignatureScheme::RSA_PKCS1_SHA384, Ok(())),
+            ("RSA SHA-512", &rsa, alg_id::RSA_PKCS1_SHA512, SignatureScheme::RSA_PKCS1_SHA512, Ok(())),
+            ("RSA 3072 SHA-384", &rsa3072, alg_id::RSA_PKCS1_SHA384, SignatureScheme::RSA_PKCS1_SHA384, Ok(())),
+            ("PSS SHA-256", &rsa, alg_id::RSA_PSS_SHA256, SignatureScheme::RSA_PSS_SHA256, Ok(())),
+            ("PSS SHA-384", &rsa, alg_id::RSA_PSS_SHA384, SignatureScheme::RSA_PSS_SHA384, Ok(())),
+            ("PSS SHA-512", &rsa, alg_id::RSA_PSS_SHA512, SignatureScheme::RSA_PSS_SHA512, Ok(())),
+            ("P-256", &p256, alg_id::ECDSA_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256, Ok(())),
+            ("P-384", &p384, alg_id::ECDSA_SHA384, SignatureScheme::ECDSA_NISTP384_SHA384, Ok(())),
+            ("P-521", &p521, alg_id::ECDSA_SHA512, SignatureScheme::ECDSA_NISTP521_SHA512, Ok(())),
+            ("Ed25519", &ed25519, alg_id::ED25519, SignatureScheme::ED25519, Ok(())),
+            // Another hash than was signed with: a signature that does not hold.
+            ("hash", &rsa, alg_id::RSA_PKCS1_SHA512, SignatureScheme::RSA_PKCS1_SHA256, Err(SignatureFault::Wrong)),
+            ("padding", &rsa, alg_id::RSA_PSS_SHA256, SignatureScheme::RSA_PKCS1_SHA256, Err(SignatureFault::Wrong)),
+            (
+                "curve's hash",
+                &p256,
+                alg_id::ECDSA_SHA384,
+                SignatureScheme::ECDSA_NISTP256_SHA256,
+                Err(SignatureFault::Wrong),
+            ),
+            // Another kind than the key's.
+            ("RSA, EC key", &p256, alg_id::RSA_PKCS1_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256, unsupported),
+            ("EC, RSA key", &rsa, alg_id::ECDSA_SHA256, SignatureScheme::RSA_PKCS1_SHA256, unsupported),
+            ("Ed25519, EC key", &p256, alg_id::ED25519, SignatureScheme::ECDSA_NISTP256_SHA256, unsupported),
+        ] {
+            let (spki, signature) = (key.subject_public_key_info(), sign(key, scheme));
+            verify(what, (&spki, &algorithm, MESSAGE, &signature), expected);
+            if expected.is_ok() {
+                let other = generate_like(key).subject_public_key_info();
+                let cut = signature.get(1..).expect("a signature");
+                verify(what, (&spki, &algorithm, b"another message", &signature), Err(SignatureFault::Wrong));
+                verify(what, (&other, &algorithm, MESSAGE, &signature), Err(SignatureFault::Wrong));
+                verify(what, (&spki, &algorithm, MESSAGE, cut), Err(SignatureFault::Wrong));
+                verify(what, (&spki, &algorithm, MESSAGE, &[]), Err(SignatureFault::Wrong));
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_checked_is_not_called_wrong() {
+        let ec = generate(&rcgen::PKCS_ECDSA_P256_SHA256).subject_public_key_info();
+        let rsa = rsa_spki(2048);
+        let unsupported = SignatureFault::UnsupportedAlgorithm;
+        let [weak, weak_key] = [SignatureFault::WeakAlgorithm, SignatureFault::WeakKey];
+        let rsa_sha224 = with_null(&oid!(1.2.840.113549.1.1.14));
+        for (what, spki, algorithm, expected) in [
+            ("MD2", &rsa, &*with_null(&oid!(1.2.840.113549.1.1.2)), weak),
+            ("MD5", &rsa, &with_null(&oid!(1.2.840.113549.1.1.4)), weak),
+            ("SHA-1", &rsa, &with_null(&oid!(1.2.840.113549.1.1.5)), weak),
+            ("SHA-1 by the OIW", &rsa, &with_null(&oid!(1.3.14.3.2.29)), weak),
+            ("ECDSA SHA-1", &ec, &encode(&oid!(1.2.840.10045.4.1)), weak),
+            ("DSA SHA-1", &ec, &encode(&oid!(1.2.840.10040.4.3)), weak),
+            ("PSS that says nothing: SHA-1", &rsa, &[&*encode(&RSASSA_PSS), &[0x30, 0]].concat(), weak),
+            ("PSS that says SHA-1", &rsa, &pss(&oid!(1.3.14.3.2.26)), weak),
+            ("PSS without parameters", &rsa, &encode(&RSASSA_PSS), unsupported),
+            ("PSS with SHA-224", &rsa, &pss(&oid!(2.16.840.1.101.3.4.2.4)), unsupported),
+            ("SHA-224", &rsa, &rsa_sha224, unsupported),
+            ("Ed448", &ec, &encode(&oid!(1.3.101.113)), unsupported),
+            ("no algorithm", &ec, &[], unsupported),
+            ("no DER", &ec, &[0xff; 9], unsupported),
+            ("RSA 512", &rsa_spki(512), &alg_id::RSA_PKCS1_SHA256, weak_key),
+            ("RSA 1024", &rsa_spki(1024), &alg_id::RSA_PKCS1_SHA256, weak_key),
+            ("RSA 2047", &rsa_spki(2047), &alg_id::RSA_PKCS1_SHA256, weak_key),
+            ("RSA 1024 SHA-1", &rsa_spki(1024), &with_null(&oid!(1.2.840.113549.1.1.5)), weak),
+            ("RSA 2048", &rsa, &alg_id::RSA_PKCS1_SHA256, SignatureFault::Wrong),
+            ("RSA 8192", &rsa_spki(8192), &alg_id::RSA_PKCS1_SHA256, SignatureFault::Wrong),
+            ("RSA 8200", &rsa_spki(8200), &alg_id::RSA_PKCS1_SHA256, unsupported),
+            ("RSA 65536", &rsa_spki(65_536), &alg_id::RSA_PKCS1_SHA256, unsupported),
+            ("no key", &Vec::new(), &alg_id::RSA_PKCS1_SHA256, unsupported),
+            ("a key cut short", &ec[..ec.len() - 1].to_vec(), &alg_id::ECDSA_SHA256, unsupported),
+            ("a key with more behind it", &[&*ec, &[0]].concat(), &alg_id::ECDSA_SHA256, unsupported),
+        ] {
+            verify(what, (spki, algorithm, MESSAGE, &[0x5a; 256]), Err(expected));
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_taken_apart_as_it_was_sent() {
+        let pki = Pki::new();
+        let issuer = x509_parser::parse_x509_certificate(pki.intermediate().der()).expect("a certificate").1;
+        let stranger = generate(&rcgen::PKCS_ECDSA_P256_SHA256).subject_public_key_info();
+        for key in [KeyKind::P256, KeyKind::P384, KeyKind::Ed25519] {
+            let identity = pki.issue(&CertSpec::valid_for(&["smtp.example.com"]).with_key(key));
+            let (signed, rest) = Signed::parse(identity.leaf_der()).expect("a certificate");
+            assert!(rest.is_empty(), "nothing follows a certificate's signature");
+            assert_eq!(signed.check(issuer.public_key().raw), Ok(()));
+            assert_eq!(signed.check(&stranger), Err(SignatureFault::Wrong));
+        }
+    }
+
+    #[test]
+    fn other_shapes_are_not_taken_apart() {
+        const BITS: &[u8] = &[0x03, 2, 0, 9];
+        const WHOLE: &[u8] = &[0x30, 8, 0x30, 0, 0x30, 0, 0x03, 2, 0, 9];
+        assert!(Signed::parse(WHOLE).is_some(), "the shape that the rows break");
+        for (what, der) in [
+            ("nothing", Vec::new()),
+            ("more behind it", [WHOLE, &[0]].concat()),
+            ("cut short", WHOLE[..WHOLE.len() - 1].to_vec()),
+            ("an octet string in place of the bits", [&[0x30, 8, 0x30, 0, 0x30, 0, 0x04], &BITS[1..]].concat()),
+            ("a set in place of the message", [&[0x30, 8, 0x31, 0, 0x30, 0], BITS].concat()),
+            ("a primitive sequence", [&[0x10], &WHOLE[1..]].concat()),
+            ("a primitive message", [&[0x30, 8, 0x10, 0, 0x30, 0], BITS].concat()),
+            ("bits in pieces", [&[0x30, 8, 0x30, 0, 0x30, 0, 0x23], &BITS[1..]].concat()),
+            ("a tagged message", [&[0x30, 8, 0xb0, 0, 0x30, 0], BITS].concat()),
+            ("unused bits", [&[0x30, 8, 0x30, 0, 0x30, 0], &[0x03, 2, 1, 8][..]].concat()),
+            ("no signature", vec![0x30, 4, 0x30, 0, 0x30, 0]),
+            ("empty bits", vec![0x30, 6, 0x30, 0, 0x30, 0, 0x03, 0]),
+            ("an indefinite length", [&[0x30, 0x80, 0x30, 0, 0x30, 0], BITS, &[0, 0]].concat()),
+        ] {
+            assert_eq!(Signed::parse(&der), None, "{what}");
+        }
+    }
+
+    #[track_caller]
+    fn verify(what: &str, signed: (&[u8], &[u8], &[u8], &[u8]), expected: Result<(), SignatureFault>) {
+        let (spki, algorithm, message, signature) = signed;
+        assert_eq!(check(spki, algorithm, message, signature), expected, "{what}");
+    }
+
+    fn generate(algorithm: &'static rcgen::SignatureAlgorithm) -> KeyPair {
+        KeyPair::generate_for(algorithm).expect("a key")
+    }
+
+    fn generate_like(key: &KeyPair) -> KeyPair {
+        generate(key.algorithm())
+    }
+
+    fn sign(key: &KeyPair, scheme: SignatureScheme) -> Vec<u8> {
+        let key = any_supported_type(&PrivatePkcs8KeyDer::from(key.serialize_der()).into()).expect("a key");
+        key.choose_scheme(&[scheme]).expect("a scheme of the key").sign(MESSAGE).expect("a signature")
+    }
+
+    /// RSA over a number of so many bits that is no product of primes known to anyone.
+    fn rsa_spki(bits: usize) -> Vec<u8> {
+        let mut modulus = vec![0xa5; bits.div_ceil(8)];
+        modulus[0] = if bits.is_multiple_of(8) { 0xa5 } else { (1 << (bits % 8)) - 1 };
+        let number = if modulus[0] >= 0x80 { [&[0], &*modulus].concat() } else { modulus };
+        let key = tlv(Tag::Sequence, &[tlv(Tag::Integer, &number), tlv(Tag::Integer, &[1, 0, 1])].concat());
+        let algorithm = tlv(Tag::Sequence, &with_null(&oid!(1.2.840.113549.1.1.1)));
+        tlv(Tag::Sequence, &[algorithm, tlv(Tag::BitString, &[&[0], &*key].concat())].concat())
+    }
+
+    fn pss(hash: &Oid<'_>) -> Vec<u8> {
+        let hash = tlv(Tag::Sequence, &encode(hash));
+        let tagged = [&[0xa0, u8::try_from(hash.len()).expect("short")], &*hash].concat();
+        [encode(&RSASSA_PSS), tlv(Tag::Sequence, &tagged)].concat()
+    }
+
+    fn with_null(oid: &Oid<'_>) -> Vec<u8> {
+        [&*encode(oid), &[0x05, 0]].concat()
+    }
+
+    fn encode(oid: &Oid<'_>) -> Vec<u8> {
+        oid.to_der_vec().expect("an identifier")
+    }
+
+    fn tlv(tag: Tag, content: &[u8]) -> Vec<u8> {
+        Any::from_tag_and_data(tag, content).to_der_vec().expect("it is encoded")
+    }
+}

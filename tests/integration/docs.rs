@@ -7,7 +7,7 @@ use serde_json::Value;
 use smtp_fleet::{CertSpec, Pki};
 use smtp_tls_exporter::elsewhere::{self, Elsewhere};
 use smtp_tls_exporter::reason::{
-    ChainReason, LocalReason, LookupReason, NameReason, OcspReason, Phase, ProbeReason, SkipReason, Stage,
+    ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, SkipReason, Stage,
 };
 use smtp_tls_exporter::report;
 use smtp_tls_exporter::target::ServerName;
@@ -78,6 +78,8 @@ fn metrics() -> String {
     );
     words(&mut page, "`reason` of failed lookups", "On `target_lookup_failure_info`.", rows!(LookupReason));
     words(&mut page, "`reason` of bad chains", "On `chain_error`, a series each.", rows!(ChainReason));
+    words(&mut page, "`status` of stapled OCSP responses", "On `ocsp_status`.", rows!(OcspStatus));
+    words(&mut page, "`reason` of stapled OCSP responses", "On `ocsp_error`, a series each.", rows!(OcspReason));
     words(&mut page, "`reason` of names that do not match", "On `cert_hostname_mismatch_info`.", rows!(NameReason));
     words(&mut page, "`reason` of addresses that are not probed", "On `target_backends_skipped`.", rows!(SkipReason));
     words(&mut page, "`reason` of local failures", "On `exporter_local_errors_total`.", rows!(LocalReason));
@@ -196,7 +198,7 @@ unreadable file.
 | `chain.valid` | whether one does at the moment |
 | `chain.errors[]` | `reason`, `meaning` and `elsewhere` of each thing that is wrong |
 | `chain.not_after`, `chain.verified_not_after` | the earliest end of validity in the file, and on the verified path |
-| `certificate` | the server's own: `fingerprint_sha256`, `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` from the moment on (negative once expired), `names` |
+| `certificate` | the server's own: `fingerprint_sha256`, `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` from the moment on (negative once expired), `names`, `scts` (how many are embedded), `must_staple` |
 | `presented` | how many certificates the file has |
 | `at` | the moment that was judged at |
 

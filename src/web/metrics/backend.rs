@@ -14,7 +14,8 @@ use crate::verdict::{Facts, NameVerdict, unix};
 pub(super) fn encode(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -> fmt::Result {
     probes(families, view)?;
     certificates(families, view, now)?;
-    chains(families, view)
+    chains(families, view)?;
+    staples(families, view, now)
 }
 
 fn probes(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
@@ -121,6 +122,24 @@ fn chains(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     families.plain(
         table::VERIFIED_CHAIN_NOT_AFTER,
         each().filter_map(|(labels, view)| Some((labels, view.verified_not_after?))),
+    )
+}
+
+fn staples(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -> fmt::Result {
+    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.held.as_ref()?)));
+    let ocsp = || each().map(|(labels, view)| (labels, view.held.assessment.chain.ocsp()));
+
+    families
+        .plain(table::CERT_SCTS, each().filter_map(|(labels, view)| Some((labels, u64::from(view.facts?.scts)))))?;
+    families.plain(table::OCSP_STAPLED, ocsp().map(|(labels, ocsp)| (labels, ocsp.is_stapled())))?;
+    families.labelled(
+        table::OCSP_STATUS,
+        ocsp().filter_map(|(labels, ocsp)| Some((labels, [ocsp.status()?.as_str()], true))),
+    )?;
+    families.plain(table::OCSP_NEXT_UPDATE, ocsp().filter_map(|(labels, ocsp)| Some((labels, ocsp.next_update()?))))?;
+    families.labelled(
+        table::OCSP_ERROR,
+        ocsp().flat_map(|(labels, ocsp)| ocsp.reasons(unix(now)).map(move |reason| (labels, [reason.as_str()], true))),
     )
 }
 

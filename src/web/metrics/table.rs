@@ -183,6 +183,17 @@ metrics! {
     VERIFIED_CHAIN_NOT_AFTER: Gauge Backend "smtp_tls_verified_chain_not_after_timestamp_seconds" []
         "Earliest Unix time at which the validity of a certificate on the verified path ends, as of the last time a chain was seen.";
 
+    CERT_SCTS: Gauge Backend "smtp_tls_cert_scts" []
+        "Signed certificate timestamps embedded in the certificate, not verified, as of the last time one was seen.";
+    OCSP_STAPLED: Gauge Backend "smtp_tls_ocsp_stapled" []
+        "Whether the server stapled an OCSP response, however bad, as of the last time a certificate was seen.";
+    OCSP_STATUS: Gauge Backend "smtp_tls_ocsp_status" ["status"]
+        "What the stapled OCSP response says of the certificate, always 1, as of the last time one was seen; absent unless it is about this certificate and rightly signed.";
+    OCSP_NEXT_UPDATE: Gauge Backend "smtp_tls_ocsp_next_update_timestamp_seconds" []
+        "Unix time after which the stapled OCSP response is stale, as of the last time one was seen; absent where it gives none.";
+    OCSP_ERROR: Gauge Backend "smtp_tls_ocsp_error" ["reason"]
+        "What is wrong now with the stapled OCSP response or its absence, as of the last time a certificate was seen; a series for each reason that holds.";
+
     BUILD_INFO: Info Exporter "smtp_tls_exporter_build_info" ["version", "revision"]
         "The version of the exporter and the revision that it was built from.";
     RELOAD_SUCCESSFUL: Gauge Exporter "smtp_tls_exporter_config_last_reload_successful" []

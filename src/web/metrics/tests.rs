@@ -198,6 +198,8 @@ fn presence() {
             ("chain_not_after_timestamp_seconds", "1788220800"),
             ("verified_chain_not_after_timestamp_seconds", "1788220800"),
             ("chain_trusted", "1"),
+            ("cert_scts", "0"),
+            ("ocsp_stapled", "0"),
         ]);
         more
     };

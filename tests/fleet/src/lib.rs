@@ -13,7 +13,7 @@ pub use blackhole::Blackhole;
 pub use dns::{Answer, Dns, Record, RecordType, Transport};
 pub use farm::{Farm, IdentityOf};
 pub use pki::{
-    Authority, AuthoritySpec, CertSpec, Extension, Identity, Issuer, KeyKind, Pki, Presented, Purpose, forge,
+    Authority, AuthoritySpec, CertSpec, Extension, Identity, Issuer, KeyKind, Pki, Presented, Purpose, forge, staple,
 };
 pub use script::{Chunk, Delivery, Ending, Fault, Moment, Script, ServerSpec, TlsMode, TlsVersions};
 pub use server::{Fleet, Server, Session};

@@ -12,8 +12,10 @@ pub use authority::{Authority, AuthoritySpec};
 pub use identity::Identity;
 
 pub mod forge;
+pub mod staple;
 
 mod authority;
+mod extension;
 mod identity;
 
 /// Two P-256 roots, one to trust and one not, and an intermediate under the first. Cheap to clone.

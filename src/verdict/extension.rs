@@ -1,0 +1,56 @@
+//! Certificate extensions that no path to a root depends on.
+
+use x509_cert::der::Decode;
+use x509_cert::der::asn1::Int;
+use x509_parser::asn1_rs::oid;
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::X509Certificate;
+
+/// Whether the certificate demands of its server to staple: the TLS features (RFC 7633 §4) name `status_request` (5) or
+/// `status_request_v2` (17). An extension that cannot be parsed demands nothing.
+pub(super) fn must_staple(certificate: &X509Certificate<'_>) -> bool {
+    let mut extensions = certificate.iter_extensions().filter(|extension| extension.oid == oid!(1.3.6.1.5.5.7.1.24));
+    extensions.any(|extension| {
+        let features = Vec::<Int>::from_der(extension.value);
+        features.is_ok_and(|features| features.iter().any(|feature| matches!(feature.as_bytes(), [5] | [17])))
+    })
+}
+
+/// How many signed certificate timestamps are embedded (RFC 6962 §3.3). Their signatures are not judged.
+pub(super) fn embedded_scts(certificate: &X509Certificate<'_>) -> usize {
+    let lists = certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SCT(timestamps) => Some(timestamps.len()),
+        _ => None,
+    });
+    lists.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use smtp_fleet::{CertSpec, Extension, Pki};
+    use x509_parser::prelude::FromDer;
+
+    use super::*;
+
+    #[test]
+    fn timestamps_are_counted() {
+        let cut = |by: usize| {
+            let mut extension = Extension::embedded_scts(3);
+            extension.value.truncate(extension.value.len() - by);
+            extension
+        };
+        for (what, extensions, expected) in [
+            ("none", Vec::new(), 0),
+            ("one", vec![Extension::embedded_scts(1)], 1),
+            ("three", vec![Extension::embedded_scts(3)], 3),
+            ("many", vec![Extension::embedded_scts(60)], 60),
+            ("cut short", vec![cut(1)], 0),
+            ("no list at all", vec![Extension { value: vec![0x05, 0], ..Extension::embedded_scts(1) }], 0),
+        ] {
+            let spec = CertSpec { extensions, ..CertSpec::valid_for(&["smtp.example.com"]) };
+            let identity = Pki::new().issue(&spec);
+            let (_, certificate) = X509Certificate::from_der(identity.leaf_der()).expect("a certificate");
+            assert_eq!(embedded_scts(&certificate), expected, "{what}");
+        }
+    }
+}
