@@ -1,4 +1,4 @@
-"""Opens the street, runs the checks in order, and clears it away."""
+"""Opens the street, then the lab, runs the checks of each in order, and clears them away; last comes the table."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
+from . import differential, handshakes
 from .checks import CHECKS, Failed
-from .exporter import TEXT
+from .exporter import TEXT, Exporter
+from .lab import Lab
 from .scene import Street
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -25,6 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/real/run")
     parser.add_argument("--exporter", type=Path, required=True)
     parser.add_argument("--exim", type=Path, required=True)
+    parser.add_argument("--only", action="append", choices=PARTS, help="one part of it; may be repeated")
     arguments = parser.parse_args()
     for number in SIGNALS:
         signal.signal(number, _leave)
@@ -35,7 +38,9 @@ def main() -> int:
     home.chmod(0o755)
     tally = Tally()
     try:
-        _run(tally, home, arguments.exporter, arguments.exim)
+        (home / "logs").mkdir()
+        for part in arguments.only or PARTS:
+            PARTS[part](tally, arguments, home)
     finally:
         # Also where a signal cut the run short: nobody waits for those logs.
         if not tally.failed:
@@ -72,12 +77,12 @@ class Tally:
         return False
 
 
-def _run(tally: Tally, home: Path, exporter: Path, exim: Path) -> None:
+def _run_street(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
     street: Street | None = None
 
     def open_street() -> None:
         nonlocal street
-        street = Street(home, exporter, exim)
+        street = Street(home, arguments.exporter, arguments.exim)
         street.open(stack)
 
     with ExitStack() as stack:
@@ -85,7 +90,33 @@ def _run(tally: Tally, home: Path, exporter: Path, exim: Path) -> None:
             return
         for number, check in enumerate(CHECKS, start=1):
             if not tally.attempt(check.name, lambda: check.run(street)):
-                _save_metrics(street, home / "logs" / f"failed-check-{number}.metrics")
+                _save_metrics(street.exporter, home / "logs" / f"failed-check-{number}.metrics")
+
+
+def _run_lab(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
+    lab = Lab(home / "lab", home / "logs", arguments.exporter)
+
+    def open_lab() -> None:
+        handshakes.build(lab)
+        lab.open(stack)
+
+    with ExitStack() as stack:
+        if not tally.attempt("s_server: each is what it is meant to be, as s_client sees it", open_lab):
+            return
+        passed = [tally.attempt(name, step) for name, step in handshakes.steps(lab)]
+        if not all(passed):
+            _save_metrics(lab.exporter, home / "logs" / "failed-lab.metrics")
+
+
+def _run_differential(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
+    table = differential.Table(arguments.exporter, home / "cases")
+    if not tally.attempt("differential: the table of certificates is written", table.write):
+        return
+    for name, step in table.steps():
+        tally.attempt(name, step)
+
+
+PARTS = {"street": _run_street, "lab": _run_lab, "differential": _run_differential}
 
 
 def _leave(number: int, _: FrameType | None) -> None:
@@ -95,9 +126,9 @@ def _leave(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
-def _save_metrics(street: Street, file: Path) -> None:
+def _save_metrics(exporter: Exporter, file: Path) -> None:
     try:
-        file.write_text(street.exporter.scrape(TEXT).body)
+        file.write_text(exporter.scrape(TEXT).body)
     except OSError as error:
         file.write_text(f"# {error}\n")
 

@@ -19,6 +19,10 @@ class Failed(Exception):
     """What was seen instead."""
 
 
+# What is checked, and the checking.
+Step = tuple[str, Callable[[], None]]
+
+
 @dataclass(frozen=True)
 class Check:
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import urllib.request
 from dataclasses import dataclass
 from email.message import Message
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from .process import Daemon, SceneError, wait_until
 
-CONFIG = """\
+# What the configs of all scenes have in common.
+DEFAULTS = """\
 defaults:
   interval: {interval}s
   timeout: {interval}s
@@ -18,21 +20,9 @@ defaults:
   ehlo_name: probe.example.com
   # AAAA is asked for as well, and answered with nothing.
   ip_family: any
-  resolver: lab
   trust: lab
-resolvers:
-  lab: {{nameservers: ["{nameserver}"]}}
 trust_stores:
   lab: {{roots: none, files: [{root}]}}
-targets:
-  - host: smtp.example.com
-    port: {starttls_port}
-    labels: {{team: mail}}
-  - host: smtp.example.com
-    port: {implicit_port}
-    tls: implicit
-  - host: exim.example.com
-    port: {starttls_port}
 """
 
 INTERVAL = 5
@@ -47,34 +37,24 @@ class Exposition:
     body: str
 
 
+@dataclass(frozen=True)
+class Sample:
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
 class Exporter:
-    def __init__(
-        self,
-        binary: Path,
-        home: Path,
-        logs: Path,
-        port: int,
-        *,
-        nameserver: str,
-        root: Path,
-        starttls_port: int,
-        implicit_port: int,
-    ) -> None:
+    """`home` names its log as well. `targets` is what the config says beyond the defaults."""
+
+    def __init__(self, binary: Path, home: Path, logs: Path, port: int, *, root: Path, targets: str) -> None:
         home.mkdir()
         config = home / "config.yaml"
-        config.write_text(
-            CONFIG.format(
-                interval=INTERVAL,
-                nameserver=nameserver,
-                root=root,
-                starttls_port=starttls_port,
-                implicit_port=implicit_port,
-            )
-        )
+        config.write_text(DEFAULTS.format(interval=INTERVAL, root=root) + targets)
         self.address = f"127.0.0.1:{port}"
         self._daemon = Daemon(
             [binary, f"--config.file={config}", f"--web.listen-address={self.address}", "--log.format=logfmt"],
-            logs / "exporter.log",
+            logs / f"{home.name}.log",
         )
 
     def start(self) -> None:
@@ -101,6 +81,10 @@ class Exporter:
                 body = gzip.decompress(body)
             return Exposition(response.headers, body.decode())
 
+    def samples(self) -> list[Sample]:
+        lines = self.scrape(TEXT).body.splitlines()
+        return [_sample(line) for line in lines if line and not line.startswith("#")]
+
     def _is_ready(self) -> bool:
         if self.exit_code is not None:
             raise SceneError(f"exporter: ended with {self.exit_code}: {' / '.join(self.log()[-3:])}")
@@ -109,3 +93,13 @@ class Exporter:
                 return bool(response.status == 200)
         except OSError:
             return False
+
+
+def _sample(line: str) -> Sample:
+    """A line of the text format, which escapes a backslash, a quote and a line feed in labels."""
+    series = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+    if series is None:
+        raise ValueError(f"no sample: {line}")
+    pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', series[2] or "")
+    labels = {key: re.sub(r"\\(.)", lambda it: "\n" if it[1] == "n" else it[1], value) for key, value in pairs}
+    return Sample(series[1], labels, float(series[3]))

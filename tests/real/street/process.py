@@ -48,10 +48,10 @@ class Daemon:
             return self._process.wait()
 
 
-def run(argv: Sequence[str | Path], env: dict[str, str] | None = None) -> str:
+def run(argv: Sequence[str | Path], env: dict[str, str] | None = None, timeout: float = 60) -> str:
     """Runs a command to its end and returns its output."""
     command = [str(part) for part in argv]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout)
     if done.returncode != 0:
         raise SceneError(f"{' '.join(command)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
     return done.stdout

@@ -24,6 +24,23 @@ MAIL = "mail.example.com"
 EXIM = "exim.example.com"
 BOTH = (SMTP, MAIL)
 
+TARGETS = """\
+resolvers:
+  lab: {{nameservers: ["{nameserver}"]}}
+targets:
+  - host: smtp.example.com
+    port: {starttls_port}
+    resolver: lab
+    labels: {{team: mail}}
+  - host: smtp.example.com
+    port: {implicit_port}
+    tls: implicit
+    resolver: lab
+  - host: exim.example.com
+    port: {starttls_port}
+    resolver: lab
+"""
+
 
 class Host:
     """One address, with the certificate that all its ports present."""
@@ -51,8 +68,7 @@ class Street:
         self.home = home
         self.logs = home / "logs"
         certificates = home / "certificates"
-        for folder in (self.logs, certificates):
-            folder.mkdir()
+        certificates.mkdir()
         # postlogd and Exim write there as users of their own.
         self.logs.chmod(0o1777)
 
@@ -100,10 +116,8 @@ class Street:
             home / "exporter",
             self.logs,
             free_port(),
-            nameserver=self.knot.address,
             root=authority.root,
-            starttls_port=STARTTLS,
-            implicit_port=IMPLICIT,
+            targets=TARGETS.format(nameserver=self.knot.address, starttls_port=STARTTLS, implicit_port=IMPLICIT),
         )
         self.prometheus = Prometheus(home / "prometheus", self.logs, free_port(), self.exporter.address)
         self.postfix_log_start = 0

@@ -1,0 +1,117 @@
+"""`openssl s_server`, taught enough SMTP for a probe to succeed where TLS does.
+
+s_server copies what it reads on its standard input into the connection. What stands there before a connection begins
+is lost to a handshake that fails, so each connection gets a process of its own, behind a listener that carries bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from .listener import PATIENCE, Listener
+from .openssl import PERMISSIVE
+
+GREETING = b"220 openssl.example.com ESMTP\r\n"
+REPLIES = {b"EHLO": b"250 openssl.example.com\r\n", b"QUIT": b"221 openssl.example.com\r\n"}
+
+
+class OpensslServer:
+    def __init__(self, address: str, home: Path, log: Path, options: Sequence[str | Path]) -> None:
+        home.mkdir()
+        self._home = home
+        self._log = log
+        self._options = [str(option) for option in options]
+        self._numbers = itertools.count()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._listener = Listener(address, self._serve)
+        self.address, self.port = address, self._listener.port
+
+    def start(self) -> None:
+        self._listener.start()
+
+    def stop(self) -> None:
+        self._listener.stop()
+        with self._lock:
+            for process in self._running:
+                process.kill()
+
+    def _serve(self, client: socket.socket) -> None:
+        path = self._home / str(next(self._numbers))
+        # s_server takes no name of more than 31 characters, so it is called in the folder.
+        command = ["openssl", "s_server", "-unix", path.name, "-naccept", "1", "-quiet", *self._options]
+        with (
+            self._log.open("ab") as log,
+            subprocess.Popen(
+                command,
+                cwd=self._home,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=PERMISSIVE,
+                start_new_session=True,
+            ) as process,
+        ):
+            with self._lock:
+                self._running.add(process)
+            try:
+                with _connect(path, process) as server:
+                    threading.Thread(target=_speak_smtp, args=(process.stdout, process.stdin), daemon=True).start()
+                    back = threading.Thread(target=_carry, args=(server, client), daemon=True)
+                    back.start()
+                    _carry(client, server)
+                    # What is under way to the client gets there before the process is ended.
+                    back.join(PATIENCE)
+            finally:
+                process.kill()
+                with self._lock:
+                    self._running.discard(process)
+                path.unlink(missing_ok=True)
+
+
+def _connect(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.connect(str(path))
+        except OSError:
+            server.close()
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            server.settimeout(PATIENCE)
+            return server
+
+
+def _carry(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        pass
+    try:
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def _speak_smtp(received: IO[bytes], send: IO[bytes]) -> None:
+    try:
+        send.write(GREETING)
+        send.flush()
+        for line in received:
+            if reply := REPLIES.get(line[:4].upper()):
+                send.write(reply)
+                send.flush()
+    except (OSError, ValueError):
+        # The process has ended, as after a handshake that failed, and its pipes may be closed.
+        pass
