@@ -7,6 +7,8 @@ mod docs;
 mod imports;
 mod monitor;
 mod probe;
+mod reasons;
+mod scene;
 mod street;
 mod support;
 mod verify;

@@ -64,6 +64,11 @@ fn expected(kind: &str) -> Expected {
         "resets_mid_handshake" => ends(Handshake, Why::Reset),
         "stalls_mid_handshake" => ends(Handshake, Why::Timeout),
         "unrecognized_name" => ends(Handshake, Why::UnrecognizedName),
+        "old_tls" => ends(Handshake, Why::TlsVersion),
+        "nothing_in_common" => ends(Handshake, Why::NoCommonParams),
+        "internal_error" => ends(Handshake, Why::TlsAlert),
+        "out_of_turn" => ends(Handshake, Why::ProtocolViolation),
+        "no_certificate" => ends(Handshake, Why::NoCertificate),
         "plain_on_implicit_port" => ends(Handshake, Why::NotTls),
         "chain_too_large" => ends(Handshake, Why::ChainTooLarge),
         "dies_after_tls" => Expected { presented: true, ..ends(Session, Why::Eof) },
@@ -71,6 +76,11 @@ fn expected(kind: &str) -> Expected {
         "client_certificate_tls13" => Expected { presented: true, ..ends(Session, Why::ClientCertificateRequired) },
         other => panic!("a kind that this table does not know: {other}"),
     }
+}
+
+/// Where a kind of server stops a probe, and why.
+pub(crate) fn failure_of(kind: &str) -> Option<(Stage, Why)> {
+    expected(kind).failure
 }
 
 #[track_caller]

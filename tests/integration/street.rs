@@ -1,88 +1,11 @@
 //! The whole street: from servers and a resolver to what Prometheus scrapes.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use smtp_fleet::{CertSpec, Dns, Fleet, Pki, ServerSpec, cast};
-use smtp_tls_exporter::service::{Running, Service};
-use smtp_tls_exporter::target::TargetName;
-use smtp_tls_exporter::web;
+use smtp_fleet::{CertSpec, ServerSpec, cast};
 
-use crate::support::{Answer, Lab, request};
-
-const TEXT: &str = "Accept: text/plain;version=0.0.4\r\n";
-
-/// A service over one fleet, with a target for each case: its name, and its servers in order.
-struct Scene {
-    fleet: Fleet,
-    running: Running,
-    address: SocketAddr,
-    _lab: Lab,
-    _dns: Dns,
-}
-
-impl Scene {
-    async fn new(cases: Vec<(&str, Vec<ServerSpec>)>, extra: &str) -> Self {
-        let pki_folder = |pki: &Pki| Lab::new(pki);
-        let (cases, pki) = (cases, PKI.with(|pki| pki.clone()));
-        let lab = pki_folder(&pki);
-        let fleet = Fleet::start(cases.iter().flat_map(|(_, specs)| specs.clone()).collect()).await.expect("a fleet");
-        let dns = Dns::start().await.expect("a responder");
-        let mut ips = fleet.ips().into_iter();
-        let targets: Vec<String> = cases
-            .iter()
-            .map(|(name, specs)| {
-                let addresses: Vec<_> = ips.by_ref().take(specs.len()).collect();
-                dns.set_addresses(name, &addresses);
-                format!("{{host: {name}, port: {}, name: {name}{extra}}}", fleet.port())
-            })
-            .collect();
-        let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
-        let config = lab.config(&Lab::yaml("resolver: lab, interval: 60s", &resolvers, &targets));
-        let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
-        let address = listeners[0].local_addr().expect("an address");
-        let service = Service { config, config_file: None, listeners, web: web::Options::default() };
-        let running = service.start().expect("a service");
-        let scene = Self { fleet, running, address, _lab: lab, _dns: dns };
-        scene.round(cases.iter().map(|(name, _)| *name)).await;
-        scene
-    }
-
-    async fn round(&self, names: impl IntoIterator<Item = &str>) {
-        let names: Vec<_> = names.into_iter().map(|name| TargetName::new(name).expect("a name")).collect();
-        for report in join_all(names.iter().map(|name| self.running.handle.round(name))).await {
-            report.expect("a round");
-        }
-    }
-
-    async fn metrics(&self) -> Answer {
-        let answer = request(self.address, "GET", "/metrics", TEXT).await;
-        assert_eq!(answer.status, 200, "{}", answer.head);
-        answer
-    }
-
-    fn backend(&self, place: usize) -> String {
-        self.fleet.addrs()[place].to_string()
-    }
-}
-
-thread_local! {
-    /// One for a test: its servers and its trust store must have the same roots.
-    static PKI: std::rc::Rc<Pki> = std::rc::Rc::new(Pki::new());
-}
-
-fn pki() -> std::rc::Rc<Pki> {
-    PKI.with(Clone::clone)
-}
-
-/// Each row: a series as the exposition writes it, and its value; none where it must not be there.
-#[track_caller]
-fn check(answer: &Answer, rows: &[(String, Option<f64>)]) {
-    for (series, expected) in rows {
-        assert_eq!(answer.value(series), *expected, "{series}\nin\n{}", answer.text());
-    }
-}
+use crate::scene::{Scene, check, pki};
+use crate::support::request;
 
 #[tokio::test]
 async fn the_classic_case_reaches_prometheus() {

@@ -50,6 +50,12 @@ pub fn cast(pki: &Pki) -> Vec<(&'static str, ServerSpec)> {
         ("resets_mid_handshake", ends(pki, Moment::ClientHello, Ending::Reset)),
         ("stalls_mid_handshake", ends(pki, Moment::ClientHello, Ending::Stall)),
         ("unrecognized_name", ends(pki, Moment::ClientHello, Ending::Alert(112))),
+        ("old_tls", ends(pki, Moment::ClientHello, Ending::Alert(70))),
+        ("nothing_in_common", ends(pki, Moment::ClientHello, Ending::Alert(40))),
+        ("internal_error", ends(pki, Moment::ClientHello, Ending::Alert(80))),
+        // A handshake record with a ServerHelloDone (RFC 5246 §7.4.5) where the ServerHello should be.
+        ("out_of_turn", ends(pki, Moment::ClientHello, Ending::Record(&[22, 3, 3, 0, 4, 14, 0, 0, 0]))),
+        ("no_certificate", no_certificate(pki)),
         ("dies_after_tls", ends(pki, Moment::EhloInTls, Ending::Close)),
         ("tls12_only", versions(pki, TlsVersions::Tls12)),
         ("tls13_only", versions(pki, TlsVersions::Tls13)),
@@ -105,6 +111,11 @@ pub fn chain_too_large(pki: &Pki) -> ServerSpec {
     let padding = pki.intermediate().der();
     chain.extend(std::iter::repeat_n(padding.clone(), 70_000 / padding.len()));
     ServerSpec::new(identity.with_chain(chain))
+}
+
+/// The certificate message is empty.
+pub fn no_certificate(pki: &Pki) -> ServerSpec {
+    ServerSpec::new(pki.issue(&valid()).with_chain(Vec::new()))
 }
 
 /// EHLO offers no STARTTLS.

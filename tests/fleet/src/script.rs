@@ -200,6 +200,8 @@ pub enum Ending {
     Stall,
     /// A fatal TLS alert in clear (RFC 8446 §6.2 has the numbers), then an orderly end: meant for [`Moment::ClientHello`].
     Alert(u8),
+    /// These bytes, then an orderly end.
+    Record(&'static [u8]),
 }
 
 pub(crate) fn lines(lines: &[&str]) -> Vec<String> {

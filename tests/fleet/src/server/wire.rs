@@ -113,6 +113,10 @@ pub(super) async fn end<S: Transport>(mut stream: S, how: Ending, visit: &mut Vi
             let record = [21, 3, 3, 0, 2, 2, description];
             stream.write_all(&record).await?;
         }
+        Ending::Record(record) => {
+            visit.leave();
+            stream.write_all(record).await?;
+        }
         Ending::Close => visit.leave(),
     }
     stream.shutdown().await?;
