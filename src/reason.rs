@@ -170,8 +170,8 @@ vocabulary! {
         NameConstraints = "name_constraints",
         /// More certificates than a CA on the path allows below it (RFC 5280 §4.2.1.9), or more than six intermediates.
         PathTooLong = "path_too_long",
-        /// More than 16 certificates are presented and no path leads through the first 16, or finding one would take more
-        /// work than is allowed.
+        /// More than 64 of the presented certificates may stand on a path and none was found among those, or finding
+        /// one would take more work than is allowed.
         TooComplex = "too_complex",
         /// A key on the path is on the verifier's list of withdrawn ones, whatever the trust store says.
         Distrusted = "distrusted",

@@ -11,6 +11,7 @@ use crate::reason::ChainReason;
 use crate::target::ServerName;
 use crate::trust::TrustStore;
 
+mod candidates;
 pub mod certificate;
 pub mod chain;
 mod constraints;

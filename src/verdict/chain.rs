@@ -5,12 +5,14 @@
 //! certificate hides, since verifiers stop at the first thing that is wrong. Where nothing verifies, the diagnosis
 //! says what is wrong.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
+use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
+use super::candidates::Candidates;
 use super::certificate::Certificate;
 use super::diagnosis::{Diagnosis, diagnose};
 use crate::reason::ChainReason;
@@ -167,9 +169,8 @@ impl From<ChainReason> for Reasons {
 pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> (ChainVerdict, Vec<Arc<Certificate>>) {
     let earliest_not_after =
         chain.iter().filter_map(|certificate| certificate.facts()).map(|facts| facts.not_after).min();
-    let is_crowded = chain.len() > MAX_CERTIFICATES;
-    let chain = chain.get(..MAX_CERTIFICATES).unwrap_or(chain);
-    let sweep = chain.first().map_or_else(Sweep::default, |leaf| verify(leaf, chain, store, now));
+    let Candidates { certificates: chain, are_cut } = Candidates::of(chain);
+    let sweep = chain.first().map_or_else(Sweep::default, |leaf| verify(leaf, &chain, store, now));
     let mut verdict = ChainVerdict {
         spans: sweep.spans.into(),
         trusted: Some(true),
@@ -178,8 +179,8 @@ pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) ->
         dead_end: None,
     };
     if verdict.spans.is_empty() {
-        let diagnosis = diagnose(chain, store.anchors(), now);
-        verdict.close(diagnosis, &sweep.errors, is_crowded);
+        let diagnosis = diagnose(chain.get(..MAX_DIAGNOSED).unwrap_or(&chain), store.anchors(), now);
+        verdict.close(diagnosis, &sweep.errors, are_cut);
     } else if chain.first().and_then(|leaf| leaf.facts()).is_some_and(|leaf| leaf.key.is_weak()) {
         // Verifiers judge the keys that signed on the path; the leaf's signs nothing before the handshake.
         verdict.reasons.insert(ChainReason::WeakKey);
@@ -190,7 +191,7 @@ pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) ->
 
 impl ChainVerdict {
     /// Says what is wrong, where nothing verifies at any moment.
-    fn close(&mut self, diagnosis: Diagnosis, errors: &[Error], is_crowded: bool) {
+    fn close(&mut self, diagnosis: Diagnosis, errors: &[Error], are_cut: bool) {
         let Diagnosis { reasons, window, wanted } = diagnosis;
         self.reasons = reasons;
         let untimed = || errors.iter().filter(|error| !is_of_time(error));
@@ -200,9 +201,10 @@ impl ChainVerdict {
         }
         self.reasons.insert_if(errors.iter().any(is_of_effort), ChainReason::TooComplex);
         self.reasons.insert_if(untimed().any(|error| *error == Error::CertDistrusted), ChainReason::Distrusted);
-        if is_crowded && self.reasons.contains(ChainReason::UnknownIssuer) {
-            // What was not looked at may lead on.
+        if are_cut && self.reasons.contains(ChainReason::UnknownIssuer) {
+            // What was not looked at may lead on, and may be the issuer whose name others bear.
             self.reasons.remove(ChainReason::UnknownIssuer);
+            self.reasons.remove(ChainReason::BadSignature);
             self.reasons.insert(ChainReason::TooComplex);
         }
         self.trusted = (!self.reasons.is_empty()).then_some(false);
@@ -232,7 +234,7 @@ fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, no
     let path = |moment: i64| {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(moment).unwrap_or(0)));
         let algorithms = webpki::ALL_VERIFICATION_ALGS;
-        let usage = KeyUsage::server_auth();
+        let usage = Frugal { usage: KeyUsage::server_auth(), steps_left: Cell::new(MAX_STEPS) };
         let path = end_entity.verify_for_usage(algorithms, store.anchors(), &intermediates, time, usage, None, None)?;
         let members: Vec<&Arc<Certificate>> = members(&path, chain);
         for member in &members {
@@ -245,6 +247,20 @@ fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, no
     };
     let (spans, errors) = sweep(path, &moments(chain, now), now);
     Sweep { spans, errors, used }
+}
+
+/// The usual key usage, asked at each step of the search; after too many of them the search is given up.
+struct Frugal {
+    usage: KeyUsage,
+    steps_left: Cell<u32>,
+}
+
+impl ExtendedKeyUsageValidator for Frugal {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
+        let left = self.steps_left.get().checked_sub(1).ok_or(Error::MaximumPathBuildCallsExceeded)?;
+        self.steps_left.set(left);
+        self.usage.validate(purposes)
+    }
 }
 
 fn span_of(certificate: &Certificate) -> Option<Span> {
@@ -360,8 +376,11 @@ fn of_error(error: &Error) -> ChainReason {
     }
 }
 
-/// Certificates that are looked at; the search for paths grows with a power of their number.
-const MAX_CERTIFICATES: usize = 16;
+/// Steps of the search for paths in one try. With their issuers crossed, a few dozen certificates make millions of
+/// paths, and the verifier's own bound is minutes away.
+const MAX_STEPS: u32 = 2_000;
+/// Certificates that are diagnosed.
+const MAX_DIAGNOSED: usize = 16;
 /// Paths that follow one another in time; a real change of paths comes once or twice.
 const MAX_SPANS: usize = 8;
 

@@ -196,7 +196,7 @@ fn as_ca(forge: Forge) -> Forge {
 
 const OTHER: &str = "mx.example.com";
 
-const FIRST: &str = "OpenSSL follows the first issuer of a name and does not go back (openssl-verification-options(1), \
+pub(super) const FIRST: &str = "OpenSSL follows the first issuer of a name and does not go back (openssl-verification-options(1), \
     Certification Path Building)";
 const CA_LEAF: &str =
     "OpenSSL lets a CA certificate be a server's; webpki refuses it, since its key signs more than handshakes";

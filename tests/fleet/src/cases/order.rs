@@ -40,29 +40,26 @@ fn shuffled(hands: &Hands) -> Vec<Case> {
     ]
 }
 
-/// More certificates than are looked at.
+/// Many certificates of the name that the leaf's issuer has, from a stranger; in the end more than are looked at.
 fn crowded(hands: &Hands) -> Vec<Case> {
     let Hands { intermediate, stranger, .. } = hands;
-    let strays: Vec<_> = (0..16).map(|_| hands.stranger.sub(&authority(), &p256()).der()).collect();
-    let chain = |head: &[&CertificateDer<'static>], tail: &[&CertificateDer<'static>]| {
+    let namesakes: Vec<_> =
+        (0..70).map(|_| hands.stranger.sub(&Forge::authority("Intermediate"), &p256()).der()).collect();
+    let chain = |head: &[&CertificateDer<'static>], crowd: usize, tail: &[&CertificateDer<'static>]| {
         let (head, tail) = (head.iter().copied().cloned(), tail.iter().copied().cloned());
-        head.chain(strays.iter().cloned()).chain(tail).collect()
+        head.chain(namesakes.iter().take(crowd).cloned()).chain(tail).collect()
     };
-    let (issued, expired) = (hands.leaf(&leaf()), hands.leaf(&past()));
+    let (issued, expired, own) = (hands.leaf(&leaf()), hands.leaf(&past()), intermediate.der());
     let from_stranger = stranger.issue(&leaf(), &hands.key);
+    let differs = Agreement::Differs(super::issuer::FIRST);
     vec![
-        hands.chain("crowded-but-found", chain(&[&issued, &intermediate.der()], &[])),
-        hands
-            .chain("crowded-and-not-found", chain(&[&issued], &[&intermediate.der()]))
-            .refused(&["too_complex"])
-            .openssl_chain(Agreement::Differs("OpenSSL takes any number of certificates; here sixteen are looked at")),
-        hands
-            .chain("crowded-and-expired", chain(&[&expired], &[&intermediate.der()]))
-            .refused(&["expired", "too_complex"]),
-        hands
-            .chain("crowded-and-expired-but-found", chain(&[&expired, &intermediate.der()], &[]))
-            .untimely(&["expired"]),
-        hands.chain("crowded-under-a-stranger", chain(&[&from_stranger], &[])).refused(&["too_complex"]),
+        hands.chain("crowded", chain(&[&issued, &own], 20, &[])),
+        hands.chain("crowded-in-between", chain(&[&issued], 20, &[&own])).openssl_chain(differs),
+        hands.chain("crowded-in-between-and-expired", chain(&[&expired], 20, &[&own])).untimely(&["expired"]),
+        hands.chain("crowded-under-a-stranger", chain(&[&from_stranger], 20, &[])).refused(&["unknown_issuer"]),
+        hands.chain("overcrowded-but-found", chain(&[&issued, &own], 70, &[])),
+        hands.chain("overcrowded-and-not-found", chain(&[&issued], 70, &[&own])).refused(&["too_complex"]),
+        hands.chain("overcrowded-and-expired", chain(&[&expired], 70, &[&own])).refused(&["expired", "too_complex"]),
     ]
 }
 

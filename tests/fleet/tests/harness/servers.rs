@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::client::{reply, trusting, visit};
 
 /// Kinds of the cast whose visits fail, and a part of how.
-const FAILING: [(&str, &str); 28] = [
+const FAILING: [(&str, &str); 33] = [
     ("alias_missing", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(NotValidForName"),
     ("expired", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(Expired"),
     ("not_yet_valid", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(NotValidYet"),
@@ -43,6 +43,11 @@ const FAILING: [(&str, &str); 28] = [
     ("resets_mid_handshake", "ConnectionReset"),
     ("stalls_mid_handshake", "stalled"),
     ("unrecognized_name", "AlertReceived(UnrecognisedName)"),
+    ("old_tls", "AlertReceived(ProtocolVersion)"),
+    ("nothing_in_common", "AlertReceived(HandshakeFailure)"),
+    ("internal_error", "AlertReceived(InternalError)"),
+    ("out_of_turn", "InappropriateHandshakeMessage"),
+    ("no_certificate", "NoCertificatesPresented"),
     ("dies_after_tls", "EHLO client.example.net: Kind(UnexpectedEof)"),
     ("client_certificate_tls12", "handshake: Custom { kind: InvalidData, error: AlertReceived(CertificateRequired)"),
     (
