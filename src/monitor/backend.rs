@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::admission::Lane;
 use crate::observation::{Connection, Failure, Phases};
-use crate::reason::{ChainReason, ProbeReason, Stage};
+use crate::reason::{ChainReason, OcspReason, ProbeReason, Stage};
 use crate::snapshot::{BackendReport, Held, ProbeReport};
 use crate::target::{Backend, Endpoint, Target, TlsMode};
-use crate::verdict::Assessment;
+use crate::verdict::{Assessment, unix};
 
 /// A finished probe, judged.
 #[derive(Debug)]
@@ -174,6 +174,7 @@ pub(super) struct Condition {
     pub(super) failure: Option<(Stage, ProbeReason)>,
     pub(super) name: Option<bool>,
     pub(super) chain: Vec<ChainReason>,
+    pub(super) staple: Vec<OcspReason>,
     pub(super) fingerprint: Option<[u8; 32]>,
 }
 
@@ -186,6 +187,7 @@ impl Condition {
             failure: probe.outcome.as_ref().err().map(|failure| (failure.stage, failure.reason)),
             name: report.name_matches(),
             chain: held.map(|held| held.reasons(now).iter().collect()).unwrap_or_default(),
+            staple: held.map(|held| held.chain.ocsp().reasons(unix(now)).collect()).unwrap_or_default(),
             fingerprint: held.and_then(|held| held.leaf()).map(|leaf| leaf.fingerprint()),
         })
     }
@@ -199,7 +201,7 @@ impl Condition {
 
     /// Whether there is nothing to mend.
     pub(super) fn is_well(&self) -> bool {
-        self.failure.is_none() && self.name == Some(true) && self.chain.is_empty()
+        self.failure.is_none() && self.name == Some(true) && self.chain.is_empty() && self.staple.is_empty()
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn backend(target: &TargetName, after: &BackendReport, now: SystemTim
     let backend = after.backend.socket_addr();
     let server_name = &after.backend.endpoint.server_name;
     let chain = condition.chain.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(",");
+    let staple = condition.staple.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(",");
     let name = match condition.name {
         Some(true) => "match",
         Some(false) => "mismatch",
@@ -31,7 +32,9 @@ pub(super) fn backend(target: &TargetName, after: &BackendReport, now: SystemTim
             tracing::info!(%target, %backend, %server_name, name, fingerprint, "backend is well");
         }
         None => {
-            tracing::warn!(%target, %backend, %server_name, name, chain, fingerprint, "backend has a bad certificate");
+            tracing::warn!(
+                %target, %backend, %server_name, name, chain, staple, fingerprint, "backend has a bad certificate"
+            );
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use rustls_pki_types::CertificateDer;
+use smtp_fleet::forge::{Ca, Forge, Key, Kind};
 use smtp_fleet::{Authority, AuthoritySpec, CertSpec, Identity, Issuer, Pki, Presented};
 
 use super::*;
@@ -129,6 +131,25 @@ fn a_new_certificate_at_every_probe_fills_no_memory() {
         "{certificates} certificates and {chains} chains for one that is held"
     );
     assert_eq!(bench.judge.issuers_learnt(), 1);
+}
+
+#[test]
+fn a_maze_of_authorities_is_given_up() {
+    // Each of eight authorities of a level bears the name that all eight below it call their issuer.
+    let level = |below: usize| -> Vec<CertificateDer<'static>> {
+        let issuer = Ca::root(&Forge::authority(&format!("Level {}", below + 1)), &Key::generate(Kind::P256));
+        let subject = Forge::authority(&format!("Level {below}"));
+        (0..8).map(|_| issuer.sub(&subject, &Key::generate(Kind::P256)).der()).collect()
+    };
+    let key = Key::generate(Kind::P256);
+    let leaf = Ca::root(&Forge::authority("Level 0"), &Key::generate(Kind::P256)).issue(&Forge::leaf(&[NAME]), &key);
+    let maze: Vec<_> = std::iter::once(leaf).chain((0..7).flat_map(level)).collect();
+    assert!(maze.len() < 64);
+    let bench = Bench::new(&Pki::new());
+    let presented = PresentedChain { certificates: maze, staple: Box::default() };
+    let assessment = bench.judge.assess(presented, None, &bench.question(), bench.now);
+    assert!(assessment.reasons(bench.now).contains(ChainReason::TooComplex));
+    assert!(!assessment.lacks_issuer(), "nor is it tried again with more");
 }
 
 const NAME: &str = "smtp.example.com";
