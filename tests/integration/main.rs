@@ -6,6 +6,7 @@ mod discovery;
 mod docs;
 mod imports;
 mod monitor;
+mod mutations;
 mod probe;
 mod reasons;
 mod scene;
