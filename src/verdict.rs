@@ -19,19 +19,24 @@ mod der;
 mod diagnosis;
 mod extension;
 mod issuers;
+pub mod key;
 mod memo;
 pub mod name;
 pub mod ocsp;
 mod proof;
+pub mod reasons;
 mod signature;
+pub mod span;
 #[cfg(test)]
 mod tests;
+mod verifier;
 
 pub use certificate::{Certificate, Facts};
-pub use chain::{ChainVerdict, Reasons};
+pub use chain::ChainVerdict;
 pub use memo::JudgedChain;
 pub use name::NameVerdict;
 pub use ocsp::OcspVerdict;
+pub use reasons::Reasons;
 
 /// Judges observations; one for all probes, so that what is equal is parsed, judged and kept once.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use x509_parser::asn1_rs::Any;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
-use x509_parser::public_key::PublicKey;
 
 use super::der::content;
 use super::extension::embedded_scts;
+use super::key::Key;
 use super::signature::{SignatureFault, Signed};
 use crate::observation::printable;
 
@@ -148,42 +148,6 @@ impl std::fmt::Display for PresentedName<'_> {
     }
 }
 
-/// A public key's kind and size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// RSA with a modulus of so many bits.
-    Rsa(usize),
-    /// NIST P-256.
-    P256,
-    /// NIST P-384.
-    P384,
-    /// NIST P-521.
-    P521,
-    /// Ed25519 (RFC 8410).
-    Ed25519,
-    /// Something else.
-    Other,
-}
-
-impl Key {
-    /// The `key` label.
-    pub fn label(self) -> String {
-        match self {
-            Self::Rsa(bits) => format!("RSA {bits}"),
-            Self::P256 => "ECDSA P-256".to_owned(),
-            Self::P384 => "ECDSA P-384".to_owned(),
-            Self::P521 => "ECDSA P-521".to_owned(),
-            Self::Ed25519 => "Ed25519".to_owned(),
-            Self::Other => "other".to_owned(),
-        }
-    }
-
-    /// RSA of less than 2048 bits.
-    pub const fn is_weak(self) -> bool {
-        matches!(self, Self::Rsa(bits) if bits < 2048)
-    }
-}
-
 /// A signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature {
@@ -221,7 +185,7 @@ impl Facts {
             text: lines.join("\n").into(),
             common_names: common_names.len(),
             addresses: addresses.into(),
-            key: key(&certificate),
+            key: Key::of(certificate.public_key()),
             signature: signature(&certificate.signature_algorithm.algorithm.to_id_string()),
             self_signed: self_issued && made_its_signature(der, spki),
             scts: u16::try_from(embedded_scts(&certificate)).unwrap_or(u16::MAX),
@@ -258,30 +222,6 @@ fn alternative_names<'a>(certificate: &'a X509Certificate<'_>) -> (Vec<&'a str>,
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
     <[u8; 4]>::try_from(octets).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
-}
-
-fn key(certificate: &X509Certificate<'_>) -> Key {
-    let spki = certificate.public_key();
-    match spki.parsed() {
-        Ok(PublicKey::RSA(rsa)) => Key::Rsa(bits(rsa.modulus)),
-        Ok(PublicKey::EC(_)) => {
-            let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
-            match curve.map(|oid| oid.to_id_string()).as_deref() {
-                Some("1.2.840.10045.3.1.7") => Key::P256,
-                Some("1.3.132.0.34") => Key::P384,
-                Some("1.3.132.0.35") => Key::P521,
-                _ => Key::Other,
-            }
-        }
-        _ if spki.algorithm.algorithm.to_id_string() == "1.3.101.112" => Key::Ed25519,
-        _ => Key::Other,
-    }
-}
-
-/// The length of an unsigned number, counted from its first set bit: leading zero octets are no part of a modulus.
-pub(super) fn bits(number: &[u8]) -> usize {
-    let number = number.iter().position(|octet| *octet != 0).and_then(|at| number.get(at..)).unwrap_or_default();
-    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
 fn signature(oid: &str) -> Signature {
@@ -345,15 +285,6 @@ impl Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_modulus_is_counted_from_its_first_set_bit() {
-        for (number, expected) in
-            [(&[][..], 0), (&[0, 0], 0), (&[1], 1), (&[0x80], 8), (&[0x00, 0x80, 0x00], 16), (&[0x7f, 0xff], 15)]
-        {
-            assert_eq!(bits(number), expected, "{number:?}");
-        }
-    }
 
     #[test]
     fn bytes_that_are_no_certificate_have_no_facts() {

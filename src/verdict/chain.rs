@@ -5,16 +5,17 @@
 //! certificate hides, since verifiers stop at the first thing that is wrong. Where nothing verifies, the diagnosis
 //! says what is wrong.
 
-use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustls_pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
+use rustls_pki_types::CertificateDer;
+use webpki::{EndEntityCert, Error, VerifiedPath};
 
 use super::candidates::Candidates;
 use super::certificate::Certificate;
 use super::diagnosis::{Diagnosis, diagnose};
+use super::reasons::Reasons;
+use super::span::Span;
+use super::verifier::{self, is_of_effort, is_of_time, of_error};
 use crate::reason::ChainReason;
 use crate::trust::TrustStore;
 
@@ -36,27 +37,6 @@ struct DeadEnd {
     window: Option<Span>,
     /// The name of the issuer that nobody has.
     wanted: Option<Box<[u8]>>,
-}
-
-/// A time in which a path verifies, Unix seconds, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The latest start of validity on the path.
-    pub from: i64,
-    /// The earliest end of validity on the path.
-    pub until: i64,
-}
-
-impl Span {
-    /// Whether `moment` lies in it.
-    pub(super) fn contains(self, moment: i64) -> bool {
-        (self.from..=self.until).contains(&moment)
-    }
-
-    /// The time that both have in common; begins after its end where there is none.
-    pub(super) fn intersect(self, other: Self) -> Self {
-        Self { from: self.from.max(other.from), until: self.until.min(other.until) }
-    }
 }
 
 impl ChainVerdict {
@@ -108,59 +88,6 @@ impl ChainVerdict {
 
     fn verifies(&self, now: i64) -> bool {
         self.spans.iter().any(|span| span.contains(now))
-    }
-}
-
-/// A set of reasons.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reasons(u32);
-
-const _: () = assert!(ChainReason::ALL.len() <= u32::BITS as usize);
-
-impl Reasons {
-    /// Adds one.
-    pub fn insert(&mut self, reason: ChainReason) {
-        self.0 |= 1 << reason as u32;
-    }
-
-    /// Adds one where that holds.
-    pub fn insert_if(&mut self, holds: bool, reason: ChainReason) {
-        if holds {
-            self.insert(reason);
-        }
-    }
-
-    /// Takes one out.
-    pub fn remove(&mut self, reason: ChainReason) {
-        self.0 &= !(1 << reason as u32);
-    }
-
-    /// Adds all of `others`.
-    pub fn extend(&mut self, others: Self) {
-        self.0 |= others.0;
-    }
-
-    /// Whether it is among them.
-    pub fn contains(self, reason: ChainReason) -> bool {
-        self.0 & (1 << reason as u32) != 0
-    }
-
-    /// All of them in the order of declaration.
-    pub fn iter(self) -> impl Iterator<Item = ChainReason> {
-        ChainReason::ALL.iter().copied().filter(move |reason| self.contains(*reason))
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl From<ChainReason> for Reasons {
-    fn from(reason: ChainReason) -> Self {
-        let mut reasons = Self::default();
-        reasons.insert(reason);
-        reasons
     }
 }
 
@@ -232,10 +159,7 @@ fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, no
         chain.iter().skip(1).map(|certificate| CertificateDer::from(certificate.der().as_ref())).collect();
     let mut used: Vec<Arc<Certificate>> = Vec::new();
     let path = |moment: i64| {
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(moment).unwrap_or(0)));
-        let algorithms = webpki::ALL_VERIFICATION_ALGS;
-        let usage = Frugal { usage: KeyUsage::server_auth(), steps_left: Cell::new(MAX_STEPS) };
-        let path = end_entity.verify_for_usage(algorithms, store.anchors(), &intermediates, time, usage, None, None)?;
+        let path = verifier::verify(&end_entity, &intermediates, store.anchors(), moment)?;
         let members: Vec<&Arc<Certificate>> = members(&path, chain);
         for member in &members {
             if !used.iter().any(|known| Arc::ptr_eq(known, member)) {
@@ -247,20 +171,6 @@ fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, no
     };
     let (spans, errors) = sweep(path, &moments(chain, now), now);
     Sweep { spans, errors, used }
-}
-
-/// The usual key usage, asked at each step of the search; after too many of them the search is given up.
-struct Frugal {
-    usage: KeyUsage,
-    steps_left: Cell<u32>,
-}
-
-impl ExtendedKeyUsageValidator for Frugal {
-    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
-        let left = self.steps_left.get().checked_sub(1).ok_or(Error::MaximumPathBuildCallsExceeded)?;
-        self.steps_left.set(left);
-        self.usage.validate(purposes)
-    }
 }
 
 fn span_of(certificate: &Certificate) -> Option<Span> {
@@ -318,67 +228,6 @@ fn moments(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
     moments
 }
 
-fn is_of_effort(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::MaximumNameConstraintComparisonsExceeded
-            | Error::MaximumPathBuildCallsExceeded
-            | Error::MaximumSignatureChecksExceeded
-    )
-}
-
-fn is_of_time(error: &Error) -> bool {
-    matches!(error, Error::CertExpired { .. } | Error::CertNotValidYet { .. })
-}
-
-/// Whether the verifier's own list of withdrawn keys has the certificate's, which it looks up before all else.
-pub(super) fn is_distrusted(der: &CertificateDer<'_>) -> bool {
-    let Ok(certificate) = EndEntityCert::try_from(der) else { return false };
-    let epoch = UnixTime::since_unix_epoch(Duration::ZERO);
-    let verified = certificate.verify_for_usage(&[], &[], &[], epoch, KeyUsage::server_auth(), None, None);
-    verified.is_err_and(|error| error == Error::CertDistrusted)
-}
-
-/// Why a certificate cannot be taken apart.
-pub(super) fn of_form(error: &Error) -> ChainReason {
-    match error {
-        Error::UnsupportedCertVersion => ChainReason::UnsupportedVersion,
-        Error::UnsupportedCriticalExtension => ChainReason::CriticalExtension,
-        _ => ChainReason::Malformed,
-    }
-}
-
-/// The reason for an error that is not about time.
-fn of_error(error: &Error) -> ChainReason {
-    #[expect(deprecated, reason = "old variants may still come where the newer ones carry context")]
-    match error {
-        Error::UnknownIssuer => ChainReason::UnknownIssuer,
-        Error::CaUsedAsEndEntity => ChainReason::CaAsEndEntity,
-        Error::EndEntityUsedAsCa => ChainReason::NotACa,
-        Error::InvalidCertValidity => ChainReason::BadValidity,
-        Error::InvalidSignatureForPublicKey => ChainReason::BadSignature,
-        Error::UnsupportedSignatureAlgorithm
-        | Error::UnsupportedSignatureAlgorithmContext(_)
-        | Error::UnsupportedSignatureAlgorithmForPublicKey
-        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => ChainReason::UnsupportedAlgorithm,
-        Error::RequiredEkuNotFound | Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
-            ChainReason::MissingEku
-        }
-        Error::NameConstraintViolation | Error::MalformedNameConstraint | Error::InvalidNetworkMaskConstraint => {
-            ChainReason::NameConstraints
-        }
-        Error::PathLenConstraintViolated | Error::MaximumPathDepthExceeded => ChainReason::PathTooLong,
-        Error::MaximumNameConstraintComparisonsExceeded
-        | Error::MaximumPathBuildCallsExceeded
-        | Error::MaximumSignatureChecksExceeded => ChainReason::TooComplex,
-        Error::CertDistrusted => ChainReason::Distrusted,
-        _ => of_form(error),
-    }
-}
-
-/// Steps of the search for paths in one try. With their issuers crossed, a few dozen certificates make millions of
-/// paths, and the verifier's own bound is minutes away.
-const MAX_STEPS: u32 = 2_000;
 /// Certificates that are diagnosed.
 const MAX_DIAGNOSED: usize = 16;
 /// Paths that follow one another in time; a real change of paths comes once or twice.
@@ -387,6 +236,9 @@ const MAX_SPANS: usize = 8;
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::time::Duration;
+
+    use rustls_pki_types::UnixTime;
 
     use super::*;
 

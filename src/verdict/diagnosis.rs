@@ -12,10 +12,12 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use super::certificate::Certificate;
-use super::chain::{Reasons, Span, is_distrusted, of_form};
 use super::constraints;
 use super::der::{content, whole};
+use super::reasons::Reasons;
 use super::signature::{SignatureFault, Signed};
+use super::span::Span;
+use super::verifier::{is_distrusted, of_form};
 use crate::reason::ChainReason;
 
 /// What is wrong on the path on which least is wrong.

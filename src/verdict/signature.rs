@@ -3,11 +3,10 @@
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use webpki::RawPublicKeyEntity;
 use x509_parser::asn1_rs::{Any, FromDer, Oid, Tag, oid};
-use x509_parser::public_key::PublicKey;
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::certificate::bits;
+use super::key::Key;
 
 /// Whether `signature` over `message` was made by the key in `spki`, the DER of a whole SubjectPublicKeyInfo, with the
 /// algorithm whose AlgorithmIdentifier (RFC 5280 §4.1.1.2) has the content `algorithm`: its octets without the tag and
@@ -89,9 +88,8 @@ fn element(der: &[u8], tag: Tag) -> Option<(&[u8], &[u8])> {
 }
 
 fn modulus_bits(spki: &[u8]) -> Option<usize> {
-    let (_, spki) = SubjectPublicKeyInfo::from_der(spki).ok()?;
-    match spki.parsed() {
-        Ok(PublicKey::RSA(rsa)) => Some(bits(rsa.modulus)),
+    match Key::of(&SubjectPublicKeyInfo::from_der(spki).ok()?.1) {
+        Key::Rsa(bits) => Some(bits),
         _ => None,
     }
 }

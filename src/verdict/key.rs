@@ -1,0 +1,78 @@
+//! Public keys: their kinds and sizes.
+
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+/// A public key's kind and size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// RSA with a modulus of so many bits.
+    Rsa(usize),
+    /// NIST P-256.
+    P256,
+    /// NIST P-384.
+    P384,
+    /// NIST P-521.
+    P521,
+    /// Ed25519 (RFC 8410).
+    Ed25519,
+    /// Something else.
+    Other,
+}
+
+impl Key {
+    /// What the certificate or the root says of it.
+    pub(super) fn of(spki: &SubjectPublicKeyInfo<'_>) -> Self {
+        match spki.parsed() {
+            Ok(PublicKey::RSA(rsa)) => Self::Rsa(bits(rsa.modulus)),
+            Ok(PublicKey::EC(_)) => {
+                let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+                match curve.map(|oid| oid.to_id_string()).as_deref() {
+                    Some("1.2.840.10045.3.1.7") => Self::P256,
+                    Some("1.3.132.0.34") => Self::P384,
+                    Some("1.3.132.0.35") => Self::P521,
+                    _ => Self::Other,
+                }
+            }
+            _ if spki.algorithm.algorithm.to_id_string() == "1.3.101.112" => Self::Ed25519,
+            _ => Self::Other,
+        }
+    }
+
+    /// The `key` label.
+    pub fn label(self) -> String {
+        match self {
+            Self::Rsa(bits) => format!("RSA {bits}"),
+            Self::P256 => "ECDSA P-256".to_owned(),
+            Self::P384 => "ECDSA P-384".to_owned(),
+            Self::P521 => "ECDSA P-521".to_owned(),
+            Self::Ed25519 => "Ed25519".to_owned(),
+            Self::Other => "other".to_owned(),
+        }
+    }
+
+    /// RSA of less than 2048 bits.
+    pub const fn is_weak(self) -> bool {
+        matches!(self, Self::Rsa(bits) if bits < 2048)
+    }
+}
+
+/// The length of an unsigned number, counted from its first set bit: leading zero octets are no part of a modulus.
+fn bits(number: &[u8]) -> usize {
+    let number = number.iter().position(|octet| *octet != 0).and_then(|at| number.get(at..)).unwrap_or_default();
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_modulus_is_counted_from_its_first_set_bit() {
+        for (number, expected) in
+            [(&[][..], 0), (&[0, 0], 0), (&[1], 1), (&[0x80], 8), (&[0x00, 0x80, 0x00], 16), (&[0x7f, 0xff], 15)]
+        {
+            assert_eq!(bits(number), expected, "{number:?}");
+        }
+    }
+}
