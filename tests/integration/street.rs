@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smtp_fleet::{CertSpec, ServerSpec, cast};
+use smtp_fleet::{AuthoritySpec, CertSpec, ServerSpec, cast};
 
 use crate::scene::{Scene, check, pki};
 use crate::support::request;
@@ -149,4 +149,41 @@ async fn the_other_endpoints_answer() {
     assert!(open.text().ends_with("# EOF\n"));
     let end = scene.running.until(tokio::time::sleep(Duration::ZERO)).await;
     end.expect("the service ends well");
+}
+
+#[tokio::test]
+async fn further_names_and_dates_reach_prometheus() {
+    let pki = pki();
+    let day = 86_400;
+    let spec = CertSpec::valid_for(&["smtp.example.com", "mail.example.com"]).with_validity(-day, 20 * day);
+    let identity = pki.issue(&spec);
+    // An old intermediate that nobody needs ends first among what is presented, and not on the path.
+    let stale = pki.root().sub(&AuthoritySpec { not_after: 5 * day, ..AuthoritySpec::named("Stale") });
+    let chain = identity.chain().iter().chain([stale.der()]).cloned().collect();
+    let spec = ServerSpec::new(identity.with_chain(chain));
+    let names = ", expect_names: [smtp.example.com, bücher.example, 192.0.2.1, mail.example.com.]";
+    let scene = Scene::new(vec![(cast::ALIAS, vec![spec])], names).await;
+    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", cast::ALIAS, scene.backend(0));
+    let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
+    let name = |name: &str| series("cert_name_match", &format!(",name=\"{name}\""));
+    let answer = scene.metrics().await;
+    check(
+        &answer,
+        &[
+            (name("smtp.example.com"), Some(1.0)),
+            (name("mail.example.com"), Some(1.0)),
+            (name("xn--bcher-kva.example"), Some(0.0)),
+            (name("192.0.2.1"), Some(0.0)),
+            (series("cert_ehlo_match", ""), Some(1.0)),
+            (series("chain_valid", ""), Some(1.0)),
+        ],
+    );
+    let value = |metric: &str| answer.value(&series(metric, "")).unwrap_or_else(|| panic!("{metric}"));
+    let not_after = value("cert_not_after_timestamp_seconds");
+    assert_eq!(value("verified_chain_not_after_timestamp_seconds"), not_after);
+    assert_eq!(value("cert_not_before_timestamp_seconds"), not_after - 21.0 * 86_400.0);
+    let stale = value("chain_not_after_timestamp_seconds") - not_after;
+    assert!((-15.1..-14.9).contains(&(stale / 86_400.0)), "{stale}");
+    let days = value("cert_expiry_days");
+    assert!((19.9..20.0).contains(&days), "{days} days, reckoned at the scrape");
 }

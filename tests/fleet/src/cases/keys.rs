@@ -4,8 +4,9 @@ use rustls_pki_types::CertificateDer;
 
 use super::hands::{DAY, HOUR, Hands, authority, leaf, p256};
 use super::time::past;
-use super::{Agreement, Case};
-use crate::pki::forge::{Algorithm, Ca, Forge, Key, Kind};
+use super::{Agreement, Case, names};
+use crate::Extension;
+use crate::pki::forge::{Algorithm, Ca, Forge, Key, Kind, Version};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [kinds(hands), weak(hands), signatures(hands), unsupported(hands), distrusted(hands), proofs(hands)].concat()
@@ -170,6 +171,14 @@ fn proofs(hands: &Hands) -> Vec<Case> {
     vec![
         by_another("key-of-another", &leaf()).refused(&["key_proof_failed"]).openssl_chain(differs),
         by_another("key-of-another-and-expired", &past()).refused(&["expired", "key_proof_failed"]),
+        // Verifiers don't parse these, and the proof is checked all the same.
+        by_another("key-of-another-and-version-1", &Forge { version: Version::V1, extensions: Vec::new(), ..leaf() })
+            .refused(&["unsupported_version", "key_proof_failed"])
+            .mismatched("cn_only")
+            .openssl_name(Agreement::Differs(names::COMMON_NAME))
+            .openssl_chain(differs),
+        by_another("key-of-another-and-extension", &leaf().with(Extension::unknown(true)))
+            .refused(&["critical_extension", "key_proof_failed"]),
     ]
 }
 
