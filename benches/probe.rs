@@ -25,7 +25,7 @@ const TARGETS: u32 = 20;
 const EACH: u32 = 10;
 const ROUNDS: u32 = 20;
 const PAIRS: usize = 5;
-const AIM: f64 = 1.15;
+const AIM: f64 = 1.10;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
