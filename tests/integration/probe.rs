@@ -122,7 +122,7 @@ async fn every_kind_of_server() {
         check(kind, &seen, &sessions[0]);
         assert_eq!(server.accepted(), 1, "{kind}: one connection");
         if *kind == "no_starttls" {
-            assert!(took < Duration::from_secs(1), "{kind}: took {took:?}");
+            assert!(took < Duration::from_secs(10), "{kind}: half of its time at most, took {took:?}");
         }
         if *kind == "greeting_421" {
             assert!(seen.rate_limited, "{kind}");

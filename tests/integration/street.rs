@@ -87,7 +87,7 @@ async fn each_kind_of_failure_reaches_prometheus() {
         ],
     );
     let took = answer.value(&series("probe_duration_seconds", plain, 1, "")).expect("a duration");
-    assert!(took < 1.0, "a server without STARTTLS is told at once: {took} s");
+    assert!(took < 10.0, "a server without STARTTLS is told at once, not at the deadline: {took} s");
     let counted = |metric: &str| answer.value(&format!("smtp_tls_{metric}{{target=\"{plain}\"}}"));
     assert_eq!((counted("probes_total"), counted("probe_failures_total")), (Some(1.0), Some(1.0)));
 }
