@@ -11,8 +11,10 @@ use crate::target::ServerName;
 /// How a lookup went.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LookupReport {
-    /// It gave the addresses of every host of the target.
+    /// It gave the addresses of every host of the target; also where a domain says that it has none (RFC 7505).
     pub success: bool,
+    /// How many hosts MX or SRV records name; none for hosts that the config names, and where that was not found out.
+    pub hosts: Option<usize>,
     /// From the first question to the last answer.
     pub duration: Duration,
     /// What failed.
@@ -26,14 +28,14 @@ pub struct LookupReport {
 pub struct LookupFailure {
     /// The name that was asked for.
     pub name: ServerName,
-    /// The record type: `A`, `AAAA`.
+    /// The record type: `A`, `AAAA`, `MX`, `SRV`.
     pub record_type: &'static str,
     /// Why.
     pub reason: LookupReason,
 }
 
 /// One probe of one backend.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Observation {
     /// When the probe began, on the wall clock.
     pub at: SystemTime,

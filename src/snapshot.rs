@@ -56,6 +56,8 @@ pub struct TargetReport {
 pub struct EndpointReport {
     /// Server name, port and TLS mode.
     pub endpoint: Arc<Endpoint>,
+    /// The preference of its MX record or the priority of its SRV record; none for a host that the config names.
+    pub preference: Option<u16>,
     /// Sorted by address.
     pub backends: Vec<Arc<BackendReport>>,
     /// Addresses that are not probed, by reason.

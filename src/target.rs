@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 
+mod spec;
+
+pub use self::spec::{SMTP, SUBMISSION, TargetSpecError, is_one_machine};
+
 /// One entry of the config: what to look up, how to probe it, how to judge and label it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
@@ -26,6 +30,10 @@ pub struct Target {
 pub enum TargetKind {
     /// One host, probed at each of its addresses.
     Host(HostTarget),
+    /// Every mail host of a domain.
+    Mx(MxTarget),
+    /// Every submission host of a domain.
+    Submission(SubmissionTarget),
 }
 
 impl TargetKind {
@@ -33,8 +41,41 @@ impl TargetKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Host(_) => "host",
+            Self::Mx(_) => "mx",
+            Self::Submission(_) => "submission",
         }
     }
+
+    /// The name of a target that is given none: `HOST:PORT`, `mx:DOMAIN` or `submission:DOMAIN`. Never none.
+    pub fn customary_name(&self) -> Option<TargetName> {
+        TargetName::new(&match self {
+            Self::Host(HostTarget { host, endpoint, .. }) => match host.ip() {
+                Some(ip) => SocketAddr::new(ip, endpoint.port).to_string(),
+                None => format!("{host}:{}", endpoint.port),
+            },
+            Self::Mx(mx) => format!("mx:{}", mx.domain),
+            Self::Submission(submission) => format!("submission:{}", submission.domain),
+        })
+    }
+}
+
+/// An `mx:` target: the hosts that take a domain's mail (RFC 5321 §5.1). The server name of each is the host's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MxTarget {
+    /// Never an IP address.
+    pub domain: ServerName,
+    /// TCP port of all of them.
+    pub port: u16,
+    /// How TLS begins there.
+    pub tls: TlsMode,
+}
+
+/// A `submission:` target: the hosts that SRV records name for a domain's own users, `_submissions._tcp` with TLS at
+/// once and `_submission._tcp` by STARTTLS (RFC 6186 §3.1, RFC 8314 §5.1). The server name of each is the host's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubmissionTarget {
+    /// Never an IP address.
+    pub domain: ServerName,
 }
 
 /// A `host:` target.
@@ -131,6 +172,13 @@ pub struct Policy {
     pub client_certificate: Option<ClientCertificate>,
     /// A PEM file whose first certificate is what the server should present.
     pub certificate_file: Option<Arc<Path>>,
+}
+
+impl Policy {
+    /// From one probe of a backend to the next.
+    pub fn pace(&self) -> Duration {
+        self.interval / self.samples.max(1)
+    }
 }
 
 /// Who is asked for addresses.
