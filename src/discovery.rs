@@ -1,23 +1,25 @@
-//! From a target to the addresses behind it. A and AAAA are looked up apart, so that neither family's failure hides
-//! in the other's answer.
+//! From a target to the hosts behind it, and from those to their addresses.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::future::join_all;
-use hickory_resolver::proto::rr::{Name, RecordType};
+use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
 
-use crate::observation::{LookupFailure, LookupReport};
-use crate::reason::LookupReason;
-use crate::route::has_route;
-use crate::target::{HostTarget, IpFamily, Policy, ResolverSpec, ServerName};
+use crate::observation::LookupReport;
+use crate::target::{Endpoint, HostTarget, Policy, ResolverSpec, ServerName, TargetKind};
 
+mod addresses;
 mod name_servers;
+mod named;
+mod question;
 pub mod roster;
 
-use name_servers::{Addresses, NameServers, Servers};
+use addresses::Addresses;
+use name_servers::{NameServers, Servers};
+use named::{MAX_HOSTS, Named};
 
 /// The resolvers of a config, by name.
 #[derive(Debug)]
@@ -26,6 +28,19 @@ pub struct Resolvers(HashMap<Arc<str>, NameServers>);
 /// What one lookup of a target brought.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Discovered {
+    /// The hosts behind the target. Where that could not be found out, those that were known.
+    pub hosts: Vec<FoundHost>,
+    /// How it went; none where nothing had to be looked up.
+    pub report: Option<LookupReport>,
+}
+
+/// A host behind a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundHost {
+    /// Server name, port and TLS mode.
+    pub endpoint: Arc<Endpoint>,
+    /// As MX or SRV records say.
+    pub preference: Option<u16>,
     /// Sorted, each once.
     pub addresses: Vec<IpAddr>,
     /// Addresses left out because this machine has no route to their family.
@@ -34,8 +49,15 @@ pub struct Discovered {
     pub ipv4_failed: bool,
     /// The AAAA lookup failed.
     pub ipv6_failed: bool,
-    /// How it went; none where nothing had to be looked up.
-    pub report: Option<LookupReport>,
+}
+
+/// A host that was behind a target before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownHost {
+    /// Server name, port and TLS mode.
+    pub endpoint: Arc<Endpoint>,
+    /// As MX or SRV records said.
+    pub preference: Option<u16>,
 }
 
 impl Resolvers {
@@ -51,175 +73,121 @@ impl Resolvers {
         servers.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Finds the addresses of a host target, within `patience`.
-    pub async fn discover(&self, target: &HostTarget, policy: &Policy, patience: Duration) -> Discovered {
-        let fixed = match target.host.ip() {
-            _ if !target.addresses.is_empty() => Some(target.addresses.clone()),
-            ip => ip.map(|ip| vec![ip]),
-        };
-        if let Some(addresses) = fixed {
-            return Discovered::fixed(addresses);
+    /// Finds the hosts of a target and their addresses, within `patience`. Where the hosts cannot be found out, those in
+    /// `known` are looked up.
+    pub async fn discover(
+        &self,
+        target: &TargetKind,
+        policy: &Policy,
+        known: &[KnownHost],
+        patience: Duration,
+    ) -> Discovered {
+        if let TargetKind::Host(host) = target
+            && let Some(addresses) = given_addresses(host)
+        {
+            let host = FoundHost::given(Arc::clone(&host.endpoint), addresses);
+            return Discovered { hosts: vec![host], report: None };
         }
+        let servers = self.0.get(&policy.resolver).map(NameServers::current).unwrap_or_default();
         let begin = Instant::now();
-        let outcomes = self.look_up(&target.host, policy, patience).await;
-        outcomes.into_discovered(&target.host, policy.ip_family, begin.elapsed())
-    }
-
-    async fn look_up(&self, host: &ServerName, policy: &Policy, patience: Duration) -> Outcomes {
-        let families = families(policy.ip_family);
-        let name = host.dns().and_then(|dns| Name::from_str_relaxed(format!("{dns}.")).ok());
-        let servers = self.0.get(&policy.resolver).map(NameServers::current);
-        let (name, servers) = match (name, servers) {
-            (Some(name), Some(servers)) => (name, servers),
-            (None, _) => return Outcomes::all(families, LookupReason::NxDomain),
-            (_, None) => return Outcomes::all(families, LookupReason::ServFail),
+        // What is left of the time must do for the hosts.
+        let (half, deadline) = (begin + patience / 2, begin + patience);
+        let named = match target {
+            TargetKind::Host(host) => return discover_host(host, policy, &servers, begin, deadline).await,
+            TargetKind::Mx(mx) => named::mail_hosts(mx, &servers, known, half).await,
+            TargetKind::Submission(submission) => named::submission_hosts(submission, &servers, known, half).await,
         };
-        if let Some(addresses) = servers.hosts_entry(&name) {
-            return Outcomes::from_hosts(families, &addresses);
-        }
-        let each = families.iter().map(|family| ask_family(&servers, &name, *family, patience));
-        let families = join_all(each).await;
-        let disagree = servers.compare.then(|| families.iter().any(|family| family.disagree));
-        Outcomes { families, disagree }
+        let names: BTreeSet<ServerName> = named.hosts.iter().map(|host| host.endpoint.server_name.clone()).collect();
+        let servers_of_hosts = &servers;
+        let each = names.into_iter().map(|name| async move {
+            let found = addresses::look_up(&name, servers_of_hosts, policy.ip_family, deadline).await;
+            (name, found)
+        });
+        let found: BTreeMap<_, _> = stream::iter(each).buffer_unordered(HOSTS_AT_ONCE).collect().await;
+        log_news(target, &named, &found, known);
+        assemble(named, &found, servers.compare, begin)
     }
 }
 
-/// What was heard of one family.
-struct Family {
-    record_type: RecordType,
-    addresses: Addresses,
-    /// A server that is compared with others failed: what only it names is not known.
-    partly: Option<LookupReason>,
-    /// Servers that were compared gave different answers.
-    disagree: bool,
+/// The addresses of a host that is not looked up.
+fn given_addresses(target: &HostTarget) -> Option<Vec<IpAddr>> {
+    if target.addresses.is_empty() { target.host.ip().map(|ip| vec![ip]) } else { Some(target.addresses.clone()) }
 }
 
-impl Family {
-    fn new(record_type: RecordType, addresses: Addresses) -> Self {
-        Self { record_type, addresses, partly: None, disagree: false }
-    }
-}
-
-/// Asks for one family. The time is each family's own, so that neither's silence costs the other its answer.
-async fn ask_family(servers: &Servers, name: &Name, record_type: RecordType, patience: Duration) -> Family {
-    let ask = |server| async move {
-        let answer = name_servers::ask(server, name, record_type);
-        tokio::time::timeout(patience, answer).await.unwrap_or(Err(LookupReason::Timeout))
+async fn discover_host(
+    target: &HostTarget,
+    policy: &Policy,
+    servers: &Servers,
+    begin: Instant,
+    deadline: Instant,
+) -> Discovered {
+    let mut found = addresses::look_up(&target.host, servers, policy.ip_family, deadline).await;
+    let failures = std::mem::take(&mut found.failures);
+    let report = LookupReport {
+        success: failures.is_empty(),
+        hosts: None,
+        duration: begin.elapsed(),
+        failures,
+        disagree: servers.compare.then_some(found.disagree),
     };
-    if servers.compare {
-        return union(record_type, join_all(servers.servers.iter().map(ask)).await);
-    }
-    let in_turn = async {
-        let mut last = Err(LookupReason::ServFail);
-        for server in &servers.servers {
-            last = ask(server).await;
-            // Only a server that could not say sends us to the next one.
-            if could_say(&last) {
-                break;
-            }
-        }
-        last
+    let host = FoundHost::new(Arc::clone(&target.endpoint), None, found);
+    Discovered { hosts: vec![host], report: Some(report) }
+}
+
+/// Puts the hosts and the addresses of each together. A name that stands on several ports was looked up once.
+fn assemble(named: Named, found: &BTreeMap<ServerName, Addresses>, compare: bool, begin: Instant) -> Discovered {
+    let Named { hosts, count, mut failures, disagree } = named;
+    failures.extend(found.values().flat_map(|found| found.failures.iter().cloned()));
+    let report = LookupReport {
+        success: failures.is_empty(),
+        hosts: count,
+        duration: begin.elapsed(),
+        failures,
+        disagree: compare.then(|| disagree || found.values().any(|found| found.disagree)),
     };
-    let addresses = tokio::time::timeout(patience, in_turn).await.unwrap_or(Err(LookupReason::Timeout));
-    Family::new(record_type, addresses)
+    let hosts = hosts.into_iter().map(|KnownHost { endpoint, preference }| {
+        let addresses = found.get(&endpoint.server_name).cloned().unwrap_or_default();
+        FoundHost::new(endpoint, preference, addresses)
+    });
+    Discovered { hosts: hosts.collect(), report: Some(report) }
 }
 
-fn could_say(answer: &Addresses) -> bool {
-    !matches!(answer, Err(LookupReason::Timeout | LookupReason::ServFail))
-}
-
-/// All addresses that any server names; they disagree where those that answered did not answer the same.
-fn union(record_type: RecordType, answers: Vec<Addresses>) -> Family {
-    let (said, failed): (Vec<Addresses>, Vec<Addresses>) = answers.into_iter().partition(could_say);
-    let failed = failed.into_iter().find_map(Result::err);
-    let said: Vec<Result<BTreeSet<IpAddr>, LookupReason>> =
-        said.into_iter().map(|answer| answer.map(|addresses| addresses.into_iter().collect())).collect();
-    let disagree = said.windows(2).any(|pair| matches!(pair, [a, b] if a != b));
-    let all: BTreeSet<IpAddr> = said.iter().flatten().flatten().copied().collect();
-    let negative = said.into_iter().find_map(Result::err);
-    match (all.is_empty(), negative.or(failed)) {
-        (false, _) => {
-            let addresses = Ok(all.into_iter().collect());
-            Family { record_type, addresses, partly: failed, disagree }
-        }
-        (true, reason) => {
-            let addresses = Err(reason.unwrap_or(LookupReason::ServFail));
-            Family { record_type, addresses, partly: None, disagree }
+/// Says what is odd about hosts that were not known: once, not in every round.
+fn log_news(target: &TargetKind, named: &Named, found: &BTreeMap<ServerName, Addresses>, known: &[KnownHost]) {
+    let domain = match target {
+        TargetKind::Host(host) => &host.host,
+        TargetKind::Mx(mx) => &mx.domain,
+        TargetKind::Submission(submission) => &submission.domain,
+    };
+    let is_known = |endpoint: &Arc<Endpoint>| known.iter().any(|host| host.endpoint == *endpoint);
+    let mut any_new = false;
+    for KnownHost { endpoint, preference } in named.hosts.iter().filter(|host| !is_known(&host.endpoint)) {
+        any_new = true;
+        let aliased = found.get(&endpoint.server_name).is_some_and(|found| found.aliased);
+        // An implicit MX may be an alias: the domain is asked for as such.
+        if aliased && preference.is_some() {
+            let host = &endpoint.server_name;
+            tracing::warn!(%domain, %host, "an MX or SRV record names an alias (against RFC 5321 §5.1 and RFC 2782)");
         }
     }
-}
-
-struct Outcomes {
-    families: Vec<Family>,
-    disagree: Option<bool>,
-}
-
-impl Outcomes {
-    fn all(families: &[RecordType], reason: LookupReason) -> Self {
-        Self { families: families.iter().map(|family| Family::new(*family, Err(reason))).collect(), disagree: None }
-    }
-
-    fn from_hosts(families: &[RecordType], addresses: &[IpAddr]) -> Self {
-        let of = |family: RecordType| -> Addresses {
-            let wanted = addresses.iter().copied().filter(|ip| ip.is_ipv4() == (family == RecordType::A));
-            let wanted: Vec<_> = wanted.collect();
-            if wanted.is_empty() { Err(LookupReason::NoData) } else { Ok(wanted) }
-        };
-        Self { families: families.iter().map(|family| Family::new(*family, of(*family))).collect(), disagree: None }
-    }
-
-    fn into_discovered(self, host: &ServerName, ip_family: IpFamily, duration: Duration) -> Discovered {
-        let any = self.families.iter().any(|family| family.addresses.is_ok());
-        let mut found = Discovered::fixed(Vec::new());
-        let mut failures = Vec::new();
-        for Family { record_type, addresses, partly, .. } in self.families {
-            let failure = match addresses {
-                Ok(addresses) => {
-                    found.addresses.extend(addresses);
-                    partly
-                }
-                // A name of one family only is as it should be.
-                Err(LookupReason::NoData) if any => None,
-                Err(reason) => Some(reason),
-            };
-            let Some(reason) = failure else { continue };
-            let (word, failed) = match record_type {
-                RecordType::A => ("A", &mut found.ipv4_failed),
-                _ => ("AAAA", &mut found.ipv6_failed),
-            };
-            *failed = true;
-            failures.push(LookupFailure { name: host.clone(), record_type: word, reason });
-        }
-        found.addresses.sort_unstable();
-        found.addresses.dedup();
-        if ip_family == IpFamily::Auto {
-            let before = found.addresses.len();
-            found.addresses.retain(|ip| ip.is_ipv4() || has_route(*ip));
-            found.without_route = before - found.addresses.len();
-        }
-        found.report = Some(LookupReport { success: failures.is_empty(), duration, failures, disagree: self.disagree });
-        found
+    if let Some(count) = named.count.filter(|count| any_new && *count > MAX_HOSTS) {
+        tracing::warn!(%domain, hosts = count, probed = MAX_HOSTS, "more hosts than are looked up");
     }
 }
 
-impl Discovered {
-    /// Nothing is known: what was known before stays.
-    pub fn unknown() -> Self {
-        Self { addresses: Vec::new(), without_route: 0, ipv4_failed: true, ipv6_failed: true, report: None }
+impl FoundHost {
+    fn new(endpoint: Arc<Endpoint>, preference: Option<u16>, found: Addresses) -> Self {
+        let Addresses { addresses, without_route, ipv4_failed, ipv6_failed, .. } = found;
+        Self { endpoint, preference, addresses, without_route, ipv4_failed, ipv6_failed }
     }
 
-    fn fixed(addresses: Vec<IpAddr>) -> Self {
+    fn given(endpoint: Arc<Endpoint>, addresses: Vec<IpAddr>) -> Self {
         let mut addresses: Vec<IpAddr> = addresses.into_iter().map(|ip| ip.to_canonical()).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        Self { addresses, without_route: 0, ipv4_failed: false, ipv6_failed: false, report: None }
+        Self::new(endpoint, None, Addresses { addresses, ..Addresses::default() })
     }
 }
 
-fn families(ip_family: IpFamily) -> &'static [RecordType] {
-    match ip_family {
-        IpFamily::Auto | IpFamily::Any => &[RecordType::A, RecordType::AAAA],
-        IpFamily::Ipv4 => &[RecordType::A],
-        IpFamily::Ipv6 => &[RecordType::AAAA],
-    }
-}
+/// How many hosts of a target are looked up at the same time.
+const HOSTS_AT_ONCE: usize = 8;

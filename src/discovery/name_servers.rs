@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +20,35 @@ use crate::reason::LookupReason;
 use crate::target::ResolverSpec;
 
 /// One question's outcome at one server.
-pub(super) type Addresses = Result<Vec<IpAddr>, LookupReason>;
+pub(super) type Answer<T> = Result<Records<T>, LookupReason>;
+
+/// The records of an answer; never none.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Records<T> {
+    pub(super) data: Vec<T>,
+    /// The name asked is an alias of the name that has them.
+    pub(super) aliased: bool,
+}
+
+/// An MX record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Exchange {
+    pub(super) preference: u16,
+    pub(super) host: Name,
+}
+
+/// An SRV record (RFC 2782), but for its weight: all hosts are probed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Location {
+    pub(super) priority: u16,
+    pub(super) port: u16,
+    pub(super) host: Name,
+}
+
+/// A name as it is asked for: absolute, so that no search list counts. None where it is none.
+pub(super) fn absolute(name: &str) -> Option<Name> {
+    Name::from_str_relaxed(format!("{name}.")).ok()
+}
 
 /// The name servers of one resolver of the config.
 #[derive(Debug)]
@@ -28,13 +56,13 @@ pub(super) enum NameServers {
     /// Fixed.
     Listed { servers: Vec<TokioResolver>, compare: bool },
     /// As this machine's files say, read again when they change.
-    System(Mutex<Option<SystemFiles>>),
+    System { paths: SystemPaths, read: Mutex<Option<SystemFiles>> },
 }
 
 impl NameServers {
     pub(super) fn new(spec: &ResolverSpec) -> Result<Self, NetError> {
         Ok(match spec {
-            ResolverSpec::System => Self::System(Mutex::new(None)),
+            ResolverSpec::System => Self::system(SystemPaths { resolv_conf: RESOLV_CONF.into(), hosts: HOSTS.into() }),
             ResolverSpec::Listed { name_servers, compare } => Self::Listed {
                 servers: name_servers.iter().map(|at| server(*at)).collect::<Result<_, _>>()?,
                 compare: *compare,
@@ -42,19 +70,23 @@ impl NameServers {
         })
     }
 
+    fn system(paths: SystemPaths) -> Self {
+        Self::System { paths, read: Mutex::new(None) }
+    }
+
     /// The servers to ask, whether all of them are asked, and the hosts file where it counts.
     pub(super) fn current(&self) -> Servers {
         match self {
             Self::Listed { servers, compare } => Servers { servers: servers.clone(), compare: *compare, hosts: None },
-            Self::System(cache) => {
-                let mut cache = cache.lock();
-                let stamp = [RESOLV_CONF, HOSTS].map(|path| fs::metadata(path).and_then(|data| data.modified()).ok());
-                let current = match cache.take() {
+            Self::System { paths, read } => {
+                let mut read = read.lock();
+                let stamp = paths.stamp();
+                let current = match read.take() {
                     Some(files) if files.stamp == stamp => files,
-                    _ => SystemFiles::read(stamp),
+                    _ => paths.read(stamp),
                 };
                 let servers = current.servers.clone();
-                *cache = Some(current);
+                *read = Some(current);
                 servers
             }
         }
@@ -62,7 +94,7 @@ impl NameServers {
 }
 
 /// What is asked for one lookup. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Servers {
     pub(super) servers: Vec<TokioResolver>,
     pub(super) compare: bool,
@@ -82,31 +114,47 @@ impl Servers {
     }
 }
 
+/// The files that say how this machine looks names up.
+#[derive(Debug)]
+pub(super) struct SystemPaths {
+    resolv_conf: PathBuf,
+    hosts: PathBuf,
+}
+
+/// When both files were changed, and their lengths.
+type Stamp = [Option<(SystemTime, u64)>; 2];
+
 #[derive(Debug)]
 pub(super) struct SystemFiles {
-    stamp: [Option<SystemTime>; 2],
+    stamp: Stamp,
     servers: Servers,
 }
 
-impl SystemFiles {
+impl SystemPaths {
+    fn stamp(&self) -> Stamp {
+        [&self.resolv_conf, &self.hosts].map(|path| {
+            let data = fs::metadata(path).ok()?;
+            Some((data.modified().ok()?, data.len()))
+        })
+    }
+
     /// Reads what can be read: each file does without the other, and is complained of once for each change.
-    fn read(stamp: [Option<SystemTime>; 2]) -> Self {
-        let servers = resolv_conf().unwrap_or_else(|error| {
-            tracing::warn!(file = RESOLV_CONF, %error, "no name servers of this machine");
+    fn read(&self, stamp: Stamp) -> SystemFiles {
+        let servers = resolv_conf(&self.resolv_conf).unwrap_or_else(|error| {
+            tracing::warn!(file = %self.resolv_conf.display(), %error, "no name servers of this machine");
             Vec::new()
         });
         let mut hosts = Hosts::default();
-        let read = read_bounded(Path::new(HOSTS)).and_then(|text| hosts.read_hosts_conf(&*text));
+        let read = read_bounded(&self.hosts).and_then(|text| hosts.read_hosts_conf(&*text));
         if let Err(error) = read {
-            tracing::warn!(file = HOSTS, %error, "the hosts file is not read to its end");
+            tracing::warn!(file = %self.hosts.display(), %error, "the hosts file is not read to its end");
         }
-        Self { stamp, servers: Servers { servers, compare: false, hosts: Some(Arc::new(hosts)) } }
+        SystemFiles { stamp, servers: Servers { servers, compare: false, hosts: Some(Arc::new(hosts)) } }
     }
 }
 
-fn resolv_conf() -> Result<Vec<TokioResolver>, NetError> {
-    let text = read_bounded(Path::new(RESOLV_CONF))?;
-    let (config, _) = hickory_resolver::system_conf::parse_resolv_conf(text)?;
+fn resolv_conf(path: &Path) -> Result<Vec<TokioResolver>, NetError> {
+    let (config, _) = hickory_resolver::system_conf::parse_resolv_conf(read_bounded(path)?)?;
     config.name_servers().iter().map(|server| build(server.clone())).collect()
 }
 
@@ -140,28 +188,74 @@ fn build(server: NameServerConfig) -> Result<TokioResolver, NetError> {
 }
 
 /// Asks one server for `name`'s addresses of one family.
-pub(super) async fn ask(server: &TokioResolver, name: &Name, record_type: RecordType) -> Addresses {
-    match server.lookup(name.clone(), record_type).await {
-        Ok(lookup) => {
-            let addresses = along_aliases(name, lookup.answers());
-            if addresses.is_empty() { Err(LookupReason::NoData) } else { Ok(addresses) }
-        }
-        Err(error) => Err(reason(&error)),
-    }
+pub(super) async fn addresses(server: &TokioResolver, name: &Name, family: RecordType) -> Answer<IpAddr> {
+    ask(server, name, family, address).await
 }
 
-/// The addresses of `name` itself or of what its aliases lead to; records of other owners are not ours to believe.
-fn along_aliases(name: &Name, answers: &[Record]) -> Vec<IpAddr> {
+/// Asks one server for a domain's mail exchangers.
+pub(super) async fn exchanges(server: &TokioResolver, domain: &Name) -> Answer<Exchange> {
+    let exchange = |record: &Record| match &record.data {
+        RData::MX(mx) => Some(Exchange { preference: mx.preference, host: mx.exchange.clone() }),
+        _ => None,
+    };
+    ask(server, domain, RecordType::MX, exchange).await
+}
+
+/// Asks one server where a service is. The library looks for further SRV records at the hosts that it finds behind an
+/// alias, and fails: so aliases are followed here.
+pub(super) async fn locations(server: &TokioResolver, service: &Name) -> Answer<Location> {
+    let location = |record: &Record| match &record.data {
+        RData::SRV(srv) => Some(Location { priority: srv.priority, port: srv.port, host: srv.target.clone() }),
+        _ => None,
+    };
+    let mut owner = service.clone();
+    for _ in 0..=MAX_SERVICE_ALIASES {
+        let reason = match ask(server, &owner, RecordType::SRV, location).await {
+            Err(reason) if reason != LookupReason::Timeout => reason,
+            answer => return answer.map(|records| Records { aliased: owner != *service, ..records }),
+        };
+        match alias(server, &owner).await {
+            Some(target) => owner = target,
+            None => return Err(reason),
+        }
+    }
+    Err(LookupReason::ServFail)
+}
+
+/// What `name` is an alias of, where it is one.
+async fn alias(server: &TokioResolver, name: &Name) -> Option<Name> {
+    let lookup = server.lookup(name.clone(), RecordType::CNAME).await.ok()?;
+    lookup.answers().iter().find_map(|record| alias_in(record, name)).cloned()
+}
+
+async fn ask<T>(
+    server: &TokioResolver,
+    name: &Name,
+    record_type: RecordType,
+    pick: impl Fn(&Record) -> Option<T>,
+) -> Answer<T> {
+    let lookup = server.lookup(name.clone(), record_type).await.map_err(|error| reason(&error))?;
+    let owner = end_of_aliases(name, lookup.answers());
+    // Records of other owners are not ours to believe.
+    let data: Vec<T> = lookup.answers().iter().filter(|record| record.name == *owner).filter_map(pick).collect();
+    if data.is_empty() { Err(LookupReason::NoData) } else { Ok(Records { data, aliased: owner != name }) }
+}
+
+/// What `name`'s aliases lead to; itself where it has none.
+fn end_of_aliases<'a>(name: &'a Name, answers: &'a [Record]) -> &'a Name {
     let mut owner = name;
     for _ in 0..MAX_ALIASES {
-        let alias = answers.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if record.name == *owner => Some(&target.0),
-            _ => None,
-        });
-        let Some(target) = alias else { break };
+        let Some(target) = answers.iter().find_map(|record| alias_in(record, owner)) else { break };
         owner = target;
     }
-    answers.iter().filter(|record| record.name == *owner).filter_map(address).collect()
+    owner
+}
+
+fn alias_in<'a>(record: &'a Record, owner: &Name) -> Option<&'a Name> {
+    match &record.data {
+        RData::CNAME(target) if record.name == *owner => Some(&target.0),
+        _ => None,
+    }
 }
 
 fn address(record: &Record) -> Option<IpAddr> {
@@ -189,3 +283,53 @@ const HOSTS: &str = "/etc/hosts";
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_ALIASES: usize = 16;
+const MAX_SERVICE_ALIASES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Files {
+        paths: SystemPaths,
+        writes: u64,
+    }
+
+    impl Files {
+        /// Writes a file as if a minute later than the last one.
+        fn write(&mut self, path: fn(&SystemPaths) -> &PathBuf, text: &str) {
+            let path = path(&self.paths);
+            fs::write(path, text).expect("the file is written");
+            self.writes += 1;
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(60 * self.writes);
+            File::options().write(true).open(path).and_then(|file| file.set_modified(at)).expect("a time");
+        }
+    }
+
+    #[track_caller]
+    fn check(what: &str, names: &NameServers, servers: usize, entry: Option<&str>) {
+        let current = names.current();
+        let name = absolute("relay.test").expect("a name");
+        let expected = entry.map(|ip| vec![ip.parse::<IpAddr>().expect("an address")]);
+        assert_eq!((current.servers.len(), current.hosts_entry(&name)), (servers, expected), "{what}");
+    }
+
+    #[tokio::test]
+    async fn the_machines_files_are_read_again_when_they_change() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let paths =
+            || SystemPaths { resolv_conf: folder.path().join("resolv.conf"), hosts: folder.path().join("hosts") };
+        let names = NameServers::system(paths());
+        let mut files = Files { paths: paths(), writes: 0 };
+        check("neither file", &names, 0, None);
+        files.write(|paths| &paths.resolv_conf, "nameserver 192.0.2.53\n");
+        check("servers alone", &names, 1, None);
+        files.write(|paths| &paths.hosts, "192.0.2.1 relay.test\n");
+        check("an entry", &names, 1, Some("192.0.2.1"));
+        files.write(|paths| &paths.hosts, "192.0.2.2 relay.test\n");
+        check("the same length later", &names, 1, Some("192.0.2.2"));
+        files.write(|paths| &paths.resolv_conf, "nameserver 192.0.2.53\nnameserver 192.0.2.54\n");
+        check("another server", &names, 2, Some("192.0.2.2"));
+        fs::remove_file(&files.paths.hosts).expect("the file goes");
+        check("the entry is gone", &names, 2, None);
+    }
+}

@@ -118,8 +118,13 @@ mod tests {
     /// After it: `n` for a resolved member, `(n)` for one that is kept only.
     #[track_caller]
     fn check(history: &[(&str, &str)]) {
+        check_under(4, history);
+    }
+
+    #[track_caller]
+    fn check_under(cap: usize, history: &[(&str, &str)]) {
         let mut roster = Roster::default();
-        let bounds = Bounds { retention: Duration::from_secs(600), cap: 4 };
+        let bounds = Bounds { retention: Duration::from_secs(600), cap };
         for (number, (round, expected)) in history.iter().enumerate() {
             // A round each minute.
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + 60 * number as u64);
@@ -178,6 +183,54 @@ mod tests {
         let known = "1 2 3 4";
         check(&[("1 2 3", "1 2 3"), ("2 3 4", known), ("3 4 1", known), ("4 5 6", known), ("5 6 1", known)]);
         check(&[(known, known), ("1 2 3", known), ("5 1 2 4", known)]);
+    }
+
+    #[test]
+    fn further_histories() {
+        // Answers grow, and say a thing twice.
+        check(&[("1", "1"), ("1 2", "1 2"), ("1 1 2 3", "1 2 3")]);
+        // They shrink to one; the others go on answering.
+        check(&[("1 2 3", "1 2 3"), ("1", "1 2 3"), ("1", "1 2 3"), ("1", "1 (2) (3)")]);
+        // A swap of servers: the old ones are shut down, or go on.
+        check(&[("1 2", "1 2"), ("3 4 -1 -2", "1 2 3 4"), ("3 4 -1 -2", "3 4"), ("3 4", "3 4")]);
+        check(&[("1", "1"), ("2", "1 2"), ("2", "1 2"), ("2", "(1) 2")]);
+        // All are gone: answering, or not.
+        check(&[("1 2", "1 2"), ("", "1 2"), ("", "1 2"), ("", "(1) (2)")]);
+        check(&[("1 2", "1 2"), ("-1 -2", "1 2"), ("-1 -2", "")]);
+        // Nothing is known yet, and nothing comes.
+        check(&[("!", ""), ("!", ""), ("1", "1")]);
+        check(&[("", ""), ("1", "1")]);
+        // Two answers in turn.
+        check(&[("1", "1"), ("2", "1 2"), ("1", "1 2"), ("2", "1 2"), ("1", "1 2"), ("2", "1 2")]);
+        // A lookup that fails does not count as a round without the name.
+        check(&[("1 2", "1 2"), ("1", "1 2"), ("!", "1 2"), ("!", "1 2"), ("1", "1 2"), ("1", "1 (2)")]);
+        // One failed probe of an address that is named no longer is no retirement yet.
+        check(&[("1 2", "1 2"), ("1 -2", "1 2"), ("1", "1 2"), ("1", "1 (2)")]);
+        // One that counts no longer is named again.
+        check(&[("1 2", "1 2"), ("1", "1 2"), ("1", "1 2"), ("1", "1 (2)"), ("1 2", "1 2")]);
+        // One that is dropped is named again, and once more not: that is no rotation.
+        let mut back = vec![("1 2", "1 2"), ("1 -2", "1 2"), ("1 -2", "1"), ("1 2", "1 2")];
+        back.extend([("1", "1 2"), ("1", "1 2"), ("1", "1 (2)")]);
+        check(&back);
+        // The same after the retention.
+        let mut late = vec![("1 2", "1 2"), ("1", "1 2"), ("1", "1 2")];
+        late.extend([("1", "1 (2)"); 8]);
+        late.extend([("1", "1"), ("1 2", "1 2"), ("1", "1 2"), ("1", "1 2"), ("1", "1 (2)")]);
+        check(&late);
+        // A rotation that ends: what comes back no longer is kept for the retention.
+        let mut ends = vec![("1 2", "1 2"), ("2", "1 2"), ("1 2", "1 2")];
+        ends.extend([("2", "1 2"); 10]);
+        ends.push(("2", "2"));
+        check(&ends);
+        // Five addresses in answers of three.
+        let all = "1 2 3 4 5";
+        let rotating =
+            ["2 3 4", "3 4 5", "4 5 1", "5 1 2", "1 2 3", "2 3 4", "3 4 5", "4 5 1"].map(|named| (named, all));
+        check_under(8, &[&[("1 2 3", "1 2 3"), ("4 5 1", all)][..], &rotating].concat());
+        // One of them fails, and stays: it may be named again at any time.
+        check_under(8, &[("1 2 3", "1 2 3"), ("3 4 5", all), ("1 2 3", all), ("3 4 5 -1", all), ("3 4 5 -1", all)]);
+        // While they rotate, a lookup fails.
+        check_under(8, &[("1 2", "1 2"), ("2 3", "1 2 3"), ("1 2", "1 2 3"), ("!", "1 2 3"), ("2 3", "1 2 3")]);
     }
 
     #[test]

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smtp_fleet::{Answer, Dns, RecordType, Transport};
-use smtp_tls_exporter::discovery::{Discovered, Resolvers};
+use smtp_tls_exporter::discovery::{Discovered, FoundHost, Resolvers};
 use smtp_tls_exporter::reason::LookupReason;
-use smtp_tls_exporter::target::{Endpoint, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, TlsMode};
+use smtp_tls_exporter::target::{
+    Endpoint, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, TargetKind, TlsMode,
+};
+
+mod hosts;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,18 +35,31 @@ fn ips(texts: &[&str]) -> Vec<IpAddr> {
     texts.iter().map(|text| text.parse().expect("an address")).collect()
 }
 
+/// What is found behind a host target.
+async fn find(resolvers: &Resolvers, target: HostTarget, family: IpFamily, patience: Duration) -> Discovered {
+    resolvers.discover(&TargetKind::Host(target), &policy(family), &[], patience).await
+}
+
+/// The only host.
+#[track_caller]
+fn only(found: &Discovered) -> &FoundHost {
+    let [host] = found.hosts.as_slice() else { panic!("one host: {found:?}") };
+    host
+}
+
 /// Addresses found, and failures by record type.
 type Expected<'a> = (&'a [&'a str], &'a [(&'a str, LookupReason)]);
 
 #[track_caller]
 fn check(name: &str, found: &Discovered, (addresses, failures): Expected<'_>) {
-    assert_eq!(found.addresses, ips(addresses), "{name}");
+    let host = only(found);
+    assert_eq!(host.addresses, ips(addresses), "{name}");
     let report = found.report.as_ref().unwrap_or_else(|| panic!("{name} was looked up"));
     let seen: Vec<_> = report.failures.iter().map(|failure| (failure.record_type, failure.reason)).collect();
     assert_eq!(seen, failures, "{name}");
     assert_eq!(report.success, failures.is_empty(), "{name}");
     let failed = |family| failures.iter().any(|(record_type, _)| *record_type == family);
-    assert_eq!((found.ipv4_failed, found.ipv6_failed), (failed("A"), failed("AAAA")), "{name}");
+    assert_eq!((host.ipv4_failed, host.ipv6_failed), (failed("A"), failed("AAAA")), "{name}");
 }
 
 #[tokio::test]
@@ -96,7 +113,7 @@ async fn answers_of_every_kind() {
         ("bücher.test", (two, &[])),
         ("foreign.test", (&[], &[("A", NoData), ("AAAA", NoData)])),
     ] {
-        let found = resolvers.discover(&host(name), &policy(IpFamily::Any), PATIENCE).await;
+        let found = find(&resolvers, host(name), IpFamily::Any, PATIENCE).await;
         let sorted = {
             let mut a = ips(expected.0);
             a.sort_unstable();
@@ -105,8 +122,8 @@ async fn answers_of_every_kind() {
         let sorted: Vec<&str> = sorted.iter().map(String::as_str).collect();
         check(name, &found, (&sorted, expected.1));
     }
-    let found = resolvers.discover(&host("loop.test"), &policy(IpFamily::Any), PATIENCE).await;
-    assert!(found.addresses.is_empty() && !found.report.expect("a report").success, "an alias of itself");
+    let found = find(&resolvers, host("loop.test"), IpFamily::Any, PATIENCE).await;
+    assert!(only(&found).addresses.is_empty() && !found.report.expect("a report").success, "an alias of itself");
     let asked = dns.queries();
     let by_tcp =
         |name: &str| asked.iter().any(|(asked, _, by)| asked.trim_end_matches('.') == name && *by == Transport::Tcp);
@@ -138,7 +155,7 @@ async fn families_are_asked_as_configured() {
         (IpFamily::Any, &["192.0.2.1", "2001:db8::1"], &[RecordType::A, RecordType::AAAA]),
     ] {
         let before = dns.queries().len();
-        let found = resolvers.discover(&host("both.test"), &policy(family), PATIENCE).await;
+        let found = find(&resolvers, host("both.test"), family, PATIENCE).await;
         check("both.test", &found, (expected, &[]));
         let mut asked: Vec<_> =
             dns.queries().split_off(before).into_iter().map(|(_, record_type, _)| record_type).collect();
@@ -146,7 +163,8 @@ async fn families_are_asked_as_configured() {
         assert_eq!(asked, types, "{family:?}");
     }
     // Where this machine has no IPv6 route, the address is counted and left alone.
-    let found = resolvers.discover(&host("both.test"), &policy(IpFamily::Auto), PATIENCE).await;
+    let found = find(&resolvers, host("both.test"), IpFamily::Auto, PATIENCE).await;
+    let found = only(&found);
     assert_eq!(found.addresses.len() + found.without_route, 2);
     assert_eq!(found.addresses.contains(&ips(&["2001:db8::1"])[0]), found.without_route == 0);
 }
@@ -162,8 +180,8 @@ async fn addresses_that_are_given_are_not_looked_up() {
         (literal("[2001:db8::1]"), &["2001:db8::1"]),
         (given, &["192.0.2.8", "192.0.2.9"]),
     ] {
-        let found = resolvers.discover(&target, &policy(IpFamily::Auto), PATIENCE).await;
-        assert_eq!(found.addresses, ips(expected));
+        let found = find(&resolvers, target, IpFamily::Auto, PATIENCE).await;
+        assert_eq!(only(&found).addresses, ips(expected));
         assert_eq!(found.report, None);
     }
     assert_eq!(dns.queries(), []);
@@ -176,7 +194,7 @@ async fn a_server_that_says_nothing_costs_its_time_and_the_next_one_is_asked() {
     speaks.set("two.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
     let both = resolvers(vec![silent.addr(), speaks.addr()], false);
     let begin = Instant::now();
-    let found = both.discover(&host("two.test"), &policy(IpFamily::Ipv4), PATIENCE).await;
+    let found = find(&both, host("two.test"), IpFamily::Ipv4, PATIENCE).await;
     check("two.test", &found, (&["192.0.2.1"], &[]));
     assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
 
@@ -184,12 +202,12 @@ async fn a_server_that_says_nothing_costs_its_time_and_the_next_one_is_asked() {
     speaks.set("two.test", RecordType::AAAA, Answer::Silence);
     let patience = Duration::from_millis(500);
     let half = resolvers(vec![speaks.addr()], false);
-    let found = half.discover(&host("two.test"), &policy(IpFamily::Any), patience).await;
+    let found = find(&half, host("two.test"), IpFamily::Any, patience).await;
     check("two.test", &found, (&["192.0.2.1"], &[("AAAA", LookupReason::Timeout)]));
 
     let alone = resolvers(vec![silent.addr()], false);
     let begin = Instant::now();
-    let found = alone.discover(&host("two.test"), &policy(IpFamily::Ipv4), patience).await;
+    let found = find(&alone, host("two.test"), IpFamily::Ipv4, patience).await;
     check("two.test", &found, (&[], &[("A", LookupReason::Timeout)]));
     assert!(begin.elapsed() < patience * 4, "{:?}", begin.elapsed());
 }
@@ -211,7 +229,7 @@ async fn servers_that_are_compared_are_all_asked() {
     ] {
         one.set("two.test", RecordType::A, first.clone());
         other.set("two.test", RecordType::A, second.clone());
-        let found = both.discover(&host("two.test"), &policy(IpFamily::Ipv4), PATIENCE).await;
+        let found = find(&both, host("two.test"), IpFamily::Ipv4, PATIENCE).await;
         let what = format!("{first:?} against {second:?}");
         check(&what, &found, (expected, failures));
         assert_eq!(found.report.and_then(|report| report.disagree), Some(disagree), "{what}");
