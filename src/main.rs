@@ -23,7 +23,10 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error.to_string()),
     };
     if args.config_check {
-        println!("{} is good: {} targets", args.config_file.display(), config.targets.len());
+        println!("{} is good: {}", args.config_file.display(), config.summary());
+        for glob in config.target_files.unmatched() {
+            eprintln!("smtp-tls-exporter: warning: no file matches {glob} of target_files");
+        }
         return ExitCode::SUCCESS;
     }
     let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());

@@ -1,18 +1,21 @@
 //! The exporter as a service: monitor and web together, until the end is asked for.
 
+mod loader;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::loader::Loader;
 use crate::config::Config;
 use crate::monitor::{Handle, Monitor};
-use crate::web::{self, ReloadRequest};
+use crate::web;
 
 /// What a service needs.
 #[derive(Debug)]
@@ -37,11 +40,20 @@ pub struct Running {
 }
 
 impl Service {
-    /// Starts monitor and web.
+    /// Starts monitor and web. Files of targets are looked at every [`WATCH_PERIOD`].
     ///
     /// # Errors
     /// When the monitor cannot be set up.
     pub fn start(self) -> Result<Running, String> {
+        self.start_watching(WATCH_PERIOD)
+    }
+
+    /// As [`Service::start`], with another time from one look at the files of targets to the next; not zero.
+    ///
+    /// # Errors
+    /// When the monitor cannot be set up.
+    pub fn start_watching(self, period: Duration) -> Result<Running, String> {
+        let files = self.config.target_files.clone();
         let (monitor, handle) = Monitor::new(self.config, Arc::new(SystemTime::now))?;
         let (reload, requests) = mpsc::channel(1);
         let (stop, _) = watch::channel(false);
@@ -53,10 +65,11 @@ impl Service {
             Ok(())
         });
         tasks.spawn(web::serve(self.listeners, router, until(&stop)));
-        let (reloads, stopped) = (reloads(self.config_file, handle.clone(), requests), until(&stop));
+        let loader = Loader::new(self.config_file, handle.clone(), files);
+        let (loads, stopped) = (loader.run(requests, period), until(&stop));
         tasks.spawn(async move {
             tokio::select! {
-                result = reloads => result,
+                result = loads => result,
                 () = stopped => Ok(()),
             }
         });
@@ -108,33 +121,5 @@ pub fn termination() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Loads the config anew whenever a client or SIGHUP asks for it.
-async fn reloads(file: Option<PathBuf>, handle: Handle, mut requests: mpsc::Receiver<ReloadRequest>) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        let request: Option<oneshot::Sender<_>> = tokio::select! {
-            Some(request) = requests.recv() => Some(request),
-            Some(()) = hangup.recv() => None,
-            else => return Ok(()),
-        };
-        let result = reload(file.clone(), &handle).await;
-        match &result {
-            Ok(()) => tracing::info!("config loaded anew"),
-            Err(error) => {
-                handle.reload_failed();
-                tracing::error!(%error, "config not loaded, the running one stays");
-            }
-        }
-        if let Some(request) = request {
-            // Who asked may have hung up.
-            let _ = request.send(result);
-        }
-    }
-}
-
-async fn reload(file: Option<PathBuf>, handle: &Handle) -> Result<(), String> {
-    let file = file.ok_or("this exporter has no config file")?;
-    let load = tokio::task::spawn_blocking(move || Config::load(&file).map_err(|error| error.to_string()));
-    let config = load.await.map_err(|panic| panic.to_string())??;
-    handle.reload(config).await
-}
+/// From one look at the files of targets to the next.
+pub const WATCH_PERIOD: Duration = Duration::from_secs(5);

@@ -12,11 +12,12 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(file: &Path, fault: Fault) -> Self {
-        Self { file: file.to_owned(), fault }
+    /// The error of a fault that was found while `file` was read.
+    pub(super) fn new(file: &Path, mut fault: Fault) -> Self {
+        Self { file: fault.file.take().unwrap_or_else(|| file.to_owned()), fault }
     }
 
-    /// The config file, as it was given.
+    /// The file that is at fault: the config file as it was given, or one of its target files.
     pub fn file(&self) -> &Path {
         &self.file
     }
@@ -49,9 +50,11 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A [`ConfigError`] that does not know its file yet.
+/// A [`ConfigError`] that need not know its file yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
+    /// The file that is at fault where it is not the one that is being read.
+    pub(super) file: Option<PathBuf>,
     pub(super) place: String,
     pub(super) message: String,
     pub(super) position: Option<(usize, usize)>,
@@ -59,7 +62,12 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn at(place: impl Into<String>, found: impl fmt::Display, allowed: impl fmt::Display) -> Self {
-        Self { place: place.into(), message: message(found, allowed), position: None }
+        Self { file: None, place: place.into(), message: message(found, allowed), position: None }
+    }
+
+    /// A fault that is known by its line and column, in the file as a whole.
+    pub(super) const fn in_text(message: String, position: Option<(usize, usize)>) -> Self {
+        Self { file: None, place: String::new(), message, position }
     }
 }
 

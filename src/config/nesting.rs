@@ -43,7 +43,7 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
 }
 
 fn fault(found: &str, allowed: &str, line: usize, column: usize) -> Fault {
-    Fault { place: String::new(), message: message(found, allowed), position: Some((line + 1, column + 1)) }
+    Fault::in_text(message(found, allowed), Some((line + 1, column + 1)))
 }
 
 /// The rest of a line.

@@ -16,6 +16,8 @@ use crate::target::{ClientCertificate, EhloName, IpFamily, Policy};
 
 /// Makes policies. Targets with equal ones share one.
 pub(super) struct Policies<'a> {
+    /// Where `defaults` stands.
+    origin: &'a Path,
     defaults: &'a Settings,
     stores: Vec<Arc<str>>,
     resolvers: Vec<Arc<str>>,
@@ -30,15 +32,20 @@ pub(super) struct Own {
 }
 
 impl<'a> Policies<'a> {
-    /// `stores` and `resolvers` are all that can be named.
-    pub(super) fn new(defaults: &'a Settings, stores: Vec<Arc<str>>, resolvers: Vec<Arc<str>>) -> Self {
-        Self { defaults, stores, resolvers, machine: None, made: HashMap::new() }
+    /// `defaults` are those of the file `origin`; `stores` and `resolvers` are all that can be named.
+    pub(super) fn new(
+        origin: &'a Path,
+        defaults: &'a Settings,
+        stores: Vec<Arc<str>>,
+        resolvers: Vec<Arc<str>>,
+    ) -> Self {
+        Self { origin, defaults, stores, resolvers, machine: None, made: HashMap::new() }
     }
 
     /// The policy of the target at `place`.
     pub(super) fn policy(&mut self, place: &str, settings: Settings, own: Own) -> Result<Arc<Policy>, Fault> {
         let defaults = self.defaults;
-        let layers = Layers { place };
+        let layers = Layers { origin: self.origin, place };
         let (interval, timeout, connect_timeout) = layers.times(&settings, defaults)?;
         let trust = layers.reference("trust", settings.trust, defaults.trust.as_ref(), &self.stores)?;
         let resolver = layers.reference("resolver", settings.resolver, defaults.resolver.as_ref(), &self.resolvers)?;
@@ -88,6 +95,7 @@ fn digest(policy: &Policy) -> u64 {
 
 /// A target's keys above those of `defaults`.
 struct Layers<'a> {
+    origin: &'a Path,
     place: &'a str,
 }
 
@@ -134,14 +142,21 @@ impl Layers<'_> {
         }
         if inner.from == Layer::Defaults && outer.from == Layer::Target {
             let least = format!("at least {}, {}", self.key(inner), duration::format(inner.value));
-            return Err(Fault::at(self.key(outer), duration::format(outer.value), least));
+            return Err(self.fault(outer.from, outer.key, duration::format(outer.value), least));
         }
         let most = format!("at most the {}, {}", outer.key, duration::format(outer.value));
-        Err(Fault::at(self.key(inner), duration::format(inner.value), most))
+        Err(self.fault(inner.from, inner.key, duration::format(inner.value), most))
     }
 
     fn key(&self, time: Time) -> String {
         self.of(time.from, time.key)
+    }
+
+    /// The fault of a key; `defaults` stand in the config file, even if a target of another file comes upon them.
+    fn fault(&self, layer: Layer, key: &str, found: impl Display, allowed: impl Display) -> Fault {
+        let fault = Fault::at(self.of(layer, key), found, allowed);
+        let file = (layer == Layer::Defaults).then(|| self.origin.to_owned());
+        Fault { file, ..fault }
     }
 
     fn of(&self, layer: Layer, key: impl Display) -> String {
@@ -162,9 +177,7 @@ impl Layers<'_> {
         let layer = if target.is_some() { Layer::Target } else { Layer::Defaults };
         let name = target.or_else(|| defaults.cloned()).map_or_else(|| "system".to_owned(), |name| name.0);
         let found = defined.iter().find(|defined| ***defined == *name);
-        found
-            .cloned()
-            .ok_or_else(|| Fault::at(self.of(layer, key), quoted(&name), format_args!("one of {}", listed(defined))))
+        found.cloned().ok_or_else(|| self.fault(layer, key, quoted(&name), format_args!("one of {}", listed(defined))))
     }
 }
 

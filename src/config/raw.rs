@@ -1,15 +1,15 @@
 //! The file as it is written: the private mirror that serde fills, flat and without unknown keys.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
+use super::entry::Entry;
+use super::one_or_many::OneOrMany;
 use super::scalar::{
-    Address, BackendLimit, CertName, ConcurrentProbes, Ehlo, Family, FilePath, Flag, Host, Interval, LabelName,
-    LabelValue, Name, NameServer, Port, Reference, ResolverKey, Retention, RootsWord, Samples, StoreKey, Timeout, Tls,
+    Address, BackendLimit, CertName, ConcurrentProbes, Ehlo, Family, FilePath, Flag, Glob, Host, Interval, LabelName,
+    LabelValue, MxDomain, Name, NameServer, Port, Reference, ResolverKey, Retention, RootsWord, Samples, StoreKey,
+    SubmissionDomain, Timeout, Tls,
 };
-use super::value::{Distinct, Entries, given, text};
+use super::value::{Distinct, Entries, given};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a mapping of keys")]
@@ -23,7 +23,9 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
-    pub(super) targets: Vec<Target>,
+    pub(super) target_files: Vec<Glob>,
+    #[serde(default)]
+    pub(super) targets: Vec<Entry>,
 }
 
 /// What `defaults` may give and each target may give for itself. [`Target`] repeats these keys:
@@ -53,10 +55,16 @@ pub(super) struct Settings {
     pub(super) resolver: Option<Reference>,
 }
 
+/// The keys of an [`Entry`], which sees to it that one of the first three is given.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a mapping of keys")]
 pub(super) struct Target {
-    pub(super) host: Hosts,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) host: Option<OneOrMany<Host>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) mx: Option<OneOrMany<MxDomain>>,
+    #[serde(default, deserialize_with = "given")]
+    pub(super) submission: Option<OneOrMany<SubmissionDomain>>,
     #[serde(default, deserialize_with = "given")]
     pub(super) port: Option<Port>,
     #[serde(default, deserialize_with = "given")]
@@ -144,38 +152,4 @@ pub(super) struct Limits {
     pub(super) concurrent_probes: Option<ConcurrentProbes>,
     #[serde(default, deserialize_with = "given")]
     pub(super) backends_per_target: Option<BackendLimit>,
-}
-
-/// One host, or several that share all other keys.
-pub(super) enum Hosts {
-    One(Host),
-    Many(Vec<Host>),
-}
-
-impl<'de> Deserialize<'de> for Hosts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(HostsVisitor)
-    }
-}
-
-struct HostsVisitor;
-
-impl<'de> Visitor<'de> for HostsVisitor {
-    type Value = Hosts;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a host name, an IP address or a list of them")
-    }
-
-    fn visit_str<E: Error>(self, host: &str) -> Result<Hosts, E> {
-        text(host).map(Hosts::One)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Hosts, A::Error> {
-        let mut hosts = Vec::new();
-        while let Some(host) = list.next_element()? {
-            hosts.push(host);
-        }
-        Ok(Hosts::Many(hosts))
-    }
 }

@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer};
 use super::duration;
 use super::value::{Refusal, Scalar, scalar};
 use crate::anchors::Roots;
-use crate::target::{EhloName, IpFamily, ServerName, TargetName, TlsMode};
+use crate::target::{EhloName, IpFamily, ServerName, TargetName, TlsMode, is_one_machine};
 
 /// Defines newtypes that are read by their [`Scalar`] rule.
 macro_rules! scalars {
@@ -46,6 +46,10 @@ scalars! {
     Ehlo(EhloName);
     /// A name, or an address that can be connected to.
     Host(ServerName);
+    /// A domain with mail hosts.
+    MxDomain(ServerName);
+    /// A domain with submission hosts.
+    SubmissionDomain(ServerName);
     /// A name or address that a certificate may carry.
     #[derive(PartialOrd, Ord)]
     CertName(ServerName);
@@ -72,6 +76,8 @@ scalars! {
     Reference(String);
     /// A file's path as it stands in the config.
     FilePath(PathBuf);
+    /// A glob of target files.
+    Glob(String);
     /// How many probes run at once; none is `auto`.
     ConcurrentProbes(Option<NonZeroUsize>);
     /// How many addresses of a target are probed.
@@ -169,7 +175,7 @@ pub(super) fn ehlo_name(text: &str) -> Option<EhloName> {
             Some(v6) => v6.parse().map(|ip: Ipv6Addr| (IpAddr::from(ip), format!("[IPv6:{ip}]"))).ok()?,
             None => literal.parse().map(|ip: Ipv4Addr| (IpAddr::from(ip), format!("[{ip}]"))).ok()?,
         };
-        return can_connect(ip).then(|| EhloName::Name(literal.into()));
+        return is_one_machine(ip).then(|| EhloName::Name(literal.into()));
     }
     let name = ServerName::parse(text).ok()?;
     let name = name.dns()?;
@@ -188,7 +194,28 @@ impl Scalar for Host {
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         let name = server_name(text)?;
-        if name.ip().is_none_or(can_connect) { Ok(Self(name)) } else { Err(not_one_machine()) }
+        if name.ip().is_none_or(is_one_machine) { Ok(Self(name)) } else { Err(not_one_machine()) }
+    }
+}
+
+impl Scalar for MxDomain {
+    const ALLOWED: &'static str = "a domain, whose MX records are looked up";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        domain(text).map(Self)
+    }
+}
+
+impl Scalar for SubmissionDomain {
+    const ALLOWED: &'static str = "a domain, whose SRV records are looked up";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        domain(text).map(Self).map_err(|refusal| match refusal {
+            Refusal::Because(reason) if reason == PORT_APART => {
+                Refusal::Because("the records name the ports".to_owned())
+            }
+            other => other,
+        })
     }
 }
 
@@ -205,7 +232,7 @@ impl Scalar for Address {
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         let ip = text.parse::<IpAddr>().map_err(|_| Refusal::Value)?.to_canonical();
-        if can_connect(ip) { Ok(Self(ip)) } else { Err(not_one_machine()) }
+        if is_one_machine(ip) { Ok(Self(ip)) } else { Err(not_one_machine()) }
     }
 }
 
@@ -226,7 +253,7 @@ impl Scalar for NameServer {
         let server = SocketAddr::new(server.ip().to_canonical(), server.port());
         match server {
             _ if server.port() == 0 => Err(Refusal::Because("its port is 0".to_owned())),
-            _ if !can_connect(server.ip()) => Err(not_one_machine()),
+            _ if !is_one_machine(server.ip()) => Err(not_one_machine()),
             _ => Ok(Self(server)),
         }
     }
@@ -303,6 +330,20 @@ impl Scalar for FilePath {
     }
 }
 
+impl Scalar for Glob {
+    const ALLOWED: &'static str = "a glob of files, such as targets/*.yaml";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        if text.is_empty() || text.contains('\0') {
+            return Err(Refusal::Value);
+        }
+        match glob::Pattern::new(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(error) => Err(Refusal::Because(error.msg.to_owned())),
+        }
+    }
+}
+
 impl Scalar for ConcurrentProbes {
     const ALLOWED: &'static str = "auto or 1 to 100000";
 
@@ -344,24 +385,19 @@ fn server_name(text: &str) -> Result<ServerName, Refusal> {
     ServerName::parse(text).map_err(|error| {
         let port =
             text.rsplit_once(':').filter(|(host, port)| ServerName::parse(host).is_ok() && port.parse::<u16>().is_ok());
-        Refusal::Because(if port.is_some() {
-            "the port goes into a key of its own".to_owned()
-        } else {
-            error.to_string()
-        })
+        Refusal::Because(if port.is_some() { PORT_APART.to_owned() } else { error.to_string() })
     })
+}
+
+fn domain(text: &str) -> Result<ServerName, Refusal> {
+    let name = server_name(text)?;
+    if name.ip().is_some() { Err(Refusal::Because("an IP address".to_owned())) } else { Ok(name) }
 }
 
 fn key(text: &str, built_in: &[&str]) -> Result<String, Refusal> {
     let well_formed = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     if well_formed && !built_in.contains(&text) { Ok(text.to_owned()) } else { Err(Refusal::Value) }
-}
-
-/// Whether an address stands for one machine.
-fn can_connect(ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn not_one_machine() -> Refusal {
@@ -373,6 +409,8 @@ pub(super) const BUILT_IN_STORES: [&str; 2] = ["system", "mozilla"];
 
 /// The resolver that is always there.
 pub(super) const BUILT_IN_RESOLVER: &str = "system";
+
+const PORT_APART: &str = "the port goes into a key of its own";
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 

@@ -4,6 +4,8 @@ mod accepted;
 mod example;
 mod refused;
 mod refused_values;
+mod target_files;
+mod target_kinds;
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +14,21 @@ use std::sync::OnceLock;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use super::{Config, ConfigError};
+use crate::target::ServerName;
 
 /// Parses `text` as the file `config.yaml`.
 fn config(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("config.yaml"))
+}
+
+/// The config of this text, with `DIR` for a folder of test files.
+#[track_caller]
+fn accepted(text: &str) -> Config {
+    config(&Folder::shared().fill(text)).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn name(text: &str) -> ServerName {
+    ServerName::parse(text).expect("a name")
 }
 
 /// A folder with the files that configs name.

@@ -13,7 +13,7 @@ pub(super) fn fault(error: &serde_yaml::Error, document: &str) -> Fault {
         && let Some(before) = offset.parse().ok().and_then(|offset| document.as_bytes().get(..offset))
     {
         // The reader tells an offset in octets, and as line and column the start of the file.
-        return Fault { place: String::new(), message: unparsed(said), position: Some(end_of(before)) };
+        return Fault::in_text(unparsed(said), Some(end_of(before)));
     }
     let at = position.map(|(line, column)| format!(" at line {line} column {column}")).unwrap_or_default();
     let text = match text.strip_suffix(&at) {
@@ -22,7 +22,9 @@ pub(super) fn fault(error: &serde_yaml::Error, document: &str) -> Fault {
     };
     let (place, said) = split(&text);
     let message = translate(said).unwrap_or_else(|| unparsed(said));
-    Fault { place: place.to_owned(), message, position }
+    // The library begins the places in a list at the root with a dot.
+    let place = place.strip_prefix('.').filter(|place| place.starts_with('[')).unwrap_or(place);
+    Fault { file: None, place: place.to_owned(), message, position }
 }
 
 /// Line and column, from 1, of what comes after `before`.

@@ -109,6 +109,33 @@ fn wrong_usage_and_wrong_configs_exit_with_2() {
     }
 }
 
+#[test]
+fn a_check_tells_targets_and_target_files() {
+    #[track_caller]
+    fn check(globs: &str, expected: &str, warning: &str) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.yaml");
+        let text = format!("{globs}\ntargets: [{{host: a.test, trust: mozilla}}]\ndefaults: {{trust: mozilla}}\n");
+        std::fs::write(&path, text).expect("a file");
+        for name in ["b", "c"] {
+            std::fs::write(folder.path().join(format!("{name}.json")), format!(r#"[{{"host": "{name}.test"}}]"#))
+                .expect("a file");
+        }
+        let config = format!("--config.file={}", path.display());
+        let output = exporter(&[&config, "--config.check"]).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0));
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!((&*out, &*err), (&*format!("{} is good: {expected}\n", path.display()), warning));
+    }
+    check("", "1 targets", "");
+    check("target_files: ['*.json']", "3 targets, 2 target files", "");
+    check(
+        "target_files: ['*.yml']",
+        "1 targets, 0 target files",
+        "smtp-tls-exporter: warning: no file matches *.yml of target_files\n",
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_line_for_each_change_and_none_for_what_stays() {
     let pki = Pki::new();

@@ -5,15 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Folder, config};
+use super::{Folder, accepted, name};
 use crate::config::Config;
-use crate::target::{EhloName, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, Target, TargetKind, TlsMode};
-
-/// The config of this text, with Mozilla's roots so that the machine's don't matter.
-#[track_caller]
-fn accepted(text: &str) -> Config {
-    config(&Folder::shared().fill(text)).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
+use crate::target::{EhloName, HostTarget, IpFamily, Policy, ResolverSpec, Target, TargetKind, TlsMode};
 
 /// The only target of this text.
 #[track_caller]
@@ -31,12 +25,10 @@ fn policy(defaults: &str, target: &str) -> Policy {
 }
 
 fn host(target: &Target) -> &HostTarget {
-    let TargetKind::Host(host) = &target.kind;
-    host
-}
-
-fn name(text: &str) -> ServerName {
-    ServerName::parse(text).expect("a name")
+    match &target.kind {
+        TargetKind::Host(host) => host,
+        other => panic!("{other:?}"),
+    }
 }
 
 const fn seconds(seconds: u64) -> Duration {

@@ -35,7 +35,9 @@ fn the_example_loads_with_all_that_is_commented_out() {
         text.replace(&format!("/etc/ssl/{shown}"), &format!("{}/{made}", folder.path()))
     });
     let config = config(&text).expect("a config");
-    assert_eq!(config.trust_stores.len(), 1);
+    assert_eq!(config.trust_stores.len(), 2);
+    let kinds: Vec<_> = config.targets.iter().map(|target| target.kind.as_str()).collect();
+    assert_eq!(kinds, ["host", "mx", "mx", "submission"]);
 }
 
 #[test]
@@ -51,9 +53,10 @@ fn the_example_shows_every_key() {
     check::<raw::ClientCertificate>(&target["client_certificate"]);
 
     let settings = keys::<raw::Settings>();
+    let targets = section(&["targets"]).as_sequence().expect("a list");
     for key in keys::<raw::Target>() {
-        let shown = target.get(key).or_else(|| section(&["defaults"]).get(key));
-        assert!(shown.is_some(), "{key} of a target");
+        let mut shown = targets.iter().chain([section(&["defaults"])]);
+        assert!(shown.any(|section| section.get(key).is_some()), "{key} of a target");
     }
     assert!(settings.iter().all(|key| keys::<raw::Target>().contains(key)), "a target takes all that defaults takes");
 }
@@ -66,11 +69,13 @@ fn check<'de, T: Deserialize<'de>>(section: &Value) {
     }
 }
 
-/// The example with every key that is commented out: a `#` right before a letter.
+/// The example with every key that is commented out: a `#` right before a letter, or before the dash of an entry.
 fn uncommented() -> String {
     let lines = EXAMPLE.lines().map(|line| {
         let text = line.trim_start();
-        let key = text.strip_prefix('#').filter(|key| key.starts_with(|c: char| c.is_ascii_lowercase()));
+        let key = text
+            .strip_prefix('#')
+            .filter(|key| key.strip_prefix("- ").unwrap_or(key).starts_with(|c: char| c.is_ascii_lowercase()));
         key.map_or_else(|| line.to_owned(), |key| format!("{}{key}", &line[..line.len() - text.len()]))
     });
     lines.collect::<Vec<_>>().join("\n")

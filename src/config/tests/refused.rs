@@ -60,26 +60,25 @@ fn documents() {
         "targets: [*nobody]",
         "found an alias to an anchor that is not defined before it, allowed is a defined anchor (line 1, column 11)",
     );
-    check("targets:", "targets: found no targets, allowed is at least one");
-    check("targets: []", "targets: found no targets, allowed is at least one");
-    check("limits: {}", "targets: found no targets, allowed is at least one");
+    check("targets:", "targets: found no targets, allowed is at least one, here or in `target_files`");
+    check("targets: []", "targets: found no targets, allowed is at least one, here or in `target_files`");
+    check("limits: {}", "targets: found no targets, allowed is at least one, here or in `target_files`");
 }
 
 #[test]
 fn keys() {
     check(
         "target: []",
-        "unknown key `target`, allowed are defaults, trust_stores, resolvers, limits, targets (line 1, column 1)",
+        "unknown key `target`, allowed are defaults, trust_stores, resolvers, limits, target_files, targets (line 1, column 1)",
     );
     check(
         "probe: {}",
-        "unknown key `probe`, allowed are defaults, trust_stores, resolvers, limits, targets (line 1, column 1)",
+        "unknown key `probe`, allowed are defaults, trust_stores, resolvers, limits, target_files, targets (line 1, column 1)",
     );
     check(
-        "target_files: []",
-        "unknown key `target_files`, allowed are defaults, trust_stores, resolvers, limits, targets (line 1, column 1)",
+        "1: x",
+        "unknown key `1`, allowed are defaults, trust_stores, resolvers, limits, target_files, targets (line 1, column 1)",
     );
-    check("1: x", "unknown key `1`, allowed are defaults, trust_stores, resolvers, limits, targets (line 1, column 1)");
     check("[a]: x", "found a list, allowed is a key (line 1, column 1)");
     check(
         "defaults: {intervall: 5m}",
@@ -87,23 +86,15 @@ fn keys() {
     );
     check(
         "targets:\n  - host: a.test\n    prot: 587",
-        "targets[0]: unknown key `prot`, allowed are host, port, tls, name, labels, addresses, server_name, certificate_file, client_certificate, interval, timeout, connect_timeout, ehlo_name, ip_family, backend_retention, samples, expect_names, trust, resolver (line 3, column 5)",
-    );
-    check(
-        "targets: [{mx: a.test}]",
-        "targets[0]: unknown key `mx`, allowed are host, port, tls, name, labels, addresses, server_name, certificate_file, client_certificate, interval, timeout, connect_timeout, ehlo_name, ip_family, backend_retention, samples, expect_names, trust, resolver (line 1, column 12)",
-    );
-    check(
-        "targets: [{submission: a.test}]",
-        "targets[0]: unknown key `submission`, allowed are host, port, tls, name, labels, addresses, server_name, certificate_file, client_certificate, interval, timeout, connect_timeout, ehlo_name, ip_family, backend_retention, samples, expect_names, trust, resolver (line 1, column 12)",
+        "targets[0]: unknown key `prot`, allowed are host, mx, submission, port, tls, name, labels, addresses, server_name, certificate_file, client_certificate, interval, timeout, connect_timeout, ehlo_name, ip_family, backend_retention, samples, expect_names, trust, resolver (line 3, column 5)",
     );
     check(
         "targets: [{\"a\\nb: c\": 1}]",
-        "targets[0]: unknown key `a\\nb: c`, allowed are host, port, tls, name, labels, addresses, server_name, certificate_file, client_certificate, interval, timeout, connect_timeout, ehlo_name, ip_family, backend_retention, samples, expect_names, trust, resolver (line 1, column 12)",
+        "targets[0]: unknown key `a\\nb: c`, allowed are host, mx, submission, port, tls, name, labels, addresses, server_name, certificate_file, client_certificate, interval, timeout, connect_timeout, ehlo_name, ip_family, backend_retention, samples, expect_names, trust, resolver (line 1, column 12)",
     );
     check(
         "targets: [{<<: {host: a.test}}]",
-        "targets[0]: unknown key `<<`, allowed are host, port, tls, name, labels, addresses, server_name, certificate_file, client_certificate, interval, timeout, connect_timeout, ehlo_name, ip_family, backend_retention, samples, expect_names, trust, resolver (line 1, column 12)",
+        "targets[0]: unknown key `<<`, allowed are host, mx, submission, port, tls, name, labels, addresses, server_name, certificate_file, client_certificate, interval, timeout, connect_timeout, ehlo_name, ip_family, backend_retention, samples, expect_names, trust, resolver (line 1, column 12)",
     );
     check(
         "targets: [{host: a.test, client_certificate: {crt: c.pem}}]",
@@ -121,7 +112,18 @@ fn keys() {
         "limits: {probes: 1}",
         "limits: unknown key `probes`, allowed are concurrent_probes, backends_per_target (line 1, column 10)",
     );
-    check("targets: [{port: 25}]", "targets[0]: found no key `host`, which is required (line 1, column 11)");
+    check(
+        "targets: [{port: 25}]",
+        "targets[0]: found no key `host`, `mx` or `submission`, allowed is exactly one of `host`, `mx` and `submission` (line 1, column 11)",
+    );
+    check(
+        "targets:\n  - mx: a.test\n    host: b.test\n",
+        "targets[0]: found the keys `host` and `mx` in one entry, allowed is exactly one of `host`, `mx` and `submission` (line 2, column 5)",
+    );
+    check(
+        "targets: [{mx: a.test, submission: a.test}]",
+        "targets[0]: found the keys `mx` and `submission` in one entry, allowed is exactly one of `host`, `mx` and `submission` (line 1, column 11)",
+    );
     check(
         "targets: [{host: a.test, client_certificate: {cert: c.pem}}]",
         "targets[0].client_certificate: found no key `key`, which is required (line 1, column 46)",
@@ -151,7 +153,10 @@ fn types() {
     check("limits: 5", "limits: found the number 5, allowed is a mapping of keys (line 1, column 9)");
     check("targets: [a.test]", "targets[0]: found the text `a.test`, allowed is a mapping of keys (line 1, column 11)");
     check("targets: {host: a.test}", "targets: found a mapping, allowed is a list (line 1, column 10)");
-    check("targets:\n  -\n", "targets[0]: found no key `host`, which is required (line 2, column 4)");
+    check(
+        "targets:\n  -\n",
+        "targets[0]: found no key `host`, `mx` or `submission`, allowed is exactly one of `host`, `mx` and `submission` (line 2, column 4)",
+    );
     check(
         "targets: [{host: {a: b}}]",
         "targets[0].host: found a mapping, allowed is a host name, an IP address or a list of them (line 1, column 18)",

@@ -1,0 +1,61 @@
+//! Files of targets that change while the service runs.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smtp_fleet::{Fleet, Pki, cast};
+use smtp_tls_exporter::config::Config;
+use smtp_tls_exporter::service::Service;
+use smtp_tls_exporter::web;
+
+use crate::support::{Lab, request, until};
+
+/// Waits for an exposition with these targets, and this outcome of the last load.
+async fn wait(address: SocketAddr, names: &[String], successful: f64) {
+    until(async || {
+        let answer = request(address, "GET", "/metrics", "").await;
+        let loaded = answer.value("smtp_tls_exporter_config_last_reload_successful") == Some(successful);
+        let count = answer.value("smtp_tls_exporter_targets") == Some(names.len() as f64);
+        let named = names.iter().all(|name| answer.text().contains(&format!("target=\"{name}\"")));
+        (loaded && count && named).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_are_read_again_when_they_change() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki), cast::good(&pki)]).await.expect("a fleet");
+    let lab = Lab::new(&pki);
+    let main = lab.folder.path().join("config.yaml");
+    let text = Lab::yaml("interval: 60s", "target_files: ['*.json']", &[]);
+    std::fs::write(&main, text).expect("a config");
+    let config = Config::load(&main).unwrap_or_else(|error| panic!("{error}"));
+    let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listeners[0].local_addr().expect("an address");
+    let service = Service { config, config_file: Some(main), listeners, web: web::Options::default() };
+    let running = service.start_watching(Duration::from_millis(10)).expect("a service");
+
+    let file = lab.folder.path().join("servers.json");
+    let names: Vec<_> = fleet.addrs().iter().map(ToString::to_string).collect();
+    let write = |names: &[String]| {
+        let text = serde_json::json!([{"targets": names, "labels": {"team": "mail", "__meta_x": "y"}}]);
+        std::fs::write(&file, text.to_string()).expect("a file");
+    };
+    wait(address, &[], 1.0).await;
+    write(&names[..1]);
+    wait(address, &names[..1], 1.0).await;
+    fleet.servers()[0].wait_accepted(1).await;
+    write(&names);
+    wait(address, &names, 1.0).await;
+    fleet.servers()[1].wait_accepted(1).await;
+    std::fs::write(&file, "[{").expect("a file");
+    wait(address, &names, 0.0).await;
+    write(&names[1..]);
+    wait(address, &names[1..], 1.0).await;
+    let answer = request(address, "GET", "/metrics", "").await;
+    assert!(answer.text().contains("team=\"mail\"") && !answer.text().contains("__meta_x"), "{}", answer.text());
+    std::fs::remove_file(&file).expect("removed");
+    wait(address, &[], 1.0).await;
+    running.until(async {}).await.expect("a good end");
+}
