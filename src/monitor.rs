@@ -1,8 +1,7 @@
 //! Runs the rounds: what is due is looked up, admitted, probed, judged and published. One task owns all state, so
 //! there is one writer; tasks exist only for lookups and probes that were admitted.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,7 +14,7 @@ use crate::observation::LocalFailure;
 use crate::probe::Prober;
 use crate::reason::LocalReason;
 use crate::snapshot::{Fleet, TargetReport};
-use crate::target::{Target, TargetName};
+use crate::target::{Backend, Target, TargetName};
 use crate::trust::TrustStore;
 use crate::verdict::{Judge, Question};
 
@@ -24,15 +23,19 @@ mod backend;
 mod board;
 mod journal;
 mod lag;
+mod probing;
 mod rounds;
 mod schedule;
+mod sharing;
 mod work;
 
 use admission::{Admission, Ticket};
 use board::{Board, ConfigState};
 use lag::LagWatch;
+use probing::Pending;
 use rounds::{Change, Progress, TargetState};
 use schedule::{DueHeap, Rhythm};
+use sharing::{Key, Sharing};
 use work::{LookedUp, Probed, Workshop};
 
 /// The wall clock.
@@ -134,7 +137,7 @@ type TargetId = u64;
 #[derive(Debug)]
 enum Due {
     Round { target: TargetId, generation: u32 },
-    Reprobe { target: TargetId, generation: u32, address: IpAddr },
+    Reprobe { target: TargetId, generation: u32, backend: Backend },
 }
 
 /// Everything that the monitor knows.
@@ -149,9 +152,11 @@ struct State {
     by_name: HashMap<TargetName, TargetId>,
     next_id: TargetId,
     due: DueHeap<Due>,
-    admission: Admission<(TargetId, u32, IpAddr)>,
+    sharing: Sharing,
+    pending: HashMap<Key, Pending>,
+    admission: Admission<Key>,
     probes: JoinSet<Probed>,
-    probing: HashMap<Id, (TargetId, u32, IpAddr, Ticket)>,
+    probing: HashMap<Id, (Key, Ticket)>,
     lookups: JoinSet<LookedUp>,
     looking_up: HashMap<Id, (TargetId, u32)>,
     lookup_queue: VecDeque<(TargetId, u32, Instant)>,
@@ -162,7 +167,7 @@ struct State {
 
 impl State {
     fn new(config: Config, clock: Clock) -> Result<Self, String> {
-        let Config { targets, trust_stores, resolvers, limits } = config;
+        let Config { targets, trust_stores, resolvers, limits, target_files: _ } = config;
         let prober = Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?;
         let lag = LagWatch::default();
         let workshop = Workshop {
@@ -184,6 +189,8 @@ impl State {
             by_name: HashMap::new(),
             next_id: 0,
             due: DueHeap::new(),
+            sharing: Sharing::default(),
+            pending: HashMap::new(),
             probes: JoinSet::new(),
             probing: HashMap::new(),
             lookups: JoinSet::new(),
@@ -237,6 +244,10 @@ impl State {
             self.by_name.insert(name, id);
             self.targets.insert(id, state);
         }
+        self.sharing.clear();
+        for (id, state) in &self.targets {
+            state.keys().into_iter().for_each(|key| self.sharing.join(key, *id));
+        }
         let mut reports: Vec<_> = self.targets.values().map(|state| (state.place, Arc::new(state.report()))).collect();
         reports.sort_unstable_by_key(|(place, _)| *place);
         self.board.replace_all(reports.into_iter().map(|(_, report)| report).collect());
@@ -266,7 +277,7 @@ impl State {
     }
 
     fn reload(&mut self, config: Config) -> Result<(), String> {
-        let Config { targets, trust_stores, resolvers, limits } = config;
+        let Config { targets, trust_stores, resolvers, limits, target_files: _ } = config;
         self.workshop = Arc::new(self.workshop.with_resolvers(Resolvers::new(&resolvers)?));
         self.limits = limits;
         self.admission.set_permits(permits(limits));
@@ -280,10 +291,10 @@ impl State {
         while let Some((at, what)) = self.due.pop(now) {
             match what {
                 Due::Round { target, generation } => self.round_due(target, generation, now),
-                Due::Reprobe { target, generation, address } => {
+                Due::Reprobe { target, generation, backend } => {
                     let state = self.targets.get_mut(&target).filter(|state| state.generation == generation);
-                    if state.is_some_and(|state| state.wants_reprobe(address, at)) {
-                        self.queue_probe(target, address, at);
+                    if state.is_some_and(|state| state.wants_reprobe(&backend, at)) {
+                        self.queue_probe(target, backend, at);
                     }
                 }
             }
@@ -319,7 +330,8 @@ impl State {
         while self.lookups.len() < LOOKUPS {
             let Some((id, generation, _)) = self.lookup_queue.pop_front() else { break };
             let Some(state) = self.targets.get(&id).filter(|state| state.generation == generation) else { continue };
-            let task = self.lookups.spawn(Arc::clone(&self.workshop).look_up(Arc::clone(&state.target)));
+            let (target, known) = (Arc::clone(&state.target), state.known_hosts());
+            let task = self.lookups.spawn(Arc::clone(&self.workshop).look_up(target, known));
             self.looking_up.insert(task.id(), (id, generation));
         }
     }
@@ -333,96 +345,33 @@ impl State {
         let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) else { return };
         let Some(LookedUp { found, file }) = looked_up else {
             self.count_local(&LocalFailure::defect("a lookup ended by a panic"));
-            return self.end_lookup(id, Discovered::unknown(), None);
+            return self.end_lookup(id, None, None);
         };
         journal::lookup(&state.target.name, state.lookup(), found.report.as_ref());
-        self.end_lookup(id, found, file);
+        self.end_lookup(id, Some(found), file);
     }
 
-    fn end_lookup(&mut self, id: TargetId, found: Discovered, file: Option<[u8; 32]>) {
+    fn end_lookup(&mut self, id: TargetId, found: Option<Discovered>, file: Option<[u8; 32]>) {
         let now = (self.clock)();
         let Some(state) = self.targets.get_mut(&id) else { return };
-        let addresses = state.discovered(found, file, self.limits.backends_per_target, now);
-        for address in addresses {
-            self.queue_probe(id, address, Instant::now());
+        let (before, capped) = (state.keys(), state.over_cap());
+        let backends = state.discovered(found, file, self.limits.backends_per_target, now);
+        let (after, is_asked_for): (HashSet<Key>, _) = (state.keys().into_iter().collect(), !state.waiters.is_empty());
+        before.iter().filter(|key| !after.contains(key)).for_each(|key| self.sharing.leave(*key, id));
+        after.iter().for_each(|key| self.sharing.join(*key, id));
+        if state.over_cap() > 0 && capped == 0 {
+            journal::over_cap(&state.target.name, state.over_cap(), self.limits.backends_per_target);
         }
-        self.publish(id);
-    }
-
-    fn queue_probe(&mut self, id: TargetId, address: IpAddr, since: Instant) {
-        let Some(state) = self.targets.get_mut(&id) else { return };
-        let generation = state.generation;
-        if let Some((backend, lane)) = state.queue(address) {
-            self.admission.request((id, generation, address), backend.socket_addr(), lane, since);
-        }
-    }
-
-    fn start_probes(&mut self) {
-        while let Some(admitted) = self.admission.admit() {
-            let (id, generation, address) = admitted.what;
-            let state = self.targets.get(&id).filter(|state| state.generation == generation);
-            let job = state.and_then(|state| {
-                let trust = self.trust_stores.get(&state.target.policy.trust)?;
-                let (backend, known) = state.backend_at(address)?;
-                Some((backend, Arc::clone(&state.target), trust.clone(), known))
-            });
-            let Some((backend, target, trust, known)) = job else {
-                self.admission.release(admitted.ticket);
-                if let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) {
-                    state.not_probed(address);
-                    self.publish(id);
-                }
-                continue;
-            };
-            let task = self.probes.spawn(Arc::clone(&self.workshop).probe(backend, target, trust, known));
-            self.probing.insert(task.id(), (id, generation, address, admitted.ticket));
-        }
-    }
-
-    fn probe_ended(&mut self, ended: Result<(Id, Probed), JoinError>) {
-        let (task, probed) = match ended {
-            Ok((task, probed)) => (task, probed),
-            Err(error) => (error.id(), Err(Box::new(LocalFailure::defect("a probe ended by a panic")))),
-        };
-        let Some((id, generation, address, ticket)) = self.probing.remove(&task) else { return };
-        self.admission.release(ticket);
-        if let Err(local) = &probed {
-            self.count_local(local);
-        }
-        let now = (self.clock)();
-        let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) else { return };
-        match probed {
-            Ok(judged) => {
-                let roots = judged.assessment.as_ref().map(|assessment| assessment.chain.store());
-                let news = state.probed(address, judged, now);
-                // The roots were changed while the probe ran.
-                if self.trust_stores.get(&state.target.policy.trust).map(TrustStore::id) != roots && roots.is_some() {
-                    rejudge(state, &self.trust_stores, &self.workshop.judge, now);
-                }
-                if let Some(report) = news {
-                    journal::backend(&state.target.name, &report, now);
-                }
+        let due = Instant::now();
+        for backend in backends {
+            let rests = self.targets.get(&id).is_some_and(|state| state.rests(&backend, due));
+            if is_asked_for || !rests && !self.is_served_by_another(id, &backend) {
+                self.queue_probe(id, backend, due);
+            } else if let Some(state) = self.targets.get_mut(&id) {
+                state.is_served(&backend);
             }
-            Err(_) => state.not_probed(address),
         }
-        if let Some(at) = state.plan_reprobe(address, Instant::now()) {
-            self.due.push(at, Due::Reprobe { target: id, generation, address });
-        }
-        self.complete_chains(now);
         self.publish(id);
-    }
-
-    /// Looks again at the chains that lack an issuer, where an intermediate was seen for the first time.
-    fn complete_chains(&mut self, now: SystemTime) {
-        let learnt = self.workshop.judge.issuers_learnt();
-        if std::mem::replace(&mut self.issuers_learnt, learnt) == learnt {
-            return;
-        }
-        let judge = &self.workshop.judge;
-        for state in self.targets.values_mut().filter(|state| state.may_be_completed(judge)) {
-            rejudge(state, &self.trust_stores, judge, now);
-            self.board.publish(state.place, state.report());
-        }
     }
 
     /// Shows what is known of a target, and ends its round where that was the last of it.

@@ -116,8 +116,10 @@ impl Sight {
     }
 
     fn hear(&mut self, reply: &Reply) {
-        // RFC 5321 §3.8: the server is closing, most often because of a limit.
-        self.rate_limited |= reply.code == 421;
+        // RFC 5321 §3.8: the server is closing, most often because of a limit; RFC 3463 §3.8: for reasons of policy, and
+        // not for good.
+        let is_policy = || reply.first_word().is_some_and(|word| word.starts_with("4.7."));
+        self.rate_limited |= reply.code == 421 || reply.class() == Class::Transient && is_policy();
     }
 
     fn certificate_requested(&self) -> bool {

@@ -38,6 +38,9 @@ pub(super) struct BackendState {
     pub(super) samples: Vec<Held>,
     /// The condition that was logged last.
     logged: Option<u64>,
+    /// How often in a row the server said that it limits us, and until when it is left alone therefore.
+    limited: u32,
+    rests_until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +59,17 @@ impl BackendState {
             handshake_errors: 0,
         };
         let report = Arc::new(report);
-        Self { report, busy: false, reprobe_at: None, seen: Vec::new(), sampled: 0, samples: Vec::new(), logged: None }
+        Self {
+            report,
+            busy: false,
+            reprobe_at: None,
+            seen: Vec::new(),
+            sampled: 0,
+            samples: Vec::new(),
+            logged: None,
+            limited: 0,
+            rests_until: None,
+        }
     }
 
     /// A server that let us wait last time is likely to do so again.
@@ -99,6 +112,21 @@ impl BackendState {
             held,
             handshake_errors,
         });
+    }
+
+    /// Leaves a server alone that said that it limits us: for twice the time between probes, then for twice as long
+    /// each time. What is asked for by hand is probed all the same.
+    pub(super) fn rest(&mut self, pace: Duration, now: Instant) {
+        let limited = self.report.probe.as_ref().is_some_and(|probe| probe.rate_limited);
+        self.limited = if limited { self.limited.saturating_add(1) } else { 0 };
+        // A round that is due a little before its time must not be left out.
+        let pause = pace.saturating_mul(1 << self.limited.min(10)).min(MAX_REST.max(pace)).saturating_sub(pace / 2);
+        self.rests_until = limited.then(|| now + pause);
+    }
+
+    /// Whether it is left alone.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
     }
 
     /// The report, where its condition is another one than was logged last.
@@ -205,5 +233,7 @@ impl Condition {
     }
 }
 
+/// A server that limits us is looked at again after this long at the latest.
+const MAX_REST: Duration = Duration::from_secs(3600);
 /// Certificates remembered for one address.
 const MAX_SEEN: usize = 16;

@@ -39,6 +39,11 @@ pub(super) fn backend(target: &TargetName, after: &BackendReport, now: SystemTim
     }
 }
 
+/// Writes the line for a target that has more addresses than are probed.
+pub(super) fn over_cap(target: &TargetName, skipped: usize, cap: usize) {
+    tracing::warn!(%target, skipped, cap, "more addresses than limits.backends_per_target, some are not probed");
+}
+
 /// Writes a line where a lookup fails otherwise than the one before it, or no longer.
 pub(super) fn lookup(target: &TargetName, before: Option<&Arc<LookupReport>>, after: Option<&LookupReport>) {
     let failures = |report: Option<&LookupReport>| report.map(|report| report.failures.clone()).unwrap_or_default();

@@ -9,12 +9,13 @@ use tokio::sync::oneshot;
 
 use super::admission::Lane;
 use super::backend::{BackendState, Judged};
-use crate::discovery::Discovered;
+use super::sharing::Key;
 use crate::discovery::roster::{Bounds, Roster, Round};
+use crate::discovery::{Discovered, KnownHost};
 use crate::observation::LookupReport;
 use crate::reason::SkipReason;
 use crate::snapshot::{BackendReport, Counters, EndpointReport, Held, TargetReport};
-use crate::target::{Backend, Endpoint, Target, TargetKind};
+use crate::target::{Backend, Target, TargetKind};
 use crate::verdict::{Assessment, Judge, JudgedChain};
 
 /// A target between its rounds and in them.
@@ -29,13 +30,64 @@ pub(super) struct TargetState {
     /// Who asked for a round and waits for its end.
     pub(super) waiters: Vec<oneshot::Sender<Arc<TargetReport>>>,
     pub(super) counters: Counters,
-    roster: Roster,
-    backends: Vec<BackendState>,
-    skipped: Vec<(SkipReason, usize)>,
+    hosts: Vec<HostState>,
     lookup: Option<Arc<LookupReport>>,
     file: Option<[u8; 32]>,
     begun_at: Option<Instant>,
     last_round: Option<SystemTime>,
+}
+
+/// One of a target's hosts, with its backends.
+#[derive(Debug)]
+struct HostState {
+    host: KnownHost,
+    /// Records name it, as of the last lookup that found them out.
+    named: bool,
+    roster: Roster,
+    backends: Vec<BackendState>,
+    skipped: Vec<(SkipReason, usize)>,
+}
+
+impl HostState {
+    fn new(host: KnownHost) -> Self {
+        Self { host, named: true, roster: Roster::default(), backends: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Takes in a round's answers.
+    fn update(&mut self, round: Round<'_>, without_route: usize, bounds: Bounds, now: SystemTime) {
+        let answering = |address: IpAddr| {
+            let known = self.backends.iter().find(|backend| backend.report.backend.address == address);
+            known.is_some_and(|backend| backend.report.is_reachable())
+        };
+        let over_cap = self.roster.update(round, answering, bounds, now);
+        let skipped = [(SkipReason::Cap, over_cap), (SkipReason::NoRoute, without_route)];
+        self.skipped = skipped.into_iter().filter(|(_, count)| *count > 0).collect();
+        let mut known = std::mem::take(&mut self.backends);
+        self.backends = self
+            .roster
+            .members()
+            .map(|(address, resolved)| {
+                let at = known.iter().position(|backend| backend.report.backend.address == address);
+                let fresh = || BackendState::new(&self.host.endpoint, address);
+                let mut state = at.map_or_else(fresh, |at| known.swap_remove(at));
+                if state.report.resolved != resolved {
+                    state.report = Arc::new(BackendReport { resolved, ..(*state.report).clone() });
+                }
+                state.reprobe_at = None;
+                state.sampled = 0;
+                state
+            })
+            .collect();
+    }
+
+    fn report(&self) -> EndpointReport {
+        EndpointReport {
+            endpoint: Arc::clone(&self.host.endpoint),
+            preference: self.host.preference,
+            backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
+            skipped: self.skipped.clone(),
+        }
+    }
 }
 
 /// What a changed entry means for what is under way.
@@ -56,22 +108,20 @@ pub(super) enum Progress {
     Idle,
     /// Its addresses are being looked up.
     LookingUp,
-    /// These addresses have not been probed in this round yet.
-    Probing(Vec<IpAddr>),
+    /// These have not been probed in this round yet.
+    Probing(Vec<Backend>),
 }
 
 impl TargetState {
     pub(super) fn new(target: Arc<Target>, place: usize) -> Self {
         Self {
+            hosts: named_by_config(&target),
             target,
             place,
             generation: 0,
             progress: Progress::Idle,
             waiters: Vec::new(),
             counters: Counters::default(),
-            roster: Roster::default(),
-            backends: Vec::new(),
-            skipped: Vec::new(),
             lookup: None,
             file: None,
             begun_at: None,
@@ -91,14 +141,19 @@ impl TargetState {
         self.begun_at = None;
         self.progress = Progress::Idle;
         if other_kind {
-            self.roster = Roster::default();
-            self.skipped.clear();
             self.lookup = None;
+            let named = named_by_config(&self.target);
+            // Where only the addresses are given anew, what is known of those that stay is kept.
+            if !named.is_empty() && self.hosts.iter().map(|host| &host.host).eq(named.iter().map(|host| &host.host)) {
+                for host in &mut self.hosts {
+                    host.roster = Roster::default();
+                    host.skipped.clear();
+                }
+            } else {
+                self.hosts = named;
+            }
         }
-        if endpoint(&before) != endpoint(&self.target) {
-            self.backends.clear();
-        }
-        for backend in &mut self.backends {
+        for backend in self.hosts.iter_mut().flat_map(|host| &mut host.backends) {
             backend.busy = false;
             backend.reprobe_at = None;
             backend.samples.clear();
@@ -108,7 +163,7 @@ impl TargetState {
 
     /// Replaces the verdicts on all certificates that are held.
     pub(super) fn rejudge(&mut self, judge: impl Fn(&Backend, &Assessment) -> Assessment) {
-        for BackendState { report, samples, .. } in &mut self.backends {
+        for BackendState { report, samples, .. } in self.hosts.iter_mut().flat_map(|host| &mut host.backends) {
             for sample in samples {
                 sample.assessment = judge(&report.backend, &sample.assessment);
             }
@@ -121,7 +176,7 @@ impl TargetState {
 
     /// Whether a chain that is held leads to no root for want of an issuer, and one of that name is known by now.
     pub(super) fn may_be_completed(&self, judge: &Judge) -> bool {
-        let held = self.backends.iter().filter_map(|backend| backend.report.held.as_ref());
+        let held = self.backends().filter_map(|backend| backend.report.held.as_ref());
         let mut lacking = held.map(|held| &held.assessment).filter(|assessment| assessment.lacks_issuer());
         lacking.any(|assessment| !judge.is_quick(&assessment.chain))
     }
@@ -142,92 +197,146 @@ impl TargetState {
         self.begun_at.is_some_and(|begun| now.duration_since(begun) < time)
     }
 
-    /// Takes in what a lookup brought, and says what is to be probed now.
+    /// The hosts as of the last lookup that found them out.
+    pub(super) fn known_hosts(&self) -> Vec<KnownHost> {
+        self.hosts.iter().filter(|host| host.named).map(|host| host.host.clone()).collect()
+    }
+
+    /// Takes in what a lookup brought, none where it brought nothing, and says what is to be probed now.
     pub(super) fn discovered(
         &mut self,
-        found: Discovered,
+        found: Option<Discovered>,
         file: Option<[u8; 32]>,
         cap: usize,
         now: SystemTime,
-    ) -> Vec<IpAddr> {
-        let round = Round { named: &found.addresses, ipv4_failed: found.ipv4_failed, ipv6_failed: found.ipv6_failed };
-        let bounds = Bounds { retention: self.target.policy.backend_retention, cap };
-        let answering = |address: IpAddr| {
-            let known = self.backends.iter().find(|backend| backend.report.backend.address == address);
-            known.is_some_and(|backend| backend.report.is_reachable())
+    ) -> Vec<Backend> {
+        let retention = self.target.policy.backend_retention;
+        let mut left = cap;
+        let mut update = |host: &mut HostState, round: Round<'_>, without_route: usize| {
+            host.update(round, without_route, Bounds { retention, cap: left }, now);
+            left = left.saturating_sub(host.backends.len());
         };
-        let over_cap = self.roster.update(round, answering, bounds, now);
-        let skipped = [(SkipReason::Cap, over_cap), (SkipReason::NoRoute, found.without_route)];
-        self.skipped = skipped.into_iter().filter(|(_, count)| *count > 0).collect();
-        self.lookup = found.report.map(Arc::new);
+        let is_known = found.is_some();
+        let Discovered { hosts, report } = found.unwrap_or(Discovered { hosts: Vec::new(), report: None });
+        let mut before = std::mem::take(&mut self.hosts);
+        for found in hosts {
+            let host = KnownHost { endpoint: found.endpoint, preference: found.preference };
+            let at = before.iter().position(|known| known.host.endpoint == host.endpoint);
+            let mut state = at.map_or_else(|| HostState::new(host.clone()), |at| before.remove(at));
+            state.host.preference = host.preference;
+            state.named = true;
+            let (ipv4_failed, ipv6_failed) = (found.ipv4_failed, found.ipv6_failed);
+            update(&mut state, Round { named: &found.addresses, ipv4_failed, ipv6_failed }, found.without_route);
+            self.hosts.push(state);
+        }
+        // Hosts that are named no longer go as addresses do that are named no longer.
+        for mut state in before {
+            state.named &= !is_known;
+            update(&mut state, Round { named: &[], ipv4_failed: !is_known, ipv6_failed: !is_known }, 0);
+            if !state.backends.is_empty() || named_by_config(&self.target).iter().any(|named| named.host == state.host)
+            {
+                self.hosts.push(state);
+            }
+        }
+        self.lookup = report.map(Arc::new);
         self.file = file;
-        let endpoint = endpoint(&self.target);
-        let mut known = std::mem::take(&mut self.backends);
-        self.backends = self
-            .roster
-            .members()
-            .map(|(address, resolved)| {
-                let at = known.iter().position(|backend| backend.report.backend.address == address);
-                let mut state = at.map_or_else(|| BackendState::new(endpoint, address), |at| known.swap_remove(at));
-                if state.report.resolved != resolved {
-                    state.report = Arc::new(BackendReport { resolved, ..(*state.report).clone() });
-                }
-                state.reprobe_at = None;
-                state.sampled = 0;
-                state
-            })
-            .collect();
-        let addresses: Vec<IpAddr> = self.backends.iter().map(|backend| backend.report.backend.address).collect();
-        self.progress = Progress::Probing(addresses.clone());
-        addresses
+        let backends: Vec<Backend> = self.backends().map(|backend| backend.report.backend.clone()).collect();
+        self.progress = Progress::Probing(backends.clone());
+        backends
     }
 
     /// Marks a backend as queued; none where it is gone or queued already.
-    pub(super) fn queue(&mut self, address: IpAddr) -> Option<(Backend, Lane)> {
-        let backend = self.backend(address).filter(|backend| !backend.busy)?;
+    pub(super) fn queue(&mut self, which: &Backend) -> Option<Lane> {
+        let backend = self.backend(which).filter(|backend| !backend.busy)?;
         backend.busy = true;
         backend.reprobe_at = None;
-        Some((backend.report.backend.clone(), backend.lane()))
+        Some(backend.lane())
     }
 
-    /// The backend at `address`, while it is one, and the chain that it presented last.
-    pub(super) fn backend_at(&self, address: IpAddr) -> Option<(Backend, Option<Arc<JudgedChain>>)> {
-        let report =
-            self.backends.iter().map(|backend| &backend.report).find(|report| report.backend.address == address)?;
-        let known = report.held.as_ref().map(|held| Arc::clone(&held.assessment.chain));
-        Some((report.backend.clone(), known))
+    /// Whether `which` is a backend now, and the chain that it presented last.
+    pub(super) fn last_chain(&self, which: &Backend) -> Option<Option<Arc<JudgedChain>>> {
+        let backend = self.backends().find(|backend| backend.report.backend == *which)?;
+        Some(backend.report.held.as_ref().map(|held| Arc::clone(&held.assessment.chain)))
+    }
+
+    /// When a backend was probed last, as far as this target knows.
+    pub(super) fn last_probe(&self, which: &Backend) -> Option<SystemTime> {
+        let backend = self.backends().find(|backend| backend.report.backend == *which)?;
+        Some(backend.report.probe.as_ref()?.at)
+    }
+
+    /// Takes back that a backend is queued.
+    pub(super) fn unqueue(&mut self, which: &Backend) {
+        if let Some(backend) = self.backend(which) {
+            backend.busy = false;
+        }
+    }
+
+    /// Whether a backend is left alone because its server limits us.
+    pub(super) fn rests(&self, which: &Backend, now: Instant) -> bool {
+        self.backends().any(|backend| backend.report.backend == *which && backend.rests(now))
+    }
+
+    /// Addresses beyond the cap.
+    pub(super) fn over_cap(&self) -> usize {
+        let skipped = self.hosts.iter().flat_map(|host| &host.skipped);
+        skipped.filter(|(reason, _)| *reason == SkipReason::Cap).map(|(_, count)| count).sum()
+    }
+
+    /// Ticks a backend off that need not be probed in this round.
+    pub(super) fn is_served(&mut self, which: &Backend) {
+        self.tick_off(which);
+    }
+
+    /// From one probe of a backend to the next.
+    pub(super) fn pace(&self) -> Duration {
+        self.target.policy.pace()
+    }
+
+    /// What its backends have in common with equal ones of other targets.
+    pub(super) fn key(&self, which: &Backend) -> Key {
+        Key::new(which, self.target.policy.client_certificate.as_ref())
+    }
+
+    /// The keys of all its backends.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.backends().map(|backend| self.key(&backend.report.backend)).collect()
     }
 
     /// Whether a due entry for another probe outside a round still holds.
-    pub(super) fn wants_reprobe(&mut self, address: IpAddr, at: Instant) -> bool {
-        self.backend(address).is_some_and(|backend| backend.reprobe_at == Some(at))
+    pub(super) fn wants_reprobe(&mut self, which: &Backend, at: Instant) -> bool {
+        self.backend(which).is_some_and(|backend| backend.reprobe_at == Some(at))
     }
 
     /// Takes in a finished probe; the report after it where the log is to tell of a change.
-    pub(super) fn probed(&mut self, address: IpAddr, judged: Judged, now: SystemTime) -> Option<Arc<BackendReport>> {
+    pub(super) fn probed(&mut self, which: &Backend, judged: Judged, now: SystemTime) -> Option<Arc<BackendReport>> {
         self.counters.count(&judged.outcome);
-        self.tick_off(address);
+        self.tick_off(which);
         let (target, file) = (Arc::clone(&self.target), self.file);
-        let backend = self.backend(address)?;
+        let backend = self.backend(which)?;
         backend.busy = false;
         backend.take_in(judged, &target, file);
         backend.news(now)
     }
 
     /// Takes in a probe that this machine could not make.
-    pub(super) fn not_probed(&mut self, address: IpAddr) {
-        self.tick_off(address);
-        if let Some(backend) = self.backend(address) {
+    pub(super) fn not_probed(&mut self, which: &Backend) {
+        self.tick_off(which);
+        if let Some(backend) = self.backend(which) {
             backend.busy = false;
         }
     }
 
     /// When a backend is to be probed outside a round, if at all: soon after a failure that is new, and for each
     /// further sample.
-    pub(super) fn plan_reprobe(&mut self, address: IpAddr, now: Instant) -> Option<Instant> {
+    pub(super) fn plan_reprobe(&mut self, which: &Backend, now: Instant) -> Option<Instant> {
         let policy = Arc::clone(&self.target.policy);
-        let backend = self.backend(address)?;
+        let backend = self.backend(which)?;
         let failures = backend.report.probe.as_ref().map(|probe| probe.consecutive_failures);
+        backend.rest(policy.pace(), now);
+        if backend.rests(now) {
+            return None;
+        }
         let after = match failures {
             // None: this machine failed before anything was known.
             None | Some(1 | 2) if policy.interval > REPROBE => REPROBE,
@@ -254,11 +363,7 @@ impl TargetState {
             target: Arc::clone(&self.target),
             lookup: self.lookup.clone(),
             last_round: self.last_round,
-            endpoints: vec![EndpointReport {
-                endpoint: Arc::clone(endpoint(&self.target)),
-                backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
-                skipped: self.skipped.clone(),
-            }],
+            endpoints: self.hosts.iter().map(HostState::report).collect(),
             counters: self.counters.clone(),
         }
     }
@@ -267,20 +372,29 @@ impl TargetState {
         self.lookup.as_ref()
     }
 
-    fn tick_off(&mut self, address: IpAddr) {
+    fn tick_off(&mut self, which: &Backend) {
         if let Progress::Probing(left) = &mut self.progress {
-            left.retain(|each| *each != address);
+            left.retain(|each| each != which);
         }
     }
 
-    fn backend(&mut self, address: IpAddr) -> Option<&mut BackendState> {
-        self.backends.iter_mut().find(|backend| backend.report.backend.address == address)
+    fn backends(&self) -> impl Iterator<Item = &BackendState> {
+        self.hosts.iter().flat_map(|host| &host.backends)
+    }
+
+    fn backend(&mut self, which: &Backend) -> Option<&mut BackendState> {
+        let mut all = self.hosts.iter_mut().flat_map(|host| &mut host.backends);
+        all.find(|backend| backend.report.backend == *which)
     }
 }
 
-fn endpoint(target: &Target) -> &Arc<Endpoint> {
+/// The hosts that need not be found out.
+fn named_by_config(target: &Target) -> Vec<HostState> {
     match &target.kind {
-        TargetKind::Host(host) => &host.endpoint,
+        TargetKind::Host(host) => {
+            vec![HostState::new(KnownHost { endpoint: Arc::clone(&host.endpoint), preference: None })]
+        }
+        TargetKind::Mx(_) | TargetKind::Submission(_) => Vec::new(),
     }
 }
 
@@ -290,11 +404,16 @@ const REPROBE: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::FoundHost;
     use crate::observation::{Connection, Failure, Phases};
     use crate::reason::{ProbeReason, Stage};
-    use crate::target::{EhloName, HostTarget, IpFamily, Labels, Policy, ServerName, TargetName, TlsMode};
+    use crate::target::{EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, TargetName, TlsMode};
 
     const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn backend(state: &TargetState) -> Backend {
+        Backend::new(state.known_hosts().remove(0).endpoint, ADDRESS)
+    }
 
     fn state(interval: Duration, tls: TlsMode) -> TargetState {
         let host = ServerName::parse("smtp.example.com").expect("a name");
@@ -326,9 +445,17 @@ mod tests {
 
     fn begin(state: &mut TargetState) {
         state.begin(Instant::now());
-        let found =
-            Discovered { addresses: vec![ADDRESS], ipv4_failed: false, ipv6_failed: false, ..Discovered::unknown() };
-        assert_eq!(state.discovered(found, None, 64, SystemTime::now()), [ADDRESS]);
+        let KnownHost { endpoint, preference } = state.known_hosts().remove(0);
+        let host = FoundHost {
+            endpoint,
+            preference,
+            addresses: vec![ADDRESS],
+            without_route: 0,
+            ipv4_failed: false,
+            ipv6_failed: false,
+        };
+        let found = Discovered { hosts: vec![host], report: None };
+        assert_eq!(state.discovered(Some(found), None, 64, SystemTime::now()), [backend(state)]);
     }
 
     fn judged(outcome: Result<(), (Stage, ProbeReason)>) -> Judged {
@@ -352,12 +479,12 @@ mod tests {
         let mut state = state(Duration::from_secs(interval), TlsMode::StartTls);
         for (place, (success, expected)) in outcomes.iter().enumerate() {
             let now = Instant::now();
-            state.queue(ADDRESS).expect("a backend that is not busy");
-            assert_eq!(state.queue(ADDRESS), None, "it is busy");
-            state.probed(ADDRESS, judged(if *success { Ok(()) } else { Err(REFUSED) }), SystemTime::now());
-            let planned = state.plan_reprobe(ADDRESS, now);
+            state.queue(&backend(&state)).expect("a backend that is not busy");
+            assert_eq!(state.queue(&backend(&state)), None, "it is busy");
+            state.probed(&backend(&state), judged(if *success { Ok(()) } else { Err(REFUSED) }), SystemTime::now());
+            let planned = state.plan_reprobe(&backend(&state), now);
             assert_eq!(planned.map(|at| (at - now).as_secs()), *expected, "outcome {place} of {outcomes:?}");
-            assert_eq!(planned.is_some_and(|at| state.wants_reprobe(ADDRESS, at)), planned.is_some());
+            assert_eq!(planned.is_some_and(|at| state.wants_reprobe(&backend(&state), at)), planned.is_some());
         }
     }
 
@@ -373,17 +500,17 @@ mod tests {
     #[test]
     fn a_local_failure_touches_no_report() {
         let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
-        state.queue(ADDRESS).expect("a backend");
-        state.probed(ADDRESS, judged(Ok(())), SystemTime::now());
+        state.queue(&backend(&state)).expect("a backend");
+        state.probed(&backend(&state), judged(Ok(())), SystemTime::now());
         let before = state.report();
         begin(&mut state);
-        state.queue(ADDRESS).expect("a backend");
-        state.not_probed(ADDRESS);
+        state.queue(&backend(&state)).expect("a backend");
+        state.not_probed(&backend(&state));
         assert!(state.end_round(SystemTime::now()), "the round ends all the same");
         let after = state.report();
         assert!(Arc::ptr_eq(&before.endpoints[0].backends[0], &after.endpoints[0].backends[0]));
         assert_eq!(after.counters.probes, 1);
-        assert!(state.queue(ADDRESS).is_some(), "it is not busy any more");
+        assert!(state.queue(&backend(&state)).is_some(), "it is not busy any more");
     }
 
     #[test]
@@ -398,7 +525,7 @@ mod tests {
             (Err((Stage::Handshake, ProbeReason::Timeout)), 3),
             (Ok(()), 0),
         ] {
-            state.probed(ADDRESS, judged(outcome), SystemTime::now());
+            state.probed(&backend(&state), judged(outcome), SystemTime::now());
             assert_eq!(state.report().endpoints[0].backends[0].handshake_errors, expected, "{outcome:?}");
         }
     }
@@ -415,8 +542,8 @@ mod tests {
             (TlsMode::Implicit, Err((Stage::Handshake, Timeout)), Lane::Slow),
         ] {
             let mut state = state(Duration::from_secs(300), tls);
-            state.probed(ADDRESS, judged(outcome), SystemTime::now());
-            assert_eq!(state.queue(ADDRESS).map(|(_, lane)| lane), Some(expected), "{tls:?} {outcome:?}");
+            state.probed(&backend(&state), judged(outcome), SystemTime::now());
+            assert_eq!(state.queue(&backend(&state)), Some(expected), "{tls:?} {outcome:?}");
         }
     }
 
@@ -432,8 +559,75 @@ mod tests {
             (Err(eof), true),
             (Ok(()), true),
         ] {
-            let news = state.probed(ADDRESS, judged(outcome), SystemTime::now());
+            let news = state.probed(&backend(&state), judged(outcome), SystemTime::now());
             assert_eq!(news.is_some(), expected, "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_server_that_limits_us_is_left_alone_for_longer_each_time() {
+        let minute = Duration::from_secs(60);
+        let mut state = state(minute, TlsMode::StartTls);
+        let which = backend(&state);
+        let limited =
+            |rate_limited| Judged { rate_limited, ..judged(Err((Stage::Greeting, ProbeReason::Rejected4xx))) };
+        let mut now = Instant::now();
+        for (rate_limited, rounds) in [(true, 1), (true, 3), (true, 7), (false, 0), (true, 1)] {
+            state.probed(&which, limited(rate_limited), SystemTime::now());
+            assert_eq!(state.plan_reprobe(&which, now).filter(|_| rate_limited), None, "not in between either");
+            let left_out = (1..20).take_while(|round| state.rests(&which, now + minute * *round)).count();
+            assert_eq!(left_out, rounds);
+            now += minute * 20;
+        }
+    }
+
+    fn found(name: &str, preference: u16, last: u8) -> FoundHost {
+        let server_name = ServerName::parse(name).expect("a name");
+        FoundHost {
+            endpoint: Arc::new(Endpoint { server_name, port: 25, tls: TlsMode::StartTls }),
+            preference: Some(preference),
+            addresses: vec![[192, 0, 2, last].into()],
+            without_route: 0,
+            ipv4_failed: false,
+            ipv6_failed: false,
+        }
+    }
+
+    /// After each round: the hosts with their preference, and in parentheses those that are named no longer.
+    #[track_caller]
+    fn check_hosts(state: &mut TargetState, hosts: Option<Vec<FoundHost>>, expected: &[&str]) {
+        state.begin(Instant::now());
+        let found = hosts.map(|hosts| Discovered { hosts, report: None });
+        for backend in state.discovered(found, None, 64, SystemTime::now()) {
+            state.probed(&backend, judged(Ok(())), SystemTime::now());
+        }
+        assert!(state.end_round(SystemTime::now()));
+        let report = state.report();
+        let shown = report.endpoints.iter().map(|endpoint| {
+            let name = format!("{} {:?}", endpoint.endpoint.server_name, endpoint.preference.unwrap_or_default());
+            if endpoint.backends.iter().any(|backend| backend.resolved) { name } else { format!("({name})") }
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn hosts_come_and_go_as_their_records_do() {
+        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
+        let domain = ServerName::parse("example.com").expect("a name");
+        let kind = TargetKind::Mx(crate::target::MxTarget { domain, port: 25, tls: TlsMode::StartTls });
+        let target = Target { kind, ..(*state.target).clone() };
+        assert_eq!(state.retarget(Arc::new(target)), Change::Everything);
+        let (a, b) =
+            (|preference| found("a.example.com", preference, 1), |preference| found("b.example.com", preference, 2));
+        check_hosts(&mut state, None, &[]);
+        check_hosts(&mut state, Some(vec![a(10), b(20)]), &["a.example.com 10", "b.example.com 20"]);
+        check_hosts(&mut state, Some(vec![b(5), a(10)]), &["b.example.com 5", "a.example.com 10"]);
+        // Nothing is known of a round: nothing changes.
+        check_hosts(&mut state, None, &["b.example.com 5", "a.example.com 10"]);
+        for _ in 0..2 {
+            check_hosts(&mut state, Some(vec![a(10)]), &["a.example.com 10", "b.example.com 5"]);
+        }
+        check_hosts(&mut state, Some(vec![a(10)]), &["a.example.com 10", "(b.example.com 5)"]);
+        check_hosts(&mut state, Some(vec![a(10), b(5)]), &["a.example.com 10", "b.example.com 5"]);
     }
 }

@@ -10,14 +10,14 @@ use rustls_pki_types::pem::PemObject;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 
-use super::Clock;
 use super::backend::Judged;
 use super::lag::{LagWatch, TOLERANCE};
-use crate::discovery::{Discovered, Resolvers};
+use super::{Clock, TargetId};
+use crate::discovery::{Discovered, KnownHost, Resolvers};
 use crate::observation::{LocalFailure, Observation};
 use crate::probe::Prober;
 use crate::reason::{LocalReason, ProbeReason, Stage};
-use crate::target::{Backend, Policy, Target, TargetKind};
+use crate::target::{Backend, Policy, Target};
 use crate::trust::TrustStore;
 use crate::verdict::certificate::fingerprint;
 use crate::verdict::{Judge, JudgedChain, Question, unix};
@@ -40,8 +40,19 @@ pub(super) struct LookedUp {
     pub(super) file: Option<[u8; 32]>,
 }
 
-/// What a probe task brings.
-pub(super) type Probed = Result<Judged, Box<LocalFailure>>;
+/// What a probe task brings: a judgement for each job.
+pub(super) type Probed = Result<Vec<(TargetId, u32, Judged)>, Box<LocalFailure>>;
+
+/// In whose name a probe is judged.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: TargetId,
+    pub(super) generation: u32,
+    pub(super) target: Arc<Target>,
+    pub(super) trust: TrustStore,
+    /// What the backend presented last time: most often it is the same.
+    pub(super) known: Option<Arc<JudgedChain>>,
+}
 
 impl Workshop {
     /// The same tools with other resolvers.
@@ -56,10 +67,10 @@ impl Workshop {
         }
     }
 
-    pub(super) async fn look_up(self: Arc<Self>, target: Arc<Target>) -> LookedUp {
-        let TargetKind::Host(host) = &target.kind;
+    /// `known` are the hosts as of the last lookup.
+    pub(super) async fn look_up(self: Arc<Self>, target: Arc<Target>, known: Vec<KnownHost>) -> LookedUp {
         let patience = target.policy.timeout.min(MAX_LOOKUP);
-        let found = self.resolvers.discover(host, &target.policy, patience).await;
+        let found = self.resolvers.discover(&target.kind, &target.policy, &known, patience).await;
         let file = match &target.policy.certificate_file {
             Some(path) => certificate_in(path).await,
             None => None,
@@ -67,34 +78,49 @@ impl Workshop {
         LookedUp { found, file }
     }
 
-    /// `known` is what the backend presented last time: most often it is the same.
-    pub(super) async fn probe(
-        self: Arc<Self>,
-        backend: Backend,
-        target: Arc<Target>,
-        trust: TrustStore,
-        known: Option<Arc<JudgedChain>>,
-    ) -> Probed {
+    /// Probes once, by the policy of the first job, and judges for all of them.
+    pub(super) async fn probe(self: Arc<Self>, backend: Backend, jobs: Vec<Job>) -> Probed {
         let begin = Instant::now();
-        let seen = self.prober.probe(&backend, &target.policy, (self.clock)()).await?;
-        if self.was_late(&seen, &target.policy, begin) {
+        let Some(lead) = jobs.first().map(|job| Arc::clone(&job.target)) else { return Ok(Vec::new()) };
+        let seen = self.prober.probe(&backend, &lead.policy, (self.clock)()).await?;
+        if self.was_late(&seen, &lead.policy, begin) {
             let detail = "a timeout while the exporter was over a second late".into();
             return Err(Box::new(LocalFailure { reason: LocalReason::Overloaded, detail }));
         }
+        let mut judged = Vec::with_capacity(jobs.len());
+        let mut left = jobs.len();
+        let mut seen = Some(seen);
+        for job in jobs {
+            left -= 1;
+            // The last one needs no copy, and most often there is but one.
+            let Some(seen) = (if left == 0 { seen.take() } else { seen.clone() }) else { break };
+            let (id, generation) = (job.id, job.generation);
+            judged.push((id, generation, Arc::clone(&self).judged(seen, &backend, job).await?));
+        }
+        Ok(judged)
+    }
+
+    async fn judged(
+        self: Arc<Self>,
+        seen: Observation,
+        backend: &Backend,
+        job: Job,
+    ) -> Result<Judged, Box<LocalFailure>> {
+        let Job { target, trust, known, .. } = job;
         let Some(presented) = &seen.presented else {
-            return Ok(self.judge(seen, &backend, &target, &trust, None));
+            return Ok(self.judge(seen, backend, &target, &trust, None));
         };
         let same = known.filter(|known| known.holds_for(presented, &trust, unix(seen.at)));
         let recall = || self.judge.recall(presented, &trust, seen.at);
         if let Some(known) = same.or_else(recall).filter(|known| self.judge.is_quick(known)) {
-            return Ok(self.judge(seen, &backend, &target, &trust, Some(&known)));
+            return Ok(self.judge(seen, backend, &target, &trust, Some(&known)));
         }
         // A chain that was made to be hard can take seconds: not on a thread that others wait for, and only so many.
         let _bench = self.benches.acquire().await;
         if let Some(known) = recall().filter(|known| self.judge.is_quick(known)) {
-            return Ok(self.judge(seen, &backend, &target, &trust, Some(&known)));
+            return Ok(self.judge(seen, backend, &target, &trust, Some(&known)));
         }
-        let this = Arc::clone(&self);
+        let (this, backend) = (Arc::clone(&self), backend.clone());
         let judged = tokio::task::spawn_blocking(move || this.judge(seen, &backend, &target, &trust, None));
         judged
             .await

@@ -409,3 +409,40 @@ async fn a_reload_keeps_what_is_unchanged() {
     running.handle.reload_failed();
     assert!(!running.handle.fleet().exporter.reload_successful);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_probe_serves_all_targets_that_lead_there() {
+    let pki = Pki::new();
+    let fleet = Fleet::start(vec![cast::good(&pki)]).await.expect("a fleet");
+    let server = &fleet.servers()[0];
+    let lab = Lab::new(&pki);
+    std::fs::write(lab.folder.path().join("stranger.pem"), pki.stranger_pem()).expect("a file");
+    let entry = |number: u32| target(&format!("t{number}"), cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let mut targets: Vec<String> = (0..12).map(entry).collect();
+    // One of them sees the same with other eyes.
+    targets[11] = targets[11].replace('{', "{trust: strangers, expect_names: [other.example.com], ");
+    let text = Lab::yaml("interval: 1s, timeout: 1s", "", &targets)
+        .replace("trust_stores: {", "trust_stores: {strangers: {roots: none, files: [stranger.pem]}, ");
+    let running = Running::start(lab.config(&text));
+    for number in 0..12 {
+        running.round(&format!("t{number}")).await;
+    }
+    let counts =
+        || -> Vec<u64> { running.handle.fleet().targets.iter().map(|report| report.counters.probes).collect() };
+    let (before, accepted) = (counts(), server.accepted());
+    server.wait_accepted(accepted + 5).await;
+    server.wait_sessions(accepted + 4).await;
+    let (after, connections) = (counts(), (server.accepted() - accepted) as u64);
+    for (number, (before, after)) in before.iter().zip(&after).enumerate() {
+        let probes = after - before;
+        assert!(probes + 2 >= connections && probes <= connections + 2, "t{number}: {probes} of {connections}");
+    }
+    let report = running.handle.fleet();
+    let seen = |number: usize| backend(&report.targets[number], server.addr());
+    for number in 0..11 {
+        let held = seen(number).held.clone().expect("a certificate");
+        assert_eq!(held.assessment.trusted(), Some(true), "t{number}");
+    }
+    let held = seen(11).held.clone().expect("a certificate");
+    assert_eq!((held.assessment.trusted(), &*held.assessment.expected), (Some(false), &[false][..]));
+}
