@@ -290,8 +290,13 @@ impl Bench {
         });
         let mut counters = Counters::default();
         counters.count(&failure());
-        let lookup =
-            LookupReport { success: true, duration: Duration::from_micros(4321), failures: vec![], disagree: None };
+        let lookup = LookupReport {
+            success: true,
+            hosts: None,
+            duration: Duration::from_micros(4321),
+            failures: vec![],
+            disagree: None,
+        };
         let host = HostTarget { host: server_name, addresses: Vec::new(), endpoint: Arc::clone(&endpoint) };
         TargetReport {
             target: Arc::new(Target {
@@ -302,7 +307,12 @@ impl Bench {
             }),
             lookup: Some(Arc::new(lookup)),
             last_round: Some(SystemTime::now()),
-            endpoints: vec![EndpointReport { backends: backends.collect(), endpoint, skipped: Vec::new() }],
+            endpoints: vec![EndpointReport {
+                backends: backends.collect(),
+                endpoint,
+                preference: None,
+                skipped: Vec::new(),
+            }],
             counters,
         }
     }

@@ -143,6 +143,7 @@ pub(super) fn target(
         lookup: None,
         last_round: None,
         endpoints: vec![EndpointReport {
+            preference: None,
             endpoint,
             backends: backends.into_iter().map(Arc::new).collect(),
             skipped: vec![],
@@ -223,6 +224,7 @@ pub(super) fn classic(court: &Court) -> Fleet {
     let mut relay = target("relay", &[("team", "mail")], &alias, backends);
     relay.lookup = Some(Arc::new(LookupReport {
         success: true,
+        hosts: None,
         duration: Duration::from_millis(4),
         failures: vec![],
         disagree: Some(false),
@@ -239,8 +241,13 @@ pub(super) fn classic(court: &Court) -> Fleet {
     let mut unknown = target("unknown", &[], &name("gone.example.com"), vec![]);
     let failure = LookupFailure { name: name("gone.example.com"), record_type: "A", reason: LookupReason::NxDomain };
     let failures = vec![failure.clone(), LookupFailure { record_type: "AAAA", ..failure.clone() }, failure];
-    unknown.lookup =
-        Some(Arc::new(LookupReport { success: false, duration: Duration::from_millis(2), failures, disagree: None }));
+    unknown.lookup = Some(Arc::new(LookupReport {
+        success: false,
+        hosts: None,
+        duration: Duration::from_millis(2),
+        failures,
+        disagree: None,
+    }));
     let fresh = target("fresh", &[], &name("fresh.example.com"), vec![]);
 
     let exporter = ExporterReport {

@@ -95,6 +95,8 @@ metrics! {
         "Whether the last lookup gave addresses for every host of the target.";
     TARGET_LOOKUP_DURATION: Gauge Target "smtp_tls_target_lookup_duration_seconds" []
         "Time from the first question of the last lookup to the last answer.";
+    TARGET_HOSTS: Gauge Target "smtp_tls_target_hosts" []
+        "Hosts that MX or SRV records named in the last lookup; 0 where the domain says that it has none.";
     TARGET_LOOKUP_FAILURE: Info Target "smtp_tls_target_lookup_failure_info" ["name", "type", "reason"]
         "A question of the last lookup that was not answered with addresses; only while it is not.";
     TARGET_NAMESERVERS_DISAGREE: Gauge Target "smtp_tls_target_nameservers_disagree" []
@@ -106,8 +108,8 @@ metrics! {
     PROBE_FAILURE_REASONS: Counter Target "smtp_tls_probe_failure_reasons_total" ["stage", "reason"]
         "Probes of the target's backends that failed, by the stage at which they stopped and the reason.";
 
-    ENDPOINT_INFO: Info Endpoint "smtp_tls_endpoint_info" ["port", "tls"]
-        "A server name and port that a target expands to, and how TLS begins there.";
+    ENDPOINT_INFO: Info Endpoint "smtp_tls_endpoint_info" ["port", "tls", "preference"]
+        "A server name and port that a target expands to, how TLS begins there, and the preference of its MX or SRV record.";
     BACKENDS_RESOLVED: Gauge Endpoint "smtp_tls_target_backends_resolved" []
         "Backends that DNS names now.";
     BACKENDS_REACHABLE: Gauge Endpoint "smtp_tls_target_backends_reachable" []

@@ -22,6 +22,7 @@ fn targets(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
         .plain(table::TARGET_LAST_ROUND, each().map(|(labels, report)| (labels, report.last_round.map_or(0, unix))))?;
     families.plain(table::TARGET_LOOKUP_SUCCESS, looked_up().map(|(labels, lookup)| (labels, lookup.success)))?;
     families.plain(table::TARGET_LOOKUP_DURATION, looked_up().map(|(labels, lookup)| (labels, lookup.duration)))?;
+    families.plain(table::TARGET_HOSTS, looked_up().filter_map(|(labels, lookup)| Some((labels, lookup.hosts?))))?;
     families.info(
         table::TARGET_LOOKUP_FAILURE,
         looked_up().flat_map(|(labels, lookup)| {
@@ -56,8 +57,9 @@ fn endpoints(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     families.info(
         table::ENDPOINT_INFO,
         view.endpoints.iter().map(|row| {
-            let endpoint = row.data;
-            (view.labels(row), [endpoint.port.to_string(), endpoint.tls.as_str().to_owned()])
+            let endpoint = &row.data.endpoint;
+            let preference = row.data.preference.map(|preference| preference.to_string()).unwrap_or_default();
+            (view.labels(row), [endpoint.port.to_string(), endpoint.tls.as_str().to_owned(), preference])
         }),
     )?;
     families.plain(table::BACKENDS_RESOLVED, count(|counts| counts.resolved))?;

@@ -249,12 +249,17 @@ fn endpoints_that_differ_in_port_alone_are_counted_together() {
     let bad = reachable(backend(&alias, "192.0.2.2"), court.assess(&alias, &["x.example.com"], (2026, 8)));
     let mut report = target("t", &[], &alias, vec![good]);
     let endpoint = crate::target::Endpoint { server_name: alias, port: 465, tls: crate::target::TlsMode::Implicit };
-    report.endpoints.push(EndpointReport { endpoint: endpoint.into(), backends: vec![bad.into()], skipped: vec![] });
+    report.endpoints.push(EndpointReport {
+        endpoint: endpoint.into(),
+        preference: None,
+        backends: vec![bad.into()],
+        skipped: vec![],
+    });
     let text = exposition(&one_target(report), None, now(), Format::Text);
     let found = values(&text, "target", "t");
     for (name, expected) in [
-        (r#"endpoint_info["465", "implicit"]"#, "1"),
-        (r#"endpoint_info["587", "starttls"]"#, "1"),
+        (r#"endpoint_info["465", "implicit", ""]"#, "1"),
+        (r#"endpoint_info["587", "starttls", ""]"#, "1"),
         ("target_backends_resolved", "2"),
         ("target_backends_hostname_matched", "1"),
         ("target_backends_hostname_mismatched", "1"),

@@ -8,13 +8,13 @@ use std::time::SystemTime;
 use super::family::{Scoped, render};
 use crate::reason::SkipReason;
 use crate::snapshot::{BackendReport, EndpointReport, Fleet, Held, ProbeReport, TargetReport};
-use crate::target::{Endpoint, ServerName};
+use crate::target::ServerName;
 use crate::verdict::{Facts, Reasons, unix};
 
 /// The rows of all scopes.
 pub(super) struct View<'a> {
     pub(super) targets: Vec<Row<&'a TargetReport>>,
-    pub(super) endpoints: Vec<Row<&'a Endpoint>>,
+    pub(super) endpoints: Vec<Row<&'a EndpointReport>>,
     pub(super) server_names: Vec<Row<ServerNameView<'a>>>,
     pub(super) backends: Vec<Row<BackendView<'a>>>,
     /// The labels of all rows, end to end.
@@ -148,7 +148,7 @@ impl<'a> View<'a> {
             let mut fixed = fixed.clone();
             render(&mut fixed, "server_name", &endpoint.endpoint.server_name.to_string());
             let labels = self.render(&fixed, None, &user);
-            self.endpoints.push(Row { data: &endpoint.endpoint, labels });
+            self.endpoints.push(Row { data: endpoint, labels });
             for backend in &endpoint.backends {
                 let Some(probe) = &backend.probe else { continue };
                 let held = backend.held.as_ref().map(|held| HeldView::new(held, now));

@@ -1,0 +1,94 @@
+//! Domains as targets: from MX and SRV records to what Prometheus scrapes.
+
+use std::sync::Arc;
+
+use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsMode};
+use smtp_tls_exporter::service::Service;
+use smtp_tls_exporter::target::TargetName;
+use smtp_tls_exporter::web;
+
+use crate::scene::check;
+use crate::support::{Lab, request};
+
+fn presents(pki: &Pki, names: &[&str], tls: TlsMode) -> ServerSpec {
+    ServerSpec::new(pki.issue(&CertSpec::valid_for(names))).with_tls(tls)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_host_of_a_domain_is_probed_at_every_address() {
+    let pki = Arc::new(Pki::new());
+    let fleet = Fleet::start(vec![
+        presents(&pki, &["mx1.example.com"], TlsMode::StartTls),
+        presents(&pki, &["wrong.example.com"], TlsMode::StartTls),
+        presents(&pki, &["mx2.example.com"], TlsMode::StartTls),
+        presents(&pki, &["mail.example.com"], TlsMode::Implicit),
+        presents(&pki, &["example.net"], TlsMode::StartTls),
+    ]);
+    let fleet = fleet.await.expect("a fleet");
+    let (ips, port) = (fleet.ips(), fleet.port());
+    let dns = Dns::start().await.expect("a responder");
+    dns.set_mx("example.com", &[(20, "mx2.example.com."), (10, "mx1.example.com."), (30, "gone.example.com.")]);
+    dns.set("gone.example.com", RecordType::A, Answer::NxDomain);
+    dns.set("gone.example.com", RecordType::AAAA, Answer::NxDomain);
+    dns.set_addresses("mx1.example.com", &ips[..2]);
+    dns.set_addresses("mx2.example.com", &ips[2..3]);
+    dns.set_mx("quiet.example.com", &[(0, ".")]);
+    dns.set_addresses("example.net", &ips[4..]);
+    dns.set_srv("_submissions._tcp.example.com", &[(0, 1, port, "mail.example.com.")]);
+    dns.set_addresses("mail.example.com", &ips[3..4]);
+    let lab = Lab::new(&pki);
+    let targets = [
+        format!("{{mx: [example.com, quiet.example.com, example.net], port: {port}, labels: {{team: mail}}}}"),
+        "{submission: example.com}".to_owned(),
+    ];
+    let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
+    let config = lab.config(&Lab::yaml("resolver: lab, interval: 60s", &resolvers, &targets));
+    let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listeners[0].local_addr().expect("an address");
+    let service = Service { config, config_file: None, listeners, web: web::Options::default() };
+    let running = service.start().expect("a service");
+    for name in ["mx:example.com", "mx:quiet.example.com", "mx:example.net", "submission:example.com"] {
+        running.handle.round(&TargetName::new(name).expect("a name")).await.expect("a round");
+    }
+    let answer = request(address, "GET", "/metrics", "Accept: text/plain;version=0.0.4\r\n").await;
+    let team = |target: &str| if target.starts_with("mx:") { ",team=\"mail\"" } else { "" };
+    let of_target = |metric: &str, target: &str, more: &str, value| {
+        (format!("smtp_tls_{metric}{{target=\"{target}\"{more}{}}}", team(target)), value)
+    };
+    let of_host = |metric: &str, target: &str, host: &str, more: &str, value| {
+        of_target(metric, target, &format!(",server_name=\"{host}\"{more}"), value)
+    };
+    let matches = |target: &str, host: &str, place: usize, value| {
+        of_host("cert_hostname_match", target, host, &format!(",backend=\"{}\"", fleet.addrs()[place]), value)
+    };
+    let info = |tls: &str, preference: &str| format!(",port=\"{port}\",tls=\"{tls}\",preference=\"{preference}\"");
+    let (com, quiet, net, submission) =
+        ("mx:example.com", "mx:quiet.example.com", "mx:example.net", "submission:example.com");
+    let failed = ",name=\"gone.example.com\",type=\"A\",reason=\"nxdomain\"";
+    check(
+        &answer,
+        &[
+            of_target("target_info", com, ",kind=\"mx\"", Some(1.0)),
+            of_target("target_hosts", com, "", Some(3.0)),
+            of_target("target_lookup_success", com, "", Some(0.0)),
+            of_target("target_lookup_failure_info", com, failed, Some(1.0)),
+            of_host("endpoint_info", com, "mx1.example.com", &info("starttls", "10"), Some(1.0)),
+            of_host("endpoint_info", com, "mx2.example.com", &info("starttls", "20"), Some(1.0)),
+            of_host("target_backends_hostname_matched", com, "mx1.example.com", "", Some(1.0)),
+            of_host("target_backends_hostname_mismatched", com, "mx1.example.com", "", Some(1.0)),
+            of_host("target_backends_hostname_matched", com, "mx2.example.com", "", Some(1.0)),
+            matches(com, "mx1.example.com", 0, Some(1.0)),
+            matches(com, "mx1.example.com", 1, Some(0.0)),
+            matches(com, "mx2.example.com", 2, Some(1.0)),
+            // A domain that takes no mail is as it should be.
+            of_target("target_hosts", quiet, "", Some(0.0)),
+            of_target("target_lookup_success", quiet, "", Some(1.0)),
+            // One without MX records takes it itself (RFC 5321 §5.1).
+            of_target("target_lookup_success", net, "", Some(1.0)),
+            matches(net, "example.net", 4, Some(1.0)),
+            of_target("target_info", submission, ",kind=\"submission\"", Some(1.0)),
+            of_host("endpoint_info", submission, "mail.example.com", &info("implicit", "0"), Some(1.0)),
+            matches(submission, "mail.example.com", 3, Some(1.0)),
+        ],
+    );
+}
