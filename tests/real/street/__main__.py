@@ -1,4 +1,5 @@
-"""Opens the street, then the lab, runs the checks of each in order, and clears them away; last comes the table."""
+"""Opens the street, then the names that change, then the lab; runs the checks of each in order, and clears it away.
+Last comes the table."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from . import differential, handshakes
+from . import differential, dns_checks, handshakes
 from .checks import CHECKS, Failed
+from .dns import Dns
 from .exporter import TEXT, Exporter
 from .lab import Lab
 from .scene import Street
@@ -93,6 +95,23 @@ def _run_street(tally: Tally, arguments: argparse.Namespace, home: Path) -> None
                 _save_metrics(street.exporter, home / "logs" / f"failed-check-{number}.metrics")
 
 
+def _run_dns(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
+    logs = home / "logs"
+    dns: Dns | None = None
+
+    def open_dns() -> None:
+        nonlocal dns
+        dns = Dns(home / "dns", logs, arguments.exporter, arguments.exim)
+        dns.open(stack)
+
+    with ExitStack() as stack:
+        if not tally.attempt("dns: the scene stands, and is seen as intended", open_dns) or dns is None:
+            return
+        for number, (name, step) in enumerate(dns_checks.steps(dns), start=1):
+            if not tally.attempt(name, step):
+                _save_metrics(dns.exporter, logs / f"failed-dns-{number}.metrics")
+
+
 def _run_lab(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
     lab = Lab(home / "lab", home / "logs", arguments.exporter)
 
@@ -116,7 +135,7 @@ def _run_differential(tally: Tally, arguments: argparse.Namespace, home: Path) -
         tally.attempt(name, step)
 
 
-PARTS = {"street": _run_street, "lab": _run_lab, "differential": _run_differential}
+PARTS = {"street": _run_street, "dns": _run_dns, "lab": _run_lab, "differential": _run_differential}
 
 
 def _leave(number: int, _: FrameType | None) -> None:

@@ -8,11 +8,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from .exporter import INTERVAL, OPENMETRICS, TEXT
+from .exporter import INTERVAL, OPENMETRICS, TEXT, Exporter
 from .postfix import sessions
-from .prometheus import JOB
-from .scene import EXIM, IMPLICIT, MAIL, SMTP, STARTTLS, Host, Street
+from .prometheus import JOB, Prometheus
+from .scene import EXIM, IMPLICIT, MAIL, SMTP, STARTTLS, ZONE, Host, Street
 
 
 class Failed(Exception):
@@ -21,6 +22,13 @@ class Failed(Exception):
 
 # What is checked, and the checking.
 Step = tuple[str, Callable[[], None]]
+
+
+class Scene(Protocol):
+    """Where Prometheus scrapes an exporter."""
+
+    exporter: Exporter
+    prometheus: Prometheus
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ def expect(condition: bool, seen: str) -> None:
 
 
 def await_vector(
-    street: Street,
+    scene: Scene,
     expression: str,
     expected: Mapping[str, float],
     *,
@@ -58,7 +66,7 @@ def await_vector(
     """Asks Prometheus until the answer has just these values, told apart by one label."""
     deadline = time.monotonic() + seconds
     while True:
-        samples = street.prometheus.query(expression)
+        samples = scene.prometheus.query(expression)
         seen = {sample.labels.get(by, ""): sample.value for sample in samples}
         if (
             seen.keys() == expected.keys()
@@ -66,8 +74,8 @@ def await_vector(
             and all(abs(seen[key] - value) <= tolerance for key, value in expected.items())
         ):
             return
-        if street.exporter.exit_code is not None:
-            raise Failed(f"the exporter has ended with {street.exporter.exit_code}")
+        if scene.exporter.exit_code is not None:
+            raise Failed(f"the exporter has ended with {scene.exporter.exit_code}")
         if time.monotonic() > deadline:
             raise Failed(f"{expression}: wanted {_show(expected)}, saw {_show(seen)} in {len(samples)} series")
         time.sleep(0.25)
@@ -272,7 +280,7 @@ def replaced(street: Street) -> None:
 
 @check("an address that leaves DNS leaves the counts, and with it the intermittent failure")
 def left_dns(street: Street) -> None:
-    street.knot.replace(street.zone(without=street.retired))
+    street.knot.publish(ZONE, street.zone(without=street.retired))
     # It still answers, so it goes with the third round that does not find it.
     patience = 8.0 * INTERVAL
     for target in (RELAY, SUBMISSION):

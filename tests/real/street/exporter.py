@@ -47,10 +47,12 @@ class Sample:
 class Exporter:
     """`home` names its log as well. `targets` is what the config says beyond the defaults."""
 
-    def __init__(self, binary: Path, home: Path, logs: Path, port: int, *, root: Path, targets: str) -> None:
+    def __init__(
+        self, binary: Path, home: Path, logs: Path, port: int, *, root: Path, targets: str, interval: int = INTERVAL
+    ) -> None:
         home.mkdir()
         config = home / "config.yaml"
-        config.write_text(DEFAULTS.format(interval=INTERVAL, root=root) + targets)
+        config.write_text(DEFAULTS.format(interval=interval, root=root) + targets)
         self.address = f"127.0.0.1:{port}"
         self._daemon = Daemon(
             [binary, f"--config.file={config}", f"--web.listen-address={self.address}", "--log.format=logfmt"],

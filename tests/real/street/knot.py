@@ -1,19 +1,21 @@
-"""Knot, authoritative for example.com."""
+"""Knot, authoritative for zones that it signs itself where it is told to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .process import Daemon, SceneError, run, wait_until
 
-ZONE = "example.com"
+# By name, without the last dot: what follows the name in a zone file, as `A 192.0.2.1`.
+Records = Mapping[str, Sequence[str]]
 
 CONFIG = """\
 server:
     rundir: "{home}"
     listen: 127.0.0.1@{port}
     answer-rotation: on
+    udp-max-payload: 1232
 control:
     listen: "{home}/control.sock"
 database:
@@ -21,57 +23,130 @@ database:
 log:
   - target: stderr
     any: info
+policy:
+  - id: lab
+    single-type-signing: on
 zone:
+"""
+
+PLAIN = """\
   - domain: {zone}
-    file: "{home}/zone"
+    file: "{file}"
     journal-content: none
+"""
+
+# The file stays as it was written; what is signed, and under which serial number, is in the journal.
+SIGNED = """\
+  - domain: {zone}
+    file: "{file}"
+    dnssec-signing: on
+    dnssec-policy: lab
+    zonefile-sync: -1
+    zonefile-load: difference-no-serial
+    journal-content: all
 """
 
 
 class Knot:
-    def __init__(self, home: Path, logs: Path, port: int) -> None:
+    def __init__(
+        self, home: Path, logs: Path, port: int, *, plain: Sequence[str] = (), signed: Sequence[str] = ()
+    ) -> None:
         home.mkdir()
+        self.home = home
         self.address = f"127.0.0.1:{port}"
         self._port = port
         self._config = home / "knot.conf"
-        self._config.write_text(CONFIG.format(home=home, port=port, zone=ZONE))
-        self._zone = home / "zone"
+        self._templates = dict.fromkeys(plain, PLAIN) | dict.fromkeys(signed, SIGNED)
         self._serial = 0
-        self._daemon = Daemon(["knotd", "-c", self._config], logs / "knot.log")
+        self._daemon = Daemon(["knotd", "-c", self._config], logs / f"{home.name}.log")
 
-    def start(self, hosts: Mapping[str, Sequence[str]]) -> None:
-        self._write(hosts)
+    def start(self, zones: Mapping[str, Records]) -> None:
+        """Serves these and, from files that somebody else has written, its other zones."""
+        for zone, records in zones.items():
+            self._write(zone, records)
+        self._configure()
+        self.restart()
+
+    def restart(self) -> None:
         self._daemon.start()
-        self._await_answers(hosts)
+        for zone in self._templates:
+            wait_until(f"{self.home.name}: SOA of {zone}", lambda: self._serves(zone))
 
     def stop(self) -> None:
         self._daemon.stop()
 
-    def replace(self, hosts: Mapping[str, Sequence[str]]) -> None:
-        """Publishes these A records instead of those before."""
-        self._write(hosts)
-        run(["knotc", "-c", self._config, "zone-reload", ZONE])
-        self._await_answers(hosts)
+    def publish(self, zone: str, records: Records) -> None:
+        """Serves these records instead of those before; that is so when this returns."""
+        self._write(zone, records)
+        self._control("zone-reload", zone)
 
-    def _write(self, hosts: Mapping[str, Sequence[str]]) -> None:
+    def withdraw(self, zone: str) -> None:
+        """Knows the zone no longer, and refuses to say anything of it."""
+        del self._templates[zone]
+        self._configure()
+        self._control("reload")
+        wait_until(f"{self.home.name}: no {zone}", lambda: not self._serves(zone))
+
+    def trust_anchor(self, zone: str) -> str:
+        """The DS record of the zone's key."""
+        return trust_anchor(self._config, zone)
+
+    def file(self, zone: str) -> Path:
+        return self.home / f"{zone}.zone"
+
+    def _configure(self) -> None:
+        zones = [template.format(zone=zone, file=self.file(zone)) for zone, template in self._templates.items()]
+        self._config.write_text(CONFIG.format(home=self.home, port=self._port) + "".join(zones))
+
+    def _control(self, *command: str) -> None:
+        run(["knotc", "--blocking", "-c", self._config, *command])
+
+    def _write(self, zone: str, records: Records) -> None:
         self._serial += 1
-        lines = [
-            f"$ORIGIN {ZONE}.",
-            "$TTL 1",
-            f"@ SOA ns hostmaster {self._serial} 3600 600 86400 1",
-            "@ NS ns",
-            "ns A 127.0.0.1",
-        ]
-        lines += [f"{host}. A {address}" for host, addresses in hosts.items() for address in addresses]
-        self._zone.write_text("\n".join(lines) + "\n")
+        write_zone(self.file(zone), zone, records, self._serial)
 
-    def _await_answers(self, hosts: Mapping[str, Sequence[str]]) -> None:
-        for host, addresses in hosts.items():
-            wait_until(f"knot: A of {host}", lambda: self._resolve(host) == sorted(addresses))
-
-    def _resolve(self, host: str) -> list[str]:
+    def _serves(self, zone: str) -> bool:
         try:
-            return sorted(run(["kdig", "@127.0.0.1", "-p", str(self._port), "+short", "+time=1", host, "A"]).split())
+            return bool(run(["kdig", "@127.0.0.1", "-p", str(self._port), "+short", "+time=1", zone, "SOA"]).strip())
         except SceneError:
             # Not up yet.
-            return []
+            return False
+
+
+def addresses(hosts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """The A records of these hosts."""
+    return {host: [f"A {address}" for address in each] for host, each in hosts.items()}
+
+
+def write_zone(file: Path, zone: str, records: Records, serial: int = 1) -> None:
+    lines = [
+        f"$ORIGIN {zone}.",
+        "$TTL 1",
+        f"@ SOA ns hostmaster {serial} 3600 600 86400 1",
+        "@ NS ns",
+        "ns A 127.0.0.1",
+    ]
+    lines += [f"{name}. {record}" for name, each in records.items() for record in each]
+    file.write_text("\n".join(lines) + "\n")
+
+
+def sign_zone(home: Path, zone: str, records: Records, out: Path) -> str:
+    """Writes the zone with its signatures, for a server that does not sign, and returns the DS record of the key."""
+    home.mkdir()
+    config, file = home / "knot.conf", home / f"{zone}.zone"
+    write_zone(file, zone, records)
+    # Nobody listens on that port: only the keys and the file are of use.
+    config.write_text(CONFIG.format(home=home, port=53) + SIGNED.format(zone=zone, file=file))
+    signed = home / "signed"
+    signed.mkdir()
+    run(["kzonesign", "-c", config, "-o", signed, zone])
+    (written,) = signed.iterdir()
+    written.rename(out)
+    return trust_anchor(config, zone)
+
+
+def trust_anchor(config: Path, zone: str) -> str:
+    """By SHA-256, which is one of those that keymgr shows."""
+    shown = [line.split() for line in run(["keymgr", "-c", config, zone, "ds"]).splitlines()]
+    (found,) = (fields for fields in shown if fields[4:5] == ["2"])
+    return " ".join(found)

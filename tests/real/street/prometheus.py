@@ -15,8 +15,8 @@ JOB = "smtp_tls"
 
 CONFIG = """\
 global:
-  scrape_interval: 2s
-  scrape_timeout: 2s
+  scrape_interval: {interval}s
+  scrape_timeout: {interval}s
 scrape_configs:
   - job_name: {job}
     static_configs:
@@ -31,10 +31,10 @@ class Sample:
 
 
 class Prometheus:
-    def __init__(self, home: Path, logs: Path, port: int, exporter: str) -> None:
+    def __init__(self, home: Path, logs: Path, port: int, exporter: str, interval: int = 2) -> None:
         home.mkdir()
         config = home / "prometheus.yml"
-        config.write_text(CONFIG.format(job=JOB, exporter=exporter))
+        config.write_text(CONFIG.format(job=JOB, exporter=exporter, interval=interval))
         self._url = f"http://127.0.0.1:{port}"
         self._daemon = Daemon(
             [
@@ -43,7 +43,7 @@ class Prometheus:
                 f"--storage.tsdb.path={home / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
             ],
-            logs / "prometheus.log",
+            logs / f"{home.name}.log",
         )
 
     def start(self) -> None:

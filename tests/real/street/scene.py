@@ -10,7 +10,7 @@ from pathlib import Path
 from . import openssl
 from .exim import Exim
 from .exporter import Exporter
-from .knot import Knot
+from .knot import Knot, addresses
 from .pki import Authority, Certificate
 from .postfix import Listener, Postfix
 from .process import SceneError, free_port, is_bindable, wait_until
@@ -19,6 +19,7 @@ from .prometheus import Prometheus
 STARTTLS = 2525
 IMPLICIT = 4465
 
+ZONE = "example.com"
 SMTP = "smtp.example.com"
 MAIL = "mail.example.com"
 EXIM = "exim.example.com"
@@ -72,7 +73,7 @@ class Street:
         # postlogd and Exim write there as users of their own.
         self.logs.chmod(0o1777)
 
-        network, self._network_lock = _claim_network()
+        network, self._network_lock = claim_network()
         self.authority = authority = Authority(home / "pki")
 
         def host(number: int, names: tuple[str, ...], days: float) -> Host:
@@ -110,7 +111,7 @@ class Street:
             STARTTLS,
             {each.address: each.certificate for each in self.exim_hosts},
         )
-        self.knot = Knot(home / "knot", self.logs, free_port())
+        self.knot = Knot(home / "knot", self.logs, free_port(), plain=[ZONE])
         self.exporter = Exporter(
             exporter_binary,
             home / "exporter",
@@ -128,7 +129,7 @@ class Street:
             stack.callback(server.stop)
             server.start()
         stack.callback(self.knot.stop)
-        self.knot.start(self.zone())
+        self.knot.start({ZONE: self.zone()})
         for host, port, server_name in self.listeners():
             self._get_second_opinion(host, port, server_name)
         self._await_quiet_logs()
@@ -142,7 +143,7 @@ class Street:
 
     def zone(self, without: Host | None = None) -> dict[str, list[str]]:
         smtp = [host.address for host in self.smtp if host is not without]
-        return {SMTP: smtp, MAIL: smtp, EXIM: [host.address for host in self.exim_hosts]}
+        return addresses({SMTP: smtp, MAIL: smtp, EXIM: [host.address for host in self.exim_hosts]})
 
     def listeners(self) -> list[tuple[Host, int, str]]:
         """Each address and port, with the name that the exporter asks for there."""
@@ -176,7 +177,7 @@ class Street:
         wait_until("quiet logs", is_quiet)
 
 
-def _claim_network() -> tuple[str, socket.socket]:
+def claim_network() -> tuple[str, socket.socket]:
     """The first 127.0.x where nobody holds our ports: something else may run on this machine. The socket keeps
     another run, which has not opened its ports yet, from the same choice."""
     for number in range(10):

@@ -1,0 +1,43 @@
+"""HAProxy, which hands the connections to one address on to several servers, in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .process import Daemon
+
+CONFIG = """\
+global
+    maxconn 200
+defaults
+    mode tcp
+    timeout connect 2s
+    timeout client 20s
+    timeout server 20s
+"""
+
+LISTEN = """\
+listen {name}
+    bind {name}
+    balance roundrobin
+"""
+
+
+class Haproxy:
+    def __init__(self, home: Path, logs: Path, frontends: Mapping[str, Sequence[str]]) -> None:
+        """`frontends` maps an `address:port` to those of the servers behind it."""
+        home.mkdir()
+        config = home / "haproxy.cfg"
+        text = CONFIG
+        for frontend, servers in frontends.items():
+            text += LISTEN.format(name=frontend)
+            text += "".join(f"    server server{number} {server}\n" for number, server in enumerate(servers))
+        config.write_text(text)
+        self._daemon = Daemon(["haproxy", "-db", "-f", config], logs / "haproxy.log")
+
+    def start(self) -> None:
+        self._daemon.start()
+
+    def stop(self) -> None:
+        self._daemon.stop()
