@@ -21,6 +21,7 @@ use crate::verdict::{Judge, Question};
 mod admission;
 mod backend;
 mod board;
+mod host;
 mod journal;
 mod lag;
 mod probing;

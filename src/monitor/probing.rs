@@ -122,6 +122,7 @@ impl State {
             let Some(state) = state else { continue };
             let roots = judged.assessment.as_ref().map(|assessment| assessment.chain.store());
             let news = state.probed(&backend, judged, now);
+            state.rest(&backend, Instant::now());
             // The roots were changed while the probe ran.
             let current = self.trust_stores.get(&state.target.policy.trust).map(TrustStore::id);
             if current != roots && roots.is_some() {

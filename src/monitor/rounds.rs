@@ -1,7 +1,6 @@
 //! One target's state from round to round: who its backends are, what is known of each, and what readers see of it.
 //! No I/O; time is an argument.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,12 +8,13 @@ use tokio::sync::oneshot;
 
 use super::admission::Lane;
 use super::backend::{BackendState, Judged};
+use super::host::HostState;
 use super::sharing::Key;
-use crate::discovery::roster::{Bounds, Roster, Round};
+use crate::discovery::roster::{Bounds, Round};
 use crate::discovery::{Discovered, KnownHost};
 use crate::observation::LookupReport;
 use crate::reason::SkipReason;
-use crate::snapshot::{BackendReport, Counters, EndpointReport, Held, TargetReport};
+use crate::snapshot::{BackendReport, Counters, Held, TargetReport};
 use crate::target::{Backend, Target, TargetKind};
 use crate::verdict::{Assessment, Judge, JudgedChain};
 
@@ -35,59 +35,6 @@ pub(super) struct TargetState {
     file: Option<[u8; 32]>,
     begun_at: Option<Instant>,
     last_round: Option<SystemTime>,
-}
-
-/// One of a target's hosts, with its backends.
-#[derive(Debug)]
-struct HostState {
-    host: KnownHost,
-    /// Records name it, as of the last lookup that found them out.
-    named: bool,
-    roster: Roster,
-    backends: Vec<BackendState>,
-    skipped: Vec<(SkipReason, usize)>,
-}
-
-impl HostState {
-    fn new(host: KnownHost) -> Self {
-        Self { host, named: true, roster: Roster::default(), backends: Vec::new(), skipped: Vec::new() }
-    }
-
-    /// Takes in a round's answers.
-    fn update(&mut self, round: Round<'_>, without_route: usize, bounds: Bounds, now: SystemTime) {
-        let answering = |address: IpAddr| {
-            let known = self.backends.iter().find(|backend| backend.report.backend.address == address);
-            known.is_some_and(|backend| backend.report.is_reachable())
-        };
-        let over_cap = self.roster.update(round, answering, bounds, now);
-        let skipped = [(SkipReason::Cap, over_cap), (SkipReason::NoRoute, without_route)];
-        self.skipped = skipped.into_iter().filter(|(_, count)| *count > 0).collect();
-        let mut known = std::mem::take(&mut self.backends);
-        self.backends = self
-            .roster
-            .members()
-            .map(|(address, resolved)| {
-                let at = known.iter().position(|backend| backend.report.backend.address == address);
-                let fresh = || BackendState::new(&self.host.endpoint, address);
-                let mut state = at.map_or_else(fresh, |at| known.swap_remove(at));
-                if state.report.resolved != resolved {
-                    state.report = Arc::new(BackendReport { resolved, ..(*state.report).clone() });
-                }
-                state.reprobe_at = None;
-                state.sampled = 0;
-                state
-            })
-            .collect();
-    }
-
-    fn report(&self) -> EndpointReport {
-        EndpointReport {
-            endpoint: Arc::clone(&self.host.endpoint),
-            preference: self.host.preference,
-            backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
-            skipped: self.skipped.clone(),
-        }
-    }
 }
 
 /// What a changed entry means for what is under way.
@@ -146,8 +93,7 @@ impl TargetState {
             // Where only the addresses are given anew, what is known of those that stay is kept.
             if !named.is_empty() && self.hosts.iter().map(|host| &host.host).eq(named.iter().map(|host| &host.host)) {
                 for host in &mut self.hosts {
-                    host.roster = Roster::default();
-                    host.skipped.clear();
+                    host.forget_roster();
                 }
             } else {
                 self.hosts = named;
@@ -272,6 +218,14 @@ impl TargetState {
         }
     }
 
+    /// After a finished probe: leaves the backend alone where its server said that it limits us.
+    pub(super) fn rest(&mut self, which: &Backend, now: Instant) {
+        let pace = self.pace();
+        if let Some(backend) = self.backend(which) {
+            backend.rest(pace, now);
+        }
+    }
+
     /// Whether a backend is left alone because its server limits us.
     pub(super) fn rests(&self, which: &Backend, now: Instant) -> bool {
         self.backends().any(|backend| backend.report.backend == *which && backend.rests(now))
@@ -333,7 +287,6 @@ impl TargetState {
         let policy = Arc::clone(&self.target.policy);
         let backend = self.backend(which)?;
         let failures = backend.report.probe.as_ref().map(|probe| probe.consecutive_failures);
-        backend.rest(policy.pace(), now);
         if backend.rests(now) {
             return None;
         }
@@ -403,6 +356,8 @@ const REPROBE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::discovery::FoundHost;
     use crate::observation::{Connection, Failure, Phases};
@@ -574,6 +529,9 @@ mod tests {
         let mut now = Instant::now();
         for (rate_limited, rounds) in [(true, 1), (true, 3), (true, 7), (false, 0), (true, 1)] {
             state.probed(&which, limited(rate_limited), SystemTime::now());
+            state.rest(&which, now);
+            // A probe that this machine fails to make says nothing of the server.
+            state.not_probed(&which);
             assert_eq!(state.plan_reprobe(&which, now).filter(|_| rate_limited), None, "not in between either");
             let left_out = (1..20).take_while(|round| state.rests(&which, now + minute * *round)).count();
             assert_eq!(left_out, rounds);
