@@ -16,6 +16,7 @@ mod name_servers;
 mod named;
 mod question;
 pub mod roster;
+mod validation;
 
 use addresses::Addresses;
 use name_servers::{NameServers, Servers};

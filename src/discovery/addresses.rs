@@ -55,7 +55,8 @@ fn of_family(entry: &[IpAddr], family: RecordType) -> Heard<IpAddr> {
 }
 
 fn gather(host: &ServerName, ip_family: IpFamily, families: &[RecordType], heard: Vec<Heard<IpAddr>>) -> Addresses {
-    let any = heard.iter().any(|heard| heard.answer.is_ok());
+    // The other family has addresses, or fails for a reason of its own.
+    let other_tells = heard.iter().any(|heard| !matches!(heard.answer, Err(LookupReason::NoData)));
     let mut found = Addresses::default();
     for (family, heard) in families.iter().zip(heard) {
         found.disagree |= heard.disagree;
@@ -66,7 +67,7 @@ fn gather(host: &ServerName, ip_family: IpFamily, families: &[RecordType], heard
                 heard.partly
             }
             // A name of one family only is as it should be.
-            Err(LookupReason::NoData) if any => heard.partly,
+            Err(LookupReason::NoData) if other_tells => heard.partly,
             Err(reason) => Some(reason),
         };
         let Some(reason) = failure else { continue };

@@ -16,6 +16,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 use parking_lot::Mutex;
 
+use super::validation::hides_an_answer;
 use crate::reason::LookupReason;
 use crate::target::ResolverSpec;
 
@@ -50,11 +51,18 @@ pub(super) fn absolute(name: &str) -> Option<Name> {
     Name::from_str_relaxed(format!("{name}.")).ok()
 }
 
+/// One name server.
+#[derive(Clone, Debug)]
+pub(super) struct NameServer {
+    at: SocketAddr,
+    client: TokioResolver,
+}
+
 /// The name servers of one resolver of the config.
 #[derive(Debug)]
 pub(super) enum NameServers {
     /// Fixed.
-    Listed { servers: Vec<TokioResolver>, compare: bool },
+    Listed { servers: Vec<NameServer>, compare: bool },
     /// As this machine's files say, read again when they change.
     System { paths: SystemPaths, read: Mutex<Option<SystemFiles>> },
 }
@@ -96,7 +104,7 @@ impl NameServers {
 /// What is asked for one lookup. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Servers {
-    pub(super) servers: Vec<TokioResolver>,
+    pub(super) servers: Vec<NameServer>,
     pub(super) compare: bool,
     hosts: Option<Arc<Hosts>>,
 }
@@ -153,7 +161,7 @@ impl SystemPaths {
     }
 }
 
-fn resolv_conf(path: &Path) -> Result<Vec<TokioResolver>, NetError> {
+fn resolv_conf(path: &Path) -> Result<Vec<NameServer>, NetError> {
     let (config, _) = hickory_resolver::system_conf::parse_resolv_conf(read_bounded(path)?)?;
     config.name_servers().iter().map(|server| build(server.clone())).collect()
 }
@@ -164,7 +172,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn server(at: SocketAddr) -> Result<TokioResolver, NetError> {
+fn server(at: SocketAddr) -> Result<NameServer, NetError> {
     let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
     for connection in &mut connections {
         connection.port = at.port();
@@ -172,7 +180,9 @@ fn server(at: SocketAddr) -> Result<TokioResolver, NetError> {
     build(NameServerConfig::new(at.ip(), true, connections.to_vec()))
 }
 
-fn build(server: NameServerConfig) -> Result<TokioResolver, NetError> {
+fn build(server: NameServerConfig) -> Result<NameServer, NetError> {
+    let port = server.connections.first().map_or(DNS, |connection| connection.port);
+    let at = SocketAddr::new(server.ip, port);
     let mut options = ResolverOpts::default();
     // A monitor wants the answer of now.
     options.cache_size = 0;
@@ -184,16 +194,16 @@ fn build(server: NameServerConfig) -> Result<TokioResolver, NetError> {
     let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
-    builder.build()
+    Ok(NameServer { at, client: builder.build()? })
 }
 
 /// Asks one server for `name`'s addresses of one family.
-pub(super) async fn addresses(server: &TokioResolver, name: &Name, family: RecordType) -> Answer<IpAddr> {
+pub(super) async fn addresses(server: &NameServer, name: &Name, family: RecordType) -> Answer<IpAddr> {
     ask(server, name, family, address).await
 }
 
 /// Asks one server for a domain's mail exchangers.
-pub(super) async fn exchanges(server: &TokioResolver, domain: &Name) -> Answer<Exchange> {
+pub(super) async fn exchanges(server: &NameServer, domain: &Name) -> Answer<Exchange> {
     let exchange = |record: &Record| match &record.data {
         RData::MX(mx) => Some(Exchange { preference: mx.preference, host: mx.exchange.clone() }),
         _ => None,
@@ -203,7 +213,7 @@ pub(super) async fn exchanges(server: &TokioResolver, domain: &Name) -> Answer<E
 
 /// Asks one server where a service is. The library looks for further SRV records at the hosts that it finds behind an
 /// alias, and fails: so aliases are followed here.
-pub(super) async fn locations(server: &TokioResolver, service: &Name) -> Answer<Location> {
+pub(super) async fn locations(server: &NameServer, service: &Name) -> Answer<Location> {
     let location = |record: &Record| match &record.data {
         RData::SRV(srv) => Some(Location { priority: srv.priority, port: srv.port, host: srv.target.clone() }),
         _ => None,
@@ -223,18 +233,26 @@ pub(super) async fn locations(server: &TokioResolver, service: &Name) -> Answer<
 }
 
 /// What `name` is an alias of, where it is one.
-async fn alias(server: &TokioResolver, name: &Name) -> Option<Name> {
-    let lookup = server.lookup(name.clone(), RecordType::CNAME).await.ok()?;
+async fn alias(server: &NameServer, name: &Name) -> Option<Name> {
+    let lookup = server.client.lookup(name.clone(), RecordType::CNAME).await.ok()?;
     lookup.answers().iter().find_map(|record| alias_in(record, name)).cloned()
 }
 
 async fn ask<T>(
-    server: &TokioResolver,
+    server: &NameServer,
     name: &Name,
     record_type: RecordType,
     pick: impl Fn(&Record) -> Option<T>,
 ) -> Answer<T> {
-    let lookup = server.lookup(name.clone(), record_type).await.map_err(|error| reason(&error))?;
+    let lookup = match server.client.lookup(name.clone(), record_type).await {
+        Ok(lookup) => lookup,
+        Err(NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)))
+            if hides_an_answer(server.at, name, record_type).await =>
+        {
+            return Err(LookupReason::Bogus);
+        }
+        Err(error) => return Err(reason(&error)),
+    };
     let owner = end_of_aliases(name, lookup.answers());
     // Records of other owners are not ours to believe.
     let data: Vec<T> = lookup.answers().iter().filter(|record| record.name == *owner).filter_map(pick).collect();
@@ -278,6 +296,8 @@ fn reason(error: &NetError) -> LookupReason {
     }
 }
 
+/// RFC 1035 §4.2.
+const DNS: u16 = 53;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 const MAX_FILE: u64 = 16 * 1024 * 1024;

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use hickory_resolver::TokioResolver;
 use tokio::time::{Instant, timeout_at};
 
-use super::name_servers::{Answer, Records, Servers};
+use super::name_servers::{Answer, NameServer, Records, Servers};
 use crate::reason::LookupReason;
 
 /// What was heard.
@@ -30,7 +29,7 @@ impl<T> Heard<T> {
 pub(super) async fn put<'a, T, F>(
     servers: &'a Servers,
     deadline: Instant,
-    ask: impl Fn(&'a TokioResolver) -> F,
+    ask: impl Fn(&'a NameServer) -> F,
 ) -> Heard<T>
 where
     T: Clone + Ord,
@@ -60,7 +59,7 @@ where
 }
 
 fn could_say<T>(answer: &Answer<T>) -> bool {
-    !matches!(answer, Err(LookupReason::Timeout | LookupReason::ServFail))
+    !matches!(answer, Err(LookupReason::Timeout | LookupReason::ServFail | LookupReason::Bogus))
 }
 
 /// All records that any server names; they disagree where those that answered did not answer the same.

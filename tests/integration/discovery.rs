@@ -64,7 +64,7 @@ fn check(name: &str, found: &Discovered, (addresses, failures): Expected<'_>) {
 
 #[tokio::test]
 async fn answers_of_every_kind() {
-    use LookupReason::{NoData, NxDomain, ServFail};
+    use LookupReason::{Bogus, NoData, NxDomain, ServFail};
     use RecordType::{A, AAAA};
     let dns = Dns::start().await.expect("a responder");
     let v4 = ips(&["192.0.2.2", "192.0.2.1"]);
@@ -83,9 +83,19 @@ async fn answers_of_every_kind() {
     dns.set("loop.test", RecordType::CNAME, Answer::CnameOnly("loop.test".into()));
     dns.set("large.test", A, Answer::Addresses(many.clone()));
     dns.set("truncated.test", A, Answer::Truncated(v4.clone()));
+    dns.set("bogus.test", A, Answer::Bogus(v4.clone()));
+    dns.set("bogus.test", AAAA, Answer::Bogus(v6.clone()));
     dns.set("half.test", A, Answer::Addresses(v4.clone()));
     dns.set("half.test", AAAA, Answer::ServFail);
+    dns.set("half-nodata.test", A, Answer::NoData);
+    dns.set("half-nodata.test", AAAA, Answer::ServFail);
+    dns.set("failing.test", A, Answer::ServFail);
+    dns.set("failing.test", AAAA, Answer::ServFail);
     dns.set("refused.test", A, Answer::Refused);
+    dns.set("half-nodata.test", A, Answer::NoData);
+    dns.set("half-nodata.test", AAAA, Answer::ServFail);
+    dns.set("failing.test", A, Answer::ServFail);
+    dns.set("failing.test", AAAA, Answer::ServFail);
     dns.set("refused.test", AAAA, Answer::Refused);
     dns.set("empty.test", A, Answer::NoData);
     dns.set("mail_x.test", A, Answer::Addresses(v4.clone()));
@@ -106,6 +116,9 @@ async fn answers_of_every_kind() {
         ("large.test", (&many_texts, &[])),
         ("truncated.test", (two, &[])),
         ("half.test", (two, &[("AAAA", ServFail)])),
+        ("bogus.test", (&[], &[("A", Bogus), ("AAAA", Bogus)])),
+        ("failing.test", (&[], &[("A", ServFail), ("AAAA", ServFail)])),
+        ("half-nodata.test", (&[], &[("AAAA", ServFail)])),
         ("refused.test", (&[], &[("A", ServFail), ("AAAA", ServFail)])),
         ("empty.test", (&[], &[("A", NoData), ("AAAA", NoData)])),
         ("nowhere.test", (&[], &[("A", NxDomain), ("AAAA", NxDomain)])),

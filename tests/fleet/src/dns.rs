@@ -137,7 +137,7 @@ impl State {
             return refuse(response, ResponseCode::NotImp);
         }
         self.note(question, transport);
-        match self.zone.answer(question.name(), question.query_type()) {
+        match self.zone.answer(question.name(), question.query_type(), request.metadata.checking_disabled) {
             Outcome::Silence => return None,
             Outcome::Reply(reply) => {
                 response.metadata.response_code = reply.code;

@@ -31,6 +31,9 @@ pub enum Answer {
     NoData,
     /// SERVFAIL.
     ServFail,
+    /// SERVFAIL of a validator that does not believe the signatures: asked with checking disabled, it gives the
+    /// addresses (RFC 4035 §3.2.2).
+    Bogus(Vec<IpAddr>),
     /// REFUSED.
     Refused,
     /// No answer at all.
@@ -61,11 +64,11 @@ impl Zone {
         self.round += 1;
     }
 
-    pub(super) fn answer(&mut self, name: &Name, record_type: RecordType) -> Outcome {
+    pub(super) fn answer(&mut self, name: &Name, record_type: RecordType, checking_disabled: bool) -> Outcome {
         let mut aliases = Vec::new();
         let mut owner = name.clone();
         loop {
-            let mut outcome = match self.step(&owner, record_type) {
+            let mut outcome = match self.step(&owner, record_type, checking_disabled) {
                 Step::Found(outcome) => outcome,
                 Step::Alias { target, follow } => {
                     let data = RData::CNAME(CNAME(target.clone()));
@@ -85,7 +88,7 @@ impl Zone {
         }
     }
 
-    fn step(&mut self, owner: &Name, record_type: RecordType) -> Step {
+    fn step(&mut self, owner: &Name, record_type: RecordType, checking_disabled: bool) -> Step {
         let round = self.round;
         let Some(types) = self.names.get_mut(&key(owner)) else {
             return Step::Found(Reply::negative(ResponseCode::NXDomain, owner));
@@ -121,7 +124,8 @@ impl Zone {
             }
             Answer::NxDomain => Reply::negative(ResponseCode::NXDomain, owner),
             Answer::NoData => Reply::negative(ResponseCode::NoError, owner),
-            Answer::ServFail => Reply::with(ResponseCode::ServFail),
+            Answer::Bogus(ips) if checking_disabled => addresses(ips.clone()),
+            Answer::ServFail | Answer::Bogus(_) => Reply::with(ResponseCode::ServFail),
             Answer::Refused => Reply::with(ResponseCode::Refused),
             Answer::Silence => Outcome::Silence,
             Answer::Records(records) => Outcome::Reply(Reply { answers: records.clone(), ..Reply::default() }),
