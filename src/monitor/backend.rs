@@ -36,8 +36,9 @@ pub(super) struct BackendState {
     pub(super) sampled: u32,
     /// The last certificates, as many as there are samples in a round, where that is more than one.
     pub(super) samples: Vec<Held>,
-    /// The condition that was logged last.
+    /// The condition that was logged last, and whether it was a failure.
     logged: Option<u64>,
+    logged_failure: bool,
     /// How often in a row the server said that it limits us, and until when it is left alone therefore.
     limited: u32,
     rests_until: Option<Instant>,
@@ -47,6 +48,9 @@ pub(super) struct BackendState {
 struct Seen {
     fingerprint: [u8; 8],
     at: SystemTime,
+    /// The condition that was told last with this certificate, and how often.
+    told: u64,
+    times: u8,
 }
 
 impl BackendState {
@@ -67,6 +71,7 @@ impl BackendState {
             sampled: 0,
             samples: Vec::new(),
             logged: None,
+            logged_failure: false,
             limited: 0,
             rests_until: None,
         }
@@ -132,10 +137,24 @@ impl BackendState {
     /// The report, where its condition is another one than was logged last.
     pub(super) fn news(&mut self, now: SystemTime) -> Option<Arc<BackendReport>> {
         // What was logged is remembered, not judged again: a certificate that expired since then is news.
-        let condition = Condition::of(&self.report, now).map(|condition| condition.mark());
-        let is_news = condition != self.logged;
-        self.logged = condition;
-        is_news.then(|| Arc::clone(&self.report))
+        let condition = Condition::of(&self.report, now);
+        let mark = condition.as_ref().map(Condition::mark);
+        if mark == self.logged {
+            return None;
+        }
+        self.logged = mark;
+        // Certificates that take turns, as several servers behind one address do, are told until that is plain.
+        let works = condition.filter(|condition| condition.failure.is_none());
+        let short = works.and_then(|condition| condition.fingerprint?.first_chunk().copied());
+        let seen = self.seen.iter_mut().find(|seen| Some(seen.fingerprint) == short);
+        if let (Some(seen), Some(mark)) = (seen, mark) {
+            let again = seen.told == mark && !std::mem::take(&mut self.logged_failure);
+            seen.times = if again { seen.times.saturating_add(1) } else { 1 };
+            seen.told = mark;
+            return (seen.times <= MAX_TOLD).then(|| Arc::clone(&self.report));
+        }
+        self.logged_failure = true;
+        Some(Arc::clone(&self.report))
     }
 
     fn hold(&mut self, assessment: Assessment, at: SystemTime, target: &Target, file: Option<[u8; 32]>) -> Held {
@@ -164,13 +183,15 @@ impl BackendState {
     /// Remembers which certificates this address showed, a few at most.
     fn note(&mut self, fingerprint: Option<[u8; 32]>, at: SystemTime, retention: Duration) {
         let Some(fingerprint) = fingerprint.and_then(|long| long.first_chunk().copied()) else { return };
-        self.seen.retain(|seen| {
-            seen.fingerprint != fingerprint && at.duration_since(seen.at).is_ok_and(|age| age <= retention)
-        });
+        self.seen.retain(|seen| at.duration_since(seen.at).is_ok_and(|age| age <= retention));
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.fingerprint == fingerprint) {
+            seen.at = at;
+            return;
+        }
         if self.seen.len() < MAX_SEEN {
             // Nearly every address shows one certificate: no room is taken for more before they come.
             self.seen.reserve_exact(1);
-            self.seen.push(Seen { fingerprint, at });
+            self.seen.push(Seen { fingerprint, at, told: 0, times: 0 });
         }
     }
 }
@@ -235,5 +256,7 @@ impl Condition {
 
 /// A server that limits us is looked at again after this long at the latest.
 const MAX_REST: Duration = Duration::from_secs(3600);
+/// How often a certificate is told of that comes back in the same condition.
+const MAX_TOLD: u8 = 2;
 /// Certificates remembered for one address.
 const MAX_SEEN: usize = 16;

@@ -360,9 +360,11 @@ mod tests {
 
     use super::*;
     use crate::discovery::FoundHost;
-    use crate::observation::{Connection, Failure, Phases};
+    use crate::observation::{Connection, Failure, Phases, PresentedChain};
     use crate::reason::{ProbeReason, Stage};
     use crate::target::{EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, TargetName, TlsMode};
+    use crate::trust::TrustStore;
+    use crate::verdict::Question;
 
     const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -517,6 +519,38 @@ mod tests {
             let news = state.probed(&backend(&state), judged(outcome), SystemTime::now());
             assert_eq!(news.is_some(), expected, "{outcome:?}");
         }
+    }
+
+    /// Which of two certificates a server shows, failures as spaces, and which of the probes are told of.
+    #[track_caller]
+    fn check_told(shown: &str, expected: &str) {
+        let [a, b] = ["a", "b"].map(|name| {
+            let signed = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).expect("a certificate");
+            let presented = PresentedChain { certificates: vec![signed.cert.der().clone()], staple: Box::default() };
+            let server_name = &ServerName::parse("smtp.example.com").expect("a name");
+            let trust = &TrustStore::new("none", Vec::new());
+            let question = Question { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
+            Judge::default().assess(presented, None, &question, SystemTime::now())
+        });
+        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
+        let told = shown.chars().map(|shown| {
+            let judged = match shown {
+                'a' => Judged { assessment: Some(a.clone()), ..judged(Ok(())) },
+                'b' => Judged { assessment: Some(b.clone()), ..judged(Ok(())) },
+                _ => judged(Err(REFUSED)),
+            };
+            if state.probed(&backend(&state), judged, SystemTime::now()).is_some() { '!' } else { '.' }
+        });
+        assert_eq!(told.collect::<String>(), expected, "{shown}");
+    }
+
+    #[test]
+    fn certificates_that_take_turns_are_told_until_that_is_plain() {
+        check_told("aaaa", "!...");
+        check_told("aaabbb", "!..!..");
+        check_told("abab", "!!!!");
+        check_told("abababababaaabb", "!!!!...........");
+        check_told("ababab  aaab  b", "!!!!..!.!...!.!");
     }
 
     #[test]
