@@ -312,8 +312,11 @@ impl Bench {
                 endpoint,
                 preference: None,
                 skipped: Vec::new(),
+                shared_names: Arc::default(),
             }],
             counters,
+            file: None,
+            changes: Arc::default(),
         }
     }
 

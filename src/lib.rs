@@ -9,7 +9,7 @@
 //! | vocabulary: no I/O, no runtime | [`reason`], [`elsewhere`], [`target`], [`trust`], [`observation`] |
 //! | input | [`cli`], [`config`], [`anchors`], [`logging`] |
 //! | work | [`route`], [`discovery`], [`probe`], [`verdict`], [`snapshot`], [`monitor`], [`verify`] |
-//! | output | [`report`], [`web`], [`service`] |
+//! | output | [`advice`], [`report`], [`web`], [`service`] |
 //!
 //! A *target* (an entry of the config) expands to *endpoints* (server name, port, TLS mode), and those by DNS to
 //! *backends* (endpoint and one address). A probe of a backend yields an *observation*; a *verdict* is concluded from
@@ -18,7 +18,7 @@
 //! # Invariants
 //! `tests/integration/imports.rs` holds those that can be read from imports.
 //! - `discovery`, `probe` and `verdict` import vocabulary only (and `route`, which asks the kernel one question).
-//! - Vocabulary, `verdict`, `snapshot`, `verify` and `report` never import tokio; `web` sees snapshots and the monitor's `Handle`.
+//! - Vocabulary, `verdict`, `snapshot`, `verify`, `advice` and `report` never import tokio; `web` sees snapshots and the monitor's `Handle`.
 //! - Only `discovery` imports hickory; only `probe` speaks TLS as a client; only `verdict` and `anchors` import webpki,
 //!   and only `verdict` x509-parser and x509-ocsp.
 //! - Only `monitor` starts probes, so that every bound on connections holds for all of them.
@@ -51,6 +51,7 @@ pub mod monitor;
 
 pub mod verify;
 
+pub mod advice;
 pub mod report;
 pub mod service;
 pub mod web;

@@ -261,3 +261,85 @@ vocabulary! {
         NoRoute = "no_route",
     }
 }
+
+vocabulary! {
+    /// Where a name leads, held against the backends of another one.
+    Resolves {
+        /// To all of these backends, and nowhere else.
+        All = "all",
+        /// To a part of these backends, and nowhere else.
+        Part = "some",
+        /// To an address that is none of these backends, perhaps beside some of them.
+        Elsewhere = "elsewhere",
+        /// It has no address.
+        Nowhere = "nowhere",
+        /// It could not be found out.
+        Unknown = "unknown",
+    }
+}
+
+vocabulary! {
+    /// What a piece of advice is about.
+    AdviceKind {
+        /// Another name is valid on every backend and leads to them.
+        UseSharedName = "use_shared_name",
+        /// A name is valid on every backend, but does not lead to all of them and to nothing else.
+        SharedNameElsewhere = "shared_name_elsewhere",
+        /// No name is valid on every backend: the name of one, at the cost of redundancy.
+        UseBackendName = "use_backend_name",
+        /// Certificates lack the server name and have to be issued anew.
+        Reissue = "reissue",
+        /// Mail that is queued keeps the name that it was queued with.
+        QueuedMail = "queued_mail",
+        /// A wildcard stands for one label only (RFC 9525 §6.3).
+        WildcardDepth = "wildcard_depth",
+        /// An IP address is asked for where certificates carry names.
+        IpReference = "ip_reference",
+        /// An intermediate is not sent.
+        MissingIntermediate = "missing_intermediate",
+        /// The certificate signed itself.
+        SelfSigned = "self_signed",
+        /// No path leads to a trusted root.
+        UnknownIssuer = "unknown_issuer",
+        /// The chain is refused for something else.
+        BadChain = "bad_chain",
+        /// A certificate has expired.
+        Expired = "expired",
+        /// A certificate is about to expire.
+        ExpiresSoon = "expires_soon",
+        /// A certificate's time has not begun; by minutes only: a clock is wrong.
+        Clock = "clock",
+        /// Some backends present a renewed certificate, others the one before it.
+        RenewedPartly = "renewed_partly",
+        /// The certificate on disk is another one than is served.
+        NotReloaded = "not_reloaded",
+        /// A name that the config expects is missing.
+        ExpectedName = "expected_name",
+        /// The stapled OCSP response is wrong or missing.
+        Staple = "staple",
+        /// Servers offer no STARTTLS, or refuse it.
+        StartTls = "starttls",
+        /// The handshake fails.
+        Handshake = "handshake",
+        /// Servers cannot be reached, or do not speak SMTP as they should.
+        Unreachable = "unreachable",
+        /// Servers limit connections or rate.
+        RateLimited = "rate_limited",
+        /// Lookups fail.
+        Dns = "dns",
+        /// Name servers give different answers.
+        NameServersDisagree = "nameservers_disagree",
+    }
+}
+
+vocabulary! {
+    /// How bad it is.
+    Severity {
+        /// Clients that land on these backends fail.
+        Critical = "critical",
+        /// Some clients fail, or all of them will soon.
+        Warning = "warning",
+        /// Good to know, or the way out of something worse.
+        Info = "info",
+    }
+}

@@ -1,9 +1,15 @@
 //! Findings as text: a table for people, JSON for programs.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::snapshot::TargetReport;
+use crate::verdict::Certificate;
 use crate::verify::Verification;
 
 mod json;
 mod moment;
+mod pem;
 mod table;
 mod wrap;
 
@@ -15,4 +21,22 @@ pub fn table(verification: &Verification) -> String {
 /// One JSON object; `docs/verdicts.md` tells its keys.
 pub fn json(verification: &Verification) -> String {
     json::write(verification)
+}
+
+/// Certificates as PEM (RFC 7468), in the order given.
+pub fn pem<'a>(certificates: impl IntoIterator<Item = &'a Arc<Certificate>>) -> String {
+    pem::write(certificates)
+}
+
+/// Targets with their backends, verdicts and advice as one JSON object; `docs/api.md` tells its keys. No whitespace is
+/// needed to read it, some is there.
+pub fn targets_json(targets: &[Arc<TargetReport>], now: SystemTime) -> String {
+    let _ = (targets, now);
+    String::new()
+}
+
+/// One target, as it stands in [`targets_json`].
+pub fn target_json(target: &TargetReport, now: SystemTime) -> String {
+    let _ = (target, now);
+    String::new()
 }

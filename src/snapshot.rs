@@ -1,14 +1,18 @@
 //! What is known now, as readers see it: immutable reports that are cheap to clone. The monitor writes them, the
 //! outputs read them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+mod condition;
+
+pub use self::condition::Condition;
 use crate::observation::{Connection, Failure, Phases};
 pub use crate::observation::{LookupFailure, LookupReport};
-use crate::reason::{LocalReason, ProbeReason, SkipReason, Stage};
-use crate::target::{Backend, Endpoint, Target};
-use crate::verdict::Assessment;
+use crate::reason::{LocalReason, ProbeReason, Resolves, SkipReason, Stage};
+use crate::target::{Backend, Endpoint, ServerName, Target};
+use crate::verdict::{Assessment, Certificate};
 
 /// All targets and the exporter itself, at one moment.
 #[derive(Clone, Debug)]
@@ -49,6 +53,10 @@ pub struct TargetReport {
     pub endpoints: Vec<EndpointReport>,
     /// Since the start of the exporter, over reloads.
     pub counters: Counters,
+    /// The certificate in the target's `certificate_file`; none where there is no such file, or it cannot be read.
+    pub file: Option<Arc<Certificate>>,
+    /// The last changes of state, the newest last; [`MAX_CHANGES`] at most.
+    pub changes: Arc<[StateChange]>,
 }
 
 /// One endpoint of a target with its backends.
@@ -62,6 +70,40 @@ pub struct EndpointReport {
     pub backends: Vec<Arc<BackendReport>>,
     /// Addresses that are not probed, by reason.
     pub skipped: Vec<(SkipReason, usize)>,
+    /// Names that every backend which DNS names presents, without the server name; looked up where the certificate of
+    /// one of them lacks the server name, empty otherwise.
+    pub shared_names: Arc<[SharedName]>,
+}
+
+/// A name that the certificates of all backends of an endpoint carry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedName {
+    /// Not the server name.
+    pub name: ServerName,
+    /// Where it leads, held against the backends that DNS names.
+    pub resolves: Resolves,
+    /// The addresses that it leads to, sorted; as far as they were found out.
+    pub addresses: Box<[IpAddr]>,
+}
+
+/// One change of what is known of a target.
+#[derive(Clone, Debug)]
+pub struct StateChange {
+    /// When it was noticed.
+    pub at: SystemTime,
+    /// What changed.
+    pub what: Change,
+}
+
+/// What changed.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The condition of a backend, to this one.
+    Condition(Backend, Condition),
+    /// DNS names a backend anew, or no longer.
+    Named(Backend, bool),
+    /// What fails in lookups, to this; empty where nothing does any more.
+    Lookup(Box<[LookupFailure]>),
 }
 
 /// One backend.
@@ -147,3 +189,6 @@ impl Counters {
         }
     }
 }
+
+/// Changes that are remembered of a target.
+pub const MAX_CHANGES: usize = 32;

@@ -1,17 +1,16 @@
 //! One backend's state between its probes: what is known of it, what it showed before, what was logged. No I/O; time
 //! is an argument.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::admission::Lane;
 use crate::observation::{Connection, Failure, Phases};
-use crate::reason::{ChainReason, OcspReason, ProbeReason, Stage};
-use crate::snapshot::{BackendReport, Held, ProbeReport};
+use crate::reason::{ProbeReason, Stage};
+use crate::snapshot::{BackendReport, Condition, Held, ProbeReport};
 use crate::target::{Backend, Endpoint, Target, TlsMode};
-use crate::verdict::{Assessment, unix};
+use crate::verdict::Assessment;
 
 /// A finished probe, judged.
 #[derive(Debug)]
@@ -214,43 +213,6 @@ fn ended_in_tls(failure: &Failure) -> bool {
             matches!(failure.reason, Why::TlsAlert | Why::ClientCertificateRequired | Why::UnrecognizedName)
         }
         _ => false,
-    }
-}
-
-/// What a log line tells of a backend; a line is written where this changes.
-#[derive(Debug, Hash)]
-pub(super) struct Condition {
-    pub(super) failure: Option<(Stage, ProbeReason)>,
-    pub(super) name: Option<bool>,
-    pub(super) chain: Vec<ChainReason>,
-    pub(super) staple: Vec<OcspReason>,
-    pub(super) fingerprint: Option<[u8; 32]>,
-}
-
-impl Condition {
-    /// The condition that `report` shows at `now`; none before the first probe.
-    pub(super) fn of(report: &BackendReport, now: SystemTime) -> Option<Self> {
-        let probe = report.probe.as_ref()?;
-        let held = report.held.as_ref().map(|held| &held.assessment);
-        Some(Self {
-            failure: probe.outcome.as_ref().err().map(|failure| (failure.stage, failure.reason)),
-            name: report.name_matches(),
-            chain: held.map(|held| held.reasons(now).iter().collect()).unwrap_or_default(),
-            staple: held.map(|held| held.chain.ocsp().reasons(unix(now)).collect()).unwrap_or_default(),
-            fingerprint: held.and_then(|held| held.leaf()).map(|leaf| leaf.fingerprint()),
-        })
-    }
-
-    /// A number that tells conditions apart.
-    fn mark(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// Whether there is nothing to mend.
-    pub(super) fn is_well(&self) -> bool {
-        self.failure.is_none() && self.name == Some(true) && self.chain.is_empty() && self.staple.is_empty()
     }
 }
 

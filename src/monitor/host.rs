@@ -68,6 +68,7 @@ impl HostState {
             preference: self.host.preference,
             backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
             skipped: self.skipped.clone(),
+            shared_names: Arc::default(),
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::backend::Condition;
 use crate::observation::LookupReport;
-use crate::snapshot::BackendReport;
+use crate::snapshot::{BackendReport, Condition};
 use crate::target::TargetName;
 use crate::verdict::certificate::hex;
 

@@ -318,6 +318,8 @@ impl TargetState {
             last_round: self.last_round,
             endpoints: self.hosts.iter().map(HostState::report).collect(),
             counters: self.counters.clone(),
+            file: None,
+            changes: Arc::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use rustls_pki_types::CertificateDer;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use x509_parser::asn1_rs::Any;
 use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
@@ -38,6 +39,11 @@ impl Certificate {
     /// SHA-256 over the bytes.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
+    }
+
+    /// SHA-1 over the bytes, which Windows shows as thumbprint. It tells certificates apart where nobody forges one.
+    pub fn thumbprint(&self) -> [u8; 20] {
+        Sha1::digest(&self.der).into()
     }
 
     /// The subject as DER without its header.

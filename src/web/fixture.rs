@@ -147,8 +147,11 @@ pub(super) fn target(
             endpoint,
             backends: backends.into_iter().map(Arc::new).collect(),
             skipped: vec![],
+            shared_names: Arc::default(),
         }],
         counters: Counters::default(),
+        file: None,
+        changes: Arc::default(),
     }
 }
 
