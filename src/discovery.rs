@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use crate::observation::LookupReport;
+use crate::observation::{LookupFailure, LookupReport};
 use crate::target::{Endpoint, HostTarget, Policy, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
@@ -110,6 +110,27 @@ impl Resolvers {
     }
 }
 
+impl Resolvers {
+    /// The addresses of each of `names`, within `patience`: none at all where it has none, no answer where that could not
+    /// be found out. [`MAX_NAMES`] are looked up at most.
+    pub async fn addresses(
+        &self,
+        names: Vec<ServerName>,
+        policy: &Policy,
+        patience: Duration,
+    ) -> BTreeMap<ServerName, Option<Vec<IpAddr>>> {
+        let servers = &self.0.get(&policy.resolver).map(NameServers::current).unwrap_or_default();
+        let deadline = Instant::now() + patience;
+        let each = names.into_iter().take(MAX_NAMES).map(|name| async move {
+            let found = addresses::look_up(&name, servers, policy.ip_family, deadline).await;
+            let has_none = |failure: &LookupFailure| failure.reason.has_none();
+            let is_known = found.failures.iter().all(has_none);
+            (name, is_known.then_some(found.addresses))
+        });
+        stream::iter(each).buffer_unordered(HOSTS_AT_ONCE).collect().await
+    }
+}
+
 /// The addresses of a host that is not looked up.
 fn given_addresses(target: &HostTarget) -> Option<Vec<IpAddr>> {
     if target.addresses.is_empty() { target.host.ip().map(|ip| vec![ip]) } else { Some(target.addresses.clone()) }
@@ -190,5 +211,7 @@ impl FoundHost {
     }
 }
 
+/// Names that are looked up beside a target's own.
+const MAX_NAMES: usize = 64;
 /// How many hosts of a target are looked up at the same time.
 const HOSTS_AT_ONCE: usize = 8;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustls_pki_types::CertificateDer;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -21,6 +22,7 @@ use crate::verdict::{Judge, Question};
 mod admission;
 mod backend;
 mod board;
+mod history;
 mod host;
 mod journal;
 mod lag;
@@ -34,7 +36,7 @@ use admission::{Admission, Ticket};
 use board::{Board, ConfigState};
 use lag::LagWatch;
 use probing::Pending;
-use rounds::{Change, Progress, TargetState};
+use rounds::{Progress, Retargeted, TargetState};
 use schedule::{DueHeap, Rhythm};
 use sharing::{Key, Sharing};
 use work::{LookedUp, Probed, Workshop};
@@ -223,13 +225,13 @@ impl State {
                     let roots_changed =
                         old_stores.get(&target.policy.trust) != self.trust_stores.get(&target.policy.trust);
                     let change = state.retarget(Arc::clone(&target));
-                    if change != Change::Labels || roots_changed {
+                    if change != Retargeted::Labels || roots_changed {
                         rejudge(&mut state, &self.trust_stores, &self.workshop.judge, (self.clock)());
                     }
                     let at = match change {
-                        Change::Labels => None,
-                        Change::Policy => Some(rhythm.next(now)),
-                        Change::Everything => Some(now),
+                        Retargeted::Labels => None,
+                        Retargeted::Policy => Some(rhythm.next(now)),
+                        Retargeted::Everything => Some(now),
                     };
                     (id, state, at)
                 }
@@ -331,8 +333,12 @@ impl State {
         while self.lookups.len() < LOOKUPS {
             let Some((id, generation, _)) = self.lookup_queue.pop_front() else { break };
             let Some(state) = self.targets.get(&id).filter(|state| state.generation == generation) else { continue };
-            let (target, known) = (Arc::clone(&state.target), state.known_hosts());
-            let task = self.lookups.spawn(Arc::clone(&self.workshop).look_up(target, known));
+            let (workshop, target) = (Arc::clone(&self.workshop), Arc::clone(&state.target));
+            let task = if state.progress == Progress::Naming {
+                self.lookups.spawn(workshop.look_up_names(target, state.names()))
+            } else {
+                self.lookups.spawn(workshop.look_up(target, state.known_hosts()))
+            };
             self.looking_up.insert(task.id(), (id, generation));
         }
     }
@@ -344,15 +350,30 @@ impl State {
         };
         let Some((id, generation)) = self.looking_up.remove(&task) else { return };
         let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) else { return };
-        let Some(LookedUp { found, file }) = looked_up else {
-            self.count_local(&LocalFailure::defect("a lookup ended by a panic"));
-            return self.end_lookup(id, None, None);
-        };
-        journal::lookup(&state.target.name, state.lookup(), found.report.as_ref());
-        self.end_lookup(id, Some(found), file);
+        match looked_up {
+            Some(LookedUp::Hosts { found, file }) => {
+                journal::lookup(&state.target.name, state.lookup(), found.report.as_ref());
+                self.end_lookup(id, Some(found), file);
+            }
+            Some(LookedUp::Names(found)) => {
+                state.named_as(&found);
+                self.publish(id);
+            }
+            None => {
+                let is_naming = state.progress == Progress::Naming;
+                self.count_local(&LocalFailure::defect("a lookup ended by a panic"));
+                if !is_naming {
+                    return self.end_lookup(id, None, None);
+                }
+                if let Some(state) = self.targets.get_mut(&id) {
+                    state.named_as(&BTreeMap::new());
+                }
+                self.publish(id);
+            }
+        }
     }
 
-    fn end_lookup(&mut self, id: TargetId, found: Option<Discovered>, file: Option<[u8; 32]>) {
+    fn end_lookup(&mut self, id: TargetId, found: Option<Discovered>, file: Option<CertificateDer<'static>>) {
         let now = (self.clock)();
         let Some(state) = self.targets.get_mut(&id) else { return };
         let (before, capped) = (state.keys(), state.over_cap());
@@ -379,6 +400,9 @@ impl State {
     fn publish(&mut self, id: TargetId) {
         let now = (self.clock)();
         let Some(state) = self.targets.get_mut(&id) else { return };
+        if state.begin_naming() {
+            self.lookup_queue.push_back((id, state.generation, Instant::now()));
+        }
         let ended = state.end_round(now);
         self.board.publish(state.place, state.report());
         if ended && let Some(report) = self.board.get(state.place) {

@@ -87,6 +87,13 @@ vocabulary! {
     }
 }
 
+impl LookupReason {
+    /// Whether it says that there is nothing, rather than that nothing could be found out.
+    pub const fn has_none(self) -> bool {
+        matches!(self, Self::NxDomain | Self::NoData | Self::NullMx)
+    }
+}
+
 vocabulary! {
     /// Why a probe failed; the stage says where.
     ProbeReason {

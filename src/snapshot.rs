@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 mod condition;
+pub mod shared;
 
 pub use self::condition::Condition;
 use crate::observation::{Connection, Failure, Phases};
@@ -157,6 +158,11 @@ impl BackendReport {
     /// Whether its last probe succeeded.
     pub fn is_reachable(&self) -> bool {
         self.probe.as_ref().is_some_and(|probe| probe.outcome.is_ok())
+    }
+
+    /// The certificate of its own that it presented last.
+    pub fn leaf(&self) -> Option<&Arc<Certificate>> {
+        self.held.as_ref()?.assessment.leaf()
     }
 
     /// Whether the server name matches, as far as is known.

@@ -1,6 +1,7 @@
 //! One host of a target from round to round: which addresses it has, and the backends there. No I/O; time is an
 //! argument.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,8 +9,10 @@ use std::time::SystemTime;
 use super::backend::BackendState;
 use crate::discovery::KnownHost;
 use crate::discovery::roster::{Bounds, Roster, Round};
-use crate::reason::SkipReason;
-use crate::snapshot::{BackendReport, EndpointReport};
+use crate::reason::{Resolves, SkipReason};
+use crate::snapshot::shared::{resolves, shared_candidates};
+use crate::snapshot::{BackendReport, EndpointReport, SharedName};
+use crate::target::ServerName;
 
 /// One of a target's hosts, with its backends.
 #[derive(Debug)]
@@ -20,12 +23,20 @@ pub(super) struct HostState {
     roster: Roster,
     pub(super) backends: Vec<BackendState>,
     pub(super) skipped: Vec<(SkipReason, usize)>,
+    shared_names: Arc<[SharedName]>,
 }
 
 impl HostState {
     /// One that is not looked up yet.
     pub(super) fn new(host: KnownHost) -> Self {
-        Self { host, named: true, roster: Roster::default(), backends: Vec::new(), skipped: Vec::new() }
+        Self {
+            host,
+            named: true,
+            roster: Roster::default(),
+            backends: Vec::new(),
+            skipped: Vec::new(),
+            shared_names: Arc::default(),
+        }
     }
 
     /// Takes in a round's answers.
@@ -61,6 +72,33 @@ impl HostState {
         self.skipped.clear();
     }
 
+    /// Finds the names that may stand in for the server name; true where there are any. What is known of them stays.
+    pub(super) fn choose_names(&mut self) -> bool {
+        let known = std::mem::take(&mut self.shared_names);
+        let chosen = shared_candidates(&self.report()).into_iter().map(|name| {
+            let same = known.iter().find(|known| known.name == name).cloned();
+            same.unwrap_or_else(|| SharedName { name, resolves: Resolves::Unknown, addresses: Box::default() })
+        });
+        self.shared_names = chosen.collect();
+        !self.shared_names.is_empty()
+    }
+
+    /// The names that were found.
+    pub(super) fn names(&self) -> impl Iterator<Item = &ServerName> {
+        self.shared_names.iter().map(|shared| &shared.name)
+    }
+
+    /// Takes in where names lead. Those that are missing could not be looked up.
+    pub(super) fn resolve_names(&mut self, found: &BTreeMap<ServerName, Option<Vec<IpAddr>>>) {
+        let report = self.report();
+        let told = self.shared_names.iter().map(|SharedName { name, .. }| {
+            let addresses = found.get(name).and_then(Option::as_deref);
+            let resolves = resolves(addresses, &report);
+            SharedName { name: name.clone(), resolves, addresses: addresses.unwrap_or_default().into() }
+        });
+        self.shared_names = told.collect();
+    }
+
     /// What readers see.
     pub(super) fn report(&self) -> EndpointReport {
         EndpointReport {
@@ -68,7 +106,7 @@ impl HostState {
             preference: self.host.preference,
             backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
             skipped: self.skipped.clone(),
-            shared_names: Arc::default(),
+            shared_names: Arc::clone(&self.shared_names),
         }
     }
 }

@@ -1,22 +1,29 @@
 //! One target's state from round to round: who its backends are, what is known of each, and what readers see of it.
 //! No I/O; time is an argument.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustls_pki_types::CertificateDer;
 use tokio::sync::oneshot;
 
 use super::admission::Lane;
 use super::backend::{BackendState, Judged};
+use super::history::History;
 use super::host::HostState;
 use super::sharing::Key;
 use crate::discovery::roster::{Bounds, Round};
 use crate::discovery::{Discovered, KnownHost};
 use crate::observation::LookupReport;
 use crate::reason::SkipReason;
-use crate::snapshot::{BackendReport, Counters, Held, TargetReport};
-use crate::target::{Backend, Target, TargetKind};
-use crate::verdict::{Assessment, Judge, JudgedChain};
+use crate::snapshot::{BackendReport, Change, Condition, Counters, Held, TargetReport};
+use crate::target::{Backend, ServerName, Target, TargetKind};
+use crate::verdict::{Assessment, Certificate, Judge, JudgedChain};
 
 /// A target between its rounds and in them.
 #[derive(Debug)]
@@ -32,14 +39,15 @@ pub(super) struct TargetState {
     pub(super) counters: Counters,
     hosts: Vec<HostState>,
     lookup: Option<Arc<LookupReport>>,
-    file: Option<[u8; 32]>,
+    file: Option<Arc<Certificate>>,
+    history: History,
     begun_at: Option<Instant>,
     last_round: Option<SystemTime>,
 }
 
 /// What a changed entry means for what is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum Retargeted {
     /// Nothing: due entries, the round and its probes go on.
     Labels,
     /// Due entries and probes under way are void.
@@ -57,6 +65,10 @@ pub(super) enum Progress {
     LookingUp,
     /// These have not been probed in this round yet.
     Probing(Vec<Backend>),
+    /// Names that may stand in for a server name are being looked up.
+    Naming,
+    /// They were looked up: nothing is left.
+    Named,
 }
 
 impl TargetState {
@@ -71,17 +83,18 @@ impl TargetState {
             counters: Counters::default(),
             lookup: None,
             file: None,
+            history: History::default(),
             begun_at: None,
             last_round: None,
         }
     }
 
     /// Takes over a changed entry of the same name: counters stay, and so do the backends of an unchanged endpoint.
-    pub(super) fn retarget(&mut self, target: Arc<Target>) -> Change {
+    pub(super) fn retarget(&mut self, target: Arc<Target>) -> Retargeted {
         let before = std::mem::replace(&mut self.target, target);
         let other_kind = before.kind != self.target.kind;
         if !other_kind && before.policy == self.target.policy {
-            return Change::Labels;
+            return Retargeted::Labels;
         }
         self.generation = self.generation.wrapping_add(1);
         let interrupted = self.progress != Progress::Idle || self.is_new();
@@ -104,7 +117,7 @@ impl TargetState {
             backend.reprobe_at = None;
             backend.samples.clear();
         }
-        if interrupted || other_kind { Change::Everything } else { Change::Policy }
+        if interrupted || other_kind { Retargeted::Everything } else { Retargeted::Policy }
     }
 
     /// Replaces the verdicts on all certificates that are held.
@@ -152,10 +165,11 @@ impl TargetState {
     pub(super) fn discovered(
         &mut self,
         found: Option<Discovered>,
-        file: Option<[u8; 32]>,
+        file: Option<CertificateDer<'static>>,
         cap: usize,
         now: SystemTime,
     ) -> Vec<Backend> {
+        let named_before = (!self.is_new()).then(|| self.named());
         let retention = self.target.policy.backend_retention;
         let mut left = cap;
         let mut update = |host: &mut HostState, round: Round<'_>, without_route: usize| {
@@ -184,8 +198,16 @@ impl TargetState {
                 self.hosts.push(state);
             }
         }
+        let failures = |report: Option<&LookupReport>| report.map(|report| report.failures.clone()).unwrap_or_default();
+        let fails = failures(report.as_ref());
+        if failures(self.lookup.as_deref()) != fails {
+            self.history.note(now, Change::Lookup(fails.into()));
+        }
         self.lookup = report.map(Arc::new);
-        self.file = file;
+        self.take_file(file);
+        if let Some(before) = named_before {
+            self.note_named(&before, now);
+        }
         let backends: Vec<Backend> = self.backends().map(|backend| backend.report.backend.clone()).collect();
         self.progress = Progress::Probing(backends.clone());
         backends
@@ -266,11 +288,16 @@ impl TargetState {
     pub(super) fn probed(&mut self, which: &Backend, judged: Judged, now: SystemTime) -> Option<Arc<BackendReport>> {
         self.counters.count(&judged.outcome);
         self.tick_off(which);
-        let (target, file) = (Arc::clone(&self.target), self.file);
+        let (target, file) = (Arc::clone(&self.target), self.file.as_ref().map(|file| file.fingerprint()));
         let backend = self.backend(which)?;
+        let is_first = backend.report.probe.is_none();
         backend.busy = false;
         backend.take_in(judged, &target, file);
-        backend.news(now)
+        let news = backend.news(now)?;
+        if let Some(condition) = Condition::of(&news, now).filter(|condition| !is_first || !condition.is_well()) {
+            self.history.note(now, Change::Condition(which.clone(), condition));
+        }
+        Some(news)
     }
 
     /// Takes in a probe that this machine could not make.
@@ -300,9 +327,43 @@ impl TargetState {
         backend.reprobe_at
     }
 
+    /// After the last probe of a round: whether names are to be looked up before it ends.
+    pub(super) fn begin_naming(&mut self) -> bool {
+        if !matches!(&self.progress, Progress::Probing(left) if left.is_empty()) {
+            return false;
+        }
+        let any = self.hosts.iter_mut().map(HostState::choose_names).fold(false, |any, some| any | some);
+        if any {
+            self.progress = Progress::Naming;
+        }
+        any
+    }
+
+    /// The names that are to be looked up, each once.
+    pub(super) fn names(&self) -> Vec<ServerName> {
+        let mut names: Vec<_> = self.hosts.iter().flat_map(HostState::names).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Takes in where names lead. Those that are missing could not be looked up.
+    pub(super) fn named_as(&mut self, found: &BTreeMap<ServerName, Option<Vec<IpAddr>>>) {
+        for host in &mut self.hosts {
+            host.resolve_names(found);
+        }
+        if self.progress == Progress::Naming {
+            self.progress = Progress::Named;
+        }
+    }
+
     /// Ends the round where nothing of it is left; true if so.
     pub(super) fn end_round(&mut self, now: SystemTime) -> bool {
-        let ended = matches!(&self.progress, Progress::Probing(left) if left.is_empty());
+        let ended = match &self.progress {
+            Progress::Probing(left) => left.is_empty(),
+            Progress::Named => true,
+            Progress::Idle | Progress::LookingUp | Progress::Naming => false,
+        };
         if ended {
             self.progress = Progress::Idle;
             self.last_round = Some(now);
@@ -318,13 +379,34 @@ impl TargetState {
             last_round: self.last_round,
             endpoints: self.hosts.iter().map(HostState::report).collect(),
             counters: self.counters.clone(),
-            file: None,
-            changes: Arc::default(),
+            file: self.file.clone(),
+            changes: self.history.changes(),
         }
     }
 
     pub(super) fn lookup(&self) -> Option<&Arc<LookupReport>> {
         self.lookup.as_ref()
+    }
+
+    /// Parses the file's certificate where it is another one than before.
+    fn take_file(&mut self, file: Option<CertificateDer<'static>>) {
+        let same = self.file.take().filter(|known| Some(known.der()) == file.as_ref());
+        self.file = same.or_else(|| Some(Arc::new(Certificate::new(file?))));
+    }
+
+    /// The backends that DNS names.
+    fn named(&self) -> Vec<Backend> {
+        let named = self.backends().filter(|backend| backend.report.resolved);
+        named.map(|backend| backend.report.backend.clone()).collect()
+    }
+
+    fn note_named(&mut self, before: &[Backend], now: SystemTime) {
+        let after = self.named();
+        let gone = before.iter().filter(|backend| !after.contains(backend)).map(|backend| (backend, false));
+        let come = after.iter().filter(|backend| !before.contains(backend)).map(|backend| (backend, true));
+        for (backend, named) in gone.chain(come) {
+            self.history.note(now, Change::Named(backend.clone(), named));
+        }
     }
 
     fn tick_off(&mut self, which: &Backend) {
@@ -355,273 +437,3 @@ fn named_by_config(target: &Target) -> Vec<HostState> {
 
 /// After a new failure a backend is probed again this soon, where its interval is longer.
 const REPROBE: Duration = Duration::from_secs(60);
-
-#[cfg(test)]
-mod tests {
-    use std::net::IpAddr;
-
-    use super::*;
-    use crate::discovery::FoundHost;
-    use crate::observation::{Connection, Failure, Phases, PresentedChain};
-    use crate::reason::{ProbeReason, Stage};
-    use crate::target::{EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, TargetName, TlsMode};
-    use crate::trust::TrustStore;
-    use crate::verdict::Question;
-
-    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-
-    fn backend(state: &TargetState) -> Backend {
-        Backend::new(state.known_hosts().remove(0).endpoint, ADDRESS)
-    }
-
-    fn state(interval: Duration, tls: TlsMode) -> TargetState {
-        let host = ServerName::parse("smtp.example.com").expect("a name");
-        let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 25, tls });
-        let policy = Policy {
-            interval,
-            timeout: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(5),
-            ehlo_name: EhloName::AddressLiteral,
-            ip_family: IpFamily::Any,
-            backend_retention: Duration::from_secs(3600),
-            samples: 1,
-            expect_names: Vec::new(),
-            trust: "system".into(),
-            resolver: "system".into(),
-            client_certificate: None,
-            certificate_file: None,
-        };
-        let target = Target {
-            name: TargetName::new("one").expect("a name"),
-            kind: TargetKind::Host(HostTarget { host, addresses: vec![ADDRESS], endpoint }),
-            labels: Labels::default(),
-            policy: Arc::new(policy),
-        };
-        let mut state = TargetState::new(Arc::new(target), 0);
-        begin(&mut state);
-        state
-    }
-
-    fn begin(state: &mut TargetState) {
-        state.begin(Instant::now());
-        let KnownHost { endpoint, preference } = state.known_hosts().remove(0);
-        let host = FoundHost {
-            endpoint,
-            preference,
-            addresses: vec![ADDRESS],
-            without_route: 0,
-            ipv4_failed: false,
-            ipv6_failed: false,
-        };
-        let found = Discovered { hosts: vec![host], report: None };
-        assert_eq!(state.discovered(Some(found), None, 64, SystemTime::now()), [backend(state)]);
-    }
-
-    fn judged(outcome: Result<(), (Stage, ProbeReason)>) -> Judged {
-        Judged {
-            at: SystemTime::now(),
-            duration: Duration::ZERO,
-            phases: Phases::default(),
-            outcome: outcome
-                .map(|()| Connection { version: "TLSv1.3", cipher: "TLS13_AES_128_GCM_SHA256", group: "X25519" })
-                .map_err(|(stage, reason)| Failure::new(stage, reason, "")),
-            assessment: None,
-            rate_limited: false,
-        }
-    }
-
-    const REFUSED: (Stage, ProbeReason) = (Stage::Connect, ProbeReason::Refused);
-
-    /// After each outcome: how soon the backend is probed again outside its rounds.
-    #[track_caller]
-    fn check_reprobes(interval: u64, outcomes: &[(bool, Option<u64>)]) {
-        let mut state = state(Duration::from_secs(interval), TlsMode::StartTls);
-        for (place, (success, expected)) in outcomes.iter().enumerate() {
-            let now = Instant::now();
-            state.queue(&backend(&state)).expect("a backend that is not busy");
-            assert_eq!(state.queue(&backend(&state)), None, "it is busy");
-            state.probed(&backend(&state), judged(if *success { Ok(()) } else { Err(REFUSED) }), SystemTime::now());
-            let planned = state.plan_reprobe(&backend(&state), now);
-            assert_eq!(planned.map(|at| (at - now).as_secs()), *expected, "outcome {place} of {outcomes:?}");
-            assert_eq!(planned.is_some_and(|at| state.wants_reprobe(&backend(&state), at)), planned.is_some());
-        }
-    }
-
-    #[test]
-    fn a_new_failure_is_looked_at_again_soon() {
-        let soon = Some(60);
-        check_reprobes(300, &[(true, None), (false, soon), (false, soon), (false, None), (false, None), (true, None)]);
-        check_reprobes(300, &[(false, soon), (true, None), (false, soon)]);
-        check_reprobes(60, &[(false, None), (false, None)]);
-        check_reprobes(30, &[(false, None)]);
-    }
-
-    #[test]
-    fn a_local_failure_touches_no_report() {
-        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
-        state.queue(&backend(&state)).expect("a backend");
-        state.probed(&backend(&state), judged(Ok(())), SystemTime::now());
-        let before = state.report();
-        begin(&mut state);
-        state.queue(&backend(&state)).expect("a backend");
-        state.not_probed(&backend(&state));
-        assert!(state.end_round(SystemTime::now()), "the round ends all the same");
-        let after = state.report();
-        assert!(Arc::ptr_eq(&before.endpoints[0].backends[0], &after.endpoints[0].backends[0]));
-        assert_eq!(after.counters.probes, 1);
-        assert!(state.queue(&backend(&state)).is_some(), "it is not busy any more");
-    }
-
-    #[test]
-    fn handshake_errors_count_what_ended_in_tls() {
-        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
-        for (outcome, expected) in [
-            (Err((Stage::Handshake, ProbeReason::TlsVersion)), 1),
-            (Err((Stage::Session, ProbeReason::ClientCertificateRequired)), 2),
-            (Err(REFUSED), 2),
-            (Err((Stage::StartTls, ProbeReason::StartTlsNotOffered)), 2),
-            (Err((Stage::Session, ProbeReason::Eof)), 2),
-            (Err((Stage::Handshake, ProbeReason::Timeout)), 3),
-            (Ok(()), 0),
-        ] {
-            state.probed(&backend(&state), judged(outcome), SystemTime::now());
-            assert_eq!(state.report().endpoints[0].backends[0].handshake_errors, expected, "{outcome:?}");
-        }
-    }
-
-    #[test]
-    fn who_let_us_wait_queues_in_the_slow_lane() {
-        use ProbeReason::{Eof, Timeout};
-        for (tls, outcome, expected) in [
-            (TlsMode::StartTls, Ok(()), Lane::Normal),
-            (TlsMode::StartTls, Err((Stage::Connect, Timeout)), Lane::Slow),
-            (TlsMode::StartTls, Err((Stage::Greeting, Timeout)), Lane::Slow),
-            (TlsMode::StartTls, Err((Stage::Greeting, Eof)), Lane::Normal),
-            (TlsMode::StartTls, Err((Stage::Handshake, Timeout)), Lane::Normal),
-            (TlsMode::Implicit, Err((Stage::Handshake, Timeout)), Lane::Slow),
-        ] {
-            let mut state = state(Duration::from_secs(300), tls);
-            state.probed(&backend(&state), judged(outcome), SystemTime::now());
-            assert_eq!(state.queue(&backend(&state)), Some(expected), "{tls:?} {outcome:?}");
-        }
-    }
-
-    #[test]
-    fn a_line_is_due_for_each_change_only() {
-        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
-        let eof = (Stage::Greeting, ProbeReason::Eof);
-        for (outcome, expected) in [
-            (Ok(()), true),
-            (Ok(()), false),
-            (Err(REFUSED), true),
-            (Err(REFUSED), false),
-            (Err(eof), true),
-            (Ok(()), true),
-        ] {
-            let news = state.probed(&backend(&state), judged(outcome), SystemTime::now());
-            assert_eq!(news.is_some(), expected, "{outcome:?}");
-        }
-    }
-
-    /// Which of two certificates a server shows, failures as spaces, and which of the probes are told of.
-    #[track_caller]
-    fn check_told(shown: &str, expected: &str) {
-        let [a, b] = ["a", "b"].map(|name| {
-            let signed = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).expect("a certificate");
-            let presented = PresentedChain { certificates: vec![signed.cert.der().clone()], staple: Box::default() };
-            let server_name = &ServerName::parse("smtp.example.com").expect("a name");
-            let trust = &TrustStore::new("none", Vec::new());
-            let question = Question { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
-            Judge::default().assess(presented, None, &question, SystemTime::now())
-        });
-        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
-        let told = shown.chars().map(|shown| {
-            let judged = match shown {
-                'a' => Judged { assessment: Some(a.clone()), ..judged(Ok(())) },
-                'b' => Judged { assessment: Some(b.clone()), ..judged(Ok(())) },
-                _ => judged(Err(REFUSED)),
-            };
-            if state.probed(&backend(&state), judged, SystemTime::now()).is_some() { '!' } else { '.' }
-        });
-        assert_eq!(told.collect::<String>(), expected, "{shown}");
-    }
-
-    #[test]
-    fn certificates_that_take_turns_are_told_until_that_is_plain() {
-        check_told("aaaa", "!...");
-        check_told("aaabbb", "!..!..");
-        check_told("abab", "!!!!");
-        check_told("abababababaaabb", "!!!!...........");
-        check_told("ababab  aaab  b", "!!!!..!.!...!.!");
-    }
-
-    #[test]
-    fn a_server_that_limits_us_is_left_alone_for_longer_each_time() {
-        let minute = Duration::from_secs(60);
-        let mut state = state(minute, TlsMode::StartTls);
-        let which = backend(&state);
-        let limited =
-            |rate_limited| Judged { rate_limited, ..judged(Err((Stage::Greeting, ProbeReason::Rejected4xx))) };
-        let mut now = Instant::now();
-        for (rate_limited, rounds) in [(true, 1), (true, 3), (true, 7), (false, 0), (true, 1)] {
-            state.probed(&which, limited(rate_limited), SystemTime::now());
-            state.rest(&which, now);
-            // A probe that this machine fails to make says nothing of the server.
-            state.not_probed(&which);
-            assert_eq!(state.plan_reprobe(&which, now).filter(|_| rate_limited), None, "not in between either");
-            let left_out = (1..20).take_while(|round| state.rests(&which, now + minute * *round)).count();
-            assert_eq!(left_out, rounds);
-            now += minute * 20;
-        }
-    }
-
-    fn found(name: &str, preference: u16, last: u8) -> FoundHost {
-        let server_name = ServerName::parse(name).expect("a name");
-        FoundHost {
-            endpoint: Arc::new(Endpoint { server_name, port: 25, tls: TlsMode::StartTls }),
-            preference: Some(preference),
-            addresses: vec![[192, 0, 2, last].into()],
-            without_route: 0,
-            ipv4_failed: false,
-            ipv6_failed: false,
-        }
-    }
-
-    /// After each round: the hosts with their preference, and in parentheses those that are named no longer.
-    #[track_caller]
-    fn check_hosts(state: &mut TargetState, hosts: Option<Vec<FoundHost>>, expected: &[&str]) {
-        state.begin(Instant::now());
-        let found = hosts.map(|hosts| Discovered { hosts, report: None });
-        for backend in state.discovered(found, None, 64, SystemTime::now()) {
-            state.probed(&backend, judged(Ok(())), SystemTime::now());
-        }
-        assert!(state.end_round(SystemTime::now()));
-        let report = state.report();
-        let shown = report.endpoints.iter().map(|endpoint| {
-            let name = format!("{} {:?}", endpoint.endpoint.server_name, endpoint.preference.unwrap_or_default());
-            if endpoint.backends.iter().any(|backend| backend.resolved) { name } else { format!("({name})") }
-        });
-        assert_eq!(shown.collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn hosts_come_and_go_as_their_records_do() {
-        let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
-        let domain = ServerName::parse("example.com").expect("a name");
-        let kind = TargetKind::Mx(crate::target::MxTarget { domain, port: 25, tls: TlsMode::StartTls });
-        let target = Target { kind, ..(*state.target).clone() };
-        assert_eq!(state.retarget(Arc::new(target)), Change::Everything);
-        let (a, b) =
-            (|preference| found("a.example.com", preference, 1), |preference| found("b.example.com", preference, 2));
-        check_hosts(&mut state, None, &[]);
-        check_hosts(&mut state, Some(vec![a(10), b(20)]), &["a.example.com 10", "b.example.com 20"]);
-        check_hosts(&mut state, Some(vec![b(5), a(10)]), &["b.example.com 5", "a.example.com 10"]);
-        // Nothing is known of a round: nothing changes.
-        check_hosts(&mut state, None, &["b.example.com 5", "a.example.com 10"]);
-        for _ in 0..2 {
-            check_hosts(&mut state, Some(vec![a(10)]), &["a.example.com 10", "b.example.com 5"]);
-        }
-        check_hosts(&mut state, Some(vec![a(10)]), &["a.example.com 10", "(b.example.com 5)"]);
-        check_hosts(&mut state, Some(vec![a(10), b(5)]), &["a.example.com 10", "b.example.com 5"]);
-    }
-}

@@ -1,6 +1,8 @@
 //! What runs in tasks of its own: lookups, and probes with their judgement.
 
+use std::collections::BTreeMap;
 use std::fs::Metadata;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +19,8 @@ use crate::discovery::{Discovered, KnownHost, Resolvers};
 use crate::observation::{LocalFailure, Observation};
 use crate::probe::Prober;
 use crate::reason::{LocalReason, ProbeReason, Stage};
-use crate::target::{Backend, Policy, Target};
+use crate::target::{Backend, Policy, ServerName, Target};
 use crate::trust::TrustStore;
-use crate::verdict::certificate::fingerprint;
 use crate::verdict::{Judge, JudgedChain, Question, unix};
 
 /// The tools of all tasks.
@@ -34,10 +35,15 @@ pub(super) struct Workshop {
 }
 
 /// What a lookup task brings.
-pub(super) struct LookedUp {
-    pub(super) found: Discovered,
-    /// The fingerprint of the certificate that should be served, where a file says so and can be read.
-    pub(super) file: Option<[u8; 32]>,
+pub(super) enum LookedUp {
+    /// The hosts of a target.
+    Hosts {
+        found: Discovered,
+        /// The certificate that should be served, where a file says so and can be read.
+        file: Option<CertificateDer<'static>>,
+    },
+    /// The addresses of names, where that could be found out.
+    Names(BTreeMap<ServerName, Option<Vec<IpAddr>>>),
 }
 
 /// What a probe task brings: a judgement for each job.
@@ -75,7 +81,13 @@ impl Workshop {
             Some(path) => certificate_in(path).await,
             None => None,
         };
-        LookedUp { found, file }
+        LookedUp::Hosts { found, file }
+    }
+
+    /// Where names lead, as far as that is found out in a moment.
+    pub(super) async fn look_up_names(self: Arc<Self>, target: Arc<Target>, names: Vec<ServerName>) -> LookedUp {
+        let patience = target.policy.timeout.min(NAMES_PATIENCE);
+        LookedUp::Names(self.resolvers.addresses(names, &target.policy, patience).await)
     }
 
     /// Probes once, by the policy of the first job, and judges for all of them.
@@ -164,14 +176,14 @@ impl Workshop {
     }
 }
 
-/// The fingerprint of the first certificate in a PEM file; none where that cannot be had in a moment.
-async fn certificate_in(path: &Path) -> Option<[u8; 32]> {
+/// The first certificate in a PEM file; none where that cannot be had in a moment.
+async fn certificate_in(path: &Path) -> Option<CertificateDer<'static>> {
     let read = async {
         // A pipe would let us wait for ever.
         tokio::fs::metadata(path).await.ok().filter(Metadata::is_file)?;
         let mut text = Vec::new();
         tokio::fs::File::open(path).await.ok()?.take(MAX_FILE).read_to_end(&mut text).await.ok()?;
-        CertificateDer::from_pem_slice(&text).ok().map(|der| fingerprint(&der))
+        CertificateDer::from_pem_slice(&text).ok()
     };
     tokio::time::timeout(FILE_PATIENCE, read).await.ok()?
 }
@@ -180,5 +192,7 @@ async fn certificate_in(path: &Path) -> Option<[u8; 32]> {
 pub(super) const BENCHES: usize = 2;
 /// A lookup takes this long at most.
 const MAX_LOOKUP: Duration = Duration::from_secs(10);
+/// Names are looked up at the end of a round, which waits for it.
+const NAMES_PATIENCE: Duration = Duration::from_secs(3);
 const MAX_FILE: u64 = 1024 * 1024;
 const FILE_PATIENCE: Duration = Duration::from_secs(5);

@@ -10,10 +10,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Source;
 use crate::observation::{Connection, Failure, KeyProof, Phases, PresentedChain};
-use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, SkipReason, Stage};
+use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
 use crate::snapshot::{
     BackendReport, Counters, EndpointReport, ExporterReport, Fleet, Held, LookupFailure, LookupReport, ProbeReport,
-    TargetReport,
+    SharedName, TargetReport,
 };
 use crate::target::{
     Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, Target, TargetKind, TargetName,
@@ -239,6 +239,9 @@ pub(super) fn classic(court: &Court) -> Fleet {
     relay.counters.count(&Err(failure));
     for endpoint in &mut relay.endpoints {
         endpoint.skipped = vec![(SkipReason::Cap, 3), (SkipReason::NoRoute, 0)];
+        let shared = [("mail.example.com", Resolves::All), ("mx.example.net", Resolves::Nowhere)];
+        let shared = shared.map(|(other, resolves)| SharedName { name: name(other), resolves, addresses: [].into() });
+        endpoint.shared_names = shared.into();
     }
 
     let mut unknown = target("unknown", &[], &name("gone.example.com"), vec![]);

@@ -7,7 +7,8 @@ use serde_json::Value;
 use smtp_fleet::{CertSpec, Pki};
 use smtp_tls_exporter::elsewhere::{self, Elsewhere};
 use smtp_tls_exporter::reason::{
-    ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, SkipReason, Stage,
+    ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, Resolves,
+    SkipReason, Stage,
 };
 use smtp_tls_exporter::report;
 use smtp_tls_exporter::target::ServerName;
@@ -82,6 +83,12 @@ fn metrics() -> String {
     words(&mut page, "`reason` of stapled OCSP responses", "On `ocsp_error`, a series each.", rows!(OcspReason));
     words(&mut page, "`reason` of names that do not match", "On `cert_hostname_mismatch_info`.", rows!(NameReason));
     words(&mut page, "`reason` of addresses that are not probed", "On `target_backends_skipped`.", rows!(SkipReason));
+    words(
+        &mut page,
+        "`resolves` of names that all backends carry",
+        "On `target_shared_name_info`, held against the backends of the server name.",
+        rows!(Resolves),
+    );
     words(&mut page, "`reason` of local failures", "On `exporter_local_errors_total`.", rows!(LocalReason));
     page
 }

@@ -15,3 +15,4 @@ mod street;
 mod support;
 mod target_files;
 mod verify;
+mod way_out;

@@ -126,6 +126,8 @@ metrics! {
         "Different certificates on the backends that DNS names now, as of the last time each was seen.";
     EARLIEST_NOT_AFTER: Gauge Endpoint "smtp_tls_target_earliest_not_after_timestamp_seconds" []
         "Unix time at which the first certificate of the backends that DNS names now expires, as of the last time each was seen.";
+    SHARED_NAME: Info Endpoint "smtp_tls_target_shared_name_info" ["name", "resolves"]
+        "A name that the certificates of all backends carry that DNS names now, and where it leads; only while one of them lacks the server name.";
 
     BACKEND_RESOLVED: Gauge Backend "smtp_tls_backend_resolved" []
         "Whether DNS names the backend now.";

@@ -80,6 +80,14 @@ fn endpoints(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
             .filter(|(_, name)| name.distinct_certificates > 0)
             .map(|(labels, name)| (labels, name.distinct_certificates)),
     )?;
-    families
-        .plain(table::EARLIEST_NOT_AFTER, each().filter_map(|(labels, name)| Some((labels, name.earliest_not_after?))))
+    families.plain(
+        table::EARLIEST_NOT_AFTER,
+        each().filter_map(|(labels, name)| Some((labels, name.earliest_not_after?))),
+    )?;
+    families.info(
+        table::SHARED_NAME,
+        each().flat_map(|(labels, name)| {
+            name.shared_names.iter().map(move |shared| (labels, [shared.name.to_string(), shared.resolves.to_string()]))
+        }),
+    )
 }

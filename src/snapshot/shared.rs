@@ -1,0 +1,121 @@
+//! Names that the certificates of all backends of an endpoint carry: the way out where one of them lacks the server
+//! name. Pure; who looks the names up is told by others.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
+
+use super::EndpointReport;
+use crate::reason::{Resolves, SkipReason};
+use crate::target::ServerName;
+use crate::verdict::certificate::PresentedName;
+use crate::verdict::{Facts, name};
+
+/// Names to look up: those that the certificate of every resolved backend carries, perhaps by a wildcard, and that one of
+/// them lists as they stand. Without the server name; at most [`MAX_SHARED_NAMES`], those that share most labels with it
+/// first.
+///
+/// Empty where no resolved backend lacks the server name, and where the certificate of one of them is not known.
+pub fn shared_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
+    let resolved = || endpoint.backends.iter().filter(|backend| backend.resolved);
+    if !resolved().any(|backend| backend.name_matches() == Some(false)) {
+        return Vec::new();
+    }
+    let certificates: Option<Vec<(_, &Facts)>> = resolved()
+        .map(|backend| {
+            let leaf = backend.leaf()?;
+            Some((leaf.fingerprint(), leaf.facts()?))
+        })
+        .collect();
+    let Some(mut certificates) = certificates else { return Vec::new() };
+    certificates.sort_by_key(|(fingerprint, _)| *fingerprint);
+    certificates.dedup_by_key(|(fingerprint, _)| *fingerprint);
+    let mut certificates: Vec<&Facts> = certificates.into_iter().map(|(_, facts)| facts).collect();
+    // A name that all carry is most easily found on the one that lists fewest; a long list is a hostile one's, mostly.
+    certificates.sort_by_key(|facts| facts.names().count());
+
+    let wanted = &endpoint.endpoint.server_name;
+    let listed = certificates.iter().flat_map(|facts| facts.names()).filter_map(exact).take(MAX_LOOKED_AT);
+    let parsed = listed.filter_map(|name| ServerName::parse(name).ok()).filter(|name| name.dns().is_some());
+    let mut names: BTreeSet<ServerName> = parsed.filter(|name| name != wanted).collect();
+    for facts in &certificates {
+        let presented = Presented::of(facts);
+        names.retain(|name| name.dns().is_some_and(|name| presented.may_carry(name)));
+    }
+    let mut names: Vec<ServerName> = names.into_iter().collect();
+    names.sort_by_cached_key(|name| Reverse(labels_shared(name, wanted)));
+    let carried = |name: &ServerName| certificates.iter().all(|facts| name::judge(name, facts).is_match());
+    names.into_iter().take(MAX_JUDGED).filter(carried).take(MAX_SHARED_NAMES).collect()
+}
+
+/// Where a name leads whose `addresses` were looked up (none where that failed), held against the backends of `endpoint`
+/// that DNS names.
+///
+/// Of addresses that are not probed only the number is known: a name is not said to lead elsewhere while all that is
+/// strange about it may be those.
+pub fn resolves(addresses: Option<&[IpAddr]>, endpoint: &EndpointReport) -> Resolves {
+    let Some(addresses) = addresses else { return Resolves::Unknown };
+    let addresses: BTreeSet<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
+    if addresses.is_empty() {
+        return Resolves::Nowhere;
+    }
+    let resolved = endpoint.backends.iter().filter(|backend| backend.resolved);
+    let backends: BTreeSet<IpAddr> = resolved.map(|backend| backend.backend.address).collect();
+    let strangers: Vec<&IpAddr> = addresses.difference(&backends).collect();
+    if strangers.is_empty() {
+        return if backends.len() == addresses.len() { Resolves::All } else { Resolves::Part };
+    }
+    let skipped = |wanted: SkipReason| -> usize {
+        endpoint.skipped.iter().filter(|(reason, _)| *reason == wanted).map(|(_, count)| count).sum()
+    };
+    let (cap, no_route) = (skipped(SkipReason::Cap), skipped(SkipReason::NoRoute));
+    // Only IPv6 addresses are left out for want of a route.
+    let ipv4 = strangers.iter().filter(|address| address.is_ipv4()).count();
+    let may_be_skipped = ipv4 <= cap && strangers.len() <= cap.saturating_add(no_route);
+    if may_be_skipped { Resolves::Unknown } else { Resolves::Elsewhere }
+}
+
+/// How many of their right-hand labels two names have in common.
+pub fn labels_shared(one: &ServerName, other: &ServerName) -> usize {
+    let (Some(one), Some(other)) = (one.dns(), other.dns()) else { return 0 };
+    one.rsplit('.').zip(other.rsplit('.')).take_while(|(one, other)| one == other).count()
+}
+
+/// The DNS name, where it is no wildcard.
+fn exact(name: PresentedName<'_>) -> Option<&str> {
+    dns(name).filter(|name| !name.contains('*'))
+}
+
+/// What a certificate lists, for asking about many names.
+struct Presented<'a>(HashSet<Cow<'a, str>>);
+
+impl<'a> Presented<'a> {
+    fn of(facts: &'a Facts) -> Self {
+        let lower = |name: &'a str| match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        Self(facts.names().filter_map(dns).map(lower).collect())
+    }
+
+    /// False where the certificate does not carry `name`. What is true is still to be judged.
+    fn may_carry(&self, name: &str) -> bool {
+        let by_wildcard = || name.split_once('.').is_some_and(|(_, parent)| self.0.contains(&*format!("*.{parent}")));
+        self.0.contains(name) || by_wildcard()
+    }
+}
+
+fn dns(name: PresentedName<'_>) -> Option<&str> {
+    match name {
+        PresentedName::Dns(name) => Some(name),
+        PresentedName::Ip(_) => None,
+    }
+}
+
+/// Shared names that are kept of an endpoint.
+pub const MAX_SHARED_NAMES: usize = 10;
+/// Presented names that are looked at.
+const MAX_LOOKED_AT: usize = 2_000;
+/// Names that are judged on every certificate.
+const MAX_JUDGED: usize = 50;
