@@ -1,5 +1,6 @@
 //! What to do about what was found. Pure: advice is made of a report when somebody reads it, and nothing is advised
-//! that is not true of every backend it names.
+//! that is not true of every backend it names. Of backends that DNS names no longer nothing is said; what is known of
+//! those that fail now is said as last seen.
 
 use std::time::SystemTime;
 
@@ -7,6 +8,21 @@ use crate::elsewhere::Elsewhere;
 use crate::reason::{AdviceKind, Severity};
 use crate::snapshot::TargetReport;
 use crate::target::Backend;
+
+mod chain;
+mod letter;
+mod lookup;
+mod names;
+mod renewal;
+mod scene;
+mod shared;
+mod stops;
+#[cfg(test)]
+mod tests;
+mod validity;
+mod words;
+
+use scene::Scene;
 
 /// One thing that is wrong, or the way out of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +33,7 @@ pub struct Advice {
     pub severity: Severity,
     /// The backends that it is true of; empty where it is about the target as a whole.
     pub backends: Vec<Backend>,
-    /// What is wrong and what to do, in one or two sentences. Printable, in one line.
+    /// What is wrong and what to do, in a few sentences. Printable, in one line.
     pub text: String,
     /// A text ready to be sent to whoever runs the backends, several lines; where somebody else has to act.
     pub request: Option<String>,
@@ -25,8 +41,30 @@ pub struct Advice {
     pub clients: Option<Elsewhere>,
 }
 
-/// All advice on a target as of `now`, the most urgent first.
+/// All advice on a target as of `now`, the most urgent first; the ways out of a mismatch follow upon it. At most
+/// [`MAX_ADVICE`].
 pub fn advise(report: &TargetReport, now: SystemTime) -> Vec<Advice> {
-    let _ = (report, now);
-    Vec::new()
+    let mut stories = lookup::of(report);
+    for endpoint in &report.endpoints {
+        let scene = Scene::of(report, endpoint, now);
+        let rooms = [stops::of, names::of, chain::of, validity::of, renewal::of];
+        let mut found: Vec<Story> = rooms.iter().flat_map(|room| room(&scene)).collect();
+        if report.endpoints.len() > 1 {
+            let place = words::place(&endpoint.endpoint);
+            for advice in found.iter_mut().flatten() {
+                advice.text = format!("{place}: {}", advice.text);
+            }
+        }
+        stories.append(&mut found);
+    }
+    stories.sort_by_key(|story| story.iter().map(|advice| advice.severity).min());
+    let mut advice: Vec<Advice> = stories.into_iter().flatten().collect();
+    advice.truncate(MAX_ADVICE);
+    advice
 }
+
+/// Advice that belongs together, in the order in which it is told.
+type Story = Vec<Advice>;
+
+/// Pieces of advice on one target.
+pub const MAX_ADVICE: usize = 100;

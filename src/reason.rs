@@ -288,11 +288,12 @@ vocabulary! {
 vocabulary! {
     /// What a piece of advice is about.
     AdviceKind {
-        /// Another name is valid on every backend and leads to them.
+        /// Another name is on the certificates of all backends and leads to them.
         UseSharedName = "use_shared_name",
-        /// A name is valid on every backend, but does not lead to all of them and to nothing else.
+        /// A name is on the certificates of all backends, but does not lead to all of them and nowhere else, or it is not
+        /// known whether it does.
         SharedNameElsewhere = "shared_name_elsewhere",
-        /// No name is valid on every backend: the name of one, at the cost of redundancy.
+        /// No name was found that all backends carry: the name of one, at the cost of redundancy.
         UseBackendName = "use_backend_name",
         /// Certificates lack the server name and have to be issued anew.
         Reissue = "reissue",
@@ -300,7 +301,7 @@ vocabulary! {
         QueuedMail = "queued_mail",
         /// A wildcard stands for one label only (RFC 9525 §6.3).
         WildcardDepth = "wildcard_depth",
-        /// An IP address is asked for where certificates carry names.
+        /// An IP address is asked for that the certificate does not carry.
         IpReference = "ip_reference",
         /// An intermediate is not sent.
         MissingIntermediate = "missing_intermediate",
@@ -312,14 +313,19 @@ vocabulary! {
         BadChain = "bad_chain",
         /// A certificate has expired.
         Expired = "expired",
-        /// A certificate is about to expire.
+        /// A certificate is about to expire: in less than 14 days, or in less than a fifth of its lifetime where that is
+        /// shorter.
         ExpiresSoon = "expires_soon",
-        /// A certificate's time has not begun; by minutes only: a clock is wrong.
+        /// A certificate begins within a day: a clock is wrong.
         Clock = "clock",
-        /// Some backends present a renewed certificate, others the one before it.
+        /// A certificate is issued for later.
+        NotYetValid = "not_yet_valid",
+        /// Some backends present a renewed certificate, others an older one for the same names.
         RenewedPartly = "renewed_partly",
         /// The certificate on disk is another one than is served.
         NotReloaded = "not_reloaded",
+        /// The certificate on disk cannot be read.
+        FileUnreadable = "file_unreadable",
         /// A name that the config expects is missing.
         ExpectedName = "expected_name",
         /// The stapled OCSP response is wrong or missing.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 mod condition;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod shared;
 
 pub use self::condition::Condition;

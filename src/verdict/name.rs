@@ -62,7 +62,7 @@ fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
 /// As clients do, a wildcard needs two labels after it, and a presented name with a trailing dot matches nothing.
 fn matches(presented: &str, reference: &str) -> bool {
     match presented.strip_prefix("*.") {
-        None => is_dns_name(presented) && presented.eq_ignore_ascii_case(reference),
+        None => presented.eq_ignore_ascii_case(reference) && is_dns_name(presented),
         Some(parent) => {
             is_wildcard_parent(parent)
                 && reference.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent))

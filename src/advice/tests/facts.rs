@@ -1,0 +1,256 @@
+//! On any fleet: what is advised holds for every backend that is named, and nobody is left out.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use rustls_pki_types::CertificateDer;
+use smtp_fleet::forge::{Ca, Forge, Key, Kind};
+
+use super::*;
+use crate::reason::ChainReason;
+use crate::target::ServerName;
+use crate::verdict::name as names;
+
+/// What one backend is like.
+#[derive(Clone, Debug)]
+struct Lot {
+    chain: Option<usize>,
+    /// 0 to 2: as its last probe found it; 3: seen earlier, failing now; 4: failing at STARTTLS.
+    state: u8,
+    resolved: bool,
+}
+
+fn lots() -> impl Strategy<Value = Vec<Lot>> {
+    let lot = (prop::option::weighted(0.9, 0..CHAINS), 0..5_u8, prop::bool::weighted(0.85));
+    prop::collection::vec(lot.prop_map(|(chain, state, resolved)| Lot { chain, state, resolved }), 1..6)
+}
+
+/// All sorts of chains: by their names, then by what is wrong with them.
+fn chains(court: &Court) -> Vec<Vec<CertificateDer<'static>>> {
+    let stranger = Ca::root(&Forge::authority("Stranger"), &Key::generate(Kind::P256));
+    let mut chains = Vec::new();
+    for listed in NAMES {
+        let forge = leaf(listed);
+        let lone = court.intermediate.issue(&forge, &court.key);
+        chains.push(court.chain(&forge));
+        chains.push(court.chain(&forge));
+        chains.push(court.chain(&between(forge.clone(), "20260101000000Z", "20260530000000Z")));
+        chains.push(court.chain(&between(forge.clone(), "20260301000000Z", "20260605000000Z")));
+        chains.push(court.chain(&between(forge.clone(), "20260601000300Z", "20260901000000Z")));
+        chains.push(vec![lone]);
+        chains.push(vec![forge.sign_itself(&court.key)]);
+        chains.push(vec![stranger.issue(&forge, &court.key)]);
+    }
+    assert_eq!(chains.len(), CHAINS);
+    chains
+}
+
+fn address(place: usize) -> String {
+    format!("192.0.2.{}", 10 + place)
+}
+
+fn build(
+    court: &Court,
+    set: &Set,
+    chains: &[Vec<CertificateDer<'static>>],
+    lots: &[Lot],
+    leads: &[u8],
+) -> TargetReport {
+    let backends = lots.iter().enumerate().map(|(place, lot)| {
+        let address = address(place);
+        let report = match lot.chain {
+            Some(chain) if lot.state == 3 => past(set.shows(court, &address, &chains[chain])),
+            Some(chain) => set.shows(court, &address, &chains[chain]),
+            None => set.fresh(&address),
+        };
+        let report = if lot.state == 4 {
+            set.fails(&address, Stage::StartTls, ProbeReason::StartTlsNotOffered, "")
+        } else {
+            report
+        };
+        BackendReport { resolved: lot.resolved, ..report }
+    });
+    let report = set.report(backends.collect());
+    let candidates = crate::snapshot::shared::shared_candidates(&report.endpoints[0]);
+    let resolved: Vec<String> =
+        lots.iter().enumerate().filter(|(_, lot)| lot.resolved).map(|(n, _)| address(n)).collect();
+    let all: Vec<&str> = resolved.iter().map(String::as_str).collect();
+    let texts: Vec<String> = candidates.iter().map(ToString::to_string).collect();
+    let shared: Vec<(&str, Option<&[&str]>)> = texts
+        .iter()
+        .zip(leads)
+        .map(|(name, lead)| {
+            let addresses: Option<&[&str]> = match lead {
+                0 | 1 => Some(&all),
+                2 => all.get(..1),
+                3 => Some(&["198.51.100.7"]),
+                4 => Some(&[]),
+                _ => None,
+            };
+            (name.as_str(), addresses)
+        })
+        .collect();
+    with_shared(report, &shared)
+}
+
+#[test]
+fn what_is_advised_holds() {
+    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
+    let chains = chains(&court);
+    // What is held is judged once.
+    let held: Vec<_> = chains.iter().map(|chain| court.assess(&set, chain)).collect();
+    let mut met = BTreeSet::new();
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::with_cases(600) }, rng);
+    let cell = std::cell::RefCell::new(&mut met);
+    let result = runner.run(&(lots(), prop::collection::vec(0..6_u8, 3)), |(lots, leads)| {
+        let report = build(&court, &set, &chains, &lots, &leads);
+        let advice = advise(&report, now());
+        cell.borrow_mut().extend(advice.iter().map(|advice| advice.kind));
+        advice.iter().for_each(|advice| holds(&report, advice));
+        is_whole(&report, &advice);
+        Ok(())
+    });
+    result.expect("no fleet on which advice is wrong");
+    drop(held);
+    use AdviceKind as A;
+    for kind in
+        [A::UseSharedName, A::SharedNameElsewhere, A::UseBackendName, A::Reissue, A::QueuedMail, A::MissingIntermediate]
+    {
+        assert!(met.contains(&kind), "{kind} came up");
+    }
+    for kind in [A::SelfSigned, A::UnknownIssuer, A::Expired, A::ExpiresSoon, A::Clock, A::RenewedPartly, A::StartTls] {
+        assert!(met.contains(&kind), "{kind} came up");
+    }
+}
+
+/// The reports of the backends that advice names.
+fn named<'a>(report: &'a TargetReport, advice: &Advice) -> Vec<&'a BackendReport> {
+    let all = || report.endpoints.iter().flat_map(|endpoint| &endpoint.backends);
+    let find = |backend: &Backend| all().find(|report| report.backend == *backend).expect("a backend of the target");
+    advice.backends.iter().map(|backend| &**find(backend)).collect()
+}
+
+fn resolved(report: &TargetReport) -> Vec<&BackendReport> {
+    let all = report.endpoints.iter().flat_map(|endpoint| &endpoint.backends);
+    all.map(|backend| &**backend).filter(|backend| backend.resolved).collect()
+}
+
+fn not_after(report: &BackendReport) -> i64 {
+    report.leaf().and_then(|leaf| leaf.facts()).map_or(i64::MAX, |facts| facts.not_after)
+}
+
+fn has(report: &BackendReport, reason: ChainReason) -> bool {
+    report.held.as_ref().is_some_and(|held| held.assessment.reasons(now()).contains(reason))
+}
+
+fn carries(report: &BackendReport, name: &ServerName) -> bool {
+    report.leaf().and_then(|leaf| leaf.facts()).is_some_and(|facts| names::judge(name, facts).is_match())
+}
+
+fn is_valid(report: &BackendReport) -> bool {
+    report.held.as_ref().and_then(|held| held.assessment.valid(now())) == Some(true)
+}
+
+/// The word after `lead`.
+fn word_after(text: &str, lead: &str) -> ServerName {
+    let (_, rest) = text.split_once(lead).unwrap_or_else(|| panic!("{lead:?} in {text}"));
+    name(rest.split([' ', ':', ',']).next().unwrap_or_default().trim_end_matches('.'))
+}
+
+fn holds(report: &TargetReport, advice: &Advice) {
+    let (named, resolved, text) = (named(report, advice), resolved(report), advice.text.as_str());
+    assert!(named.iter().all(|backend| backend.resolved), "{text}");
+    // Addresses have two digits at the end: none is the beginning of another.
+    for backend in report.endpoints[0].backends.iter().filter(|backend| !backend.resolved) {
+        assert!(!text.contains(&backend.backend.address.to_string()), "an unnamed backend in: {text}");
+    }
+    let unix = crate::verdict::unix(now());
+    let every = |condition: &dyn Fn(&BackendReport) -> bool| {
+        assert!(!named.is_empty() && named.iter().all(|backend| condition(backend)), "{text}");
+    };
+    match advice.kind {
+        AdviceKind::Reissue => every(&|backend| backend.name_matches() == Some(false)),
+        AdviceKind::UseSharedName => {
+            assert_eq!(named.len(), resolved.len(), "{text}");
+            let name = word_after(text, "clients use ");
+            every(&|backend| carries(backend, &name));
+            let says_valid = text.contains("valid on");
+            assert_eq!(says_valid, named.iter().all(|backend| is_valid(backend)), "{text}");
+            if says_valid {
+                let words = [" all ", " both ", " 192.0.2."];
+                assert!(words.iter().any(|word| text.contains(&format!("valid on{word}"))), "{text}");
+            }
+            let shared = report.endpoints[0].shared_names.iter().find(|shared| shared.name == name);
+            let addresses: BTreeSet<IpAddr> = resolved.iter().map(|backend| backend.backend.address).collect();
+            let leads: BTreeSet<IpAddr> =
+                shared.into_iter().flat_map(|shared| shared.addresses.iter().copied()).collect();
+            assert_eq!(leads, addresses, "{text}");
+        }
+        AdviceKind::SharedNameElsewhere => {
+            assert_eq!(named.len(), resolved.len(), "{text}");
+            let name = match text.strip_prefix("The certificates of ") {
+                Some(rest) => word_after(rest, "carry "),
+                None => word_after(&format!(": {text}"), ": "),
+            };
+            every(&|backend| carries(backend, &name));
+            assert!(!text.contains("is valid on") || named.iter().all(|backend| is_valid(backend)), "{text}");
+        }
+        AdviceKind::UseBackendName => {
+            let name = word_after(text, "clients can use ");
+            assert_eq!(named.len(), 1);
+            every(&|backend| carries(backend, &name) && is_valid(backend) && backend.is_reachable());
+            assert!(name != report.endpoints[0].endpoint.server_name);
+        }
+        AdviceKind::MissingIntermediate => every(&|backend| has(backend, ChainReason::MissingIntermediate)),
+        AdviceKind::SelfSigned => every(&|backend| has(backend, ChainReason::SelfSigned)),
+        AdviceKind::UnknownIssuer => every(&|backend| has(backend, ChainReason::UnknownIssuer)),
+        AdviceKind::Clock => every(&|backend| has(backend, ChainReason::NotYetValid)),
+        AdviceKind::Expired => every(&|backend| not_after(backend) < unix),
+        AdviceKind::ExpiresSoon => every(&|backend| (unix..unix + 14 * 86_400).contains(&not_after(backend))),
+        AdviceKind::RenewedPartly => {
+            let names = |report: &BackendReport| -> Option<Vec<String>> {
+                Some(report.leaf()?.facts()?.names().map(|name| name.to_string()).collect())
+            };
+            every(&|old| resolved.iter().any(|new| names(new) == names(old) && not_after(new) > not_after(old)));
+        }
+        AdviceKind::StartTls | AdviceKind::Unreachable => {
+            every(&|backend| backend.probe.as_ref().is_some_and(|probe| probe.outcome.is_err()));
+        }
+        AdviceKind::QueuedMail => assert!(named.is_empty()),
+        kind => panic!("{kind} comes of nothing here: {text}"),
+    }
+}
+
+/// Each fault is told of every backend that has it.
+fn is_whole(report: &TargetReport, advice: &[Advice]) {
+    let told = |kind: AdviceKind| -> BTreeSet<IpAddr> {
+        let of_kind = advice.iter().filter(|advice| advice.kind == kind);
+        of_kind.flat_map(|advice| &advice.backends).map(|backend| backend.address).collect()
+    };
+    let with = |condition: &dyn Fn(&BackendReport) -> bool| -> BTreeSet<IpAddr> {
+        let all = resolved(report).into_iter().filter(|backend| condition(backend));
+        all.map(|backend| backend.backend.address).collect()
+    };
+    let unix = crate::verdict::unix(now());
+    assert_eq!(told(AdviceKind::Reissue), with(&|backend| backend.name_matches() == Some(false)));
+    assert_eq!(told(AdviceKind::Expired), with(&|backend| not_after(backend) < unix));
+    assert_eq!(told(AdviceKind::SelfSigned), with(&|backend| has(backend, ChainReason::SelfSigned)));
+    assert_eq!(told(AdviceKind::UnknownIssuer), with(&|backend| has(backend, ChainReason::UnknownIssuer)));
+    assert_eq!(told(AdviceKind::MissingIntermediate), with(&|backend| has(backend, ChainReason::MissingIntermediate)));
+    let stops = |backend: &BackendReport| backend.probe.as_ref().is_some_and(|probe| probe.outcome.is_err());
+    let stopped: BTreeSet<IpAddr> = told(AdviceKind::StartTls).union(&told(AdviceKind::Unreachable)).copied().collect();
+    assert_eq!(stopped, with(&stops));
+}
+
+const NAMES: &[&[&str]] = &[
+    &["smtp.example.com", "mail.example.com"],
+    &["mail.example.com"],
+    &["*.example.com"],
+    &["mx1.example.com", "mail.example.com"],
+    &["mx2.example.com"],
+];
+/// Eight kinds of each.
+const CHAINS: usize = 40;

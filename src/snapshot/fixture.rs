@@ -1,0 +1,209 @@
+//! Reports for tests: real certificates with fixed dates, really judged, at a fixed moment.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls_pki_types::CertificateDer;
+use smtp_fleet::forge::{Ca, Forge, Key, Kind, When};
+
+use super::shared::resolves;
+use super::{BackendReport, Counters, EndpointReport, Held, ProbeReport, SharedName, TargetReport};
+use crate::observation::{Connection, Failure, Phases, PresentedChain};
+use crate::reason::{ProbeReason, Resolves, Stage};
+use crate::target::{
+    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, Target, TargetKind, TargetName,
+    TlsMode,
+};
+use crate::trust::TrustStore;
+use crate::verdict::{Assessment, Judge, Question};
+
+/// 2026-06-01T00:00:00Z.
+pub(crate) fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_780_272_000)
+}
+
+/// A server name.
+pub(crate) fn name(text: &str) -> ServerName {
+    ServerName::parse(text).expect("a server name")
+}
+
+/// A root, an intermediate, and what is needed to judge by them.
+pub(crate) struct Court {
+    pub(crate) root: Ca,
+    pub(crate) intermediate: Ca,
+    pub(crate) key: Key,
+    trust: TrustStore,
+    judge: Judge,
+}
+
+impl Court {
+    pub(crate) fn new() -> Self {
+        let key = || Key::generate(Kind::P256);
+        let authority = |name| between(Forge::authority(name), "20200101000000Z", "20400101000000Z");
+        let root = Ca::root(&authority("Example Root"), &key());
+        let intermediate = root.sub(&authority("Example Intermediate"), &key());
+        let anchor = webpki::anchor_from_trusted_cert(&root.der()).expect("an anchor").to_owned();
+        let trust = TrustStore::new("test", vec![anchor]);
+        Self { root, intermediate, key: key(), trust, judge: Judge::default() }
+    }
+
+    /// A certificate of the intermediate's, and the intermediate.
+    pub(crate) fn chain(&self, leaf: &Forge) -> Vec<CertificateDer<'static>> {
+        vec![self.intermediate.issue(leaf, &self.key), self.intermediate.der()]
+    }
+
+    /// What is concluded of a chain; the key is taken as proved.
+    pub(crate) fn assess(&self, set: &Set, certificates: &[CertificateDer<'static>]) -> Assessment {
+        let question = Question {
+            server_name: &set.endpoint.server_name,
+            expect_names: &set.expect_names,
+            ehlo_name: None,
+            trust: &self.trust,
+            known: None,
+        };
+        let presented = PresentedChain { certificates: certificates.to_vec(), staple: Box::default() };
+        Assessment { proof: Some(true), ..self.judge.assess(presented, None, &question, now()) }
+    }
+}
+
+/// A server's certificate for these names, from 2026-05-01 to 2026-09-01.
+pub(crate) fn leaf(names: &[&str]) -> Forge {
+    between(Forge::leaf(names), "20260501000000Z", "20260901000000Z")
+}
+
+/// Valid between two moments, as GeneralizedTime.
+pub(crate) fn between(forge: Forge, from: &'static str, until: &'static str) -> Forge {
+    Forge { not_before: When::Text(from), not_after: When::Text(until), ..forge }
+}
+
+/// An endpoint and what is expected of it.
+pub(crate) struct Set {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) expect_names: Vec<ServerName>,
+}
+
+impl Set {
+    /// On port 587.
+    pub(crate) fn of(server_name: &str) -> Self {
+        Self::at(server_name, 587, TlsMode::StartTls)
+    }
+
+    pub(crate) fn at(server_name: &str, port: u16, tls: TlsMode) -> Self {
+        let endpoint = Arc::new(Endpoint { server_name: name(server_name), port, tls });
+        Self { endpoint, expect_names: Vec::new() }
+    }
+
+    /// A backend that DNS names and that was never probed.
+    pub(crate) fn fresh(&self, address: &str) -> BackendReport {
+        let address: IpAddr = address.parse().expect("an address");
+        BackendReport {
+            backend: Backend::new(Arc::clone(&self.endpoint), address),
+            resolved: true,
+            probe: None,
+            held: None,
+            handshake_errors: 0,
+        }
+    }
+
+    /// A backend whose probe 30 seconds ago brought these certificates.
+    pub(crate) fn shows(&self, court: &Court, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
+        let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
+        let probe = probe(Ok(connection));
+        let held = Held {
+            seen_at: probe.at,
+            assessment: court.assess(self, chain),
+            file_match: None,
+            distinct: 1,
+            mismatched_samples: None,
+        };
+        BackendReport { probe: Some(probe), held: Some(held), ..self.fresh(address) }
+    }
+
+    /// A backend whose probe failed 30 seconds ago.
+    pub(crate) fn fails(&self, address: &str, stage: Stage, reason: ProbeReason, detail: &str) -> BackendReport {
+        BackendReport { probe: Some(probe(Err(Failure::new(stage, reason, detail)))), ..self.fresh(address) }
+    }
+
+    /// A target with this endpoint.
+    pub(crate) fn report(&self, backends: Vec<BackendReport>) -> TargetReport {
+        let endpoint = Arc::clone(&self.endpoint);
+        let policy = Policy {
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(5),
+            ehlo_name: EhloName::AddressLiteral,
+            ip_family: IpFamily::Auto,
+            backend_retention: Duration::from_secs(3600),
+            samples: 1,
+            expect_names: self.expect_names.clone(),
+            trust: "test".into(),
+            resolver: "system".into(),
+            client_certificate: None,
+            certificate_file: None,
+        };
+        let host = HostTarget { host: endpoint.server_name.clone(), addresses: Vec::new(), endpoint };
+        TargetReport {
+            target: Arc::new(Target {
+                name: TargetName::new("relay").expect("a name"),
+                kind: TargetKind::Host(host),
+                labels: Labels::default(),
+                policy: Arc::new(policy),
+            }),
+            lookup: None,
+            last_round: Some(now() - Duration::from_secs(29)),
+            endpoints: vec![self.endpoint_report(backends)],
+            counters: Counters::default(),
+            file: None,
+            changes: Arc::default(),
+        }
+    }
+
+    /// The endpoint alone.
+    pub(crate) fn endpoint_report(&self, backends: Vec<BackendReport>) -> EndpointReport {
+        EndpointReport {
+            endpoint: Arc::clone(&self.endpoint),
+            preference: None,
+            backends: backends.into_iter().map(Arc::new).collect(),
+            skipped: vec![],
+            shared_names: Arc::default(),
+        }
+    }
+}
+
+/// The same, with names that were looked up: those that lead to nothing known have no list of addresses.
+pub(crate) fn with_shared(mut report: TargetReport, shared: &[(&str, Option<&[&str]>)]) -> TargetReport {
+    let endpoint = report.endpoints.first_mut().expect("an endpoint");
+    let look_up = |(text, addresses): &(&str, Option<&[&str]>)| {
+        let addresses: Option<Box<[IpAddr]>> =
+            addresses.map(|all| all.iter().map(|address| address.parse().expect("an address")).collect());
+        let resolves: Resolves = resolves(addresses.as_deref(), endpoint);
+        SharedName { name: name(text), resolves, addresses: addresses.unwrap_or_default() }
+    };
+    let shared: Vec<SharedName> = shared.iter().map(look_up).collect();
+    endpoint.shared_names = shared.into();
+    report
+}
+
+/// The same backend, with a probe that failed after an earlier one had brought its certificate an hour before.
+pub(crate) fn past(report: BackendReport) -> BackendReport {
+    let held = report.held.map(|held| Held { seen_at: now() - Duration::from_secs(3630), ..held });
+    let failure = Failure::new(Stage::Connect, ProbeReason::Timeout, "");
+    BackendReport { probe: Some(probe(Err(failure))), held, ..report }
+}
+
+/// The same backend, which DNS names no longer.
+pub(crate) fn unnamed(report: BackendReport) -> BackendReport {
+    BackendReport { resolved: false, ..report }
+}
+
+fn probe(outcome: Result<Connection, Failure>) -> ProbeReport {
+    ProbeReport {
+        at: now() - Duration::from_secs(30),
+        duration: Duration::from_millis(250),
+        phases: Phases::default(),
+        consecutive_failures: u32::from(outcome.is_err()),
+        outcome,
+        rate_limited: false,
+    }
+}
