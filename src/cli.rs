@@ -1,13 +1,16 @@
 //! The command line. Flags are named as Prometheus names its own.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::config::{format_duration, parse_duration};
 use crate::target::ServerName;
+
+mod help;
 
 /// Probes the TLS certificate of every backend behind your SMTP names and serves what it found to Prometheus.
 #[derive(Clone, Debug, Parser)]
@@ -53,9 +56,84 @@ pub struct Args {
 /// What can be done in place of serving.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Probe every backend of mail servers once and tell what is wrong, and what to do about it.
+    #[command(long_about = help::CHECK_ABOUT, after_long_help = help::CHECK_EXAMPLES, after_help = help::CHECK)]
+    Check(CheckArgs),
     /// Judge a chain in a file as the exporter judges a presented one, before it is installed.
-    #[command(after_help = VERIFY_HELP)]
+    #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
+}
+
+/// What is probed, and how it is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// What to probe: HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN; the port of a host is 587 where none
+    /// is given. With --config.file also the name of one of its targets.
+    #[arg(value_name = "TARGET", required_unless_present = "config_file")]
+    pub targets: Vec<String>,
+
+    /// Take names of targets, trust stores, resolvers and defaults from this file; without TARGET check all of it.
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+
+    /// The name that clients ask for and certificates must carry, where it is not the host: for an IP address, say.
+    #[arg(long, value_name = "NAME", value_parser = ServerName::parse)]
+    pub name: Option<ServerName>,
+
+    /// Time for all lookups and probes together, 1s to 10m; what is not finished by then is told as far as it is known.
+    /// The default is 20s, or what the config gives its targets.
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    pub timeout: Option<Duration>,
+
+    /// A PEM file of roots to trust, repeatable, beside those of this machine and in place of the config's.
+    #[arg(long = "ca-file", value_name = "FILE")]
+    pub ca_files: Vec<PathBuf>,
+
+    /// Trust none of this machine's roots, only those of --ca-file.
+    #[arg(long)]
+    pub no_system_roots: bool,
+
+    /// How the findings are written, to standard output.
+    #[arg(long, value_enum, default_value_t = CheckOutput::Table)]
+    pub output: CheckOutput,
+
+    /// Tell every presented certificate in full, with SHA-256 and the SHA-1 thumbprint that Windows shows (table only).
+    #[arg(long)]
+    pub show_certs: bool,
+
+    /// Write what each backend presented as PEM, a file each, to this directory, which is made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub export: Option<PathBuf>,
+
+    /// Let --export replace files that are there.
+    #[arg(long, requires = "export")]
+    pub force: bool,
+
+    /// Colours: auto is on terminals, unless NO_COLOR is set or TERM is dumb.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+/// How findings of probes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckOutput {
+    /// For people: as wide as the terminal, 80 columns in files.
+    Table,
+    /// One JSON object, as /api/v1/targets serves it (docs/api.md).
+    Json,
+    /// The series that /metrics would show of these targets, in the text format 0.0.4.
+    Prometheus,
+}
+
+/// When colours are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Where they are of use.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// What is judged, and how it is told.
@@ -121,5 +199,11 @@ fn moment(text: &str) -> Result<SystemTime, time::error::Parse> {
     OffsetDateTime::parse(text, &Rfc3339).map(SystemTime::from)
 }
 
-const VERIFY_HELP: &str = "Exit codes: 0 all is well, 1 something is wrong with the chain or a name, \
-                           2 wrong usage or a file that cannot be read.";
+fn timeout(text: &str) -> Result<Duration, String> {
+    let found = parse_duration(text).filter(|found| (MIN_TIMEOUT..=MAX_TIMEOUT).contains(found));
+    let allowed = || format!("{} to {}, such as 20s", format_duration(MIN_TIMEOUT), format_duration(MAX_TIMEOUT));
+    found.ok_or_else(|| format!("allowed is a duration from {}", allowed()))
+}
+
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_TIMEOUT: Duration = Duration::from_secs(600);

@@ -15,6 +15,7 @@ mod one_or_many;
 mod policy;
 mod raw;
 mod scalar;
+mod selection;
 mod target_file;
 mod target_files;
 mod targets;
@@ -29,8 +30,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::duration::{format as format_duration, parse as parse_duration};
 pub use self::error::ConfigError;
 use self::error::Fault;
+pub use self::selection::{SelectError, Selection};
 pub use self::target_files::{Found, TargetFiles};
 use crate::target::{ResolverSpec, Target};
 use crate::trust::TrustStore;

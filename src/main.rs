@@ -9,13 +9,15 @@ use smtp_tls_exporter::cli::{Args, Command, Output, VerifyArgs};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::{Service, termination};
 use smtp_tls_exporter::verify::{self, verify};
-use smtp_tls_exporter::{logging, report, web};
+use smtp_tls_exporter::{check, logging, report, web};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(Command::Verify(args)) = args.command {
-        return judge(args);
+    match args.command {
+        Some(Command::Check(args)) => return ExitCode::from(check::command(&args)),
+        Some(Command::Verify(args)) => return judge(args),
+        None => {}
     }
     logging::init(args.log_level, args.log_format);
     let config = match Config::load(&args.config_file) {

@@ -139,14 +139,15 @@ pub fn printable(text: &str, limit: usize) -> String {
             out.push('…');
             break;
         }
-        out.push(if is_unprintable(c) { '\u{fffd}' } else { c });
+        out.push(if is_printable(c) { c } else { '\u{fffd}' });
     }
     out
 }
 
-fn is_unprintable(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+/// Whether a terminal shows a character and does nothing else with it.
+pub fn is_printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 

@@ -64,18 +64,21 @@ impl Verification {
 /// # Errors
 /// When nothing can be judged: a file cannot be read, there is no root to judge by, no name to judge for.
 pub fn verify(request: &Request) -> Result<Verification, VerifyError> {
-    let anchors = roots(request)?;
+    let anchors = roots(request.system_roots, &request.ca_files)?;
     let certificates = chain(&request.chain)?;
     conclude(certificates, &request.names, &TrustStore::new("verify", anchors), request.at)
 }
 
-fn roots(request: &Request) -> Result<Vec<TrustAnchor<'static>>, VerifyError> {
-    if !request.system_roots && request.ca_files.is_empty() {
+/// This machine's roots, where they are wanted, and those in PEM files.
+///
+/// # Errors
+/// When there is none, or a file has none.
+pub fn roots(system_roots: bool, ca_files: &[PathBuf]) -> Result<Vec<TrustAnchor<'static>>, VerifyError> {
+    if !system_roots && ca_files.is_empty() {
         return Err(VerifyError::NoRoots);
     }
-    let mut found =
-        if request.system_roots { Roots::System.load().map_err(VerifyError::NoSystemRoots)? } else { Vec::new() };
-    for file in &request.ca_files {
+    let mut found = if system_roots { Roots::System.load().map_err(VerifyError::NoSystemRoots)? } else { Vec::new() };
+    for file in ca_files {
         found.extend(anchors::from_file(file).map_err(VerifyError::CaFile)?);
     }
     Ok(found)

@@ -19,6 +19,23 @@ use crate::trust::TrustStore;
 
 /// The config of a document that stands in the file `origin`, at whose folder its relative paths begin.
 pub(super) fn config(document: Document, target_files: TargetFiles, origin: &Path) -> Result<Config, ConfigError> {
+    let all = |targets: Targets<'_>| -> Result<_, ConfigError> { Ok(targets.made) };
+    let config = choose(document, target_files, origin, all)?;
+    if config.targets.is_empty() && !config.target_files.are_named() {
+        let fault = Fault::at("targets", "no targets", "at least one, here or in `target_files`");
+        return Err(ConfigError::new(origin, fault));
+    }
+    Ok(config)
+}
+
+/// Likewise with the targets that `choice` makes of all that the document and its target files give, and what those
+/// need.
+pub(super) fn choose<E: From<ConfigError>>(
+    document: Document,
+    target_files: TargetFiles,
+    origin: &Path,
+    choice: impl FnOnce(Targets<'_>) -> Result<Vec<Arc<Target>>, E>,
+) -> Result<Config, E> {
     let main = |fault| ConfigError::new(origin, fault);
     let stores = Stores::load(document.trust_stores.0, folder(origin)).map_err(main)?;
     let resolvers = resolvers(document.resolvers.0).map_err(main)?;
@@ -33,10 +50,7 @@ pub(super) fn config(document: Document, target_files: TargetFiles, origin: &Pat
     for path in target_files.paths() {
         targets.add_file(path).map_err(|fault| ConfigError::new(path, fault))?;
     }
-    let targets = targets.made;
-    if targets.is_empty() && !target_files.are_named() {
-        return Err(main(Fault::at("targets", "no targets", "at least one, here or in `target_files`")));
-    }
+    let targets = choice(targets)?;
     let used = |name: fn(&Target) -> &Arc<str>| targets.iter().map(move |target| name(target));
     let trust_stores = stores.used(used(|target| &target.policy.trust)).map_err(main)?;
     let named: BTreeSet<_> = used(|target| &target.policy.resolver).collect();

@@ -95,7 +95,7 @@ pub(super) fn listed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String
 }
 
 /// Keys and values may hold line breaks and terminal controls; a log line must not.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {

@@ -11,7 +11,7 @@ use super::scalar::{
 };
 use super::value::{Distinct, Entries, given};
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a mapping of keys")]
 pub(super) struct Document {
     #[serde(default)]

@@ -67,6 +67,12 @@ impl<'a> Targets<'a> {
         Ok(())
     }
 
+    /// How a target is probed that nothing is said of: by `defaults` alone.
+    pub(super) fn default_policy(&mut self) -> Result<Arc<Policy>, Fault> {
+        let own = Own { client_certificate: None, certificate_file: None };
+        self.policies.policy("defaults", Settings::default(), own)
+    }
+
     fn add_group(&mut self, file: &Arc<Path>, place: &str, group: Group) -> Result<(), Fault> {
         let own = Own { client_certificate: None, certificate_file: None };
         let policy = self.policies.policy(place, Settings::default(), own)?;

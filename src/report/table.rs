@@ -7,14 +7,15 @@ use crate::verdict::{Certificate, Facts, NameVerdict};
 use crate::verify::Verification;
 
 use super::moment::{days, rfc3339};
-use super::wrap::hanging;
+use super::wrap::{WIDTH, hanging, hanging_in};
 
 pub(super) fn write(verification: &Verification) -> String {
     let mut out = String::new();
     names(&mut out, verification);
     chain(&mut out, verification);
     if let Some(leaf) = verification.chain.certificates().first() {
-        certificate(&mut out, leaf, verification.at);
+        out.push_str("\nCERTIFICATE\n");
+        certificate(&mut out, leaf, verification.at, WIDTH);
         if verification.chain.ocsp().must_staple() {
             row(&mut out, "stapling", "the server must staple an OCSP response (RFC 7633)");
         }
@@ -55,19 +56,21 @@ fn chain(out: &mut String, verification: &Verification) {
     }
 }
 
-fn certificate(out: &mut String, leaf: &Certificate, at: i64) {
-    out.push_str("\nCERTIFICATE\n");
+/// The facts of one certificate, a row each, in lines of `columns`.
+pub(super) fn certificate(out: &mut String, leaf: &Certificate, at: i64, columns: usize) {
+    let mut row = |label: &str, value: &str| hanging_in(out, columns, &format!("  {label:<10}  "), value);
     if let Some(facts) = leaf.facts() {
-        row(out, "subject", or_none(facts.subject()));
-        row(out, "issuer", or_none(facts.issuer()));
-        row(out, "names", or_none(&presented(facts)));
-        row(out, "not before", &moment(facts.not_before));
-        row(out, "not after", &format!("{} ({})", moment(facts.not_after), left(at, facts.not_after)));
-        row(out, "key", &facts.key.label());
-        row(out, "signature", facts.signature.name);
-        row(out, "serial", facts.serial());
+        row("subject", or_none(facts.subject()));
+        row("issuer", or_none(facts.issuer()));
+        row("names", or_none(&presented(facts)));
+        row("not before", &moment(facts.not_before));
+        row("not after", &format!("{} ({})", moment(facts.not_after), left(at, facts.not_after)));
+        row("key", &facts.key.label());
+        row("signature", facts.signature.name);
+        row("serial", facts.serial());
     }
-    row(out, "sha256", &hex(&leaf.fingerprint()));
+    row("sha256", &hex(&leaf.fingerprint()));
+    row("sha1", &hex(&leaf.thumbprint()));
 }
 
 fn others(out: &mut String, verification: &Verification) {
@@ -88,19 +91,20 @@ fn others(out: &mut String, verification: &Verification) {
     out.push_str("\nWHAT OTHERS SAY\n");
     for (word, elsewhere) in said {
         hanging(out, "  ", word);
-        words(out, &elsewhere);
+        words(out, WIDTH, &elsewhere);
     }
 }
 
-fn words(out: &mut String, elsewhere: &Elsewhere) {
+/// What each client says, in lines of `columns`.
+pub(super) fn words(out: &mut String, columns: usize, elsewhere: &Elsewhere) {
     for (client, words) in elsewhere.clients() {
         let mut lead = format!("    {client:<12}  ");
         for text in words.texts {
-            hanging(out, &lead, text);
+            hanging_in(out, columns, &lead, text);
             lead = " ".repeat(lead.chars().count());
         }
         if let Some(when) = words.accepts {
-            hanging(out, &lead, &format!("(accepts it {when})"));
+            hanging_in(out, columns, &lead, &format!("(accepts it {when})"));
         }
     }
 }
@@ -144,7 +148,8 @@ fn presented(facts: &Facts) -> String {
     shown.join(", ") + &more.map(|more| format!(" and {more} more")).unwrap_or_default()
 }
 
-fn counted(count: usize, what: &str) -> String {
+/// A number of things.
+pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

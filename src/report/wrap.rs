@@ -1,15 +1,20 @@
 //! Lines of bounded width.
 
-/// Writes `lead` and then the words of `text`, in lines of at most [`WIDTH`] columns; further lines are indented as
-/// far as `lead` reaches. A word that is longer than a line has one of its own.
+/// As [`hanging_in`], in lines of at most [`WIDTH`] columns.
 pub(super) fn hanging(out: &mut String, lead: &str, text: &str) {
+    hanging_in(out, WIDTH, lead, text);
+}
+
+/// Writes `lead` and then the words of `text`, in lines of at most `width` columns; further lines are indented as
+/// far as `lead` reaches. A word that is longer than a line has one of its own.
+pub(super) fn hanging_in(out: &mut String, width: usize, lead: &str, text: &str) {
     let indent = lead.chars().count();
     out.push_str(lead);
     let mut column = indent;
     for word in text.split_whitespace() {
         let length = word.chars().count();
         let begins = column == indent;
-        if !begins && column + 1 + length > WIDTH {
+        if !begins && column + 1 + length > width {
             end_line(out);
             out.extend(std::iter::repeat_n(' ', indent));
             column = indent;
@@ -28,8 +33,8 @@ fn end_line(out: &mut String) {
     out.push('\n');
 }
 
-/// Columns of a line.
-const WIDTH: usize = 80;
+/// Columns of a line where nobody says how many there are.
+pub(super) const WIDTH: usize = 80;
 
 #[cfg(test)]
 mod tests {

@@ -57,8 +57,21 @@ pub fn encode(
     format: Format,
     out: &mut impl fmt::Write,
 ) -> fmt::Result {
+    write(Snapshot { fleet, process, of_service: true, now, format }, out)
+}
+
+/// Likewise of the targets of `fleet` alone: what is about the exporter as a service is left out.
+///
+/// # Errors
+/// Only those of `out`.
+pub fn encode_targets(fleet: Fleet, now: SystemTime, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
+    write(Snapshot { fleet, process: None, of_service: false, now, format }, out)
+}
+
+fn write(snapshot: Snapshot, out: &mut impl fmt::Write) -> fmt::Result {
+    let format = snapshot.format;
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot { fleet, process, now, format }));
+    registry.register_collector(Box::new(snapshot));
     encode_registry(out, &registry)?;
     match format {
         Format::OpenMetrics => encode_eof(out),
@@ -70,6 +83,8 @@ pub fn encode(
 struct Snapshot {
     fleet: Fleet,
     process: Option<Process>,
+    /// Whether a service runs, of which there is something to tell.
+    of_service: bool,
     now: SystemTime,
     format: Format,
 }
@@ -80,6 +95,9 @@ impl Collector for Snapshot {
         let mut families = Families::new(encoder, self.format);
         target::encode(&mut families, &view)?;
         backend::encode(&mut families, &view, self.now)?;
-        exporter::encode(&mut families, &self.fleet, self.process.as_ref())
+        if self.of_service {
+            exporter::encode(&mut families, &self.fleet, self.process.as_ref())?;
+        }
+        Ok(())
     }
 }

@@ -147,6 +147,7 @@ fn example() -> String {
         ("/certificate/not_after/rfc3339", "2026-11-30T12:00:00Z"),
         ("/at/rfc3339", "2026-12-03T13:00:00Z"),
         ("/certificate/fingerprint_sha256", &"5fd1".repeat(16)),
+        ("/certificate/thumbprint_sha1", &"0a83".repeat(10)),
     ] {
         let found = json.pointer(at).and_then(Value::as_str).unwrap_or_else(|| panic!("{at} of {json}"));
         text = text.replace(found, fixed);
@@ -205,7 +206,7 @@ unreadable file.
 | `chain.valid` | whether one does at the moment |
 | `chain.errors[]` | `reason`, `meaning` and `elsewhere` of each thing that is wrong |
 | `chain.not_after`, `chain.verified_not_after` | the earliest end of validity in the file, and on the verified path |
-| `certificate` | the server's own: `fingerprint_sha256`, `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` from the moment on (negative once expired), `names`, `scts` (how many are embedded), `must_staple` |
+| `certificate` | the server's own: `fingerprint_sha256`, `thumbprint_sha1` (what Windows shows), `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` from the moment on (negative once expired), `names`, `names_total`, `scts` (how many are embedded), `must_staple` |
 | `presented` | how many certificates the file has |
 | `at` | the moment that was judged at |
 

@@ -24,6 +24,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("advice", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("report", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("web", &["tokio_rustls", "hickory", "webpki::", "x509_", "Monitor", "Prober", "Resolvers"]),
+    ("check", &["tokio_rustls", "hickory", "webpki::", "x509_", "axum", "Prober", "Resolvers"]),
     ("service", &["tokio_rustls", "hickory", "webpki::", "x509_", "Prober", "Resolvers"]),
 ];
 
@@ -47,8 +48,25 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("report", &["verify", "advice", "snapshot", "verdict", "reason", "elsewhere", "target", "observation"]),
     ("web", &["snapshot", "monitor", "advice", "report", "reason", "elsewhere", "target", "observation", "verdict"]),
     ("service", &["config", "monitor", "web"]),
+    (
+        "check",
+        &[
+            "cli",
+            "config",
+            "monitor",
+            "service",
+            "report",
+            "web",
+            "verify",
+            "snapshot",
+            "reason",
+            "target",
+            "trust",
+            "observation",
+        ],
+    ),
     ("logging", &["cli"]),
-    ("cli", &["target"]),
+    ("cli", &["config", "target"]),
 ];
 
 fn files(room: &str) -> Vec<PathBuf> {

@@ -2,6 +2,7 @@
 
 mod binary;
 mod certificates;
+mod check;
 mod discovery;
 mod docs;
 mod domains;

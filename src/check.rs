@@ -1,0 +1,173 @@
+//! `check`: one round over a few targets, by the same monitor as the service's, told to whoever asks.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Runtime;
+
+use self::export::{Export, ExportError};
+use self::terminal::Terminal;
+use crate::cli::{CheckArgs, CheckOutput};
+use crate::config::{Config, SelectError, Selection};
+use crate::reason::LocalReason;
+use crate::report::{self, state};
+use crate::snapshot::Fleet;
+use crate::target::{Endpoint, HostTarget, Policy, ServerName, Target, TargetKind, TargetName};
+use crate::trust::TrustStore;
+use crate::verify::{VerifyError, roots};
+use crate::web::metrics::{Format, encode_targets};
+
+mod export;
+mod round;
+mod terminal;
+
+/// Probes, and writes what was found to standard output. Gives the exit code: 0 where all is well, 1 where something is
+/// found, 2 where nothing could be done, 130 where a signal ended it.
+pub fn command(args: &CheckArgs) -> u8 {
+    match run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("smtp-tls-exporter: {error}");
+            2
+        }
+    }
+}
+
+fn run(args: &CheckArgs) -> Result<u8, CheckError> {
+    let (config, patience) = config(args)?;
+    let export = args.export.as_deref().map(|folder| Export::prepare(folder, args.force)).transpose()?;
+    let terminal = Terminal::new(args.color);
+    let runtime = Runtime::new().map_err(CheckError::Runtime)?;
+    let seen = runtime.block_on(round::run(config, patience, terminal.progress()));
+    // Nothing that still runs is waited for.
+    runtime.shutdown_background();
+    let Some(fleet) = seen? else { return Ok(INTERRUPTED) };
+
+    let now = SystemTime::now();
+    let text = match args.output {
+        CheckOutput::Table => report::targets_table(&fleet.targets, now, &terminal.style(args.show_certs)),
+        CheckOutput::Json => report::targets_json(&fleet.targets, now),
+        CheckOutput::Prometheus => prometheus(&fleet, now),
+    };
+    print(&text)?;
+    tell_local_errors(&fleet);
+    if let Some(export) = export {
+        let files = export.write(&fleet.targets)?;
+        eprintln!("smtp-tls-exporter: {files} written to {}", export.folder().display());
+    }
+    Ok(u8::from(!fleet.targets.iter().all(|report| state::is_well(report, now))))
+}
+
+/// The config of what is asked for, and how long all of it may take.
+fn config(args: &CheckArgs) -> Result<(Config, Duration), CheckError> {
+    let is_given = !args.ca_files.is_empty() || args.no_system_roots;
+    let trust = if is_given || args.config_file.is_none() {
+        let anchors = roots(!args.no_system_roots, &args.ca_files).map_err(CheckError::Roots)?;
+        Some(TrustStore::new("check", anchors))
+    } else {
+        None
+    };
+    let selection = Selection { targets: &args.targets, trust: trust.as_ref() };
+    let mut config = Config::select(args.config_file.as_deref(), selection).map_err(CheckError::Select)?;
+    let own = config.targets.iter().map(|target| target.policy.timeout).max().unwrap_or_default();
+    let patience = args.timeout.unwrap_or(own);
+    for target in &mut config.targets {
+        let kind = asked_for(target, args.name.as_ref())?;
+        let policy = Arc::new(once(&target.policy, args.timeout, patience));
+        *target = Arc::new(Target { kind, policy, ..(**target).clone() });
+    }
+    Ok((config, patience))
+}
+
+/// What is probed, under the name that clients ask for where that is given.
+fn asked_for(target: &Target, name: Option<&ServerName>) -> Result<TargetKind, CheckError> {
+    match (&target.kind, name) {
+        (kind, None) => Ok(kind.clone()),
+        (TargetKind::Host(host), Some(name)) => {
+            let endpoint = Endpoint { server_name: name.clone(), ..(*host.endpoint).clone() };
+            Ok(TargetKind::Host(HostTarget { endpoint: Arc::new(endpoint), ..host.clone() }))
+        }
+        (TargetKind::Mx(_) | TargetKind::Submission(_), Some(_)) => Err(CheckError::NameOfDomain(target.name.clone())),
+    }
+}
+
+/// `policy` for one round with one probe of each backend, in which everything is over within `patience`.
+fn once(policy: &Policy, timeout: Option<Duration>, patience: Duration) -> Policy {
+    let timeout = timeout.unwrap_or(policy.timeout);
+    Policy {
+        // The monitor begins no second round within half of it.
+        interval: policy.interval.max(2 * (patience + round::GRACE)),
+        timeout,
+        connect_timeout: policy.connect_timeout.min(timeout),
+        samples: 1,
+        ..policy.clone()
+    }
+}
+
+/// As text 0.0.4, without what is about a service that runs.
+fn prometheus(fleet: &Fleet, now: SystemTime) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = encode_targets(fleet.clone(), now, Format::Text, &mut text);
+    text
+}
+
+/// All at once, or as much as whoever reads it wants.
+fn print(text: &str) -> Result<(), CheckError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CheckError::Output(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What says nothing of a server, yet why it was not probed.
+fn tell_local_errors(fleet: &Fleet) {
+    for (reason, count) in fleet.exporter.local_errors.iter().filter(|(_, count)| *count > 0) {
+        let times = if *count == 1 { "1 probe".to_owned() } else { format!("{count} probes") };
+        let reason: LocalReason = *reason;
+        eprintln!("smtp-tls-exporter: {times} failed on this machine's side, {reason}: {}", reason.doc());
+    }
+}
+
+/// Why nothing could be done.
+#[derive(Debug)]
+pub(crate) enum CheckError {
+    Select(SelectError),
+    Roots(VerifyError),
+    NameOfDomain(TargetName),
+    Runtime(io::Error),
+    Monitor(String),
+    Output(io::Error),
+    Export(ExportError),
+}
+
+impl From<ExportError> for CheckError {
+    fn from(error: ExportError) -> Self {
+        Self::Export(error)
+    }
+}
+
+impl fmt::Display for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Select(error) => error.fmt(f),
+            Self::Roots(error) => error.fmt(f),
+            Self::NameOfDomain(target) => {
+                write!(
+                    f,
+                    "--name goes with hosts and addresses: the hosts of {target} are asked for by their own names"
+                )
+            }
+            Self::Runtime(error) => write!(f, "the runtime cannot be set up: {error}"),
+            Self::Monitor(error) => f.write_str(error),
+            Self::Output(error) => write!(f, "standard output: {error}"),
+            Self::Export(error) => error.fmt(f),
+        }
+    }
+}
+
+/// As shells tell of SIGINT.
+const INTERRUPTED: u8 = 130;

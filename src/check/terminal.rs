@@ -1,0 +1,131 @@
+//! What is known of the terminal: whether there is one, how wide it is, and whether it is to show colours.
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+
+use terminal_size::{Width, terminal_size_of};
+
+use crate::cli::Color;
+use crate::observation::printable;
+use crate::report::Style;
+use crate::target::TargetName;
+
+/// Where findings and progress go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terminal {
+    color: bool,
+    width: usize,
+    error_width: Option<usize>,
+}
+
+impl Terminal {
+    /// As standard output, standard error and the environment have it.
+    pub(super) fn new(color: Color) -> Self {
+        let is_terminal = io::stdout().is_terminal();
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let columns = set("COLUMNS").and_then(|value| value.to_str()?.parse().ok());
+        let measured = || terminal_size_of(io::stdout()).map(|(Width(width), _)| width.into());
+        let error_width = || terminal_size_of(io::stderr()).map_or(DEFAULT_WIDTH, |(Width(width), _)| width.into());
+        Self {
+            color: wants_color(
+                color,
+                is_terminal,
+                set("NO_COLOR").is_some(),
+                set("TERM").is_some_and(|it| it == "dumb"),
+            ),
+            // What shells set in COLUMNS is seldom exported: where it is, somebody means it.
+            width: columns.or_else(|| is_terminal.then(measured)?).unwrap_or(DEFAULT_WIDTH).min(MAX_WIDTH),
+            error_width: io::stderr().is_terminal().then(error_width),
+        }
+    }
+
+    pub(super) fn style(&self, certificates: bool) -> Style {
+        Style { width: self.width, color: self.color, certificates }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress { width: self.error_width, shown: false }
+    }
+}
+
+fn wants_color(color: Color, is_terminal: bool, no_color: bool, is_dumb: bool) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => is_terminal && !no_color && !is_dumb,
+    }
+}
+
+/// A line on standard error, where that is a terminal, that says how far it got; gone in the end.
+#[derive(Debug)]
+pub(super) struct Progress {
+    width: Option<usize>,
+    shown: bool,
+}
+
+impl Progress {
+    /// Shows that of `total` targets `waiting` are not done.
+    pub(super) fn show(&mut self, total: usize, waiting: &[TargetName]) {
+        let Some(width) = self.width.filter(|_| total > 1) else { return };
+        let line = line(total, waiting, width.saturating_sub(1));
+        // Findings don't depend on whether anybody is told how far they got.
+        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        self.shown = true;
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn line(total: usize, waiting: &[TargetName], width: usize) -> String {
+    let done = total - waiting.len();
+    let rest = match waiting {
+        [] => String::new(),
+        [one] => format!(", waiting for {one}"),
+        [first, rest @ ..] => format!(", waiting for {first} and {} more", rest.len()),
+    };
+    printable(&format!("{done} of {total} targets done{rest}"), width.saturating_sub(1))
+}
+
+const DEFAULT_WIDTH: usize = 80;
+/// Longer lines are hard to read.
+const MAX_WIDTH: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colors_are_for_terminals() {
+        for (color, is_terminal, no_color, is_dumb, expected) in [
+            (Color::Auto, true, false, false, true),
+            (Color::Auto, false, false, false, false),
+            (Color::Auto, true, true, false, false),
+            (Color::Auto, true, false, true, false),
+            (Color::Always, false, true, true, true),
+            (Color::Never, true, false, false, false),
+        ] {
+            let found = wants_color(color, is_terminal, no_color, is_dumb);
+            assert_eq!(found, expected, "{color:?} {is_terminal} {no_color} {is_dumb}");
+        }
+    }
+
+    #[test]
+    fn progress_fits_and_is_printable() {
+        let names: Vec<_> = ["a.test:587", "b\u{1b}[2J"].iter().filter_map(|name| TargetName::new(name)).collect();
+        for (total, waiting, width, expected) in [
+            (3, &names[..0], 79, "3 of 3 targets done"),
+            (3, &names[..1], 79, "2 of 3 targets done, waiting for a.test:587"),
+            (9, &names[..], 79, "7 of 9 targets done, waiting for a.test:587 and 1 more"),
+            (9, &names[1..], 79, "8 of 9 targets done, waiting for b\u{fffd}[2J"),
+            (9, &names[..], 20, "7 of 9 targets done…"),
+        ] {
+            assert_eq!(line(total, waiting, width), expected);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A target for tests in which every part that may be unknown is known of one backend or another.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use smtp_fleet::{CertSpec, Issuer, Pki};
+
+use crate::observation::{Connection, Failure, LookupFailure, LookupReport, Phases, PresentedChain};
+use crate::reason::{LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
+use crate::snapshot::{
+    BackendReport, Change, Condition, Counters, EndpointReport, Held, ProbeReport, SharedName, StateChange,
+    TargetReport,
+};
+use crate::target::{
+    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, Target, TargetKind, TargetName,
+    TlsMode,
+};
+use crate::trust::TrustStore;
+use crate::verdict::{Judge, Question};
+
+/// A moment beyond all validity: 2100-01-01T00:00:00Z.
+pub(super) fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(4_102_444_800)
+}
+
+pub(super) fn name(text: &str) -> ServerName {
+    ServerName::parse(text).expect("a name")
+}
+
+/// Three backends: one with an expired certificate of another name, one that cannot be reached, one that was not probed.
+pub(super) fn report() -> TargetReport {
+    let host = name("smtp.example.com");
+    let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 587, tls: TlsMode::StartTls });
+    let held = held(&host);
+    let failure = Failure::new(Stage::Handshake, ProbeReason::NoCertificate, "no certificate");
+    let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
+    let backends = vec![
+        backend(&endpoint, 10, Some(Ok(connection)), Some(held.clone())),
+        backend(&endpoint, 11, Some(Err(failure)), None),
+        backend(&endpoint, 12, None, None),
+    ];
+    let failures = [LookupFailure { name: host.clone(), record_type: "AAAA", reason: LookupReason::ServFail }];
+    let first = backends.first().expect("a backend");
+    let condition = Condition::of(first, now()).expect("it was probed");
+    let changes = [
+        Change::Condition(first.backend.clone(), condition),
+        Change::Named(first.backend.clone(), false),
+        Change::Lookup(failures.clone().into()),
+    ];
+    let shared = SharedName {
+        name: name("mail.example.com"),
+        resolves: Resolves::All,
+        addresses: [first.backend.address].into(),
+    };
+    TargetReport {
+        target: Arc::new(target(&host, &endpoint)),
+        lookup: Some(Arc::new(LookupReport {
+            success: false,
+            hosts: None,
+            duration: Duration::from_millis(4),
+            failures: failures.into(),
+            disagree: Some(true),
+        })),
+        last_round: Some(now()),
+        endpoints: vec![EndpointReport {
+            endpoint,
+            preference: Some(10),
+            backends: backends.into_iter().map(Arc::new).collect(),
+            skipped: vec![(SkipReason::Cap, 3)],
+            shared_names: [shared].into(),
+        }],
+        counters: Counters::default(),
+        file: held.assessment.leaf().cloned(),
+        changes: changes.map(|what| StateChange { at: now(), what }).into(),
+    }
+}
+
+fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
+    let kind = HostTarget { host: host.clone(), addresses: Vec::new(), endpoint: Arc::clone(endpoint) };
+    let policy = Policy {
+        interval: Duration::from_secs(60),
+        timeout: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(5),
+        ehlo_name: EhloName::AddressLiteral,
+        ip_family: IpFamily::Auto,
+        backend_retention: Duration::from_secs(3600),
+        samples: 2,
+        expect_names: vec![name("other.example.com")],
+        trust: "test".into(),
+        resolver: "system".into(),
+        client_certificate: None,
+        certificate_file: None,
+    };
+    Target {
+        name: TargetName::new("smtp.example.com:587").expect("a name"),
+        kind: TargetKind::Host(kind),
+        labels: Labels::new([("team".to_owned(), "mail".to_owned())]),
+        policy: Arc::new(policy),
+    }
+}
+
+/// What is concluded of a certificate for another name from an unknown root, with a staple that is none.
+fn held(host: &ServerName) -> Held {
+    let pki = Pki::new();
+    let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_issuer(Issuer::Stranger));
+    let presented = PresentedChain { certificates: identity.chain().to_vec(), staple: b"no staple"[..].into() };
+    let trust = TrustStore::new("test", Vec::new());
+    let question = Question {
+        server_name: host,
+        expect_names: &[name("other.example.com")],
+        ehlo_name: Some("mail.example.com"),
+        trust: &trust,
+        known: None,
+    };
+    let assessment = Judge::default().assess(presented, None, &question, now());
+    Held { seen_at: now(), assessment, file_match: Some(false), distinct: 1, mismatched_samples: Some(2) }
+}
+
+fn backend(
+    endpoint: &Arc<Endpoint>,
+    last: u8,
+    outcome: Option<Result<Connection, Failure>>,
+    held: Option<Held>,
+) -> BackendReport {
+    let mut phases = Phases::default();
+    phases.set(Phase::Connect, Duration::from_millis(8));
+    let probe = outcome.map(|outcome| ProbeReport {
+        at: now(),
+        duration: Duration::from_millis(250),
+        phases,
+        consecutive_failures: outcome.is_err().into(),
+        outcome,
+        rate_limited: false,
+    });
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
+    let backend = Backend::new(Arc::clone(endpoint), address);
+    BackendReport { backend, resolved: true, probe, held, handshake_errors: 0 }
+}

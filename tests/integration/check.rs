@@ -1,0 +1,403 @@
+//! `smtp-tls-exporter check`: the real binary against a fleet that it finds by a private DNS.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use smtp_fleet::{Answer, Blackhole, CertSpec, Dns, Ending, Fleet, Moment, Pki, RecordType, ServerSpec, cast};
+
+use crate::support::Lab;
+
+mod export;
+mod hostile;
+mod table;
+
+/// A fleet, the names that lead to it, and a config that knows both.
+struct Scene {
+    pki: Pki,
+    lab: Lab,
+    fleet: Fleet,
+    dns: Dns,
+}
+
+impl Scene {
+    async fn new(servers: impl FnOnce(&Pki) -> Vec<ServerSpec>) -> Self {
+        let pki = Pki::new();
+        let fleet = Fleet::start(servers(&pki)).await.expect("a fleet");
+        let dns = Dns::start().await.expect("a responder");
+        let this = Self { lab: Lab::new(&pki), pki, fleet, dns };
+        this.config(&[]);
+        this
+    }
+
+    /// The classic case: three servers behind the alias, which is in the certificate of the first only.
+    async fn classic() -> Self {
+        let this = Self::new(|pki| vec![cast::good(pki), cast::alias_missing(pki), cast::alias_missing(pki)]).await;
+        this.dns.set_addresses(cast::ALIAS, &this.fleet.ips());
+        this.dns.set_addresses(cast::HOST, &this.fleet.ips());
+        this
+    }
+
+    /// Writes `config.yaml` with these targets; without any, it has one of no use.
+    fn config(&self, targets: &[String]) {
+        let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", self.dns.addr());
+        let unused = ["{host: unused.example.com}".to_owned()];
+        let targets = if targets.is_empty() { &unused } else { targets };
+        let text = Lab::yaml("resolver: lab", &resolvers, targets);
+        std::fs::write(self.path("config.yaml"), text).expect("a file");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.lab.folder.path().join(name)
+    }
+
+    fn at(&self, host: &str) -> String {
+        format!("{host}:{}", self.fleet.port())
+    }
+
+    /// `check` with these words, in the folder of the config.
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-tls-exporter"));
+        command.arg("check").args(args).current_dir(self.lab.folder.path()).stdin(Stdio::null());
+        command.env("SSL_CERT_FILE", "nowhere.pem");
+        for name in ["SSL_CERT_DIR", "NO_COLOR", "COLUMNS", "TERM"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs it with the config.
+    fn run(&self, args: &[&str]) -> Output {
+        self.run_bare(&[&["--config.file=config.yaml"], args].concat())
+    }
+
+    fn run_bare(&self, args: &[&str]) -> Output {
+        tokio::task::block_in_place(|| self.command(args).output().expect("it runs"))
+    }
+
+    #[track_caller]
+    fn json(&self, code: i32, args: &[&str]) -> Value {
+        let output = self.run(&[&["--output=json"], args].concat());
+        assert_eq!(output.status.code(), Some(code), "{}\n{}", text(&output.stdout), text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+/// What is at each JSON pointer.
+#[track_caller]
+fn check(json: &Value, expected: &[(&str, Value)]) {
+    for (at, value) in expected {
+        assert_eq!(json.pointer(at), Some(value), "{at} in {json:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_classic_case_names_the_two() {
+    let scene = Scene::classic().await;
+    let target = scene.at(cast::ALIAS);
+    let output = scene.run(&[&target]);
+    let found = text(&output.stdout);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), ""), "{found}");
+    let addresses = scene.fleet.addrs();
+    let wrong = format!("    at {}, {}\n", addresses[1], addresses[2]);
+    for part in [
+        format!("{target}  NOT WELL: 2 of 3 backends\n"),
+        format!("  - name not_listed: The certificate lists other names.\n{wrong}"),
+        "RemoteCertificateNameMismatch".to_owned(),
+        "\n1 target, 3 backends: 2 backends of 1 target are not well.\n".to_owned(),
+    ] {
+        assert!(found.contains(&part), "{part} in\n{found}");
+    }
+    let json = scene.json(1, &[&target]);
+    let of = |place: usize, key: &str| json.pointer(&format!("/targets/0/endpoints/0/backends/{place}{key}")).cloned();
+    for (place, matches) in [(0, true), (1, false), (2, false)] {
+        assert_eq!(of(place, "/backend"), Some(json!(addresses[place].to_string())));
+        assert_eq!(of(place, "/name/match"), Some(json!(matches)));
+        assert_eq!(of(place, "/well"), Some(json!(matches)));
+        assert_eq!(of(place, "/chain/valid"), Some(json!(true)));
+    }
+    check(
+        &json,
+        &[
+            ("/version", json!(1)),
+            ("/targets/0/name", json!(target)),
+            ("/targets/0/kind", json!("host")),
+            ("/targets/0/healthy", json!(false)),
+            ("/targets/0/state", json!("critical")),
+            ("/targets/0/endpoints/0/server_name", json!(cast::ALIAS)),
+            ("/targets/0/endpoints/0/backends/1/name/reason", json!("not_listed")),
+            ("/targets/0/endpoints/0/backends/1/certificate/names", json!([cast::HOST])),
+        ],
+    );
+    // The name that all of them have.
+    let output = scene.run(&[&scene.at(cast::HOST)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).ends_with("\n1 target, 3 backends: all is well.\n"));
+    for server in scene.fleet.servers() {
+        assert_eq!(server.accepted(), 3, "one probe a run");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn targets_are_named_or_given() {
+    let scene = Scene::classic().await;
+    let (port, ips) = (scene.fleet.port(), scene.fleet.ips());
+    scene.config(&[
+        format!("{{name: relay, host: {}, port: {port}, labels: {{team: mail}}}}", cast::HOST),
+        format!("{{host: {}, port: {port}, expect_names: [other.example.com], addresses: [{}]}}", cast::HOST, ips[0]),
+    ]);
+    let names = |json: &Value| -> Vec<String> {
+        let targets = json["targets"].as_array().expect("targets");
+        targets.iter().filter_map(|target| target["name"].as_str().map(str::to_owned)).collect()
+    };
+    // By name; a name of the config's making; one that it does not have; what is there twice.
+    let json = scene.json(0, &["relay"]);
+    assert_eq!(names(&json), ["relay"]);
+    check(&json, &[("/targets/0/labels", json!({"team": "mail"})), ("/targets/0/healthy", json!(true))]);
+    let host = scene.at(cast::HOST);
+    let json = scene.json(1, &[&host, "relay", &host]);
+    assert_eq!(names(&json), [host.as_str(), "relay"]);
+    check(
+        &json,
+        &[
+            ("/targets/0/state", json!("warning")),
+            (
+                "/targets/0/endpoints/0/backends/0/expected_names",
+                json!([{"name": "other.example.com", "match": false}]),
+            ),
+            ("/targets/1/state", json!("ok")),
+        ],
+    );
+    let address = format!("{}:{port}", ips[1]);
+    assert_eq!(names(&scene.json(1, &[&address])), [address.as_str()]);
+    assert_eq!(names(&scene.json(1, &[])), ["relay", &host], "all of the config");
+    // An address, held against a name; roots of one's own; no config at all.
+    let name = format!("--name={}", cast::HOST);
+    for (args, code) in [
+        (&[address.as_str(), &name, "--ca-file=root.pem", "--no-system-roots"][..], 0),
+        (&[&address, &format!("--name={}", cast::ALIAS), "--ca-file=root.pem", "--no-system-roots"], 1),
+        (&[&address, "--ca-file=root.pem", "--no-system-roots"], 1),
+    ] {
+        let output = scene.run_bare(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn domains_and_what_their_records_say() {
+    let scene = Scene::new(|pki| {
+        let named = |name: &str| ServerSpec::new(pki.issue(&CertSpec::valid_for(&[name])));
+        vec![named("mx1.example.com"), named("wrong.example.com")]
+    })
+    .await;
+    let (dns, ips) = (&scene.dns, scene.fleet.ips());
+    dns.set_mx("example.com", &[(20, "mx2.example.com."), (10, "mx1.example.com.")]);
+    dns.set_addresses("mx1.example.com", &ips[..1]);
+    dns.set_addresses("mx2.example.com", &ips[1..]);
+    dns.set_mx("quiet.example.com", &[(0, ".")]);
+    dns.set("broken.example.com", RecordType::MX, Answer::ServFail);
+    let domain = |name: &str| format!("{{mx: {name}, port: {}}}", scene.fleet.port());
+    scene.config(&["example.com", "quiet.example.com", "broken.example.com"].map(domain));
+    let json = scene.json(1, &["mx:example.com"]);
+    check(
+        &json,
+        &[
+            ("/targets/0/lookup/hosts", json!(2)),
+            ("/targets/0/endpoints/0/preference", json!(10)),
+            ("/targets/0/endpoints/0/backends/0/well", json!(true)),
+            ("/targets/0/endpoints/1/server_name", json!("mx2.example.com")),
+            ("/targets/0/endpoints/1/backends/0/name/reason", json!("not_listed")),
+        ],
+    );
+    for (target, code, part) in [
+        ("mx:quiet.example.com", 0, "ok: takes no mail"),
+        ("mx:broken.example.com", 1, "lookup of broken.example.com MX: dns_servfail"),
+        ("nowhere.example.com", 1, "lookup of nowhere.example.com A and AAAA: nxdomain: "),
+        ("mx:example.com", 1, "mx2.example.com, port"),
+    ] {
+        let output = scene.run(&[target]);
+        let found = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{target}: {found}{}", text(&output.stderr));
+        assert!(found.contains(part), "{part} in\n{found}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_prometheus_reads_it() {
+    let scene = Scene::classic().await;
+    let port = scene.fleet.port();
+    let one = |name: &str, host: &str| format!("{{name: {name}, host: {host}, port: {port}, labels: {{team: mail}}}}");
+    scene.config(&[one("good", cast::HOST), one("bad", cast::ALIAS), one("gone", "nowhere.example.com")]);
+    let output = scene.run(&["--output=prometheus"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let series = |text: &str| -> Vec<String> {
+        let own = |line: &&str| !line.starts_with("smtp_tls_exporter_") && !line.starts_with("process_");
+        let samples = text.lines().filter(|line| !line.starts_with('#')).filter(own);
+        let mut series: Vec<String> = samples
+            .map(|line| {
+                let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+                series.to_owned()
+            })
+            .collect();
+        series.sort();
+        series
+    };
+    let found = series(text(&output.stdout));
+    let mut names: Vec<&str> = text(&output.stdout).lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert!(names.iter().all(|name| name.starts_with("smtp_tls_") && !name.contains("exporter_")), "{names:?}");
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "each family once");
+
+    let config = smtp_tls_exporter::config::Config::load(&scene.path("config.yaml")).expect("a config");
+    let listeners = smtp_tls_exporter::web::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listeners[0].local_addr().expect("an address");
+    let web = smtp_tls_exporter::web::Options::default();
+    let service = smtp_tls_exporter::service::Service { config, config_file: None, listeners, web };
+    let running = service.start().expect("a service");
+    for name in ["good", "bad", "gone"] {
+        let name = smtp_tls_exporter::target::TargetName::new(name).expect("a name");
+        running.handle.round(&name).await.expect("a round");
+    }
+    let answer = crate::support::request(address, "GET", "/metrics", "Accept: text/plain;version=0.0.4\r\n").await;
+    assert_eq!(found, series(answer.text()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_servers_keep_nobody_waiting() {
+    const TIMEOUT: Duration = Duration::from_secs(5);
+    let scene = Scene::new(|pki| {
+        let silent = cast::ends(pki, Moment::Connected, Ending::Stall);
+        let good = cast::good(pki);
+        (0..44).map(|number| if number < 40 { good.clone() } else { silent.clone() }).collect()
+    })
+    .await;
+    let mut holes = Vec::new();
+    for _ in 0..3 {
+        holes.push(Blackhole::start().await.expect("a black hole"));
+    }
+    let addresses = scene.fleet.addrs().into_iter().chain(holes.iter().map(Blackhole::addr));
+    let mut targets: Vec<String> = addresses
+        .enumerate()
+        .map(|(number, at)| {
+            let (ip, port) = (at.ip(), at.port());
+            format!("{{name: t{number}, host: {}, port: {port}, addresses: [{ip}]}}", cast::ALIAS)
+        })
+        .collect();
+    for name in ["a", "b", "c"] {
+        [RecordType::A, RecordType::AAAA].iter().for_each(|kind| {
+            scene.dns.set(&format!("{name}.example.com"), *kind, Answer::Silence);
+        });
+        targets.push(format!("{{name: t{}, host: {name}.example.com}}", targets.len()));
+    }
+    assert_eq!(targets.len(), 50);
+    scene.config(&targets);
+    let begin = Instant::now();
+    let json = scene.json(1, &[&format!("--timeout={}s", TIMEOUT.as_secs())]);
+    let took = begin.elapsed();
+    assert!(took < TIMEOUT + Duration::from_secs(2), "{took:?}");
+    for (number, target) in json["targets"].as_array().expect("targets").iter().enumerate() {
+        let reason = |at: &str| target.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let probe = "/endpoints/0/backends/0/probe";
+        let (stage, found) = (reason(&format!("{probe}/stage")), reason(&format!("{probe}/reason")));
+        let expected = match number {
+            0..40 => ("", ""),
+            40..44 => ("greeting", "timeout"),
+            44..47 => ("connect", "timeout"),
+            _ => ("", ""),
+        };
+        assert_eq!((&*stage, &*found), expected, "t{number} in {target:#}");
+        assert_eq!(target["healthy"], json!(number < 40), "t{number} in {target:#}");
+        if number >= 47 {
+            assert_eq!(reason("/lookup/failures/0/reason"), "dns_timeout", "t{number} in {target:#}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_finished_is_told_and_what_is_known_too() {
+    let scene = Scene::new(|pki| vec![cast::good(pki)]).await;
+    let hole = Blackhole::start().await.expect("a black hole");
+    let (ip, port) = (hole.addr().ip(), hole.addr().port());
+    // Two connections to one address at once: the others wait until the time is over.
+    let mut targets: Vec<String> = (0..5)
+        .map(|number| format!("{{name: h{number}, host: h{number}.test, port: {port}, addresses: [{ip}]}}"))
+        .collect();
+    targets.push(format!(
+        "{{name: good, host: {}, port: {}, addresses: {:?}}}",
+        cast::ALIAS,
+        scene.fleet.port(),
+        scene.fleet.ips()
+    ));
+    scene.config(&targets);
+    let output = scene.run(&["--timeout=1s"]);
+    let found = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert!(found.contains("good  ok: 1 backend\n"), "{found}");
+    assert!(found.contains("  NOT FINISHED in time\n") && found.contains("; 3 targets are not"), "{found}");
+    assert!(found.contains("connect timeout: "), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_prints_nothing() {
+    let scene = Scene::new(|pki| vec![cast::ends(pki, Moment::Connected, Ending::Stall)]).await;
+    let target = format!("{}:{}", scene.fleet.ips()[0], scene.fleet.port());
+    let mut command = scene.command(&["--config.file=config.yaml", &target, "--timeout=60s"]);
+    let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    scene.fleet.servers()[0].wait_accepted(1).await;
+    let begin = Instant::now();
+    let status = Command::new("kill").args(["-INT", &process.id().to_string()]).status().expect("kill runs");
+    assert!(status.success());
+    let output = tokio::task::block_in_place(|| process.wait_with_output().expect("it ends"));
+    assert_eq!((output.status.code(), text(&output.stdout), text(&output.stderr)), (Some(130), "", ""));
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_usage_is_told() {
+    let scene = Scene::classic().await;
+    let bad = "defaults: {trust: system}\ntargets: [{host: a.test, port: 0}]\n";
+    std::fs::write(scene.path("bad.yaml"), bad).expect("a file");
+    std::fs::write(scene.path("plain.txt"), "").expect("a file");
+    for (args, message) in [
+        (&[][..], "error: the following required arguments were not provided:\n  <TARGET>..."),
+        (&["--no-such-flag"], "--no-such-flag"),
+        (&["a.test", "--timeout=0"], "allowed is a duration from 1s to 10m, such as 20s"),
+        (&["a.test", "--timeout=1h"], "allowed is a duration from 1s to 10m, such as 20s"),
+        (&["a.test", "--force"], "--export <DIR>"),
+        (&["a.test"], "no root certificates on this machine"),
+        (&["a.test", "--no-system-roots"], "no roots to judge by: --no-system-roots needs a --ca-file"),
+        (
+            &["a.test", "--no-system-roots", "--ca-file=plain.txt"],
+            "no roots can be taken from plain.txt, which is empty",
+        ),
+        (&["--config.file=nowhere.yaml"], "nowhere.yaml"),
+        (&["--config.file=bad.yaml"], "bad.yaml: targets[0].port: found 0, allowed is 1 to 65535"),
+        (
+            &["--config.file=config.yaml", "foo bar"],
+            "`foo bar` is no target of config.yaml, nor a target itself: a host name has letters",
+        ),
+        (&["--config.file=config.yaml", "mx:192.0.2.1"], "an IP address is no domain"),
+        (&["--config.file=config.yaml", "mx:a.test", "--name=b.test"], "--name goes with hosts and addresses"),
+        (&["--config.file=config.yaml", "a.test", "--export=plain.txt"], "--export=plain.txt: "),
+    ] {
+        let output = scene.run_bare(args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(message), "{args:?}: {error}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+    let output = scene.run_bare(&["--help"]);
+    let help = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0));
+    for word in ["smtp-tls-exporter check mx:example.com", "Exit codes:", "--show-certs", "--export", "STARTTLS"] {
+        assert!(help.contains(word), "{word} in\n{help}");
+    }
+}

@@ -1,0 +1,84 @@
+//! `--export` and `--show-certs`: what was presented, as files and in full.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use smtp_fleet::{CertSpec, ServerSpec, cast};
+
+use super::{Scene, text};
+
+/// What is in the folder `name`.
+fn files(scene: &Scene, name: &str) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(scene.path(name)).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries
+        .map(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+            (name, fs::read_to_string(&path).unwrap_or_default())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_presented_comes_back_and_is_not_overwritten() {
+    let scene = Scene::new(|_| vec![ServerSpec::default()]).await;
+    let identity = scene.pki.issue(&CertSpec::valid_for(&[cast::ALIAS]));
+    scene.fleet.servers()[0].replace(ServerSpec::new(identity.clone()));
+    let (ip, port) = (scene.fleet.ips()[0], scene.fleet.port());
+    scene.config(&[
+        format!("{{host: {}, port: {port}, addresses: [{ip}]}}", cast::ALIAS),
+        format!("{{name: ../../odd:name, host: {}, port: {port}, addresses: [{ip}]}}", cast::ALIAS),
+    ]);
+    let (one, two) =
+        (format!("{}_{ip}_{port}.pem", cast::ALIAS), format!("_.-..-odd-name_{}_{ip}_{port}.pem", cast::ALIAS));
+    let output = scene.run(&["--export=out/put"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    assert_eq!(text(&output.stderr), "smtp-tls-exporter: 2 files written to out/put\n");
+    let chain = identity.chain_pem().replace("\r\n", "\n");
+    assert_eq!(files(&scene, "out/put"), BTreeMap::from([(one.clone(), chain.clone()), (two.clone(), chain.clone())]));
+
+    // Neither a file nor a link, be it to nowhere, is touched; nor is anything beside it.
+    fs::remove_file(scene.path("out/put").join(&one)).expect("it is there");
+    for is_link in [false, true] {
+        let path = scene.path("out/put").join(&two);
+        fs::remove_file(&path).expect("it is there");
+        if is_link {
+            symlink(scene.path("elsewhere.pem"), &path).expect("a link");
+        } else {
+            fs::write(&path, "mine").expect("a file");
+        }
+        let output = scene.run(&["--export=out/put"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stdout).ends_with("all is well.\n"), "what was found is told all the same");
+        let error =
+            format!("smtp-tls-exporter: out/put/{two} is there already: nothing was written; --force replaces it\n");
+        assert_eq!(text(&output.stderr), error);
+        assert_eq!(files(&scene, "out/put").len(), 1);
+        assert!(!scene.path("elsewhere.pem").exists());
+    }
+    let output = scene.run(&["--export=out/put", "--force"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(files(&scene, "out/put"), BTreeMap::from([(one, chain.clone()), (two.clone(), chain)]));
+    assert!(!scene.path("elsewhere.pem").exists(), "a link is replaced, not followed");
+    let kind = fs::symlink_metadata(scene.path("out/put").join(two)).expect("a file").file_type();
+    assert!(kind.is_file());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_in_full() {
+    let scene = Scene::classic().await;
+    let output = scene.run(&[&scene.at(cast::ALIAS), "--show-certs"]);
+    let found = text(&output.stdout);
+    assert_eq!(found.matches("CERTIFICATES of ").count(), 3, "{found}");
+    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let certificate = smtp_tls_exporter::verdict::Certificate::new(scene.pki.intermediate().der().clone());
+    for part in [
+        format!("sha1        {}\n", hex(&certificate.thumbprint())),
+        format!("sha256      {}\n", hex(&certificate.fingerprint())),
+        "subject     CN=Fleet Intermediate\n".to_owned(),
+        "issuer      CN=Fleet Root\n".to_owned(),
+        "names       smtp.example.com, mail.example.com\n".to_owned(),
+    ] {
+        assert!(found.contains(&part), "{part} in\n{found}");
+    }
+}

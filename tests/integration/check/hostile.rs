@@ -1,0 +1,52 @@
+//! What servers say reaches the terminal as text and as nothing else.
+
+use serde_json::Value;
+use smtp_fleet::{CertSpec, Fault, Moment, Script, ServerSpec, cast};
+use smtp_fleet::{Ending, Issuer};
+
+use super::table::findings;
+use super::{Scene, text};
+
+fn is_harmless(c: char) -> bool {
+    let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}');
+    c == '\n' || !(c.is_control() || is_format)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
+    let scene = Scene::new(|pki| {
+        let crowd: Vec<String> = (0..1500).map(|number| format!("host-{number}.example.com")).collect();
+        let mut names = vec!["\u{1b}]0;owned\u{7}\u{1b}[31m".to_owned(), "a\r\nb".to_owned()];
+        names.extend(crowd);
+        let evil = Some("x\u{1b}[2J\u{202e}\u{9b}31m\n<script>".to_owned());
+        let spec = CertSpec { names, common_name: evil, ..CertSpec::default() }.with_issuer(Issuer::SelfSigned);
+        let greeting = Script::greeting("554 \u{1b}[31m\u{202e}go\u{7} away");
+        vec![
+            ServerSpec::new(pki.issue(&spec)),
+            cast::good(pki).with_script(greeting).with_fault(Fault::ends(Moment::Greeted, Ending::Close)),
+        ]
+    })
+    .await;
+    scene.dns.set_addresses(cast::ALIAS, &scene.fleet.ips());
+    scene.config(&[format!("{{name: \"t\\u2066\", host: {}, port: {}}}", cast::ALIAS, scene.fleet.port())]);
+    for args in [&[][..], &["--show-certs"], &["--output=json"], &["--output=prometheus"]] {
+        let output = scene.run(args);
+        let found = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {found}{}", text(&output.stderr));
+        let odd: Vec<char> = found.chars().filter(|c| !is_harmless(*c)).collect();
+        // The exposition has names of the config as they are: who reads it is no terminal.
+        let own: &[char] = if args == ["--output=prometheus"] { &['\u{2066}'] } else { &[] };
+        assert!(odd.iter().all(|c| own.contains(c)), "{args:?}: {odd:?}");
+        assert!(found.len() < 100_000, "{args:?}: {}", found.len());
+        if args.is_empty() {
+            assert!(found.contains(" more\n") && found.contains("self_signed"), "{found}");
+            let lines = findings(found);
+            assert!(lines.lines().all(|line| line.chars().count() <= 80), "{lines}");
+        }
+    }
+    let json: Value = serde_json::from_slice(&scene.run(&["--output=json"]).stdout).expect("JSON");
+    assert_eq!(json["targets"][0]["name"], "t\u{2066}", "escaped, not changed");
+    let leaf = &json["targets"][0]["endpoints"][0]["backends"][0]["certificate"];
+    assert_eq!(leaf["names"].as_array().map(Vec::len), Some(100));
+    assert!(leaf["names_total"].as_u64().is_some_and(|total| total >= 1500), "{}", leaf["names_total"]);
+}
