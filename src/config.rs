@@ -35,14 +35,14 @@ pub use self::error::ConfigError;
 use self::error::Fault;
 pub use self::selection::{SelectError, Selection};
 pub use self::target_files::{Found, TargetFiles};
-use crate::target::{ResolverSpec, Target};
+use crate::target::{Allow, Policy, ResolverSpec, Target};
 use crate::trust::TrustStore;
 
 /// What a config file says, with its trust stores loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// All targets in the order of the file, lists expanded, then those of the target files; no name twice, and at
-    /// least one where there are no `target_files` to give more.
+    /// least one where there are no `target_files` to give more, and no `one_offs`.
     pub targets: Vec<Arc<Target>>,
     /// The trust stores that targets use, by name.
     pub trust_stores: BTreeMap<Arc<str>, TrustStore>,
@@ -52,6 +52,17 @@ pub struct Config {
     pub limits: Limits,
     /// The files of targets that were read, too.
     pub target_files: TargetFiles,
+    /// What may be probed beyond the targets; none where nothing may.
+    pub one_offs: Option<OneOffs>,
+}
+
+/// Targets that are probed once, for whoever asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OneOffs {
+    /// Which ones; never empty.
+    pub allow: Allow,
+    /// How: as `defaults` says, by one connection to each backend.
+    pub policy: Arc<Policy>,
 }
 
 /// Bounds of the exporter as a whole.

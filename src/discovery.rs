@@ -1,7 +1,7 @@
 //! From a target to the hosts behind it, and from those to their addresses.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::observation::{LookupFailure, LookupReport};
-use crate::target::{Endpoint, HostTarget, Policy, ResolverSpec, ServerName, TargetKind};
+use crate::target::{Endpoint, HostTarget, Policy, Reach, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
 mod name_servers;
@@ -83,6 +83,41 @@ impl Resolvers {
         known: &[KnownHost],
         patience: Duration,
     ) -> Discovered {
+        self.find(target, policy, known, patience, News::Logged).await
+    }
+
+    /// As [`Resolvers::discover`], for a target that comes from outside: addresses that it may not reach are left out,
+    /// and given apart. What is connected to is what was judged here, for nothing is looked up a second time.
+    pub async fn discover_within(
+        &self,
+        reach: &Reach,
+        target: &TargetKind,
+        policy: &Policy,
+        patience: Duration,
+    ) -> (Discovered, Vec<SocketAddr>) {
+        let mut found = self.find(target, policy, &[], patience, News::Unlogged).await;
+        let mut refused = Vec::new();
+        for FoundHost { endpoint, addresses, .. } in &mut found.hosts {
+            addresses.retain(|ip| {
+                let to = SocketAddr::new(*ip, endpoint.port);
+                let allowed = reach.allows(to);
+                if !allowed {
+                    refused.push(to);
+                }
+                allowed
+            });
+        }
+        (found, refused)
+    }
+
+    async fn find(
+        &self,
+        target: &TargetKind,
+        policy: &Policy,
+        known: &[KnownHost],
+        patience: Duration,
+        news: News,
+    ) -> Discovered {
         if let TargetKind::Host(host) = target
             && let Some(addresses) = given_addresses(host)
         {
@@ -105,7 +140,9 @@ impl Resolvers {
             (name, found)
         });
         let found: BTreeMap<_, _> = stream::iter(each).buffer_unordered(HOSTS_AT_ONCE).collect().await;
-        log_news(target, &named, &found, known);
+        if news == News::Logged {
+            log_news(target, &named, &found, known);
+        }
         assemble(named, &found, servers.compare, begin)
     }
 }
@@ -129,6 +166,13 @@ impl Resolvers {
         });
         stream::iter(each).buffer_unordered(HOSTS_AT_ONCE).collect().await
     }
+}
+
+/// Whether the log tells what is odd about new hosts. To a target that is looked up once, all are new.
+#[derive(Clone, Copy, PartialEq)]
+enum News {
+    Logged,
+    Unlogged,
 }
 
 /// The addresses of a host that is not looked up.

@@ -15,7 +15,7 @@ use crate::observation::LocalFailure;
 use crate::probe::Prober;
 use crate::reason::LocalReason;
 use crate::snapshot::{Fleet, TargetReport};
-use crate::target::{Backend, Target, TargetName};
+use crate::target::{Backend, Target, TargetKind, TargetName};
 use crate::trust::TrustStore;
 use crate::verdict::{Judge, Question};
 
@@ -26,6 +26,7 @@ mod history;
 mod host;
 mod journal;
 mod lag;
+mod once;
 mod probing;
 mod rounds;
 mod schedule;
@@ -35,6 +36,8 @@ mod work;
 use admission::{Admission, Ticket};
 use board::{Board, ConfigState};
 use lag::LagWatch;
+use once::OneOffRounds;
+pub use once::{OneOff, OneOffError, OneOffReport};
 use probing::Pending;
 use rounds::{Progress, Retargeted, TargetState};
 use schedule::{DueHeap, Rhythm};
@@ -70,6 +73,18 @@ impl Handle {
         answer.await.ok()
     }
 
+    /// Begins a round of a target that no config names, if the config allows it, or joins the one that is under way. The
+    /// round goes on whether or not somebody waits for its end, and nothing is left of it.
+    ///
+    /// # Errors
+    /// When it is not allowed, or cannot be begun now.
+    pub async fn probe_once(&self, target: TargetKind) -> Result<OneOff, OneOffError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::OneOff { target: Box::new(target), reply };
+        self.orders.send(order).await.map_err(|_| OneOffError::Ended)?;
+        answer.await.unwrap_or(Err(OneOffError::Ended))
+    }
+
     /// Goes over to another config. Reports of unchanged endpoints stay, and so do counters of targets by their name;
     /// probes that run are let finish.
     ///
@@ -91,6 +106,7 @@ impl Handle {
 #[derive(Debug)]
 enum Order {
     Round { target: TargetName, reply: oneshot::Sender<Arc<TargetReport>> },
+    OneOff { target: Box<TargetKind>, reply: oneshot::Sender<Result<OneOff, OneOffError>> },
     Reload { config: Box<Config>, reply: oneshot::Sender<Result<(), String>> },
 }
 
@@ -164,13 +180,14 @@ struct State {
     looking_up: HashMap<Id, (TargetId, u32)>,
     lookup_queue: VecDeque<(TargetId, u32, Instant)>,
     lag: LagWatch,
+    one_offs: OneOffRounds,
     /// How many intermediates were known when chains that lack one were last looked at.
     issuers_learnt: u64,
 }
 
 impl State {
     fn new(config: Config, clock: Clock) -> Result<Self, String> {
-        let Config { targets, trust_stores, resolvers, limits, target_files: _ } = config;
+        let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
         let prober = Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?;
         let lag = LagWatch::default();
         let workshop = Workshop {
@@ -200,6 +217,7 @@ impl State {
             looking_up: HashMap::new(),
             lookup_queue: VecDeque::new(),
             lag,
+            one_offs: OneOffRounds::new(one_offs),
             issuers_learnt: 0,
             clock,
         };
@@ -209,6 +227,7 @@ impl State {
 
     /// Makes `targets` the ones that are watched, keeping what is known of those that stay.
     fn install(&mut self, targets: Vec<Arc<Target>>, trust_stores: BTreeMap<Arc<str>, TrustStore>) {
+        let one_offs = self.one_offs.set_aside(&mut self.targets);
         let old_stores = std::mem::replace(&mut self.trust_stores, trust_stores);
         let now = Instant::now();
         let fresh = targets.iter().filter(|target| !self.by_name.contains_key(&target.name)).count();
@@ -260,6 +279,7 @@ impl State {
             loaded_at: Some((self.clock)()),
             trust_anchors: anchors.collect(),
         });
+        self.targets.extend(one_offs);
     }
 
     fn obey(&mut self, order: Order) {
@@ -272,6 +292,9 @@ impl State {
                     self.begin_round(id);
                 }
             }
+            Order::OneOff { target, reply } => {
+                let _ = reply.send(self.one_off(*target));
+            }
             Order::Reload { config, reply } => {
                 // Who asked may be gone; the reload is done all the same.
                 let _ = reply.send(self.reload(*config));
@@ -280,9 +303,10 @@ impl State {
     }
 
     fn reload(&mut self, config: Config) -> Result<(), String> {
-        let Config { targets, trust_stores, resolvers, limits, target_files: _ } = config;
+        let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
         self.workshop = Arc::new(self.workshop.with_resolvers(Resolvers::new(&resolvers)?));
         self.limits = limits;
+        self.one_offs.allow(one_offs);
         self.admission.set_permits(permits(limits));
         self.install(targets, trust_stores);
         Ok(())
@@ -333,11 +357,13 @@ impl State {
         while self.lookups.len() < LOOKUPS {
             let Some((id, generation, _)) = self.lookup_queue.pop_front() else { break };
             let Some(state) = self.targets.get(&id).filter(|state| state.generation == generation) else { continue };
-            let (workshop, target) = (Arc::clone(&self.workshop), Arc::clone(&state.target));
-            let task = if state.progress == Progress::Naming {
-                self.lookups.spawn(workshop.look_up_names(target, state.names()))
-            } else {
-                self.lookups.spawn(workshop.look_up(target, state.known_hosts()))
+            let target = Arc::clone(&state.target);
+            let task = match self.one_offs.tools(id) {
+                Some((workshop, reach)) => self.lookups.spawn(workshop.look_up_within(reach, target)),
+                None if state.progress == Progress::Naming => {
+                    self.lookups.spawn(Arc::clone(&self.workshop).look_up_names(target, state.names()))
+                }
+                None => self.lookups.spawn(Arc::clone(&self.workshop).look_up(target, state.known_hosts())),
             };
             self.looking_up.insert(task.id(), (id, generation));
         }
@@ -351,8 +377,12 @@ impl State {
         let Some((id, generation)) = self.looking_up.remove(&task) else { return };
         let Some(state) = self.targets.get_mut(&id).filter(|state| state.generation == generation) else { return };
         match looked_up {
-            Some(LookedUp::Hosts { found, file }) => {
-                journal::lookup(&state.target.name, state.lookup(), found.report.as_ref());
+            Some(LookedUp::Hosts { found, file, refused }) => {
+                if self.one_offs.has(id) {
+                    self.one_offs.refused(id, &state.target.name, &refused);
+                } else {
+                    journal::lookup(&state.target.name, state.lookup(), found.report.as_ref());
+                }
                 self.end_lookup(id, Some(found), file);
             }
             Some(LookedUp::Names(found)) => {
@@ -380,8 +410,9 @@ impl State {
         let backends = state.discovered(found, file, self.limits.backends_per_target, now);
         let (after, is_asked_for): (HashSet<Key>, _) = (state.keys().into_iter().collect(), !state.waiters.is_empty());
         before.iter().filter(|key| !after.contains(key)).for_each(|key| self.sharing.leave(*key, id));
-        after.iter().for_each(|key| self.sharing.join(*key, id));
-        if state.over_cap() > 0 && capped == 0 {
+        let is_one_off = self.one_offs.has(id);
+        after.iter().filter(|_| !is_one_off).for_each(|key| self.sharing.join(*key, id));
+        if state.over_cap() > 0 && capped == 0 && !is_one_off {
             journal::over_cap(&state.target.name, state.over_cap(), self.limits.backends_per_target);
         }
         let due = Instant::now();
@@ -400,10 +431,14 @@ impl State {
     fn publish(&mut self, id: TargetId) {
         let now = (self.clock)();
         let Some(state) = self.targets.get_mut(&id) else { return };
-        if state.begin_naming() {
+        // What strangers present is not looked up.
+        if !self.one_offs.has(id) && state.begin_naming() {
             self.lookup_queue.push_back((id, state.generation, Instant::now()));
         }
         let ended = state.end_round(now);
+        if self.one_offs.has(id) {
+            return self.publish_one_off(id, ended);
+        }
         self.board.publish(state.place, state.report());
         if ended && let Some(report) = self.board.get(state.place) {
             for waiter in state.waiters.drain(..) {

@@ -1,4 +1,4 @@
-//! The exporter over HTTP: metrics, a page, health and reload.
+//! The exporter over HTTP: metrics, probes for whoever asks, a page, health and reload.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,17 +6,21 @@ use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready as at_once};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::monitor::Handle;
-use crate::snapshot::Fleet;
+use crate::monitor::{Handle, OneOff, OneOffError};
+use crate::snapshot::{Fleet, TargetReport};
+use crate::target::{TargetKind, TargetName};
 
 mod landing;
 pub mod metrics;
 mod negotiate;
+mod probe;
 mod scrape;
 mod serve;
 mod stall;
@@ -28,6 +32,7 @@ mod tests;
 
 pub use serve::{bind, serve};
 
+use probe::Desk;
 use scrape::{Patience, Scraper};
 
 /// What is served.
@@ -36,6 +41,18 @@ pub trait Source: Send + Sync + 'static {
     fn fleet(&self) -> Fleet;
     /// Whether a config is loaded and probes are being scheduled.
     fn is_ready(&self) -> bool;
+
+    /// As [`Handle::round`]; what only shows reports makes no rounds.
+    fn round(&self, target: TargetName) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
+        let _ = target;
+        at_once(None).boxed()
+    }
+
+    /// As [`Handle::probe_once`], likewise.
+    fn probe_once(&self, target: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
+        let _ = target;
+        at_once(Err(OneOffError::Ended)).boxed()
+    }
 }
 
 impl Source for Handle {
@@ -45,6 +62,16 @@ impl Source for Handle {
 
     fn is_ready(&self) -> bool {
         self.is_ready()
+    }
+
+    fn round(&self, target: TargetName) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
+        let handle = self.clone();
+        async move { Self::round(&handle, &target).await }.boxed()
+    }
+
+    fn probe_once(&self, target: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
+        let handle = self.clone();
+        async move { Self::probe_once(&handle, target).await }.boxed()
     }
 }
 
@@ -76,8 +103,9 @@ impl Options {
         external_url: Option<String>,
     ) -> Result<Self, String> {
         let path = normal_path(&telemetry_path);
-        if path.starts_with("/-/") {
-            return Err(format!("--web.telemetry-path: found {path}, allowed is a path that does not begin with /-/"));
+        if path.starts_with("/-/") || path == PROBE {
+            let allowed = format!("a path other than {PROBE} that does not begin with /-/");
+            return Err(format!("--web.telemetry-path: found {path}, allowed is {allowed}"));
         }
         Ok(Self { telemetry_path, route_prefix, external_url })
     }
@@ -116,7 +144,8 @@ fn router_with(
     let telemetry_path = normal_path(&options.telemetry_path);
     let links = [(telemetry_path.as_str(), "Metrics"), (HEALTHY, "Health"), (READY, "Readiness")]
         .map(|(path, text)| (format!("{external}{path}"), text));
-    let context = Context { scraper: Scraper::new(Arc::clone(&source), patience), source, reload, links };
+    let (scraper, desk) = (Scraper::new(Arc::clone(&source), patience), Desk::new(Arc::clone(&source)));
+    let context = Context { scraper, desk, source, reload, links };
 
     // A map, for paths from the command line may be equal to others; the later one holds.
     let mut paths: BTreeMap<String, MethodRouter<Arc<Context>>> = BTreeMap::new();
@@ -128,6 +157,7 @@ fn router_with(
         }
     }
     paths.insert(format!("{prefix}/"), get(landing));
+    paths.insert(format!("{prefix}{PROBE}"), get(probe));
     let telemetry = if telemetry_path.is_empty() { "/" } else { &telemetry_path };
     paths.insert(format!("{prefix}{telemetry}"), get(scrape));
     paths.insert(format!("{prefix}{HEALTHY}"), get(healthy));
@@ -148,12 +178,17 @@ fn router_with(
 struct Context {
     source: Arc<dyn Source>,
     scraper: Scraper,
+    desk: Desk,
     reload: mpsc::Sender<ReloadRequest>,
     links: [(String, &'static str); 3],
 }
 
 async fn scrape(State(context): State<Arc<Context>>, method: Method, headers: HeaderMap) -> Response {
     context.scraper.answer(&method, &headers)
+}
+
+async fn probe(State(context): State<Arc<Context>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    context.desk.answer(&method, uri.query().unwrap_or_default(), &headers).await
 }
 
 async fn landing(State(context): State<Arc<Context>>) -> impl IntoResponse {
@@ -212,6 +247,7 @@ fn literal(path: &str) -> String {
     path.replace('{', "{{").replace('}', "}}")
 }
 
+const PROBE: &str = "/probe";
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";
 const RELOAD: &str = "/-/reload";

@@ -7,21 +7,21 @@ use std::sync::Arc;
 use rustls_pki_types::TrustAnchor;
 
 use super::error::{ConfigError, Fault};
-use super::policy::Policies;
-use super::raw::{self, Document};
+use super::policy::{Own, Policies};
+use super::raw::{self, Document, Settings};
 use super::scalar::{BUILT_IN_RESOLVER, BUILT_IN_STORES, ResolverKey, StoreKey};
 use super::target_files::TargetFiles;
 use super::targets::Targets;
-use super::{Config, Limits, folder};
+use super::{Config, Limits, OneOffs, folder};
 use crate::anchors::{self, Roots};
-use crate::target::{ResolverSpec, Target};
+use crate::target::{Allow, Policy, ResolverSpec, Target};
 use crate::trust::TrustStore;
 
 /// The config of a document that stands in the file `origin`, at whose folder its relative paths begin.
 pub(super) fn config(document: Document, target_files: TargetFiles, origin: &Path) -> Result<Config, ConfigError> {
     let all = |targets: Targets<'_>| -> Result<_, ConfigError> { Ok(targets.made) };
     let config = choose(document, target_files, origin, all)?;
-    if config.targets.is_empty() && !config.target_files.are_named() {
+    if config.targets.is_empty() && !config.target_files.are_named() && config.one_offs.is_none() {
         let fault = Fault::at("targets", "no targets", "at least one, here or in `target_files`");
         return Err(ConfigError::new(origin, fault));
     }
@@ -41,7 +41,8 @@ pub(super) fn choose<E: From<ConfigError>>(
     let resolvers = resolvers(document.resolvers.0).map_err(main)?;
     let store_names = stores.0.keys().cloned().collect();
     let resolver_names = resolvers.keys().cloned().collect();
-    let policies = Policies::new(origin, &document.defaults, store_names, resolver_names);
+    let mut policies = Policies::new(origin, &document.defaults, store_names, resolver_names);
+    let one_offs = one_offs(document.probe, &mut policies).map_err(main)?;
     let mut targets = Targets::new(policies);
     let file: Arc<Path> = origin.into();
     for (index, entry) in document.targets.into_iter().enumerate() {
@@ -51,15 +52,30 @@ pub(super) fn choose<E: From<ConfigError>>(
         targets.add_file(path).map_err(|fault| ConfigError::new(path, fault))?;
     }
     let targets = choice(targets)?;
-    let used = |name: fn(&Target) -> &Arc<str>| targets.iter().map(move |target| name(target));
-    let trust_stores = stores.used(used(|target| &target.policy.trust)).map_err(main)?;
-    let named: BTreeSet<_> = used(|target| &target.policy.resolver).collect();
+    let used = |name: fn(&Policy) -> &Arc<str>| {
+        let policies = targets.iter().map(|target| &target.policy);
+        policies.chain(one_offs.iter().map(|one_offs| &one_offs.policy)).map(move |policy| name(policy))
+    };
+    let trust_stores = stores.used(used(|policy| &policy.trust)).map_err(main)?;
+    let named: BTreeSet<_> = used(|policy| &policy.resolver).collect();
     let resolvers = resolvers.into_iter().filter(|(name, _)| named.contains(name)).collect();
     let limits = Limits {
         concurrent_probes: document.limits.concurrent_probes.and_then(|it| it.0),
         backends_per_target: document.limits.backends_per_target.map_or(BACKENDS_PER_TARGET, |it| it.0),
     };
-    Ok(Config { targets, trust_stores, resolvers, limits, target_files })
+    Ok(Config { targets, trust_stores, resolvers, limits, target_files, one_offs })
+}
+
+/// What may be probed that is no target, under a policy that holds `defaults` alone.
+fn one_offs(probe: raw::Probe, policies: &mut Policies<'_>) -> Result<Option<OneOffs>, Fault> {
+    let patterns = probe.allow.map(|list| list.0).unwrap_or_default();
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let own = Own { client_certificate: None, certificate_file: None };
+    let policy = policies.policy("probe", Settings::default(), own)?;
+    let policy = Arc::new(Policy { samples: 1, ..Policy::clone(&policy) });
+    Ok(Some(OneOffs { allow: Allow::new(patterns.into_iter().map(|pattern| pattern.0)), policy }))
 }
 
 /// All trust stores that a target can name. The files are read at once, so that a mistake shows before the store

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use super::entry::Entry;
 use super::one_or_many::OneOrMany;
 use super::scalar::{
-    Address, BackendLimit, CertName, ConcurrentProbes, Ehlo, Family, FilePath, Flag, Glob, Host, Interval, LabelName,
-    LabelValue, MxDomain, Name, NameServer, Port, Reference, ResolverKey, Retention, RootsWord, Samples, StoreKey,
-    SubmissionDomain, Timeout, Tls,
+    Address, Allowed, BackendLimit, CertName, ConcurrentProbes, Ehlo, Family, FilePath, Flag, Glob, Host, Interval,
+    LabelName, LabelValue, MxDomain, Name, NameServer, Port, Reference, ResolverKey, Retention, RootsWord, Samples,
+    StoreKey, SubmissionDomain, Timeout, Tls,
 };
 use super::value::{Distinct, Entries, given};
 
@@ -22,6 +22,8 @@ pub(super) struct Document {
     pub(super) resolvers: Entries<ResolverKey, Resolver>,
     #[serde(default)]
     pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) probe: Probe,
     #[serde(default)]
     pub(super) target_files: Vec<Glob>,
     #[serde(default)]
@@ -152,4 +154,11 @@ pub(super) struct Limits {
     pub(super) concurrent_probes: Option<ConcurrentProbes>,
     #[serde(default, deserialize_with = "given")]
     pub(super) backends_per_target: Option<BackendLimit>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a mapping of keys")]
+pub(super) struct Probe {
+    #[serde(default, deserialize_with = "given")]
+    pub(super) allow: Option<Distinct<Allowed>>,
 }

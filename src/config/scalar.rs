@@ -10,7 +10,9 @@ use serde::de::{Deserialize, Deserializer};
 use super::duration;
 use super::value::{Refusal, Scalar, scalar};
 use crate::anchors::Roots;
-use crate::target::{EhloName, IpFamily, ServerName, TargetName, TlsMode, is_one_machine};
+use crate::target::{
+    AllowPattern, AllowPatternError, EhloName, IpFamily, ServerName, TargetName, TlsMode, is_one_machine,
+};
 
 /// Defines newtypes that are read by their [`Scalar`] rule.
 macro_rules! scalars {
@@ -82,6 +84,9 @@ scalars! {
     ConcurrentProbes(Option<NonZeroUsize>);
     /// How many addresses of a target are probed.
     BackendLimit(usize);
+    /// A pattern of targets that may be asked for.
+    #[derive(PartialOrd, Ord)]
+    Allowed(AllowPattern);
     /// Yes or no.
     Flag(bool);
     /// The roots that a trust store begins with.
@@ -362,6 +367,15 @@ impl Scalar for BackendLimit {
 
     fn from_number(number: u64) -> Result<Self, Refusal> {
         usize::try_from(number).ok().filter(|limit| (1..=4096).contains(limit)).map(Self).ok_or(Refusal::Value)
+    }
+}
+
+impl Scalar for Allowed {
+    const ALLOWED: &'static str = "smtp.example.com, *.example.com or * (with or without :PORT), such a name after mx: or \
+                                   submission: (without), or a network such as 192.0.2.0/24";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        text.parse().map(Self).map_err(|error: AllowPatternError| Refusal::Because(error.to_string()))
     }
 }
 

@@ -8,7 +8,7 @@ use super::error::{ConfigError, one_line, quoted};
 use super::raw::Document;
 use super::target_files::TargetFiles;
 use super::targets::Targets;
-use super::{Config, build, document, text};
+use super::{Config, build, document, raw, text};
 use crate::target::{Labels, Policy, Target, TargetKind, TargetName, TargetSpecError};
 use crate::trust::TrustStore;
 
@@ -35,6 +35,8 @@ impl Config {
             Some(path) => {
                 let text = text::read(path).map_err(main)?;
                 let mut document = document(&text).map_err(main)?;
+                // What others may ask for is not asked for here.
+                document.probe = raw::Probe::default();
                 let globs = std::mem::take(&mut document.target_files);
                 let files = TargetFiles::find(globs, &text, origin).map_err(main)?;
                 (document, files)

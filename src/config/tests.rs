@@ -2,6 +2,7 @@
 
 mod accepted;
 mod example;
+mod probe;
 mod refused;
 mod refused_values;
 mod target_files;

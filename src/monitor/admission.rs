@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(super) enum Lane {
     /// Answered last time, or is not known yet.
     Normal,
-    /// Timed out last time, in the connect or the greeting.
+    /// Timed out last time, in the connect or the greeting; or is no target of the config.
     Slow,
 }
 
@@ -112,7 +112,9 @@ impl<T> Admission<T> {
         let queue = self.queue(ticket.lane);
         queue.in_use = queue.in_use.saturating_sub(1);
         let Some(slot) = self.slots.get_mut(&ticket.address) else { return };
-        match slot.waiting.pop_front() {
+        // Whoever waits in the slow lane keeps no other one from an address, either.
+        let first = slot.waiting.iter().position(|waiting| waiting.lane == Lane::Normal).unwrap_or_default();
+        match slot.waiting.remove(first) {
             Some(next) => self.queue(next.lane).ready.push_back(next),
             None if slot.taken > 1 => slot.taken -= 1,
             None => {
@@ -181,6 +183,23 @@ mod tests {
         assert_eq!(admitted(&mut admission).0, [3]);
         admission.release(tickets[1]);
         assert_eq!(admitted(&mut admission).0, [4]);
+    }
+
+    #[test]
+    fn an_address_is_for_the_normal_lane_first() {
+        let mut admission = Admission::new(10);
+        let now = Instant::now();
+        for (n, lane) in [(1, Lane::Slow), (2, Lane::Slow), (3, Lane::Slow), (4, Lane::Normal), (5, Lane::Normal)] {
+            admission.request(n, address(1), lane, now);
+        }
+        let (mut begun, mut tickets) = admitted(&mut admission);
+        while let Some(ticket) = tickets.pop() {
+            admission.release(ticket);
+            let (more, their_tickets) = admitted(&mut admission);
+            begun.extend(more);
+            tickets.extend(their_tickets);
+        }
+        assert_eq!(begun, [1, 2, 4, 5, 3]);
     }
 
     #[test]

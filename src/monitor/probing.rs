@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::task::{Id, JoinError};
 
+use super::admission::Lane;
 use super::rounds::TargetState;
 use super::sharing::Key;
 use super::work::{Job, Probed};
@@ -27,6 +28,7 @@ impl State {
         let Some(state) = self.targets.get_mut(&id) else { return };
         let key = state.key(&backend);
         let Some(lane) = state.queue(&backend) else { return };
+        let lane = if self.one_offs.has(id) { Lane::Slow } else { lane };
         let waiter = (id, state.generation);
         if let Some(pending) = self.pending.get_mut(&key) {
             pending.waiters.push(waiter);
@@ -69,9 +71,13 @@ impl State {
         }
     }
 
-    /// All targets that have the backend now, the one that asks for it most often first: its policy counts.
+    /// All targets that have the backend now, the one that asks for it most often first: its policy counts. What only
+    /// one-off rounds ask for is theirs alone.
     fn jobs(&self, key: Key, backend: &Backend) -> Vec<Job> {
-        let sharers = self.sharing.of(key).iter().filter_map(|id| Some((*id, self.targets.get(id)?)));
+        let waiters = self.pending.get(&key).map(|pending| &*pending.waiters).unwrap_or_default();
+        let is_asked_for = waiters.iter().any(|(id, _)| !self.one_offs.has(*id));
+        let sharers = if is_asked_for { self.sharing.of(key) } else { &[] };
+        let sharers = sharers.iter().filter_map(|id| Some((*id, self.targets.get(id)?)));
         let mut jobs: Vec<Job> = sharers
             .filter_map(|(id, state)| {
                 let trust = self.trust_stores.get(&state.target.policy.trust)?.clone();
@@ -80,6 +86,7 @@ impl State {
             })
             .collect();
         jobs.sort_by_key(|job| (job.target.policy.pace(), job.id));
+        jobs.extend(waiters.iter().filter_map(|(id, _)| self.one_off_job(*id)));
         jobs
     }
 
@@ -128,7 +135,7 @@ impl State {
             if current != roots && roots.is_some() {
                 rejudge(state, &self.trust_stores, &self.workshop.judge, now);
             }
-            if let Some(report) = news {
+            if let Some(report) = news.filter(|_| !self.one_offs.has(id)) {
                 journal::backend(&state.target.name, &report, now);
             }
             served.push((id, generation));
@@ -149,7 +156,8 @@ impl State {
     /// After a probe: whether there is another one to plan, and what readers see.
     fn settle(&mut self, id: TargetId, generation: u32, backend: &Backend) {
         let Some(state) = self.current(id, generation) else { return };
-        if let Some(at) = state.plan_reprobe(backend, Instant::now()) {
+        let planned = state.plan_reprobe(backend, Instant::now());
+        if let Some(at) = planned.filter(|_| !self.one_offs.has(id)) {
             self.due.push(at, Due::Reprobe { target: id, generation, backend: backend.clone() });
         }
         self.publish(id);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::discovery::{Discovered, KnownHost, Resolvers};
 use crate::observation::{LocalFailure, Observation};
 use crate::probe::Prober;
 use crate::reason::{LocalReason, ProbeReason, Stage};
-use crate::target::{Backend, Policy, ServerName, Target};
+use crate::target::{Backend, Policy, Reach, ServerName, Target};
 use crate::trust::TrustStore;
 use crate::verdict::{Judge, JudgedChain, Question, unix};
 
@@ -41,6 +41,8 @@ pub(super) enum LookedUp {
         found: Discovered,
         /// The certificate that should be served, where a file says so and can be read.
         file: Option<CertificateDer<'static>>,
+        /// Where the target would lead to and may not.
+        refused: Vec<SocketAddr>,
     },
     /// The addresses of names, where that could be found out.
     Names(BTreeMap<ServerName, Option<Vec<IpAddr>>>),
@@ -81,13 +83,21 @@ impl Workshop {
             Some(path) => certificate_in(path).await,
             None => None,
         };
-        LookedUp::Hosts { found, file }
+        LookedUp::Hosts { found, file, refused: Vec::new() }
     }
 
     /// Where names lead, as far as that is found out in a moment.
     pub(super) async fn look_up_names(self: Arc<Self>, target: Arc<Target>, names: Vec<ServerName>) -> LookedUp {
         let patience = target.policy.timeout.min(NAMES_PATIENCE);
         LookedUp::Names(self.resolvers.addresses(names, &target.policy, patience).await)
+    }
+
+    /// Looks up a target that comes from outside, and leaves out what it may not reach.
+    pub(super) async fn look_up_within(self: Arc<Self>, reach: Reach, target: Arc<Target>) -> LookedUp {
+        let patience = target.policy.timeout.min(MAX_LOOKUP);
+        let looked_up = self.resolvers.discover_within(&reach, &target.kind, &target.policy, patience);
+        let (found, refused) = looked_up.await;
+        LookedUp::Hosts { found, file: None, refused }
     }
 
     /// Probes once, by the policy of the first job, and judges for all of them.

@@ -16,6 +16,7 @@ use crate::snapshot::Fleet;
 mod backend;
 mod exporter;
 mod family;
+mod probed;
 mod process;
 pub mod table;
 mod target;
@@ -24,6 +25,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub(super) use probed::{Probed, encode_probed};
 pub use process::Process;
 pub(super) use view::Counts;
 

@@ -59,14 +59,7 @@ impl Scraper {
             return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "too many scrapes at once\n")
                 .into_response();
         };
-        let mut response = Response::new(body);
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(format.content_type()));
-        headers.insert(header::VARY, header::HeaderValue::from_static("accept, accept-encoding"));
-        if coding == Coding::Gzip {
-            headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
-        }
-        response
+        exposition(body, format, coding)
     }
 
     /// The body as it is being written. `slot` is held until it is, or until the client is given up.
@@ -93,6 +86,18 @@ impl Scraper {
             }
         }))
     }
+}
+
+/// The answer with this body.
+pub(super) fn exposition(body: Body, format: Format, coding: Coding) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(format.content_type()));
+    headers.insert(header::VARY, header::HeaderValue::from_static("accept, accept-encoding"));
+    if coding == Coding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+    }
+    response
 }
 
 fn write(source: &dyn Source, format: Format, coding: Coding, chunks: Chunks) -> io::Result<()> {

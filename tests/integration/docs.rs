@@ -1,5 +1,7 @@
 //! `docs/metrics.md` and `docs/verdicts.md` are made from the code. `UPDATE_DOCS=1 cargo test docs` writes them anew.
+//! `docs/from-blackbox.md` is written by hand, with names that exist.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +15,7 @@ use smtp_tls_exporter::reason::{
 use smtp_tls_exporter::report;
 use smtp_tls_exporter::target::ServerName;
 use smtp_tls_exporter::verify::{Request, verify};
-use smtp_tls_exporter::web::metrics::table::{Kind, METRICS, Scope};
+use smtp_tls_exporter::web::metrics::table::{Kind, METRICS, Metric, PROBE_METRICS, Scope};
 
 use crate::support::Lab;
 
@@ -58,16 +60,14 @@ fn metrics() -> String {
             let _ = writeln!(page, "Labels of all: {labels}.");
         }
         page.push_str("\n| metric | type | more labels | meaning |\n|---|---|---|---|\n");
-        for metric in METRICS.iter().filter(|metric| metric.scope == scope) {
-            let kind = match metric.kind {
-                Kind::Gauge => "gauge",
-                Kind::Counter => "counter",
-                Kind::Info => "info",
-            };
-            let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
-            let _ = writeln!(page, "| `{}` | {kind} | {labels} | {} |", metric.name, metric.help.replace('|', "\\|"));
-        }
+        METRICS.iter().filter(|metric| metric.scope == scope).for_each(|metric| row(&mut page, metric));
     }
+    page.push_str(
+        "\n## In answers of `/probe` only\n\
+         Beside the series of their target, and without labels; [from-blackbox.md](from-blackbox.md) has more.\n\n\
+         | metric | type | more labels | meaning |\n|---|---|---|---|\n",
+    );
+    PROBE_METRICS.iter().for_each(|metric| row(&mut page, metric));
     page.push_str("\n## Values of labels\n");
     words(&mut page, "`stage`", "Where a probe stopped.", rows!(Stage));
     words(&mut page, "`phase`", "Parts of a probe that are timed.", rows!(Phase));
@@ -91,6 +91,16 @@ fn metrics() -> String {
     );
     words(&mut page, "`reason` of local failures", "On `exporter_local_errors_total`.", rows!(LocalReason));
     page
+}
+
+fn row(page: &mut String, metric: &Metric) {
+    let kind = match metric.kind {
+        Kind::Gauge => "gauge",
+        Kind::Counter => "counter",
+        Kind::Info => "info",
+    };
+    let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+    let _ = writeln!(page, "| `{}` | {kind} | {labels} | {} |", metric.name, metric.help.replace('|', "\\|"));
 }
 
 fn verdicts() -> String {
@@ -174,6 +184,37 @@ fn the_page_of_metrics_is_that_of_the_code() {
 fn the_page_of_verdicts_is_that_of_the_code() {
     check("docs/verdicts.md", &verdicts());
 }
+
+/// Every metric that the page for users of blackbox_exporter names is here or there.
+#[test]
+fn the_way_from_blackbox_leads_to_what_is_there() {
+    let page = std::fs::read_to_string("docs/from-blackbox.md").expect("the page is there");
+    let words = |prefix: &'static str| {
+        let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.filter(move |word| word.starts_with(prefix) && word.len() > prefix.len()).collect::<BTreeSet<_>>()
+    };
+    let named = |metrics: &[&Metric], word: &str| metrics.iter().any(|metric| metric.name == word);
+    let ours = words("smtp_tls_");
+    // The job in the example of a scrape config.
+    let unknown: Vec<_> = ours.iter().filter(|word| !named(METRICS, word) && **word != "smtp_tls_probe").collect();
+    assert!(unknown.is_empty() && ours.len() > 20, "{unknown:?} of {ours:?}");
+    let theirs = words("probe_");
+    let unknown: Vec<_> =
+        theirs.iter().filter(|word| !named(PROBE_METRICS, word) && !BLACKBOX.contains(word)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let missing = PROBE_METRICS.iter().map(|metric| metric.name).chain(BLACKBOX.iter().copied());
+    assert_eq!(missing.filter(|name| !theirs.contains(name)).collect::<Vec<_>>(), [""; 0]);
+}
+
+/// What blackbox_exporter's TCP prober has and `/probe` has not.
+const BLACKBOX: &[&str] = &[
+    "probe_ssl_last_chain_info",
+    "probe_tls_version_info",
+    "probe_tls_cipher_info",
+    "probe_failed_due_to_regex",
+    "probe_ip_protocol",
+    "probe_ip_addr_hash",
+];
 
 const EXAMPLE: &str =
     "smtp-tls-exporter verify --ca-file root.pem --host mail.example.com --host smtp.example.com chain.pem";

@@ -10,6 +10,7 @@ mod imports;
 mod monitor;
 mod mutations;
 mod probe;
+mod probe_page;
 mod reasons;
 mod scene;
 mod street;

@@ -49,6 +49,7 @@ fn the_example_shows_every_key() {
     check::<raw::Store>(section(&["trust_stores", "internal"]));
     check::<raw::Resolver>(section(&["resolvers", "public"]));
     check::<raw::Limits>(section(&["limits"]));
+    check::<raw::Probe>(section(&["probe"]));
     let target = &section(&["targets"])[0];
     check::<raw::ClientCertificate>(&target["client_certificate"]);
 

@@ -69,15 +69,15 @@ fn documents() {
 fn keys() {
     check(
         "target: []",
-        "unknown key `target`, allowed are defaults, trust_stores, resolvers, limits, target_files, targets (line 1, column 1)",
+        "unknown key `target`, allowed are defaults, trust_stores, resolvers, limits, probe, target_files, targets (line 1, column 1)",
     );
     check(
-        "probe: {}",
-        "unknown key `probe`, allowed are defaults, trust_stores, resolvers, limits, target_files, targets (line 1, column 1)",
+        "probes: {}",
+        "unknown key `probes`, allowed are defaults, trust_stores, resolvers, limits, probe, target_files, targets (line 1, column 1)",
     );
     check(
         "1: x",
-        "unknown key `1`, allowed are defaults, trust_stores, resolvers, limits, target_files, targets (line 1, column 1)",
+        "unknown key `1`, allowed are defaults, trust_stores, resolvers, limits, probe, target_files, targets (line 1, column 1)",
     );
     check("[a]: x", "found a list, allowed is a key (line 1, column 1)");
     check(

@@ -70,7 +70,7 @@ impl Scope {
 }
 
 macro_rules! metrics {
-    ($( $id:ident: $kind:ident $scope:ident $name:literal [$($label:literal),*] $help:literal; )+) => {
+    ($(#[$doc:meta])* $list:ident; $( $id:ident: $kind:ident $scope:ident $name:literal [$($label:literal),*] $help:literal; )+) => {
         $( pub(super) const $id: &Metric = &Metric {
             name: $name,
             kind: Kind::$kind,
@@ -79,12 +79,15 @@ macro_rules! metrics {
             help: $help,
         }; )+
 
-        /// Every metric, in the order of the exposition.
-        pub const METRICS: &[&Metric] = &[ $($id),+ ];
+        $(#[$doc])*
+        pub const $list: &[&Metric] = &[ $($id),+ ];
     };
 }
 
 metrics! {
+    /// Every metric of the exporter's own page, in the order of the exposition.
+    METRICS;
+
     TARGET_INFO: Info Target "smtp_tls_target_info" ["kind"]
         "A target of the config.";
     TARGET_INTERVAL: Gauge Target "smtp_tls_target_interval_seconds" []
@@ -231,6 +234,24 @@ metrics! {
         "Threads of the exporter.";
 }
 
+metrics! {
+    /// What an answer of `/probe` has beyond the metrics of its target: named and meant as blackbox_exporter's.
+    PROBE_METRICS;
+
+    ONE_PROBE_SUCCESS: Gauge Exporter "probe_success" []
+        "Whether the lookup gave addresses for every host of the target, and each backend that DNS names answered in time, presented a certificate with the server name, and a chain that is trusted and in time.";
+    ONE_PROBE_DURATION: Gauge Exporter "probe_duration_seconds" []
+        "Time that this answer took.";
+    ONE_PROBE_LOOKUP: Gauge Exporter "probe_dns_lookup_time_seconds" []
+        "Duration of the lookup, 0 where there was nothing to look up.";
+    ONE_PROBE_EARLIEST: Gauge Exporter "probe_ssl_earliest_cert_expiry" []
+        "Earliest Unix time at which the validity of a certificate that any backend presented ends, intermediates included; absent where none was seen.";
+    ONE_PROBE_LAST_CHAIN: Gauge Exporter "probe_ssl_last_chain_expiry_timestamp_seconds" []
+        "Unix time at which the first of the backends ceases to have a path to a root that is in time; absent where none has one.";
+    ONE_PROBE_REFUSED: Gauge Exporter "probe_addresses_refused" []
+        "Addresses that the target leads to and that were not probed because the config does not open them; only for targets that it does not name.";
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -240,7 +261,7 @@ mod tests {
     #[test]
     fn the_table_is_sound() {
         let mut seen = HashSet::new();
-        for metric in METRICS {
+        for metric in METRICS.iter().chain(PROBE_METRICS) {
             let Metric { name, kind, scope, labels, help } = metric;
             assert!(seen.insert(metric.family()), "{name}: listed twice");
             assert!(name.ends_with(kind.suffix()), "{name}: ends in {:?}", kind.suffix());

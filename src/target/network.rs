@@ -1,0 +1,262 @@
+//! Networks, and which addresses lie inside of somewhere rather than on the public Internet.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// A range of addresses, in the form of RFC 4632 §3.1: `192.0.2.0/24`, `2001:db8::/32`; one address is a range of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network(IpNet);
+
+impl Network {
+    /// Whether an address lies in it.
+    pub fn contains(self, ip: IpAddr) -> bool {
+        self.0.contains(&ip.to_canonical())
+    }
+
+    /// Whether it is meant to open an address: it contains it and, where that is no public one, lies inside the range
+    /// that makes it so. `0.0.0.0/0` is all public addresses, and opens nobody's own machine.
+    pub fn opens(self, ip: IpAddr) -> bool {
+        self.contains(ip)
+            && match Place::of(ip) {
+                Place::Public => true,
+                Place::Inner => INNER.iter().any(|range| range.contains(&self.0)),
+                Place::Nowhere => false,
+            }
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    /// Takes an address, or an address and a length. IPv4-mapped ones become IPv4.
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let (ip, length) = match text.split_once('/') {
+            Some((ip, length)) => (ip, Some(length)),
+            None => (text, None),
+        };
+        let ip: IpAddr = ip.parse().map_err(|_| NetworkError::Address)?;
+        let longest = if ip.is_ipv4() { 32 } else { 128 };
+        let length: u8 = match length {
+            None => longest,
+            Some(digits) if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Err(NetworkError::Length);
+            }
+            Some(digits) => digits.parse().map_err(|_| NetworkError::Length)?,
+        };
+        let (ip, length) = match (ip, ip.to_canonical()) {
+            (IpAddr::V6(_), IpAddr::V4(mapped)) if length >= MAPPED => (IpAddr::V4(mapped), length - MAPPED),
+            _ => (ip, length),
+        };
+        let net = IpNet::new(ip, length).map_err(|_| NetworkError::Length)?;
+        if net.trunc() == net { Ok(Self(net)) } else { Err(NetworkError::HostBits(Self(net.trunc()))) }
+    }
+}
+
+impl From<IpAddr> for Network {
+    fn from(ip: IpAddr) -> Self {
+        Self(ip.to_canonical().into())
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
+    }
+}
+
+/// Why a text is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkError {
+    /// No IP address before the slash.
+    Address,
+    /// No length after it, or one that is too long.
+    Length,
+    /// The address goes on behind the length; the network that it lies in.
+    HostBits(Network),
+}
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str("not an IP address before the `/`"),
+            Self::Length => f.write_str("the length after the `/` is none of this kind of address"),
+            Self::HostBits(network) => write!(f, "the network of that length is {network}"),
+        }
+    }
+}
+
+impl std::error::Error for NetworkError {}
+
+/// Where an address leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To a machine on the Internet.
+    Public,
+    /// To this machine, its link or its owner's networks, to a tunnel into any of those, or to none at all
+    /// (the registries of RFC 6890).
+    Inner,
+    /// To no single machine, or to one that another address must be used for.
+    Nowhere,
+}
+
+impl Place {
+    pub(super) fn of(ip: IpAddr) -> Self {
+        let ip = match ip.to_canonical() {
+            // A translator leads on to the IPv4 address inside (RFC 6052 §3.1: only where that is a public one).
+            IpAddr::V6(v6) if NAT64.contains(&v6) => {
+                let [.., a, b, c, d] = v6.octets();
+                let is_public = Self::of(Ipv4Addr::new(a, b, c, d).into()) == Self::Public;
+                return if is_public { Self::Public } else { Self::Nowhere };
+            }
+            ip => ip,
+        };
+        let within = |ranges: &[IpNet]| ranges.iter().any(|range| range.contains(&ip));
+        match () {
+            () if within(&NOWHERE) => Self::Nowhere,
+            () if within(&INNER) => Self::Inner,
+            () => Self::Public,
+        }
+    }
+}
+
+const fn v4(a: u8, b: u8, c: u8, length: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, 0), length))
+}
+
+const fn v6(first: u16, second: u16, length: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), length))
+}
+
+/// `::ffff:0:0/96`, what an IPv4-mapped address begins with (RFC 4291 §2.5.5.2).
+const MAPPED: u8 = 96;
+
+/// RFC 6052 §2.1.
+const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+
+const NOWHERE: [IpNet; 5] = [
+    // "This network" (RFC 791 §3.2): its first address leads to this machine.
+    v4(0, 0, 0, 8),
+    // Multicast (RFC 5771), reserved and broadcast (RFC 1112 §4, RFC 919 §7).
+    v4(224, 0, 0, 3),
+    // Unspecified (RFC 4291 §2.5.2).
+    v6(0, 0, 128),
+    // Multicast (RFC 4291 §2.7).
+    v6(0xff00, 0, 8),
+    // Discard (RFC 6666).
+    v6(0x100, 0, 64),
+];
+
+const INNER: [IpNet; 21] = [
+    // Private (RFC 1918).
+    v4(10, 0, 0, 8),
+    v4(172, 16, 0, 12),
+    v4(192, 168, 0, 16),
+    // Shared by carriers (RFC 6598).
+    v4(100, 64, 0, 10),
+    // Loopback (RFC 1122 §3.2.1.3), link-local (RFC 3927), where clouds keep what machines are told of themselves.
+    v4(127, 0, 0, 8),
+    v4(169, 254, 0, 16),
+    // Protocol assignments (RFC 6890 §2.1), relays of 6to4 (RFC 7526).
+    v4(192, 0, 0, 24),
+    v4(192, 88, 99, 24),
+    // Documentation (RFC 5737), benchmarks (RFC 2544).
+    v4(192, 0, 2, 24),
+    v4(198, 51, 100, 24),
+    v4(203, 0, 113, 24),
+    v4(198, 18, 0, 15),
+    // All IPv6 that is not global unicast (RFC 4291 §2.4): loopback, link-local, unique local, IPv4-compatible,
+    // translated locally (RFC 8215).
+    v6(0, 0, 3),
+    v6(0x4000, 0, 2),
+    v6(0x8000, 0, 1),
+    // Protocol assignments (RFC 2928), Teredo (RFC 4380) among them.
+    v6(0x2001, 0, 23),
+    // 6to4 (RFC 3056), with an IPv4 address inside.
+    v6(0x2002, 0, 16),
+    // Documentation (RFC 3849, RFC 9637).
+    v6(0x2001, 0xdb8, 32),
+    v6(0x3fff, 0, 20),
+    // Direct delegation of AS112 (RFC 7534, RFC 7535).
+    v6(0x2620, 0x4f, 32),
+    v4(192, 175, 48, 24),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap_or_else(|_| panic!("{text} is an address"))
+    }
+
+    #[test]
+    fn places() {
+        for (expected, addresses) in [
+            (Place::Public, "1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0"),
+            (Place::Public, "172.15.255.255 172.32.0.0 192.0.1.0 192.167.255.255 198.17.255.255 198.20.0.0"),
+            (Place::Public, "223.255.255.255 2000:: 2001:200::1 2600::1 2a00::1 3ffe::1 ::ffff:1.1.1.1"),
+            (Place::Public, "64:ff9b::1.1.1.1"),
+            (Place::Inner, "10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 100.64.0.1 100.127.255.255"),
+            (Place::Inner, "127.0.0.1 127.255.255.254 169.254.169.254 192.0.0.8 192.0.2.1 198.18.0.1 198.19.255.255"),
+            (Place::Inner, "198.51.100.1 203.0.113.1 192.88.99.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1"),
+            (Place::Inner, "::1 ::127.0.0.1 fe80::1 febf::1 fc00::1 fd12:3456::1 fec0::1 64:ff9b:1::7f00:1"),
+            (Place::Inner, "2001::1 2001:0:7f00:1:: 2001:2::1 2002:7f00:1::1 2001:db8::1 3fff::1 4000::1 5f00::1"),
+            (Place::Nowhere, "0.0.0.0 0.1.2.3 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ff02::1 100::1"),
+            (Place::Nowhere, "::ffff:0.0.0.0 64:ff9b::127.0.0.1 64:ff9b::10.0.0.1 64:ff9b::169.254.169.254"),
+        ] {
+            for address in addresses.split(' ') {
+                assert_eq!(Place::of(ip(address)), expected, "{address}");
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(network: &str, shown: &str, opened: &str, closed: &str) {
+        let network: Network = network.parse().unwrap_or_else(|error| panic!("{network}: {error}"));
+        assert_eq!(network.to_string(), shown);
+        for (expected, addresses) in [(true, opened), (false, closed)] {
+            for address in addresses.split_whitespace() {
+                assert_eq!(network.opens(ip(address)), expected, "{network} and {address}");
+            }
+        }
+    }
+
+    #[test]
+    fn networks_open_what_they_are_about() {
+        check("10.0.0.0/8", "10.0.0.0/8", "10.1.2.3 ::ffff:10.1.2.3", "11.0.0.1 192.168.0.1 64:ff9b::10.0.0.1");
+        check("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2 ::1");
+        check("127.0.0.0/9", "127.0.0.0/9", "127.0.0.1", "127.128.0.1");
+        check("0.0.0.0/0", "0.0.0.0/0", "1.1.1.1 9.9.9.9", "127.0.0.1 10.0.0.1 169.254.169.254 0.0.0.0 224.0.0.1 ::1");
+        check("8.0.0.0/5", "8.0.0.0/5", "9.9.9.9", "10.0.0.1");
+        check("::/0", "::/0", "2600::1", "::1 fe80::1 fd00::1 ff02::1 ::ffff:127.0.0.1 1.1.1.1");
+        check("fd00::/8", "fd00::/8", "fd00::1", "fc00::1 fe80::1");
+        check("::1", "::1", "::1", ":: 127.0.0.1");
+        check("::ffff:10.0.0.0/104", "10.0.0.0/8", "10.1.2.3", "11.0.0.1");
+        check("0.0.0.0/8", "0.0.0.0/8", "", "0.0.0.0");
+        check("224.0.0.0/4", "224.0.0.0/4", "", "224.0.0.1");
+        check("64:ff9b::/96", "64:ff9b::/96", "64:ff9b::9.9.9.9", "64:ff9b::127.0.0.1");
+    }
+
+    #[test]
+    fn what_is_no_network() {
+        for (text, expected) in [
+            ("", NetworkError::Address),
+            ("a.test", NetworkError::Address),
+            ("10.0.0/8", NetworkError::Address),
+            ("010.0.0.0/8", NetworkError::Address),
+            ("/8", NetworkError::Address),
+            ("10.0.0.0/", NetworkError::Length),
+            ("10.0.0.0/+8", NetworkError::Length),
+            ("10.0.0.0/33", NetworkError::Length),
+            ("10.0.0.0/8/8", NetworkError::Length),
+            ("fd00::/129", NetworkError::Length),
+            ("fd00::/1000", NetworkError::Length),
+            ("10.1.0.0/8", NetworkError::HostBits("10.0.0.0/8".parse().expect("a network"))),
+        ] {
+            assert_eq!(text.parse::<Network>(), Err(expected), "{text:?}");
+        }
+    }
+}
