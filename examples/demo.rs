@@ -67,7 +67,7 @@ async fn main() -> Result<(), Failure> {
     if args.once {
         running.until(std::future::ready(())).await?;
     } else {
-        println!("\nServing {url}; Ctrl-C ends it.");
+        println!("\nServing {url}, for people {}; Ctrl-C ends it.", url.trim_end_matches("metrics"));
         running.until(termination()?).await?;
     }
     Ok(())
@@ -129,6 +129,14 @@ fn cases(pki: &Pki) -> Vec<Case> {
         alone(
             &["mutual.example.com"],
             as_named("mutual.example.com", cast::client_certificate(pki, smtp_fleet::TlsVersions::Tls13)),
+        ),
+        // Whoever runs a server writes what they like into its certificate.
+        alone(
+            &["markup.example.com"],
+            issue(
+                named("<img src=x onerror=alert('name')>")
+                    .with_common_name(Some("</title><script>alert('subject')</script>")),
+            ),
         ),
     ]
 }

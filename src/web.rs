@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready as at_once};
@@ -17,13 +18,15 @@ use crate::monitor::{Handle, OneOff, OneOffError};
 use crate::snapshot::{Fleet, TargetReport};
 use crate::target::{TargetKind, TargetName};
 
-mod landing;
+mod api;
+mod desk;
 pub mod metrics;
 mod negotiate;
 mod probe;
 mod scrape;
 mod serve;
 mod stall;
+mod status;
 
 #[cfg(test)]
 mod fixture;
@@ -32,8 +35,10 @@ mod tests;
 
 pub use serve::{bind, serve};
 
-use probe::Desk;
+use desk::{Desk, Sheet};
+use probe::Probes;
 use scrape::{Patience, Scraper};
+use status::{Pages, Query};
 
 /// What is served.
 pub trait Source: Send + Sync + 'static {
@@ -103,9 +108,13 @@ impl Options {
         external_url: Option<String>,
     ) -> Result<Self, String> {
         let path = normal_path(&telemetry_path);
-        if path.starts_with("/-/") || path == PROBE {
-            let allowed = format!("a path other than {PROBE} that does not begin with /-/");
-            return Err(format!("--web.telemetry-path: found {path}, allowed is {allowed}"));
+        if path == PROBE {
+            return Err(format!("--web.telemetry-path: found {path}, allowed is a path other than {PROBE}"));
+        }
+        if let Some(taken) = TAKEN.iter().find(|taken| path.starts_with(**taken)) {
+            return Err(format!(
+                "--web.telemetry-path: found {path}, allowed is a path that does not begin with {taken}"
+            ));
         }
         Ok(Self { telemetry_path, route_prefix, external_url })
     }
@@ -142,10 +151,16 @@ fn router_with(
     let source: Arc<dyn Source> = Arc::new(source);
     let (prefix, external) = (options.internal_prefix(), options.external_prefix());
     let telemetry_path = normal_path(&options.telemetry_path);
-    let links = [(telemetry_path.as_str(), "Metrics"), (HEALTHY, "Health"), (READY, "Readiness")]
-        .map(|(path, text)| (format!("{external}{path}"), text));
-    let (scraper, desk) = (Scraper::new(Arc::clone(&source), patience), Desk::new(Arc::clone(&source)));
-    let context = Context { scraper, desk, source, reload, links };
+    let policy = status::policy();
+    let context = Context {
+        scraper: Scraper::new(Arc::clone(&source), patience),
+        probes: Probes::new(Arc::clone(&source)),
+        desk: Desk::default(),
+        pages: Arc::new(Pages::new(external.clone(), telemetry_path.clone())),
+        policy,
+        source,
+        reload,
+    };
 
     // A map, for paths from the command line may be equal to others; the later one holds.
     let mut paths: BTreeMap<String, MethodRouter<Arc<Context>>> = BTreeMap::new();
@@ -156,10 +171,11 @@ fn router_with(
             paths.insert(path.to_owned(), get(move || async move { Redirect::to(&home) }));
         }
     }
-    paths.insert(format!("{prefix}/"), get(landing));
+    paths.insert(format!("{prefix}/"), get(overview));
     paths.insert(format!("{prefix}{PROBE}"), get(probe));
     let telemetry = if telemetry_path.is_empty() { "/" } else { &telemetry_path };
     paths.insert(format!("{prefix}{telemetry}"), get(scrape));
+    paths.insert(format!("{prefix}{TARGETS_JSON}"), get(targets_json));
     paths.insert(format!("{prefix}{HEALTHY}"), get(healthy));
     paths.insert(format!("{prefix}{READY}"), get(ready));
     paths.insert(format!("{prefix}{RELOAD}"), post(reload_config).put(reload_config));
@@ -168,7 +184,11 @@ fn router_with(
     for (path, methods) in paths {
         router = router.route(&literal(&path), methods);
     }
+    let prefix = literal(&prefix);
     router
+        .route(&format!("{prefix}{TARGETS}{{*name}}"), get(target))
+        .route(&format!("{prefix}{TARGETS_JSON}/{{name}}"), get(target_json))
+        .route(&format!("{prefix}{TARGETS_JSON}/{{name}}/backends/{{backend}}/chain.pem"), get(chain))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
         .layer(axum::middleware::map_response(guard))
@@ -178,9 +198,40 @@ fn router_with(
 struct Context {
     source: Arc<dyn Source>,
     scraper: Scraper,
+    probes: Probes,
     desk: Desk,
+    pages: Arc<Pages>,
+    policy: Option<HeaderValue>,
     reload: mpsc::Sender<ReloadRequest>,
-    links: [(String, &'static str); 3],
+}
+
+impl Context {
+    /// The page that `write` gives.
+    async fn page(
+        &self,
+        headers: &HeaderMap,
+        write: impl FnOnce(&Pages, &Fleet, SystemTime) -> (StatusCode, String) + Send + 'static,
+    ) -> Response {
+        let (source, pages) = (Arc::clone(&self.source), Arc::clone(&self.pages));
+        let policy = self.policy.clone().map(|policy| (header::CONTENT_SECURITY_POLICY, policy));
+        let no_referrer = (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        let write = move || {
+            let (status, text) = write(&pages, &source.fleet(), SystemTime::now());
+            let headers = policy.into_iter().chain([no_referrer]).collect();
+            Sheet { status, content_type: "text/html; charset=utf-8", headers, text }
+        };
+        self.desk.answer(headers, write).await
+    }
+
+    /// What `write` gives for programs.
+    async fn data(
+        &self,
+        headers: &HeaderMap,
+        write: impl FnOnce(&Fleet, SystemTime) -> Sheet + Send + 'static,
+    ) -> Response {
+        let source = Arc::clone(&self.source);
+        self.desk.answer(headers, move || write(&source.fleet(), SystemTime::now())).await
+    }
 }
 
 async fn scrape(State(context): State<Arc<Context>>, method: Method, headers: HeaderMap) -> Response {
@@ -188,11 +239,61 @@ async fn scrape(State(context): State<Arc<Context>>, method: Method, headers: He
 }
 
 async fn probe(State(context): State<Arc<Context>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    context.desk.answer(&method, uri.query().unwrap_or_default(), &headers).await
+    context.probes.answer(&method, uri.query().unwrap_or_default(), &headers).await
 }
 
-async fn landing(State(context): State<Arc<Context>>) -> impl IntoResponse {
-    Html(landing::page(&context.source.fleet(), &context.links, SystemTime::now()))
+async fn overview(
+    State(context): State<Arc<Context>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let query = Query::parse(&bounded(query)?);
+    let page = move |pages: &Pages, fleet: &Fleet, now| (StatusCode::OK, pages.overview(fleet, &query, now));
+    Ok(context.page(&headers, page).await)
+}
+
+async fn target(State(context): State<Arc<Context>>, name: Named<String>, headers: HeaderMap) -> Response {
+    let name = named(name);
+    let page = move |pages: &Pages, fleet: &Fleet, now| match pages.target(fleet, &name, now) {
+        Some(page) => (StatusCode::OK, page),
+        None => (StatusCode::NOT_FOUND, pages.nothing(fleet, now)),
+    };
+    context.page(&headers, page).await
+}
+
+async fn targets_json(State(context): State<Arc<Context>>, headers: HeaderMap) -> Response {
+    context.data(&headers, api::targets).await
+}
+
+async fn target_json(State(context): State<Arc<Context>>, name: Named<String>, headers: HeaderMap) -> Response {
+    let name = named(name);
+    context.data(&headers, move |fleet, now| api::target(fleet, &name, now)).await
+}
+
+async fn chain(
+    State(context): State<Arc<Context>>,
+    names: Named<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let query = bounded(query)?;
+    let (name, backend) = named(names);
+    Ok(context.data(&headers, move |fleet, _| api::chain(fleet, &name, &backend, &query)).await)
+}
+
+type Named<T> = Result<Path<T>, PathRejection>;
+
+/// What a path names; the empty name, which nothing has, where it is no text (UTF-8).
+fn named<T: Default>(path: Named<T>) -> T {
+    path.map(|Path(names)| names).unwrap_or_default()
+}
+
+type Refusal = (StatusCode, &'static str);
+
+/// A query of reasonable length.
+fn bounded(query: Option<String>) -> Result<String, Refusal> {
+    let query = query.unwrap_or_default();
+    if query.len() > MAX_QUERY { Err((StatusCode::URI_TOO_LONG, "the query is too long\n")) } else { Ok(query) }
 }
 
 async fn healthy() -> &'static str {
@@ -218,14 +319,14 @@ async fn reload_config(State(context): State<Arc<Context>>) -> (StatusCode, Stri
     }
 }
 
-/// Nothing that is served runs scripts, loads anything or stands in a frame, and no type is guessed.
+/// Nothing that is served runs scripts, loads anything or stands in a frame, unless it brings a policy of its own; and
+/// no type is guessed.
 async fn guard(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    );
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ));
     response
 }
 
@@ -248,6 +349,12 @@ fn literal(path: &str) -> String {
 }
 
 const PROBE: &str = "/probe";
+const TARGETS: &str = "/targets/";
+const TARGETS_JSON: &str = "/api/v1/targets";
+/// What paths of the metrics may not begin with.
+const TAKEN: [&str; 3] = ["/-/", "/api/", TARGETS];
+/// Bytes of a query.
+const MAX_QUERY: usize = 4096;
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";
 const RELOAD: &str = "/-/reload";

@@ -22,12 +22,12 @@ use crate::snapshot::TargetReport;
 use crate::target::{Allow, HostTarget, Refusal, ServerName, TargetKind, TargetName};
 
 /// Takes requests for probes.
-pub(super) struct Desk {
+pub(super) struct Probes {
     source: Arc<dyn Source>,
     slots: Semaphore,
 }
 
-impl Desk {
+impl Probes {
     pub(super) fn new(source: Arc<dyn Source>) -> Self {
         Self { source, slots: Semaphore::new(CONCURRENT_PROBES) }
     }

@@ -21,6 +21,8 @@ use super::serve::{Bounds, serve_within};
 use super::*;
 use crate::snapshot::ExporterReport;
 
+mod pages;
+
 /// For what must happen, however slow the machine.
 const LONG: Duration = Duration::from_secs(60);
 /// For bounds that a test runs into.
@@ -68,6 +70,11 @@ async fn endpoints() {
         (&full, "GET", "/metrics?x=y", 200, metrics, ""),
         (&full, "GET", "/", 200, html, ""),
         (&full, "HEAD", "/", 200, html, ""),
+        (&full, "GET", "/?q=relay&state=critical&page=1", 200, html, ""),
+        (&empty, "GET", "/", 200, html, ""),
+        (&full, "GET", "/targets/relay", 200, html, ""),
+        (&full, "HEAD", "/targets/relay", 200, html, ""),
+        (&full, "POST", "/targets/relay", 405, plain, "GET,HEAD"),
         (&full, "GET", "/-/healthy", 200, plain, ""),
         (&full, "GET", "/-/ready", 200, plain, ""),
         (&empty, "GET", "/-/healthy", 200, plain, ""),
@@ -128,6 +135,7 @@ async fn paths() {
     check("/*a", None, None, &[("/*a", 200, exposition), ("/b", 404, "")]).await;
     check("/{a}", None, None, &[("/b", 404, "")]).await;
     check("/{*a", None, None, &[("/b", 404, "")]).await;
+    check("/targets/{name}", Some("/{*x}"), None, &[("/b", 404, "")]).await;
     check("/ü\n", Some("/ \u{0}"), Some("\"><b>"), &[("/metrics", 404, "")]).await;
 }
 
@@ -240,30 +248,6 @@ async fn a_client_that_takes_nothing_loses_its_slot() {
             assert_eq!(last, Some(false), "a part of a body must not look whole");
         }
     }
-}
-
-#[tokio::test]
-async fn the_page_shows_numbers_and_escapes_names() {
-    let mut fleet = classic(&Court::new());
-    let hostile = "<script>alert('1')</script>&\"";
-    fleet.targets.push(Arc::new(target(hostile, &[], &fixture::name("example.com"), vec![])));
-    let options = Options { external_url: Some("http://h/\"><b>'".to_owned()), ..Options::default() };
-    let page = landing::page(&fleet, &[(options.external_prefix(), "<i>")], fixture::now());
-    for expected in [
-        "<p>4 targets</p>",
-        "<li>relay: 4 backends, 2 reachable, hostname matched by 1 and mismatched by 2, chain valid on 2</li>",
-        "<li>&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;: 0 backends, ",
-        "<a href=\"/&quot;&gt;&lt;b&gt;&#39;\">&lt;i&gt;</a>",
-    ] {
-        assert!(page.contains(expected), "{expected} in {page}");
-    }
-    assert!(!page.contains("<script") && !page.contains("<b>") && !page.contains("<i>"), "{page}");
-
-    let unknown = fleet.targets.last().cloned().expect("a target");
-    fleet.targets = vec![unknown; 1002];
-    let page = landing::page(&fleet, &[], fixture::now());
-    assert_eq!(page.matches("script&gt;&amp;").count(), 1000);
-    assert!(page.contains("<p>and 2 more targets</p>"));
 }
 
 /// A server on loopback.

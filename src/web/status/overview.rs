@@ -1,0 +1,237 @@
+//! The overview: all targets, the worst first, a page at a time.
+
+use std::time::SystemTime;
+
+use maud::{Markup, html};
+
+use super::backend;
+use super::links::{Links, backend_id, target_id};
+use super::moment::{ago, distance};
+use super::query::{MAX_WORDS, Query};
+use super::shell::Parts;
+use super::state::{STATES, State, is_bad, rank, sign, word};
+use super::text::{counted, grouped, listed, prose, shown, spaced};
+use super::view::View;
+use crate::advice::Advice;
+use crate::snapshot::{BackendReport, EndpointReport, Fleet};
+use crate::verdict::unix;
+
+/// The overview of `fleet` that `query` asks for.
+pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime) -> Parts {
+    let mut views: Vec<View<'_>> = fleet.targets.iter().map(|report| View::new(report, now)).collect();
+    let of_all = Tally::of(&views);
+    views.retain(|view| query.finds(view, now));
+    let found = Tally::of(&views);
+    views.retain(|view| query.state.is_none_or(|state| view.state == state));
+    views.sort_by(|a, b| (rank(a.state), &a.report.target.name).cmp(&(rank(b.state), &b.report.target.name)));
+
+    let pages = views.len().div_ceil(TARGETS).max(1);
+    let page = query.page.min(pages - 1);
+    let mut rows = 0;
+    let shown = views.iter().skip(page * TARGETS).take(TARGETS).map(|view| {
+        let is_brief = rows > ROWS;
+        rows += view.report.endpoints.iter().map(|endpoint| endpoint.backends.len().min(MAX_BACKENDS)).sum::<usize>();
+        target(links, view, is_brief, now)
+    });
+    Parts {
+        title: of_all.title(),
+        banner: search(links, query),
+        main: html! {
+            h1 class="hidden" { "Targets" }
+            (states(links, query, &found))
+            @if fleet.targets.is_empty() {
+                p class="nothing" { "The config has no targets." }
+            } @else if views.is_empty() {
+                p class="nothing" {
+                    "No target is found. " a href=(links.home()) { "Show all " (grouped(fleet.targets.len())) }
+                }
+            }
+            ul class="targets" { @for target in shown { (target) } }
+            @if pages > 1 { (pager(links, query, page, pages)) }
+        },
+    }
+}
+
+/// How many targets are in each state.
+struct Tally([(State, usize); STATES.len()]);
+
+impl Tally {
+    fn of(views: &[View<'_>]) -> Self {
+        Self(STATES.map(|state| (state, views.iter().filter(|view| view.state == state).count())))
+    }
+
+    fn title(&self) -> String {
+        let bad = self.0.iter().filter(|(state, count)| *count > 0 && is_bad(*state));
+        let bad: Vec<String> = bad.map(|(state, count)| format!("{} {}", grouped(*count), word(*state))).collect();
+        if bad.is_empty() { "Status".to_owned() } else { bad.join(", ") }
+    }
+}
+
+fn search(links: &Links, query: &Query) -> Markup {
+    html! {
+        form id="search" role="search" action=(links.home()) {
+            label for="q" { "Filter" }
+            input id="q" type="search" name="q" value=(query.words) maxlength=(MAX_WORDS) autocomplete="off"
+                spellcheck="false" placeholder="name, label=value, address, issuer, reason";
+            @if let Some(state) = query.state { input type="hidden" name="state" value=(state.as_str()); }
+            button type="submit" { "Filter" }
+        }
+    }
+}
+
+/// The counts by state, each a filter.
+fn states(links: &Links, query: &Query, found: &Tally) -> Markup {
+    let all: usize = found.0.iter().map(|(_, count)| count).sum();
+    let link = |state| query.in_state(state).link(&links.home());
+    let current = |state| (query.state == state).then_some("true");
+    html! {
+        nav class="states" aria-label="Targets by state" {
+            a href=(link(None)) aria-current=[current(None)] { b { (grouped(all)) } " all" }
+            @for (state, count) in found.0 {
+                a class=(state.as_str()) href=(link(Some(state))) aria-current=[current(Some(state))] {
+                    b { (grouped(count)) } " " span class="sign" aria-hidden="true" { (sign(state)) } " " (word(state))
+                }
+            }
+        }
+    }
+}
+
+/// A target; a brief one leaves the backends to its own page.
+fn target(links: &Links, view: &View<'_>, is_brief: bool, now: SystemTime) -> Markup {
+    let target = &view.report.target;
+    let url = links.target(&target.name);
+    let is_open = is_bad(view.state);
+    html! {
+        li id=(target_id(&target.name)) class={ "target " (view.state.as_str()) } {
+            div class="name" {
+                h2 {
+                    span class="state" {
+                        span class="sign" aria-hidden="true" { (sign(view.state)) } " " (word(view.state))
+                    }
+                    " " a href=(url) { (shown(target.name.as_str())) }
+                }
+                @if is_open { (labels(view)) }
+            }
+            details open[is_open] data-open[is_open] {
+                summary {
+                    span class="headline" { (shown(&view.headline(now))) }
+                    " " (when(view, now))
+                }
+                @if is_brief {
+                    p class="note" { a href=(url) { (counted(view.resolved().count(), "backend")) } }
+                    (advice(&url, &view.advice))
+                } @else {
+                    (body(&url, view, now))
+                }
+            }
+        }
+    }
+}
+
+/// When the target was last looked at, and when the first of its certificates ends.
+fn when(view: &View<'_>, now: SystemTime) -> Markup {
+    let end = view.earliest_end().filter(|end| *end >= unix(now));
+    html! {
+        span class="when" {
+            @if let Some(end) = end { "expires " (distance(end, unix(now))) " · " }
+            @match view.report.last_round {
+                Some(at) => { "looked at " (ago(at, now)) }
+                None => { "first round is under way" }
+            }
+        }
+    }
+}
+
+fn labels(view: &View<'_>) -> Markup {
+    let labels = view.report.target.labels.iter().map(|(key, value)| shown(&format!("{key}={value}")));
+    let labels = listed(labels, MAX_LABELS);
+    html! { @if !labels.is_empty() { p class="labels" { (labels) } } }
+}
+
+fn body(url: &str, view: &View<'_>, now: SystemTime) -> Markup {
+    let endpoints = &view.report.endpoints;
+    html! {
+        @for endpoint in endpoints.iter().take(MAX_ENDPOINTS) { (self::endpoint(url, view, endpoint, now)) }
+        (more(url, endpoints.len(), MAX_ENDPOINTS, "endpoint"))
+        (advice(url, &view.advice))
+    }
+}
+
+fn endpoint(url: &str, view: &View<'_>, report: &EndpointReport, now: SystemTime) -> Markup {
+    let of = |resolved: bool| {
+        let mut backends: Vec<&BackendReport> =
+            report.backends.iter().map(|backend| &**backend).filter(|backend| backend.resolved == resolved).collect();
+        // Stable: by address within a state.
+        backends.sort_by_key(|backend| rank(view.state_of(backend, now)));
+        backends
+    };
+    let (named, unnamed) = (of(true), of(false));
+    let rows = |backends: &[&BackendReport]| {
+        html! {
+            ul class="backends" {
+                @for backend in backends.iter().take(MAX_BACKENDS) {
+                    (backend::row(view, backend, &format!("{url}#{}", backend_id(&backend.backend)), now))
+                }
+            }
+            (more(url, backends.len(), MAX_BACKENDS, "backend"))
+        }
+    };
+    html! {
+        p class="endpoint" {
+            (report.endpoint.server_name) ":" (report.endpoint.port) " " (report.endpoint.tls.as_str())
+            @if let Some(preference) = report.preference { ", preference " (preference) }
+        }
+        (rows(&named))
+        @if !unnamed.is_empty() {
+            p class="endpoint" { "No longer named by DNS, still probed for a while" }
+            (rows(&unnamed))
+        }
+        @for (reason, count) in report.skipped.iter().filter(|(_, count)| *count > 0) {
+            p class="note" { "Addresses not probed: " (grouped(*count)) " (" (spaced(reason.as_str())) ")" }
+        }
+    }
+}
+
+fn advice(url: &str, advice: &[Advice]) -> Markup {
+    html! {
+        @if !advice.is_empty() {
+            ul class="advice" {
+                @for (number, each) in advice.iter().take(MAX_ADVICE).enumerate() {
+                    li class=(each.severity.as_str()) {
+                        strong class="severity" { (each.severity.as_str()) } " " (prose(&each.text))
+                        @if each.request.is_some() { " " a href={ (url) "#advice-" (number + 1) } { "Text to send" } }
+                    }
+                }
+            }
+            (more(url, advice.len(), MAX_ADVICE, "piece"))
+        }
+    }
+}
+
+/// Where not all of something is shown.
+fn more(url: &str, count: usize, most: usize, noun: &str) -> Markup {
+    match count.checked_sub(most) {
+        Some(more @ 1..) => html! { p class="note" { a href=(url) { (counted(more, &format!("more {noun}"))) } } },
+        _ => html! {},
+    }
+}
+
+fn pager(links: &Links, query: &Query, page: usize, pages: usize) -> Markup {
+    let link = |page| query.at_page(page).link(&links.home());
+    html! {
+        nav class="pager" aria-label="Pages" {
+            @if page > 0 { a rel="prev" href=(link(page - 1)) { "← Worse" } }
+            span { "Page " (grouped(page + 1)) " of " (grouped(pages)) }
+            @if page + 1 < pages { a rel="next" href=(link(page + 1)) { "Better →" } }
+        }
+    }
+}
+
+/// Targets to a page. All that follows bounds what a page can grow to.
+const TARGETS: usize = 250;
+/// Backends after which targets are brief.
+const ROWS: usize = 2_000;
+const MAX_ENDPOINTS: usize = 10;
+const MAX_BACKENDS: usize = 12;
+const MAX_ADVICE: usize = 6;
+const MAX_LABELS: usize = 20;

@@ -1,0 +1,153 @@
+//! What is asked of the overview: words to look for, a state, a page.
+
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use super::links::encoded;
+use super::state::{self, State};
+use super::view::View;
+use crate::observation::printable;
+use crate::snapshot::BackendReport;
+
+/// What the overview is asked for. Whatever a client sends is some query: what is not understood is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::web) struct Query {
+    /// Words that all must be found, separated by white space; printable and cut.
+    pub(super) words: String,
+    /// Only targets in this state.
+    pub(super) state: Option<State>,
+    /// Counted from 0.
+    pub(super) page: usize,
+}
+
+impl Query {
+    /// Reads the part of a URL behind the question mark.
+    pub(in crate::web) fn parse(raw: &str) -> Self {
+        let mut query = Self::default();
+        for (key, value) in form_urlencoded::parse(raw.as_bytes()) {
+            match &*key {
+                "q" => query.words = cut(&value),
+                "state" => query.state = state::parse(&value),
+                "page" => query.page = value.parse::<usize>().unwrap_or(1).clamp(1, MAX_PAGE) - 1,
+                _ => {}
+            }
+        }
+        query
+    }
+
+    /// The same words in another state, from the first page on.
+    pub(super) fn in_state(&self, state: Option<State>) -> Self {
+        Self { words: self.words.clone(), state, page: 0 }
+    }
+
+    /// The same on another page.
+    pub(super) fn at_page(&self, page: usize) -> Self {
+        Self { page, ..self.clone() }
+    }
+
+    /// The path of the overview with this query.
+    pub(super) fn link(&self, home: &str) -> String {
+        let mut link = home.to_owned();
+        let mut lead = '?';
+        let mut add = |key: &str, value: &str| {
+            // Writing to a String cannot fail.
+            let _ = write!(link, "{lead}{key}={}", encoded(value));
+            lead = '&';
+        };
+        if !self.words.is_empty() {
+            add("q", &self.words);
+        }
+        if let Some(state) = self.state {
+            add("state", state.as_str());
+        }
+        if self.page > 0 {
+            add("page", &(self.page + 1).to_string());
+        }
+        link
+    }
+
+    /// Whether all words are found in what is known of the target, in any case.
+    pub(super) fn finds(&self, view: &View<'_>, now: SystemTime) -> bool {
+        let words = self.words.to_lowercase();
+        let mut words = words.split_whitespace().peekable();
+        if words.peek().is_none() {
+            return true;
+        }
+        let text = text(view, now).to_lowercase();
+        words.all(|word| text.contains(word))
+    }
+}
+
+fn cut(value: &str) -> String {
+    printable(value.trim(), MAX_WORDS).trim_end_matches('…').to_owned()
+}
+
+/// What words are looked for in: names, labels, addresses, issuers and reasons.
+fn text(view: &View<'_>, now: SystemTime) -> String {
+    let target = &view.report.target;
+    let mut text = format!("{}\n{}\n", target.name, target.kind.as_str());
+    for (key, value) in target.labels.iter() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{key}={value}");
+    }
+    for failure in view.report.lookup.iter().flat_map(|lookup| &lookup.failures) {
+        let _ = writeln!(text, "{} {}", failure.name, failure.reason);
+    }
+    for endpoint in &view.report.endpoints {
+        let _ = writeln!(text, "{}:{}", endpoint.endpoint.server_name, endpoint.endpoint.port);
+        endpoint.backends.iter().for_each(|backend| add_backend(&mut text, backend, now));
+    }
+    for advice in &view.advice {
+        let _ = writeln!(text, "{}", advice.kind);
+    }
+    text
+}
+
+fn add_backend(text: &mut String, backend: &BackendReport, now: SystemTime) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{}", backend.backend.socket_addr());
+    if let Some(Err(failure)) = backend.probe.as_ref().map(|probe| &probe.outcome) {
+        let _ = writeln!(text, "{} {}", failure.stage, failure.reason);
+    }
+    let Some(held) = &backend.held else { return };
+    for reason in held.assessment.reasons(now).iter() {
+        let _ = writeln!(text, "{reason}");
+    }
+    if let Some(facts) = held.assessment.leaf().and_then(|leaf| leaf.facts()) {
+        let _ = writeln!(text, "{}\n{}", facts.subject(), facts.issuer());
+    }
+}
+
+/// Characters of the words.
+pub(super) const MAX_WORDS: usize = 200;
+const MAX_PAGE: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw: &str, words: &str, state: Option<State>, page: usize, link: &str) {
+        let query = Query::parse(raw);
+        assert_eq!(query, Query { words: words.to_owned(), state, page }, "{raw}");
+        assert_eq!(query.link("/"), link, "{raw}");
+        let again = Query::parse(link.split_once('?').map_or("", |(_, raw)| raw));
+        assert_eq!(again, query, "{raw}");
+    }
+
+    #[test]
+    fn queries() {
+        check("", "", None, 0, "/");
+        check("q=&state=&page=", "", None, 0, "/");
+        check("q=relay&state=critical&page=3", "relay", Some(State::Critical), 2, "/?q=relay&state=critical&page=3");
+        check("q=a+b%20c&q=d", "d", None, 0, "/?q=d");
+        check("q=+a%26b%3D%22c%3C+", "a&b=\"c<", None, 0, "/?q=a%26b%3D%22c%3C");
+        check("state=CRITICAL&page=0&x=y", "", None, 0, "/");
+        check("page=-1", "", None, 0, "/");
+        check("page=99999999999999999999999", "", None, 0, "/");
+        check("%zz&=&&q=%ff%1b%e2%80%ae", "\u{fffd}\u{fffd}\u{fffd}", None, 0, "/?q=%EF%BF%BD%EF%BF%BD%EF%BF%BD");
+        let long = "x".repeat(201);
+        let cut = "x".repeat(200);
+        check(&format!("q={long}"), &cut, None, 0, &format!("/?q={cut}"));
+    }
+}
