@@ -1,5 +1,5 @@
-"""Opens the street, then the names that change, then the lab; runs the checks of each in order, and clears it away.
-Last comes the table."""
+"""Opens the street, then stands at its keyboard, then the names that change, then the lab; runs the checks of each in
+order, and clears it away. Last comes the table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from . import differential, dns_checks, handshakes
+from . import differential, dns_checks, handshakes, keyboard
 from .checks import CHECKS, Failed
 from .dns import Dns
 from .exporter import TEXT, Exporter
@@ -95,6 +95,22 @@ def _run_street(tally: Tally, arguments: argparse.Namespace, home: Path) -> None
                 _save_metrics(street.exporter, home / "logs" / f"failed-check-{number}.metrics")
 
 
+def _run_keyboard(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
+    street: Street | None = None
+
+    def open_street() -> None:
+        nonlocal street
+        (home / "keyboard" / "logs").mkdir(parents=True)
+        street = Street(home / "keyboard", arguments.exporter, arguments.exim)
+        street.open_servers(stack)
+
+    with ExitStack() as stack:
+        if not tally.attempt("check: the street stands again, as built", open_street) or street is None:
+            return
+        for name, step in keyboard.steps(street, arguments.exporter):
+            tally.attempt(name, step)
+
+
 def _run_dns(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
     logs = home / "logs"
     dns: Dns | None = None
@@ -135,7 +151,13 @@ def _run_differential(tally: Tally, arguments: argparse.Namespace, home: Path) -
         tally.attempt(name, step)
 
 
-PARTS = {"street": _run_street, "dns": _run_dns, "lab": _run_lab, "differential": _run_differential}
+PARTS = {
+    "street": _run_street,
+    "check": _run_keyboard,
+    "dns": _run_dns,
+    "lab": _run_lab,
+    "differential": _run_differential,
+}
 
 
 def _leave(number: int, _: FrameType | None) -> None:

@@ -51,7 +51,7 @@ class Exporter:
         self, binary: Path, home: Path, logs: Path, port: int, *, root: Path, targets: str, interval: int = INTERVAL
     ) -> None:
         home.mkdir()
-        config = home / "config.yaml"
+        self.config = config = home / "config.yaml"
         config.write_text(DEFAULTS.format(interval=interval, root=root) + targets)
         self.address = f"127.0.0.1:{port}"
         self._daemon = Daemon(

@@ -125,6 +125,13 @@ class Street:
         self.exim_log_start = 0
 
     def open(self, stack: ExitStack) -> None:
+        self.open_servers(stack)
+        stack.callback(self.exporter.stop)
+        self.exporter.start()
+        stack.callback(self.prometheus.stop)
+        self.prometheus.start()
+
+    def open_servers(self, stack: ExitStack) -> None:
         for server in (self.postfix, self.retired_postfix, self.exim):
             stack.callback(server.stop)
             server.start()
@@ -136,10 +143,6 @@ class Street:
         # From here on the only client is the exporter.
         self.postfix_log_start = self.postfix.log_size()
         self.exim_log_start = self.exim.log_size()
-        stack.callback(self.exporter.stop)
-        self.exporter.start()
-        stack.callback(self.prometheus.stop)
-        self.prometheus.start()
 
     def zone(self, without: Host | None = None) -> dict[str, list[str]]:
         smtp = [host.address for host in self.smtp if host is not without]
