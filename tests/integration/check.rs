@@ -109,11 +109,16 @@ async fn the_classic_case_names_the_two() {
         format!("{target}  NOT WELL: 2 of 3 backends\n"),
         format!("  - name not_listed: The certificate lists other names.\n{wrong}"),
         "RemoteCertificateNameMismatch".to_owned(),
+        format!("Subject: {} and {}: certificate without {}", addresses[1].ip(), addresses[2].ip(), cast::ALIAS),
+        format!("openssl s_client -connect {} -starttls smtp -servername {}", addresses[1], cast::ALIAS),
         "\n1 target, 3 backends: 2 backends of 1 target are not well.\n".to_owned(),
     ] {
         assert!(found.contains(&part), "{part} in\n{found}");
     }
+    let way_out = format!("Let clients use {}: valid on all 3 and resolves to them.", cast::HOST);
+    assert!(found.split_whitespace().collect::<Vec<_>>().join(" ").contains(&way_out), "{found}");
     let json = scene.json(1, &[&target]);
+    assert!(json.to_string().contains(&way_out), "{json}");
     let of = |place: usize, key: &str| json.pointer(&format!("/targets/0/endpoints/0/backends/{place}{key}")).cloned();
     for (place, matches) in [(0, true), (1, false), (2, false)] {
         assert_eq!(of(place, "/backend"), Some(json!(addresses[place].to_string())));
