@@ -65,7 +65,7 @@ fn config(args: &CheckArgs) -> Result<(Config, Duration), CheckError> {
     let is_given = !args.ca_files.is_empty() || args.no_system_roots;
     let trust = if is_given || args.config_file.is_none() {
         let anchors = roots(!args.no_system_roots, &args.ca_files).map_err(CheckError::Roots)?;
-        Some(TrustStore::new("check", anchors))
+        Some(TrustStore::new(if is_given { GIVEN_ROOTS } else { SYSTEM_ROOTS }, anchors))
     } else {
         None
     };
@@ -169,5 +169,8 @@ impl fmt::Display for CheckError {
     }
 }
 
+/// The trust stores that need no config, as messages name them.
+const SYSTEM_ROOTS: &str = "system";
+const GIVEN_ROOTS: &str = "--ca-file";
 /// As shells tell of SIGINT.
 const INTERRUPTED: u8 = 130;

@@ -67,9 +67,8 @@ pub enum Command {
 /// What is probed, and how it is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
-    /// What to probe: HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN; the port of a host is 587 where none
-    /// is given. With --config.file also the name of one of its targets.
-    #[arg(value_name = "TARGET", required_unless_present = "config_file")]
+    /// What to probe: targets in one word each, or names of the config's.
+    #[arg(value_name = "TARGET", required_unless_present = "config_file", help = help::CHECK_TARGET)]
     pub targets: Vec<String>,
 
     /// Take names of targets, trust stores, resolvers and defaults from this file; without TARGET check all of it.

@@ -149,7 +149,7 @@ impl Resolvers {
 
 impl Resolvers {
     /// The addresses of each of `names`, within `patience`: none at all where it has none, no answer where that could not
-    /// be found out. [`MAX_NAMES`] are looked up at most.
+    /// be found out. 64 are looked up at most.
     pub async fn addresses(
         &self,
         names: Vec<ServerName>,

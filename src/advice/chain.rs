@@ -36,11 +36,13 @@ pub(super) fn of(scene: &Scene<'_>) -> Vec<Story> {
 struct Sentence {
     wrong: String,
     todo: String,
+    /// What else whoever runs the exporter can do, which is no matter of those who run the servers.
+    ours: Option<&'static str>,
 }
 
 impl Sentence {
     fn new(wrong: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { wrong: wrong.into(), todo: todo.into() }
+        Self { wrong: wrong.into(), todo: todo.into(), ours: None }
     }
 }
 
@@ -49,11 +51,12 @@ fn chain(
     kind: AdviceKind,
     reason: ChainReason,
     shown: &[&Shown<'_>],
-    Sentence { wrong, todo }: Sentence,
+    Sentence { wrong, todo, ours }: Sentence,
 ) -> Story {
     let clients = elsewhere::of_chain(reason);
     let places = places(shown);
-    let text = format!("{}: {wrong}. {}.", words::list(&places), capital(&todo));
+    let ours = ours.map(|ours| format!(" {ours}.")).unwrap_or_default();
+    let text = format!("{}: {wrong}. {}.{ours}", words::list(&places), capital(&todo));
     let letter = Letter {
         subject: format!("certificate chain is refused ({reason})"),
         wrong: format!("{}.", capital(&wrong)),
@@ -96,7 +99,7 @@ fn unknown_issuer(scene: &Scene<'_>, shown: &[&Shown<'_>]) -> Vec<Story> {
         let by = if issuer.is_empty() { String::new() } else { format!(", issued by {issuer},") };
         let wrong = format!("no path leads from the certificate{by} to a root of the trust store `{store}`");
         let todo = "present a certificate of a CA that clients trust; if this is a private CA's, give its root to the \
-                    clients and to the target (`trust_stores`, `trust`)";
+                    clients";
         let todo = if alone {
             format!(
                 "send the CA's intermediates along with the certificate, which comes alone; if that is not it, {todo}"
@@ -104,20 +107,22 @@ fn unknown_issuer(scene: &Scene<'_>, shown: &[&Shown<'_>]) -> Vec<Story> {
         } else {
             todo.to_owned()
         };
-        chain(scene, AdviceKind::UnknownIssuer, ChainReason::UnknownIssuer, &shown, Sentence::new(wrong, todo))
+        let sentence = Sentence { ours: Some(TRUST_ROOT), ..Sentence::new(wrong, todo) };
+        chain(scene, AdviceKind::UnknownIssuer, ChainReason::UnknownIssuer, &shown, sentence)
     };
     groups.into_iter().map(tell).collect()
 }
 
 fn self_signed(scene: &Scene<'_>) -> Sentence {
-    Sentence::new(
+    let sentence = Sentence::new(
         "the certificate is signed with its own key, so that clients have no reason to trust it",
         format!(
             "have a CA that clients trust issue one for {}; if it is meant to be like this, give the certificate to the \
-             clients and to the target (`trust_stores`, `trust`)",
+             clients",
             scene.server_name()
         ),
-    )
+    );
+    Sentence { ours: Some(TRUST_CERTIFICATE), ..sentence }
 }
 
 fn other(reason: ChainReason) -> Sentence {
@@ -234,3 +239,6 @@ fn capital(text: &str) -> String {
     let mut rest = text.chars();
     rest.next().map(|first| first.to_uppercase().collect::<String>() + rest.as_str()).unwrap_or_default()
 }
+
+const TRUST_ROOT: &str = "Where that root is to be trusted here as well, name it in `trust_stores`";
+const TRUST_CERTIFICATE: &str = "Where it is to be trusted here as well, name it in `trust_stores`";

@@ -51,7 +51,7 @@ fn failed(failure: &LookupFailure, types: &[&'static str], resolver: &str) -> St
     let (name, types) = (&failure.name, words::some_of(types.iter().map(ToString::to_string), types.len()));
     match failure.reason {
         LookupReason::NxDomain => {
-            format!("{name} does not exist in DNS (asked for {types}): mend the name in the config, or its zone.")
+            format!("{name} does not exist in DNS (asked for {types}): mend the name, or its zone.")
         }
         LookupReason::NoData => {
             format!("{name} exists in DNS, but has no {types} record that could be used: mend its zone.")

@@ -102,7 +102,7 @@ fn astray(scene: &Scene<'_>, mut names: Vec<SharedBy<'_>>) -> Vec<Advice> {
         let name = &shared.name;
         let is = match not_valid(scene) {
             None => format!("{name} is valid on {}", all_of(scene)),
-            Some(but) => format!("The certificates of {} carry {name} (but {but})", all_of(scene)),
+            Some(but) => format!("{name} stands in the certificates of {} ({but})", all_of(scene)),
         };
         let leads = match shared.resolves {
             Resolves::All | Resolves::Part => {

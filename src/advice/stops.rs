@@ -47,7 +47,8 @@ fn stopped(scene: &Scene<'_>, (stage, reason): (Stage, ProbeReason), reports: &[
     let said =
         listed.note.as_ref().filter(|note| !note.is_empty()).map(|note| format!(" ({note})")).unwrap_or_default();
     let (wrong, todo) = sentence(scene, stage, reason);
-    let text = format!("{}: {wrong}{said}. {todo}.", listed.list);
+    let ours = ours(scene, stage, reason).map(|ours| format!(" {ours}.")).unwrap_or_default();
+    let text = format!("{}: {wrong}{said}. {todo}.{ours}", listed.list);
     let clients = elsewhere::of_probe(reason);
     let letter = Letter {
         subject: format!("SMTP over TLS fails at {stage} ({reason})"),
@@ -100,7 +101,7 @@ fn sentence(scene: &Scene<'_>, stage: Stage, reason: ProbeReason) -> (String, &'
         ),
         ProbeReason::ClientCertificateRequired => (
             "a client certificate is demanded, so that clients without one fail".to_owned(),
-            "If that is meant so, give the target a `client_certificate`; else let the server ask for none",
+            "If that is not meant so, let the server ask for none",
         ),
         ProbeReason::UnrecognizedName => (
             format!("the server knows no certificate for {name} and ends the handshake"),
@@ -111,7 +112,7 @@ fn sentence(scene: &Scene<'_>, stage: Stage, reason: ProbeReason) -> (String, &'
         }
         ProbeReason::NotTls if implicit => (
             format!("what port {port} says at once is not TLS"),
-            "If STARTTLS is spoken there, set `tls: starttls` on the target, and tell clients so; else switch TLS on",
+            "If STARTTLS is meant to be spoken there, tell clients so; else switch TLS on",
         ),
         ProbeReason::NotTls => (
             "after STARTTLS comes something other than TLS".to_owned(),
@@ -129,19 +130,19 @@ fn sentence(scene: &Scene<'_>, stage: Stage, reason: ProbeReason) -> (String, &'
         }
         ProbeReason::Refused => (
             format!("connections to port {port} are refused"),
-            "Start the server, or take the address out of DNS until it is back",
+            "Start the server, or stop sending clients to this address until it is back",
         ),
         ProbeReason::Unreachable => (
             "the address cannot be reached from here".to_owned(),
-            "See to the network and the firewalls, or take the address out of DNS until it is back",
+            "See to the network and the firewalls, or stop sending clients to this address until it is back",
         ),
         ProbeReason::Timeout if stage == Stage::Connect => (
             format!("nothing answers on port {port} in time"),
-            "See whether the server is up and a firewall drops the connection, or take the address out of DNS",
+            "See whether the server is up and a firewall drops the connection, or stop sending clients to this address",
         ),
         ProbeReason::Timeout | ProbeReason::Eof if stage == Stage::Greeting && !implicit => (
             format!("no greeting comes on port {port}{}", ended(reason)),
-            "See the server's log; if TLS is spoken at once on this port, as on 465, set `tls: implicit` on the target",
+            "See the server's log, and whether TLS is spoken at once on this port, as on 465",
         ),
         ProbeReason::Timeout | ProbeReason::Eof | ProbeReason::Reset => (
             format!("{} {}", during(stage), ended(reason).trim_start_matches(", ")),
@@ -159,6 +160,21 @@ fn sentence(scene: &Scene<'_>, stage: Stage, reason: ProbeReason) -> (String, &'
             format!("{} something comes that is no SMTP reply", during(stage)),
             "See whether a mail server listens on this port, and what stands before it",
         ),
+    }
+}
+
+/// What else whoever runs the exporter can do, which is no matter of those who run the servers.
+fn ours(scene: &Scene<'_>, stage: Stage, reason: ProbeReason) -> Option<&'static str> {
+    let implicit = scene.endpoint().tls == TlsMode::Implicit;
+    match reason {
+        ProbeReason::ClientCertificateRequired => {
+            Some("If it is, give the target a `client_certificate`, and it is probed as such clients see it")
+        }
+        ProbeReason::NotTls if implicit => Some("The target says `tls: starttls` then"),
+        ProbeReason::Timeout | ProbeReason::Eof if stage == Stage::Greeting && !implicit => {
+            Some("The target says `tls: implicit` then")
+        }
+        _ => None,
     }
 }
 

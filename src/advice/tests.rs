@@ -94,7 +94,7 @@ fn the_classic_case() {
          To check it afterwards:\n\
          \u{20} openssl s_client -connect 192.0.2.11:587 -starttls smtp -servername smtp.example.com -verify_hostname smtp.example.com\n\
          \u{20} openssl s_client -connect 192.0.2.12:587 -starttls smtp -servername smtp.example.com -verify_hostname smtp.example.com\n\
-         It must say: Verify return code: 0 (ok)\n\
+         It must show the certificate, and say: Verify return code: 0 (ok)\n\
          (with -CAfile and the root's file, where the root is a private one)\n",
         leaf(1),
         leaf(2)
@@ -309,22 +309,20 @@ fn chains_are_told_by_their_reason() {
         &[good.sign_itself(&court.key)],
         "critical self_signed [192.0.2.11] 192.0.2.11: the certificate is signed with its own key, so that clients have no \
          reason to trust it. Have a CA that clients trust issue one for smtp.example.com; if it is meant to be like this, \
-         give the certificate to the clients and to the target (`trust_stores`, `trust`).",
+         give the certificate to the clients. Where it is to be trusted here as well, name it in `trust_stores`.",
     );
     let stranger = between(Forge::authority("Stranger"), "20200101000000Z", "20400101000000Z");
     let stranger = Ca::root(&stranger, &Key::generate(Kind::P256));
     only(
         &[stranger.issue(&good, &court.key), stranger.der()],
         "critical unknown_issuer [192.0.2.11] 192.0.2.11: no path leads from the certificate, issued by CN=Stranger, to a \
-         root of the trust store `test`. Present a certificate of a CA that clients trust; if this is a private CA's, give \
-         its root to the clients and to the target (`trust_stores`, `trust`).",
+         root of the trust store `test`. Present a certificate of a CA that clients trust; if this is a private CA's, give its root to the clients. Where that root is to be trusted here as well, name it in `trust_stores`.",
     );
     only(
         &[stranger.issue(&good, &court.key)],
         "critical unknown_issuer [192.0.2.11] 192.0.2.11: no path leads from the certificate, issued by CN=Stranger, to a \
          root of the trust store `test`. Send the CA's intermediates along with the certificate, which comes alone; if that \
-         is not it, present a certificate of a CA that clients trust; if this is a private CA's, give its root to the \
-         clients and to the target (`trust_stores`, `trust`).",
+         is not it, present a certificate of a CA that clients trust; if this is a private CA's, give its root to the clients. Where that root is to be trusted here as well, name it in `trust_stores`.",
     );
     let forged = good.sign(&court.key, &Name::common("Example Intermediate"), &court.key);
     only(
@@ -367,7 +365,7 @@ fn times_are_told() {
         past(valid("20260101000000Z", "20260529000000Z")),
         &[
             "critical unreachable [192.0.2.11] 192.0.2.11: nothing answers on port 587 in time. See whether the server is up \
-             and a firewall drops the connection, or take the address out of DNS.",
+             and a firewall drops the connection, or stop sending clients to this address.",
             "critical expired [192.0.2.11] The certificate of 192.0.2.11 (as last seen at 2026-05-31 22:59 UTC) expired 3 \
              days ago, on 2026-05-29 00:00 UTC: renew what has expired, and reload the server; where that happens by itself, \
              see why it did not.",
@@ -526,8 +524,7 @@ fn probes_that_stop() {
         Stage::Handshake,
         ProbeReason::NotTls,
         "",
-        "critical handshake [192.0.2.11 192.0.2.12] 192.0.2.11 and 192.0.2.12: what port 465 says at once is not TLS. If \
-         STARTTLS is spoken there, set `tls: starttls` on the target, and tell clients so; else switch TLS on.",
+        "critical handshake [192.0.2.11 192.0.2.12] 192.0.2.11 and 192.0.2.12: what port 465 says at once is not TLS. If STARTTLS is meant to be spoken there, tell clients so; else switch TLS on. The target says `tls: starttls` then.",
     );
     stopped(
         &starttls,
@@ -535,8 +532,7 @@ fn probes_that_stop() {
         ProbeReason::ClientCertificateRequired,
         "",
         "warning handshake [192.0.2.11 192.0.2.12] 192.0.2.11 and 192.0.2.12: a client certificate is demanded, so that \
-         clients without one fail. If that is meant so, give the target a `client_certificate`; else let the server ask for \
-         none.",
+         clients without one fail. If that is not meant so, let the server ask for none. If it is, give the target a `client_certificate`, and it is probed as such clients see it.",
     );
     stopped(
         &starttls,
@@ -544,8 +540,7 @@ fn probes_that_stop() {
         ProbeReason::Timeout,
         "",
         "critical unreachable [192.0.2.11 192.0.2.12] 192.0.2.11 and 192.0.2.12: no greeting comes on port 587, nothing comes \
-         in time. See the server's log; if TLS is spoken at once on this port, as on 465, set `tls: implicit` on the \
-         target.",
+         in time. See the server's log, and whether TLS is spoken at once on this port, as on 465. The target says `tls: implicit` then.",
     );
     let limited = starttls.fails("192.0.2.11", Stage::Greeting, ProbeReason::Rejected4xx, "421 too many connections");
     let probe = limited.probe.clone().map(|probe| crate::snapshot::ProbeReport { rate_limited: true, ..probe });
@@ -587,8 +582,7 @@ fn lookups_that_fail() {
     check(
         &looked_up(failures(&["A", "AAAA"], LookupReason::NxDomain), None),
         &[
-            "critical dns [] smtp.example.com does not exist in DNS (asked for A and AAAA): mend the name in the config, or its \
-           zone.",
+            "critical dns [] smtp.example.com does not exist in DNS (asked for A and AAAA): mend the name, or its zone.",
         ],
     );
     check(
@@ -654,7 +648,7 @@ fn mail_exchangers_are_named_by_records() {
         &report,
         &[
             "critical unreachable [192.0.2.12] mx2.example.com:25: 192.0.2.12: connections to port 25 are refused. Start the \
-             server, or take the address out of DNS until it is back.",
+             server, or stop sending clients to this address until it is back.",
             "warning reissue [192.0.2.11] mx1.example.com:25: 192.0.2.11 lacks mx1.example.com, it presents mail.example.com: \
              have its certificate reissued with mx1.example.com added to the names it has.",
             "info use_shared_name [192.0.2.11] mx1.example.com:25: Let the MX records of example.com use mail.example.com: \

@@ -3,6 +3,10 @@
 pub(super) const VERIFY: &str = "Exit codes: 0 all is well, 1 something is wrong with the chain or a name, \
                                  2 wrong usage or a file that cannot be read.";
 
+pub(super) const CHECK_TARGET: &str = "\
+What to probe: HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN; the port of a host is 587 where none is given. \
+With --config.file also the name of one of its targets";
+
 pub(super) const CHECK_ABOUT: &str = "\
 Probe every backend of mail servers once and tell what is wrong, and what to do about it.
 
