@@ -9,6 +9,7 @@ mod client_certificate;
 mod duration;
 mod entry;
 mod error;
+mod keys;
 mod machine;
 mod nesting;
 mod one_or_many;

@@ -581,9 +581,7 @@ fn lookups_that_fail() {
     };
     check(
         &looked_up(failures(&["A", "AAAA"], LookupReason::NxDomain), None),
-        &[
-            "critical dns [] smtp.example.com does not exist in DNS (asked for A and AAAA): mend the name, or its zone.",
-        ],
+        &["critical dns [] smtp.example.com does not exist in DNS (asked for A and AAAA): mend the name, or its zone."],
     );
     check(
         &looked_up(failures(&["AAAA"], LookupReason::ServFail), Some(true)),

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use rustls_pki_types::TrustAnchor;
 
 use super::error::{ConfigError, Fault};
+use super::keys::Settings;
 use super::policy::{Own, Policies};
-use super::raw::{self, Document, Settings};
+use super::raw::{self, Document};
 use super::scalar::{BUILT_IN_RESOLVER, BUILT_IN_STORES, ResolverKey, StoreKey};
 use super::target_files::TargetFiles;
 use super::targets::Targets;

@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
 use super::error::Fault;
-use super::raw;
+use super::keys;
 use crate::anchors;
 use crate::target::ClientCertificate;
 
@@ -23,7 +23,7 @@ impl ClientCertificates {
         &mut self,
         place: &str,
         folder: &Path,
-        files: raw::ClientCertificate,
+        files: keys::ClientCertificate,
     ) -> Result<ClientCertificate, Fault> {
         let files = (folder.join(files.cert.0), folder.join(files.key.0));
         if let Some(loaded) = self.0.get(&files) {

@@ -6,8 +6,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use super::error::message;
+use super::keys::Target;
 use super::one_or_many::{Listable, OneOrMany};
-use super::raw::Target;
 use super::scalar::{Host, MxDomain, SubmissionDomain};
 
 /// A target, or a list of targets that are alike.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::duration;
 use super::error::{Fault, listed, quoted};
+use super::keys::Settings;
 use super::machine::this_machine;
-use super::raw::Settings;
 use super::scalar::Reference;
 use crate::target::{ClientCertificate, EhloName, IpFamily, Policy};
 

@@ -9,9 +9,9 @@ use super::client_certificate::ClientCertificates;
 use super::entry::{Entry, Subject};
 use super::error::{Fault, quoted};
 use super::folder;
+use super::keys::{self, Settings};
 use super::one_or_many::OneOrMany;
 use super::policy::{Own, Policies};
-use super::raw::{self, Settings};
 use super::scalar::{CertName, Host, MxDomain, Name, SubmissionDomain};
 use super::target_file::{self, Content, FoundLabel, Group};
 use crate::target::{
@@ -110,7 +110,7 @@ struct Unnamed {
 }
 
 /// Refuses keys that say what DNS says for this kind of target.
-fn refuse_senseless(place: &str, subject: &Subject, keys: &raw::Target) -> Result<(), Fault> {
+fn refuse_senseless(place: &str, subject: &Subject, keys: &keys::Target) -> Result<(), Fault> {
     let (found_by, finds_ports) = match subject {
         Subject::Host(_) => return Ok(()),
         Subject::Mx(_) => ("MX", false),
@@ -136,7 +136,7 @@ fn refuse_senseless(place: &str, subject: &Subject, keys: &raw::Target) -> Resul
 }
 
 /// Each target of an entry with its name, and the place of what that is made of.
-fn named(place: &str, subject: Subject, keys: raw::Target) -> Result<Vec<(TargetKind, TargetName, String)>, Fault> {
+fn named(place: &str, subject: Subject, keys: keys::Target) -> Result<Vec<(TargetKind, TargetName, String)>, Fault> {
     let key = subject.key();
     let kinds = match subject {
         Subject::Host(hosts) => {

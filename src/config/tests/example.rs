@@ -8,7 +8,7 @@ use serde::forward_to_deserialize_any;
 use serde_yaml::Value;
 
 use super::{Folder, config};
-use crate::config::{Config, raw};
+use crate::config::{Config, keys as target_keys, raw};
 
 const EXAMPLE: &str = include_str!("../../../config.example.yaml");
 
@@ -45,21 +45,24 @@ fn the_example_shows_every_key() {
     let example: Value = serde_yaml::from_str(&uncommented()).expect("YAML");
     let section = |path: &[&str]| path.iter().fold(&example, |value, key| &value[*key]);
     check::<raw::Document>(&example);
-    check::<raw::Settings>(section(&["defaults"]));
+    check::<target_keys::Settings>(section(&["defaults"]));
     check::<raw::Store>(section(&["trust_stores", "internal"]));
     check::<raw::Resolver>(section(&["resolvers", "public"]));
     check::<raw::Limits>(section(&["limits"]));
     check::<raw::Probe>(section(&["probe"]));
     let target = &section(&["targets"])[0];
-    check::<raw::ClientCertificate>(&target["client_certificate"]);
+    check::<target_keys::ClientCertificate>(&target["client_certificate"]);
 
-    let settings = keys::<raw::Settings>();
+    let settings = keys::<target_keys::Settings>();
     let targets = section(&["targets"]).as_sequence().expect("a list");
-    for key in keys::<raw::Target>() {
+    for key in keys::<target_keys::Target>() {
         let mut shown = targets.iter().chain([section(&["defaults"])]);
         assert!(shown.any(|section| section.get(key).is_some()), "{key} of a target");
     }
-    assert!(settings.iter().all(|key| keys::<raw::Target>().contains(key)), "a target takes all that defaults takes");
+    assert!(
+        settings.iter().all(|key| keys::<target_keys::Target>().contains(key)),
+        "a target takes all that defaults takes"
+    );
 }
 
 /// `section` has all keys that `T` reads.

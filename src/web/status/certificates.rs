@@ -4,9 +4,8 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::detail::fact;
 use super::moment::moment_unix;
-use super::text::{counted, grouped, shown};
+use super::text::{counted, fact, grouped, shown};
 use crate::snapshot::Held;
 use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;

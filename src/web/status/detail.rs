@@ -10,7 +10,7 @@ use super::links::Links;
 use super::moment::{measured, moment, span};
 use super::shell::Parts;
 use super::state::{State, sign, word};
-use super::text::{grouped, prose, shown, shown_lines, spaced};
+use super::text::{fact, grouped, prose, shown, shown_lines, spaced};
 use super::view::View;
 use crate::advice::Advice;
 use crate::elsewhere::Elsewhere;
@@ -90,10 +90,6 @@ fn facts(links: &Links, view: &View<'_>, now: SystemTime) -> Markup {
             (fact("As data", &html! { a href=(links.json(&target.name)) { "JSON" } }))
         }
     }
-}
-
-pub(super) fn fact(name: &str, value: &Markup) -> Markup {
-    html! { div { dt { (name) } dd { (value) } } }
 }
 
 fn lookup(report: &TargetReport) -> Markup {

@@ -6,11 +6,10 @@ use maud::{Markup, html};
 
 use super::backend::verdicts;
 use super::certificates::{self, Shown};
-use super::detail::fact;
 use super::links::{Links, backend_id};
 use super::moment::{measured, moment, moment_unix};
 use super::state::{is_bad, rank};
-use super::text::{counted, grouped, listed, prose, shown, spaced};
+use super::text::{counted, fact, grouped, listed, prose, shown, spaced};
 use super::view::View;
 use crate::reason::Resolves;
 use crate::snapshot::{BackendReport, EndpointReport, Held, ProbeReport, SharedName};

@@ -5,6 +5,11 @@ use maud::{Markup, html};
 
 use crate::observation::printable;
 
+/// A name and what it is, in a list of facts.
+pub(super) fn fact(name: &str, value: &Markup) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
 /// Printable and cut.
 pub(super) fn shown(text: &str) -> String {
     printable(text, MAX_TEXT)
