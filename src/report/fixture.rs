@@ -8,13 +8,14 @@ use smtp_fleet::{CertSpec, Issuer, Pki};
 
 use crate::observation::{Connection, Failure, LookupFailure, LookupReport, Phases, PresentedChain};
 use crate::reason::{LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
+pub(super) use crate::snapshot::fixture::name;
+use crate::snapshot::fixture::policy;
 use crate::snapshot::{
     BackendReport, Change, Condition, Counters, EndpointReport, Held, ProbeReport, SharedName, StateChange,
     TargetReport,
 };
 use crate::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, Target, TargetKind, TargetName,
-    TlsMode,
+    Backend, Endpoint, HostTarget, Labels, Policy, ServerName, Target, TargetKind, TargetName, TlsMode,
 };
 use crate::trust::TrustStore;
 use crate::verdict::{Judge, Question};
@@ -22,10 +23,6 @@ use crate::verdict::{Judge, Question};
 /// A moment beyond all validity: 2100-01-01T00:00:00Z.
 pub(super) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(4_102_444_800)
-}
-
-pub(super) fn name(text: &str) -> ServerName {
-    ServerName::parse(text).expect("a name")
 }
 
 /// Three backends: one with an expired certificate of another name, one that cannot be reached, one that was not probed.
@@ -78,20 +75,7 @@ pub(super) fn report() -> TargetReport {
 
 fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
     let kind = HostTarget { host: host.clone(), addresses: Vec::new(), endpoint: Arc::clone(endpoint) };
-    let policy = Policy {
-        interval: Duration::from_secs(60),
-        timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(5),
-        ehlo_name: EhloName::AddressLiteral,
-        ip_family: IpFamily::Auto,
-        backend_retention: Duration::from_secs(3600),
-        samples: 2,
-        expect_names: vec![name("other.example.com")],
-        trust: "test".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
-    };
+    let policy = Policy { samples: 2, ..policy(vec![name("other.example.com")]) };
     Target {
         name: TargetName::new("smtp.example.com:587").expect("a name"),
         kind: TargetKind::Host(kind),

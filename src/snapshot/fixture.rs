@@ -96,14 +96,7 @@ impl Set {
 
     /// A backend that DNS names and that was never probed.
     pub(crate) fn fresh(&self, address: &str) -> BackendReport {
-        let address: IpAddr = address.parse().expect("an address");
-        BackendReport {
-            backend: Backend::new(Arc::clone(&self.endpoint), address),
-            resolved: true,
-            probe: None,
-            held: None,
-            handshake_errors: 0,
-        }
+        fresh(&self.endpoint, address)
     }
 
     /// A backend whose probe 30 seconds ago brought these certificates.
@@ -127,47 +120,80 @@ impl Set {
 
     /// A target with this endpoint.
     pub(crate) fn report(&self, backends: Vec<BackendReport>) -> TargetReport {
-        let endpoint = Arc::clone(&self.endpoint);
-        let policy = Policy {
-            interval: Duration::from_secs(60),
-            timeout: Duration::from_secs(20),
-            connect_timeout: Duration::from_secs(5),
-            ehlo_name: EhloName::AddressLiteral,
-            ip_family: IpFamily::Auto,
-            backend_retention: Duration::from_secs(3600),
-            samples: 1,
-            expect_names: self.expect_names.clone(),
-            trust: "test".into(),
-            resolver: "system".into(),
-            client_certificate: None,
-            certificate_file: None,
-        };
-        let host = HostTarget { host: endpoint.server_name.clone(), addresses: Vec::new(), endpoint };
-        TargetReport {
-            target: Arc::new(Target {
-                name: TargetName::new("relay").expect("a name"),
-                kind: TargetKind::Host(host),
-                labels: Labels::default(),
-                policy: Arc::new(policy),
-            }),
-            lookup: None,
-            last_round: Some(now() - Duration::from_secs(29)),
-            endpoints: vec![self.endpoint_report(backends)],
-            counters: Counters::default(),
-            file: None,
-            changes: Arc::default(),
-        }
+        let expect_names = self.expect_names.clone();
+        let report = target("relay", Labels::default(), expect_names, &self.endpoint, backends);
+        TargetReport { last_round: Some(now() - Duration::from_secs(29)), ..report }
     }
 
     /// The endpoint alone.
     pub(crate) fn endpoint_report(&self, backends: Vec<BackendReport>) -> EndpointReport {
-        EndpointReport {
-            endpoint: Arc::clone(&self.endpoint),
-            preference: None,
-            backends: backends.into_iter().map(Arc::new).collect(),
-            skipped: vec![],
-            shared_names: Arc::default(),
-        }
+        endpoint_report(&self.endpoint, backends)
+    }
+}
+
+/// How such targets are probed and judged.
+pub(crate) fn policy(expect_names: Vec<ServerName>) -> Policy {
+    Policy {
+        interval: Duration::from_secs(60),
+        timeout: Duration::from_secs(20),
+        connect_timeout: Duration::from_secs(5),
+        ehlo_name: EhloName::AddressLiteral,
+        ip_family: IpFamily::Auto,
+        backend_retention: Duration::from_secs(3600),
+        samples: 1,
+        expect_names,
+        trust: "test".into(),
+        resolver: "system".into(),
+        client_certificate: None,
+        certificate_file: None,
+    }
+}
+
+/// A target with one endpoint, before its first round is finished.
+pub(crate) fn target(
+    name: &str,
+    labels: Labels,
+    expect_names: Vec<ServerName>,
+    endpoint: &Arc<Endpoint>,
+    backends: Vec<BackendReport>,
+) -> TargetReport {
+    let host = endpoint.server_name.clone();
+    let kind = HostTarget { host, addresses: Vec::new(), endpoint: Arc::clone(endpoint) };
+    TargetReport {
+        target: Arc::new(Target {
+            name: TargetName::new(name).expect("a name"),
+            kind: TargetKind::Host(kind),
+            labels,
+            policy: Arc::new(policy(expect_names)),
+        }),
+        lookup: None,
+        last_round: None,
+        endpoints: vec![endpoint_report(endpoint, backends)],
+        counters: Counters::default(),
+        file: None,
+        changes: Arc::default(),
+    }
+}
+
+fn endpoint_report(endpoint: &Arc<Endpoint>, backends: Vec<BackendReport>) -> EndpointReport {
+    EndpointReport {
+        endpoint: Arc::clone(endpoint),
+        preference: None,
+        backends: backends.into_iter().map(Arc::new).collect(),
+        skipped: vec![],
+        shared_names: Arc::default(),
+    }
+}
+
+/// A backend that DNS names and that was never probed.
+pub(crate) fn fresh(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
+    let address: IpAddr = address.parse().expect("an address");
+    BackendReport {
+        backend: Backend::new(Arc::clone(endpoint), address),
+        resolved: true,
+        probe: None,
+        held: None,
+        handshake_errors: 0,
     }
 }
 

@@ -1,8 +1,7 @@
 //! Small fleets for tests: real certificates with fixed dates, really judged, at a fixed moment.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SerialNumber, date_time_ymd};
 use rustls::SignatureScheme;
@@ -11,21 +10,15 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::Source;
 use crate::observation::{Connection, Failure, KeyProof, Phases, PresentedChain};
 use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
+use crate::snapshot::fixture;
+pub(super) use crate::snapshot::fixture::{name, now};
 use crate::snapshot::{
-    BackendReport, Counters, EndpointReport, ExporterReport, Fleet, Held, LookupFailure, LookupReport, ProbeReport,
-    SharedName, TargetReport,
+    BackendReport, Counters, ExporterReport, Fleet, Held, LookupFailure, LookupReport, ProbeReport, SharedName,
+    TargetReport,
 };
-use crate::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, Target, TargetKind, TargetName,
-    TlsMode,
-};
+use crate::target::{Endpoint, Labels, ServerName, TlsMode};
 use crate::trust::TrustStore;
 use crate::verdict::{Assessment, Judge, Question};
-
-/// 2026-06-01T00:00:00Z.
-pub(super) fn now() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_780_272_000)
-}
 
 impl Source for Fleet {
     fn fleet(&self) -> Fleet {
@@ -105,11 +98,6 @@ fn proof(key: &KeyPair) -> KeyProof {
     KeyProof { scheme: scheme.into(), tls13: true, message: message[..].into(), signature }
 }
 
-/// A server name.
-pub(super) fn name(text: &str) -> ServerName {
-    ServerName::parse(text).expect("a server name")
-}
-
 /// A target with one endpoint on port 587.
 pub(super) fn target(
     target_name: &str,
@@ -117,42 +105,8 @@ pub(super) fn target(
     server_name: &ServerName,
     backends: Vec<BackendReport>,
 ) -> TargetReport {
-    let endpoint = endpoint(server_name);
-    let policy = Policy {
-        interval: Duration::from_secs(60),
-        timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(5),
-        ehlo_name: EhloName::AddressLiteral,
-        ip_family: IpFamily::Auto,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names: vec![name("mail.example.com")],
-        trust: "test".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
-    };
-    let host = HostTarget { host: server_name.clone(), addresses: Vec::new(), endpoint: Arc::clone(&endpoint) };
-    TargetReport {
-        target: Arc::new(Target {
-            name: TargetName::new(target_name).expect("a name"),
-            kind: TargetKind::Host(host),
-            labels: Labels::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))),
-            policy: Arc::new(policy),
-        }),
-        lookup: None,
-        last_round: None,
-        endpoints: vec![EndpointReport {
-            preference: None,
-            endpoint,
-            backends: backends.into_iter().map(Arc::new).collect(),
-            skipped: vec![],
-            shared_names: Arc::default(),
-        }],
-        counters: Counters::default(),
-        file: None,
-        changes: Arc::default(),
-    }
+    let labels = Labels::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    fixture::target(target_name, labels, vec![name("mail.example.com")], &endpoint(server_name), backends)
 }
 
 fn endpoint(server_name: &ServerName) -> Arc<Endpoint> {
@@ -161,14 +115,7 @@ fn endpoint(server_name: &ServerName) -> Arc<Endpoint> {
 
 /// A backend that DNS names and that was never probed.
 pub(super) fn backend(server_name: &ServerName, address: &str) -> BackendReport {
-    let address: IpAddr = address.parse().expect("an address");
-    BackendReport {
-        backend: Backend::new(endpoint(server_name), address),
-        resolved: true,
-        probe: None,
-        held: None,
-        handshake_errors: 0,
-    }
+    fixture::fresh(&endpoint(server_name), address)
 }
 
 /// `backend` after a probe that succeeded 30 seconds ago.
