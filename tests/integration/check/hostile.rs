@@ -50,3 +50,24 @@ async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
     assert_eq!(leaf["names"].as_array().map(Vec::len), Some(100));
     assert!(leaf["names_total"].as_u64().is_some_and(|total| total >= 1500), "{}", leaf["names_total"]);
 }
+
+/// A certificate that is larger than any list of names has to be is not taken in, and costs neither time nor room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_megabytes_of_names() {
+    let scene = Scene::new(|pki| {
+        let padding = "x".repeat(50);
+        let names: Vec<String> = (0..160_000).map(|number| format!("{padding}{number}.example.com")).collect();
+        let identity = pki.issue(&CertSpec { names, ..CertSpec::default() });
+        let size: usize = identity.chain().iter().map(|der| der.len()).sum();
+        assert!(size > 10 * 1024 * 1024, "{size}");
+        vec![ServerSpec::new(identity)]
+    })
+    .await;
+    scene.dns.set_addresses(cast::ALIAS, &scene.fleet.ips());
+    for args in [&[][..], &["--show-certs"], &["--output=json"], &["--output=prometheus"]] {
+        let output = scene.run(&[&[&*scene.at(cast::ALIAS)], args].concat());
+        let found = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {found}{}", text(&output.stderr));
+        assert!(found.contains("chain_too_large") && found.len() < 20_000, "{args:?}: {found}");
+    }
+}
