@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustls_pki_types::CertificateDer;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::config::{Config, Limits};
@@ -14,14 +14,14 @@ use crate::discovery::{Discovered, Resolvers};
 use crate::observation::LocalFailure;
 use crate::probe::Prober;
 use crate::reason::LocalReason;
-use crate::snapshot::{Fleet, TargetReport};
-use crate::target::{Backend, Target, TargetKind, TargetName};
+use crate::target::{Backend, Target, TargetName};
 use crate::trust::TrustStore;
 use crate::verdict::{Judge, Question};
 
 mod admission;
 mod backend;
 mod board;
+mod handle;
 mod history;
 mod host;
 mod journal;
@@ -35,6 +35,8 @@ mod work;
 
 use admission::{Admission, Ticket};
 use board::{Board, ConfigState};
+pub use handle::Handle;
+use handle::Order;
 use lag::LagWatch;
 use once::OneOffRounds;
 pub use once::{OneOff, OneOffError, OneOffReport};
@@ -46,69 +48,6 @@ use work::{LookedUp, Probed, Workshop};
 
 /// The wall clock.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
-
-/// Reads what the monitor knows and asks it for things. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    board: Arc<Board>,
-    orders: mpsc::Sender<Order>,
-}
-
-impl Handle {
-    /// All reports as they are now.
-    pub fn fleet(&self) -> Fleet {
-        self.board.fleet()
-    }
-
-    /// Whether the monitor runs.
-    pub fn is_ready(&self) -> bool {
-        !self.orders.is_closed()
-    }
-
-    /// Asks for a round of one target, joins the one that is under way, and waits for its end.
-    /// None where there is no such target, or the monitor ends before.
-    pub async fn round(&self, target: &TargetName) -> Option<Arc<TargetReport>> {
-        let (reply, answer) = oneshot::channel();
-        self.orders.send(Order::Round { target: target.clone(), reply }).await.ok()?;
-        answer.await.ok()
-    }
-
-    /// Begins a round of a target that no config names, if the config allows it, or joins the one that is under way. The
-    /// round goes on whether or not somebody waits for its end, and nothing is left of it.
-    ///
-    /// # Errors
-    /// When it is not allowed, or cannot be begun now.
-    pub async fn probe_once(&self, target: TargetKind) -> Result<OneOff, OneOffError> {
-        let (reply, answer) = oneshot::channel();
-        let order = Order::OneOff { target: Box::new(target), reply };
-        self.orders.send(order).await.map_err(|_| OneOffError::Ended)?;
-        answer.await.unwrap_or(Err(OneOffError::Ended))
-    }
-
-    /// Goes over to another config. Reports of unchanged endpoints stay, and so do counters of targets by their name;
-    /// probes that run are let finish.
-    ///
-    /// # Errors
-    /// When the config's resolvers cannot be set up, or the monitor has ended; the running config stays.
-    pub async fn reload(&self, config: Config) -> Result<(), String> {
-        let (reply, answer) = oneshot::channel();
-        let ended = || "the monitor has ended".to_owned();
-        self.orders.send(Order::Reload { config: Box::new(config), reply }).await.map_err(|_| ended())?;
-        answer.await.unwrap_or_else(|_| Err(ended()))
-    }
-
-    /// Notes that a config could not be loaded; the running one stays.
-    pub fn reload_failed(&self) {
-        self.board.config_failed();
-    }
-}
-
-#[derive(Debug)]
-enum Order {
-    Round { target: TargetName, reply: oneshot::Sender<Arc<TargetReport>> },
-    OneOff { target: Box<TargetKind>, reply: oneshot::Sender<Result<OneOff, OneOffError>> },
-    Reload { config: Box<Config>, reply: oneshot::Sender<Result<(), String>> },
-}
 
 /// The monitor before it runs.
 pub struct Monitor {
