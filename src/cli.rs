@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::{format_duration, parse_duration};
+use crate::health::Address;
 use crate::target::ServerName;
 
 mod help;
@@ -62,6 +63,21 @@ pub enum Command {
     /// Judge a chain in a file as the exporter judges a presented one, before it is installed.
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
+    /// Ask a running exporter whether it is ready, as a container's health check does.
+    #[command(after_help = help::HEALTH)]
+    Health(HealthArgs),
+}
+
+/// Who is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct HealthArgs {
+    /// Where the exporter serves, with its route prefix.
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:10465")]
+    pub address: Address,
+
+    /// Time for the answer, 1s to 10m.
+    #[arg(long, value_name = "DURATION", value_parser = timeout, default_value = "5s")]
+    pub timeout: Duration,
 }
 
 /// What is probed, and how it is told.

@@ -1,15 +1,16 @@
 //! The exporter's binary: arguments, then a sub-command, or log, config and service.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use smtp_tls_exporter::cli::{Args, Command, Output, VerifyArgs};
+use smtp_tls_exporter::cli::{Args, Command, HealthArgs, Output, VerifyArgs};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::{Service, termination};
 use smtp_tls_exporter::verify::{self, verify};
-use smtp_tls_exporter::{check, logging, report, web};
+use smtp_tls_exporter::{check, health, logging, report, web};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -17,12 +18,13 @@ fn main() -> ExitCode {
     match args.command {
         Some(Command::Check(args)) => return ExitCode::from(check::command(&args)),
         Some(Command::Verify(args)) => return judge(args),
+        Some(Command::Health(args)) => return ask(&args),
         None => {}
     }
     logging::init(args.log_level, args.log_format);
     let config = match Config::load(&args.config_file) {
         Ok(config) => config,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return fail(2, &error),
     };
     if args.config_check {
         println!("{} is good: {}", args.config_file.display(), config.summary());
@@ -34,14 +36,13 @@ fn main() -> ExitCode {
     let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
     let web = match web::Options::new(args.telemetry_path.clone(), prefix, url) {
         Ok(web) => web,
-        Err(error) => return usage(&error),
+        Err(error) => return fail(2, &error),
     };
     match run(args, config, web) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "ended");
-            eprintln!("smtp-tls-exporter: {error}");
-            ExitCode::FAILURE
+            fail(1, &error)
         }
     }
 }
@@ -53,22 +54,26 @@ fn judge(args: VerifyArgs) -> ExitCode {
     let request = verify::Request { names, at, chain, ca_files, system_roots: !no_system_roots };
     let verification = match verify(&request) {
         Ok(verification) => verification,
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return fail(2, &error),
     };
     let text = match output {
         Output::Table => report::table(&verification),
         Output::Json => report::json(&verification),
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::from(u8::from(!verification.is_well())),
-        Err(error) => usage(&format!("standard output: {error}")),
-    }
+    let written = io::stdout().write_all(text.as_bytes());
+    let is_bad = u8::from(!verification.is_well());
+    written.map_or_else(|error| fail(2, &format!("standard output: {error}")), |()| ExitCode::from(is_bad))
 }
 
-/// A mistake of whoever called: told on standard error, with the exit code of wrong usage.
-fn usage(error: &str) -> ExitCode {
+/// Tells by the exit code whether an exporter is ready.
+fn ask(args: &HealthArgs) -> ExitCode {
+    health::ask(&args.address, args.timeout).map_or_else(|error| fail(1, &error), |()| ExitCode::SUCCESS)
+}
+
+/// Tells why it ends, and ends: with 2 for a mistake of whoever called.
+fn fail(code: u8, error: &dyn Display) -> ExitCode {
     eprintln!("smtp-tls-exporter: {error}");
-    ExitCode::from(2)
+    ExitCode::from(code)
 }
 
 fn run(args: Args, config: Config, web: web::Options) -> Result<(), String> {

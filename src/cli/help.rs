@@ -3,6 +3,8 @@
 pub(super) const VERIFY: &str = "Exit codes: 0 all is well, 1 something is wrong with the chain or a name, \
                                  2 wrong usage or a file that cannot be read.";
 
+pub(super) const HEALTH: &str = "Exit codes: 0 it is ready, 1 it is not, or does not answer, 2 wrong usage.";
+
 pub(super) const CHECK_TARGET: &str = "\
 What to probe: HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN; the port of a host is 587 where none is given. \
 With --config.file also the name of one of its targets";

@@ -17,7 +17,7 @@ fn exporter(args: &[&str]) -> Command {
 }
 
 /// A running exporter with the lines that it has logged.
-struct Exporter {
+pub(crate) struct Exporter {
     process: Child,
     lines: mpsc::Receiver<String>,
     log: Vec<String>,
@@ -25,7 +25,7 @@ struct Exporter {
 }
 
 impl Exporter {
-    fn start(lab: &Lab, text: &str, more: &[&str]) -> Self {
+    pub(crate) fn start(lab: &Lab, text: &str, more: &[&str]) -> Self {
         let file = lab.folder.path().join("config.yaml");
         std::fs::write(&file, text).expect("the config is written");
         let config = format!("--config.file={}", file.display());
@@ -43,6 +43,11 @@ impl Exporter {
             address.chars().skip_while(|c| !c.is_ascii_digit()).take_while(|c| !" \",".contains(*c)).collect();
         this.address = address.parse().expect("an address");
         this
+    }
+
+    /// Where it serves.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The next line that contains `text`.
@@ -64,7 +69,7 @@ impl Exporter {
     }
 
     /// The exit code and the log, after SIGTERM.
-    fn end(mut self) -> (Option<i32>, Duration, Vec<String>) {
+    pub(crate) fn end(mut self) -> (Option<i32>, Duration, Vec<String>) {
         self.signal("-TERM");
         let begin = Instant::now();
         let status = self.process.wait().expect("it ends");

@@ -25,6 +25,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("report", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("web", &["tokio_rustls", "hickory", "webpki::", "x509_", "Monitor", "Prober", "Resolvers"]),
     ("check", &["tokio_rustls", "hickory", "webpki::", "x509_", "axum", "Prober", "Resolvers"]),
+    ("health", &["tokio_rustls", "hickory", "webpki::", "x509_"]),
     ("service", &["tokio_rustls", "hickory", "webpki::", "x509_", "Prober", "Resolvers"]),
 ];
 
@@ -65,8 +66,9 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
             "observation",
         ],
     ),
+    ("health", &[]),
     ("logging", &["cli"]),
-    ("cli", &["config", "target"]),
+    ("cli", &["config", "health", "target"]),
 ];
 
 fn files(room: &str) -> Vec<PathBuf> {

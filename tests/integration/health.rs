@@ -1,0 +1,85 @@
+//! `health` against exporters that are ready, that are not, and against what is none.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use smtp_fleet::Pki;
+
+use crate::binary::Exporter;
+use crate::support::Lab;
+
+#[track_caller]
+fn check(args: &[&str], code: i32, message: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-tls-exporter"));
+    let output = command.arg("health").args(args).stdin(Stdio::null()).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    assert!(text.contains(message) && text.is_empty() == message.is_empty(), "{args:?}: {text}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+}
+
+#[test]
+fn an_exporter_that_serves_is_ready() {
+    let lab = Lab::new(&Pki::new());
+    let text = "targets: [{host: smtp.example.com, addresses: [127.0.0.1], trust: mozilla}]";
+    let exporter = Exporter::start(&lab, text, &["--web.route-prefix=/mail"]);
+    let at = exporter.address();
+    check(&[&format!("http://{at}/mail")], 0, "");
+    check(&[&format!("http://{at}/mail/")], 0, "");
+    check(&[&format!("http://{at}")], 1, "404");
+    assert_eq!(exporter.end().0, Some(0));
+    check(&[&format!("http://{at}/mail")], 1, "no connection");
+}
+
+#[test]
+fn another_answer_is_not_ready() {
+    #[track_caller]
+    fn answered(answer: &'static [u8], code: i32, message: &str) {
+        let at = server(move |mut stream| {
+            let mut head = [0; 4096];
+            // One read has the whole request: it is written at once.
+            let _ = stream.read(&mut head);
+            // A client may leave before all is said.
+            let _ = stream.write_all(answer);
+        });
+        check(&[&format!("http://{at}")], code, message);
+    }
+    answered(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 0, "");
+    answered(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", 1, "not ready: it answers 503");
+    answered(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1/\r\ncontent-length: 0\r\n\r\n", 1, "302");
+    // Only the head counts.
+    answered(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 99999\r\n\r\n", 1, "503");
+    answered(b"220 mail.example.com ESMTP\r\n", 1, "no answer of an exporter");
+    answered(b"", 1, "no answer of an exporter");
+    answered(&[b'x'; 1 << 20], 1, "no answer of an exporter");
+}
+
+#[test]
+fn one_that_says_nothing_is_not_waited_for() {
+    let at = server(|mut stream| {
+        let mut all = Vec::new();
+        // Until the client leaves.
+        let _ = stream.read_to_end(&mut all);
+    });
+    check(&["--timeout=1s", &format!("http://{at}")], 1, "no answer within 1 s");
+    let at = server(|mut stream| while stream.write_all(b"HTTP/1.1 200 OK\r\nx: y\r\n").is_ok() {});
+    check(&["--timeout=1s", &format!("http://{at}")], 1, "no answer");
+}
+
+#[test]
+fn what_is_no_address_of_an_exporter_is_wrong_usage() {
+    for url in ["https://127.0.0.1:1", "127.0.0.1:1", "http://u:p@127.0.0.1:1", "http://127.0.0.1:1/?x"] {
+        check(&[url], 2, "http://HOST:PORT");
+    }
+    check(&["--timeout=0s"], 2, "1s to 10m");
+}
+
+/// Serves one connection. The thread ends with it.
+fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let at = listener.local_addr().expect("an address");
+    thread::spawn(move || serve(listener.accept().expect("a client").0));
+    at
+}
