@@ -4,7 +4,7 @@
 //! and in [`cases`] a table of them with what must be concluded of each),
 //! scripted SMTP servers with their faults ([`Fleet`], described by [`ServerSpec`] rows; [`cast`] has the
 //! known kinds), ten thousand well-behaved backends behind one listener ([`Farm`]), an address that
-//! never answers a SYN ([`Blackhole`]) and the names that lead to them ([`Dns`]).
+//! never answers a SYN ([`Blackhole`]) and the names that lead to them ([`Dns`]). [`demo`] is a scene of them all.
 //!
 //! Invariants: loopback only; ports come from the kernel; each fleet, responder and black hole has a
 //! 127.x.y.0/24 of its own; no key outlives the process; nothing here depends on the exporter.
@@ -20,6 +20,7 @@ pub use server::{Fleet, Server, Session};
 
 pub mod cases;
 pub mod cast;
+pub mod demo;
 
 mod blackhole;
 mod dns;

@@ -1,0 +1,131 @@
+//! The demo's scene: names with good and bad servers behind them, and an exporter's config for them.
+
+use std::fmt::Write;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::{CertSpec, Dns, Fleet, Issuer, Pki, Presented, ServerSpec, TlsMode, TlsVersions, cast};
+
+/// Servers and the names that lead to them. Ends on drop.
+#[derive(Debug)]
+pub struct Demo {
+    config: PathBuf,
+    _fleet: Fleet,
+    _dns: Dns,
+}
+
+impl Demo {
+    /// Starts all, and writes the root that they are issued by and a config to `folder`: [`CONFIG`], which comes last
+    /// and at once, so that whoever waits for it finds all ready.
+    ///
+    /// # Errors
+    /// Whatever the kernel says to binding or writing.
+    pub async fn start(folder: &Path) -> io::Result<Self> {
+        let pki = Pki::new();
+        let cases = cases(&pki);
+        let fleet = Fleet::start(cases.iter().flat_map(|case| case.servers.clone()).collect()).await?;
+        let dns = Dns::start().await?;
+
+        let mut addresses = fleet.ips().into_iter();
+        let mut targets = String::new();
+        for case in &cases {
+            let backends: Vec<IpAddr> = addresses.by_ref().take(case.servers.len()).collect();
+            for name in case.names {
+                dns.set_addresses(name, &backends);
+                let (port, tls, team) = (fleet.port(), case.tls(), case.team);
+                writeln!(
+                    targets,
+                    "  - {{host: {name}, port: {port}, tls: {tls}, name: {name}, labels: {{team: {team}}}}}"
+                )
+                .expect("strings take everything");
+            }
+        }
+        std::fs::write(folder.join("root.pem"), pki.root_pem())?;
+        let (config, draft) = (folder.join(CONFIG), folder.join("demo.yaml.draft"));
+        std::fs::write(&draft, text(&dns, &targets))?;
+        std::fs::rename(draft, &config)?;
+        Ok(Self { config, _fleet: fleet, _dns: dns })
+    }
+
+    /// The config's file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+}
+
+/// What the config is called in its folder.
+pub const CONFIG: &str = "demo.yaml";
+
+/// Names that share the backends behind them.
+struct Case {
+    names: &'static [&'static str],
+    team: &'static str,
+    servers: Vec<ServerSpec>,
+}
+
+impl Case {
+    fn tls(&self) -> &'static str {
+        match self.servers.first().map(|server| server.tls) {
+            Some(TlsMode::Implicit) => "implicit",
+            _ => "starttls",
+        }
+    }
+}
+
+/// The classic case first: one backend of three carries the alias, all three carry the other name.
+fn cases(pki: &Pki) -> Vec<Case> {
+    let alone =
+        |name: &'static [&'static str], spec: ServerSpec| Case { names: name, team: "web", servers: vec![spec] };
+    let named = |name: &str| CertSpec::valid_for(&[name]);
+    let issue = |spec: CertSpec| ServerSpec::new(pki.issue(&spec));
+    let as_named = |name, spec| ServerSpec { identity: Some(pki.issue(&named(name))), ..spec };
+    const DAY: i64 = 86_400;
+    vec![
+        Case {
+            names: &[cast::ALIAS, cast::HOST],
+            team: "mail",
+            servers: vec![cast::good(pki), cast::alias_missing(pki), cast::alias_missing(pki)],
+        },
+        alone(&["expired.example.com"], issue(named("expired.example.com").with_validity(-90 * DAY, -3 * DAY))),
+        alone(&["soon.example.com"], issue(named("soon.example.com").with_validity(-85 * DAY, 5 * DAY))),
+        alone(&["future.example.com"], issue(named("future.example.com").with_validity(DAY, 90 * DAY))),
+        alone(&["self-signed.example.com"], issue(named("self-signed.example.com").with_issuer(Issuer::SelfSigned))),
+        alone(&["incomplete.example.com"], issue(named("incomplete.example.com").with_presented(Presented::LeafOnly))),
+        alone(&["private-ca.example.com"], issue(named("private-ca.example.com").with_issuer(Issuer::Stranger))),
+        alone(&["implicit.example.com"], issue(named("implicit.example.com")).with_tls(TlsMode::Implicit)),
+        alone(&["no-starttls.example.com"], cast::no_starttls(pki)),
+        alone(
+            &["no-longer-offered.example.com"],
+            cast::starttls_refused(pki, "454 TLS not available due to local problem"),
+        ),
+        alone(&["busy.example.com"], cast::greeting_421(pki)),
+        alone(
+            &["postscreen.example.com"],
+            as_named("postscreen.example.com", cast::screening(pki, Duration::from_secs(1))),
+        ),
+        alone(
+            &["mutual.example.com"],
+            as_named("mutual.example.com", cast::client_certificate(pki, TlsVersions::Tls13)),
+        ),
+        // Whoever runs a server writes what they like into its certificate.
+        alone(
+            &["markup.example.com"],
+            issue(
+                named("<img src=x onerror=alert('name')>")
+                    .with_common_name(Some("</title><script>alert('subject')</script>")),
+            ),
+        ),
+    ]
+}
+
+fn text(dns: &Dns, targets: &str) -> String {
+    format!(
+        "defaults: {{interval: 15s, timeout: 10s, ehlo_name: probe.example.net, trust: demo, resolver: demo}}\n\
+         trust_stores: {{demo: {{roots: none, files: [root.pem]}}}}\n\
+         resolvers: {{demo: {{nameservers: [\"{}\"]}}}}\n\
+         targets:\n{targets}",
+        dns.addr()
+    )
+}
