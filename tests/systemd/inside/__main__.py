@@ -1,0 +1,325 @@
+"""The shipped unit, installed and used as its comments say, on the systemd that runs this: a story, told in order."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import servers
+
+HERE = Path("/run/unit-test")
+NAME = "smtp-tls-exporter"
+CONFIG = Path("/etc/smtp-tls-exporter/config.yaml")
+ADDRESS = "http://localhost:10465"
+
+DEFAULTS = "defaults: {interval: 5s, timeout: 4s, connect_timeout: 2s, trust: system}\n"
+TARGETS = (
+    f"{DEFAULTS}target_files: [targets/*.yaml]\n"
+    f"targets:\n  - {{host: {servers.MAIL_HOST}, port: {servers.MAIL_PORT}, name: mail}}\n"
+)
+MORE_TARGETS = TARGETS + f"  - {{host: {servers.SILENT[0]}, port: {servers.SILENT[1]}, name: silent}}\n"
+FILED_TARGET = f"- {{host: {servers.REFUSED[0]}, port: {servers.REFUSED[1]}, name: refused}}\n"
+WRONG = "targets: [{hosts: smtp.example.com}]\n"
+
+PATIENCE = 15.0
+
+
+class Failed(Exception):
+    """What was seen instead."""
+
+
+Check = Callable[[], None]
+CHECKS: list[tuple[str, Check]] = []
+
+
+def check(name: str) -> Callable[[Check], Check]:
+    def register(function: Check) -> Check:
+        CHECKS.append((name, function))
+        return function
+
+    return register
+
+
+@check("it installs as its comments say, and starts")
+def installs() -> None:
+    source = HERE / "source"
+    (source / "config.yaml").write_text(TARGETS)
+    commands = re.findall(r"^#     (.+)$", (source / f"deploy/systemd/{NAME}.service").read_text(), re.MULTILINE)
+    expect(len(commands) >= 3, f"commands: {commands}")
+    for command in commands:
+        run(command, cwd=source, shell=True)
+    expect(CONFIG.read_text() == TARGETS, "another config")
+    (CONFIG.parent / "targets").mkdir()
+    (CONFIG.parent / "targets/more.yaml").write_text(FILED_TARGET)
+    expect_state("active", "running")
+    expect(run("systemctl is-enabled", NAME).strip() == "enabled", "it is not enabled")
+
+
+@check("it is ready")
+def ready() -> None:
+    await_ready()
+
+
+@check("it looks names up, and probes IPv4 and IPv6 with TLS")
+def probes() -> None:
+    for address in servers.MAIL_ADDRESSES:
+        backend = f"[{address}]:465" if ":" in address else f"{address}:465"
+        labels = {"target": "mail", "backend": backend}
+        await_sample("smtp_tls_probe_success", labels, lambda value: value == 1)
+        await_sample("smtp_tls_cert_hostname_match", labels, lambda value: value == 1)
+        await_sample("smtp_tls_chain_trusted", labels, lambda value: value == 0)
+    await_sample("smtp_tls_exporter_trust_anchors", {"store": "system"}, lambda count: count > 50)
+
+
+@check("a target file that came after the start is probed, and its server that refuses is told of")
+def refuses() -> None:
+    labels = {"target": "refused", "stage": "connect", "reason": "refused"}
+    await_sample("smtp_tls_probe_failure_info", labels, lambda value: value == 1)
+
+
+@check("it tells of its process")
+def process() -> None:
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    booted = time.time() - uptime
+    await_sample("process_start_time_seconds", {}, lambda value: booted < value < time.time() + 1)
+    await_sample("process_open_fds", {}, lambda value: 5 < value < 200)
+    await_sample("process_max_fds", {}, lambda value: value == 4096)
+    await_sample("process_resident_memory_bytes", {}, lambda value: 1e6 < value < 1e9)
+    await_sample("process_cpu_seconds_total", {}, lambda value: value > 0)
+
+
+@check("it is not root, has no capability, gains none, and its system calls are filtered")
+def status() -> None:
+    lines = Path(f"/proc/{main_pid()}/status").read_text().splitlines()
+    seen = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+    expect("0" not in seen["Uid"] + seen["Gid"] + seen["Groups"], f"users: {seen['Uid']}, groups: {seen['Groups']}")
+    for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        expect(int(seen[key][0], 16) == 0, f"{key}: {seen[key]}")
+    expect(seen["NoNewPrivs"] == ["1"] and seen["Seccomp"] == ["2"], f"{seen['NoNewPrivs']}, {seen['Seccomp']}")
+
+
+@check("what stands in its place can do what it needs, and nothing else")
+def confined() -> None:
+    Path("/home/file").touch()
+    unit = Path(f"/etc/systemd/system/{NAME}.service").read_text()
+    unit = re.sub(r"^(Exec|Restart)\w*=.*\n", "", unit, flags=re.MULTILINE)
+    unit = unit.replace("Type=exec", f"Type=oneshot\nExecStart=/usr/bin/python3 -B {HERE}/inside/confined.py")
+    Path("/etc/systemd/system/confined.service").write_text(unit)
+    run("systemctl daemon-reload")
+    run("systemctl start confined")
+    said = journal("confined", "--output=cat", "_COMM=python3")
+    expect(said == "", said)
+
+
+@check("its exposure is at most 1.5 where it runs")
+def exposure() -> None:
+    run("systemd-analyze security --no-pager --threshold=15", f"{NAME}.service")
+
+
+@check("a reload brings a new target")
+def reload_brings() -> None:
+    before = main_pid()
+    CONFIG.write_text(MORE_TARGETS)
+    run("systemctl reload", NAME)
+    await_sample("smtp_tls_target_info", {"target": "silent"}, lambda value: value == 1)
+    expect(main_pid() == before, "it was started anew")
+
+
+@check("a reload of a wrong config fails, and all goes on")
+def reload_fails() -> None:
+    before = main_pid()
+    CONFIG.write_text(WRONG)
+    expect_refusal("systemctl reload", NAME)
+    await_sample("smtp_tls_exporter_config_last_reload_successful", {}, lambda value: value == 0)
+    await_sample("smtp_tls_target_info", {"target": "silent"}, lambda value: value == 1)
+    expect(main_pid() == before, "it was started anew")
+    expect_state("active", "running")
+    said = journal(NAME, "--output=cat")
+    expect("hosts" in said, f"the journal doesn't tell what is wrong: {said}")
+    CONFIG.write_text(MORE_TARGETS)
+    run("systemctl reload", NAME)
+    await_sample("smtp_tls_exporter_config_last_reload_successful", {}, lambda value: value == 1)
+
+
+@check("a group that is given in a drop-in opens a file to it")
+def group() -> None:
+    root = CONFIG.parent / "root.pem"
+    root.write_text((servers.FILES / "cert.pem").read_text())
+    root.chmod(0o640)
+    shutil.chown(root, "root", "adm")
+    CONFIG.write_text(MORE_TARGETS + "trust_stores: {internal: {roots: none, files: [root.pem]}}\n")
+    expect_refusal("systemctl restart", NAME)
+    drop_in = Path(f"/etc/systemd/system/{NAME}.service.d/group.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nSupplementaryGroups=adm\n")
+    run("systemctl daemon-reload")
+    run("systemctl restart", NAME)
+    await_ready()
+
+
+@check("it is started anew after it was killed")
+def restarts() -> None:
+    before = main_pid()
+    run("systemctl kill --signal=KILL", NAME)
+    await_true(lambda: main_pid() not in (0, before), "a new process")
+    await_ready()
+    expect(show("NRestarts") == "1", f"restarts: {show('NRestarts')}")
+
+
+@check("it stops within seconds, while a probe runs, and without an error")
+def stops() -> None:
+    await_sample("smtp_tls_exporter_probes_in_flight", {}, lambda value: value >= 1)
+    invocation = show("InvocationID")
+    begun = time.monotonic()
+    run("systemctl stop", NAME)
+    took = time.monotonic() - begun
+    expect(took < 8, f"it took {took:.1f} s")
+    expect_state("inactive", "dead")
+    expect(show("Result") == "success" and show("ExecMainStatus") == "0", f"{show('Result')} {show('ExecMainStatus')}")
+    said = run("journalctl --no-pager --output=cat", f"_SYSTEMD_INVOCATION_ID={invocation}")
+    expect("serving" in said and "level=error" not in said, said)
+    said = run("journalctl --no-pager --output=cat --priority=warning", f"INVOCATION_ID={invocation}")
+    expect(said == "", said)
+
+
+@check("flags of /etc/default/smtp-tls-exporter reach it")
+def flags() -> None:
+    default = Path(f"/etc/default/{NAME}")
+    default.write_text('ARGS="--web.listen-address=localhost:10466 --log.format=json"\n')
+    run("systemctl start", NAME)
+    await_ready("http://localhost:10466")
+    run("systemctl stop", NAME)
+    default.unlink()
+
+
+@check("a wrong config fails the start, and is not tried again")
+def wrong_config() -> None:
+    CONFIG.write_text(WRONG)
+    expect_refusal("systemctl start", NAME)
+    expect_state("failed", "failed")
+    run("systemctl reset-failed", NAME)
+    CONFIG.write_text(MORE_TARGETS)
+
+
+@check("an address that is taken is tried again, until it is free")
+def taken_address() -> None:
+    with servers.TcpServer(("0.0.0.0", 10465), servers.Silence):
+        run("systemctl start", NAME)
+        await_true(lambda: show("SubState") == "auto-restart", "a second try")
+    await_ready()
+    run("systemctl stop", NAME)
+
+
+def expect(condition: bool, seen: str) -> None:
+    if not condition:
+        raise Failed(seen)
+
+
+def await_true(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise Failed(f"{what} did not come in {PATIENCE:.0f} s")
+        time.sleep(0.1)
+
+
+def await_ready(address: str = ADDRESS) -> None:
+    await_true(lambda: get("/-/ready", address)[0] == 200, f"{address}/-/ready")
+
+
+def get(path: str, address: str = ADDRESS) -> tuple[int, str]:
+    """Status and text; 0 where nobody answers."""
+    try:
+        with urllib.request.urlopen(address + path, timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except OSError:
+        return 0, ""
+
+
+def samples(name: str, labels: dict[str, str]) -> list[float]:
+    """The values of the series of `name` that have these labels among theirs."""
+    values = []
+    for line in get("/metrics")[1].splitlines():
+        match = re.fullmatch(r"([a-z0-9_]+)(?:\{(.*)\})? (\S+)", line)
+        if match and match[1] == name:
+            seen = {key: json.loads(value) for key, value in re.findall(r'(\w+)=("(?:[^"\\]|\\.)*")', match[2] or "")}
+            if labels.items() <= seen.items():
+                values.append(float(match[3]))
+    return values
+
+
+def await_sample(name: str, labels: dict[str, str], good: Callable[[float], bool]) -> None:
+    """Until there is one series, and a good one."""
+    seen: list[float] = []
+
+    def is_good() -> bool:
+        seen[:] = samples(name, labels)
+        return len(seen) == 1 and good(seen[0])
+
+    try:
+        await_true(is_good, f"{name} {labels}")
+    except Failed as failed:
+        raise Failed(f"{failed}: {seen}") from None
+
+
+def run(command: str, *more: str, shell: bool = False, cwd: Path | None = None) -> str:
+    """What the command says. Fails where the command does."""
+    words = command if shell else [*command.split(), *more]
+    done = subprocess.run(words, shell=shell, cwd=cwd, text=True, capture_output=True, timeout=30)
+    expect(done.returncode == 0, f"{' '.join([command, *more])}: {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def expect_refusal(command: str, *more: str) -> None:
+    try:
+        run(command, *more)
+    except Failed:
+        return
+    raise Failed(f"{command} succeeded")
+
+
+def show(key: str) -> str:
+    return run(f"systemctl show --value --property={key}", NAME).strip()
+
+
+def main_pid() -> int:
+    return int(show("MainPID"))
+
+
+def expect_state(active: str, sub: str) -> None:
+    seen = show("ActiveState"), show("SubState")
+    expect(seen == (active, sub), f"it is {seen}")
+
+
+def journal(unit: str, *more: str) -> str:
+    run("journalctl --sync")
+    return run("journalctl --no-pager --quiet", f"--unit={unit}", *more)
+
+
+def main() -> int:
+    (HERE / "started").touch()
+    Path("/etc/resolv.conf").unlink(missing_ok=True)
+    Path("/etc/resolv.conf").write_text(f"nameserver {servers.NAME_SERVER}\n")
+    servers.start()
+    for name, function in CHECKS:
+        try:
+            function()
+        except Exception as error:
+            print(f"FAILED {name}: {type(error).__name__}: {error}")
+            print(run("journalctl --no-pager --lines=40 --output=short-precise"))
+            return 1
+        print(f"ok {name}")
+    return 0
+
+
+sys.exit(main())
