@@ -209,10 +209,11 @@ def backends_table(scope: Scope, title: str, description: str, *, label: str = "
         column("Name", **verdict, mappings=words({1: ("ok", GREEN), 0: ("missing", RED)}) + no_value()),
         column("Chain", **verdict, mappings=words({1: ("trusted", GREEN), 0: ("not trusted", RED)}) + no_value()),
         column("Days left", **DAYS_LEFT),
-        column("Cert seen", custom__width=92, unit="s", decimals=0),
     ]
     if label:
         overrides += linked(columns, "Server name", "Backend")
+    else:
+        overrides.append(column("Cert seen", custom__width=92, unit="s", decimals=0))
     return table(
         title,
         f"{description} {STATUS_MEANING}",

@@ -193,7 +193,7 @@ def _numbers() -> list[Json]:
 def _reasons() -> Json:
     by = f"{B}, what, reason"
 
-    def kind(expr: str, what: str) -> str:
+    def kind(expr: str, what: str, by: str = by) -> str:
         return f'max by ({by}) (label_replace({expr}, "what", "{what}", "", ""))'
 
     return table(
@@ -209,7 +209,7 @@ def _reasons() -> Json:
                         kind(ONE.b("cert_hostname_mismatch_info"), "name"),
                         kind(ONE.b("chain_error"), "chain"),
                         kind(ONE.b("ocsp_error"), "OCSP"),
-                        kind(ONE.t("target_lookup_failure_info"), "DNS"),
+                        kind(ONE.t("target_lookup_failure_info"), "DNS", "what, reason"),
                     ]
                 )
             )

@@ -10,6 +10,7 @@ mod health;
 mod imports;
 mod monitor;
 mod mutations;
+mod names;
 mod probe;
 mod probe_page;
 mod reasons;
