@@ -1,5 +1,6 @@
 //! A small name server for tests, over UDP and TCP.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -99,9 +100,9 @@ impl Dns {
         lock(&self.state).zone.next_round();
     }
 
-    /// The questions so far, in order: names in lower case without the last dot.
+    /// The last 65,536 questions, in order: names in lower case without the last dot.
     pub fn queries(&self) -> Vec<(String, RecordType, Transport)> {
-        lock(&self.state).queries.clone()
+        lock(&self.state).queries.iter().cloned().collect()
     }
 }
 
@@ -117,7 +118,7 @@ pub enum Transport {
 #[derive(Debug, Default)]
 struct State {
     zone: Zone,
-    queries: Vec<(String, RecordType, Transport)>,
+    queries: VecDeque<(String, RecordType, Transport)>,
 }
 
 impl State {
@@ -160,7 +161,10 @@ impl State {
 
     fn note(&mut self, question: &Query, transport: Transport) {
         let name = zone::key(question.name());
-        self.queries.push((name, question.query_type(), transport));
+        if self.queries.len() == KEPT {
+            self.queries.pop_front();
+        }
+        self.queries.push_back((name, question.query_type(), transport));
     }
 }
 
@@ -217,3 +221,6 @@ async fn answer_tcp(mut stream: TcpStream, state: Arc<Mutex<State>>) -> io::Resu
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// A name server may stand for days.
+const KEPT: usize = 65_536;

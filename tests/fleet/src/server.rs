@@ -102,7 +102,7 @@ impl Server {
         self.ledger.peak()
     }
 
-    /// What each finished connection did, in the order of their ends.
+    /// What each of the last 16,384 finished connections did, in the order of their ends.
     pub fn sessions(&self) -> Vec<Session> {
         self.ledger.sessions()
     }

@@ -1,6 +1,6 @@
 //! What connections did, and how many there were.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,7 +45,7 @@ impl Ledger {
     }
 
     pub(crate) fn sessions(&self) -> Vec<Session> {
-        self.books().sessions.clone()
+        self.books().sessions.iter().cloned().collect()
     }
 
     /// Enters a connection that was accepted.
@@ -108,7 +108,7 @@ impl Visit {
         self.leave();
         if let Some(ledger) = self.ledger.take() {
             let session = std::mem::take(&mut self.session);
-            ledger.books().sessions.push(session);
+            ledger.books().keep(session);
             ledger.finished.send_modify(|finished| *finished += 1);
         }
     }
@@ -122,13 +122,20 @@ impl Drop for Visit {
 
 #[derive(Debug, Default)]
 struct Books {
-    sessions: Vec<Session>,
+    sessions: VecDeque<Session>,
     /// A second handle on the socket of every open connection.
     present: HashMap<usize, OwnedFd>,
     peak: usize,
 }
 
 impl Books {
+    fn keep(&mut self, session: Session) {
+        if self.sessions.len() == KEPT {
+            self.sessions.pop_front();
+        }
+        self.sessions.push_back(session);
+    }
+
     fn enter(&mut self, number: usize, handle: OwnedFd) {
         self.present.insert(number, handle);
         // A client may be back before the task of its last connection has seen that one end, but the kernel has seen it.
@@ -154,3 +161,6 @@ async fn reach(count: &watch::Sender<usize>, n: usize, what: &str, whose: Socket
 
 /// A test that waits longer than this waits for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A fleet may stand for days.
+const KEPT: usize = 16_384;
