@@ -43,7 +43,7 @@ def dashboard() -> Json:
             heading("Rounds and lookups"),
             row(8, (12, _lag()), (12, _in_flight())),
             row(8, (12, _round_age()), (12, _oldest_rounds())),
-            row(8, (12, _lookup_duration()), (12, _lookup_failures())),
+            row(8, (8, _lookup_duration()), (8, _lookup_failures()), (8, _not_probed())),
             heading("Process"),
             row(8, (12, _cpu()), (12, _memory())),
             row(8, (12, _files()), (12, _scrapes())),
@@ -260,6 +260,23 @@ def _lookup_failures() -> Json:
         [
             over_time(f"count({best(T, successes)} == 0) or 0 * count({successes})", "targets"),
             over_time(f"count by (reason) ({failures})", "{{reason}}"),
+        ],
+        unit="none",
+        decimals=0,
+        stepped=True,
+        reach=(0, 1),
+    )
+
+
+def _not_probed() -> Json:
+    skipped = best("target, server_name, reason", MINE.t("target_backends_skipped"))
+    return lines(
+        "Addresses not probed",
+        "Addresses that DNS names and that no probe goes to, by reason: cap is backends_per_target of the config, "
+        "no_route a family that the exporter's machine has no way to.",
+        [
+            over_time(f"sum({skipped}) or 0 * count({MINE.t('target_info')})", "addresses"),
+            over_time(f"sum by (reason) ({skipped})", "{{reason}}"),
         ],
         unit="none",
         decimals=0,

@@ -439,11 +439,13 @@ def _connections() -> Json:
         "Connections",
         "What the last probe agreed on with each backend; none while it fails. Limited: the server said that it "
         "limits connections or rate. "
-        "Failures: in a row.",
+        "Failures: in a row. Certs: certificates seen at this address lately; more than one is a renewal, or a load balancer "
+        "with servers of its own behind it.",
         [
             rows_now(best(f"{B}, version, cipher, group", ONE.b("connection_info"))),
             rows_now(best(B, ONE.b("backend_rate_limited"))),
             rows_now(best(B, ONE.b("probe_consecutive_failures"))),
+            rows_now(best(B, ONE.b("backend_distinct_certificates"))),
         ],
         {
             "server_name": "Server name",
@@ -453,6 +455,7 @@ def _connections() -> Json:
             "group": "Group",
             "Value #B": "Limited",
             "Value #C": "Failures",
+            "Value #D": "Certs",
         },
         sort="Backend",
         empty="No backend has been probed",
@@ -464,11 +467,17 @@ def _connections() -> Json:
                 custom__cellOptions={"type": "color-text"},
             ),
             column("TLS", custom__width=80),
-            column("Cipher", custom__minWidth=240),
+            column("Cipher", custom__minWidth=200),
             column(
                 "Failures",
                 custom__width=85,
                 thresholds=steps("text", (1, ORANGE), (3, RED)),
+                custom__cellOptions={"type": "color-text"},
+            ),
+            column(
+                "Certs",
+                custom__width=65,
+                thresholds=steps("text", (2, ORANGE)),
                 custom__cellOptions={"type": "color-text"},
             ),
         ],

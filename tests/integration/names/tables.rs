@@ -58,12 +58,10 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
 pub(super) const UNUSED: &[(&str, &str)] = &[
     ("smtp_tls_endpoint_info", "for joins; the label `backend` has the port"),
     ("smtp_tls_target_backends_chain_valid", "dashboards count a backend once, however many targets share it"),
-    ("smtp_tls_target_backends_skipped", "the status page tells what is not probed"),
     ("smtp_tls_target_earliest_not_after_timestamp_seconds", "rules and dashboards tell which backend it is"),
     ("smtp_tls_probe_last_timestamp_seconds", "whether probing goes on is watched by rounds"),
     ("smtp_tls_cert_ehlo_match", "no client asks for that name"),
     ("smtp_tls_cert_mismatched_samples", "`cert_hostname_match` is that of the worst sample"),
-    ("smtp_tls_backend_distinct_certificates", "asked for in a runbook, where a server is unreliable"),
     ("smtp_tls_ocsp_next_update_timestamp_seconds", "`ocsp_error` says when it has passed"),
     ("process_virtual_memory_bytes", "the resident memory is what counts"),
     ("probe_success", ONE_PROBE),
