@@ -21,7 +21,6 @@ COMPOSE = ROOT / "deploy" / "compose"
 PATIENCE = float(os.environ["PATIENCE"])
 BEGAN = time.monotonic()
 
-EXPORTER = "smtp-tls_exporter_1"
 BINARY = "/usr/bin/smtp-tls-exporter"
 
 PROMETHEUS = "http://127.0.0.1:9090/api/v1"
@@ -102,7 +101,7 @@ def exporter_becomes_healthy(_: str) -> None:
 
 
 def exporter_that_does_not_answer_is_not_healthy(_: str) -> None:
-    said = docker("exec", EXPORTER, BINARY, "health", "http://127.0.0.1:1", expect=1)
+    said = docker("exec", _exporter(), BINARY, "health", "http://127.0.0.1:1", expect=1)
     assert "no connection" in said, said
 
 
@@ -112,7 +111,7 @@ def exporter_is_confined(_: str) -> None:
     assert fields["Uid"].split() == ["65532"] * 4, fields["Uid"]
     assert int(fields["CapBnd"], 16) == 0, fields["CapBnd"]
     assert fields["NoNewPrivs"] == "1", fields["NoNewPrivs"]
-    host = json.loads(docker("inspect", EXPORTER))[0]["HostConfig"]
+    host = json.loads(docker("inspect", _exporter()))[0]["HostConfig"]
     assert host["ReadonlyRootfs"], host
 
 
@@ -125,8 +124,13 @@ def exporter_sees_the_demo(_: str) -> None:
     wait_until(matched)
 
 
+def _exporter() -> str:
+    """The container, running or not: versions of compose name it differently."""
+    return docker("ps", "--all", "--quiet", "--filter", "label=com.docker.compose.service=exporter").strip()
+
+
 def _state() -> Any:
-    return json.loads(docker("inspect", EXPORTER))[0]["State"]
+    return json.loads(docker("inspect", _exporter()))[0]["State"]
 
 
 # --- what stands beside it
@@ -200,7 +204,7 @@ def images_have_versions(_: str) -> None:
 
 def exporter_ends_when_asked(_: str) -> None:
     began = time.monotonic()
-    docker("stop", "--time=20", EXPORTER)
+    docker("stop", "--time=20", _exporter())
     took = time.monotonic() - began
     assert _state()["ExitCode"] == 0 and took < 10, (_state(), took)
 
