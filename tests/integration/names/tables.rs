@@ -40,6 +40,7 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("query", "a function of Prometheus's templates"),
     ("query_response", "a key of blackbox_exporter's config"),
     ("relay", "the name of a target in examples"),
+    ("repeat_interval", "a key of Alertmanager's config"),
     ("runbook_url", "an annotation of alerts, by custom"),
     ("secure", "a level of Postfix"),
     ("service", "a label that service discovery gives"),

@@ -1,5 +1,5 @@
-"""Opens the street, then stands at its keyboard, then the names that change, then the lab; runs the checks of each in
-order, and clears it away. Last comes the table."""
+"""Opens the street, then stands at its keyboard, then the names that change, then the lab, then the stack that pages;
+runs the checks of each in order, and clears it away. Last comes the table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from . import differential, dns_checks, handshakes, keyboard
+from . import differential, dns_checks, handshakes, keyboard, stack_checks
 from .checks import CHECKS, Failed
 from .dns import Dns
 from .exporter import TEXT, Exporter
 from .lab import Lab
 from .scene import Street
+from .stack import Stack
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL_LINES = 12
@@ -29,6 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/real/run")
     parser.add_argument("--exporter", type=Path, required=True)
     parser.add_argument("--exim", type=Path, required=True)
+    parser.add_argument("--newer", type=Path, help="a folder with a newer Prometheus and Alertmanager")
     parser.add_argument("--only", action="append", choices=PARTS, help="one part of it; may be repeated")
     arguments = parser.parse_args()
     for number in SIGNALS:
@@ -51,7 +53,7 @@ def main() -> int:
         _print_tails(home / "logs")
         print(f"# everything is kept in {home}")
     print(f"# {time.monotonic() - began:.0f} s")
-    print(f"{tally.passed} passed, {tally.failed} failed")
+    print(f"{tally.passed} passed, {tally.failed} failed" + (f", {tally.skipped} skipped" if tally.skipped else ""))
     return 1 if tally.failed else 0
 
 
@@ -61,6 +63,11 @@ class Tally:
     def __init__(self) -> None:
         self.passed = 0
         self.failed = 0
+        self.skipped = 0
+
+    def skip(self, name: str, why: str) -> None:
+        self.skipped += 1
+        print(f"SKIPPED {name}: {why}", flush=True)
 
     def attempt(self, name: str, step: Callable[[], None]) -> bool:
         try:
@@ -143,6 +150,18 @@ def _run_lab(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
             _save_metrics(lab.exporter, home / "logs" / "failed-lab.metrics")
 
 
+def _run_stack(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
+    stack = Stack(home / "stack", home / "logs", arguments.exporter, arguments.newer)
+    if arguments.newer is None:
+        tally.skip("stack: newer Prometheus and Alertmanager", "they could not be had; Debian's alone are tried")
+    with ExitStack() as exits:
+        if not tally.attempt("stack: the scene stands, and all is well", lambda: stack.open(exits)):
+            return
+        for number, (name, step) in enumerate(stack_checks.steps(stack), start=1):
+            if not tally.attempt(f"stack: {name}", step):
+                _save_metrics(stack.exporter, home / "logs" / f"failed-stack-{number}.metrics")
+
+
 def _run_differential(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
     table = differential.Table(arguments.exporter, home / "cases")
     if not tally.attempt("differential: the table of certificates is written", table.write):
@@ -156,6 +175,7 @@ PARTS = {
     "check": _run_keyboard,
     "dns": _run_dns,
     "lab": _run_lab,
+    "stack": _run_stack,
     "differential": _run_differential,
 }
 

@@ -17,7 +17,7 @@ from .knot import Knot, Records, addresses, sign_zone
 from .pki import Authority
 from .postfix import Listener, Postfix
 from .process import SceneError, free_port, wait_until
-from .prometheus import Prometheus
+from .prometheus import Prometheus, scraping
 from .relay import Relay
 from .scene import IMPLICIT, STARTTLS, Host, claim_network
 from .unbound import Unbound
@@ -121,7 +121,9 @@ class Dns:
             targets=self._targets(),
             interval=INTERVAL,
         )
-        self.prometheus = Prometheus(home / "dns-prometheus", logs, free_port(), self.exporter.address, interval=1)
+        self.prometheus = Prometheus(
+            home / "dns-prometheus", logs, free_port(), scraping(self.exporter.address, interval=1)
+        )
         self.rotation = Rotation(self)
 
     def open(self, stack: ExitStack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import signal
 import urllib.request
 from dataclasses import dataclass
 from email.message import Message
@@ -65,6 +66,13 @@ class Exporter:
 
     def stop(self, patience: float = 10.0) -> int | None:
         return self._daemon.stop(patience)
+
+    def reload(self) -> None:
+        self._daemon.send(signal.SIGHUP)
+
+    def kill(self) -> None:
+        self._daemon.send(signal.SIGKILL)
+        self._daemon.stop()
 
     @property
     def exit_code(self) -> int | None:

@@ -24,6 +24,11 @@ scrape_configs:
 """
 
 
+def scraping(exporter: str, interval: int = 2) -> str:
+    """A config that does nothing else."""
+    return CONFIG.format(job=JOB, exporter=exporter, interval=interval)
+
+
 @dataclass(frozen=True)
 class Sample:
     labels: dict[str, str]
@@ -31,14 +36,14 @@ class Sample:
 
 
 class Prometheus:
-    def __init__(self, home: Path, logs: Path, port: int, exporter: str, interval: int = 2) -> None:
+    def __init__(self, home: Path, logs: Path, port: int, config_text: str, binary: str | Path = "prometheus") -> None:
         home.mkdir()
         config = home / "prometheus.yml"
-        config.write_text(CONFIG.format(job=JOB, exporter=exporter, interval=interval))
+        config.write_text(config_text)
         self._url = f"http://127.0.0.1:{port}"
         self._daemon = Daemon(
             [
-                "prometheus",
+                binary,
                 f"--config.file={config}",
                 f"--storage.tsdb.path={home / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",

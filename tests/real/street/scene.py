@@ -14,7 +14,7 @@ from .knot import Knot, addresses
 from .pki import Authority, Certificate
 from .postfix import Listener, Postfix
 from .process import SceneError, free_port, is_bindable, wait_until
-from .prometheus import Prometheus
+from .prometheus import Prometheus, scraping
 
 STARTTLS = 2525
 IMPLICIT = 4465
@@ -120,7 +120,7 @@ class Street:
             root=authority.root,
             targets=TARGETS.format(nameserver=self.knot.address, starttls_port=STARTTLS, implicit_port=IMPLICIT),
         )
-        self.prometheus = Prometheus(home / "prometheus", self.logs, free_port(), self.exporter.address)
+        self.prometheus = Prometheus(home / "prometheus", self.logs, free_port(), scraping(self.exporter.address))
         self.postfix_log_start = 0
         self.exim_log_start = 0
 

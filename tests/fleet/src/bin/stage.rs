@@ -1,0 +1,371 @@
+//! `stage N FOLDER` puts N mail servers and a name server on a stage that another program, or a person, directs.
+//!
+//! It writes the root to trust to `FOLDER/root.pem` and prints one line of JSON: where the servers listen (all on one
+//! port, each on an address of its own), where the name server answers, and the root's file. From then on it obeys
+//! the lines of its input, and answers each with `{"ok":true}` or `{"error":"…"}`; it ends with its input. Servers are
+//! numbered from 1 on:
+//!
+//! ```text
+//! {"resolve": {"name": "smtp.example.com", "to": [1, 2, 3]}}       these addresses; none at all is an empty answer
+//! {"forget": "smtp.example.com"}                                   the name does not exist
+//! {"present": {"servers": [1, 2], "names": ["mail.example.com"]}}  servers in order, one certificate for all of them
+//! {"present": {"servers": [3], "names": ["mail.example.com"],
+//!              "from": -86400, "until": 600, "issuer": "stranger"}} its validity in seconds from now, and who signs:
+//!                                                                  intermediate, stranger or self
+//! {"present": {"servers": [3], "names": ["mail.example.com"],
+//!              "staple": "revoked"}}                               with an OCSP response: good, revoked or unknown
+//! {"play": {"servers": [3], "kind": "no_starttls"}}                a kind of `smtp_fleet::cast`, for smtp.example.com
+//! {"stop": [1]}                                                    as a process that dies
+//! {"start": [1]}                                                   again, on the same address
+//! ```
+//!
+//! (Each is one line; two are folded here.) At first no name exists, and every server presents one
+//! certificate for `mail.example.com`.
+
+use std::io::{self, BufRead, Read as _, Write as _};
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use hickory_proto::rr::Name;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use smtp_fleet::staple::{StapleSpec, Status};
+use smtp_fleet::{CertSpec, Dns, Fleet, Identity, Issuer, Pki, Server, ServerSpec, cast};
+use tokio::runtime::Runtime;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let (Some(servers), Some(folder), None) = (arguments.next(), arguments.next(), arguments.next()) else {
+        eprintln!("usage: stage N FOLDER");
+        return ExitCode::from(2);
+    };
+    let Some(servers) = servers.to_str().and_then(|number| number.parse().ok()) else {
+        eprintln!("stage: {}: not a number of servers", servers.display());
+        return ExitCode::from(2);
+    };
+    match direct(servers, Path::new(&folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stage: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The servers play on the runtime's threads, while this one reads.
+fn direct(servers: usize, folder: &Path) -> io::Result<()> {
+    let runtime = Runtime::new()?;
+    let stage = runtime.block_on(Stage::open(servers))?;
+    let root = folder.join("root.pem");
+    std::fs::write(&root, stage.pki.root_pem())?;
+    tell(&stage.described(&root))?;
+    let mut input = io::stdin().lock();
+    while let Some(line) = read_line(&mut input)? {
+        let answer = match line.as_deref().map_err(|fault| (*fault).to_owned()).and_then(parse) {
+            Ok(command) => runtime.block_on(stage.obey(command)),
+            Err(fault) => Err(fault),
+        };
+        tell(&match answer {
+            Ok(()) => json!({ "ok": true }),
+            Err(fault) => json!({ "error": fault }),
+        })?;
+    }
+    Ok(())
+}
+
+fn tell(line: &Value) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush()
+}
+
+/// The next line, or what is wrong with it; none at the end of the input. Of a line that is too long nothing is kept.
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, &'static str>>> {
+    let mut line = Vec::new();
+    if input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE {
+        input.skip_until(b'\n')?;
+        return Ok(Some(Err("the line is too long")));
+    }
+    Ok(Some(String::from_utf8(line).map_err(|_| "the line is not UTF-8")))
+}
+
+fn parse(line: &str) -> Result<Command, String> {
+    serde_json::from_str(line).map_err(|error| error.to_string())
+}
+
+/// What a line may say.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Command {
+    Resolve(Addresses),
+    Forget(DomainName),
+    Present(Certificate),
+    Play(Role),
+    Stop(Numbers),
+    Start(Numbers),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Addresses {
+    name: DomainName,
+    to: Numbers,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Certificate {
+    servers: Numbers,
+    names: Vec<DomainName>,
+    from: Option<Moment>,
+    until: Option<Moment>,
+    #[serde(default)]
+    issuer: Signer,
+    staple: Option<Stapled>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Role {
+    servers: Numbers,
+    kind: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Signer {
+    #[default]
+    Intermediate,
+    Stranger,
+    #[serde(rename = "self")]
+    Itself,
+}
+
+/// What the intermediate says of the certificate, whoever signed it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stapled {
+    Good,
+    Revoked,
+    Unknown,
+}
+
+/// Servers, by their numbers from 1 on.
+type Numbers = Vec<usize>;
+
+/// A name that both a zone and a certificate can hold.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct DomainName(String);
+
+impl TryFrom<String> for DomainName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.is_ascii() && !name.is_empty() && Name::from_str_relaxed(&name).is_ok() {
+            true => Ok(Self(name)),
+            false => Err(format!("{name:?} is no domain name")),
+        }
+    }
+}
+
+/// Seconds from now, as far as a certificate can tell.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "i64")]
+struct Moment(i64);
+
+impl TryFrom<i64> for Moment {
+    type Error = String;
+
+    fn try_from(seconds: i64) -> Result<Self, String> {
+        match (-FARTHEST..=FARTHEST).contains(&seconds) {
+            true => Ok(Self(seconds)),
+            false => Err(format!("{seconds} is more than {FARTHEST} seconds away")),
+        }
+    }
+}
+
+struct Stage {
+    fleet: Fleet,
+    dns: Dns,
+    pki: Pki,
+}
+
+impl Stage {
+    async fn open(servers: usize) -> io::Result<Self> {
+        let pki = Pki::new();
+        let spec = ServerSpec::new(pki.issue(&CertSpec::valid_for(&[cast::HOST])));
+        // One more than a fleet takes is refused by it.
+        let fleet = Fleet::start(vec![spec; servers.min(usize::from(u8::MAX))]).await?;
+        Ok(Self { fleet, dns: Dns::start().await?, pki })
+    }
+
+    fn described(&self, root: &Path) -> Value {
+        let servers: Vec<_> = self.fleet.addrs().iter().map(ToString::to_string).collect();
+        json!({ "servers": servers, "nameserver": self.dns.addr().to_string(), "root": root })
+    }
+
+    async fn obey(&self, command: Command) -> Result<(), String> {
+        match command {
+            Command::Resolve(addresses) => {
+                let ips: Vec<IpAddr> = self.servers(&addresses.to)?.iter().map(|server| server.addr().ip()).collect();
+                self.dns.set_addresses(&addresses.name.0, &ips);
+            }
+            Command::Forget(name) => self.dns.clear(&name.0),
+            Command::Present(certificate) => {
+                let servers = self.servers(&certificate.servers)?;
+                replace(&servers, &ServerSpec::new(self.issue(&certificate)));
+            }
+            Command::Play(role) => {
+                let servers = self.servers(&role.servers)?;
+                let mut kinds = cast::cast(&self.pki).into_iter();
+                let (_, spec) =
+                    kinds.find(|(name, _)| *name == role.kind).ok_or_else(|| format!("no kind {:?}", role.kind))?;
+                replace(&servers, &spec);
+            }
+            Command::Stop(numbers) => {
+                for server in self.servers(&numbers)? {
+                    server.stop().await;
+                }
+            }
+            Command::Start(numbers) => {
+                for server in self.servers(&numbers)? {
+                    server.start().await.map_err(|error| format!("{}: {error}", server.addr()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn issue(&self, certificate: &Certificate) -> Identity {
+        let identity = self.pki.issue(&certificate.spec());
+        let Some(stapled) = certificate.staple else { return identity };
+        let response = StapleSpec::saying(match stapled {
+            Stapled::Good => Status::Good,
+            Stapled::Revoked => Status::Revoked,
+            Stapled::Unknown => Status::Unknown,
+        });
+        let response = response.sign(self.pki.intermediate(), identity.leaf_der());
+        identity.with_staple(response)
+    }
+
+    /// All of them, or nobody is touched.
+    fn servers(&self, numbers: &[usize]) -> Result<Vec<&Server>, String> {
+        let servers = self.fleet.servers();
+        let server = |number: &usize| number.checked_sub(1).and_then(|index| servers.get(index));
+        let found = numbers.iter().map(|number| {
+            server(number).ok_or_else(|| format!("no server {number}: they are numbered from 1 to {}", servers.len()))
+        });
+        found.collect()
+    }
+}
+
+impl Certificate {
+    fn spec(&self) -> CertSpec {
+        let names: Vec<&str> = self.names.iter().map(|name| name.0.as_str()).collect();
+        let spec = CertSpec::valid_for(&names).with_issuer(match self.issuer {
+            Signer::Intermediate => Issuer::Intermediate,
+            Signer::Stranger => Issuer::Stranger,
+            Signer::Itself => Issuer::SelfSigned,
+        });
+        let (from, until) =
+            (self.from.map_or(spec.not_before, |it| it.0), self.until.map_or(spec.not_after, |it| it.0));
+        spec.with_validity(from, until)
+    }
+}
+
+fn replace(servers: &[&Server], spec: &ServerSpec) {
+    for server in servers {
+        server.replace(spec.clone());
+    }
+}
+
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// A hundred years, which a certificate's dates can still write.
+const FARTHEST: i64 = 100 * 365 * 86_400;
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn say(stage: &Stage, line: &str) -> Result<(), String> {
+        stage.obey(parse(line)?).await
+    }
+
+    #[tokio::test]
+    async fn a_wrong_line_is_told_and_changes_nothing() {
+        #[track_caller]
+        fn check(answer: Result<(), String>, part: &str) {
+            let fault = answer.expect_err(part);
+            assert!(fault.contains(part), "{fault}");
+        }
+
+        let stage = Stage::open(2).await.unwrap();
+        for (line, part) in [
+            ("", "EOF"),
+            ("stop 1", "expected value"),
+            ("[]", "expected value"),
+            (r#"{"leave": [1]}"#, "unknown variant `leave`"),
+            (r#"{"stop": 1}"#, "invalid type: integer"),
+            (r#"{"stop": [-1]}"#, "invalid value: integer `-1`"),
+            (r#"{"stop": [1, 3]}"#, "no server 3: they are numbered from 1 to 2"),
+            (r#"{"stop": [0]}"#, "no server 0"),
+            (r#"{"forget": ""}"#, "is no domain name"),
+            (r#"{"forget": "b\u00fccher.example.com"}"#, "is no domain name"),
+            (r#"{"forget": "a..example.com"}"#, "is no domain name"),
+            (r#"{"resolve": {"name": "smtp.example.com", "to": [1], "ttl": 1}}"#, "unknown field `ttl`"),
+            (r#"{"play": {"servers": [1], "kind": "hamlet"}}"#, "no kind \"hamlet\""),
+            (r#"{"present": {"servers": [1]}}"#, "missing field `names`"),
+            (r#"{"present": {"servers": [1], "names": [], "issuer": "nobody"}}"#, "unknown variant `nobody`"),
+            (r#"{"present": {"servers": [1], "names": [], "staple": "stale"}}"#, "unknown variant `stale`"),
+            (r#"{"present": {"servers": [1], "names": [], "until": 9223372036854775807}}"#, "seconds away"),
+            (r#"{"present": {"servers": [1], "names": [], "from": -4000000000}}"#, "seconds away"),
+        ] {
+            check(say(&stage, line).await, part);
+        }
+        for addr in stage.fleet.addrs() {
+            TcpStream::connect(addr).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn servers_stop_and_start() {
+        let stage = Stage::open(2).await.unwrap();
+        let [first, second] = stage.fleet.addrs()[..] else { panic!("two servers") };
+        say(&stage, r#"{"stop": [2, 2]}"#).await.unwrap();
+        TcpStream::connect(first).await.unwrap();
+        TcpStream::connect(second).await.unwrap_err();
+        say(&stage, r#"{"start": [1, 2]}"#).await.unwrap();
+        TcpStream::connect(second).await.unwrap();
+    }
+
+    #[test]
+    fn certificates_are_as_told() {
+        let Ok(Command::Present(certificate)) = parse(
+            r#"{"present": {"servers": [], "names": ["a.example.com"], "from": -5, "until": 10, "issuer": "self"}}"#,
+        ) else {
+            panic!("a certificate")
+        };
+        let spec = certificate.spec();
+        assert_eq!((spec.not_before, spec.not_after), (-5, 10));
+        assert!(matches!(spec.issuer, Issuer::SelfSigned), "{spec:?}");
+        assert_eq!(spec.names, ["a.example.com"]);
+    }
+
+    #[test]
+    fn a_long_line_is_skipped() {
+        let most = usize::try_from(LONGEST_LINE).unwrap();
+        let text = format!("{}\nlast", "x".repeat(2 * most));
+        let mut input = text.as_bytes();
+        assert_eq!(read_line(&mut input).unwrap(), Some(Err("the line is too long")));
+        assert_eq!(read_line(&mut input).unwrap(), Some(Ok("last".to_owned())));
+        assert_eq!(read_line(&mut input).unwrap(), None);
+    }
+}
