@@ -32,14 +32,19 @@ impl FromStr for Address {
         let allowed = || format!("allowed is http://HOST:PORT, with the route prefix behind it; found {text:?}");
         let uri = Uri::from_str(text).map_err(|_| allowed())?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(allowed)?;
-        let is_plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() || !is_plain {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        // Without a name and a password before it; what comes behind it must be a port.
+        let port = match authority.strip_prefix(host).ok_or_else(allowed)? {
+            "" => 80,
+            port => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(allowed)?,
+        };
+        if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() {
             return Err(allowed());
         }
         let ready = Uri::from_str(&format!("{}/-/ready", uri.path().trim_end_matches('/'))).map_err(|_| allowed())?;
         // A bracketed address is what a URL has; to connect there are no brackets.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port: uri.port_u16().unwrap_or(80), ready })
+        Ok(Self { host, port, ready })
     }
 }
 
@@ -129,6 +134,8 @@ mod tests {
         check("http://user:secret@127.0.0.1:10465", None);
         check("http://127.0.0.1:10465/?target=x", None);
         check("http://127.0.0.1:70000", None);
+        check("http://127.0.0.1:", None);
+        check("http://127.0.0.1@127.0.0.1:1", None);
         check("http://:10465", None);
         check("/metrics", None);
         check("", None);
