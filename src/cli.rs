@@ -8,9 +8,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::{format_duration, parse_duration};
-use crate::health::Address;
 use crate::target::ServerName;
 
+pub use self::address::Address;
+
+mod address;
 mod help;
 
 /// Probes the TLS certificate of every backend behind your SMTP names and serves what it found to Prometheus.

@@ -2,51 +2,20 @@
 
 use std::fmt;
 use std::io;
-use std::str::FromStr;
 use std::time::Duration;
 
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST};
-use hyper::http::uri::Scheme;
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time;
 
-/// Where an exporter serves: `http://HOST:PORT`, with the route prefix where it has one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    host: String,
-    port: u16,
-    ready: Uri,
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = || format!("allowed is http://HOST:PORT, with the route prefix behind it; found {text:?}");
-        let uri = Uri::from_str(text).map_err(|_| allowed())?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(allowed)?;
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // Without a name and a password before it; what comes behind it must be a port.
-        let port = match authority.strip_prefix(host).ok_or_else(allowed)? {
-            "" => 80,
-            port => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(allowed)?,
-        };
-        if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() {
-            return Err(allowed());
-        }
-        let ready = Uri::from_str(&format!("{}/-/ready", uri.path().trim_end_matches('/'))).map_err(|_| allowed())?;
-        // A bracketed address is what a URL has; to connect there are no brackets.
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port, ready })
-    }
-}
+use crate::cli::Address;
 
 /// Asks for `/-/ready`, without following anywhere else.
 ///
@@ -66,15 +35,15 @@ pub fn ask(address: &Address, patience: Duration) -> Result<(), HealthError> {
 }
 
 async fn request(address: &Address) -> Result<Response<Incoming>, HealthError> {
-    let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(HealthError::Unreachable)?;
+    let stream = TcpStream::connect(address.endpoint()).await.map_err(HealthError::Unreachable)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(HealthError::Http)?;
     // Ends with this function.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let request = Request::builder()
         .method(Method::GET)
-        .uri(address.ready.clone())
-        .header(HOST, "localhost")
+        .uri(address.ready().clone())
+        .header(HOST, address.authority())
         .header(CONNECTION, "close")
         .body(Body::empty())
         .map_err(HealthError::Request)?;
@@ -112,32 +81,3 @@ impl fmt::Display for HealthError {
 }
 
 impl std::error::Error for HealthError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_that_of_an_exporter() {
-        #[track_caller]
-        fn check(text: &str, expected: Option<(&str, u16, &str)>) {
-            let found = text.parse::<Address>();
-            let found = found.as_ref().ok().map(|it| (it.host.as_str(), it.port, it.ready.path()));
-            assert_eq!(found, expected, "{text}");
-        }
-        check("http://127.0.0.1:10465", Some(("127.0.0.1", 10465, "/-/ready")));
-        check("http://127.0.0.1:10465/", Some(("127.0.0.1", 10465, "/-/ready")));
-        check("http://[::1]:9115/smtp", Some(("::1", 9115, "/smtp/-/ready")));
-        check("http://exporter.example.com/a/b/", Some(("exporter.example.com", 80, "/a/b/-/ready")));
-        check("https://127.0.0.1:10465", None);
-        check("127.0.0.1:10465", None);
-        check("http://user:secret@127.0.0.1:10465", None);
-        check("http://127.0.0.1:10465/?target=x", None);
-        check("http://127.0.0.1:70000", None);
-        check("http://127.0.0.1:", None);
-        check("http://127.0.0.1@127.0.0.1:1", None);
-        check("http://:10465", None);
-        check("/metrics", None);
-        check("", None);
-    }
-}

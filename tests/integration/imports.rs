@@ -66,9 +66,9 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
             "observation",
         ],
     ),
-    ("health", &[]),
+    ("health", &["cli"]),
     ("logging", &["cli"]),
-    ("cli", &["config", "health", "target"]),
+    ("cli", &["config", "target"]),
 ];
 
 fn files(room: &str) -> Vec<PathBuf> {
