@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .process import Daemon, wait_until
+from .process import Daemon, is_ready, wait_until
 
 
 class Alertmanager:
@@ -32,7 +32,7 @@ class Alertmanager:
 
     def start(self) -> None:
         self._daemon.start()
-        wait_until("alertmanager: ready", self._is_ready)
+        wait_until("alertmanager: ready", lambda: is_ready(self.address))
 
     def stop(self) -> None:
         self._daemon.stop()
@@ -45,10 +45,3 @@ class Alertmanager:
             if labels.items() <= alert["labels"].items():
                 return bool(alert["status"]["inhibitedBy"])
         return None
-
-    def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=2) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False

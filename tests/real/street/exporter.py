@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
-from .process import Daemon, SceneError, wait_until
+from .process import Daemon, SceneError, is_ready, wait_until
 
 # What the configs of all scenes have in common.
 DEFAULTS = """\
@@ -98,11 +98,7 @@ class Exporter:
     def _is_ready(self) -> bool:
         if self.exit_code is not None:
             raise SceneError(f"exporter: ended with {self.exit_code}: {' / '.join(self.log()[-3:])}")
-        try:
-            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=2) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
+        return is_ready(self.address)
 
 
 def _sample(line: str) -> Sample:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -72,6 +73,15 @@ def wait_until(what: str, probe: Callable[[], T | None], seconds: float = 20.0) 
         if time.monotonic() > deadline:
             raise SceneError(f"{what}: not within {seconds:.0f} s")
         time.sleep(0.1)
+
+
+def is_ready(address: str) -> bool:
+    """Whether what serves HTTP there says so, as Prometheus and its kin do."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/-/ready", timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
 
 
 def is_bindable(address: str, port: int) -> bool:

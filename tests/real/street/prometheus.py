@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .process import Daemon, wait_until
+from .process import Daemon, is_ready, wait_until
 
 JOB = "smtp_tls"
 
@@ -40,20 +40,20 @@ class Prometheus:
         home.mkdir()
         config = home / "prometheus.yml"
         config.write_text(config_text)
-        self._url = f"http://127.0.0.1:{port}"
+        self._address = f"127.0.0.1:{port}"
         self._daemon = Daemon(
             [
                 binary,
                 f"--config.file={config}",
                 f"--storage.tsdb.path={home / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
+                f"--web.listen-address={self._address}",
             ],
             logs / f"{home.name}.log",
         )
 
     def start(self) -> None:
         self._daemon.start()
-        wait_until("prometheus: ready", self._is_ready)
+        wait_until("prometheus: ready", lambda: is_ready(self._address))
 
     def stop(self) -> None:
         self._daemon.stop()
@@ -64,7 +64,7 @@ class Prometheus:
         return [Sample(each["metric"], float(each["value"][1])) for each in answer["result"]]
 
     def api(self, endpoint: str, **parameters: str) -> Any:
-        url = f"{self._url}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
+        url = f"http://{self._address}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=5) as response:
             return json.load(response)["data"]
 
@@ -72,10 +72,3 @@ class Prometheus:
         """What its log says against the scrapes."""
         lines = self._daemon.log.read_text(errors="replace").splitlines()
         return [line for line in lines if 'component="scrape manager"' in line and "level=info" not in line]
-
-    def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=2) as response:
-                return bool(response.status == 200)
-        except OSError:
-            return False
