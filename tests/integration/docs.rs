@@ -1,10 +1,12 @@
-//! `docs/metrics.md` and `docs/verdicts.md` are made from the code. `UPDATE_DOCS=1 cargo test docs` writes them anew.
+//! `docs/metrics.md` and `docs/verdicts.md` are generated from the code by
+//! `UPDATE_EXPECT=1 cargo test --workspace`.
 //! `docs/from-blackbox.md` is written by hand, and leaves nothing out.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
+use expect_test::expect_file;
 use serde_json::Value;
 use smtp_fleet::{CertSpec, Pki};
 use smtp_tls_exporter::elsewhere::{self, Elsewhere};
@@ -39,7 +41,7 @@ fn one_line(doc: &str) -> String {
 fn metrics() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         <!-- Made from the code by `UPDATE_DOCS=1 cargo test docs`; a test holds the two together. -->\n\n\
+         <!-- Generated from the code by `UPDATE_EXPECT=1 cargo test --workspace`; do not edit. -->\n\n\
          Verdicts are 1 or 0, and **absent while they are not known**, never 0 for unknown. Probes run on the exporter's \
          own interval, so values are as of the last probe (`smtp_tls_probe_last_timestamp_seconds`). While a backend \
          fails, what is known of its certificate is kept and judged against the clock at each scrape; \
@@ -176,23 +178,14 @@ fn example() -> String {
     text
 }
 
-#[track_caller]
-fn check(path: &str, page: &str) {
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, page).expect("the page is written");
-    }
-    let found = std::fs::read_to_string(path).expect("the page is there");
-    assert!(found == page, "{path} differs from the code; UPDATE_DOCS=1 cargo test docs writes it anew");
-}
-
 #[test]
 fn the_page_of_metrics_is_that_of_the_code() {
-    check("docs/metrics.md", &metrics());
+    expect_file!["../../docs/metrics.md"].assert_eq(&metrics());
 }
 
 #[test]
 fn the_page_of_verdicts_is_that_of_the_code() {
-    check("docs/verdicts.md", &verdicts());
+    expect_file!["../../docs/verdicts.md"].assert_eq(&verdicts());
 }
 
 /// The page for users of blackbox_exporter names all that is alike, and all that is there only; that what it names is
@@ -221,7 +214,7 @@ const EXAMPLE: &str =
 const VERDICTS_HEAD: &str = "\
 # Verdicts, and what others call them
 
-<!-- Made from the code by `UPDATE_DOCS=1 cargo test docs`; a test holds the two together. -->
+<!-- Generated from the code by `UPDATE_EXPECT=1 cargo test --workspace`; do not edit. -->
 
 The exporter judges name, chain and time apart, each with its reasons ([metrics](metrics.md)). `verify` gives the same
 verdicts on a chain in a file, so that a certificate can be judged before it is installed, and without an exporter:

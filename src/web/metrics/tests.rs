@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use expect_test::expect_file;
+
 use super::table::{Kind, METRICS, Metric, Scope};
 use super::*;
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
@@ -94,8 +96,10 @@ fn golden() {
         start_time_seconds: Some(1_780_000_000.25),
         threads: 4,
     };
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/metrics/golden");
-    for (format, file) in [(Format::OpenMetrics, "openmetrics.txt"), (Format::Text, "text.txt")] {
+    for (format, golden) in [
+        (Format::OpenMetrics, expect_file!["../../../tests/golden/metrics-openmetrics.txt"]),
+        (Format::Text, expect_file!["../../../tests/golden/metrics-text.txt"]),
+    ] {
         let mut text = exposition(&fleet, Some(process), now(), format);
         let (before, after) = text.split_once("{version=").expect("the build's version");
         let (_, after) = after.split_once('}').expect("an end of labels");
@@ -108,13 +112,7 @@ fn golden() {
             let fingerprint = hex(&held.assessment.leaf().expect("a leaf").fingerprint());
             text = text.replace(&fingerprint, &format!("<of {}>", backend.backend.address));
         }
-        let path = format!("{directory}/{file}");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, &text).expect("the golden file is written");
-        }
-        let golden = std::fs::read_to_string(&path).expect("the golden file");
-        let differing = golden.lines().zip(text.lines()).find(|(golden, found)| golden != found);
-        assert!(golden == text, "{file}, first at (expected, found): {differing:#?}");
+        golden.assert_eq(&text);
     }
 }
 
