@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use crate::elsewhere::Elsewhere;
+use crate::client_errors::Elsewhere;
 use crate::reason::{AdviceKind, Severity};
 use crate::snapshot::TargetReport;
 use crate::target::Backend;

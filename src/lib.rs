@@ -6,7 +6,7 @@
 //!
 //! | wing | modules |
 //! |---|---|
-//! | vocabulary: no I/O, no runtime | [`reason`], [`elsewhere`], [`target`], [`trust`], [`observation`] |
+//! | vocabulary: no I/O, no runtime | [`reason`], [`client_errors`], [`target`], [`trust`], [`observation`] |
 //! | input | [`cli`], [`config`], [`anchors`], [`logging`] |
 //! | work | [`route`], [`discovery`], [`probe`], [`verdict`], [`snapshot`], [`monitor`], [`verify`] |
 //! | output | [`advice`], [`report`], [`web`], [`service`], [`check`], [`health`] |
@@ -26,7 +26,7 @@
 //! - A bad certificate is data, not an error. A verdict that is not known is absent, never negative.
 //! - A failure of this machine touches no report of a server.
 
-pub mod elsewhere;
+pub mod client_errors;
 pub mod reason;
 pub mod target;
 pub mod trust;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::scene::{Scene, Shown};
 use super::words;
-use crate::elsewhere::Elsewhere;
+use crate::client_errors::Elsewhere;
 use crate::observation::printable;
 use crate::snapshot::BackendReport;
 use crate::target::{Backend, TlsMode};

@@ -4,7 +4,7 @@ use super::letter::Letter;
 use super::scene::{Scene, Shown, grouped, places, story};
 use super::words::{self, Listed, Place};
 use super::{Advice, Story, shared};
-use crate::elsewhere;
+use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason, Severity};
 use crate::target::ServerName;
 use crate::verdict::NameVerdict;
@@ -75,7 +75,7 @@ fn mismatch(scene: &Scene<'_>, reason: NameReason, bare: bool, lacking: &[&Shown
             ),
         ),
     };
-    let clients = elsewhere::of_name(reason);
+    let clients = client_errors::of_name(reason);
     let severity = if bare { scene.refusal_by(&clients) } else { scene.refusal() };
     let mut advice = scene.say(kind, severity, &noted, &format!("{wrong}: {todo}."));
     let subject = if reason == NameReason::IpReference {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::words::{self, Place};
 use super::{Advice, Story};
-use crate::elsewhere::Elsewhere;
+use crate::client_errors::Elsewhere;
 use crate::observation::printable;
 use crate::reason::{AdviceKind, OcspReason, Severity};
 use crate::snapshot::{BackendReport, EndpointReport, Held, TargetReport};

@@ -4,7 +4,7 @@ use super::letter::Letter;
 use super::scene::{Scene, grouped, story};
 use super::words::{self, Listed, Place};
 use super::{Advice, Story};
-use crate::elsewhere;
+use crate::client_errors;
 use crate::observation::Failure;
 use crate::reason::{AdviceKind, ProbeReason, Severity, Stage};
 use crate::snapshot::BackendReport;
@@ -49,7 +49,7 @@ fn stopped(scene: &Scene<'_>, (stage, reason): (Stage, ProbeReason), reports: &[
     let (wrong, todo) = sentence(scene, stage, reason);
     let ours = ours(scene, stage, reason).map(|ours| format!(" {ours}.")).unwrap_or_default();
     let text = format!("{}: {wrong}{said}. {todo}.{ours}", listed.list);
-    let clients = elsewhere::of_probe(reason);
+    let clients = client_errors::of_probe(reason);
     let letter = Letter {
         subject: format!("SMTP over TLS fails at {stage} ({reason})"),
         wrong: format!("What is wrong: {wrong}."),

@@ -1,6 +1,6 @@
 //! Findings for people: the verdicts first, then the facts, then the words that others have for what is wrong.
 
-use crate::elsewhere::{self, Elsewhere};
+use crate::client_errors::{self, Elsewhere};
 use crate::observation::printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, Facts, NameVerdict};
@@ -81,10 +81,10 @@ fn others(out: &mut String, verification: &Verification) {
             && !reasons.contains(reason)
         {
             reasons.push(*reason);
-            said.push((reason.as_str(), elsewhere::of_name(*reason)));
+            said.push((reason.as_str(), client_errors::of_name(*reason)));
         }
     }
-    said.extend(verification.reasons.iter().map(|reason| (reason.as_str(), elsewhere::of_chain(reason))));
+    said.extend(verification.reasons.iter().map(|reason| (reason.as_str(), client_errors::of_chain(reason))));
     if said.is_empty() {
         return;
     }

@@ -12,7 +12,7 @@ use super::style::{Style, Tone};
 use super::table::{counted, words};
 use super::wrap::hanging_in;
 use crate::advice::{Advice, advise};
-use crate::elsewhere::Elsewhere;
+use crate::client_errors::Elsewhere;
 use crate::observation::printable;
 use crate::reason::Severity;
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use expect_test::expect_file;
 use serde_json::Value;
 use smtp_fleet::{CertSpec, Pki};
-use smtp_tls_exporter::elsewhere::{self, Elsewhere};
+use smtp_tls_exporter::client_errors::{self, Elsewhere};
 use smtp_tls_exporter::reason::{
     ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, Resolves,
     SkipReason, Stage,
@@ -111,15 +111,15 @@ fn verdicts() -> String {
     page.push_str(VERDICTS_JSON);
     page.push_str(VERDICTS_TABLE);
     page.push_str("| verdict | when |");
-    for (client, _) in elsewhere::of_chain(ChainReason::Expired).clients() {
+    for (client, _) in client_errors::of_chain(ChainReason::Expired).clients() {
         let _ = write!(page, " {client} |");
     }
     page.push_str("\n|---|---|---|---|---|---|\n");
-    let chains = ChainReason::ALL.iter().map(|word| (word.as_str(), word.doc(), elsewhere::of_chain(*word)));
-    let names = NameReason::ALL.iter().map(|word| (word.as_str(), word.doc(), elsewhere::of_name(*word)));
-    let staples = OcspReason::ALL.iter().map(|word| (word.as_str(), word.doc(), elsewhere::of_ocsp(*word)));
+    let chains = ChainReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::of_chain(*word)));
+    let names = NameReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::of_name(*word)));
+    let staples = OcspReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::of_ocsp(*word)));
     let probes =
-        ProbeReason::ALL.iter().filter_map(|word| Some((word.as_str(), word.doc(), elsewhere::of_probe(*word)?)));
+        ProbeReason::ALL.iter().filter_map(|word| Some((word.as_str(), word.doc(), client_errors::of_probe(*word)?)));
     for (word, doc, elsewhere) in names.chain(chains).chain(staples).chain(probes) {
         let _ = writeln!(page, "| `{word}` | {} |{} |", one_line(doc), cells(&elsewhere));
     }
@@ -127,7 +127,7 @@ fn verdicts() -> String {
 }
 
 fn cells(elsewhere: &Elsewhere) -> String {
-    let cell = |words: elsewhere::Words| {
+    let cell = |words: client_errors::Words| {
         let texts = words.texts.iter().map(|text| format!("`{text}`"));
         let accepts = words.accepts.map(|when| format!("*accepts it {when}*"));
         format!(" {}", texts.chain(accepts).collect::<Vec<_>>().join("<br>"))

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// For each room: the crate's modules and the outside crates that its files may not name.
 const RULES: &[(&str, &[&str])] = &[
     ("reason", &["crate::", "tokio", "hickory", "webpki::", "x509_", "axum", "std::net::Tcp", "std::fs"]),
-    ("elsewhere", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::net", "std::fs"]),
+    ("client_errors", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::net", "std::fs"]),
     ("target", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs"]),
     ("trust", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs"]),
     ("observation", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs"]),
@@ -37,7 +37,7 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("config", &["target", "trust", "anchors"]),
     ("anchors", &["trust"]),
     ("reason", &[]),
-    ("elsewhere", &["reason"]),
+    ("client_errors", &["reason"]),
     ("route", &[]),
     ("discovery", &["reason", "target", "observation", "route"]),
     ("probe", &["reason", "target", "observation", "route"]),
@@ -45,9 +45,12 @@ const NEIGHBOURS: &[(&str, &[&str])] = &[
     ("snapshot", &["reason", "target", "observation", "verdict"]),
     ("monitor", &["config", "discovery", "probe", "verdict", "snapshot", "reason", "target", "trust", "observation"]),
     ("verify", &["anchors", "trust", "target", "observation", "reason", "verdict"]),
-    ("advice", &["snapshot", "verdict", "reason", "elsewhere", "target", "observation"]),
-    ("report", &["verify", "advice", "snapshot", "verdict", "reason", "elsewhere", "target", "observation"]),
-    ("web", &["snapshot", "monitor", "advice", "report", "reason", "elsewhere", "target", "observation", "verdict"]),
+    ("advice", &["snapshot", "verdict", "reason", "client_errors", "target", "observation"]),
+    ("report", &["verify", "advice", "snapshot", "verdict", "reason", "client_errors", "target", "observation"]),
+    (
+        "web",
+        &["snapshot", "monitor", "advice", "report", "reason", "client_errors", "target", "observation", "verdict"],
+    ),
     ("service", &["config", "monitor", "web"]),
     (
         "check",

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::elsewhere::{self, Elsewhere, Words};
+use crate::client_errors::{self, Elsewhere, Words};
 use crate::observation::printable;
 use crate::reason::{ChainReason, NameReason, OcspReason, ProbeReason};
 use crate::report::moment::{days, rfc3339};
@@ -53,28 +53,28 @@ pub(super) struct Finding {
 
 impl From<ChainReason> for Finding {
     fn from(reason: ChainReason) -> Self {
-        let elsewhere = elsewhere::of_chain(reason).into();
+        let elsewhere = client_errors::of_chain(reason).into();
         Self { reason: reason.as_str(), meaning: reason.doc(), elsewhere: Some(elsewhere) }
     }
 }
 
 impl From<NameReason> for Finding {
     fn from(reason: NameReason) -> Self {
-        let elsewhere = elsewhere::of_name(reason).into();
+        let elsewhere = client_errors::of_name(reason).into();
         Self { reason: reason.as_str(), meaning: reason.doc(), elsewhere: Some(elsewhere) }
     }
 }
 
 impl From<OcspReason> for Finding {
     fn from(reason: OcspReason) -> Self {
-        let elsewhere = elsewhere::of_ocsp(reason).into();
+        let elsewhere = client_errors::of_ocsp(reason).into();
         Self { reason: reason.as_str(), meaning: reason.doc(), elsewhere: Some(elsewhere) }
     }
 }
 
 impl From<ProbeReason> for Finding {
     fn from(reason: ProbeReason) -> Self {
-        let elsewhere = elsewhere::of_probe(reason).map(Everyone::from);
+        let elsewhere = client_errors::of_probe(reason).map(Everyone::from);
         Self { reason: reason.as_str(), meaning: reason.doc(), elsewhere }
     }
 }

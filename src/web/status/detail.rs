@@ -13,7 +13,7 @@ use super::state::{State, sign, word};
 use super::text::{fact, grouped, prose, shown, shown_lines, spaced};
 use super::view::View;
 use crate::advice::Advice;
-use crate::elsewhere::Elsewhere;
+use crate::client_errors::Elsewhere;
 use crate::snapshot::TargetReport;
 
 /// The page of `report`.

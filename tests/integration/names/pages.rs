@@ -1,7 +1,7 @@
 //! Pages in Markdown: their blocks, tables, code spans and prose.
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
-use smtp_tls_exporter::elsewhere;
+use smtp_tls_exporter::client_errors;
 use smtp_tls_exporter::reason::ChainReason;
 
 use super::known::{Known, Names};
@@ -102,7 +102,7 @@ fn check_severities(place: &str, text: &str, table: &mut Table, known: &Known, c
 
 /// Whether a column has the words of another program.
 fn is_client(heading: &str) -> bool {
-    elsewhere::of_chain(ChainReason::Expired).clients().iter().any(|(client, _)| *client == heading)
+    client_errors::of_chain(ChainReason::Expired).clients().iter().any(|(client, _)| *client == heading)
 }
 
 /// A block that begins at `line`.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
-use crate::elsewhere;
+use crate::client_errors;
 use crate::reason::{AdviceKind, ChainReason, Severity};
 use crate::report::fixture::{now, report};
 
@@ -57,7 +57,7 @@ fn the_page_has_every_key_and_no_other() {
         backends: endpoint.backends.iter().map(|backend| backend.backend.clone()).collect(),
         text: "text".to_owned(),
         request: Some("a\nb".to_owned()),
-        clients: Some(elsewhere::of_chain(ChainReason::Expired)),
+        clients: Some(client_errors::of_chain(ChainReason::Expired)),
     }];
     let target = Whole::new(&report, advice, now());
     let json = text(&Document { version: VERSION, at: unix(now()).into(), targets: vec![target] });
