@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use crate::client_errors::Elsewhere;
+use crate::client_errors::ClientErrors;
 use crate::reason::{AdviceKind, Severity};
 use crate::snapshot::TargetReport;
 use crate::target::Backend;
@@ -38,7 +38,7 @@ pub struct Advice {
     /// A text ready to be sent to whoever runs the backends, several lines; where somebody else has to act.
     pub request: Option<String>,
     /// What clients report that land on these backends, where they fail.
-    pub clients: Option<Elsewhere>,
+    pub clients: Option<ClientErrors>,
 }
 
 /// All advice on a target as of `now`, the most urgent first; the ways out of a mismatch follow upon it. At most

@@ -53,7 +53,7 @@ fn chain(
     shown: &[&Shown<'_>],
     Sentence { wrong, todo, ours }: Sentence,
 ) -> Story {
-    let clients = client_errors::of_chain(reason);
+    let clients = client_errors::for_chain(reason);
     let places = places(shown);
     let ours = ours.map(|ours| format!(" {ours}.")).unwrap_or_default();
     let text = format!("{}: {wrong}. {}.{ours}", words::list(&places), capital(&todo));
@@ -221,7 +221,7 @@ fn staple(scene: &Scene<'_>, reason: OcspReason) -> Option<Advice> {
             "have a new certificate issued over a new key",
         ),
     };
-    let clients = client_errors::of_ocsp(reason);
+    let clients = client_errors::for_ocsp(reason);
     let severity = if reason == OcspReason::Revoked { scene.refusal() } else { Severity::Warning };
     let letter = Letter {
         subject: format!("stapled OCSP response ({reason})"),

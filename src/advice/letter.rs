@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::scene::{Scene, Shown};
 use super::words;
-use crate::client_errors::Elsewhere;
+use crate::client_errors::ClientErrors;
 use crate::observation::printable;
 use crate::snapshot::BackendReport;
 use crate::target::{Backend, TlsMode};
@@ -19,7 +19,7 @@ pub(super) struct Letter<'a> {
     pub(super) wrong: String,
     /// What is to be done, as a sentence.
     pub(super) todo: String,
-    pub(super) clients: Option<&'a Elsewhere>,
+    pub(super) clients: Option<&'a ClientErrors>,
 }
 
 impl Letter<'_> {
@@ -112,7 +112,7 @@ fn certificate(out: &mut String, shown: &Shown<'_>) {
 }
 
 /// The first words of each client that refuses.
-fn report(out: &mut String, clients: &Elsewhere) {
+fn report(out: &mut String, clients: &ClientErrors) {
     let said = clients.clients().into_iter().filter_map(|(client, words)| Some((client, *words.texts.first()?)));
     for (number, (client, text)) in said.enumerate() {
         if number == 0 {

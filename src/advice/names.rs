@@ -75,7 +75,7 @@ fn mismatch(scene: &Scene<'_>, reason: NameReason, bare: bool, lacking: &[&Shown
             ),
         ),
     };
-    let clients = client_errors::of_name(reason);
+    let clients = client_errors::for_name(reason);
     let severity = if bare { scene.refusal_by(&clients) } else { scene.refusal() };
     let mut advice = scene.say(kind, severity, &noted, &format!("{wrong}: {todo}."));
     let subject = if reason == NameReason::IpReference {

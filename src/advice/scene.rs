@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::words::{self, Place};
 use super::{Advice, Story};
-use crate::client_errors::Elsewhere;
+use crate::client_errors::ClientErrors;
 use crate::observation::printable;
 use crate::reason::{AdviceKind, OcspReason, Severity};
 use crate::snapshot::{BackendReport, EndpointReport, Held, TargetReport};
@@ -67,7 +67,7 @@ impl<'a> Scene<'a> {
     }
 
     /// [`Self::refusal`], unless two or more of the four clients accept it after all.
-    pub(super) fn refusal_by(&self, clients: &Elsewhere) -> Severity {
+    pub(super) fn refusal_by(&self, clients: &ClientErrors) -> Severity {
         let accepting = clients.clients().iter().filter(|(_, words)| words.accepts.is_some()).count();
         if accepting >= 2 { Severity::Warning } else { self.refusal() }
     }

@@ -49,7 +49,7 @@ fn stopped(scene: &Scene<'_>, (stage, reason): (Stage, ProbeReason), reports: &[
     let (wrong, todo) = sentence(scene, stage, reason);
     let ours = ours(scene, stage, reason).map(|ours| format!(" {ours}.")).unwrap_or_default();
     let text = format!("{}: {wrong}{said}. {todo}.{ours}", listed.list);
-    let clients = client_errors::of_probe(reason);
+    let clients = client_errors::for_probe(reason);
     let letter = Letter {
         subject: format!("SMTP over TLS fails at {stage} ({reason})"),
         wrong: format!("What is wrong: {wrong}."),

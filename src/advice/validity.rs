@@ -32,12 +32,12 @@ fn expired(scene: &Scene<'_>) -> Option<Advice> {
         subject: "certificate has expired".to_owned(),
         wrong: "The certificate has expired.".to_owned(),
         todo: "renew the certificate and reload the server.".to_owned(),
-        clients: Some(&client_errors::of_chain(ChainReason::Expired)),
+        clients: Some(&client_errors::for_chain(ChainReason::Expired)),
     };
     let advice = scene.say(AdviceKind::Expired, scene.refusal(), &noted, &text);
     Some(Advice {
         request: Some(letter.on_certificates(scene, &shown)),
-        clients: Some(client_errors::of_chain(ChainReason::Expired)),
+        clients: Some(client_errors::for_chain(ChainReason::Expired)),
         ..advice
     })
 }
@@ -60,7 +60,7 @@ fn early(scene: &Scene<'_>, by_clock: bool) -> Option<Advice> {
         (AdviceKind::NotYetValid, todo)
     };
     let text = format!("{} {begin} only{}: {todo}.", subject(&listed), after(&listed));
-    let clients = client_errors::of_chain(ChainReason::NotYetValid);
+    let clients = client_errors::for_chain(ChainReason::NotYetValid);
     let letter = Letter {
         subject: "certificate is not valid yet".to_owned(),
         wrong: format!("At {}, as this machine has it, the certificate was not valid yet.", words::moment(now)),
@@ -147,7 +147,7 @@ fn out_of_time_above(scene: &Scene<'_>, reason: ChainReason) -> Vec<Story> {
         let places = places(&shown);
         let todo = "replace it by the CA's current one in the file that the server presents, and reload the server";
         let text = format!("{}: {what} {wrong}; {todo}.", words::list(&places));
-        let clients = client_errors::of_chain(reason);
+        let clients = client_errors::for_chain(reason);
         let letter = Letter {
             subject: format!("an intermediate {wrong}"),
             wrong: format!("In the chain, {what} {wrong}."),

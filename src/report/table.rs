@@ -1,6 +1,6 @@
 //! Findings for people: the verdicts first, then the facts, then the words that others have for what is wrong.
 
-use crate::client_errors::{self, Elsewhere};
+use crate::client_errors::{self, ClientErrors};
 use crate::observation::printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, Facts, NameVerdict};
@@ -81,23 +81,23 @@ fn others(out: &mut String, verification: &Verification) {
             && !reasons.contains(reason)
         {
             reasons.push(*reason);
-            said.push((reason.as_str(), client_errors::of_name(*reason)));
+            said.push((reason.as_str(), client_errors::for_name(*reason)));
         }
     }
-    said.extend(verification.reasons.iter().map(|reason| (reason.as_str(), client_errors::of_chain(reason))));
+    said.extend(verification.reasons.iter().map(|reason| (reason.as_str(), client_errors::for_chain(reason))));
     if said.is_empty() {
         return;
     }
     out.push_str("\nWHAT OTHERS SAY\n");
-    for (word, elsewhere) in said {
+    for (word, client_errors) in said {
         hanging(out, "  ", word);
-        words(out, WIDTH, &elsewhere);
+        words(out, WIDTH, &client_errors);
     }
 }
 
 /// What each client says, in lines of `columns`.
-pub(super) fn words(out: &mut String, columns: usize, elsewhere: &Elsewhere) {
-    for (client, words) in elsewhere.clients() {
+pub(super) fn words(out: &mut String, columns: usize, client_errors: &ClientErrors) {
+    for (client, words) in client_errors.clients() {
         let mut lead = format!("    {client:<12}  ");
         for text in words.texts {
             hanging_in(out, columns, &lead, text);

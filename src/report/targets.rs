@@ -12,7 +12,7 @@ use super::style::{Style, Tone};
 use super::table::{counted, words};
 use super::wrap::hanging_in;
 use crate::advice::{Advice, advise};
-use crate::client_errors::Elsewhere;
+use crate::client_errors::ClientErrors;
 use crate::observation::printable;
 use crate::reason::Severity;
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
@@ -41,7 +41,7 @@ struct Page {
     now: SystemTime,
     style: Style,
     /// Words for what is wrong, and what clients say of it.
-    said: Vec<(&'static str, Elsewhere)>,
+    said: Vec<(&'static str, ClientErrors)>,
 }
 
 impl Page {
@@ -152,8 +152,8 @@ impl Page {
             if !backends.is_empty() {
                 self.hang("    at ", &places(&backends, all, several));
             }
-            if let Some((word, elsewhere)) = what.elsewhere() {
-                self.say(word, elsewhere);
+            if let Some((word, client_errors)) = what.client_errors() {
+                self.say(word, client_errors);
             }
         }
     }
@@ -190,9 +190,9 @@ impl Page {
         }
     }
 
-    fn say(&mut self, word: &'static str, elsewhere: Elsewhere) {
-        if !self.said.iter().any(|(known, said)| *known == word || *said == elsewhere) {
-            self.said.push((word, elsewhere));
+    fn say(&mut self, word: &'static str, client_errors: ClientErrors) {
+        if !self.said.iter().any(|(known, said)| *known == word || *said == client_errors) {
+            self.said.push((word, client_errors));
         }
     }
 
@@ -201,9 +201,9 @@ impl Page {
             return;
         }
         self.title("WHAT OTHERS SAY");
-        for (word, elsewhere) in std::mem::take(&mut self.said) {
+        for (word, client_errors) in std::mem::take(&mut self.said) {
             self.hang("  ", word);
-            words(&mut self.out, self.style.columns(), &elsewhere);
+            words(&mut self.out, self.style.columns(), &client_errors);
         }
         self.out.push('\n');
     }

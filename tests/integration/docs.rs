@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use expect_test::expect_file;
 use serde_json::Value;
 use smtp_fleet::{CertSpec, Pki};
-use smtp_tls_exporter::client_errors::{self, Elsewhere};
+use smtp_tls_exporter::client_errors::{self, ClientErrors};
 use smtp_tls_exporter::reason::{
     ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, Resolves,
     SkipReason, Stage,
@@ -111,28 +111,28 @@ fn verdicts() -> String {
     page.push_str(VERDICTS_JSON);
     page.push_str(VERDICTS_TABLE);
     page.push_str("| verdict | when |");
-    for (client, _) in client_errors::of_chain(ChainReason::Expired).clients() {
+    for (client, _) in client_errors::for_chain(ChainReason::Expired).clients() {
         let _ = write!(page, " {client} |");
     }
     page.push_str("\n|---|---|---|---|---|---|\n");
-    let chains = ChainReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::of_chain(*word)));
-    let names = NameReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::of_name(*word)));
-    let staples = OcspReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::of_ocsp(*word)));
+    let chains = ChainReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::for_chain(*word)));
+    let names = NameReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::for_name(*word)));
+    let staples = OcspReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::for_ocsp(*word)));
     let probes =
-        ProbeReason::ALL.iter().filter_map(|word| Some((word.as_str(), word.doc(), client_errors::of_probe(*word)?)));
-    for (word, doc, elsewhere) in names.chain(chains).chain(staples).chain(probes) {
-        let _ = writeln!(page, "| `{word}` | {} |{} |", one_line(doc), cells(&elsewhere));
+        ProbeReason::ALL.iter().filter_map(|word| Some((word.as_str(), word.doc(), client_errors::for_probe(*word)?)));
+    for (word, doc, client_errors) in names.chain(chains).chain(staples).chain(probes) {
+        let _ = writeln!(page, "| `{word}` | {} |{} |", one_line(doc), cells(&client_errors));
     }
     page
 }
 
-fn cells(elsewhere: &Elsewhere) -> String {
-    let cell = |words: client_errors::Words| {
+fn cells(client_errors: &ClientErrors) -> String {
+    let cell = |words: client_errors::ClientError| {
         let texts = words.texts.iter().map(|text| format!("`{text}`"));
         let accepts = words.accepts.map(|when| format!("*accepts it {when}*"));
         format!(" {}", texts.chain(accepts).collect::<Vec<_>>().join("<br>"))
     };
-    elsewhere.clients().map(|(_, words)| cell(words)).join(" |")
+    client_errors.clients().map(|(_, words)| cell(words)).join(" |")
 }
 
 /// What `verify` concludes in [`EXAMPLE`].
@@ -234,16 +234,16 @@ unreadable file.
 
 | key | what |
 |---|---|
-| `names[]` | for each `--host` in order: `name`; `match`, null where the certificate cannot be parsed; where it does not match, `reason`, `meaning` and `elsewhere` |
+| `names[]` | for each `--host` in order: `name`; `match`, null where the certificate cannot be parsed; where it does not match, `reason`, `meaning` and `client_errors` |
 | `chain.trusted` | whether a path leads to a root with time set aside; null where the certificates are valid at no common moment |
 | `chain.valid` | whether one does at the moment |
-| `chain.errors[]` | `reason`, `meaning` and `elsewhere` of each thing that is wrong |
+| `chain.errors[]` | `reason`, `meaning` and `client_errors` of each thing that is wrong |
 | `chain.not_after`, `chain.verified_not_after` | the earliest end of validity in the file, and on the verified path |
 | `certificate` | the server's own: `fingerprint_sha256`, `thumbprint_sha1` (what Windows shows), `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` from the moment on (negative once expired), `names`, `names_total`, `scts` (how many are embedded), `must_staple` |
 | `presented` | how many certificates the file has |
 | `at` | the moment that was judged at |
 
-Moments are objects of `rfc3339` (UTC) and `unix` (seconds). `elsewhere` has the table below: for `dotnet`, `openssl`,
+Moments are objects of `rfc3339` (UTC) and `unix` (seconds). `client_errors` has the table below: for `dotnet`, `openssl`,
 `postfix` and `go` the `texts`, and `accepts`, null where that client never accepts it.
 ";
 

@@ -109,7 +109,7 @@ fn names() {
         "--host smtp.example.com good.pem",
         0,
         &[
-            ("/names", json!([{"name": HOST, "match": true, "reason": null, "meaning": null, "elsewhere": null}])),
+            ("/names", json!([{"name": HOST, "match": true, "reason": null, "meaning": null, "client_errors": null}])),
             ("/chain/trusted", json!(true)),
             ("/chain/valid", json!(true)),
             ("/chain/errors", json!([])),
@@ -130,9 +130,9 @@ fn names() {
             ("/names/1/match", json!(false)),
             ("/names/1/reason", json!("not_listed")),
             ("/names/1/meaning", json!("The certificate lists other names.")),
-            ("/names/1/elsewhere/dotnet/texts/0", json!("RemoteCertificateNameMismatch")),
-            ("/names/1/elsewhere/openssl/texts", json!(["verify error:num=62:hostname mismatch"])),
-            ("/names/1/elsewhere/go/accepts", json!(null)),
+            ("/names/1/client_errors/dotnet/texts/0", json!("RemoteCertificateNameMismatch")),
+            ("/names/1/client_errors/openssl/texts", json!(["verify error:num=62:hostname mismatch"])),
+            ("/names/1/client_errors/go/accepts", json!(null)),
             ("/chain/valid", json!(true)),
         ],
     );
@@ -155,7 +155,7 @@ fn names() {
         1,
         &[
             ("/names/0/reason", json!("cn_only")),
-            ("/names/0/elsewhere/postfix/accepts", json!("where the certificate has no DNS name among its SANs")),
+            ("/names/0/client_errors/postfix/accepts", json!("where the certificate has no DNS name among its SANs")),
             ("/certificate/names", json!([])),
         ],
     );
@@ -230,7 +230,7 @@ fn chains() {
         for error in json.pointer("/chain/errors").and_then(Value::as_array).expect("errors") {
             assert!(error["meaning"].is_string(), "{name}: {error:#}");
             for client in ["dotnet", "openssl", "postfix", "go"] {
-                assert!(error["elsewhere"][client]["texts"].is_array(), "{name}: {client} in {error:#}");
+                assert!(error["client_errors"][client]["texts"].is_array(), "{name}: {client} in {error:#}");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::client_errors::{self, Elsewhere, Words};
+use crate::client_errors::{self, ClientError, ClientErrors};
 use crate::observation::printable;
 use crate::reason::{ChainReason, NameReason, OcspReason, ProbeReason};
 use crate::report::moment::{days, rfc3339};
@@ -16,7 +16,7 @@ pub(super) struct Name {
     r#match: Option<bool>,
     reason: Option<&'static str>,
     meaning: Option<&'static str>,
-    elsewhere: Option<Everyone>,
+    client_errors: Option<Everyone>,
 }
 
 impl Name {
@@ -30,7 +30,7 @@ impl Name {
             r#match: verdict.map(NameVerdict::is_match),
             reason: found.as_ref().map(|found| found.reason),
             meaning: found.as_ref().map(|found| found.meaning),
-            elsewhere: found.and_then(|found| found.elsewhere),
+            client_errors: found.and_then(|found| found.client_errors),
         }
     }
 }
@@ -48,34 +48,34 @@ pub(super) struct Chain {
 pub(super) struct Finding {
     pub(super) reason: &'static str,
     pub(super) meaning: &'static str,
-    pub(super) elsewhere: Option<Everyone>,
+    pub(super) client_errors: Option<Everyone>,
 }
 
 impl From<ChainReason> for Finding {
     fn from(reason: ChainReason) -> Self {
-        let elsewhere = client_errors::of_chain(reason).into();
-        Self { reason: reason.as_str(), meaning: reason.doc(), elsewhere: Some(elsewhere) }
+        let client_errors = client_errors::for_chain(reason).into();
+        Self { reason: reason.as_str(), meaning: reason.doc(), client_errors: Some(client_errors) }
     }
 }
 
 impl From<NameReason> for Finding {
     fn from(reason: NameReason) -> Self {
-        let elsewhere = client_errors::of_name(reason).into();
-        Self { reason: reason.as_str(), meaning: reason.doc(), elsewhere: Some(elsewhere) }
+        let client_errors = client_errors::for_name(reason).into();
+        Self { reason: reason.as_str(), meaning: reason.doc(), client_errors: Some(client_errors) }
     }
 }
 
 impl From<OcspReason> for Finding {
     fn from(reason: OcspReason) -> Self {
-        let elsewhere = client_errors::of_ocsp(reason).into();
-        Self { reason: reason.as_str(), meaning: reason.doc(), elsewhere: Some(elsewhere) }
+        let client_errors = client_errors::for_ocsp(reason).into();
+        Self { reason: reason.as_str(), meaning: reason.doc(), client_errors: Some(client_errors) }
     }
 }
 
 impl From<ProbeReason> for Finding {
     fn from(reason: ProbeReason) -> Self {
-        let elsewhere = client_errors::of_probe(reason).map(Everyone::from);
-        Self { reason: reason.as_str(), meaning: reason.doc(), elsewhere }
+        let client_errors = client_errors::for_probe(reason).map(Everyone::from);
+        Self { reason: reason.as_str(), meaning: reason.doc(), client_errors }
     }
 }
 
@@ -87,9 +87,9 @@ pub(super) struct Everyone {
     go: Saying,
 }
 
-impl From<Elsewhere> for Everyone {
-    fn from(elsewhere: Elsewhere) -> Self {
-        let Elsewhere { dotnet, openssl, postfix, go } = elsewhere;
+impl From<ClientErrors> for Everyone {
+    fn from(client_errors: ClientErrors) -> Self {
+        let ClientErrors { dotnet, openssl, postfix, go } = client_errors;
         Self { dotnet: dotnet.into(), openssl: openssl.into(), postfix: postfix.into(), go: go.into() }
     }
 }
@@ -100,8 +100,8 @@ pub(super) struct Saying {
     accepts: Option<&'static str>,
 }
 
-impl From<Words> for Saying {
-    fn from(words: Words) -> Self {
+impl From<ClientError> for Saying {
+    fn from(words: ClientError) -> Self {
         Self { texts: words.texts, accepts: words.accepts }
     }
 }

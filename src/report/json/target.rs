@@ -238,7 +238,7 @@ struct Probe {
     stage: Option<&'static str>,
     reason: Option<&'static str>,
     meaning: Option<&'static str>,
-    elsewhere: Option<Everyone>,
+    client_errors: Option<Everyone>,
     detail: Option<String>,
     tls: Option<Tls>,
     consecutive_failures: u32,
@@ -263,7 +263,7 @@ impl From<&ProbeReport> for Probe {
             stage: failure.map(|failure| failure.stage.as_str()),
             reason: finding.as_ref().map(|finding| finding.reason),
             meaning: finding.as_ref().map(|finding| finding.meaning),
-            elsewhere: finding.and_then(|finding| finding.elsewhere),
+            client_errors: finding.and_then(|finding| finding.client_errors),
             detail: failure.map(|failure| failure.detail.to_string()),
             tls: report.outcome.as_ref().ok().map(|Connection { version, cipher, group }| Tls {
                 version,
@@ -359,7 +359,7 @@ struct Hint {
     backends: Vec<Place>,
     text: String,
     request: Option<String>,
-    elsewhere: Option<Everyone>,
+    client_errors: Option<Everyone>,
 }
 
 impl From<Advice> for Hint {
@@ -371,7 +371,7 @@ impl From<Advice> for Hint {
             backends: backends.iter().map(Place::from).collect(),
             text,
             request,
-            elsewhere: clients.map(Everyone::from),
+            client_errors: clients.map(Everyone::from),
         }
     }
 }

@@ -13,7 +13,7 @@ fn check(write: impl FnOnce(&mut Page), expected: &str) {
 }
 
 fn piece(severity: Severity, text: &str, request: Option<&str>) -> Advice {
-    let clients = (severity == Severity::Critical).then(|| client_errors::of_name(NameReason::NotListed));
+    let clients = (severity == Severity::Critical).then(|| client_errors::for_name(NameReason::NotListed));
     let (kind, backends) = (AdviceKind::Reissue, Vec::new());
     Advice { kind, severity, backends, text: text.to_owned(), request: request.map(str::to_owned), clients }
 }

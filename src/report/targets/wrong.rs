@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::client_errors::{self, Elsewhere};
+use crate::client_errors::{self, ClientErrors};
 use crate::reason::{ChainReason, LookupReason, NameReason, OcspReason, ProbeReason, Stage};
 use crate::snapshot::{BackendReport, LookupFailure, TargetReport};
 use crate::target::{Backend, ServerName};
@@ -56,12 +56,12 @@ impl What {
     }
 
     /// The word for it with what clients say of it, where there is one.
-    pub(super) fn elsewhere(&self) -> Option<(&'static str, Elsewhere)> {
+    pub(super) fn client_errors(&self) -> Option<(&'static str, ClientErrors)> {
         match self {
-            Self::Failure(_, reason) => Some((reason.as_str(), client_errors::of_probe(*reason)?)),
-            Self::Name(reason) => Some((reason.as_str(), client_errors::of_name(*reason))),
-            Self::Chain(reason) => Some((reason.as_str(), client_errors::of_chain(*reason))),
-            Self::Staple(reason) => Some((reason.as_str(), client_errors::of_ocsp(*reason))),
+            Self::Failure(_, reason) => Some((reason.as_str(), client_errors::for_probe(*reason)?)),
+            Self::Name(reason) => Some((reason.as_str(), client_errors::for_name(*reason))),
+            Self::Chain(reason) => Some((reason.as_str(), client_errors::for_chain(*reason))),
+            Self::Staple(reason) => Some((reason.as_str(), client_errors::for_ocsp(*reason))),
             Self::Lookup(..)
             | Self::NoBackend
             | Self::NameServersDisagree

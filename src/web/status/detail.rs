@@ -13,7 +13,7 @@ use super::state::{State, sign, word};
 use super::text::{fact, grouped, prose, shown, shown_lines, spaced};
 use super::view::View;
 use crate::advice::Advice;
-use crate::client_errors::Elsewhere;
+use crate::client_errors::ClientErrors;
 use crate::snapshot::TargetReport;
 
 /// The page of `report`.
@@ -152,7 +152,7 @@ fn request(text: &str, number: usize) -> Markup {
 }
 
 /// What clients say, for whoever has an error of theirs in hand.
-fn words(clients: &Elsewhere, number: usize) -> Markup {
+fn words(clients: &ClientErrors, number: usize) -> Markup {
     html! {
         details id={ "clients-" (number) } class="clients" {
             summary { "What clients report" }

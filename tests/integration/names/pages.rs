@@ -102,7 +102,7 @@ fn check_severities(place: &str, text: &str, table: &mut Table, known: &Known, c
 
 /// Whether a column has the words of another program.
 fn is_client(heading: &str) -> bool {
-    client_errors::of_chain(ChainReason::Expired).clients().iter().any(|(client, _)| *client == heading)
+    client_errors::for_chain(ChainReason::Expired).clients().iter().any(|(client, _)| *client == heading)
 }
 
 /// A block that begins at `line`.

@@ -57,7 +57,7 @@ fn the_page_has_every_key_and_no_other() {
         backends: endpoint.backends.iter().map(|backend| backend.backend.clone()).collect(),
         text: "text".to_owned(),
         request: Some("a\nb".to_owned()),
-        clients: Some(client_errors::of_chain(ChainReason::Expired)),
+        clients: Some(client_errors::for_chain(ChainReason::Expired)),
     }];
     let target = Whole::new(&report, advice, now());
     let json = text(&Document { version: VERSION, at: unix(now()).into(), targets: vec![target] });
