@@ -57,7 +57,7 @@ fn run(args: &CheckArgs) -> Result<u8, CheckError> {
         let files = export.write(&fleet.targets)?;
         eprintln!("smtp-tls-exporter: {files} written to {}", export.folder().display());
     }
-    Ok(u8::from(!fleet.targets.iter().all(|report| state::is_well(report, now))))
+    Ok(u8::from(!fleet.targets.iter().all(|report| state::is_ok(report, now))))
 }
 
 /// The config of what is asked for, and how long all of it may take.

@@ -61,7 +61,7 @@ fn judge(args: VerifyArgs) -> ExitCode {
         Output::Json => report::json(&verification),
     };
     let written = io::stdout().write_all(text.as_bytes());
-    let is_bad = u8::from(!verification.is_well());
+    let is_bad = u8::from(!verification.is_ok());
     written.map_or_else(|error| fail(2, &format!("standard output: {error}")), |()| ExitCode::from(is_bad))
 }
 

@@ -53,7 +53,7 @@ pub struct Verification {
 
 impl Verification {
     /// Whether every name matches and nothing is wrong with the chain.
-    pub fn is_well(&self) -> bool {
+    pub fn is_ok(&self) -> bool {
         let names_match = self.names.iter().all(|(_, verdict)| verdict.is_some_and(NameVerdict::is_match));
         names_match && self.valid && self.reasons.is_empty()
     }

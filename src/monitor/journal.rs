@@ -27,7 +27,7 @@ pub(super) fn backend(target: &TargetName, after: &BackendReport, now: SystemTim
             %target, %backend, %server_name, stage = %failure.stage, reason = %failure.reason,
             detail = %failure.detail, name, chain, "backend fails"
         ),
-        None if condition.is_well() => {
+        None if condition.is_ok() => {
             tracing::info!(%target, %backend, %server_name, name, fingerprint, "backend is well");
         }
         None => {

@@ -294,7 +294,7 @@ impl TargetState {
         backend.busy = false;
         backend.take_in(judged, &target, file);
         let news = backend.news(now)?;
-        if let Some(condition) = Condition::of(&news, now).filter(|condition| !is_first || !condition.is_well()) {
+        if let Some(condition) = Condition::of(&news, now).filter(|condition| !is_first || !condition.is_ok()) {
             self.history.note(now, Change::Condition(which.clone(), condition));
         }
         Some(news)

@@ -43,7 +43,7 @@ pub fn worst(report: &TargetReport, advice: &[Advice], now: SystemTime) -> State
 
 /// Whether a round is finished and found nothing to mend: each backend that DNS names is well, presents what the config
 /// expects, and no lookup failed. What is yet to come, such as an expiry in some days, is not asked.
-pub fn is_well(report: &TargetReport, now: SystemTime) -> bool {
+pub fn is_ok(report: &TargetReport, now: SystemTime) -> bool {
     findings(report, now).all(|state| state == State::Ok)
 }
 
@@ -55,7 +55,7 @@ pub fn of_backend(report: &BackendReport, now: SystemTime) -> State {
     };
     if condition.failure.is_some() || condition.name == Some(false) || !condition.chain.is_empty() {
         State::Critical
-    } else if !condition.is_well() || report.held.as_ref().is_some_and(misses) {
+    } else if !condition.is_ok() || report.held.as_ref().is_some_and(misses) {
         State::Warning
     } else {
         State::Ok

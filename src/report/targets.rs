@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use self::grid::{Cell, Grid};
 use self::wrong::{What, Wrong, resolved};
 use super::moment::days;
-use super::state::{State, is_well, of_backend};
+use super::state::{State, is_ok, of_backend};
 use super::style::{Style, Tone};
 use super::table::{counted, words};
 use super::wrap::hanging_in;
@@ -67,7 +67,7 @@ impl Page {
             (Tone::Doubtful, "NOT FINISHED in time".to_owned())
         } else if bad > 0 {
             (Tone::Bad, format!("NOT WELL: {bad} of {}", counted(all, "backend")))
-        } else if !is_well(report, self.now) {
+        } else if !is_ok(report, self.now) {
             (Tone::Bad, "NOT WELL".to_owned())
         } else if all == 0 {
             (Tone::Good, "ok: takes no mail, as its records say".to_owned())
@@ -216,7 +216,7 @@ impl Page {
         let backends: usize = reports.iter().map(|report| resolved(report).count()).sum();
         let bad: usize = finished().map(|report| not_ok(report)).sum();
         let with_bad = finished().filter(|report| not_ok(report) > 0).count();
-        let others = finished().filter(|report| not_ok(report) == 0 && !is_well(report, self.now)).count();
+        let others = finished().filter(|report| not_ok(report) == 0 && !is_ok(report, self.now)).count();
         let unfinished = reports.len() - finished().count();
         let mut parts = Vec::new();
         if bad > 0 {

@@ -44,7 +44,7 @@ impl Condition {
     }
 
     /// Whether there is nothing to mend.
-    pub fn is_well(&self) -> bool {
+    pub fn is_ok(&self) -> bool {
         self.failure.is_none() && self.name == Some(true) && self.chain.is_empty() && self.staple.is_empty()
     }
 }

@@ -171,9 +171,9 @@ async fn a_line_for_each_change_and_none_for_what_stays() {
             log.iter().filter(|line| line.contains(&backend)).collect()
         };
         let changes = lines(0);
-        let is_well: Vec<bool> = changes.iter().map(|line| line.contains("is well")).collect();
+        let is_ok: Vec<bool> = changes.iter().map(|line| line.contains("is well")).collect();
         // A server that goes down in the midst of a probe fails in two ways, one after the other.
-        assert!([&[true, false, true][..], &[true, false, false, true]].contains(&&*is_well), "{changes:#?}");
+        assert!([&[true, false, true][..], &[true, false, false, true]].contains(&&*is_ok), "{changes:#?}");
         assert_eq!(lines(1).len(), 1, "a bad certificate, all the time:\n{}", log.join("\n"));
         if format == "json" {
             assert!(log.iter().all(|line| line.starts_with('{') && line.ends_with('}')), "{}", log.join("\n"));

@@ -123,7 +123,7 @@ async fn the_classic_case_names_the_two() {
     for (place, matches) in [(0, true), (1, false), (2, false)] {
         assert_eq!(of(place, "/backend"), Some(json!(addresses[place].to_string())));
         assert_eq!(of(place, "/name/match"), Some(json!(matches)));
-        assert_eq!(of(place, "/well"), Some(json!(matches)));
+        assert_eq!(of(place, "/ok"), Some(json!(matches)));
         assert_eq!(of(place, "/chain/valid"), Some(json!(true)));
     }
     check(
@@ -214,7 +214,7 @@ async fn domains_and_what_their_records_say() {
         &[
             ("/targets/0/lookup/hosts", json!(2)),
             ("/targets/0/endpoints/0/preference", json!(10)),
-            ("/targets/0/endpoints/0/backends/0/well", json!(true)),
+            ("/targets/0/endpoints/0/backends/0/ok", json!(true)),
             ("/targets/0/endpoints/1/server_name", json!("mx2.example.com")),
             ("/targets/0/endpoints/1/backends/0/name/reason", json!("not_listed")),
         ],

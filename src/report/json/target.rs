@@ -11,7 +11,7 @@ use super::pieces::{Chain, Everyone, Finding, Leaf, Moment, Name};
 use crate::advice::{Advice, advise};
 use crate::observation::{Connection, is_printable};
 use crate::reason::Phase;
-use crate::report::state::{State, is_well, worst};
+use crate::report::state::{State, is_ok, worst};
 use crate::snapshot::{
     BackendReport, Change, Condition, EndpointReport, Held, LookupFailure, LookupReport, ProbeReport, SharedName,
     StateChange, TargetReport,
@@ -83,7 +83,7 @@ impl<'a> Whole<'a> {
             labels: target.labels.iter().collect(),
             interval: target.policy.interval.as_secs_f64(),
             last_round: report.last_round.map(at),
-            healthy: is_well(report, now),
+            healthy: is_ok(report, now),
             state: state.as_str(),
             lookup: report.lookup.as_deref().map(Lookup::from),
             endpoints: report.endpoints.iter().map(|endpoint| Endpoint::new(report, endpoint, now)).collect(),
@@ -182,7 +182,7 @@ struct Member<'a> {
     backend: String,
     address: String,
     resolved: bool,
-    well: Option<bool>,
+    ok: Option<bool>,
     probe: Option<Probe>,
     handshake_errors: u32,
     certificate: Option<Leaf<'a>>,
@@ -211,7 +211,7 @@ impl<'a> Member<'a> {
             backend: report.backend.socket_addr().to_string(),
             address: report.backend.address.to_string(),
             resolved: report.resolved,
-            well: Condition::of(report, now).map(|condition| condition.is_well()),
+            ok: Condition::of(report, now).map(|condition| condition.is_ok()),
             probe: report.probe.as_ref().map(Probe::from),
             handshake_errors: report.handshake_errors,
             certificate: held.and_then(leaf),
@@ -414,7 +414,7 @@ impl From<&StateChange> for Changed {
 
 #[derive(Serialize)]
 struct Became {
-    well: bool,
+    ok: bool,
     stage: Option<&'static str>,
     reason: Option<&'static str>,
     name_match: Option<bool>,
@@ -426,7 +426,7 @@ struct Became {
 impl From<&Condition> for Became {
     fn from(condition: &Condition) -> Self {
         Self {
-            well: condition.is_well(),
+            ok: condition.is_ok(),
             stage: condition.failure.map(|(stage, _)| stage.as_str()),
             reason: condition.failure.map(|(_, reason)| reason.as_str()),
             name_match: condition.name,

@@ -34,12 +34,12 @@ impl Probed {
     /// Whether all that clients may meet is well at `now`.
     pub(in crate::web) fn is_success(&self, now: SystemTime) -> bool {
         let looked_up = self.report.lookup.as_ref().is_none_or(|lookup| lookup.success);
-        let is_well = |backend: &BackendReport| {
+        let is_ok = |backend: &BackendReport| {
             let valid = backend.held.as_ref().and_then(|held| held.assessment.valid(now));
             backend.is_reachable() && backend.name_matches() == Some(true) && valid == Some(true)
         };
         let complete = self.ended && looked_up && self.refused.unwrap_or_default() == 0;
-        complete && self.resolved().next().is_some() && self.resolved().all(is_well)
+        complete && self.resolved().next().is_some() && self.resolved().all(is_ok)
     }
 
     fn resolved(&self) -> impl Iterator<Item = &BackendReport> {

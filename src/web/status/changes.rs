@@ -65,7 +65,7 @@ fn told(change: &Change) -> (State, String) {
 
 fn state(condition: &Condition) -> State {
     match condition {
-        condition if condition.is_well() => State::Ok,
+        condition if condition.is_ok() => State::Ok,
         Condition { failure: None, name: Some(true), chain, .. } if chain.is_empty() => State::Warning,
         _ => State::Critical,
     }
