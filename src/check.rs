@@ -12,7 +12,7 @@ use self::terminal::Terminal;
 use crate::cli::{CheckArgs, CheckOutput};
 use crate::config::{Config, SelectError, Selection};
 use crate::reason::LocalReason;
-use crate::report::{self, state};
+use crate::render::{self, state};
 use crate::snapshot::Fleet;
 use crate::target::{Endpoint, HostTarget, Policy, ServerName, Target, TargetKind, TargetName};
 use crate::trust::TrustStore;
@@ -47,8 +47,8 @@ fn run(args: &CheckArgs) -> Result<u8, CheckError> {
 
     let now = SystemTime::now();
     let text = match args.output {
-        CheckOutput::Table => report::targets_table(&fleet.targets, now, &terminal.style(args.show_certs)),
-        CheckOutput::Json => report::targets_json(&fleet.targets, now),
+        CheckOutput::Table => render::targets_table(&fleet.targets, now, &terminal.style(args.show_certs)),
+        CheckOutput::Json => render::targets_json(&fleet.targets, now),
         CheckOutput::Prometheus => prometheus(&fleet, now),
     };
     print(&text)?;

@@ -9,7 +9,7 @@
 //! | vocabulary: no I/O, no runtime | [`reason`], [`client_errors`], [`target`], [`trust`], [`observation`] |
 //! | input | [`cli`], [`config`], [`anchors`], [`logging`] |
 //! | work | [`route`], [`discovery`], [`probe`], [`verdict`], [`snapshot`], [`monitor`], [`verify`] |
-//! | output | [`advice`], [`report`], [`web`], [`service`], [`check`], [`health`] |
+//! | output | [`advice`], [`render`], [`web`], [`service`], [`check`], [`health`] |
 //!
 //! A *target* (an entry of the config) expands to *endpoints* (server name, port, TLS mode), and those by DNS to
 //! *backends* (endpoint and one address). A probe of a backend yields an *observation*; a *verdict* is concluded from
@@ -54,6 +54,6 @@ pub mod verify;
 pub mod advice;
 pub mod check;
 pub mod health;
-pub mod report;
+pub mod render;
 pub mod service;
 pub mod web;

@@ -10,7 +10,7 @@ use smtp_tls_exporter::cli::{Args, Command, HealthArgs, Output, VerifyArgs};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::{Service, termination};
 use smtp_tls_exporter::verify::{self, verify};
-use smtp_tls_exporter::{check, health, logging, report, web};
+use smtp_tls_exporter::{check, health, logging, render, web};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -57,8 +57,8 @@ fn judge(args: VerifyArgs) -> ExitCode {
         Err(error) => return fail(2, &error),
     };
     let text = match output {
-        Output::Table => report::table(&verification),
-        Output::Json => report::json(&verification),
+        Output::Table => render::table(&verification),
+        Output::Json => render::json(&verification),
     };
     let written = io::stdout().write_all(text.as_bytes());
     let is_bad = u8::from(!verification.is_ok());

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::report;
+use crate::render;
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::{TargetKind, TargetName};
 
@@ -78,7 +78,7 @@ fn files(reports: &[Arc<TargetReport>]) -> Vec<(String, String)> {
         for backend in report.endpoints.iter().flat_map(|endpoint| &endpoint.backends) {
             let Some(held) = &backend.held else { continue };
             let name = unique(&stem(report, backend), &mut taken);
-            files.push((name, report::pem(held.assessment.chain.certificates())));
+            files.push((name, render::pem(held.assessment.chain.certificates())));
         }
     }
     files

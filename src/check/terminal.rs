@@ -7,7 +7,7 @@ use terminal_size::{Width, terminal_size_of};
 
 use crate::cli::Color;
 use crate::observation::printable;
-use crate::report::Style;
+use crate::render::Style;
 use crate::target::TargetName;
 
 /// Where findings and progress go.

@@ -8,19 +8,19 @@ use axum::http::{HeaderValue, StatusCode, header};
 
 use super::desk::Sheet;
 use crate::observation::printable;
-use crate::report;
+use crate::render;
 use crate::snapshot::{BackendReport, Fleet, TargetReport};
 use crate::target::ServerName;
 
 /// All targets.
 pub(super) fn targets(fleet: &Fleet, now: SystemTime) -> Sheet {
-    json(StatusCode::OK, report::targets_json(&fleet.targets, now))
+    json(StatusCode::OK, render::targets_json(&fleet.targets, now))
 }
 
 /// The target of this name.
 pub(super) fn target(fleet: &Fleet, name: &str, now: SystemTime) -> Sheet {
     match find(fleet, name) {
-        Some(report) => json(StatusCode::OK, report::target_json(report, now)),
+        Some(report) => json(StatusCode::OK, render::target_json(report, now)),
         None => no_target(name),
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn chain(fleet: &Fleet, name: &str, backend: &str, query: &str) -> Sh
             .map(|value| (header::CONTENT_DISPOSITION, value))
             .into_iter()
             .collect(),
-        text: report::pem(held.assessment.chain.certificates()),
+        text: render::pem(held.assessment.chain.certificates()),
     }
 }
 

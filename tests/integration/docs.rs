@@ -14,7 +14,7 @@ use smtp_tls_exporter::reason::{
     ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, Resolves,
     SkipReason, Stage,
 };
-use smtp_tls_exporter::report;
+use smtp_tls_exporter::render;
 use smtp_tls_exporter::target::ServerName;
 use smtp_tls_exporter::verify::{Request, Verification, verify};
 use smtp_tls_exporter::web::metrics::table::{Kind, METRICS, Metric, PROBE_METRICS, Scope};
@@ -156,14 +156,14 @@ fn verification() -> Verification {
 
 /// The same as JSON.
 pub(crate) fn verification_json() -> Value {
-    serde_json::from_str(&report::json(&verification())).expect("JSON")
+    serde_json::from_str(&render::json(&verification())).expect("JSON")
 }
 
 /// What [`EXAMPLE`] prints, with what differs from run to run replaced.
 fn example() -> String {
     let verification = verification();
-    let json: Value = serde_json::from_str(&report::json(&verification)).expect("JSON");
-    let mut text = report::table(&verification);
+    let json: Value = serde_json::from_str(&render::json(&verification)).expect("JSON");
+    let mut text = render::table(&verification);
     for (at, fixed) in [
         ("/certificate/not_before/rfc3339", "2026-09-01T12:00:00Z"),
         ("/certificate/not_after/rfc3339", "2026-11-30T12:00:00Z"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use smtp_fleet::{CertSpec, Pki, ServerSpec, cast};
-use smtp_tls_exporter::report::{self, Style};
+use smtp_tls_exporter::render::{self, Style};
 use smtp_tls_exporter::snapshot::{BackendReport, EndpointReport, TargetReport};
 use smtp_tls_exporter::target::{Backend, Endpoint, HostTarget, Target, TargetKind, TargetName};
 
@@ -55,7 +55,7 @@ fn check(report: &Arc<TargetReport>, width: usize, expected: &str) {
     let style = Style { width, ..Style::default() };
     // An hour on, no certificate ends at the full day.
     let now = SystemTime::now() + Duration::from_secs(3600);
-    let table = report::targets_table(&[Arc::clone(report)], now, &style);
+    let table = render::targets_table(&[Arc::clone(report)], now, &style);
     let (found, expected) = (findings(&table), expected.trim_start_matches('\n'));
     assert!(found == expected, "found\n{found}\nexpected\n{expected}");
     assert!(found.lines().all(|line| line.chars().count() <= width), "{found}");

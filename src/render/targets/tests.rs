@@ -1,7 +1,7 @@
 use super::*;
 use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason};
-use crate::report::fixture::{now, report};
+use crate::render::fixture::{now, report};
 
 #[track_caller]
 fn check(write: impl FnOnce(&mut Page), expected: &str) {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::client_errors;
 use crate::reason::{AdviceKind, ChainReason, Severity};
-use crate::report::fixture::{now, report};
+use crate::render::fixture::{now, report};
 
 /// Every key of `value` with its way there: `a.b`, `a[].b`. Labels are the user's; what is told once for all places is
 /// not gone into.

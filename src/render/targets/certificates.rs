@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::report::table::certificate;
-use crate::report::wrap::hanging_in;
+use crate::render::table::certificate;
+use crate::render::wrap::hanging_in;
 use crate::snapshot::TargetReport;
 use crate::target::Backend;
 use crate::verdict::{Certificate, unix};

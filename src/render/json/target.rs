@@ -11,7 +11,7 @@ use super::pieces::{Chain, Everyone, Finding, Leaf, Moment, Name};
 use crate::advice::{Advice, advise};
 use crate::observation::{Connection, is_printable};
 use crate::reason::Phase;
-use crate::report::state::{State, is_ok, worst};
+use crate::render::state::{State, is_ok, worst};
 use crate::snapshot::{
     BackendReport, Change, Condition, EndpointReport, Held, LookupFailure, LookupReport, ProbeReport, SharedName,
     StateChange, TargetReport,
@@ -21,13 +21,13 @@ use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, unix};
 
 /// All of `targets` with the version of this shape and the moment.
-pub(in crate::report) fn write_all(targets: &[Arc<TargetReport>], now: SystemTime) -> String {
+pub(in crate::render) fn write_all(targets: &[Arc<TargetReport>], now: SystemTime) -> String {
     let targets = targets.iter().map(|report| Whole::new(report, advise(report, now), now)).collect();
     text(&Document { version: VERSION, at: unix(now).into(), targets })
 }
 
 /// One target with `advice` on it.
-pub(in crate::report) fn one(report: &TargetReport, advice: Vec<Advice>, now: SystemTime) -> String {
+pub(in crate::render) fn one(report: &TargetReport, advice: Vec<Advice>, now: SystemTime) -> String {
     text(&Whole::new(report, advice, now))
 }
 

@@ -1,6 +1,6 @@
 //! Rows of cells under a head, as wide as they need to be; the last columns share what room is left.
 
-use crate::report::style::{Style, Tone};
+use crate::render::style::{Style, Tone};
 
 /// Columns in order; cells of the last ones wrap.
 pub(super) struct Grid {
