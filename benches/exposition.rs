@@ -27,6 +27,7 @@ use prometheus_client::registry::Registry;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SerialNumber};
 use rustix::time::{ClockId, clock_gettime};
 use rustls_pki_types::PrivateKeyDer;
+use smtp_tls_exporter::metrics::Format;
 use smtp_tls_exporter::observation::{Connection, Failure, KeyProof, Phases, PresentedChain};
 use smtp_tls_exporter::reason::{Phase, ProbeReason, Stage};
 use smtp_tls_exporter::snapshot::{
@@ -38,7 +39,6 @@ use smtp_tls_exporter::target::{
 };
 use smtp_tls_exporter::trust::TrustStore;
 use smtp_tls_exporter::verdict::{Judge, Question};
-use smtp_tls_exporter::web::metrics::Format;
 use smtp_tls_exporter::web::{Options, Source, router};
 
 const TARGETS: u16 = 1000;

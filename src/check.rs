@@ -11,13 +11,13 @@ use self::export::{Export, ExportError};
 use self::terminal::Terminal;
 use crate::cli::{CheckArgs, CheckOutput};
 use crate::config::{Config, SelectError, Selection};
+use crate::metrics::{Format, encode_targets};
 use crate::reason::LocalReason;
 use crate::render::{self, state};
 use crate::snapshot::Fleet;
 use crate::target::{Endpoint, HostTarget, Policy, ServerName, Target, TargetKind, TargetName};
 use crate::trust::TrustStore;
 use crate::verify::{VerifyError, roots};
-use crate::web::metrics::{Format, encode_targets};
 
 mod export;
 mod round;

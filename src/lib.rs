@@ -54,6 +54,7 @@ pub mod verify;
 pub mod advice;
 pub mod check;
 pub mod health;
+pub mod metrics;
 pub mod render;
 pub mod service;
 pub mod web;

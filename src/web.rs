@@ -20,7 +20,6 @@ use crate::target::{TargetKind, TargetName};
 
 mod api;
 mod desk;
-pub mod metrics;
 mod negotiate;
 mod probe;
 mod scrape;
@@ -28,8 +27,6 @@ mod serve;
 mod stall;
 mod status;
 
-#[cfg(test)]
-mod fixture;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::metrics::Format;
+use crate::metrics::Format;
 
 /// How a scrape's body is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::Source;
-use super::metrics::{Format, Probed, encode_probed};
 use super::negotiate::{self, Coding};
 use super::scrape::exposition;
+use crate::metrics::{Format, Probed, encode_probed};
 use crate::monitor::OneOffError;
 use crate::observation::printable;
 use crate::snapshot::TargetReport;

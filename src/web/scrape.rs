@@ -17,8 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::Source;
-use super::metrics::{Format, Process, encode};
 use super::negotiate::{self, Coding};
+use crate::metrics::{Format, Process, encode};
 
 /// Answers scrapes of one source.
 pub(super) struct Scraper {

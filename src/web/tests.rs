@@ -15,13 +15,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::fixture::{Court, classic, large, target};
-use super::metrics::Format;
 use super::serve::{Bounds, serve_within};
 use super::*;
+use crate::metrics::Format;
+use crate::metrics::fixture::{Court, classic, large, target};
 use crate::snapshot::ExporterReport;
 
 mod pages;
+
+impl Source for Fleet {
+    fn fleet(&self) -> Fleet {
+        self.clone()
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.targets.is_empty()
+    }
+}
 
 /// For what must happen, however slow the machine.
 const LONG: Duration = Duration::from_secs(60);

@@ -10,6 +10,7 @@ use expect_test::expect_file;
 use serde_json::Value;
 use smtp_fleet::{CertSpec, Pki};
 use smtp_tls_exporter::client_errors::{self, ClientErrors};
+use smtp_tls_exporter::metrics::table::{Kind, METRICS, Metric, PROBE_METRICS, Scope};
 use smtp_tls_exporter::reason::{
     ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, Resolves,
     SkipReason, Stage,
@@ -17,7 +18,6 @@ use smtp_tls_exporter::reason::{
 use smtp_tls_exporter::render;
 use smtp_tls_exporter::target::ServerName;
 use smtp_tls_exporter::verify::{Request, Verification, verify};
-use smtp_tls_exporter::web::metrics::table::{Kind, METRICS, Metric, PROBE_METRICS, Scope};
 
 use crate::support::Lab;
 

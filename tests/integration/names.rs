@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 use serde_yaml::Value as Yaml;
-use smtp_tls_exporter::web::metrics::table::{METRICS, PROBE_METRICS};
+use smtp_tls_exporter::metrics::table::{METRICS, PROBE_METRICS};
 
 use self::known::{Known, Names, json_keys};
 use self::tables::UNUSED;

@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use super::super::metrics::Counts;
 use super::state::{self, State, of_backend};
 use super::text::{counted, unique};
 use crate::advice::{self, Advice};
+use crate::metrics::Counts;
 use crate::reason::{AdviceKind, Severity};
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::Backend;

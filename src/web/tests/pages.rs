@@ -1,8 +1,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::*;
+use crate::metrics::fixture::{backend, name, reachable};
 use crate::snapshot::TargetReport;
-use crate::web::fixture::{backend, name, reachable};
 
 async fn answer(router: &Router, path: &str) -> (u16, String, String) {
     let response = get_page(router, path).await;

@@ -8,12 +8,12 @@ use clap::CommandFactory;
 use serde_json::Value;
 use smtp_tls_exporter::cli::Args;
 use smtp_tls_exporter::config::Config;
+use smtp_tls_exporter::metrics::table::{Kind, METRICS, PROBE_METRICS, Scope};
 use smtp_tls_exporter::reason::{
     AdviceKind, ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason,
     Resolves, Severity, SkipReason, Stage,
 };
 use smtp_tls_exporter::target::{IpFamily, TlsMode};
-use smtp_tls_exporter::web::metrics::table::{Kind, METRICS, PROBE_METRICS, Scope};
 
 use super::tables::{ELSEWHERE, PROMETHEUS, RECORD_TYPES, SCRAPED, USER_LABELS};
 use crate::docs::BLACKBOX;

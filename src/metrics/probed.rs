@@ -19,20 +19,20 @@ use crate::verdict::unix;
 
 /// A target that was probed because somebody asked.
 #[derive(Debug)]
-pub(in crate::web) struct Probed {
+pub(crate) struct Probed {
     /// What is known of it.
-    pub(in crate::web) report: Arc<TargetReport>,
+    pub(crate) report: Arc<TargetReport>,
     /// Its round has ended.
-    pub(in crate::web) ended: bool,
+    pub(crate) ended: bool,
     /// Addresses that were not probed because they may not be; none where the config names the target.
-    pub(in crate::web) refused: Option<usize>,
+    pub(crate) refused: Option<usize>,
     /// How long it took.
-    pub(in crate::web) duration: Duration,
+    pub(crate) duration: Duration,
 }
 
 impl Probed {
     /// Whether all that clients may meet is well at `now`.
-    pub(in crate::web) fn is_success(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_success(&self, now: SystemTime) -> bool {
         let looked_up = self.report.lookup.as_ref().is_none_or(|lookup| lookup.success);
         let is_ok = |backend: &BackendReport| {
             let valid = backend.held.as_ref().and_then(|held| held.assessment.valid(now));
@@ -66,12 +66,7 @@ impl Probed {
 ///
 /// # Errors
 /// Only those of `out`.
-pub(in crate::web) fn encode_probed(
-    probed: Probed,
-    now: SystemTime,
-    format: Format,
-    out: &mut impl fmt::Write,
-) -> fmt::Result {
+pub(crate) fn encode_probed(probed: Probed, now: SystemTime, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Answer { probed, now, format }));
     encode_registry(out, &registry)?;

@@ -23,11 +23,13 @@ mod target;
 mod view;
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;
 
-pub(super) use probed::{Probed, encode_probed};
+pub(crate) use probed::{Probed, encode_probed};
 pub use process::Process;
-pub(super) use view::Counts;
+pub(crate) use view::Counts;
 
 /// A text format for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

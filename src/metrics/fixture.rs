@@ -7,11 +7,10 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::SignatureScheme;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::Source;
 use crate::observation::{Connection, Failure, KeyProof, Phases, PresentedChain};
 use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
 use crate::snapshot::fixture;
-pub(super) use crate::snapshot::fixture::{name, now};
+pub(crate) use crate::snapshot::fixture::{name, now};
 use crate::snapshot::{
     BackendReport, Counters, ExporterReport, Fleet, Held, LookupFailure, LookupReport, ProbeReport, SharedName,
     TargetReport,
@@ -20,18 +19,8 @@ use crate::target::{Endpoint, Labels, ServerName, TlsMode};
 use crate::trust::TrustStore;
 use crate::verdict::{Assessment, Judge, Question};
 
-impl Source for Fleet {
-    fn fleet(&self) -> Fleet {
-        self.clone()
-    }
-
-    fn is_ready(&self) -> bool {
-        !self.targets.is_empty()
-    }
-}
-
 /// An authority and what is needed to judge certificates by it.
-pub(super) struct Court {
+pub(crate) struct Court {
     issuer: Issuer<'static, KeyPair>,
     intermediate: CertificateDer<'static>,
     trust: TrustStore,
@@ -39,7 +28,7 @@ pub(super) struct Court {
 }
 
 impl Court {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (root_key, key) = (key(), key());
         let mut params = authority("Example Root", 2040);
         let root = params.self_signed(&root_key).expect("a root");
@@ -53,7 +42,7 @@ impl Court {
 
     /// What is concluded of a server that presents a certificate for `names`, valid from 2026-01-01 to the first day of
     /// `until`, when it is asked for `server_name`.
-    pub(super) fn assess(&self, server_name: &ServerName, names: &[&str], until: (i32, u8)) -> Assessment {
+    pub(crate) fn assess(&self, server_name: &ServerName, names: &[&str], until: (i32, u8)) -> Assessment {
         let key = key();
         let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
             .expect("names of a certificate");
@@ -99,7 +88,7 @@ fn proof(key: &KeyPair) -> KeyProof {
 }
 
 /// A target with one endpoint on port 587.
-pub(super) fn target(
+pub(crate) fn target(
     target_name: &str,
     labels: &[(&str, &str)],
     server_name: &ServerName,
@@ -114,12 +103,12 @@ fn endpoint(server_name: &ServerName) -> Arc<Endpoint> {
 }
 
 /// A backend that DNS names and that was never probed.
-pub(super) fn backend(server_name: &ServerName, address: &str) -> BackendReport {
+pub(crate) fn backend(server_name: &ServerName, address: &str) -> BackendReport {
     fixture::fresh(&endpoint(server_name), address)
 }
 
 /// `backend` after a probe that succeeded 30 seconds ago.
-pub(super) fn reachable(backend: BackendReport, assessment: Assessment) -> BackendReport {
+pub(crate) fn reachable(backend: BackendReport, assessment: Assessment) -> BackendReport {
     let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
     let mut phases = Phases::default();
     for (phase, milliseconds) in Phase::ALL.iter().zip([8, 125, 31, 62]) {
@@ -133,7 +122,7 @@ pub(super) fn reachable(backend: BackendReport, assessment: Assessment) -> Backe
 }
 
 /// `backend` after a probe that failed 30 seconds ago, and one that had succeeded an hour earlier.
-pub(super) fn failing(backend: BackendReport, assessment: Option<Assessment>) -> BackendReport {
+pub(crate) fn failing(backend: BackendReport, assessment: Option<Assessment>) -> BackendReport {
     let failure = Failure::new(Stage::Greeting, ProbeReason::Timeout, "no greeting");
     let mut phases = Phases::default();
     phases.set(Phase::Connect, Duration::from_millis(8));
@@ -155,7 +144,7 @@ fn held(assessment: Assessment, age: Duration) -> Held {
 }
 
 /// The case that the exporter was made for, and a target of which little is known.
-pub(super) fn classic(court: &Court) -> Fleet {
+pub(crate) fn classic(court: &Court) -> Fleet {
     let alias = name("smtp.example.com");
     let (good, bad) = (&["smtp.example.com", "mail.example.com"], &["mail.example.com", "192.0.2.11"]);
     let backends = vec![
@@ -215,7 +204,7 @@ pub(super) fn classic(court: &Court) -> Fleet {
 }
 
 /// A fleet of one target with so many backends that each succeeded: some 4 KiB of exposition to a backend.
-pub(super) fn large(court: &Court, backends: u16) -> Fleet {
+pub(crate) fn large(court: &Court, backends: u16) -> Fleet {
     let alias = name("smtp.example.com");
     let assessment = court.assess(&alias, &["smtp.example.com"], (2026, 9));
     let backends = (0..backends).map(|n| {

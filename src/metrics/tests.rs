@@ -5,9 +5,9 @@ use expect_test::expect_file;
 
 use super::table::{Kind, METRICS, Metric, Scope};
 use super::*;
+use crate::metrics::fixture::{Court, backend, classic, failing, name, now, reachable, target};
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
 use crate::verdict::certificate::hex;
-use crate::web::fixture::{Court, backend, classic, failing, name, now, reachable, target};
 
 fn exposition(fleet: &Fleet, process: Option<Process>, now: SystemTime, format: Format) -> String {
     let mut text = String::new();
@@ -97,8 +97,8 @@ fn golden() {
         threads: 4,
     };
     for (format, golden) in [
-        (Format::OpenMetrics, expect_file!["../../../tests/golden/metrics-openmetrics.txt"]),
-        (Format::Text, expect_file!["../../../tests/golden/metrics-text.txt"]),
+        (Format::OpenMetrics, expect_file!["../../tests/golden/metrics-openmetrics.txt"]),
+        (Format::Text, expect_file!["../../tests/golden/metrics-text.txt"]),
     ] {
         let mut text = exposition(&fleet, Some(process), now(), format);
         let (before, after) = text.split_once("{version=").expect("the build's version");

@@ -84,22 +84,22 @@ impl<'a> HeldView<'a> {
 
 /// Counts of backends; held verdicts count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::web) struct Counts {
+pub(crate) struct Counts {
     /// DNS names them now. All other counts are of these.
-    pub(in crate::web) resolved: usize,
+    pub(crate) resolved: usize,
     /// Their last probe succeeded.
-    pub(in crate::web) reachable: usize,
+    pub(crate) reachable: usize,
     /// Their certificate carries the server name.
-    pub(in crate::web) matched: usize,
+    pub(crate) matched: usize,
     /// Their certificate lacks the server name.
-    pub(in crate::web) mismatched: usize,
+    pub(crate) mismatched: usize,
     /// Their chain is trusted and in time.
-    pub(in crate::web) chain_valid: usize,
+    pub(crate) chain_valid: usize,
 }
 
 impl Counts {
     /// Counts the backends of `endpoint` as they stand at `now`.
-    pub(in crate::web) fn add(&mut self, endpoint: &EndpointReport, now: SystemTime) {
+    pub(crate) fn add(&mut self, endpoint: &EndpointReport, now: SystemTime) {
         for backend in endpoint.backends.iter().filter(|backend| backend.resolved) {
             let matches = backend.name_matches();
             let valid = backend.held.as_ref().and_then(|held| held.assessment.valid(now));
