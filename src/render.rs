@@ -11,7 +11,6 @@ use crate::verify::Verification;
 mod json;
 mod moment;
 mod pem;
-pub mod state;
 mod style;
 mod table;
 mod targets;

@@ -9,6 +9,7 @@ mod condition;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod shared;
+pub mod state;
 
 pub use self::condition::Condition;
 use crate::observation::{Connection, Failure, Phases};

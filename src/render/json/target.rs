@@ -11,7 +11,7 @@ use super::pieces::{Chain, Everyone, Finding, Leaf, Moment, Name};
 use crate::advice::{Advice, advise};
 use crate::observation::{Connection, is_printable};
 use crate::reason::Phase;
-use crate::render::state::{State, is_ok, worst};
+use crate::snapshot::state::{State, is_ok, worst};
 use crate::snapshot::{
     BackendReport, Change, Condition, EndpointReport, Held, LookupFailure, LookupReport, ProbeReport, SharedName,
     StateChange, TargetReport,
@@ -76,7 +76,7 @@ struct Whole<'a> {
 impl<'a> Whole<'a> {
     fn new(report: &'a TargetReport, advice: Vec<Advice>, now: SystemTime) -> Self {
         let target = &report.target;
-        let state: State = worst(report, &advice, now);
+        let state: State = worst(report, advice.iter().map(|advice| advice.severity), now);
         Self {
             name: target.name.as_str(),
             kind: target.kind.as_str(),

@@ -21,7 +21,7 @@ pub(super) struct View<'a> {
 impl<'a> View<'a> {
     pub(super) fn new(report: &'a TargetReport, now: SystemTime) -> Self {
         let advice = advice::advise(report, now);
-        let state = state::worst(report, &advice, now);
+        let state = state::worst(report, advice.iter().map(|advice| advice.severity), now);
         Self { report, advice, state }
     }
 

@@ -2,9 +2,8 @@
 
 use std::time::SystemTime;
 
-use crate::advice::Advice;
+use super::{BackendReport, Condition, Held, TargetReport};
 use crate::reason::Severity;
-use crate::snapshot::{BackendReport, Condition, Held, TargetReport};
 
 /// How a target is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,14 +30,19 @@ impl State {
     }
 }
 
-/// The worst of what a target's reports show and of the advice on it.
-pub fn worst(report: &TargetReport, advice: &[Advice], now: SystemTime) -> State {
-    let advised = advice.iter().map(|advice| match advice.severity {
-        Severity::Critical => State::Critical,
-        Severity::Warning => State::Warning,
-        Severity::Info => State::Ok,
-    });
-    findings(report, now).chain(advised).max().unwrap_or(State::Ok)
+impl From<Severity> for State {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Critical => Self::Critical,
+            Severity::Warning => Self::Warning,
+            Severity::Info => Self::Ok,
+        }
+    }
+}
+
+/// The worst of what a target's reports show and of the severities of the advice on it.
+pub fn worst(report: &TargetReport, advice: impl IntoIterator<Item = Severity>, now: SystemTime) -> State {
+    findings(report, now).chain(advice.into_iter().map(State::from)).max().unwrap_or(State::Ok)
 }
 
 /// Whether a round is finished and found nothing to mend: each backend that DNS names is well, presents what the config
