@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub mod alternates;
 mod condition;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod shared;
 pub mod state;
 
 pub use self::condition::Condition;

@@ -7,7 +7,7 @@ use super::Advice;
 use super::scene::{Scene, Shown};
 use super::words::{self, Place};
 use crate::reason::{AdviceKind, Resolves, Severity};
-use crate::snapshot::shared::{labels_shared, resolves, shared_candidates};
+use crate::snapshot::alternates::{labels_shared, resolves, shared_candidates};
 use crate::target::{ServerName, TargetKind};
 use crate::verdict::certificate::PresentedName;
 use crate::verdict::name;

@@ -10,7 +10,7 @@ use super::backend::BackendState;
 use crate::discovery::KnownHost;
 use crate::discovery::roster::{Bounds, Roster, Round};
 use crate::reason::{Resolves, SkipReason};
-use crate::snapshot::shared::{resolves, shared_candidates};
+use crate::snapshot::alternates::{resolves, shared_candidates};
 use crate::snapshot::{BackendReport, EndpointReport, SharedName};
 use crate::target::ServerName;
 

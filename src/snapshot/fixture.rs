@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustls_pki_types::CertificateDer;
 use smtp_fleet::forge::{Ca, Forge, Key, Kind, When};
 
-use super::shared::resolves;
+use super::alternates::resolves;
 use super::{BackendReport, Counters, EndpointReport, Held, ProbeReport, SharedName, TargetReport};
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Resolves, Stage};
