@@ -9,13 +9,13 @@ use crate::reason::{AdviceKind, Severity};
 use crate::snapshot::TargetReport;
 use crate::target::Backend;
 
+mod alternates;
 mod chain;
 mod letter;
 mod lookup;
 mod names;
 mod renewal;
 mod scene;
-mod shared;
 mod stops;
 #[cfg(test)]
 mod tests;

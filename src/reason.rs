@@ -289,10 +289,10 @@ vocabulary! {
     /// What a piece of advice is about.
     AdviceKind {
         /// Another name is on the certificates of all backends and leads to them.
-        UseSharedName = "use_shared_name",
+        UseAlternateName = "use_shared_name",
         /// A name is on the certificates of all backends, but does not lead to all of them and nowhere else, or it is not
         /// known whether it does.
-        SharedNameElsewhere = "shared_name_elsewhere",
+        AlternateNameElsewhere = "shared_name_elsewhere",
         /// No name was found that all backends carry: the name of one, at the cost of redundancy.
         UseBackendName = "use_backend_name",
         /// Certificates lack the server name and have to be issued anew.

@@ -76,12 +76,12 @@ pub struct EndpointReport {
     pub skipped: Vec<(SkipReason, usize)>,
     /// Names that every backend which DNS names presents, without the server name; looked up where the certificate of
     /// one of them lacks the server name, empty otherwise.
-    pub shared_names: Arc<[SharedName]>,
+    pub alternates: Arc<[AlternateName]>,
 }
 
 /// A name that the certificates of all backends of an endpoint carry.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SharedName {
+pub struct AlternateName {
     /// Not the server name.
     pub name: ServerName,
     /// Where it leads, held against the backends that DNS names.

@@ -3,7 +3,7 @@
 use super::letter::Letter;
 use super::scene::{Scene, Shown, grouped, places, story};
 use super::words::{self, Listed, Place};
-use super::{Advice, Story, shared};
+use super::{Advice, Story, alternates};
 use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason, Severity};
 use crate::target::ServerName;
@@ -23,7 +23,7 @@ pub(super) fn of(scene: &Scene<'_>) -> Vec<Story> {
     if !mismatch.is_empty() {
         mismatch.sort_by_key(|advice| advice.severity);
         mismatch.extend(wildcards(scene));
-        mismatch.extend(shared::ways_out(scene));
+        mismatch.extend(alternates::remedies(scene));
         stories.push(mismatch);
     }
     stories.extend(expected(scene).map(story));

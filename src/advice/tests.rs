@@ -9,7 +9,7 @@ use smtp_fleet::forge::{Ca, Forge, Key, Kind, Name};
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};
 use crate::reason::{LookupReason, ProbeReason, SkipReason, Stage};
-use crate::snapshot::fixture::{Court, Set, between, leaf, name, now, past, unnamed, with_shared};
+use crate::snapshot::fixture::{Court, Set, between, leaf, name, now, past, unnamed, with_alternates};
 use crate::snapshot::{BackendReport, Held};
 use crate::target::{MxTarget, Policy, Target, TargetKind, TlsMode};
 use crate::verdict::Certificate;
@@ -61,7 +61,7 @@ const USE_MAIL: &str = "info use_shared_name [192.0.2.10 192.0.2.11 192.0.2.12] 
 #[test]
 fn the_classic_case() {
     let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-    let report = with_shared(classic(&court, &set), &[("mail.example.com", Some(ALL))]);
+    let report = with_alternates(classic(&court, &set), &[("mail.example.com", Some(ALL))]);
     check(&report, &[LACK, USE_MAIL, QUEUED]);
     let advice = advise(&report, now());
     let reissue = advice.first().expect("a reissue");
@@ -114,7 +114,7 @@ fn shared_names_lead_where_they_lead() {
         )
     };
     let told = |addresses: Option<&[&str]>, leads: &str| {
-        let report = with_shared(report.clone(), &[("mail.example.com", addresses)]);
+        let report = with_alternates(report.clone(), &[("mail.example.com", addresses)]);
         check(&report, &[LACK, &astray(leads), QUEUED]);
     };
     told(

@@ -12,7 +12,7 @@ use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Resolves, Ski
 use crate::snapshot::fixture;
 pub(crate) use crate::snapshot::fixture::{name, now};
 use crate::snapshot::{
-    BackendReport, Counters, ExporterReport, Fleet, Held, LookupFailure, LookupReport, ProbeReport, SharedName,
+    AlternateName, BackendReport, Counters, ExporterReport, Fleet, Held, LookupFailure, LookupReport, ProbeReport,
     TargetReport,
 };
 use crate::target::{Endpoint, Labels, ServerName, TlsMode};
@@ -176,8 +176,9 @@ pub(crate) fn classic(court: &Court) -> Fleet {
     for endpoint in &mut relay.endpoints {
         endpoint.skipped = vec![(SkipReason::Cap, 3), (SkipReason::NoRoute, 0)];
         let shared = [("mail.example.com", Resolves::All), ("mx.example.net", Resolves::Nowhere)];
-        let shared = shared.map(|(other, resolves)| SharedName { name: name(other), resolves, addresses: [].into() });
-        endpoint.shared_names = shared.into();
+        let shared =
+            shared.map(|(other, resolves)| AlternateName { name: name(other), resolves, addresses: [].into() });
+        endpoint.alternates = shared.into();
     }
 
     let mut unknown = target("unknown", &[], &name("gone.example.com"), vec![]);

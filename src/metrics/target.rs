@@ -87,7 +87,7 @@ fn endpoints(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     families.info(
         table::SHARED_NAME,
         each().flat_map(|(labels, name)| {
-            name.shared_names.iter().map(move |shared| (labels, [shared.name.to_string(), shared.resolves.to_string()]))
+            name.alternates.iter().map(move |shared| (labels, [shared.name.to_string(), shared.resolves.to_string()]))
         }),
     )
 }

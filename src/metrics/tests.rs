@@ -252,7 +252,7 @@ fn endpoints_that_differ_in_port_alone_are_counted_together() {
         preference: None,
         backends: vec![bad.into()],
         skipped: vec![],
-        shared_names: std::sync::Arc::default(),
+        alternates: std::sync::Arc::default(),
     });
     let text = exposition(&one_target(report), None, now(), Format::Text);
     let found = values(&text, "target", "t");

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::family::{Scoped, render};
 use crate::reason::SkipReason;
-use crate::snapshot::{BackendReport, EndpointReport, Fleet, Held, ProbeReport, SharedName, TargetReport};
+use crate::snapshot::{AlternateName, BackendReport, EndpointReport, Fleet, Held, ProbeReport, TargetReport};
 use crate::target::ServerName;
 use crate::verdict::{Facts, Reasons, unix};
 
@@ -41,7 +41,7 @@ pub(super) struct ServerNameView<'a> {
     name: &'a ServerName,
     pub(super) counts: Counts,
     pub(super) skipped: Vec<(SkipReason, usize)>,
-    pub(super) shared_names: Vec<&'a SharedName>,
+    pub(super) alternates: Vec<&'a AlternateName>,
     pub(super) distinct_certificates: usize,
     pub(super) earliest_not_after: Option<i64>,
     fingerprints: Vec<[u8; 32]>,
@@ -201,7 +201,7 @@ impl<'a> ServerNameView<'a> {
             name,
             counts: Counts::default(),
             skipped: Vec::new(),
-            shared_names: Vec::new(),
+            alternates: Vec::new(),
             distinct_certificates: 0,
             earliest_not_after: None,
             fingerprints: Vec::new(),
@@ -216,10 +216,10 @@ impl<'a> ServerNameView<'a> {
                 None => self.skipped.push((*reason, *count)),
             }
         }
-        for shared in endpoint.shared_names.iter() {
+        for shared in endpoint.alternates.iter() {
             // Two ports of one name may share another one.
-            if !self.shared_names.iter().any(|other| other.name == shared.name) {
-                self.shared_names.push(shared);
+            if !self.alternates.iter().any(|other| other.name == shared.name) {
+                self.alternates.push(shared);
             }
         }
         let resolved = endpoint.backends.iter().filter(|backend| backend.resolved);

@@ -10,8 +10,8 @@ use super::backend::BackendState;
 use crate::discovery::KnownHost;
 use crate::discovery::roster::{Bounds, Roster, Round};
 use crate::reason::{Resolves, SkipReason};
-use crate::snapshot::alternates::{resolves, shared_candidates};
-use crate::snapshot::{BackendReport, EndpointReport, SharedName};
+use crate::snapshot::alternates::{alternate_candidates, resolves};
+use crate::snapshot::{AlternateName, BackendReport, EndpointReport};
 use crate::target::ServerName;
 
 /// One of a target's hosts, with its backends.
@@ -23,7 +23,7 @@ pub(super) struct HostState {
     roster: Roster,
     pub(super) backends: Vec<BackendState>,
     pub(super) skipped: Vec<(SkipReason, usize)>,
-    shared_names: Arc<[SharedName]>,
+    alternates: Arc<[AlternateName]>,
 }
 
 impl HostState {
@@ -35,7 +35,7 @@ impl HostState {
             roster: Roster::default(),
             backends: Vec::new(),
             skipped: Vec::new(),
-            shared_names: Arc::default(),
+            alternates: Arc::default(),
         }
     }
 
@@ -74,29 +74,29 @@ impl HostState {
 
     /// Finds the names that may stand in for the server name; true where there are any. What is known of them stays.
     pub(super) fn choose_names(&mut self) -> bool {
-        let known = std::mem::take(&mut self.shared_names);
-        let chosen = shared_candidates(&self.report()).into_iter().map(|name| {
+        let known = std::mem::take(&mut self.alternates);
+        let chosen = alternate_candidates(&self.report()).into_iter().map(|name| {
             let same = known.iter().find(|known| known.name == name).cloned();
-            same.unwrap_or_else(|| SharedName { name, resolves: Resolves::Unknown, addresses: Box::default() })
+            same.unwrap_or_else(|| AlternateName { name, resolves: Resolves::Unknown, addresses: Box::default() })
         });
-        self.shared_names = chosen.collect();
-        !self.shared_names.is_empty()
+        self.alternates = chosen.collect();
+        !self.alternates.is_empty()
     }
 
     /// The names that were found.
     pub(super) fn names(&self) -> impl Iterator<Item = &ServerName> {
-        self.shared_names.iter().map(|shared| &shared.name)
+        self.alternates.iter().map(|shared| &shared.name)
     }
 
     /// Takes in where names lead. Those that are missing could not be looked up.
     pub(super) fn resolve_names(&mut self, found: &BTreeMap<ServerName, Option<Vec<IpAddr>>>) {
         let report = self.report();
-        let told = self.shared_names.iter().map(|SharedName { name, .. }| {
+        let told = self.alternates.iter().map(|AlternateName { name, .. }| {
             let addresses = found.get(name).and_then(Option::as_deref);
             let resolves = resolves(addresses, &report);
-            SharedName { name: name.clone(), resolves, addresses: addresses.unwrap_or_default().into() }
+            AlternateName { name: name.clone(), resolves, addresses: addresses.unwrap_or_default().into() }
         });
-        self.shared_names = told.collect();
+        self.alternates = told.collect();
     }
 
     /// What readers see.
@@ -106,7 +106,7 @@ impl HostState {
             preference: self.host.preference,
             backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
             skipped: self.skipped.clone(),
-            shared_names: Arc::clone(&self.shared_names),
+            alternates: Arc::clone(&self.alternates),
         }
     }
 }

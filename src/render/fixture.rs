@@ -11,7 +11,7 @@ use crate::reason::{LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stag
 pub(super) use crate::snapshot::fixture::name;
 use crate::snapshot::fixture::policy;
 use crate::snapshot::{
-    BackendReport, Change, Condition, Counters, EndpointReport, Held, ProbeReport, SharedName, StateChange,
+    AlternateName, BackendReport, Change, Condition, Counters, EndpointReport, Held, ProbeReport, StateChange,
     TargetReport,
 };
 use crate::target::{
@@ -45,7 +45,7 @@ pub(super) fn report() -> TargetReport {
         Change::Named(first.backend.clone(), false),
         Change::Lookup(failures.clone().into()),
     ];
-    let shared = SharedName {
+    let shared = AlternateName {
         name: name("mail.example.com"),
         resolves: Resolves::All,
         addresses: [first.backend.address].into(),
@@ -65,7 +65,7 @@ pub(super) fn report() -> TargetReport {
             preference: Some(10),
             backends: backends.into_iter().map(Arc::new).collect(),
             skipped: vec![(SkipReason::Cap, 3)],
-            shared_names: [shared].into(),
+            alternates: [shared].into(),
         }],
         counters: Counters::default(),
         file: held.assessment.leaf().cloned(),

@@ -13,11 +13,11 @@ use crate::verdict::certificate::PresentedName;
 use crate::verdict::{Facts, name};
 
 /// Names to look up: those that the certificate of every resolved backend carries, perhaps by a wildcard, and that one of
-/// them lists as they stand. Without the server name; at most [`MAX_SHARED_NAMES`], those that share most labels with it
+/// them lists as they stand. Without the server name; at most [`MAX_ALTERNATES`], those that share most labels with it
 /// first.
 ///
 /// Empty where no resolved backend lacks the server name, and where the certificate of one of them is not known.
-pub fn shared_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
+pub fn alternate_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
     let resolved = || endpoint.backends.iter().filter(|backend| backend.resolved);
     if !resolved().any(|backend| backend.name_matches() == Some(false)) {
         return Vec::new();
@@ -44,9 +44,9 @@ pub fn shared_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
         names.retain(|name| name.dns().is_some_and(|name| presented.may_carry(name)));
     }
     let mut names: Vec<ServerName> = names.into_iter().collect();
-    names.sort_by_cached_key(|name| Reverse(labels_shared(name, wanted)));
+    names.sort_by_cached_key(|name| Reverse(common_labels(name, wanted)));
     let carried = |name: &ServerName| certificates.iter().all(|facts| name::judge(name, facts).is_match());
-    names.into_iter().take(MAX_JUDGED).filter(carried).take(MAX_SHARED_NAMES).collect()
+    names.into_iter().take(MAX_JUDGED).filter(carried).take(MAX_ALTERNATES).collect()
 }
 
 /// Where a name leads whose `addresses` were looked up (none where that failed), held against the backends of `endpoint`
@@ -77,7 +77,7 @@ pub fn resolves(addresses: Option<&[IpAddr]>, endpoint: &EndpointReport) -> Reso
 }
 
 /// How many of their right-hand labels two names have in common.
-pub fn labels_shared(one: &ServerName, other: &ServerName) -> usize {
+pub fn common_labels(one: &ServerName, other: &ServerName) -> usize {
     let (Some(one), Some(other)) = (one.dns(), other.dns()) else { return 0 };
     one.rsplit('.').zip(other.rsplit('.')).take_while(|(one, other)| one == other).count()
 }
@@ -114,7 +114,7 @@ fn dns(name: PresentedName<'_>) -> Option<&str> {
 }
 
 /// Shared names that are kept of an endpoint.
-pub const MAX_SHARED_NAMES: usize = 10;
+pub const MAX_ALTERNATES: usize = 10;
 /// Presented names that are looked at.
 const MAX_LOOKED_AT: usize = 2_000;
 /// Names that are judged on every certificate.
@@ -138,7 +138,7 @@ mod tests {
 
     #[track_caller]
     fn check_backends(set: &Set, backends: Vec<BackendReport>, expected: &[&str]) {
-        let found = shared_candidates(&set.endpoint_report(backends));
+        let found = alternate_candidates(&set.endpoint_report(backends));
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let court = &Court::new();
         let names: Vec<String> = (0..1_500).map(|n| format!("n{n:04}.example.com")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let first: Vec<&str> = names.iter().copied().take(MAX_SHARED_NAMES).collect();
+        let first: Vec<&str> = names.iter().copied().take(MAX_ALTERNATES).collect();
         check(court, &[&names, &names[..1_499]], &first);
         check(court, &[&names, &["n1499.example.com"]], &["n1499.example.com"]);
     }
@@ -209,7 +209,7 @@ mod tests {
         check(&[(NoRoute, 1)], &["198.51.100.7"], Resolves::Elsewhere);
         check(&[(Cap, 1)], &["192.0.2.10", "2001:db8::1"], Resolves::All);
         assert_eq!(resolves(None, &endpoint), Resolves::Unknown);
-        assert_eq!(labels_shared(&name("a.example.com"), &name("b.example.com")), 2);
-        assert_eq!(labels_shared(&name("192.0.2.1"), &name("192.0.2.1")), 0);
+        assert_eq!(common_labels(&name("a.example.com"), &name("b.example.com")), 2);
+        assert_eq!(common_labels(&name("192.0.2.1"), &name("192.0.2.1")), 0);
     }
 }

@@ -8,7 +8,7 @@ use rustls_pki_types::CertificateDer;
 use smtp_fleet::forge::{Ca, Forge, Key, Kind, When};
 
 use super::alternates::resolves;
-use super::{BackendReport, Counters, EndpointReport, Held, ProbeReport, SharedName, TargetReport};
+use super::{AlternateName, BackendReport, Counters, EndpointReport, Held, ProbeReport, TargetReport};
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Resolves, Stage};
 use crate::target::{
@@ -181,7 +181,7 @@ fn endpoint_report(endpoint: &Arc<Endpoint>, backends: Vec<BackendReport>) -> En
         preference: None,
         backends: backends.into_iter().map(Arc::new).collect(),
         skipped: vec![],
-        shared_names: Arc::default(),
+        alternates: Arc::default(),
     }
 }
 
@@ -198,16 +198,16 @@ pub(crate) fn fresh(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
 }
 
 /// The same, with names that were looked up: those that lead to nothing known have no list of addresses.
-pub(crate) fn with_shared(mut report: TargetReport, shared: &[(&str, Option<&[&str]>)]) -> TargetReport {
+pub(crate) fn with_alternates(mut report: TargetReport, shared: &[(&str, Option<&[&str]>)]) -> TargetReport {
     let endpoint = report.endpoints.first_mut().expect("an endpoint");
     let look_up = |(text, addresses): &(&str, Option<&[&str]>)| {
         let addresses: Option<Box<[IpAddr]>> =
             addresses.map(|all| all.iter().map(|address| address.parse().expect("an address")).collect());
         let resolves: Resolves = resolves(addresses.as_deref(), endpoint);
-        SharedName { name: name(text), resolves, addresses: addresses.unwrap_or_default() }
+        AlternateName { name: name(text), resolves, addresses: addresses.unwrap_or_default() }
     };
-    let shared: Vec<SharedName> = shared.iter().map(look_up).collect();
-    endpoint.shared_names = shared.into();
+    let shared: Vec<AlternateName> = shared.iter().map(look_up).collect();
+    endpoint.alternates = shared.into();
     report
 }
 

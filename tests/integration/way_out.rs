@@ -50,7 +50,7 @@ async fn classic(pki: &Pki) -> (Fleet, Dns, Running, Lab) {
 fn check_names(report: &TargetReport, expected: &[(&str, Resolves, usize)]) {
     let [endpoint] = report.endpoints.as_slice() else { panic!("one endpoint: {report:?}") };
     let mut names: Vec<_> = endpoint
-        .shared_names
+        .alternates
         .iter()
         .map(|shared| (shared.name.to_string(), shared.resolves, shared.addresses.len()))
         .collect();

@@ -73,7 +73,7 @@ fn build(
         BackendReport { resolved: lot.resolved, ..report }
     });
     let report = set.report(backends.collect());
-    let candidates = crate::snapshot::alternates::shared_candidates(&report.endpoints[0]);
+    let candidates = crate::snapshot::alternates::alternate_candidates(&report.endpoints[0]);
     let resolved: Vec<String> =
         lots.iter().enumerate().filter(|(_, lot)| lot.resolved).map(|(n, _)| address(n)).collect();
     let all: Vec<&str> = resolved.iter().map(String::as_str).collect();
@@ -92,7 +92,7 @@ fn build(
             (name.as_str(), addresses)
         })
         .collect();
-    with_shared(report, &shared)
+    with_alternates(report, &shared)
 }
 
 #[test]
@@ -116,9 +116,14 @@ fn what_is_advised_holds() {
     result.expect("no fleet on which advice is wrong");
     drop(held);
     use AdviceKind as A;
-    for kind in
-        [A::UseSharedName, A::SharedNameElsewhere, A::UseBackendName, A::Reissue, A::QueuedMail, A::MissingIntermediate]
-    {
+    for kind in [
+        A::UseAlternateName,
+        A::AlternateNameElsewhere,
+        A::UseBackendName,
+        A::Reissue,
+        A::QueuedMail,
+        A::MissingIntermediate,
+    ] {
         assert!(met.contains(&kind), "{kind} came up");
     }
     for kind in [A::SelfSigned, A::UnknownIssuer, A::Expired, A::ExpiresSoon, A::Clock, A::RenewedPartly, A::StartTls] {
@@ -173,7 +178,7 @@ fn holds(report: &TargetReport, advice: &Advice) {
     };
     match advice.kind {
         AdviceKind::Reissue => every(&|backend| backend.name_matches() == Some(false)),
-        AdviceKind::UseSharedName => {
+        AdviceKind::UseAlternateName => {
             assert_eq!(named.len(), resolved.len(), "{text}");
             let name = word_after(text, "clients use ");
             every(&|backend| carries(backend, &name));
@@ -183,13 +188,13 @@ fn holds(report: &TargetReport, advice: &Advice) {
                 let words = [" all ", " both ", " 192.0.2."];
                 assert!(words.iter().any(|word| text.contains(&format!("valid on{word}"))), "{text}");
             }
-            let shared = report.endpoints[0].shared_names.iter().find(|shared| shared.name == name);
+            let shared = report.endpoints[0].alternates.iter().find(|shared| shared.name == name);
             let addresses: BTreeSet<IpAddr> = resolved.iter().map(|backend| backend.backend.address).collect();
             let leads: BTreeSet<IpAddr> =
                 shared.into_iter().flat_map(|shared| shared.addresses.iter().copied()).collect();
             assert_eq!(leads, addresses, "{text}");
         }
-        AdviceKind::SharedNameElsewhere => {
+        AdviceKind::AlternateNameElsewhere => {
             assert_eq!(named.len(), resolved.len(), "{text}");
             let name = match text.strip_prefix("The certificates of ") {
                 Some(rest) => word_after(rest, "carry "),

@@ -139,7 +139,7 @@ fn mail_exchangers_are_named_by_records() {
     let (court, set) = (Court::new(), Set::at("mx1.example.com", 25, TlsMode::StartTls));
     let kind = TargetKind::Mx(MxTarget::new(name("example.com")));
     let bad = court.chain(&leaf(&["mail.example.com"]));
-    let report = with_shared(
+    let report = with_alternates(
         set.report(vec![set.shows(&court, "192.0.2.11", &bad)]),
         &[("mail.example.com", Some(&["192.0.2.11"]))],
     );

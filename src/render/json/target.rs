@@ -13,7 +13,7 @@ use crate::observation::{Connection, is_printable};
 use crate::reason::Phase;
 use crate::snapshot::state::{State, is_ok, worst};
 use crate::snapshot::{
-    BackendReport, Change, Condition, EndpointReport, Held, LookupFailure, LookupReport, ProbeReport, SharedName,
+    AlternateName, BackendReport, Change, Condition, EndpointReport, Held, LookupFailure, LookupReport, ProbeReport,
     StateChange, TargetReport,
 };
 use crate::target::{Backend, ServerName};
@@ -148,7 +148,7 @@ impl<'a> Endpoint<'a> {
             tls: report.endpoint.tls.as_str(),
             preference: report.preference,
             skipped: skipped.collect(),
-            shared_names: report.shared_names.iter().map(Shared::from).collect(),
+            shared_names: report.alternates.iter().map(Shared::from).collect(),
             backends: report.backends.iter().map(|backend| Member::new(target, backend, now)).collect(),
         }
     }
@@ -167,8 +167,8 @@ struct Shared {
     addresses: Vec<String>,
 }
 
-impl From<&SharedName> for Shared {
-    fn from(shared: &SharedName) -> Self {
+impl From<&AlternateName> for Shared {
+    fn from(shared: &AlternateName) -> Self {
         Self {
             name: shared.name.to_string(),
             resolves: shared.resolves.as_str(),

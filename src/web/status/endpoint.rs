@@ -12,7 +12,7 @@ use super::state::{is_bad, rank};
 use super::text::{counted, fact, grouped, listed, prose, shown, spaced};
 use super::view::View;
 use crate::reason::Resolves;
-use crate::snapshot::{BackendReport, EndpointReport, Held, ProbeReport, SharedName};
+use crate::snapshot::{AlternateName, BackendReport, EndpointReport, Held, ProbeReport};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, NameVerdict, unix};
 
@@ -36,7 +36,7 @@ pub(super) fn section(
                 (endpoint.tls.as_str())
                 @if let Some(preference) = report.preference { ", preference " (preference) }
             } }
-            (shared_names(&report.shared_names))
+            (alternates(&report.alternates))
             @for (reason, count) in report.skipped.iter().filter(|(_, count)| *count > 0) {
                 p { "Addresses not probed: " (grouped(*count)) ". " (prose(reason.doc())) }
             }
@@ -58,7 +58,7 @@ pub(super) fn fingerprint(certificate: &Certificate) -> Markup {
     html! { code class="hex" { (hex(&certificate.fingerprint())) } }
 }
 
-fn shared_names(names: &[SharedName]) -> Markup {
+fn alternates(names: &[AlternateName]) -> Markup {
     html! {
         @if !names.is_empty() {
             p { "Names that the certificates of all these backends carry:" }

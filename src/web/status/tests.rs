@@ -6,7 +6,7 @@ use super::*;
 use crate::metrics::fixture::{Court, backend, classic, failing, name, now, reachable, target};
 use crate::observation::Failure;
 use crate::reason::{ChainReason, LookupReason, ProbeReason, Resolves, Stage};
-use crate::snapshot::{BackendReport, Change, Condition, LookupFailure, SharedName, StateChange, TargetReport};
+use crate::snapshot::{AlternateName, BackendReport, Change, Condition, LookupFailure, StateChange, TargetReport};
 use crate::target::Backend;
 
 fn overview(fleet: &Fleet, query: &str) -> String {
@@ -208,12 +208,12 @@ fn a_page_of_one_target() {
     let mut fleet = classic(&court);
     let relay = Arc::make_mut(fleet.targets.first_mut().expect("a target"));
     let endpoint = relay.endpoints.first_mut().expect("an endpoint");
-    let shared = |text: &str, resolves, addresses: &[&str]| SharedName {
+    let shared = |text: &str, resolves, addresses: &[&str]| AlternateName {
         name: name(text),
         resolves,
         addresses: addresses.iter().map(|address| address.parse::<IpAddr>().expect("an address")).collect(),
     };
-    endpoint.shared_names = [
+    endpoint.alternates = [
         shared("mail.example.com", Resolves::All, &["192.0.2.10", "192.0.2.11"]),
         shared("www.example.com", Resolves::Elsewhere, &["192.0.2.80"]),
         shared("old.example.com", Resolves::Nowhere, &[]),

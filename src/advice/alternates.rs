@@ -7,13 +7,13 @@ use super::Advice;
 use super::scene::{Scene, Shown};
 use super::words::{self, Place};
 use crate::reason::{AdviceKind, Resolves, Severity};
-use crate::snapshot::alternates::{labels_shared, resolves, shared_candidates};
+use crate::snapshot::alternates::{alternate_candidates, common_labels, resolves};
 use crate::target::{ServerName, TargetKind};
 use crate::verdict::certificate::PresentedName;
 use crate::verdict::name;
 
 /// What clients can do while certificates are not reissued.
-pub(super) fn ways_out(scene: &Scene<'_>) -> Vec<Advice> {
+pub(super) fn remedies(scene: &Scene<'_>) -> Vec<Advice> {
     let names = carried_by_all(scene);
     let leading: Vec<&SharedBy<'_>> = names.iter().filter(|shared| shared.resolves == Resolves::All).collect();
     let mut found: Vec<Advice> = if let [best, others @ ..] = leading.as_slice() {
@@ -51,7 +51,7 @@ fn carried_by_all<'a>(scene: &Scene<'a>) -> Vec<SharedBy<'a>> {
         let carries = |shown: &Shown<'_>| shown.facts.is_some_and(|facts| name::judge(name, facts).is_match());
         name != scene.server_name() && scene.shown.iter().all(carries)
     };
-    let looked_up = scene.report.shared_names.iter().filter(|shared| is_carried(&shared.name));
+    let looked_up = scene.report.alternates.iter().filter(|shared| is_carried(&shared.name));
     let mut names: Vec<SharedBy<'_>> = looked_up
         .map(|shared| {
             let found_out = (shared.resolves != Resolves::Unknown).then_some(&*shared.addresses);
@@ -59,7 +59,7 @@ fn carried_by_all<'a>(scene: &Scene<'a>) -> Vec<SharedBy<'a>> {
             SharedBy { name: shared.name.clone(), resolves, addresses: &shared.addresses }
         })
         .collect();
-    for name in shared_candidates(scene.report) {
+    for name in alternate_candidates(scene.report) {
         if !names.iter().any(|known| known.name == name) {
             names.push(SharedBy { name, resolves: Resolves::Unknown, addresses: &[] });
         }
@@ -84,7 +84,7 @@ fn use_shared(scene: &Scene<'_>, best: &SharedBy<'_>, others: &[&SharedBy<'_>]) 
         text.push_str(&format!(" The same holds for {names}."));
     }
     text.push_str(&reserves(scene));
-    scene.say(AdviceKind::UseSharedName, Severity::Info, &all_places(scene), &text)
+    scene.say(AdviceKind::UseAlternateName, Severity::Info, &all_places(scene), &text)
 }
 
 /// Names that all carry, and that do not lead to all of them and nowhere else.
@@ -131,7 +131,7 @@ fn astray(scene: &Scene<'_>, mut names: Vec<SharedBy<'_>>) -> Vec<Advice> {
             ),
         };
         let text = format!("{is}, {leads}.{}", reserves(scene));
-        scene.say(AdviceKind::SharedNameElsewhere, Severity::Info, &all_places(scene), &text)
+        scene.say(AdviceKind::AlternateNameElsewhere, Severity::Info, &all_places(scene), &text)
     };
     names.iter().take(MAX_NAMES).map(tell).collect()
 }
@@ -172,7 +172,7 @@ fn own_name(scene: &Scene<'_>, shown: &Shown<'_>) -> Option<ServerName> {
     // Judging takes a look at all names: few of a long list are judged.
     let own = exact.filter(|name| name.dns().is_some() && name != scene.server_name()).take(MAX_OWN);
     own.filter(|name| carries(name, facts))
-        .min_by_key(|name| (others(name), Reverse(labels_shared(name, scene.server_name()))))
+        .min_by_key(|name| (others(name), Reverse(common_labels(name, scene.server_name()))))
 }
 
 /// What stands in the way of calling a name valid on all backends.
