@@ -312,7 +312,7 @@ impl Bench {
                 endpoint,
                 preference: None,
                 skipped: Vec::new(),
-                shared_names: Arc::default(),
+                alternates: Arc::default(),
             }],
             counters,
             file: None,

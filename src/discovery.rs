@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::observation::{LookupFailure, LookupReport};
-use crate::target::{Endpoint, HostTarget, Policy, Reach, ResolverSpec, ServerName, TargetKind};
+use crate::target::{AllowedAddresses, Endpoint, HostTarget, Policy, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
 mod name_servers;
@@ -90,7 +90,7 @@ impl Resolvers {
     /// and given apart. What is connected to is what was judged here, for nothing is looked up a second time.
     pub async fn discover_within(
         &self,
-        reach: &Reach,
+        reach: &AllowedAddresses,
         target: &TargetKind,
         policy: &Policy,
         patience: Duration,
@@ -100,7 +100,7 @@ impl Resolvers {
         for FoundHost { endpoint, addresses, .. } in &mut found.hosts {
             addresses.retain(|ip| {
                 let to = SocketAddr::new(*ip, endpoint.port);
-                let allowed = reach.allows(to);
+                let allowed = reach.permits(to);
                 if !allowed {
                     refused.push(to);
                 }

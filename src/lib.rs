@@ -6,9 +6,9 @@
 //!
 //! | wing | modules |
 //! |---|---|
-//! | vocabulary: no I/O, no runtime | [`reason`], [`client_errors`], [`target`], [`trust`], [`observation`] |
+//! | vocabulary: no I/O, no runtime | [`reason`], [`client_errors`], [`net`], [`target`], [`trust`], [`observation`] |
 //! | input | [`cli`], [`config`], [`anchors`], [`logging`] |
-//! | work | [`route`], [`discovery`], [`probe`], [`verdict`], [`snapshot`], [`monitor`], [`verify`] |
+//! | work | [`discovery`], [`probe`], [`verdict`], [`snapshot`], [`monitor`], [`verify`] |
 //! | output | [`advice`], [`render`], [`web`], [`service`], [`check`], [`health`] |
 //!
 //! A *target* (an entry of the config) expands to *endpoints* (server name, port, TLS mode), and those by DNS to
@@ -27,6 +27,7 @@
 //! - A failure of this machine touches no report of a server.
 
 pub mod client_errors;
+pub mod net;
 pub mod reason;
 pub mod target;
 pub mod trust;
@@ -39,7 +40,6 @@ pub mod config;
 pub mod logging;
 
 pub mod discovery;
-pub mod route;
 
 pub mod probe;
 

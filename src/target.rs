@@ -9,12 +9,10 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 
 mod allow;
-mod network;
 mod spec;
 
-pub use self::allow::{Allow, AllowPattern, AllowPatternError, Reach, Refusal};
-pub use self::network::{Network, NetworkError};
-pub use self::spec::{SMTP, SUBMISSION, TargetSpecError, is_one_machine};
+pub use self::allow::{Allow, AllowPattern, AllowPatternError, AllowedAddresses, Refusal};
+pub use self::spec::{SMTP, SUBMISSION, TargetSpecError};
 
 /// One entry of the config: what to look up, how to probe it, how to judge and label it.
 #[derive(Clone, Debug, PartialEq)]

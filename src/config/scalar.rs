@@ -10,9 +10,8 @@ use serde::de::{Deserialize, Deserializer};
 use super::duration;
 use super::value::{Refusal, Scalar, scalar};
 use crate::anchors::Roots;
-use crate::target::{
-    AllowPattern, AllowPatternError, EhloName, IpFamily, ServerName, TargetName, TlsMode, is_one_machine,
-};
+use crate::net::is_unicast;
+use crate::target::{AllowPattern, AllowPatternError, EhloName, IpFamily, ServerName, TargetName, TlsMode};
 
 /// Defines newtypes that are read by their [`Scalar`] rule.
 macro_rules! scalars {
@@ -180,7 +179,7 @@ pub(super) fn ehlo_name(text: &str) -> Option<EhloName> {
             Some(v6) => v6.parse().map(|ip: Ipv6Addr| (IpAddr::from(ip), format!("[IPv6:{ip}]"))).ok()?,
             None => literal.parse().map(|ip: Ipv4Addr| (IpAddr::from(ip), format!("[{ip}]"))).ok()?,
         };
-        return is_one_machine(ip).then(|| EhloName::Name(literal.into()));
+        return is_unicast(ip).then(|| EhloName::Name(literal.into()));
     }
     let name = ServerName::parse(text).ok()?;
     let name = name.dns()?;
@@ -199,7 +198,7 @@ impl Scalar for Host {
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         let name = server_name(text)?;
-        if name.ip().is_none_or(is_one_machine) { Ok(Self(name)) } else { Err(not_one_machine()) }
+        if name.ip().is_none_or(is_unicast) { Ok(Self(name)) } else { Err(not_one_machine()) }
     }
 }
 
@@ -237,7 +236,7 @@ impl Scalar for Address {
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         let ip = text.parse::<IpAddr>().map_err(|_| Refusal::Value)?.to_canonical();
-        if is_one_machine(ip) { Ok(Self(ip)) } else { Err(not_one_machine()) }
+        if is_unicast(ip) { Ok(Self(ip)) } else { Err(not_one_machine()) }
     }
 }
 
@@ -258,7 +257,7 @@ impl Scalar for NameServer {
         let server = SocketAddr::new(server.ip().to_canonical(), server.port());
         match server {
             _ if server.port() == 0 => Err(Refusal::Because("its port is 0".to_owned())),
-            _ if !is_one_machine(server.ip()) => Err(not_one_machine()),
+            _ if !is_unicast(server.ip()) => Err(not_one_machine()),
             _ => Ok(Self(server)),
         }
     }

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::name_servers::{self, Records, Servers};
 use super::question::{self, Heard};
+use crate::net::has_route;
 use crate::observation::LookupFailure;
 use crate::reason::LookupReason;
-use crate::route::has_route;
 use crate::target::{IpFamily, ServerName};
 
 /// What was found out of a host's addresses.

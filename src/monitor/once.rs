@@ -12,7 +12,7 @@ use super::work::{Job, Workshop};
 use super::{State, TargetId};
 use crate::config;
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, Labels, Reach, Refusal, Target, TargetKind, TargetName};
+use crate::target::{Allow, AllowedAddresses, Labels, Refusal, Target, TargetKind, TargetName};
 use crate::trust::TrustStore;
 
 /// A one-off round that was begun. Letting go of it does not end it.
@@ -61,7 +61,7 @@ pub(super) struct OneOffRounds {
 }
 
 struct Underway {
-    reach: Reach,
+    reach: AllowedAddresses,
     /// Kept, so that a reload changes nothing about a round that was begun.
     workshop: Arc<Workshop>,
     trust: TrustStore,
@@ -85,7 +85,7 @@ impl OneOffRounds {
     }
 
     /// How the target is looked up.
-    pub(super) fn tools(&self, id: TargetId) -> Option<(Arc<Workshop>, Reach)> {
+    pub(super) fn tools(&self, id: TargetId) -> Option<(Arc<Workshop>, AllowedAddresses)> {
         self.underway.get(&id).map(|round| (Arc::clone(&round.workshop), round.reach.clone()))
     }
 

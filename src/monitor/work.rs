@@ -19,7 +19,7 @@ use crate::discovery::{Discovered, KnownHost, Resolvers};
 use crate::observation::{LocalFailure, Observation};
 use crate::probe::Prober;
 use crate::reason::{LocalReason, ProbeReason, Stage};
-use crate::target::{Backend, Policy, Reach, ServerName, Target};
+use crate::target::{AllowedAddresses, Backend, Policy, ServerName, Target};
 use crate::trust::TrustStore;
 use crate::verdict::{Judge, JudgedChain, Question, unix};
 
@@ -93,7 +93,7 @@ impl Workshop {
     }
 
     /// Looks up a target that comes from outside, and leaves out what it may not reach.
-    pub(super) async fn look_up_within(self: Arc<Self>, reach: Reach, target: Arc<Target>) -> LookedUp {
+    pub(super) async fn look_up_within(self: Arc<Self>, reach: AllowedAddresses, target: Arc<Target>) -> LookedUp {
         let patience = target.policy.timeout.min(MAX_LOOKUP);
         let looked_up = self.resolvers.discover_within(&reach, &target.kind, &target.policy, patience);
         let (found, refused) = looked_up.await;

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
+use crate::net::has_route;
 use crate::observation::LocalFailure;
 use crate::reason::LocalReason;
-use crate::route::has_route;
 
 /// Connects; small writes are sent at once, since SMTP waits for each of them.
 pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {

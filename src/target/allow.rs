@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::network::Place;
-use super::{Network, NetworkError, SMTP, SUBMISSION, ServerName, ServerNameError, TargetKind};
+use crate::net::{AddressScope, Network, NetworkError};
+
+use super::{SMTP, SUBMISSION, ServerName, ServerNameError, TargetKind};
 
 /// Patterns of targets; a target that matches none is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Allow {
     ///
     /// # Errors
     /// When none allows it.
-    pub fn admit(&self, target: &TargetKind) -> Result<Reach, Refusal> {
+    pub fn admit(&self, target: &TargetKind) -> Result<AllowedAddresses, Refusal> {
         let port = match target {
             TargetKind::Mx(mx) => Some(mx.port),
             TargetKind::Host(host) => Some(host.endpoint.port),
@@ -41,7 +42,7 @@ impl Allow {
         let matches = |pattern: &Pattern| match (pattern, target) {
             (Pattern::Host(names, _), TargetKind::Host(host)) => names.match_name(&host.host),
             (Pattern::Network(network, _), TargetKind::Host(host)) => {
-                host.host.ip().is_some_and(|ip| network.opens(ip))
+                host.host.ip().is_some_and(|ip| network.permits(ip))
             }
             (Pattern::Mx(names), TargetKind::Mx(mx)) => names.match_name(&mx.domain),
             (Pattern::Submission(names), TargetKind::Submission(submission)) => names.match_name(&submission.domain),
@@ -53,7 +54,7 @@ impl Allow {
         }
         let asked = port.unwrap_or(SUBMISSION);
         if named.any(|pattern| pattern.ports().contain(asked)) {
-            Ok(Reach { allow: self.clone(), port })
+            Ok(AllowedAddresses { allow: self.clone(), port })
         } else {
             Err(Refusal::Port(asked))
         }
@@ -71,20 +72,20 @@ pub enum Refusal {
 
 /// The addresses and ports that an admitted target may connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reach {
+pub struct AllowedAddresses {
     allow: Allow,
     /// The port that the target was admitted with; none where DNS names the ports.
     port: Option<u16>,
 }
 
-impl Reach {
+impl AllowedAddresses {
     /// Whether the target may connect there: to public addresses at the port that it was admitted with, else at the
     /// usual ports, and to what networks among the patterns open.
-    pub fn allows(&self, to: SocketAddr) -> bool {
-        let public = Place::of(to.ip()) == Place::Public
+    pub fn permits(&self, to: SocketAddr) -> bool {
+        let public = AddressScope::of(to.ip()) == AddressScope::Global
             && self.port.map_or_else(|| Ports::Usual.contain(to.port()), |port| port == to.port());
         let opened = |pattern: &AllowPattern| match pattern.0 {
-            Pattern::Network(network, ports) => network.opens(to.ip()) && ports.contain(to.port()),
+            Pattern::Network(network, ports) => network.permits(to.ip()) && ports.contain(to.port()),
             _ => false,
         };
         public || self.allow.patterns().iter().any(opened)
@@ -344,7 +345,7 @@ mod tests {
         for (expected, addresses) in [(true, allowed), (false, refused)] {
             for address in addresses.split_whitespace() {
                 let to = address.parse().unwrap_or_else(|_| panic!("{address} is an address"));
-                assert_eq!(reach.allows(to), expected, "{patterns}, {target}, {address}");
+                assert_eq!(reach.permits(to), expected, "{patterns}, {target}, {address}");
             }
         }
     }

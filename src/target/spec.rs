@@ -1,8 +1,10 @@
 //! Targets in one word each: `smtp.example.com`, `smtp.example.com:465`, `mx:example.com`, `submission:example.com`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use crate::net::is_unicast;
 
 use super::{HostTarget, MxTarget, ServerName, ServerNameError, SubmissionTarget, TargetKind, TlsMode};
 
@@ -19,7 +21,7 @@ impl FromStr for TargetKind {
             return Ok(Self::Submission(SubmissionTarget { domain: domain(name)? }));
         }
         let (host, port) = host_and_port(text)?;
-        if host.ip().is_some_and(|ip| !is_one_machine(ip)) {
+        if host.ip().is_some_and(|ip| !is_unicast(ip)) {
             return Err(TargetSpecError::NoMachine);
         }
         Ok(Self::Host(HostTarget::new(host, port)))
@@ -57,12 +59,6 @@ impl fmt::Display for TargetSpecError {
 }
 
 impl std::error::Error for TargetSpecError {}
-
-/// Whether an address can be one machine's: it is not unspecified, multicast or broadcast.
-pub fn is_one_machine(ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
-}
 
 fn domain(text: &str) -> Result<ServerName, TargetSpecError> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {

@@ -32,16 +32,16 @@ const RULES: &[(&str, &[&str])] = &[
 
 /// For each room: the only ones of the crate's modules that it may import, beside itself.
 const NEIGHBOURS: &[(&str, &[&str])] = &[
-    ("target", &[]),
+    ("target", &["net"]),
     ("trust", &[]),
     ("observation", &["reason", "target"]),
-    ("config", &["target", "trust", "anchors"]),
+    ("config", &["target", "net", "trust", "anchors"]),
     ("anchors", &["trust"]),
     ("reason", &[]),
     ("client_errors", &["reason"]),
-    ("route", &[]),
-    ("discovery", &["reason", "target", "observation", "route"]),
-    ("probe", &["reason", "target", "observation", "route"]),
+    ("net", &[]),
+    ("discovery", &["reason", "target", "observation", "net"]),
+    ("probe", &["reason", "target", "observation", "net"]),
     ("verdict", &["reason", "target", "observation", "trust"]),
     ("snapshot", &["reason", "target", "observation", "verdict"]),
     ("monitor", &["config", "discovery", "probe", "verdict", "snapshot", "reason", "target", "trust", "observation"]),

@@ -6,6 +6,10 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+mod route;
+
+pub use self::route::has_route;
+
 /// A range of addresses, in the form of RFC 4632 §3.1: `192.0.2.0/24`, `2001:db8::/32`; one address is a range of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network(IpNet);
@@ -18,12 +22,12 @@ impl Network {
 
     /// Whether it is meant to open an address: it contains it and, where that is no public one, lies inside the range
     /// that makes it so. `0.0.0.0/0` is all public addresses, and opens nobody's own machine.
-    pub fn opens(self, ip: IpAddr) -> bool {
+    pub fn permits(self, ip: IpAddr) -> bool {
         self.contains(ip)
-            && match Place::of(ip) {
-                Place::Public => true,
-                Place::Inner => INNER.iter().any(|range| range.contains(&self.0)),
-                Place::Nowhere => false,
+            && match AddressScope::of(ip) {
+                AddressScope::Global => true,
+                AddressScope::Local => LOCAL.iter().any(|range| range.contains(&self.0)),
+                AddressScope::Unroutable => false,
             }
     }
 }
@@ -90,34 +94,40 @@ impl fmt::Display for NetworkError {
 
 impl std::error::Error for NetworkError {}
 
-/// Where an address leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// To a machine on the Internet.
-    Public,
-    /// To this machine, its link or its owner's networks, to a tunnel into any of those, or to none at all
-    /// (the registries of RFC 6890).
-    Inner,
-    /// To no single machine, or to one that another address must be used for.
-    Nowhere,
+/// Whether an address can be one machine's: it is not unspecified, multicast or broadcast.
+pub fn is_unicast(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
-impl Place {
-    pub(super) fn of(ip: IpAddr) -> Self {
+/// Where an address leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddressScope {
+    /// To a machine on the Internet.
+    Global,
+    /// To this machine, its link or its owner's networks, to a tunnel into any of those, or to none at all
+    /// (the registries of RFC 6890).
+    Local,
+    /// To no single machine, or to one that another address must be used for.
+    Unroutable,
+}
+
+impl AddressScope {
+    pub(crate) fn of(ip: IpAddr) -> Self {
         let ip = match ip.to_canonical() {
             // A translator leads on to the IPv4 address inside (RFC 6052 §3.1: only where that is a public one).
             IpAddr::V6(v6) if NAT64.contains(&v6) => {
                 let [.., a, b, c, d] = v6.octets();
-                let is_public = Self::of(Ipv4Addr::new(a, b, c, d).into()) == Self::Public;
-                return if is_public { Self::Public } else { Self::Nowhere };
+                let is_public = Self::of(Ipv4Addr::new(a, b, c, d).into()) == Self::Global;
+                return if is_public { Self::Global } else { Self::Unroutable };
             }
             ip => ip,
         };
         let within = |ranges: &[IpNet]| ranges.iter().any(|range| range.contains(&ip));
         match () {
-            () if within(&NOWHERE) => Self::Nowhere,
-            () if within(&INNER) => Self::Inner,
-            () => Self::Public,
+            () if within(&UNROUTABLE) => Self::Unroutable,
+            () if within(&LOCAL) => Self::Local,
+            () => Self::Global,
         }
     }
 }
@@ -136,7 +146,7 @@ const MAPPED: u8 = 96;
 /// RFC 6052 §2.1.
 const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
-const NOWHERE: [IpNet; 5] = [
+const UNROUTABLE: [IpNet; 5] = [
     // "This network" (RFC 791 §3.2): its first address leads to this machine.
     v4(0, 0, 0, 8),
     // Multicast (RFC 5771), reserved and broadcast (RFC 1112 §4, RFC 919 §7).
@@ -149,7 +159,7 @@ const NOWHERE: [IpNet; 5] = [
     v6(0x100, 0, 64),
 ];
 
-const INNER: [IpNet; 21] = [
+const LOCAL: [IpNet; 21] = [
     // Private (RFC 1918).
     v4(10, 0, 0, 8),
     v4(172, 16, 0, 12),
@@ -195,20 +205,35 @@ mod tests {
     #[test]
     fn places() {
         for (expected, addresses) in [
-            (Place::Public, "1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0"),
-            (Place::Public, "172.15.255.255 172.32.0.0 192.0.1.0 192.167.255.255 198.17.255.255 198.20.0.0"),
-            (Place::Public, "223.255.255.255 2000:: 2001:200::1 2600::1 2a00::1 3ffe::1 ::ffff:1.1.1.1"),
-            (Place::Public, "64:ff9b::1.1.1.1"),
-            (Place::Inner, "10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 100.64.0.1 100.127.255.255"),
-            (Place::Inner, "127.0.0.1 127.255.255.254 169.254.169.254 192.0.0.8 192.0.2.1 198.18.0.1 198.19.255.255"),
-            (Place::Inner, "198.51.100.1 203.0.113.1 192.88.99.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1"),
-            (Place::Inner, "::1 ::127.0.0.1 fe80::1 febf::1 fc00::1 fd12:3456::1 fec0::1 64:ff9b:1::7f00:1"),
-            (Place::Inner, "2001::1 2001:0:7f00:1:: 2001:2::1 2002:7f00:1::1 2001:db8::1 3fff::1 4000::1 5f00::1"),
-            (Place::Nowhere, "0.0.0.0 0.1.2.3 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ff02::1 100::1"),
-            (Place::Nowhere, "::ffff:0.0.0.0 64:ff9b::127.0.0.1 64:ff9b::10.0.0.1 64:ff9b::169.254.169.254"),
+            (
+                AddressScope::Global,
+                "1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0",
+            ),
+            (AddressScope::Global, "172.15.255.255 172.32.0.0 192.0.1.0 192.167.255.255 198.17.255.255 198.20.0.0"),
+            (AddressScope::Global, "223.255.255.255 2000:: 2001:200::1 2600::1 2a00::1 3ffe::1 ::ffff:1.1.1.1"),
+            (AddressScope::Global, "64:ff9b::1.1.1.1"),
+            (
+                AddressScope::Local,
+                "10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 100.64.0.1 100.127.255.255",
+            ),
+            (
+                AddressScope::Local,
+                "127.0.0.1 127.255.255.254 169.254.169.254 192.0.0.8 192.0.2.1 198.18.0.1 198.19.255.255",
+            ),
+            (AddressScope::Local, "198.51.100.1 203.0.113.1 192.88.99.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1"),
+            (AddressScope::Local, "::1 ::127.0.0.1 fe80::1 febf::1 fc00::1 fd12:3456::1 fec0::1 64:ff9b:1::7f00:1"),
+            (
+                AddressScope::Local,
+                "2001::1 2001:0:7f00:1:: 2001:2::1 2002:7f00:1::1 2001:db8::1 3fff::1 4000::1 5f00::1",
+            ),
+            (
+                AddressScope::Unroutable,
+                "0.0.0.0 0.1.2.3 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ff02::1 100::1",
+            ),
+            (AddressScope::Unroutable, "::ffff:0.0.0.0 64:ff9b::127.0.0.1 64:ff9b::10.0.0.1 64:ff9b::169.254.169.254"),
         ] {
             for address in addresses.split(' ') {
-                assert_eq!(Place::of(ip(address)), expected, "{address}");
+                assert_eq!(AddressScope::of(ip(address)), expected, "{address}");
             }
         }
     }
@@ -219,7 +244,7 @@ mod tests {
         assert_eq!(network.to_string(), shown);
         for (expected, addresses) in [(true, opened), (false, closed)] {
             for address in addresses.split_whitespace() {
-                assert_eq!(network.opens(ip(address)), expected, "{network} and {address}");
+                assert_eq!(network.permits(ip(address)), expected, "{network} and {address}");
             }
         }
     }
