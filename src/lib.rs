@@ -7,7 +7,7 @@
 //! | wing | modules |
 //! |---|---|
 //! | vocabulary: no I/O, no runtime | [`reason`], [`client_errors`], [`net`], [`target`], [`trust`], [`observation`] |
-//! | input | [`cli`], [`config`], [`anchors`], [`logging`] |
+//! | input | [`cli`], [`config`], [`logging`] |
 //! | work | [`discovery`], [`probe`], [`verdict`], [`snapshot`], [`monitor`], [`verify`] |
 //! | output | [`advice`], [`render`], [`web`], [`service`], [`check`], [`health`] |
 //!
@@ -19,7 +19,7 @@
 //! `tests/integration/imports.rs` holds those that can be read from imports.
 //! - `discovery`, `probe` and `verdict` import vocabulary only (and `route`, which asks the kernel one question).
 //! - Vocabulary, `verdict`, `snapshot`, `verify`, `advice` and `report` never import tokio; `web` sees snapshots and the monitor's `Handle`.
-//! - Only `discovery` imports hickory; only `probe` speaks TLS as a client; only `verdict` and `anchors` import webpki,
+//! - Only `discovery` imports hickory; only `probe` speaks TLS as a client; only `verdict` and `trust` import webpki,
 //!   and only `verdict` x509-parser and x509-ocsp.
 //! - Only `monitor` starts probes, so that every bound on connections holds for all of them.
 //! - Time, roots and policy are arguments: no verdict asks a clock.
@@ -34,7 +34,6 @@ pub mod trust;
 
 pub mod observation;
 
-pub mod anchors;
 pub mod cli;
 pub mod config;
 pub mod logging;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rustls_pki_types::TrustAnchor;
 use sha2::{Digest, Sha256};
 
+pub mod anchors;
+
 /// The roots that a target's chains must lead to.
 #[derive(Clone, Debug)]
 pub struct TrustStore {

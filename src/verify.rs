@@ -9,10 +9,10 @@ use std::time::SystemTime;
 
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
-use crate::anchors::{self, NoSystemRoots, PemFileError, Roots};
 use crate::observation::PresentedChain;
 use crate::target::ServerName;
 use crate::trust::TrustStore;
+use crate::trust::anchors::{self, NoSystemRoots, PemFileError, Roots};
 use crate::verdict::{Judge, JudgedChain, NameVerdict, Question, Reasons, name, unix};
 
 /// What to judge, and by what.

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use libfuzzer_sys::fuzz_target;
 use rustls_pki_types::CertificateDer;
-use smtp_tls_exporter::anchors::Roots;
+use smtp_tls_exporter::trust::anchors::Roots;
 use smtp_tls_exporter::observation::{KeyProof, PresentedChain};
 use smtp_tls_exporter::target::ServerName;
 use smtp_tls_exporter::trust::TrustStore;

@@ -14,9 +14,9 @@ use super::scalar::{BUILT_IN_RESOLVER, BUILT_IN_STORES, ResolverKey, StoreKey};
 use super::target_files::TargetFiles;
 use super::targets::Targets;
 use super::{Config, Limits, OneOffs, folder};
-use crate::anchors::{self, Roots};
 use crate::target::{Allow, Policy, ResolverSpec, Target};
 use crate::trust::TrustStore;
+use crate::trust::anchors::{self, Roots};
 
 /// The config of a document that stands in the file `origin`, at whose folder its relative paths begin.
 pub(super) fn config(document: Document, target_files: TargetFiles, origin: &Path) -> Result<Config, ConfigError> {

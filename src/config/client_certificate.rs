@@ -10,8 +10,8 @@ use rustls::{Error, InconsistentKeys};
 
 use super::error::Fault;
 use super::keys;
-use crate::anchors;
 use crate::target::ClientCertificate;
+use crate::trust::anchors;
 
 /// The certificates that were loaded already, by their files.
 #[derive(Default)]

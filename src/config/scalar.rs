@@ -9,9 +9,9 @@ use serde::de::{Deserialize, Deserializer};
 
 use super::duration;
 use super::value::{Refusal, Scalar, scalar};
-use crate::anchors::Roots;
 use crate::net::is_unicast;
 use crate::target::{AllowPattern, AllowPatternError, EhloName, IpFamily, ServerName, TargetName, TlsMode};
+use crate::trust::anchors::Roots;
 
 /// Defines newtypes that are read by their [`Scalar`] rule.
 macro_rules! scalars {
