@@ -15,7 +15,6 @@ mod addresses;
 mod name_servers;
 mod named;
 mod question;
-pub mod roster;
 mod validation;
 
 use addresses::Addresses;

@@ -28,6 +28,7 @@ mod journal;
 mod lag;
 mod once;
 mod probing;
+mod roster;
 mod rounds;
 mod schedule;
 mod sharing;

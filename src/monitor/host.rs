@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::backend::BackendState;
+use super::roster::{Bounds, Roster, Round};
 use crate::discovery::KnownHost;
-use crate::discovery::roster::{Bounds, Roster, Round};
 use crate::reason::{Resolves, SkipReason};
 use crate::snapshot::alternates::{alternate_candidates, resolves};
 use crate::snapshot::{AlternateName, BackendReport, EndpointReport};

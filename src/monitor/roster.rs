@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 /// The addresses of one name that are known.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Roster {
+pub(super) struct Roster {
     /// Sorted by address. A list: most names have one or two.
     members: Vec<Member>,
     rotated_at: Option<SystemTime>,
@@ -23,9 +23,9 @@ struct Member {
 
 /// What one round brought.
 #[derive(Clone, Copy, Debug)]
-pub struct Round<'a> {
+pub(super) struct Round<'a> {
     /// The addresses in the answers.
-    pub named: &'a [IpAddr],
+    pub(super) named: &'a [IpAddr],
     /// The A lookup failed, so nothing is known of IPv4 addresses that are not named.
     pub ipv4_failed: bool,
     /// The AAAA lookup failed, likewise.
@@ -34,16 +34,16 @@ pub struct Round<'a> {
 
 /// Bounds on a roster.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(super) struct Bounds {
     /// How long an address is kept that is not named.
-    pub retention: Duration,
+    pub(super) retention: Duration,
     /// How many addresses are kept.
-    pub cap: usize,
+    pub(super) cap: usize,
 }
 
 impl Roster {
     /// The addresses in order, each with whether DNS names it now.
-    pub fn members(&self) -> impl Iterator<Item = (IpAddr, bool)> {
+    pub(super) fn members(&self) -> impl Iterator<Item = (IpAddr, bool)> {
         self.members.iter().map(|member| (member.address, member.resolved))
     }
 
@@ -53,7 +53,7 @@ impl Roster {
     /// and counts as resolved for two rounds more; once it fails it is dropped after two rounds, since a server that
     /// was retired must not page. A name whose address comes back within the retention rotates: all its addresses stay
     /// and count. A failed lookup changes nothing until the retention ends.
-    pub fn update(
+    pub(super) fn update(
         &mut self,
         round: Round<'_>,
         answering: impl Fn(IpAddr) -> bool,
