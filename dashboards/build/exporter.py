@@ -1,367 +1,316 @@
-"""Whether the exporter itself is well, and keeps up with its rounds."""
+"""The exporter itself: probe rates, scheduling delays and resource usage."""
 
 from __future__ import annotations
 
-from grafana import Json, choice, column, heading, lines, over_time, row, rows_now, stat, steps, table, to, words
-from grafana import dashboard as build
-from smtp import (
-    ALL,
-    EXPORTER,
-    GOOD_AT_0,
-    GREEN,
-    ORANGE,
-    RED,
-    WARN_AT_1,
-    Scope,
-    T,
-    best,
-    count,
-    job_variable,
-    links,
-    numbers_rows,
-    target_url,
-)
+from typing import Any
 
-MINE = Scope('job=~"$job", instance=~"$instance"')
-EACH = "{{instance}}"
+import grafana as g
+import smtp
+from grafana import BLUE, GREEN, ORANGE, RED, Json
+from smtp import TARGET, count, max_by
+
+INSTANCES = smtp.Selector('job=~"$job", instance=~"$instance"')
+
+UP = INSTANCES.target("up")
+LAST_ROUND = INSTANCES.target("target_last_round_timestamp_seconds")
+ROUND_AGE = smtp.round_age(INSTANCES)
 
 
 def dashboard() -> Json:
     instances = 'label_values(smtp_tls_exporter_build_info{job=~"$job"}, instance)'
-    return build(
-        uid=EXPORTER,
-        title="SMTP TLS / Exporter",
-        description="The exporter's own rates, delays and resources.",
-        since="now-6h",
-        links=links(EXPORTER),
-        variables=[job_variable(), choice("instance", "Instance", instances, "Exporters, as Prometheus scrapes them")],
-        rows=[
-            *numbers_rows(_numbers()),
-            heading("Probes"),
-            row(8, (12, _rates()), (12, _failed_share())),
-            row(9, (12, _reasons()), (12, _local_errors())),
-            heading("Rounds and lookups"),
-            row(8, (12, _lag()), (12, _in_flight())),
-            row(8, (12, _round_age()), (12, _oldest_rounds())),
-            row(8, (8, _lookup_duration()), (8, _lookup_failures()), (8, _not_probed())),
-            heading("Process"),
-            row(8, (12, _cpu()), (12, _memory())),
-            row(8, (12, _files()), (12, _scrapes())),
-            row(6, (14, _versions()), (10, _anchors())),
+    return smtp.dashboard(
+        smtp.EXPORTER,
+        [g.query_variable("instance", "Instance", instances, "Exporter instances, as scraped by Prometheus")],
+        [
+            *smtp.stat_rows(_stats()),
+            g.row_header("Probes"),
+            g.row(8, (12, _probe_rate()), (12, _failure_ratio())),
+            g.row(9, (12, _failures_by_reason()), (12, _local_errors())),
+            g.row_header("Scheduling and DNS lookups"),
+            g.row(8, (12, _schedule_lag()), (12, _probes_in_flight())),
+            g.row(8, (12, _round_age()), (12, _oldest_rounds())),
+            g.row(8, (8, _lookup_duration()), (8, _failed_lookups()), (8, _skipped_addresses())),
+            g.row_header("Process"),
+            g.row(8, (12, _cpu()), (12, _memory())),
+            g.row(8, (12, _file_descriptors()), (12, _scrape_duration())),
+            g.row(6, (14, _versions()), (10, _trust_stores())),
         ],
     )
 
 
-def _numbers() -> list[Json]:
-    last, interval = MINE.t("target_last_round_timestamp_seconds"), MINE.t("target_interval_seconds")
+def _stats() -> list[Json]:
+    reload = INSTANCES.target("exporter_config_last_reload_successful")
     return [
-        stat(
+        _count_zero(
             "Exporters down",
-            "Exporters that Prometheus could not scrape.",
-            count(f"{MINE.t('up')} == 0", MINE.t("up")),
-            thresholds=GOOD_AT_0,
+            "Exporter instances that Prometheus cannot scrape. While an exporter is down, its targets are not "
+            "monitored.",
+            UP,
+            smtp.RED_FROM_1,
         ),
-        stat(
-            "Config",
-            "Whether the last attempt to load the config succeeded; while it has not, the one before runs on.",
-            f"min({MINE.t('exporter_config_last_reload_successful')})",
-            mappings=words({1: ("ok", GREEN), 0: ("failed", RED)}),
-            thresholds=steps(RED, (1, GREEN)),
+        g.stat(
+            "Config reload",
+            "Result of the last attempt to load the config. If it failed, the exporter keeps its previous config.",
+            f"min({reload})",
+            mappings=g.value_mappings(smtp.verdict("ok", "failed")),
+            thresholds=g.steps(RED, (1, GREEN)),
         ),
-        stat(
-            "Never probed",
-            "Targets whose first round has not been finished.",
-            count(f"{last} == 0", last),
-            thresholds=WARN_AT_1,
+        _count_zero(
+            "Targets never probed",
+            "Targets that have not completed their first round yet. After startup, this should return to 0.",
+            LAST_ROUND,
+            smtp.ORANGE_FROM_1,
         ),
-        stat(
+        smtp.round_age_stat(
             "Oldest round",
-            "Age of the oldest last round of a target, in intervals of that target: up to about 1 is usual.",
-            f"max((time() - ({last} > 0)) / {interval})",
-            unit="suffix: ×",
-            decimals=1,
-            thresholds=steps(GREEN, (3, ORANGE), (10, RED)),
+            "Largest age of a target's last completed round, in probe intervals of that target. Up to about 1 is "
+            "normal; a larger value means that results are stale.",
+            f"max({ROUND_AGE})",
         ),
-        stat(
+        g.stat(
             "Schedule lag",
-            "How long the probe that is overdue the longest has been waiting for its turn.",
-            f"max({MINE.t('exporter_schedule_lag_seconds')})",
+            "How long the most overdue probe has been waiting. A large value means that the exporter cannot keep up.",
+            f"max({INSTANCES.target('exporter_schedule_lag_seconds')})",
             unit="s",
-            thresholds=steps(GREEN, (60, ORANGE), (300, RED)),
+            thresholds=g.steps(GREEN, (60, ORANGE), (300, RED)),
         ),
-        stat(
+        g.stat(
             "Local errors",
-            "Probes within the time range that failed on this machine's side, and say nothing about a server.",
-            f"sum(increase({MINE.t('exporter_local_errors_total')}[$__range]))",
+            "Probes in the time range that failed because of a problem on the exporter host. They do not change the "
+            "verdict on any server.",
+            f"sum(increase({INSTANCES.target('exporter_local_errors_total')}[$__range]))",
             decimals=0,
-            thresholds=WARN_AT_1,
+            thresholds=smtp.ORANGE_FROM_1,
         ),
-        stat(
+        g.stat(
             "Targets",
-            "Targets of the config; of several exporters, the most.",
-            f"max({MINE.t('exporter_targets')})",
-            thresholds=steps("text"),
-            quiet=True,
+            "Number of configured targets; with several exporters, the largest.",
+            f"max({INSTANCES.target('exporter_targets')})",
+            neutral=True,
         ),
-        stat(
-            "Running for",
-            "Time since the exporter was started; of several, the youngest.",
-            f"min(time() - {MINE.t('process_start_time_seconds')})",
+        g.stat(
+            "Uptime",
+            "Time since the exporter started; with several exporters, the shortest.",
+            f"min(time() - {INSTANCES.target('process_start_time_seconds')})",
             unit="s",
             decimals=1,
-            thresholds=steps("text"),
-            quiet=True,
+            neutral=True,
         ),
     ]
 
 
+def _count_zero(title: str, description: str, metric: str, thresholds: Json) -> Json:
+    return g.stat(title, description, count(f"{metric} == 0", metric), thresholds=thresholds)
+
+
 def _rate(metric: str) -> str:
-    return f"rate({MINE.t(metric)}[$__rate_interval])"
+    return f"rate({INSTANCES.target(metric)}[$__rate_interval])"
 
 
-def _rates() -> Json:
-    return lines(
-        "Probes",
-        "Finished probes a second, and those of them that failed.",
-        [
-            over_time(f"sum({_rate('probes_total')})", "finished"),
-            over_time(f"sum({_rate('probe_failures_total')})", "failed"),
-        ],
+def _per_instance(title: str, description: str, expr: str, unit: str, **options: Any) -> Json:
+    return g.timeseries(title, description, [g.range_query(expr, "{{instance}}")], unit=unit, **options)
+
+
+def _probe_rate() -> Json:
+    queries = {"completed": _rate("probes_total"), "failed": _rate("probe_failures_total")}
+    return g.timeseries(
+        "Probe rate",
+        "Completed probes per second, and how many of them failed.",
+        [g.range_query(f"sum({rate})", legend) for legend, rate in queries.items()],
         unit="cps",
-        overrides=[
-            column("finished", color={"mode": "fixed", "fixedColor": "blue"}),
-            column("failed", color={"mode": "fixed", "fixedColor": RED}),
-        ],
+        colors={"completed": BLUE, "failed": RED},
     )
 
 
-def _failed_share() -> Json:
-    return lines(
-        "Failed share of probes",
-        "What share of the finished probes failed. A jump on all targets at once is a sign of this machine's own "
-        "network.",
-        [
-            over_time(
-                f"sum by (instance) ({_rate('probe_failures_total')}) / sum by (instance) ({_rate('probes_total')})",
-                EACH,
-            )
-        ],
-        unit="percentunit",
+def _failure_ratio() -> Json:
+    failures, probes = (f"sum by (instance) ({_rate(metric)})" for metric in ("probe_failures_total", "probes_total"))
+    return _per_instance(
+        "Probe failure ratio",
+        "Share of completed probes that failed. A sudden rise across all targets suggests a network problem on the "
+        "exporter host.",
+        f"{failures} / {probes}",
+        "percentunit",
         maximum=1,
     )
 
 
-def _reasons() -> Json:
-    return lines(
+def _failures_by_reason() -> Json:
+    failures = f"sum by (stage, reason) ({_rate('probe_failure_reasons_total')}) > 0"
+    return g.timeseries(
         "Failed probes by stage and reason",
-        "Failed probes a second by where and why they stopped.",
-        [over_time(f"sum by (stage, reason) ({_rate('probe_failure_reasons_total')}) > 0", "{{stage}}: {{reason}}")],
+        "Failed probes per second, by the stage at which they failed and the reason.",
+        [g.range_query(failures, "{{stage}}: {{reason}}")],
         unit="cps",
         stacked=True,
     )
 
 
 def _local_errors() -> Json:
-    return lines(
+    errors = g.range_query(f"sum by (reason) ({_rate('exporter_local_errors_total')})", "{{reason}}")
+    return g.timeseries(
         "Local errors by reason",
-        "Probes a second that failed on this machine's side: no file descriptors, no route, an overloaded loop. They "
-        "change nothing about a backend. Above zero, verdicts grow old.",
-        [over_time(f"sum by (reason) ({_rate('exporter_local_errors_total')})", "{{reason}}")],
+        "Probes per second that failed because of a problem on the exporter host, such as no free file descriptors "
+        "or no route. While the rate is above 0, verdicts become stale.",
+        [errors],
         unit="cps",
         stacked=True,
-        reach=(0, 0.1),
+        soft_range=(0, 0.1),
     )
 
 
-def _lag() -> Json:
-    return lines(
+def _schedule_lag() -> Json:
+    return _per_instance(
         "Schedule lag",
-        "How long the probe that is overdue the longest has been waiting. A line that keeps climbing means more "
-        "probes than the limits or the machine allow.",
-        [over_time(best("instance", MINE.t("exporter_schedule_lag_seconds")), EACH)],
-        unit="s",
-        reach=(0, 1),
+        "How long the most overdue probe has been waiting. A steady rise means more probes than the limits or the "
+        "exporter host can handle.",
+        max_by("instance", INSTANCES.target("exporter_schedule_lag_seconds")),
+        "s",
+        soft_range=(0, 1),
     )
 
 
-def _in_flight() -> Json:
-    return lines(
+def _probes_in_flight() -> Json:
+    return _per_instance(
         "Probes in flight",
-        "Probes that hold a connection. A flat top is the limit concurrent_probes.",
-        [over_time(best("instance", MINE.t("exporter_probes_in_flight")), EACH)],
-        unit="none",
+        "Probes with an open connection. A flat line at the top means that the limit `concurrent_probes` is reached.",
+        max_by("instance", INSTANCES.target("exporter_probes_in_flight")),
+        "none",
         stepped=True,
-        reach=(0, 1),
+        soft_range=(0, 1),
     )
-
-
-def _age() -> str:
-    return f"(time() - ({MINE.t('target_last_round_timestamp_seconds')} > 0)) / {MINE.t('target_interval_seconds')}"
 
 
 def _round_age() -> Json:
-    return lines(
-        "Age of last rounds",
-        "How long ago the last round of a target was finished, in intervals of that target: the oldest of all, and "
-        "the median. Up to about 1 is usual.",
-        [over_time(f"max({_age()})", "oldest"), over_time(f"quantile(0.5, {_age()})", "median")],
+    return g.timeseries(
+        "Age of last round",
+        "Age of the last completed round of all targets, in probe intervals of the target. Up to about 1 is normal; a "
+        "larger value means that results are stale.",
+        g.max_and_median(ROUND_AGE),
         unit="suffix: ×",
-        thresholds=steps("transparent", (3, ORANGE), (10, RED)),
+        thresholds=g.steps("transparent", (3, ORANGE), (10, RED)),
     )
 
 
 def _oldest_rounds() -> Json:
-    by = f"{T}, instance"
-    oldest = f"topk(10, {best(by, _age())})"
-    age = f"time() - ({MINE.t('target_last_round_timestamp_seconds')} > 0)"
-    return table(
-        "Oldest rounds",
-        "The ten targets whose last round is the oldest, in intervals of the target and in time.",
+    by = f"{TARGET}, instance"
+    oldest = f"topk(10, {max_by(by, ROUND_AGE)})"
+    age = max_by(by, f"time() - ({LAST_ROUND} > 0)")
+    thresholds = g.steps("text", (3, ORANGE), (10, RED))
+    return g.table(
+        "Targets with the oldest rounds",
+        "The ten targets whose last completed round is the oldest, in probe intervals of the target and in time.",
+        [oldest, f"{age} and {oldest}"],
         [
-            rows_now(oldest),
-            rows_now(f"{best(by, age)} and {oldest}"),
-        ],
-        {"target": "Target", "Value #A": "Intervals", "Value #B": "Age", "instance": "Instance"},
-        sort="Intervals",
-        descending=True,
-        empty="No round has been finished",
-        overrides=[
-            column(
+            g.column("target", "Target", min_width=190, links=smtp.target_link()),
+            g.column(
+                "Value #A",
                 "Intervals",
                 unit="suffix: ×",
                 decimals=1,
-                custom__width=90,
-                thresholds=steps("text", (3, ORANGE), (10, RED)),
-                custom__cellOptions={"type": "color-text"},
+                width=90,
+                thresholds=thresholds,
+                cell=g.COLORED_TEXT,
             ),
-            column("Age", unit="s", decimals=0, custom__width=80),
-            column("Target", custom__minWidth=190, links=to("Open the target", target_url(ALL))),
+            g.column("Value #B", "Age", unit="s", decimals=0, width=80),
+            g.column("instance", "Instance"),
         ],
+        sort="Intervals",
+        descending=True,
+        empty="No round has been completed",
     )
 
 
 def _lookup_duration() -> Json:
-    durations = MINE.t("target_lookup_duration_seconds")
-    return lines(
-        "Duration of lookups",
-        "Time from the first question of a target's last lookup to the last answer: the slowest target, and the "
-        "median.",
-        [over_time(f"max({durations})", "slowest"), over_time(f"quantile(0.5, {durations})", "median")],
+    return g.timeseries(
+        "DNS lookup duration",
+        "Time from the first query of a target's last lookup to the last response. High values mean slow name servers.",
+        g.max_and_median(INSTANCES.target("target_lookup_duration_seconds")),
         unit="s",
     )
 
 
-def _lookup_failures() -> Json:
-    failures = best("target, name, type, reason", MINE.t("target_lookup_failure_info"))
-    successes = MINE.t("target_lookup_success")
-    return lines(
-        "Lookups that fail",
-        "Targets whose last lookup failed, and the questions that were not answered with addresses, by reason.",
+def _failed_lookups() -> Json:
+    success = INSTANCES.target("target_lookup_success")
+    return g.count_timeseries(
+        "Failed DNS lookups",
+        "Targets whose last lookup failed, and DNS queries without addresses in the response, by reason.",
         [
-            over_time(f"count({best(T, successes)} == 0) or 0 * count({successes})", "targets"),
-            over_time(f"count by (reason) ({failures})", "{{reason}}"),
+            g.range_query(count(f"{max_by(TARGET, success)} == 0", success), "targets"),
+            g.range_query(f"count by (reason) ({smtp.lookup_failures(INSTANCES)})", "{{reason}}"),
         ],
-        unit="none",
-        decimals=0,
-        stepped=True,
-        reach=(0, 1),
     )
 
 
-def _not_probed() -> Json:
-    skipped = best("target, server_name, reason", MINE.t("target_backends_skipped"))
-    return lines(
-        "Addresses not probed",
-        "Addresses that DNS names and that no probe goes to, by reason: cap is backends_per_target of the config, "
-        "no_route a family that the exporter's machine has no way to.",
-        [
-            over_time(f"sum({skipped}) or 0 * count({MINE.t('target_info')})", "addresses"),
-            over_time(f"sum by (reason) ({skipped})", "{{reason}}"),
-        ],
-        unit="none",
-        decimals=0,
-        stepped=True,
-        reach=(0, 1),
+def _skipped_addresses() -> Json:
+    skipped = max_by("target, server_name, reason", INSTANCES.target("target_backends_skipped"))
+    total = f"sum({skipped}) or 0 * count({INSTANCES.target('target_info')})"
+    return g.count_timeseries(
+        "Skipped addresses",
+        "Resolved addresses that are not probed, by reason: `cap` means that `backends_per_target` is reached, "
+        "`no_route` that the exporter host has no route for the address family.",
+        [g.range_query(total, "total"), g.range_query(f"sum by (reason) ({skipped})", "{{reason}}")],
     )
 
 
 def _cpu() -> Json:
-    return lines(
-        "CPU",
-        "Share of one core that the exporter uses.",
-        [over_time(f"sum by (instance) ({_rate('process_cpu_seconds_total')})", EACH)],
-        unit="percentunit",
-    )
+    usage = f"sum by (instance) ({_rate('process_cpu_seconds_total')})"
+    return _per_instance("CPU usage", "CPU time used by the exporter; 100% is one core.", usage, "percentunit")
 
 
 def _memory() -> Json:
-    return lines(
-        "Memory",
-        "Memory of the exporter that is in use.",
-        [over_time(best("instance", MINE.t("process_resident_memory_bytes")), EACH)],
-        unit="bytes",
+    memory = max_by("instance", INSTANCES.target("process_resident_memory_bytes"))
+    return _per_instance("Memory usage", "Resident memory of the exporter process.", memory, "bytes")
+
+
+def _file_descriptors() -> Json:
+    open_fds, max_fds = INSTANCES.target("process_open_fds"), INSTANCES.target("process_max_fds")
+    return _per_instance(
+        "File descriptor usage",
+        "Open file descriptors as a share of the process limit. At 100%, probes fail with local errors.",
+        max_by("instance", f"{open_fds} / {max_fds}"),
+        "percentunit",
+        thresholds=g.steps("transparent", (0.8, RED)),
     )
 
 
-def _files() -> Json:
-    return lines(
-        "File descriptors",
-        "File descriptors that the exporter holds, as a share of those that it may hold.",
-        [over_time(best("instance", f"{MINE.t('process_open_fds')} / {MINE.t('process_max_fds')}"), EACH)],
-        unit="percentunit",
-        thresholds=steps("transparent", (0.8, RED)),
-    )
-
-
-def _scrapes() -> Json:
-    return lines(
-        "Duration of scrapes",
-        "How long Prometheus waits for the metrics. Probes have nothing to do with it: a scrape reads what is known.",
-        [over_time(best("instance", MINE.t("scrape_duration_seconds")), EACH)],
-        unit="s",
-    )
+def _scrape_duration() -> Json:
+    duration = max_by("instance", INSTANCES.target("scrape_duration_seconds"))
+    description = "Duration of Prometheus scrapes. A scrape reads existing results and never waits for probes."
+    return _per_instance("Scrape duration", description, duration, "s")
 
 
 def _versions() -> Json:
-    loaded = MINE.t("exporter_config_last_reload_success_timestamp_seconds")
-    return table(
+    loaded = max_by("instance", INSTANCES.target("exporter_config_last_reload_success_timestamp_seconds"))
+    queries = [
+        max_by("instance, version, revision", INSTANCES.target("exporter_build_info")),
+        f"{loaded} * 1000",
+        max_by("instance", INSTANCES.target("process_threads")),
+    ]
+    return g.table(
         "Versions",
-        "What runs where, with how many threads, and when it last loaded a config.",
+        "Version, number of threads and last successful config load of each exporter instance.",
+        queries,
         [
-            rows_now(best("instance, version, revision", MINE.t("exporter_build_info"))),
-            rows_now(f"{best('instance', loaded)} * 1000"),
-            rows_now(best("instance", MINE.t("process_threads"))),
+            g.column("instance", "Instance", min_width=150),
+            g.column("version", "Version", width=80),
+            g.column("revision", "Revision"),
+            g.column("Value #B", "Config loaded", unit="time:YYYY-MM-DD HH:mm", width=145),
+            g.column("Value #C", "Threads", width=75),
         ],
-        {
-            "instance": "Instance",
-            "version": "Version",
-            "revision": "Revision",
-            "Value #B": "Config loaded",
-            "Value #C": "Threads",
-        },
         sort="Instance",
-        overrides=[
-            column("Instance", custom__minWidth=150),
-            column("Version", custom__width=80),
-            column("Config loaded", unit="time:YYYY-MM-DD HH:mm", custom__width=145),
-            column("Threads", custom__width=75),
-        ],
     )
 
 
-def _anchors() -> Json:
-    return table(
+def _trust_stores() -> Json:
+    roots = max_by("instance, store", INSTANCES.target("exporter_trust_anchors"))
+    return g.table(
         "Trust stores",
-        "Roots in each trust store that is in use. None, and every chain of its targets is untrusted.",
-        [rows_now(best("instance, store", MINE.t("exporter_trust_anchors")))],
-        {"store": "Store", "Value": "Roots", "instance": "Instance"},
-        sort="Store",
-        overrides=[
-            column(
-                "Roots",
-                thresholds=steps(RED, (1, "text")),
-                custom__cellOptions={"type": "color-text"},
-                custom__width=90,
-            )
+        "Number of trusted roots in each trust store in use. With 0, all chains of its targets are untrusted.",
+        [roots],
+        [
+            g.column("store", "Store"),
+            g.column("Value", "Roots", thresholds=g.steps(RED, (1, "text")), cell=g.COLORED_TEXT, width=90),
+            g.column("instance", "Instance"),
         ],
+        sort="Store",
     )

@@ -1,159 +1,133 @@
-"""When certificates end, how late they are renewed, and who issued them."""
+"""When certificates expire, how late they are renewed, and who issued them."""
 
 from __future__ import annotations
 
-from grafana import WRAPPED, Json, bars, column, fixed, lines, over_time, row, rows_now, shares, stat, steps, table
-from grafana import dashboard as build
+import grafana as g
+import smtp
+from grafana import BLUE, GREEN, ORANGE, RED, Json
 from smtp import (
-    DAYS_LEFT,
-    FLEET,
-    GOOD_AT_0,
-    GREEN,
-    ORANGE,
-    RED,
-    RENEWALS,
-    SOON_DAYS,
-    SOON_SHARE,
-    URGENT_DAYS,
-    URGENT_SHARE,
-    WARN_AT_1,
-    best,
-    job_variable,
-    label_variables,
-    links,
+    ABOUT_TO_EXPIRE_DAYS,
+    ABOUT_TO_EXPIRE_SHARE,
+    ALL_TARGETS,
+    BACKEND,
+    EXPIRING_SOON_DAYS,
+    EXPIRING_SOON_SHARE,
+    count,
+    max_by,
 )
 
-# A certificate that several backends present is one certificate to renew.
+# A certificate that several backends present is renewed once, so it counts once.
 CERTIFICATE = "fingerprint_sha256"
-WEEK = 7 * 86_400
+WEEK_SECONDS = 7 * 86_400
 WEEKS = 13
 
-INFO = FLEET.b("cert_info")
-ENDS = FLEET.b("cert_not_after_timestamp_seconds")
-BEGINS = FLEET.b("cert_not_before_timestamp_seconds")
+INFO = ALL_TARGETS.backend("cert_info")
+NOT_AFTER = ALL_TARGETS.backend("cert_not_after_timestamp_seconds")
+LIFETIME = smtp.lifetime(ALL_TARGETS)
+LIFETIME_USED = smtp.lifetime_used(ALL_TARGETS)
 JOIN = "* on (job, instance, target, server_name, backend) group_left ()"
 
 
 def dashboard() -> Json:
-    return build(
-        uid=RENEWALS,
-        title="SMTP TLS / Renewals",
-        description="Certificates by when they end: those of all backends, each counted once however many present it.",
-        since="now-30d",
-        links=links(RENEWALS),
-        variables=[job_variable(), *label_variables()],
-        rows=[
-            row(4, *((4, panel) for panel in _numbers())),
-            row(9, (14, _weeks()), (10, _tenths())),
-            row(11, (24, _certificates())),
-            row(8, (12, _replaced()), (12, _life())),
-            row(8, (10, _issuers()), (7, _versions()), (7, _keys())),
+    return smtp.dashboard(
+        smtp.RENEWALS,
+        smtp.label_variables(),
+        [
+            g.row(4, *((4, panel) for panel in _stats())),
+            g.row(9, (14, _expiry_by_week()), (10, _by_lifetime_used())),
+            g.row(11, (24, _certificates())),
+            g.row(8, (12, _replacements()), (12, _lifetime_used())),
+            g.row(8, (10, _issuers()), (7, _tls_versions()), (7, _key_types())),
         ],
     )
 
 
-def each(by: str, value: str) -> str:
+def per_certificate(by: str, value: str) -> str:
     """A value of each certificate."""
     return f"max by ({by}) ({INFO} {JOIN} {value})"
 
 
-def _numbers() -> list[Json]:
-    ends = each(CERTIFICATE, ENDS)
-    left = f"({ends} - time()) / 86400"
+EXPIRES = per_certificate(CERTIFICATE, NOT_AFTER)
 
-    def how_many(condition: str) -> str:
-        return f"count({condition}) or 0 * count({INFO})"
 
+def _stats() -> list[Json]:
+    certificates = f"count(count by ({CERTIFICATE}) ({INFO}))"
+    file_match = ALL_TARGETS.backend("cert_file_match")
     return [
-        stat(
+        g.stat(
             "Certificates",
-            "Different certificates on all backends, as of the last time each was seen.",
-            f"count(count by ({CERTIFICATE}) ({INFO}))",
-            thresholds=steps("text"),
-            quiet=True,
+            "Number of distinct certificates on all backends, counting the last certificate seen on each.",
+            certificates,
+            neutral=True,
         ),
-        stat(
-            "Expired",
-            "Certificates that have expired and are still presented.",
-            how_many(f"{left} < 0"),
-            thresholds=GOOD_AT_0,
+        g.stat(
+            "Expired certificates",
+            "Certificates that have expired and are still in use. Clients refuse them.",
+            count(f"({EXPIRES} - time()) / 86400 < 0", INFO),
+            thresholds=smtp.RED_FROM_1,
         ),
-        stat(
-            "About to expire",
-            f"Certificates that have under {URGENT_DAYS} days and under {URGENT_SHARE:.0%} of their lifetime left, "
-            "and have not expired.",
-            how_many(_within(URGENT_DAYS, URGENT_SHARE)),
-            thresholds=GOOD_AT_0,
-        ),
-        stat(
-            "Expires soon",
-            f"Certificates that have under {SOON_DAYS} days and under {SOON_SHARE:.0%} of their lifetime left, and "
-            "have not expired.",
-            how_many(_within(SOON_DAYS, SOON_SHARE)),
-            thresholds=WARN_AT_1,
-        ),
-        stat(
-            "Shortest life",
-            "Days from the beginning to the end of the certificate with the shortest validity.",
-            f"min({ENDS} - {BEGINS}) / 86400",
+        _expiring_stat("About to expire", ABOUT_TO_EXPIRE_DAYS, ABOUT_TO_EXPIRE_SHARE, smtp.RED_FROM_1),
+        _expiring_stat("Expiring soon", EXPIRING_SOON_DAYS, EXPIRING_SOON_SHARE, smtp.ORANGE_FROM_1),
+        g.stat(
+            "Shortest lifetime",
+            "Validity period, in days, of the certificate with the shortest one.",
+            f"min({LIFETIME}) / 86400",
             unit="suffix: d",
             decimals=0,
-            thresholds=steps("text"),
-            quiet=True,
+            neutral=True,
         ),
-        stat(
+        g.stat(
             "Not reloaded",
-            "Backends that serve another certificate than the one in the target's certificate_file: renewed, but not "
-            "in use. Not in use where no target has such a file.",
-            f"count({FLEET.b('cert_file_match')} == 0) or 0 * count({FLEET.b('cert_file_match')})",
-            thresholds=GOOD_AT_0,
-            empty="not in use",
+            "Backends that do not present the certificate in the target's `certificate_file`: it was renewed, but the "
+            "server has not loaded it. Only for targets with a `certificate_file`.",
+            count(f"{file_match} == 0", file_match),
+            thresholds=smtp.RED_FROM_1,
+            empty="not configured",
         ),
     ]
 
 
-def _within(days: int, share: float) -> str:
-    left = f"({each(CERTIFICATE, ENDS)} - time())"
-    share_left = each(CERTIFICATE, f"(({ENDS} - time()) / ({ENDS} - {BEGINS}))")
-    return f"({left} >= 0) < {days} * 86400 and {share_left} < {share}"
-
-
-def _histogram(title: str, description: str, value: str, last: int, names: dict[str, str]) -> Json:
-    """A bar for each whole number from 0 to `last`, empty ones too. `names`: patterns of two digits, and texts."""
-    counted = f'count_values("bucket", clamp(floor({value}), 0, {last}))'
-    empty = "\nor ".join(f'label_replace(vector(0), "bucket", "{i}", "", "")' for i in range(last + 1))
-    # Two digits, so that the order of texts is that of numbers.
-    expr = f'label_replace({counted}\nor on (bucket) ({empty}), "bucket", "0$1", "bucket", "(.)")'
-    for pattern, text in names.items():
-        expr = f'label_replace({expr}, "name", "{text}", "bucket", "{pattern}")'
-    transformations = [
-        {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "bucket", "desc": False}]}},
-        {
-            "id": "organize",
-            "options": {"excludeByName": {"Time": True, "bucket": True}, "indexByName": {}, "renameByName": {}},
-        },
-    ]
-    return bars(title, description, [rows_now(expr)], horizontal=False, transformations=transformations)
-
-
-def _weeks() -> Json:
-    return _histogram(
-        "Certificates that end, by weeks from now",
-        f"How many certificates end in each of the next {WEEKS} weeks; the first is the seven days from now. A tall "
-        "bar is a busy week. Those that have ended are not among them.",
-        f"(({each(CERTIFICATE, ENDS)} - time()) >= 0) / {WEEK}",
-        WEEKS,
-        {f"{week:02}": f"{week + 1}" for week in range(WEEKS)} | {str(WEEKS): f"{WEEKS + 1}+"},
+def _expiring_stat(title: str, days: int, share: float, thresholds: Json) -> Json:
+    left = f"({EXPIRES} - time())"
+    share_left = per_certificate(CERTIFICATE, f"({smtp.lifetime_left(ALL_TARGETS)})")
+    return g.stat(
+        title,
+        f"Certificates with less than {days} days and less than {share:.0%} of their lifetime left. Expired "
+        "certificates are not counted.",
+        count(f"({left} >= 0) < {days} * 86400 and {share_left} < {share}", INFO),
+        thresholds=thresholds,
     )
 
 
-def _tenths() -> Json:
-    used = f"(time() - {BEGINS}) / ({ENDS} - {BEGINS})"
+def _histogram(title: str, description: str, value: str, last: int, names: dict[str, str]) -> Json:
+    """One bar per integer from 0 to `last`, including empty ones. `names`: patterns of two digits and their texts."""
+    counted = f'count_values("bucket", clamp(floor({value}), 0, {last}))'
+    empty = "\nor ".join(f'label_replace(vector(0), "bucket", "{i}", "", "")' for i in range(last + 1))
+    # Two digits, because buckets are sorted as text.
+    expr = f'label_replace({counted}\nor on (bucket) ({empty}), "bucket", "0$1", "bucket", "(.)")'
+    for pattern, text in names.items():
+        expr = f'label_replace({expr}, "name", "{text}", "bucket", "{pattern}")'
+    return g.bar_chart(title, description, expr, sort_by="bucket")
+
+
+def _expiry_by_week() -> Json:
+    names = {f"{week:02}": f"{week + 1}" for week in range(WEEKS)} | {str(WEEKS): f"{WEEKS + 1}+"}
     return _histogram(
-        "Certificates by lifetime used, in %",
-        "How far through their validity certificates are, in steps of ten percent. Tall bars on the right mean that "
-        "renewals come late; the last has ended.",
-        f"10 * {each(CERTIFICATE, f'({used})')}",
+        "Certificates expiring by week",
+        f"Number of certificates that expire in each of the next {WEEKS} weeks; week 1 is the next seven days. A tall "
+        "bar means many renewals at once. Expired certificates are not counted.",
+        f"(({EXPIRES} - time()) >= 0) / {WEEK_SECONDS}",
+        WEEKS,
+        names,
+    )
+
+
+def _by_lifetime_used() -> Json:
+    return _histogram(
+        "Certificates by lifetime used (%)",
+        "Number of certificates by the share of their validity period that has passed, in steps of 10%. Tall bars on "
+        "the right mean late renewals; certificates at 100 have expired.",
+        f"10 * {per_certificate(CERTIFICATE, f'({LIFETIME_USED})')}",
         10,
         {"0(.)": "${1}0", "00": "0", "10": "100"},
     )
@@ -161,122 +135,89 @@ def _tenths() -> Json:
 
 def _certificates() -> Json:
     by = f"{CERTIFICATE}, subject, issuer, key"
-    first = f"bottomk(100, {each(by, ENDS)})"
-    return table(
-        "Certificates, the first to end first",
-        "The hundred certificates that end first, each with how many backends present it.",
+    first = f"bottomk(100, {per_certificate(by, NOT_AFTER)})"
+    queries = [
+        f"{first} * 1000",
+        f"({first} - time()) / 86400",
+        f"{per_certificate(by, f'({LIFETIME_USED})')} and {first}",
+        f"{per_certificate(by, f'(({LIFETIME}) / 86400)')} and {first}",
+        f"count by ({by}) (max by (server_name, backend, {by}) ({INFO})) and {first}",
+    ]
+    return g.table(
+        "Certificates by expiry",
+        "The 100 certificates that expire first, and the number of backends that present each. Negative days mean "
+        "that the certificate has expired.",
+        queries,
         [
-            rows_now(f"{first} * 1000"),
-            rows_now(f"({first} - time()) / 86400"),
-            rows_now(f"{each(by, f'((time() - {BEGINS}) / ({ENDS} - {BEGINS}))')} and {first}"),
-            rows_now(f"{each(by, f'(({ENDS} - {BEGINS}) / 86400)')} and {first}"),
-            rows_now(f"count by ({by}) (max by (server_name, backend, {by}) ({INFO})) and {first}"),
+            smtp.days_left_column("Value #B"),
+            g.column("Value #A", "Expires", unit="time:YYYY-MM-DD", width=95),
+            smtp.lifetime_column("Value #C", "Lifetime used", 130, g.steps(GREEN, (0.75, ORANGE), (0.9, RED))),
+            g.column("Value #D", "Lifetime", unit="suffix: d", decimals=0, width=75),
+            g.column("Value #E", "Backends", width=85),
+            g.column("subject", "Subject", min_width=150, wrap=True),
+            g.column("issuer", "Issuer", min_width=150, wrap=True),
+            g.column("key", "Key", width=110),
+            # Keeps certificates with the same subject in separate rows.
+            g.column(CERTIFICATE, "Fingerprint", hidden=True),
         ],
-        {
-            "Value #B": "Days left",
-            "Value #A": "Ends",
-            "Value #C": "Lifetime used",
-            "Value #D": "Lifetime",
-            "Value #E": "Backends",
-            "subject": "Subject",
-            "issuer": "Issuer",
-            "key": "Key",
-            CERTIFICATE: "Fingerprint",
-        },
         sort="Days left",
-        empty="No certificate has been seen",
-        overrides=[
-            column("Days left", **DAYS_LEFT),
-            column("Ends", unit="time:YYYY-MM-DD", custom__width=95),
-            # Only to tell certificates apart.
-            column("Fingerprint", custom__hidden=True),
-            column(
-                "Lifetime used",
-                unit="percentunit",
-                decimals=0,
-                min=0,
-                max=1,
-                custom__width=130,
-                thresholds=steps(GREEN, (0.75, ORANGE), (0.9, RED)),
-                custom__cellOptions={"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
-            ),
-            column("Lifetime", unit="suffix: d", decimals=0, custom__width=75),
-            column("Backends", custom__width=85),
-            column("Key", custom__width=110),
-            column("Subject", custom__minWidth=150, **WRAPPED),
-            column("Issuer", custom__minWidth=150, **WRAPPED),
-        ],
+        empty=smtp.NO_CERTIFICATE,
     )
 
 
-def _replaced() -> Json:
-    changes = best("server_name, backend", f"changes({BEGINS}[1d])")
-    return lines(
-        "Certificates replaced in the day before",
-        "How often backends began to present another certificate in the 24 hours before each point. A backend whose "
-        "certificates take turns counts at every turn.",
-        [over_time(f"sum({changes})", "replaced")],
-        unit="none",
-        decimals=0,
-        stepped=True,
-        reach=(0, 1),
+def _replacements() -> Json:
+    not_before = ALL_TARGETS.backend("cert_not_before_timestamp_seconds")
+    changes = max_by(BACKEND, f"changes({not_before}[1d])")
+    return g.count_timeseries(
+        "Certificate replacements in 24 hours",
+        "How often backends switched to another certificate in the 24 hours before each point in time. A backend that "
+        "alternates between certificates counts at every switch.",
+        [g.range_query(f"sum({changes})", "replacements")],
     )
 
 
-def _life() -> Json:
-    used = each(CERTIFICATE, f"((time() - {BEGINS}) / ({ENDS} - {BEGINS}))")
-    return lines(
-        "Lifetime used",
-        "How much of their validity had passed: the furthest certificate, and the one in the middle of all. A "
-        "furthest that goes over 90 % means renewals at the last moment; over 100 %, an expired certificate in use.",
-        [over_time(f"max({used})", "furthest"), over_time(f"quantile(0.5, {used})", "median")],
+def _lifetime_used() -> Json:
+    return g.timeseries(
+        "Certificate lifetime used",
+        "Share of the validity period that has passed: maximum and median of all certificates. A maximum above 90% "
+        "means late renewals; above 100%, an expired certificate is in use.",
+        g.max_and_median(per_certificate(CERTIFICATE, f"({LIFETIME_USED})")),
         unit="percentunit",
-        thresholds=steps("transparent", (0.9, ORANGE), (1, RED)),
-        reach=(0, 1.2),
+        thresholds=g.steps("transparent", (0.9, ORANGE), (1, RED)),
+        soft_range=(0, 1.2),
     )
+
+
+def _count_by(label: str) -> str:
+    return f"count by ({label}) (count by ({label}, {CERTIFICATE}) ({INFO}))"
 
 
 def _issuers() -> Json:
-    return table(
+    blue = g.fixed_color(BLUE)
+    return g.table(
         "Certificates by issuer",
-        "The ten issuers of most certificates, as the certificates name them, trusted or not.",
-        [rows_now(f"topk(10, count by (issuer) (count by (issuer, {CERTIFICATE}) ({INFO})))")],
-        {"issuer": "Issuer", "Value": "Certificates"},
+        "The ten issuers with the most certificates, as named in the certificates, whether or not they are trusted.",
+        [f"topk(10, {_count_by('issuer')})"],
+        [
+            g.column("issuer", "Issuer", min_width=200, wrap=True),
+            g.column("Value", "Certificates", min=0, decimals=0, color=blue, width=150, cell=g.GAUGE),
+        ],
         sort="Certificates",
         descending=True,
-        empty="No certificate has been seen",
-        overrides=[
-            column("Issuer", custom__minWidth=200, **WRAPPED),
-            column(
-                "Certificates",
-                min=0,
-                decimals=0,
-                color=fixed("blue"),
-                custom__width=150,
-                custom__cellOptions={"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
-            ),
-        ],
+        empty=smtp.NO_CERTIFICATE,
     )
 
 
-def _versions() -> Json:
-    versions = best("server_name, backend, version", FLEET.b("connection_info"))
-    return shares(
+def _tls_versions() -> Json:
+    versions = max_by(f"{BACKEND}, version", ALL_TARGETS.backend("connection_info"))
+    return g.pie_chart(
         "Backends by TLS version",
-        "The TLS version that the last probe of each backend agreed on; backends that fail are not among them.",
-        [{**rows_now(f"count by (version) ({versions})"), "format": "time_series", "legendFormat": "{{version}}"}],
+        "TLS version negotiated by the last probe of each backend. Backends that are down are not counted.",
+        f"count by (version) ({versions})",
+        "{{version}}",
     )
 
 
-def _keys() -> Json:
-    return shares(
-        "Certificates by key",
-        "The kind and size of the certificates' keys.",
-        [
-            {
-                **rows_now(f"count by (key) (count by (key, {CERTIFICATE}) ({INFO}))"),
-                "format": "time_series",
-                "legendFormat": "{{key}}",
-            }
-        ],
-    )
+def _key_types() -> Json:
+    description = "Number of certificates by the type and size of their key."
+    return g.pie_chart("Certificates by key type", description, _count_by("key"), "{{key}}")

@@ -1,317 +1,422 @@
-"""What the dashboards share about the exporter: uids, selectors, and how bad a backend is."""
+"""What the dashboards share about the exporter: uids, selectors of its metrics, backend status, and common panels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from grafana import WRAPPED, Json, choice, column, link, no_value, row, rows_now, steps, table, to, word, words
+import grafana as g
+from grafana import GRAY, GREEN, ORANGE, RED, Json
 
-OVERVIEW, TARGET, RENEWALS, EXPORTER = "smtp-tls-overview", "smtp-tls-target", "smtp-tls-renewals", "smtp-tls-exporter"
+# Label sets to aggregate by. Targets can share a backend, so a backend is identified without its target.
+TARGET = "target"
+ENDPOINT = "target, server_name"
+BACKEND = "server_name, backend"
 
-# Few days are left, and little of the lifetime too, since six-day certificates are normal. As in the alert rules.
-SOON_DAYS, SOON_SHARE = 21, 0.25
-URGENT_DAYS, URGENT_SHARE = 7, 0.10
+# A certificate is expiring if both the days and the share of its lifetime that are left are below these values, because
+# six-day certificates are normal. The alert rules use the same values.
+EXPIRING_SOON_DAYS, EXPIRING_SOON_SHARE = 21, 0.25
+ABOUT_TO_EXPIRE_DAYS, ABOUT_TO_EXPIRE_SHARE = 7, 0.10
 
-# The value that Grafana gives to All, as part of a URL.
+RED_FROM_1 = g.steps(GREEN, (1, RED))
+ORANGE_FROM_1 = g.steps(GREEN, (1, ORANGE))
+
+# Grafana's value of All, as part of a URL.
 ALL = "%24__all"
-NOT_OURS = ("process_", "scrape_", "up")
 
-# What a series stands for. One probe may serve several targets, so that a backend is one whatever its target.
-T = "target"
-E = "target, server_name"
-B = "server_name, backend"
+NO_CERTIFICATE = "No certificate has been seen"
 
-GREEN, ORANGE, RED, BLUE, GREY = "green", "orange", "red", "blue", "#808080"
-GOOD_AT_0 = steps(GREEN, (1, RED))
-WARN_AT_1 = steps(GREEN, (1, ORANGE))
+
+# --- dashboards
 
 
 @dataclass(frozen=True)
-class Scope:
-    """Which series a dashboard shows."""
+class Page:
+    """What identifies a dashboard."""
 
-    everywhere: str
-    """Matchers that stand on every series."""
-    endpoint: str = ""
-    """Further ones on series with a server name."""
-    backend: str = ""
-    """Further ones on series with a backend."""
-
-    def t(self, metric: str, **labels: str) -> str:
-        """Series of targets, or of the exporter."""
-        return _selector(metric, labels, self.everywhere)
-
-    def e(self, metric: str, **labels: str) -> str:
-        """Series of endpoints."""
-        return _selector(metric, labels, self.everywhere, self.endpoint)
-
-    def b(self, metric: str, **labels: str) -> str:
-        """Series of backends."""
-        return _selector(metric, labels, self.everywhere, self.endpoint, self.backend)
+    uid: str
+    name: str
+    description: str
+    tooltip: str
+    time_from: str
 
 
-def _selector(metric: str, labels: dict[str, str], *matchers: str) -> str:
-    name = metric if metric.startswith(NOT_OURS) else f"smtp_tls_{metric}"
-    every = [*filter(None, matchers), *(f'{label}="{value}"' for label, value in labels.items())]
-    return f"{name}{{{', '.join(every)}}}"
+OVERVIEW = Page(
+    "smtp-tls-overview",
+    "Overview",
+    "TLS certificates of SMTP servers: one row per backend that a server name resolves to.",
+    "All backends, worst status first",
+    "now-24h",
+)
+TARGET_PAGE = Page(
+    "smtp-tls-target",
+    "Target",
+    "One configured target: verdicts, certificates and probe results of each backend over time.",
+    "One target and its backends over time",
+    "now-7d",
+)
+RENEWALS = Page(
+    "smtp-tls-renewals",
+    "Renewals",
+    "Expiry and renewal of the certificates of all backends. A certificate counts once, even if several backends "
+    "present it.",
+    "Certificate expiry, renewals and issuers",
+    "now-30d",
+)
+EXPORTER = Page(
+    "smtp-tls-exporter",
+    "Exporter",
+    "Health of the exporter: probe rates, scheduling delays and resource usage.",
+    "Health of the exporter itself",
+    "now-6h",
+)
+PAGES = (OVERVIEW, TARGET_PAGE, RENEWALS, EXPORTER)
 
 
-FLEET = Scope('job=~"$job", $label=~"$value"')
-ONE = Scope('job=~"$job", target="$target"', 'server_name=~"$server_name"', 'backend=~"$backend"')
+def dashboard(page: Page, variables: Sequence[Json], rows: Sequence[Json]) -> Json:
+    """A dashboard with links to the others; its first variable is the scrape job."""
+    job = g.query_variable(
+        "job",
+        "Job",
+        "label_values(smtp_tls_exporter_build_info, job)",
+        "Prometheus scrape jobs of the exporter",
+        all_value=".+",
+    )
+    shared_variables = "${datasource:queryparam}&${job:queryparam}"
+    return g.dashboard(
+        uid=page.uid,
+        title=f"SMTP TLS / {page.name}",
+        description=page.description,
+        time_from=page.time_from,
+        links=[
+            g.dashboard_link(other.name, f"/d/{other.uid}?{shared_variables}", other.tooltip)
+            for other in PAGES
+            if other != page
+        ],
+        variables=[job, *variables],
+        rows=rows,
+    )
 
 
-def best(by: str, expr: str) -> str:
-    """Of several exporters the one that sees it well: a server is down when all say so."""
+def label_variables() -> list[Json]:
+    values = 'label_values(smtp_tls_target_info{job=~"$job"}, $label)'
+    return [
+        g.textbox_variable(
+            "label", "Label", "team", "Label from the `labels` of the exporter's config, such as `team`"
+        ),
+        g.query_variable("value", "Label value", values, "Values of this label"),
+    ]
+
+
+def stat_rows(stats: Sequence[Json]) -> list[Json]:
+    """Rows of four stat panels."""
+    return [g.row(3, *((6, stat) for stat in stats[start : start + 4])) for start in range(0, len(stats), 4)]
+
+
+def target_link(backend: str = ALL) -> list[Json]:
+    """A link from a table row to the dashboard of its target."""
+    variables = "${datasource:queryparam}&${job:queryparam}&var-target=${__data.fields.target:percentencode}"
+    return g.data_link(
+        "Open the target", f"/d/{TARGET_PAGE.uid}?{variables}&var-backend={backend}&${{__url_time_range}}"
+    )
+
+
+BACKEND_LINK = target_link("${__data.fields.backend:percentencode}")
+
+# Links need the field; the column itself is not shown.
+HIDDEN_TARGET = g.column("target", "Target", hidden=True)
+
+
+# --- queries
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Selects the series that a dashboard shows."""
+
+    matchers: str
+    """Label matchers for all series."""
+    endpoint_matchers: str = ""
+    """Additional matchers for series with a server name."""
+    backend_matchers: str = ""
+    """Additional matchers for series with a backend."""
+
+    def target(self, metric: str, **labels: str) -> str:
+        """A metric of targets, of the exporter or of its process."""
+        return _select(metric, labels, self.matchers)
+
+    def endpoint(self, metric: str, **labels: str) -> str:
+        return _select(metric, labels, self.matchers, self.endpoint_matchers)
+
+    def backend(self, metric: str, **labels: str) -> str:
+        return _select(metric, labels, self.matchers, self.endpoint_matchers, self.backend_matchers)
+
+
+def _select(metric: str, labels: dict[str, str], *matchers: str) -> str:
+    name = metric if metric.startswith(("process_", "scrape_", "up")) else f"smtp_tls_{metric}"
+    parts = [*filter(None, matchers), *(f'{label}="{value}"' for label, value in labels.items())]
+    return f"{name}{{{', '.join(parts)}}}"
+
+
+ALL_TARGETS = Selector('job=~"$job", $label=~"$value"')
+ONE_TARGET = Selector('job=~"$job", target="$target"', 'server_name=~"$server_name"', 'backend=~"$backend"')
+
+
+def max_by(by: str, expr: str) -> str:
+    """With several exporters, a probe or lookup succeeded if it did for any of them."""
     return f"max by ({by}) ({expr})"
 
 
-def worst(by: str, expr: str) -> str:
-    """Of several exporters the one that sees something wrong."""
+def min_by(by: str, expr: str) -> str:
+    """With several exporters, a verdict is bad if it is for any of them."""
     return f"min by ({by}) ({expr})"
 
 
-def count(expr: str, where_known: str) -> str:
-    """How many there are; 0 where none is and the exporter is heard of, nothing where it is not."""
-    return f"count({expr}) or 0 * count({where_known})"
+def count(expr: str, known: str) -> str:
+    """The number of series: 0 if there are none but `known` has some, and no value without any data."""
+    return f"count({expr}) or 0 * count({known})"
 
 
-def numbers_rows(numbers: Sequence[Json]) -> list[Json]:
-    """Numbers, four in a row."""
-    return [row(3, *((6, number) for number in numbers[at : at + 4])) for at in range(0, len(numbers), 4)]
+def in_dns(selector: Selector) -> str:
+    """The backends currently in DNS."""
+    return f"{max_by(BACKEND, selector.backend('backend_resolved'))} == 1"
 
 
-# --- how bad a backend is
+def failing_backends(selector: Selector, metric: str, reduce: Callable[[str, str], str] = min_by) -> str:
+    """The number of backends currently in DNS whose verdict is 0."""
+    known = selector.backend(metric)
+    return count(f"{reduce(BACKEND, known)} == 0 and {in_dns(selector)}", known)
+
+
+def _validity(selector: Selector) -> tuple[str, str]:
+    return (
+        selector.backend("cert_not_before_timestamp_seconds"),
+        selector.backend("cert_not_after_timestamp_seconds"),
+    )
+
+
+def lifetime(selector: Selector) -> str:
+    begin, end = _validity(selector)
+    return f"{end} - {begin}"
+
+
+def lifetime_used(selector: Selector) -> str:
+    begin, end = _validity(selector)
+    return f"(time() - {begin}) / ({end} - {begin})"
+
+
+def lifetime_left(selector: Selector) -> str:
+    begin, end = _validity(selector)
+    return f"({end} - time()) / ({end} - {begin})"
+
+
+def expires_within(selector: Selector, by: str, days: int, share: float) -> str:
+    """Seconds left, where they are less than `days` and less than this share of the lifetime."""
+    # An intermediate certificate can expire before the server certificate.
+    chain_end = selector.backend("verified_chain_not_after_timestamp_seconds")
+    end = f"({chain_end} or {selector.backend('cert_not_after_timestamp_seconds')})"
+    left = f"{end} - time()"
+    share_left = f"({left}) / ({lifetime(selector)})"
+    return f"{min_by(by, left)} < {days} * 86400 and {min_by(by, share_left)} < {share}"
+
+
+def round_age(selector: Selector) -> str:
+    """The age of the last round of each target, in intervals of the target."""
+    last = selector.target("target_last_round_timestamp_seconds")
+    return f"(time() - ({last} > 0)) / {selector.target('target_interval_seconds')}"
+
+
+def lookup_failures(selector: Selector) -> str:
+    return max_by("target, name, type, reason", selector.target("target_lookup_failure_info"))
+
+
+def target_of_backend(selector: Selector, label: str = "") -> str:
+    """One series per backend that has one of its targets, for links, and the label."""
+    by = f"{BACKEND}, target, {label}" if label else f"{BACKEND}, target"
+    return f"topk by ({BACKEND}) (1, {max_by(by, selector.backend('backend_resolved'))})"
+
+
+# --- backend status
 
 STATUS = {
     10: ("down", "dark-red"),
-    9: ("name missing", "red"),
-    8: ("expired", "red"),
-    7: ("revoked", "red"),
-    6: ("not trusted", "red"),
-    5: ("not valid yet", "red"),
-    4: ("about to expire", "red"),
-    3: ("not reloaded", "orange"),
-    2: ("expires soon", "orange"),
-    1: ("not judged", "yellow"),
-    0: ("ok", "green"),
-    -1: ("not in DNS", GREY),
+    9: ("hostname mismatch", RED),
+    8: ("expired", RED),
+    7: ("revoked", RED),
+    6: ("untrusted", RED),
+    5: ("not yet valid", RED),
+    4: ("about to expire", RED),
+    3: ("not reloaded", ORANGE),
+    2: ("expiring soon", ORANGE),
+    1: ("unverified", "yellow"),
+    0: ("ok", GREEN),
+    -1: ("not in DNS", GRAY),
 }
-STATUS_MEANING = (
-    "Worst first: **down** (no TLS, whoever probes), **name missing** (the certificate lacks the server name, or a "
-    "further one that the config expects), **expired**, **revoked** (by its OCSP staple), **not trusted** (no path "
-    f"to a root), **not valid yet**, **about to expire** (under {URGENT_DAYS} days and {URGENT_SHARE:.0%} of its "
-    f"lifetime), **not reloaded** (another certificate than certificate_file), **expires soon** (under {SOON_DAYS} "
-    f"days and {SOON_SHARE:.0%}), **not judged** (reached, but a verdict is not known), **ok**, **not in DNS** (kept "
-    "for a while after DNS stopped naming it). While a backend is down, what is known of its certificate is held."
+STATUS_LEGEND = (
+    "Worst status first: **down** (the last probe failed), **hostname mismatch** (the certificate does not list the "
+    "server name or another expected name), **expired**, **revoked** (according to the OCSP staple), **untrusted** (no "
+    f"path to a trusted root), **not yet valid**, **about to expire** (less than {ABOUT_TO_EXPIRE_DAYS} days and "
+    f"{ABOUT_TO_EXPIRE_SHARE:.0%} of the lifetime left), **not reloaded** (the server does not present the certificate "
+    f"in `certificate_file`), **expiring soon** (less than {EXPIRING_SOON_DAYS} days and {EXPIRING_SOON_SHARE:.0%} "
+    "left), **unverified** (the probe succeeded, but a verdict is unknown), **ok**, **not in DNS** (no longer "
+    "resolved, still probed for a while). For a backend that is down, certificate verdicts are from the last "
+    "certificate seen."
 )
 
 
-def status(scope: Scope) -> str:
-    """For each backend a key of STATUS; the first clause that holds."""
-    up = f"({best(B, scope.b('probe_success'))} == 1)"
-    name, valid = worst(B, scope.b("cert_hostname_match")), worst(B, scope.b("chain_valid"))
+def status(selector: Selector) -> str:
+    """A key of `STATUS` for each backend, from the first clause that matches."""
+    up = f"({max_by(BACKEND, selector.backend('probe_success'))} == 1)"
+    name, valid = (min_by(BACKEND, selector.backend(metric)) for metric in ("cert_hostname_match", "chain_valid"))
+    about_to_expire = expires_within(selector, BACKEND, ABOUT_TO_EXPIRE_DAYS, ABOUT_TO_EXPIRE_SHARE)
+    expiring_soon = expires_within(selector, BACKEND, EXPIRING_SOON_DAYS, EXPIRING_SOON_SHARE)
     return "\nor ".join(
         [
-            f"({best(B, scope.b('backend_resolved'))} == 0) - 1",
-            f"({best(B, scope.b('probe_success'))} == 0) + 10",
+            f"({max_by(BACKEND, selector.backend('backend_resolved'))} == 0) - 1",
+            f"({max_by(BACKEND, selector.backend('probe_success'))} == 0) + 10",
             f"({name} == 0) + 9",
-            f"({worst(B, scope.b('cert_name_match'))} == 0) + 9",
-            f"{best(B, scope.b('chain_error', reason='expired'))} * 0 + 8",
-            f"{best(B, scope.b('ocsp_error', reason='revoked'))} * 0 + 7",
-            f"({worst(B, scope.b('chain_trusted'))} == 0) + 6",
+            f"({min_by(BACKEND, selector.backend('cert_name_match'))} == 0) + 9",
+            f"{max_by(BACKEND, selector.backend('chain_error', reason='expired'))} * 0 + 8",
+            f"{max_by(BACKEND, selector.backend('ocsp_error', reason='revoked'))} * 0 + 7",
+            f"({min_by(BACKEND, selector.backend('chain_trusted'))} == 0) + 6",
             f"({valid} == 0) + 5",
-            f"({ends_within(scope, B, URGENT_DAYS, URGENT_SHARE)}) * 0 + 4",
-            f"({worst(B, scope.b('cert_file_match'))} == 0) + 3",
-            f"({ends_within(scope, B, SOON_DAYS, SOON_SHARE)}) * 0 + 2",
+            f"({about_to_expire}) * 0 + 4",
+            f"({min_by(BACKEND, selector.backend('cert_file_match'))} == 0) + 3",
+            f"({expiring_soon}) * 0 + 2",
             f"({up} unless ({name} and {valid}))",
             f"{up} - 1",
         ]
     )
 
 
-def ends_within(scope: Scope, by: str, days: int, share: float) -> str:
-    """Seconds left, where they are less than `days` and less than the share of the lifetime."""
-    # An intermediate may end before the certificate does.
-    ends = f"({scope.b('verified_chain_not_after_timestamp_seconds')} or {scope.b('cert_not_after_timestamp_seconds')})"
-    life = f"({scope.b('cert_not_after_timestamp_seconds')} - {scope.b('cert_not_before_timestamp_seconds')})"
-    left = f"{ends} - time()"
-    return f"{worst(by, left)} < {days} * 86400 and {worst(by, f'({left}) / {life}')} < {share}"
+def status_detail(selector: Selector) -> str:
+    """One series per backend whose label `detail` has the evidence for its status."""
+
+    def detail(expr: str, source: str, text: str = "$1") -> str:
+        return f'label_replace({expr}, "detail", "{text}", "{source}", "(.*)")'
+
+    candidates = [
+        f'label_join({selector.backend("probe_failure_info")}, "detail", ": ", "stage", "reason")',
+        detail(selector.backend("cert_hostname_mismatch_info"), "presented", "presents $1"),
+        detail(f"{selector.backend('cert_name_match')} == 0", "name", "does not list $1"),
+        detail(selector.backend("chain_error", reason="expired"), "reason"),
+        detail(selector.backend("ocsp_error", reason="revoked"), "reason"),
+        detail(selector.backend("chain_error"), "reason"),
+    ]
+    first = (f"topk by ({BACKEND}) (1, max by ({BACKEND}, detail) ({expr}))" for expr in candidates)
+    return f"\nor on ({BACKEND}) ".join(first)
 
 
-def why(scope: Scope) -> str:
-    """For each backend one series, whose label `why` is the evidence for what `status` says."""
+# --- common panels
 
-    def one(expr: str) -> str:
-        return f"topk by ({B}) (1, max by ({B}, why) ({expr}))"
 
-    stopped = f'label_join({scope.b("probe_failure_info")}, "why", ": ", "stage", "reason")'
-    presents = f'label_replace({scope.b("cert_hostname_mismatch_info")}, "why", "presents $1", "presented", "(.*)")'
-    lacks = f'label_replace({scope.b("cert_name_match")} == 0, "why", "lacks $1", "name", "(.*)")'
-    reason = '"why", "$1", "reason", "(.*)"'
-    return f"\nor on ({B}) ".join(
-        [
-            one(stopped),
-            one(presents),
-            one(lacks),
-            one(f"label_replace({scope.b('chain_error', reason='expired')}, {reason})"),
-            one(f"label_replace({scope.b('ocsp_error', reason='revoked')}, {reason})"),
-            one(f"label_replace({scope.b('chain_error')}, {reason})"),
-        ]
+def round_age_stat(title: str, description: str, expr: str) -> Json:
+    thresholds = g.steps(GREEN, (3, ORANGE), (10, RED))
+    return g.stat(title, description, expr, unit="suffix: ×", decimals=1, thresholds=thresholds)
+
+
+def verdict(text: str, bad_text: str) -> dict[int, tuple[str, str]]:
+    return {1: (text, GREEN), 0: (bad_text, RED)}
+
+
+def verdict_column(field: str, title: str, text: str, bad_text: str) -> Json:
+    mappings = g.value_mappings(verdict(text, bad_text)) + g.null_mapping()
+    return g.column(field, title, cell=g.COLORED_TEXT, width=90, mappings=mappings)
+
+
+def days_left_column(field: str) -> Json:
+    # An unknown value must not look like an expired certificate.
+    return g.column(
+        field,
+        "Days left",
+        decimals=1,
+        mappings=g.null_mapping(),
+        thresholds=g.steps(RED, (0, "text")),
+        cell=g.COLORED_TEXT,
+        width=92,
     )
 
 
-# Settings of a column of days. What is not known must not look as if it had expired.
-DAYS_LEFT = {
-    "unit": "none",
-    "decimals": 1,
-    "mappings": no_value(),
-    "thresholds": steps(RED, (0, "text")),
-    "custom__cellOptions": {"type": "color-text"},
-    "custom__width": 92,
-}
-
-
-def backends_table(scope: Scope, title: str, description: str, *, label: str = "") -> Json:
-    """One row a backend, the worst first, in the fleet with the user's `label`, and links to one of its targets."""
-    queries = [
-        rows_now(status(scope)),
-        rows_now(why(scope)),
-        rows_now(worst(B, scope.b("cert_hostname_match"))),
-        rows_now(worst(B, scope.b("chain_trusted"))),
-        rows_now(worst(B, scope.b("cert_expiry_days"))),
-        # Brings the target and the label in; the queries are joined by the labels that they share.
-        rows_now(
-            one_target(scope, label) if label else f"time() - {best(B, scope.b('cert_last_seen_timestamp_seconds'))}"
-        ),
-    ]
-    columns = {
-        "Value #A": "Status",
-        "server_name": "Server name",
-        "backend": "Backend",
-        "why": "Why",
-        "Value #C": "Name",
-        "Value #D": "Chain",
-        "Value #E": "Days left",
-    }
-    if not label:
-        columns["Value #F"] = "Cert seen"
-    verdict = {"custom__cellOptions": {"type": "color-text"}, "custom__width": 84}
-    overrides = [
-        column(
-            "Status",
-            mappings=words(STATUS),
-            custom__cellOptions={"type": "color-background", "mode": "basic"},
-            custom__width=125,
-        ),
-        column("Server name", custom__minWidth=210, **WRAPPED),
-        column("Why", custom__minWidth=150, **WRAPPED),
-        column("Name", **verdict, mappings=words({1: ("ok", GREEN), 0: ("missing", RED)}) + no_value()),
-        column("Chain", **verdict, mappings=words({1: ("trusted", GREEN), 0: ("not trusted", RED)}) + no_value()),
-        column("Days left", **DAYS_LEFT),
-    ]
-    if label:
-        overrides += linked(columns, "Server name", "Backend")
-    else:
-        overrides.append(column("Cert seen", custom__width=92, unit="s", decimals=0))
-    return table(
+def lifetime_column(field: str, title: str, width: int, thresholds: Json) -> Json:
+    return g.column(
+        field,
         title,
-        f"{description} {STATUS_MEANING}",
+        unit="percentunit",
+        decimals=0,
+        min=0,
+        max=1,
+        width=width,
+        thresholds=thresholds,
+        cell=g.GAUGE,
+    )
+
+
+def backends_table(selector: Selector, title: str, description: str, *, label: str = "") -> Json:
+    """One row per backend. With `label`, the table has a column for that label and links to the target."""
+    # The last query adds the target and the label, because the queries are joined by the labels that they share.
+    last_seen = max_by(BACKEND, selector.backend("cert_last_seen_timestamp_seconds"))
+    queries = [
+        status(selector),
+        status_detail(selector),
+        *(
+            min_by(BACKEND, selector.backend(metric))
+            for metric in ("cert_hostname_match", "chain_trusted", "cert_expiry_days")
+        ),
+        target_of_backend(selector, label) if label else f"time() - {last_seen}",
+    ]
+    name_link: Json = {"links": target_link()} if label else {}
+    backend_link: Json = {"links": BACKEND_LINK} if label else {}
+    columns = [
+        g.column("Value #A", "Status", mappings=g.value_mappings(STATUS), cell=g.COLORED_BACKGROUND, width=155),
+        g.column("server_name", "Server name", min_width=210, wrap=True, **name_link),
+        g.column("backend", "Backend", **backend_link),
+        g.column("detail", "Detail", min_width=150, wrap=True),
+        verdict_column("Value #C", "Hostname", "match", "mismatch"),
+        verdict_column("Value #D", "Chain", "trusted", "untrusted"),
+        days_left_column("Value #E"),
+        HIDDEN_TARGET if label else g.column("Value #F", "Last seen", width=92, unit="s", decimals=0),
+    ]
+    return g.table(
+        title,
+        f"{description} {STATUS_LEGEND}",
         queries,
         columns,
         sort="Status",
         descending=True,
-        first_by="Days left",
-        overrides=overrides,
+        tie_break="Days left",
         empty="No backend has been probed",
-        keep_rest=bool(label),
+        keep_other_fields=bool(label),
     )
 
 
-LEADS_TO = {
-    1: ("all", "these backends", GREEN),
-    2: ("some", "some of them", ORANGE),
-    3: ("elsewhere", "elsewhere", RED),
-    4: ("nowhere", "nowhere", RED),
-    5: ("unknown", "not known", "text"),
+# Values of the label `resolves`, in the order of the table, with their texts and colors.
+RESOLVES_TO = {
+    "all": ("the same backends", GREEN),
+    "some": ("some of the backends", ORANGE),
+    "elsewhere": ("other addresses", RED),
+    "nowhere": ("no address", RED),
+    "unknown": ("unknown", "text"),
 }
 
 
-def one_target(scope: Scope, label: str = "") -> str:
-    """For each backend one series that carries a target of it, for links, and the label."""
-    by = f"{B}, target, {label}" if label else f"{B}, target"
-    return f"topk by ({B}) (1, {best(by, scope.b('backend_resolved'))})"
-
-
-def linked(columns: dict[str, str], *titles: str) -> list[Json]:
-    """Settings that make columns links to the target of their row, which is itself not shown."""
-    columns["target"] = "Target"
-    urls = {"Backend": target_url("${__data.fields.backend:percentencode}")}
-    links = [column(title, links=to("Open the target", urls.get(title, target_url(ALL)))) for title in titles]
-    return [*links, column("Target", custom__hidden=True)]
-
-
-def ways_out_table(scope: Scope, *, with_links: bool) -> Json:
-    """The names that could be used instead of one that a backend lacks."""
-
-    def leading(word: str) -> str:
-        return best(f"{E}, name", scope.e("target_shared_name_info", resolves=word))
-
-    columns = {"server_name": "Server name", "name": "Would work", "Value": "Leads to"}
-    overrides = [
-        column(
-            "Leads to",
-            mappings=words({rank: (text, color) for rank, (_, text, color) in LEADS_TO.items()}),
-            custom__cellOptions={"type": "color-text"},
-            custom__width=130,
-        )
-    ]
-    if with_links:
-        overrides += linked(columns, "Server name")
-    return table(
-        "Names that would work",
-        "Where a backend lacks the server name: names that the certificates of all its backends carry, and where "
-        "they lead. Green leads to these same backends, so clients may use it today; the others need a change in DNS "
-        "first.",
-        [rows_now("\nor ".join(f"{leading(word)} * {rank}" for rank, (word, _, _) in LEADS_TO.items()))],
-        columns,
-        sort="Leads to",
-        empty="No server name is mismatched, or no name would do",
-        overrides=overrides,
+def alternate_names_table(selector: Selector, *, with_links: bool) -> Json:
+    """The names that clients could use instead of a server name that a backend does not list."""
+    names = (
+        max_by(f"{ENDPOINT}, name", selector.endpoint("target_shared_name_info", resolves=word)) for word in RESOLVES_TO
     )
-
-
-# --- variables and links
-
-
-def job_variable() -> Json:
-    return choice(
-        "job", "Job", "label_values(smtp_tls_exporter_build_info, job)", "Scrape jobs of the exporter", everything=".+"
-    )
-
-
-def label_variables() -> list[Json]:
-    return [
-        word("label", "Label", "team", "A label that your config puts on targets: shown in tables, chosen by below"),
-        choice(
-            "value", "Value of it", 'label_values(smtp_tls_target_info{job=~"$job"}, $label)', "Values of that label"
-        ),
+    name_link: Json = {"links": target_link()} if with_links else {}
+    mappings = g.value_mappings(dict(enumerate(RESOLVES_TO.values(), start=1)))
+    columns = [
+        g.column("server_name", "Server name", **name_link),
+        g.column("name", "Alternate name"),
+        g.column("Value", "Resolves to", mappings=mappings, cell=g.COLORED_TEXT, width=175),
     ]
-
-
-def target_url(backend: str) -> str:
-    """A link from a row to the dashboard of its target."""
-    variables = "${datasource:queryparam}&${job:queryparam}&var-target=${__data.fields.target:percentencode}"
-    return f"/d/{TARGET}?{variables}&var-backend={backend}&${{__url_time_range}}"
-
-
-def links(uid: str) -> list[Json]:
-    """Links to the other dashboards."""
-    everywhere = "${datasource:queryparam}&${job:queryparam}"
-    titles = {
-        OVERVIEW: ("Overview", "All backends, the worst first"),
-        TARGET: ("Target", "One target and its backends over time"),
-        RENEWALS: ("Renewals", "When certificates end, and who issued them"),
-        EXPORTER: ("Exporter", "Whether the exporter itself is well"),
-    }
-    return [link(title, f"/d/{each}?{everywhere}", tip) for each, (title, tip) in titles.items() if each != uid]
+    return g.table(
+        "Alternate names",
+        "Names that the certificates of all backends list, for server names with a hostname mismatch. Clients can use "
+        "a name that resolves to the same backends now; the others need a DNS change first.",
+        ["\nor ".join(f"{expr} * {rank}" for rank, expr in enumerate(names, start=1))],
+        [*columns, HIDDEN_TARGET] if with_links else columns,
+        sort="Resolves to",
+        empty="No hostname mismatch, or no alternate name",
+    )

@@ -1,484 +1,398 @@
-"""One target and its backends: what is wrong, since when, and what they present."""
+"""One target and its backends: current problems, history, and what the servers present."""
 
 from __future__ import annotations
 
-from grafana import (
-    WRAPPED,
-    Json,
-    choice,
-    column,
-    heading,
-    lines,
-    no_value,
-    over_time,
-    row,
-    rows_now,
-    stat,
-    states,
-    steps,
-    table,
-    words,
-)
-from grafana import (
-    dashboard as build,
-)
-from smtp import (
-    GOOD_AT_0,
-    GREEN,
-    ONE,
-    ORANGE,
-    RED,
-    SOON_DAYS,
-    STATUS,
-    STATUS_MEANING,
-    TARGET,
-    URGENT_DAYS,
-    B,
-    E,
-    T,
-    backends_table,
-    best,
-    count,
-    job_variable,
-    links,
-    numbers_rows,
-    status,
-    ways_out_table,
-    worst,
-)
+import grafana as g
+import smtp
+from grafana import BLUE, GRAY, GREEN, ORANGE, RED, Json
+from smtp import BACKEND, ENDPOINT, NO_CERTIFICATE, ONE_TARGET, TARGET, max_by, min_by
 
-EACH = "{{server_name}} {{backend}}"
-UNSEEN = "No certificate has been seen"
-STAGES = ("resolve", "connect", "greeting", "ehlo", "starttls", "handshake", "session")
+PER_BACKEND = "{{server_name}} {{backend}}"
+STAGES = {
+    "resolve": "purple",
+    "connect": "dark-red",
+    "greeting": "light-red",
+    "ehlo": "orange",
+    "starttls": "light-orange",
+    "handshake": "yellow",
+    "session": "dark-yellow",
+}
 
 
 def dashboard() -> Json:
-    named = 'label_values(smtp_tls_backend_resolved{job=~"$job", target="$target"%s}, %s)'
-    return build(
-        uid=TARGET,
-        title="SMTP TLS / Target",
-        description="One target of the config: each backend's verdicts, certificate and probes over time.",
-        since="now-7d",
-        links=links(TARGET),
-        variables=[
-            job_variable(),
-            choice(
-                "target",
-                "Target",
-                'label_values(smtp_tls_target_info{job=~"$job"}, target)',
-                "A target of the config",
-                one=True,
-            ),
-            choice(
-                "server_name",
-                "Server name",
-                named % ("", "server_name"),
-                "The name that clients ask for; several with MX and SRV",
-            ),
-            choice(
-                "backend",
-                "Backend",
-                named % (', server_name=~"$server_name"', "backend"),
-                "One address and port of a server name",
-            ),
-        ],
-        rows=[
-            *numbers_rows(_numbers()),
-            row(7, (24, backends_table(ONE, "Backends of $target", "Each backend now, the worst first."))),
-            row(6, (12, ways_out_table(ONE, with_links=False)), (12, _reasons())),
-            heading("Over time"),
-            row(
-                7,
-                (
-                    24,
-                    states(
-                        "Status",
-                        f"How each backend was judged. {STATUS_MEANING}",
-                        [over_time(status(ONE), EACH)],
-                        STATUS,
-                    ),
-                ),
-            ),
-            row(6, (24, _name())),
-            row(6, (24, _chain())),
-            row(6, (24, _stage())),
-            row(6, (24, _resolved())),
-            row(7, (24, _fingerprints())),
-            heading("Expiry"),
-            row(9, (12, _days_left()), (12, _lifetime_used())),
-            heading("Probes"),
-            row(10, (12, _durations()), (12, _phases())),
-            row(8, (12, _failures()), (12, _lookups())),
-            heading("What is presented"),
-            row(9, (24, _certificates())),
-            row(9, (24, _chains())),
-            row(7, (24, _connections())),
+    backends = smtp.backends_table(ONE_TARGET, "Backends of $target", "Current status of each backend.")
+    return smtp.dashboard(
+        smtp.TARGET_PAGE,
+        _variables(),
+        [
+            *smtp.stat_rows(_stats()),
+            g.row(7, (24, backends)),
+            g.row(6, (12, smtp.alternate_names_table(ONE_TARGET, with_links=False)), (12, _problems())),
+            g.row_header("History"),
+            g.row(7, (24, _status())),
+            g.row(6, (24, _hostname_match())),
+            g.row(6, (24, _chain_trust())),
+            g.row(6, (24, _probe_result())),
+            g.row(6, (24, _dns_resolution())),
+            g.row(7, (24, _certificate_history())),
+            g.row_header("Certificate expiry"),
+            g.row(9, (12, _days_left()), (12, _lifetime_used())),
+            g.row_header("Probes"),
+            g.row(10, (12, _probe_duration()), (12, _phase_duration())),
+            g.row(8, (12, _failures_by_reason()), (12, _lookup_duration())),
+            g.row_header("Certificates and connections"),
+            g.row(9, (24, _certificates())),
+            g.row(9, (24, _chains())),
+            g.row(7, (24, _connections())),
         ],
     )
 
 
-def _numbers() -> list[Json]:
-    def total(metric: str) -> str:
-        return f"sum({best(E, ONE.e(metric))})"
+def _variables() -> list[Json]:
+    def of_backends(label: str, matchers: str = "") -> str:
+        return f'label_values(smtp_tls_backend_resolved{{job=~"$job", target="$target"{matchers}}}, {label})'
 
-    resolved, days = ONE.b("backend_resolved"), ONE.b("cert_expiry_days")
+    targets = 'label_values(smtp_tls_target_info{job=~"$job"}, target)'
+    server_names = of_backends("server_name")
+    backends = of_backends("backend", ', server_name=~"$server_name"')
     return [
-        stat(
+        g.query_variable("target", "Target", targets, "Configured target", multi=False),
+        g.query_variable(
+            "server_name", "Server name", server_names, "Name that clients connect to; several with MX or SRV records"
+        ),
+        g.query_variable("backend", "Backend", backends, "IP address and port that the server name resolves to"),
+    ]
+
+
+def _stats() -> list[Json]:
+    def total(metric: str) -> str:
+        return f"sum({max_by(ENDPOINT, ONE_TARGET.endpoint(f'target_backends_{metric}'))})"
+
+    days_left = f"{ONE_TARGET.backend('cert_expiry_days')} and on ({BACKEND}) ({smtp.in_dns(ONE_TARGET)})"
+    problems = [
+        (
+            "Unreachable backends",
+            "Backends currently in DNS without a successful last probe: a TLS connection with an SMTP reply inside it.",
+            f"{total('resolved')} - {total('reachable')}",
+        ),
+        (
+            "Hostname mismatches",
+            "Backends currently in DNS whose certificate does not list the server name. Clients that verify the "
+            "hostname refuse them.",
+            smtp.failing_backends(ONE_TARGET, "cert_hostname_match"),
+        ),
+        (
+            "Invalid chains",
+            "Backends currently in DNS whose chain is untrusted or outside its validity period.",
+            smtp.failing_backends(ONE_TARGET, "chain_valid"),
+        ),
+    ]
+    return [
+        g.stat(
             "Backends in DNS",
-            "Addresses of the chosen server names that DNS names now, probed or not.",
-            total("target_backends_resolved"),
-            thresholds=steps(RED, (1, "text")),
-            quiet=True,
+            "Addresses that the selected server names currently resolve to, including addresses that are not probed.",
+            total("resolved"),
+            thresholds=g.steps(RED, (1, "text")),
+            neutral=True,
         ),
-        stat(
-            "Not reached",
-            "Backends that DNS names and whose last probe did not come to an SMTP reply inside TLS.",
-            f"{total('target_backends_resolved')} - {total('target_backends_reachable')}",
-            thresholds=GOOD_AT_0,
-        ),
-        stat(
-            "Name missing",
-            "Backends that DNS names and whose certificate lacks the server name.",
-            count(
-                f"{worst(B, ONE.b('cert_hostname_match'))} == 0 and {best(B, resolved)} == 1",
-                ONE.b("cert_hostname_match"),
-            ),
-            thresholds=GOOD_AT_0,
-        ),
-        stat(
-            "Chain not valid",
-            "Backends that DNS names and whose chain is not trusted, or not in time.",
-            count(
-                f"{worst(B, ONE.b('chain_valid'))} == 0 and {best(B, resolved)} == 1",
-                ONE.b("chain_valid"),
-            ),
-            thresholds=GOOD_AT_0,
-        ),
-        stat(
-            "First expiry",
-            "Days until the first certificate of the chosen backends expires; negative once it has.",
-            f"min({days} and on ({B}) ({best(B, resolved)} == 1))",
+        *(g.stat(*problem, thresholds=smtp.RED_FROM_1) for problem in problems),
+        g.stat(
+            "Days until certificate expiry",
+            "Days until the first certificate of the selected backends expires; negative if it has expired.",
+            f"min({days_left})",
             unit="suffix: d",
             decimals=1,
-            thresholds=steps(RED, (URGENT_DAYS, ORANGE), (SOON_DAYS, GREEN)),
+            thresholds=g.steps(RED, (smtp.ABOUT_TO_EXPIRE_DAYS, ORANGE), (smtp.EXPIRING_SOON_DAYS, GREEN)),
         ),
-        stat(
-            "Certificates",
-            "Different certificates on the backends of one server name; the most, where there are several. More than "
-            "one is usual while a renewal is rolled out.",
-            f"max({ONE.e('target_distinct_certificates')})",
-            thresholds=steps("text"),
-            quiet=True,
+        g.stat(
+            "Distinct certificates",
+            "Number of distinct certificates on the backends of a server name; with several server names, the largest. "
+            "More than one is normal during a renewal.",
+            f"max({ONE_TARGET.endpoint('target_distinct_certificates')})",
+            neutral=True,
         ),
-        stat(
-            "DNS",
-            "Whether the last lookup gave addresses for every host of the target.",
-            best(T, ONE.t("target_lookup_success")),
-            mappings=words({1: ("ok", GREEN), 0: ("failing", RED)}),
-            thresholds=steps(RED, (1, GREEN)),
+        g.stat(
+            "DNS lookup",
+            "Whether the last DNS lookup returned addresses for every host of the target.",
+            max_by(TARGET, ONE_TARGET.target("target_lookup_success")),
+            mappings=g.value_mappings(smtp.verdict("ok", "failing")),
+            thresholds=g.steps(RED, (1, GREEN)),
         ),
-        stat(
-            "Last round",
-            "Time since the last round of lookup and probes was finished, in intervals of the target: 1 is usual, "
-            "and a target that waits for its turn has more.",
-            f"min((time() - ({ONE.t('target_last_round_timestamp_seconds')} > 0)) / "
-            f"{ONE.t('target_interval_seconds')})",
-            unit="suffix: ×",
-            decimals=1,
-            thresholds=steps(GREEN, (3, ORANGE), (10, RED)),
+        smtp.round_age_stat(
+            "Age of last round",
+            "Time since the last completed round of lookup and probes, in probe intervals of the target. Up to about "
+            "1 is normal; a larger value means that results are stale.",
+            f"min({smtp.round_age(ONE_TARGET)})",
         ),
     ]
 
 
-def _reasons() -> Json:
-    by = f"{B}, what, reason"
+def _problems() -> Json:
+    def reasons(expr: str, check: str, by: str = f"{BACKEND}, check, reason") -> str:
+        return f'max by ({by}) (label_replace({expr}, "check", "{check}", "", ""))'
 
-    def kind(expr: str, what: str, by: str = by) -> str:
-        return f'max by ({by}) (label_replace({expr}, "what", "{what}", "", ""))'
-
-    return table(
-        "Everything that is wrong",
-        "Every reason that holds, a row each: where probes stop, why the name does not match, what is wrong with "
-        "chain and OCSP staple, DNS questions without an answer. The exporter's docs/metrics.md says what each word "
-        "means.",
+    probe_failures = ONE_TARGET.backend("probe_failure_info")
+    exprs = [
+        f'max by ({BACKEND}, check, reason) (label_join({probe_failures}, "check", " ", "stage"))',
+        reasons(ONE_TARGET.backend("cert_hostname_mismatch_info"), "hostname"),
+        reasons(ONE_TARGET.backend("chain_error"), "chain"),
+        reasons(ONE_TARGET.backend("ocsp_error"), "OCSP"),
+        reasons(ONE_TARGET.target("target_lookup_failure_info"), "DNS", "check, reason"),
+    ]
+    return g.table(
+        "Current problems",
+        "One row per problem: failed probes with their stage, hostname mismatches, chain and OCSP errors, and failed "
+        "DNS lookups. The reasons are described in the exporter's docs/metrics.md.",
+        ["\nor ".join(exprs)],
         [
-            rows_now(
-                "\nor ".join(
-                    [
-                        f'max by ({by}) (label_join({ONE.b("probe_failure_info")}, "what", " ", "stage"))',
-                        kind(ONE.b("cert_hostname_mismatch_info"), "name"),
-                        kind(ONE.b("chain_error"), "chain"),
-                        kind(ONE.b("ocsp_error"), "OCSP"),
-                        kind(ONE.t("target_lookup_failure_info"), "DNS", "what, reason"),
-                    ]
-                )
-            )
+            g.column("server_name", "Server name"),
+            g.column("backend", "Backend"),
+            g.column("check", "Check", width=100),
+            g.column("reason", "Reason", color=g.fixed_color(RED), cell=g.COLORED_TEXT),
         ],
-        {"server_name": "Server name", "backend": "Backend", "what": "Where", "reason": "Reason"},
         sort="Backend",
-        empty="Nothing is wrong",
-        overrides=[
-            column("Where", custom__width=100),
-            column("Reason", color={"mode": "fixed", "fixedColor": RED}, custom__cellOptions={"type": "color-text"}),
-        ],
+        empty="No problems",
     )
 
 
-def _name() -> Json:
-    return states(
-        "Server name in the certificate",
-        "Whether the certificate carries the server name, as of the last time one was seen. A gap: not known.",
-        [over_time(worst(B, ONE.b("cert_hostname_match")), EACH)],
-        {1: ("ok", GREEN), 0: ("missing", RED)},
-        empty=UNSEEN,
+def _backend_states(
+    title: str, description: str, expr: str, texts: dict[int, tuple[str, str]], empty: str = g.NO_DATA
+) -> Json:
+    return g.state_timeline(title, description, [g.range_query(expr, PER_BACKEND)], texts, empty=empty)
+
+
+def _status() -> Json:
+    return _backend_states(
+        "Status", f"Status of each backend. {smtp.STATUS_LEGEND}", smtp.status(ONE_TARGET), smtp.STATUS
     )
 
 
-def _chain() -> Json:
-    return states(
-        "Chain trusted",
-        "Whether the chain leads to a root of the trust store, time set aside. A gap: not known, or undecidable.",
-        [over_time(worst(B, ONE.b("chain_trusted")), EACH)],
-        {1: ("trusted", GREEN), 0: ("not trusted", RED)},
-        empty=UNSEEN,
+def _hostname_match() -> Json:
+    return _backend_states(
+        "Hostname match",
+        "Whether the last certificate seen lists the server name. A gap means that it is unknown.",
+        min_by(BACKEND, ONE_TARGET.backend("cert_hostname_match")),
+        smtp.verdict("match", "mismatch"),
+        empty=NO_CERTIFICATE,
     )
 
 
-def _stage() -> Json:
-    by_stage = [
-        f"{best(B, ONE.b('probe_failure_info', stage=stage))} * {at}" for at, stage in enumerate(STAGES, start=1)
+def _chain_trust() -> Json:
+    trusted = min_by(BACKEND, ONE_TARGET.backend("chain_trusted"))
+    description = (
+        "Whether the chain verifies up to a trusted root, regardless of validity periods. A gap means that it is "
+        "unknown or undecidable."
+    )
+    return _backend_states("Chain trust", description, trusted, smtp.verdict("trusted", "untrusted"), NO_CERTIFICATE)
+
+
+def _probe_result() -> Json:
+    success = f"({max_by(BACKEND, ONE_TARGET.backend('probe_success'))} == 1) - 1"
+    failures = [
+        f"{max_by(BACKEND, ONE_TARGET.backend('probe_failure_info', stage=stage))} * {number}"
+        for number, stage in enumerate(STAGES, start=1)
     ]
-    up = f"({best(B, ONE.b('probe_success'))} == 1) - 1"
-    colors = ("purple", "dark-red", "light-red", "orange", "light-orange", "yellow", "dark-yellow")
-    return states(
-        "Where probes stop",
-        "The stage at which the last probe of each backend stopped; green where it came through: TLS, and an SMTP "
-        "reply inside.",
-        [over_time("\nor ".join([up, *by_stage]), EACH)],
-        {0: ("came through", GREEN)}
-        | {at: (stage, color) for at, (stage, color) in enumerate(zip(STAGES, colors), start=1)},
+    return _backend_states(
+        "Probe result",
+        "The stage at which the last probe of each backend failed, or success: a TLS connection with an SMTP reply "
+        "inside it.",
+        "\nor ".join([success, *failures]),
+        dict(enumerate([("success", GREEN), *STAGES.items()])),
     )
 
 
-def _resolved() -> Json:
-    return states(
-        "Named by DNS",
-        "Whether DNS named the backend. One that it names no more is probed on for the retention, an hour unless "
-        "configured.",
-        [over_time(best(B, ONE.b("backend_resolved")), EACH)],
-        {1: ("in DNS", "blue"), 0: ("not in DNS", "#808080")},
+def _dns_resolution() -> Json:
+    return _backend_states(
+        "DNS resolution",
+        "Whether the server name resolved to the backend. A backend that is no longer in DNS is still probed for the "
+        "retention time, by default one hour.",
+        max_by(BACKEND, ONE_TARGET.backend("backend_resolved")),
+        {1: ("in DNS", BLUE), 0: ("not in DNS", GRAY)},
     )
 
 
-def _fingerprints() -> Json:
-    short = f'label_replace({ONE.b("cert_info")}, "short", "$1", "fingerprint_sha256", "(.{{8}}).*")'
-    return states(
-        "Certificates over time",
-        "A band for each certificate that a backend presented, by the first digits of its SHA-256 fingerprint. A "
-        "step down is a renewal; bands of one backend that take turns are several servers behind one address.",
-        [over_time(f"max by ({B}, short) ({short})", "{{server_name}} {{backend}} {{short}}")],
-        {1: ("presented", "blue")},
-        show="never",
-        empty=UNSEEN,
+def _short_fingerprint(digits: int) -> str:
+    info = ONE_TARGET.backend("cert_info")
+    return f'label_replace({info}, "short", "$1", "fingerprint_sha256", "(.{{{digits}}}).*")'
+
+
+def _certificate_history() -> Json:
+    seen = f"max by ({BACKEND}, short) ({_short_fingerprint(8)})"
+    return g.state_timeline(
+        "Certificate history",
+        "One band per certificate that a backend presented, with the first digits of its SHA-256 fingerprint. A new "
+        "band is a renewal; alternating bands of a backend mean several servers behind one address.",
+        [g.range_query(seen, f"{PER_BACKEND} {{{{short}}}}")],
+        {1: ("presented", BLUE)},
+        show_value="never",
+        empty=NO_CERTIFICATE,
     )
 
 
 def _days_left() -> Json:
-    return lines(
-        "Days until expiry",
-        "Days until the certificate of each backend expires, as of the last time one was seen; negative once it has. "
-        "It climbs at a renewal.",
-        [over_time(worst(B, ONE.b("cert_expiry_days")), EACH)],
+    days = g.range_query(min_by(BACKEND, ONE_TARGET.backend("cert_expiry_days")), PER_BACKEND)
+    return g.timeseries(
+        "Days until certificate expiry",
+        "Days until the last certificate seen on each backend expires; negative if it has expired. The line rises "
+        "when the certificate is renewed.",
+        [days],
         unit="suffix: d",
         minimum=None,
-        reach=(0, 1),
+        soft_range=(0, 1),
         decimals=0,
-        thresholds=steps("transparent", (0, RED)),
-        empty=UNSEEN,
+        thresholds=g.steps("transparent", (0, RED)),
+        empty=NO_CERTIFICATE,
     )
 
 
 def _lifetime_used() -> Json:
-    ends, begins = (ONE.b(f"cert_not_{when}_timestamp_seconds") for when in ("after", "before"))
-    return lines(
-        "Lifetime used",
-        "How much of the certificate's validity has passed: 100 % is its end, whatever its length.",
-        [over_time(best(B, f"(time() - {begins}) / ({ends} - {begins})"), EACH)],
+    return g.timeseries(
+        "Certificate lifetime used",
+        "Share of the certificate's validity period that has passed. At 100% it expires, whatever its lifetime.",
+        [g.range_query(max_by(BACKEND, smtp.lifetime_used(ONE_TARGET)), PER_BACKEND)],
         unit="percentunit",
-        thresholds=steps("transparent", (0.75, ORANGE), (1, RED)),
-        reach=(0, 1.2),
-        empty=UNSEEN,
+        thresholds=g.steps("transparent", (0.75, ORANGE), (1, RED)),
+        soft_range=(0, 1.2),
+        empty=NO_CERTIFICATE,
     )
 
 
-def _durations() -> Json:
-    return lines(
-        "Duration of probes",
-        "How long the last probe of each backend took, from the first packet to its end, failed ones included. Some "
-        "servers wait on purpose before they greet.",
-        [over_time(best(B, ONE.b("probe_duration_seconds")), EACH)],
-        unit="s",
-        calcs=["mean", "max"],
+def _duration(title: str, description: str, query: Json) -> Json:
+    return g.timeseries(title, description, [query], unit="s", legend_calcs=["mean", "max"])
+
+
+def _probe_duration() -> Json:
+    return _duration(
+        "Probe duration",
+        "Duration of the last probe of each backend, including failed ones. Some servers delay their greeting on "
+        "purpose.",
+        g.range_query(max_by(BACKEND, ONE_TARGET.backend("probe_duration_seconds")), PER_BACKEND),
     )
 
 
-def _phases() -> Json:
-    phases = best("phase", ONE.b("probe_phase_duration_seconds"))
-    return lines(
-        "Duration of phases",
-        "The slowest of the chosen backends in each phase that its last probe finished. Each is of its own backend, "
-        "so they need not add up.",
-        [over_time(phases, "{{phase}}")],
-        unit="s",
-        calcs=["mean", "max"],
+def _phase_duration() -> Json:
+    return _duration(
+        "Probe phase duration",
+        "Longest duration of each completed phase of the last probe among the selected backends. The phases can be of "
+        "different backends, so they do not add up to the probe duration.",
+        g.range_query(max_by("phase", ONE_TARGET.backend("probe_phase_duration_seconds")), "{{phase}}"),
     )
 
 
-def _failures() -> Json:
-    failures = f"{ONE.t('probe_failure_reasons_total')}[$__rate_interval]"
-    return lines(
+def _failures_by_reason() -> Json:
+    rate = f"rate({ONE_TARGET.target('probe_failure_reasons_total')}[$__rate_interval])"
+    return g.timeseries(
         "Failed probes by stage and reason",
-        "Failed probes an hour, of all backends of the target, by where and why they stopped.",
-        [over_time(f"3600 * sum by (stage, reason) (rate({failures}))", "{{stage}}: {{reason}}")],
+        "Failed probes per hour of all backends of the target, by the stage at which they failed and the reason.",
+        [g.range_query(f"3600 * sum by (stage, reason) ({rate})", "{{stage}}: {{reason}}")],
         unit="suffix: /h",
         stacked=True,
         empty="No probe has failed",
     )
 
 
-def _lookups() -> Json:
-    return lines(
-        "Duration of lookups",
-        "Time from the first question of the last lookup to the last answer.",
-        [over_time(best(T, ONE.t("target_lookup_duration_seconds")), "{{target}}")],
+def _lookup_duration() -> Json:
+    duration = max_by(TARGET, ONE_TARGET.target("target_lookup_duration_seconds"))
+    return g.timeseries(
+        "DNS lookup duration",
+        "Time from the first query of the last lookup to the last response.",
+        [g.range_query(duration, "{{target}}")],
         unit="s",
     )
 
 
+def _milliseconds(metric: str) -> str:
+    """The Unix time of a metric, as Grafana's date units expect it."""
+    return f"{min_by(BACKEND, ONE_TARGET.backend(metric))} * 1000"
+
+
+def _date_column(field: str, title: str, width: int) -> Json:
+    return g.column(field, title, unit="time:YYYY-MM-DD", mappings=g.null_mapping(), width=width)
+
+
 def _certificates() -> Json:
-    labels = f"{B}, subject, issuer, short"
-    short = f'label_replace({ONE.b("cert_info")}, "short", "$1", "fingerprint_sha256", "(.{{16}}).*")'
-    return table(
+    queries = [
+        f"max by ({BACKEND}, subject, issuer, short) ({_short_fingerprint(16)})",
+        _milliseconds("cert_not_before_timestamp_seconds"),
+        _milliseconds("cert_not_after_timestamp_seconds"),
+    ]
+    return g.table(
         "Certificates",
-        "What each backend's certificate says of itself, as of the last time one was seen; the first 16 digits of "
-        "its SHA-256 fingerprint.",
+        "The last certificate seen on each backend, with the first 16 digits of its SHA-256 fingerprint.",
+        queries,
         [
-            rows_now(f"max by ({labels}) ({short})"),
-            rows_now(f"{worst(B, ONE.b('cert_not_before_timestamp_seconds'))} * 1000"),
-            rows_now(f"{worst(B, ONE.b('cert_not_after_timestamp_seconds'))} * 1000"),
+            g.column("server_name", "Server name", min_width=130, wrap=True),
+            g.column("backend", "Backend"),
+            g.column("subject", "Subject", min_width=170, wrap=True),
+            g.column("issuer", "Issuer", min_width=190, wrap=True),
+            _date_column("Value #B", "Not before", 95),
+            _date_column("Value #C", "Not after", 95),
+            g.column("short", "Fingerprint", width=160),
         ],
-        {
-            "server_name": "Server name",
-            "backend": "Backend",
-            "subject": "Subject",
-            "issuer": "Issuer",
-            "Value #B": "From",
-            "Value #C": "Until",
-            "short": "Fingerprint",
-        },
         sort="Backend",
-        empty=UNSEEN,
-        overrides=[
-            column("Server name", custom__minWidth=130, **WRAPPED),
-            column("Subject", custom__minWidth=170, **WRAPPED),
-            column("Issuer", custom__minWidth=190, **WRAPPED),
-            column("From", unit="time:YYYY-MM-DD", custom__width=95),
-            column("Until", unit="time:YYYY-MM-DD", custom__width=95),
-            column("Fingerprint", custom__width=160),
-        ],
+        empty=NO_CERTIFICATE,
     )
 
 
 def _chains() -> Json:
-    labels = f"{B}, key, signature, serial"
-    return table(
-        "Keys, chains and staples",
-        "When the first certificate of what was presented, and the first on the path to a root end; the path is "
-        "empty where none was found. SCTs: embedded timestamps of certificate transparency logs, not verified. OCSP: "
-        "what a rightly signed staple says.",
+    queries = [
+        f"max by ({BACKEND}, key, signature, serial) ({ONE_TARGET.backend('cert_info')})",
+        _milliseconds("chain_not_after_timestamp_seconds"),
+        _milliseconds("verified_chain_not_after_timestamp_seconds"),
+        min_by(BACKEND, ONE_TARGET.backend("cert_scts")),
+        min_by(BACKEND, ONE_TARGET.backend("ocsp_stapled")),
+        max_by(f"{BACKEND}, status", ONE_TARGET.backend("ocsp_status")),
+    ]
+    stapled = g.value_mappings({0: ("none", "text"), 1: ("stapled", GREEN)})
+    return g.table(
+        "Keys, chains and OCSP staples",
+        "Chain expires: first expiry among the presented certificates. Path expires: first expiry on the verified "
+        "path to a trusted root, empty if there is none. SCTs: embedded certificate transparency timestamps, not "
+        "verified. OCSP: status in a correctly signed staple.",
+        queries,
         [
-            rows_now(f"max by ({labels}) ({ONE.b('cert_info')})"),
-            rows_now(f"{worst(B, ONE.b('chain_not_after_timestamp_seconds'))} * 1000"),
-            rows_now(f"{worst(B, ONE.b('verified_chain_not_after_timestamp_seconds'))} * 1000"),
-            rows_now(worst(B, ONE.b("cert_scts"))),
-            rows_now(worst(B, ONE.b("ocsp_stapled"))),
-            rows_now(best(f"{B}, status", ONE.b("ocsp_status"))),
+            g.column("server_name", "Server name", min_width=140, wrap=True),
+            g.column("backend", "Backend"),
+            g.column("key", "Key", width=105),
+            g.column("signature", "Signature", min_width=140, wrap=True),
+            g.column("serial", "Serial", min_width=150, wrap=True),
+            _date_column("Value #B", "Chain expires", 125),
+            _date_column("Value #C", "Path expires", 125),
+            g.column("Value #D", "SCTs", width=60),
+            g.column("Value #E", "Staple", mappings=stapled, width=80),
+            g.column("status", "OCSP", width=80),
         ],
-        {
-            "server_name": "Server name",
-            "backend": "Backend",
-            "key": "Key",
-            "signature": "Signature",
-            "serial": "Serial",
-            "Value #B": "Presented ends",
-            "Value #C": "Path ends",
-            "Value #D": "SCTs",
-            "Value #E": "Staple",
-            "status": "OCSP",
-        },
-        sort="Presented ends",
-        empty=UNSEEN,
-        overrides=[
-            column("Server name", custom__minWidth=140, **WRAPPED),
-            column("Key", custom__width=105),
-            column("Serial", custom__minWidth=150, **WRAPPED),
-            column("Signature", custom__minWidth=140, **WRAPPED),
-            *(
-                column(name, unit="time:YYYY-MM-DD", mappings=no_value(), custom__width=115)
-                for name in ("Presented ends", "Path ends")
-            ),
-            column("SCTs", custom__width=60),
-            column("Staple", mappings=words({0: ("none", "text"), 1: ("stapled", GREEN)}), custom__width=80),
-            column("OCSP", custom__width=80),
-        ],
+        sort="Chain expires",
+        empty=NO_CERTIFICATE,
     )
 
 
 def _connections() -> Json:
-    return table(
-        "Connections",
-        "What the last probe agreed on with each backend; none while it fails. Limited: the server said that it "
-        "limits connections or rate. "
-        "Failures: in a row. Certs: certificates seen at this address lately; more than one is a renewal, or a load balancer "
-        "with servers of its own behind it.",
+    queries = [
+        max_by(f"{BACKEND}, version, cipher, group", ONE_TARGET.backend("connection_info")),
+        *(
+            max_by(BACKEND, ONE_TARGET.backend(metric))
+            for metric in ("backend_rate_limited", "probe_consecutive_failures", "backend_distinct_certificates")
+        ),
+    ]
+    limited = g.value_mappings({0: ("no", "text"), 1: ("yes", ORANGE)})
+    failures, certificates = g.steps("text", (1, ORANGE), (3, RED)), g.steps("text", (2, ORANGE))
+    return g.table(
+        "TLS connections",
+        "TLS parameters negotiated by the last probe; empty while the backend is down. Rate limited: the server "
+        "reported a limit on connections or rate. Failures: consecutive failed probes. Certs: distinct certificates "
+        "recently seen at the address; more than one is a renewal or a load balancer.",
+        queries,
         [
-            rows_now(best(f"{B}, version, cipher, group", ONE.b("connection_info"))),
-            rows_now(best(B, ONE.b("backend_rate_limited"))),
-            rows_now(best(B, ONE.b("probe_consecutive_failures"))),
-            rows_now(best(B, ONE.b("backend_distinct_certificates"))),
+            g.column("server_name", "Server name"),
+            g.column("backend", "Backend"),
+            g.column("version", "TLS", width=80),
+            g.column("cipher", "Cipher", min_width=200),
+            g.column("group", "Group"),
+            g.column("Value #B", "Rate limited", mappings=limited, width=105, cell=g.COLORED_TEXT),
+            g.column("Value #C", "Failures", width=85, thresholds=failures, cell=g.COLORED_TEXT),
+            g.column("Value #D", "Certs", width=65, thresholds=certificates, cell=g.COLORED_TEXT),
         ],
-        {
-            "server_name": "Server name",
-            "backend": "Backend",
-            "version": "TLS",
-            "cipher": "Cipher",
-            "group": "Group",
-            "Value #B": "Limited",
-            "Value #C": "Failures",
-            "Value #D": "Certs",
-        },
         sort="Backend",
         empty="No backend has been probed",
-        overrides=[
-            column(
-                "Limited",
-                mappings=words({0: ("no", "text"), 1: ("yes", ORANGE)}),
-                custom__width=80,
-                custom__cellOptions={"type": "color-text"},
-            ),
-            column("TLS", custom__width=80),
-            column("Cipher", custom__minWidth=200),
-            column(
-                "Failures",
-                custom__width=85,
-                thresholds=steps("text", (1, ORANGE), (3, RED)),
-                custom__cellOptions={"type": "color-text"},
-            ),
-            column(
-                "Certs",
-                custom__width=65,
-                thresholds=steps("text", (2, ORANGE)),
-                custom__cellOptions={"type": "color-text"},
-            ),
-        ],
     )
