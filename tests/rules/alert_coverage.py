@@ -1,4 +1,4 @@
-"""Holds alerts, their tests and their runbooks together: `complete.py RULES RUNBOOKS TEST…`."""
+"""Checks that every alert has annotations, unit tests and a runbook: `alert_coverage.py RULES RUNBOOKS TEST…`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from typing import Any
 import yaml
 
 SEVERITIES = {"critical", "warning", "info"}
-SECTIONS = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"]
+SECTIONS = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation", "## When it resolves"]
+# Longer summaries are cut off by chat clients and pagers.
+SUMMARY_LENGTH = 80
 INDEX = "README.md"
 
 
 def main(rules_path: str, runbooks_path: str, *test_paths: str) -> int:
     alerts = [rule for rule in rules_of(rules_path) if "alert" in rule]
-    complaints = [complaint for alert in alerts for complaint in wordless(alert)]
-    complaints += untested(alerts, [test for path in test_paths for test in load(path)["tests"]])
-    complaints += undocumented({alert["alert"] for alert in alerts}, Path(runbooks_path))
-    for complaint in complaints:
-        print(complaint)
-    return 1 if complaints else 0
+    problems = [problem for alert in alerts for problem in check_alert(alert)]
+    problems += check_tests(alerts, [test for path in test_paths for test in load(path)["tests"]])
+    problems += check_runbooks({alert["alert"] for alert in alerts}, Path(runbooks_path))
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
 
 
 def rules_of(path: str) -> list[dict[str, Any]]:
@@ -32,25 +34,26 @@ def load(path: str) -> Any:
     return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
 
 
-def wordless(alert: dict[str, Any]) -> list[str]:
-    """What an alert lacks that is read at night."""
+def check_alert(alert: dict[str, Any]) -> list[str]:
+    """Checks the name, the severity and the annotations of an alert."""
     name, annotations = alert["alert"], alert.get("annotations", {})
-    complaints = []
+    problems = []
     if not name.startswith("SmtpTls"):
-        complaints.append(f"{name}: does not begin with SmtpTls")
+        problems.append(f"{name}: expected a name that starts with SmtpTls")
     if alert.get("labels", {}).get("severity") not in SEVERITIES:
-        complaints.append(f"{name}: severity is none of {sorted(SEVERITIES)}")
-    if "{{" in annotations.get("summary", "{{"):
-        complaints.append(f"{name}: a summary is a fixed sentence")
+        problems.append(f"{name}: invalid severity: expected one of {sorted(SEVERITIES)}")
+    summary = annotations.get("summary", "")
+    if not summary or "{{" in summary or summary.endswith(".") or len(summary) > SUMMARY_LENGTH:
+        problems.append(f"{name}: expected a summary of up to {SUMMARY_LENGTH} characters, without template or period")
     if not annotations.get("description"):
-        complaints.append(f"{name}: no description")
+        problems.append(f"{name}: no description")
     if not annotations.get("runbook_url", "").endswith(f"/{name}.md"):
-        complaints.append(f"{name}: runbook_url does not lead to {name}.md")
-    return complaints
+        problems.append(f"{name}: expected a runbook_url that ends with /{name}.md")
+    return problems
 
 
-def untested(alerts: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[str]:
-    """Of each alert and severity there must be a moment at which it fires and a later one at which it is quiet."""
+def check_tests(alerts: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[str]:
+    """Checks that every alert and severity fires at some time in a test and has resolved at a later time in it."""
     fires: set[tuple[str, str]] = set()
     resolves: set[tuple[str, str]] = set()
     for test in tests:
@@ -61,31 +64,33 @@ def untested(alerts: list[dict[str, Any]], tests: list[dict[str, Any]]) -> list[
             resolves |= {before for before in fired if before[0] == name and before not in now}
             fired |= now
         fires |= fired
-    wanted = {(alert["alert"], alert["labels"]["severity"]) for alert in alerts}
-    complaints = [f"{name}, {severity}: fires in no test" for name, severity in sorted(wanted - fires)]
-    return complaints + [f"{name}, {severity}: resolves in no test" for name, severity in sorted(wanted - resolves)]
+    expected = {(alert["alert"], alert["labels"]["severity"]) for alert in alerts}
+    problems = [f"{name}, {severity}: no test in which it fires" for name, severity in sorted(expected - fires)]
+    problems += [f"{name}, {severity}: no test in which it resolves" for name, severity in sorted(expected - resolves)]
+    return problems
 
 
 def minutes(duration: str) -> int:
     found = re.fullmatch(r"(\d+)m", duration)
     if not found:
-        raise ValueError(f"{duration}: tests give their moments in minutes")
+        raise ValueError(f"invalid eval_time {duration}: expected minutes, such as 45m")
     return int(found[1])
 
 
-def undocumented(names: set[str], runbooks: Path) -> list[str]:
+def check_runbooks(names: set[str], runbooks: Path) -> list[str]:
+    """Checks that every alert has a runbook with the expected sections, and every runbook an alert."""
     pages = {path.stem: path for path in runbooks.glob("*.md") if path.name != INDEX}
-    complaints = [f"{name}: no runbook" for name in sorted(names - pages.keys())]
-    complaints += [f"{path}: no such alert" for name, path in sorted(pages.items()) if name not in names]
+    problems = [f"{name}: no runbook" for name in sorted(names - pages.keys())]
+    problems += [f"{path}: runbook without an alert" for name, path in sorted(pages.items()) if name not in names]
     index = (runbooks / INDEX).read_text(encoding="utf-8") if (runbooks / INDEX).exists() else ""
-    complaints += [f"{INDEX}: does not link {name}" for name in sorted(names) if f"]({name}.md)" not in index]
+    problems += [f"{INDEX}: no link to {name}.md" for name in sorted(names) if f"]({name}.md)" not in index]
     for name, path in sorted(pages.items()):
         lines = path.read_text(encoding="utf-8").splitlines()
         if lines[:1] != [f"# {name}"]:
-            complaints.append(f"{path.name}: does not begin with its name")
+            problems.append(f"{path.name}: expected the heading `# {name}`")
         if [line for line in lines if line.startswith("## ")] != SECTIONS:
-            complaints.append(f"{path.name}: its sections are not {', '.join(SECTIONS)}")
-    return complaints
+            problems.append(f"{path.name}: expected the sections {', '.join(SECTIONS)}")
+    return problems
 
 
 if __name__ == "__main__":

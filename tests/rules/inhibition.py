@@ -1,4 +1,4 @@
-"""Gives alerts to a running Alertmanager and asks which it mutes: `inhibition.py ALERTMANAGER CONFIG FOLDER`."""
+"""Posts alerts to a running Alertmanager and checks which ones it inhibits: `inhibition.py ALERTMANAGER CONFIG DIR`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60
+TIMEOUT = 60
 
 SERVER = {"job": "smtp_tls", "server_name": "smtp.example.com", "team": "mail"}
 RELAY = {**SERVER, "port": "587"}
@@ -25,57 +25,58 @@ def alert(name: str, severity: str, **labels: str) -> dict[str, str]:
     return {"alertname": f"SmtpTls{name}", "severity": severity, **labels}
 
 
-# What fires together, each with whether it is muted.
+# Alerts that fire at the same time, each with whether it is expected to be inhibited.
 CASES: dict[str, list[tuple[bool, dict[str, str]]]] = {
-    "a target that is down mutes its backends, not another port's nor another name's, nor what is said of the name": [
+    "SmtpTlsTargetDown inhibits backend alerts of the same port and name only": [
         (False, alert("TargetDown", "critical", **RELAY, target="relay")),
         (True, alert("BackendDown", "warning", **BACKEND)),
         (True, alert("HandshakeFailing", "critical", **{**BACKEND, "backend": "192.0.2.11:587"})),
         (True, alert("CertificateExpiring", "critical", **BACKEND)),
         (False, alert("BackendDown", "warning", **OTHER_PORT)),
         (False, alert("BackendDown", "warning", **OTHER_NAME)),
-        (False, alert("TargetPartlyMismatched", "critical", **SERVER, target="relay")),
+        (False, alert("HostnameMismatchPartial", "critical", **SERVER, target="relay")),
         (False, alert("BackendDown", "warning", **{**BACKEND, "job": "smtp_tls_2"})),
         (False, {"alertname": "Other", "severity": "warning", **BACKEND}),
     ],
-    "critical mutes warning of the same alert and backend": [
+    "critical inhibits warning of the same alert and backend": [
         (False, alert("CertificateExpiring", "critical", **BACKEND)),
         (True, alert("CertificateExpiring", "warning", **BACKEND)),
         (False, alert("NotReloaded", "warning", **BACKEND)),
         (False, alert("CertificateExpiring", "warning", **{**BACKEND, "backend": "192.0.2.11:587"})),
     ],
-    "an exporter that is down mutes the rest of its job": [
+    "critical SmtpTlsExporterDown inhibits all other alerts of the job": [
         (False, alert("ExporterDown", "critical", job="smtp_tls")),
         (True, alert("ExporterDown", "warning", job="smtp_tls", instance="a")),
         (True, alert("TargetDown", "critical", **RELAY, target="relay")),
-        (True, alert("TargetPartlyMismatched", "critical", **SERVER, target="relay")),
+        (True, alert("HostnameMismatchPartial", "critical", **SERVER, target="relay")),
         (True, alert("DnsFailing", "warning", job="smtp_tls", target="relay")),
         (False, alert("TargetDown", "critical", **{**RELAY, "job": "smtp_tls_2"}, target="relay")),
         (False, {"alertname": "Other", "severity": "warning", **BACKEND}),
     ],
-    "one instance of several that is down mutes nothing": [
+    "SmtpTlsExporterDown of a single instance inhibits nothing": [
         (False, alert("ExporterDown", "warning", job="smtp_tls", instance="a")),
         (False, alert("BackendDown", "warning", **BACKEND)),
     ],
 }
 
 
-def main(alertmanager: str, config: str, folder: str) -> int:
+def main(alertmanager: str, config: str, directory: str) -> int:
     failures = 0
     for number, (name, alerts) in enumerate(CASES.items()):
-        home = Path(folder, f"alertmanager-{number}")
+        home = Path(directory, f"alertmanager-{number}")
         home.mkdir()
-        for complaint in judge(Alertmanager(alertmanager, Path(config), home), alerts):
-            print(f"{name}: {complaint}")
+        for problem in check(Alertmanager(alertmanager, Path(config), home), alerts):
+            print(f"{name}: {problem}")
             failures += 1
     return 1 if failures else 0
 
 
 class Alertmanager:
     def __init__(self, binary: str, config: Path, home: Path) -> None:
-        # Nobody is told: what it would send goes to a port on which nobody listens.
-        own = home / "alertmanager.yaml"
-        own.write_text(re.sub(r"url: https://.*", "url: http://127.0.0.1:9/", config.read_text(encoding="utf-8")))
+        # Notifications go to a closed port.
+        own_config = home / "alertmanager.yaml"
+        text = config.read_text(encoding="utf-8")
+        own_config.write_text(re.sub(r"url: https://.*", "url: http://127.0.0.1:9/", text))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -83,7 +84,7 @@ class Alertmanager:
         self._log = home / "log"
         self._command = [
             binary,
-            f"--config.file={own}",
+            f"--config.file={own_config}",
             f"--storage.path={home / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=",
@@ -97,32 +98,33 @@ class Alertmanager:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(PATIENCE)
+        self._process.wait(TIMEOUT)
 
     def fire(self, alerts: list[dict[str, str]]) -> list[dict[str, Any]]:
-        """What it makes of them. Inhibition looks at alerts in the order in which they come: once it mutes the last
-        one, it has seen all."""
+        """Posts the alerts and returns them with their status. Alertmanager handles alerts in the order of arrival, so
+        all of them have been handled once the last one is inhibited."""
         last = alert("Last", "warning", job="last")
         for batch in (alerts, [alert("Last", "critical", job="last"), last]):
             self._call("alerts", [{"labels": labels} for labels in batch])
 
-        def seen() -> list[dict[str, Any]] | None:
+        def handled() -> list[dict[str, Any]] | None:
             found = self._call("alerts")
-            is_last_muted = any(each["labels"] == last and each["status"]["inhibitedBy"] for each in found)
-            return found if is_last_muted else None
+            is_last_inhibited = any(each["labels"] == last and each["status"]["inhibitedBy"] for each in found)
+            return found if is_last_inhibited else None
 
-        return self._await(seen, "done with the alerts")
+        return self._await(handled, "done with the alerts")
 
-    def _await(self, what: Any, state: str) -> Any:
-        until = time.monotonic() + PATIENCE
+    def _await(self, condition: Any, state: str) -> Any:
+        until = time.monotonic() + TIMEOUT
         while time.monotonic() < until:
             try:
-                if found := what():
+                if found := condition():
                     return found
             except OSError:
                 pass
             time.sleep(0.1)
-        raise TimeoutError(f"Alertmanager is not {state}:\n{self._log.read_text(errors='replace')}")
+        log = self._log.read_text(errors="replace")
+        raise TimeoutError(f"Alertmanager is not {state} after {TIMEOUT} seconds:\n{log}")
 
     def _call(self, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(f"{self._url}/{path}", headers={"Content-Type": "application/json"})
@@ -132,15 +134,15 @@ class Alertmanager:
             return json.loads(response.read() or "null")
 
 
-def judge(alertmanager: Alertmanager, alerts: list[tuple[bool, dict[str, str]]]) -> list[str]:
+def check(alertmanager: Alertmanager, alerts: list[tuple[bool, dict[str, str]]]) -> list[str]:
     with alertmanager:
         found = alertmanager.fire([labels for _, labels in alerts])
-    is_muted = {json.dumps(each["labels"], sort_keys=True): bool(each["status"]["inhibitedBy"]) for each in found}
-    complaints = []
+    is_inhibited = {json.dumps(each["labels"], sort_keys=True): bool(each["status"]["inhibitedBy"]) for each in found}
+    problems = []
     for expected, labels in alerts:
-        if is_muted.get(json.dumps(labels, sort_keys=True)) != expected:
-            complaints.append(f"{labels} is {'not ' if expected else ''}muted")
-    return complaints
+        if is_inhibited.get(json.dumps(labels, sort_keys=True)) != expected:
+            problems.append(f"{labels}: expected to be {'inhibited' if expected else 'active'}")
+    return problems
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Writes promtool tests of what must not page and of what must not stop to: `calm.py RULES FOLDER`.
+"""Generates promtool tests for alert stability: `stability.py RULES DIR`.
 
-The cases are those in which series come, go and waver without anything being wrong with a server: a failed probe, a
-rotating answer, a renewal rolled out over an hour, an exporter that restarts, replicas. A fleet that is well stays
-quiet in each, and one in which nearly everything is wrong fires in each minute.
+In each case, series change, appear or disappear although nothing changes on a server: a single failed probe, rotating
+DNS answers, a renewal rolled out over an hour, an exporter restart, replicas. No alert may fire for a healthy fleet,
+and the alerts of a broken fleet must fire without interruption.
 
-All values are one a minute, as a scrape would find them; None is no series.
+Values are one per minute, like scrapes. None means that there is no sample.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WRONG = "wrong.example.com"
 DEAD = "dead.example.com"
 GONE = "gone.example.com"
 
-# All alerts but those about the exporter itself and about rounds, which a restart begins anew.
+# All alerts except those about the exporter and about rounds, whose state is reset by a restart, and BackendFlapping.
 EVERY_ALERT = [
     ("BackendDown", "warning"),
     ("CertificateExpiring", "critical"),
@@ -36,95 +36,96 @@ EVERY_ALERT = [
     ("LocalErrors", "warning"),
     ("NameServersDisagree", "warning"),
     ("NotReloaded", "warning"),
-    ("StarttlsGone", "critical"),
+    ("StarttlsMissing", "critical"),
     ("TargetDown", "critical"),
-    ("TargetPartlyMismatched", "critical"),
+    ("HostnameMismatchPartial", "critical"),
     ("TargetUnresolved", "critical"),
-    ("TargetWhollyMismatched", "critical"),
+    ("HostnameMismatch", "critical"),
 ]
 
 DAY = 86_400
-# Two hours of `for`, an hour that is looked at.
+# Minutes: two hours for the longest `for`, and at least one hour that is evaluated.
 LENGTH = 300
 
 
-def main(rules: str, folder: str) -> None:
+def main(rules: str, directory: str) -> None:
     for number, case in enumerate(cases()):
         text = f"rule_files: [{json.dumps(rules)}]\nevaluation_interval: 1m\ntests:\n{case}"
-        Path(folder, f"calm-{number}.test.yaml").write_text(text, encoding="utf-8")
+        Path(directory, f"stability-{number}.test.yaml").write_text(text, encoding="utf-8")
 
 
 def cases() -> Iterable[str]:
-    alone = Exporter()
-    alone.target("relay", NAME, resolved=3, lookup=while_(120, 125, 0, 1), disagree=while_(120, 125, 1, 0))
-    alone.backend("relay", NAME, 10)
-    alone.backend("relay", NAME, 11, success=while_(60, 62, 0, 1), failure=("connect", "timeout"))
-    alone.backend("relay", NAME, 12, success=while_(60, 62, 0, 1), failure=("handshake", "reset"), handshake_errors=1)
-    yield quiet("one probe fails and is repeated after a minute, one lookup fails until the next round", alone)
+    single = Exporter()
+    single.target("relay", NAME, resolved=3, lookup=between(120, 125, 0, 1), disagree=between(120, 125, 1, 0))
+    single.backend("relay", NAME, 10)
+    single.backend("relay", NAME, 11, success=between(60, 62, 0, 1), failure=("connect", "timeout"))
+    single.backend("relay", NAME, 12, success=between(60, 62, 0, 1), failure=("handshake", "reset"), handshake_errors=1)
+    yield never_fires("one probe fails and is repeated after a minute; one lookup fails until the next round", single)
 
-    # Each round names one of three addresses. One that three rounds did not name is gone, until it comes back.
-    alone = Exporter()
-    alone.target("relay", NAME, resolved=lambda t: [1, 2, 3, 2][min(t // 5, 3)] if t < 20 else 3, disagree=by_turns(5))
-    alone.backend("relay", NAME, 10, resolved=while_(15, 20, 0, 1))
-    alone.backend("relay", NAME, 11, resolved=while_(0, 5, None, 1))
-    alone.backend("relay", NAME, 12, resolved=lambda t: None if t < 10 else int(not 100 <= t < 110))
-    yield quiet("a name gives one of its addresses at a time", alone)
+    # Each lookup returns one of three addresses. An address that is missing in three rounds is no longer resolved.
+    single = Exporter()
+    resolved: Values = lambda t: [1, 2, 3, 2][min(t // 5, 3)] if t < 20 else 3  # noqa: E731
+    single.target("relay", NAME, resolved=resolved, disagree=alternating(5))
+    single.backend("relay", NAME, 10, resolved=between(15, 20, 0, 1))
+    single.backend("relay", NAME, 11, resolved=between(0, 5, None, 1))
+    single.backend("relay", NAME, 12, resolved=lambda t: None if t < 10 else int(not 100 <= t < 110))
+    yield never_fires("lookups return one of three addresses in turn", single)
 
-    alone = Exporter()
-    alone.target("relay", NAME, resolved=2, distinct=while_(90, 120, 2, 1))
+    single = Exporter()
+    single.target("relay", NAME, resolved=2, distinct=between(90, 120, 2, 1))
     for number, loaded in ((10, 90), (11, 120)):
-        alone.backend(
+        single.backend(
             "relay",
             NAME,
             number,
-            file_match=while_(60, loaded, 0, 1),
-            not_after=while_(0, loaded, 30 * DAY, 90 * DAY),
-            not_before=while_(0, loaded, -60 * DAY, 0),
+            file_match=between(60, loaded, 0, 1),
+            not_after=between(0, loaded, 30 * DAY, 90 * DAY),
+            not_before=between(0, loaded, -60 * DAY, 0),
         )
-    yield quiet("a certificate is renewed, and loaded by one server after half an hour, by the other after one", alone)
+    yield never_fires("one server loads a renewed certificate after half an hour, the other after one hour", single)
 
-    yield quiet("the exporter restarts", well(Exporter(restarts=120)))
+    yield never_fires("the exporter restarts", healthy(Exporter(restarts=120)))
 
-    cut_off = Exporter("c", until_then=103)
-    cut_off.target("relay", NAME, resolved=2, lookup=while_(150, 200, 0, 1))
-    cut_off.backend("relay", NAME, 10)
-    cut_off.backend(
+    replacement = Exporter("c", starts=103)
+    replacement.target("relay", NAME, resolved=2, lookup=between(150, 200, 0, 1))
+    replacement.backend("relay", NAME, 10)
+    replacement.backend(
         "relay",
         NAME,
         11,
-        success=while_(150, 200, 0, 1),
+        success=between(150, 200, 0, 1),
         failure=("connect", "timeout"),
         last_seen=lambda t: 60 * (150 if 150 <= t < 200 else t),
     )
-    yield quiet(
-        "one of two replicas is replaced by one whose network fails later",
-        well(Exporter("a")),
-        well(Exporter("b", ends=100)),
-        cut_off,
+    yield never_fires(
+        "one of two replicas is replaced, and the network of the new one fails later",
+        healthy(Exporter("a")),
+        healthy(Exporter("b", ends=100)),
+        replacement,
     )
 
-    yield loud("the exporter restarts while much is wrong", broken(Exporter(restarts=250)))
-    yield loud("broken servers are named for ten minutes and not for ten", broken(Exporter(), resolved=by_turns(10)))
-    yield loud(
-        "one of two replicas is replaced while much is wrong",
+    yield keeps_firing("the exporter restarts while alerts are firing", broken(Exporter(restarts=250)))
+    yield keeps_firing("broken servers are in DNS every other 10 minutes", broken(Exporter(), resolved=alternating(10)))
+    yield keeps_firing(
+        "one of two replicas is replaced while alerts are firing",
         broken(Exporter("a")),
         broken(Exporter("b", ends=250), local_errors=False),
-        broken(Exporter("c", until_then=253), local_errors=False),
+        broken(Exporter("c", starts=253), local_errors=False),
     )
 
 
 class Exporter:
-    """The series that Prometheus has of one instance. After its start it has no rounds for two minutes."""
+    """The series of one exporter instance. It finishes no round in the first two minutes after its start."""
 
     def __init__(
-        self, name: str = "a", *, restarts: int | None = None, until_then: int = 0, ends: int = LENGTH + 1
+        self, name: str = "a", *, restarts: int | None = None, starts: int = 0, ends: int = LENGTH + 1
     ) -> None:
         self._name = name
         self._restarts = restarts
-        self._begins = until_then
+        self._starts = starts
         self._ends = ends
         self.series: list[str] = []
-        self._add("up", [], lambda t: int(self._is_up(t)), lambda t: self._begins <= t < self._ends)
+        self._add("up", [], lambda t: int(self._is_up(t)), lambda t: self._starts <= t < self._ends)
         self._add("smtp_tls_exporter_build_info", [("version", "0.1.0")], constant(1), self._is_up)
         self._add("smtp_tls_exporter_config_last_reload_successful", [], constant(1), self._is_up)
 
@@ -143,13 +144,13 @@ class Exporter:
     ) -> None:
         labels = [("target", name), ("team", "mail")]
         self._add("smtp_tls_target_interval_seconds", labels, constant(300), self._is_up)
-        # These are 0 before the first round, and not absent.
+        # The timestamp of the last round is 0 before the first round, not absent.
         self._add("smtp_tls_target_last_round_timestamp_seconds", labels, self._since_round(lambda t: 60 * t + 1))
         self._add("smtp_tls_target_lookup_success", labels, lookup, self._has_round)
         self._add("smtp_tls_target_nameservers_disagree", labels, disagree, self._has_round)
         labels = [("target", name), ("server_name", server_name), ("team", "mail")]
         self._add("smtp_tls_target_backends_resolved", labels, self._since_round(values(resolved)))
-        # The first certificate is seen before the others are.
+        # Until the first round is finished, only one certificate has been seen.
         counted = values(distinct)
         first = lambda t: counted(t) if self._has_round(t - 1) or t == 0 else 1  # noqa: E731
         self._add("smtp_tls_target_distinct_certificates", labels, first if distinct else None, self._has_round)
@@ -203,15 +204,15 @@ class Exporter:
             add("ocsp_error", 1, ("reason", "revoked"))
 
     def since_start(self, t: int) -> int:
-        """Minutes since its last start, as what is counted anew would show."""
+        """Minutes since the last start, like the value of a counter."""
         return t - self._restarts if self._restarts is not None and t >= self._restarts else t
 
     def _is_up(self, t: int) -> bool:
-        is_away = self._restarts is not None and self._restarts <= t < self._restarts + 2
-        return self._begins <= t < self._ends and not is_away
+        is_restarting = self._restarts is not None and self._restarts <= t < self._restarts + 2
+        return self._starts <= t < self._ends and not is_restarting
 
     def _has_round(self, t: int) -> bool:
-        started = [0 if self._begins == 0 else self._begins + 2]
+        started = [0 if self._starts == 0 else self._starts + 2]
         if self._restarts is not None:
             started.append(self._restarts + 4)
         return self._is_up(t) and not any(start - 2 <= t < start for start in started)
@@ -224,18 +225,18 @@ class Exporter:
         name: str,
         labels: list[tuple[str, str]],
         value: int | Values | None,
-        is_there: Callable[[int], bool] = lambda t: True,
+        exists: Callable[[int], bool] = lambda t: True,
     ) -> None:
         if value is None:
             return
         value = values(value)
-        series = notation([value(t) if is_there(t) else None for t in range(LENGTH + 1)])
+        series = notation([value(t) if exists(t) else None for t in range(LENGTH + 1)])
         everything = [("job", "smtp_tls"), ("instance", f"{self._name}:10465"), ("pod", f"x-{self._name}"), *labels]
         selector = ",".join(f'{label}="{text}"' for label, text in everything)
         self.series.append(f"- series: {name}{{{selector}}}\n  values: {series}\n")
 
 
-def well(exporter: Exporter) -> Exporter:
+def healthy(exporter: Exporter) -> Exporter:
     exporter.target("relay", NAME, resolved=2)
     exporter.backend("relay", NAME, 10)
     exporter.backend("relay", NAME, 11)
@@ -243,7 +244,7 @@ def well(exporter: Exporter) -> Exporter:
 
 
 def broken(exporter: Exporter, resolved: int | Values = 1, *, local_errors: bool = True) -> Exporter:
-    """All that can be wrong with servers."""
+    """Adds servers with every kind of problem."""
     if local_errors:
         exporter.local_errors()
     exporter.target("relay", NAME, resolved=5, distinct=2, disagree=1)
@@ -285,13 +286,13 @@ def broken(exporter: Exporter, resolved: int | Values = 1, *, local_errors: bool
     return exporter
 
 
-def quiet(name: str, *exporters: Exporter) -> str:
-    """Nothing has fired at any time."""
+def never_fires(name: str, *exporters: Exporter) -> str:
+    """Expects that no alert fires at any time."""
     return group(name, exporters, f'count_over_time(ALERTS{{alertstate="firing"}}[{LENGTH}m])', [])
 
 
-def loud(name: str, *exporters: Exporter) -> str:
-    """Everything has fired in each minute of the last hour."""
+def keeps_firing(name: str, *exporters: Exporter) -> str:
+    """Expects that every alert fires in each minute of the last hour."""
     expected = [f'{{alertname="SmtpTls{alert}",severity="{severity}"}}' for alert, severity in EVERY_ALERT]
     counted = 'min by (alertname, severity) (count_over_time(ALERTS{alertstate="firing"}[3599s]))'
     return group(name, exporters, counted, [f"- {{labels: '{labels}', value: 60}}\n" for labels in expected])
@@ -314,16 +315,16 @@ def values(value: int | Values | None) -> Values:
     return value if callable(value) else lambda t: value
 
 
-def while_(begin: int, end: int, then: int | None, otherwise: int | None) -> Values:
-    return lambda t: then if begin <= t < end else otherwise
+def between(begin: int, end: int, inside: int | None, outside: int | None) -> Values:
+    return lambda t: inside if begin <= t < end else outside
 
 
-def by_turns(minutes: int) -> Values:
+def alternating(minutes: int) -> Values:
     return lambda t: 1 - t // minutes % 2
 
 
 def notation(samples: list[int | None]) -> str:
-    """promtool's: `1+2x3` is 1 3 5 7. Where a series ends, a scrape leaves a marker of staleness."""
+    """Returns samples in promtool's notation: `1+2x3` is 1 3 5 7. The end of a series is marked as stale."""
     words: list[str] = []
     at = 0
     while at < len(samples):
