@@ -33,14 +33,14 @@ EVERY_ALERT = [
     ("DnsFailing", "warning"),
     ("ExpectedNameMissing", "warning"),
     ("HandshakeFailing", "critical"),
+    ("HostnameMismatch", "critical"),
+    ("HostnameMismatchPartial", "critical"),
     ("LocalErrors", "warning"),
     ("NameServersDisagree", "warning"),
     ("NotReloaded", "warning"),
     ("StarttlsMissing", "critical"),
     ("TargetDown", "critical"),
-    ("HostnameMismatchPartial", "critical"),
     ("TargetUnresolved", "critical"),
-    ("HostnameMismatch", "critical"),
 ]
 
 DAY = 86_400
