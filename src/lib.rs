@@ -34,9 +34,7 @@ pub mod trust;
 
 pub mod observation;
 
-pub mod cli;
 pub mod config;
-pub mod logging;
 
 pub mod discovery;
 
@@ -51,8 +49,7 @@ pub mod monitor;
 pub mod verify;
 
 pub mod advice;
-pub mod check;
-pub mod health;
+pub mod cmd;
 pub mod metrics;
 pub mod render;
 pub mod service;

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
-use smtp_tls_exporter::cli::{Args, Command, HealthArgs, Output, VerifyArgs};
+use smtp_tls_exporter::cmd::cli::{Args, Command, HealthArgs, Output, VerifyArgs};
+use smtp_tls_exporter::cmd::{check, health, logging};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::{Service, termination};
 use smtp_tls_exporter::verify::{self, verify};
-use smtp_tls_exporter::{check, health, logging, render, web};
+use smtp_tls_exporter::{render, web};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use serde_json::Value;
-use smtp_tls_exporter::cli::Args;
+use smtp_tls_exporter::cmd::cli::Args;
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::metrics::table::{Kind, METRICS, PROBE_METRICS, Scope};
 use smtp_tls_exporter::reason::{

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use smtp_tls_exporter::cli::Args;
+use smtp_tls_exporter::cmd::cli::Args;
 
 use super::Complaints;
 use super::known::{Known, PREFIX};

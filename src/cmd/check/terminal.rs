@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use terminal_size::{Width, terminal_size_of};
 
-use crate::cli::Color;
+use crate::cmd::cli::Color;
 use crate::observation::printable;
 use crate::render::Style;
 use crate::target::TargetName;

@@ -6,7 +6,7 @@ use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 
-use crate::cli::{LogFormat, LogLevel};
+use crate::cmd::cli::{LogFormat, LogLevel};
 
 /// Sets up the process's log. Only the exporter's own lines are written: libraries below it speak of every packet.
 pub fn init(level: LogLevel, format: LogFormat) {

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use self::export::{Export, ExportError};
 use self::terminal::Terminal;
-use crate::cli::{CheckArgs, CheckOutput};
+use crate::cmd::cli::{CheckArgs, CheckOutput};
 use crate::config::{Config, SelectError, Selection};
 use crate::metrics::{Format, encode_targets};
 use crate::reason::LocalReason;

@@ -15,7 +15,7 @@ use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::cli::Address;
+use crate::cmd::cli::Address;
 
 /// Asks for `/-/ready`, without following anywhere else.
 ///
