@@ -30,6 +30,7 @@ pub mod client_errors;
 pub mod net;
 pub mod reason;
 pub mod target;
+pub mod text;
 pub mod trust;
 
 pub mod observation;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -104,21 +103,6 @@ fn until(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + use<> 
         // An error means that the sender is gone, which is an end, too.
         let _ = stop.wait_for(|stop| *stop).await;
     }
-}
-
-/// Resolves at SIGTERM or SIGINT.
-///
-/// # Errors
-/// When the process cannot listen for signals.
-pub fn termination() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 /// From one look at the files of targets to the next.

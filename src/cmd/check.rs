@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +10,7 @@ use tokio::runtime::Runtime;
 
 use self::export::{Export, ExportError};
 use self::terminal::Terminal;
+use super::{FINDINGS, USAGE, exit_with};
 use crate::cmd::cli::{CheckArgs, CheckOutput};
 use crate::config::{Config, SelectError, Selection};
 use crate::metrics::{Format, encode_targets};
@@ -23,19 +25,13 @@ mod export;
 mod round;
 mod terminal;
 
-/// Probes, and writes what was found to standard output. Gives the exit code: 0 where all is well, 1 where something is
-/// found, 2 where nothing could be done, 130 where a signal ended it.
-pub fn command(args: &CheckArgs) -> u8 {
-    match run(args) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("smtp-tls-exporter: {error}");
-            2
-        }
-    }
+/// Probes every backend once and prints the findings. The exit code is 0 if everything is ok, 1 if there are findings, 2 if
+/// nothing could be probed, and 130 after SIGINT or SIGTERM.
+pub fn command(args: &CheckArgs) -> ExitCode {
+    run(args).unwrap_or_else(|error| exit_with(USAGE, &error))
 }
 
-fn run(args: &CheckArgs) -> Result<u8, CheckError> {
+fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
     let (config, patience) = config(args)?;
     let export = args.export.as_deref().map(|folder| Export::prepare(folder, args.force)).transpose()?;
     let terminal = Terminal::new(args.color);
@@ -43,7 +39,7 @@ fn run(args: &CheckArgs) -> Result<u8, CheckError> {
     let seen = runtime.block_on(round::run(config, patience, terminal.progress()));
     // Nothing that still runs is waited for.
     runtime.shutdown_background();
-    let Some(fleet) = seen? else { return Ok(INTERRUPTED) };
+    let Some(fleet) = seen? else { return Ok(ExitCode::from(INTERRUPTED)) };
 
     let now = SystemTime::now();
     let text = match args.output {
@@ -57,7 +53,8 @@ fn run(args: &CheckArgs) -> Result<u8, CheckError> {
         let files = export.write(&fleet.targets)?;
         eprintln!("smtp-tls-exporter: {files} written to {}", export.folder().display());
     }
-    Ok(u8::from(!fleet.targets.iter().all(|report| state::is_ok(report, now))))
+    let is_ok = fleet.targets.iter().all(|report| state::is_ok(report, now));
+    Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
 }
 
 /// The config of what is asked for, and how long all of it may take.

@@ -1,7 +1,8 @@
-//! Asks a running exporter whether it is ready: what a container's health check runs, where there is no shell.
+//! `health`: whether a running exporter is ready. A container image without a shell uses it as its health check.
 
 use std::fmt;
 use std::io;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,18 +16,22 @@ use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::cmd::cli::Address;
+use super::cli::{Address, HealthArgs};
+use super::{FAILURE, exit_with};
 
-/// Asks for `/-/ready`, without following anywhere else.
-///
-/// # Errors
-/// When there is no answer within `patience`, or another one than 200.
-pub fn ask(address: &Address, patience: Duration) -> Result<(), HealthError> {
+/// Requests `/-/ready`. The exit code is 0 if the exporter is ready and 1 if not.
+pub fn command(args: &HealthArgs) -> ExitCode {
+    match check(&args.address, args.timeout) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit_with(FAILURE, &error),
+    }
+}
+
+fn check(address: &Address, timeout: Duration) -> Result<(), HealthError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(HealthError::Runtime)?;
-    let status = runtime.block_on(async {
-        time::timeout(patience, request(address)).await.map_err(|_| HealthError::Silent(patience))?
-    });
-    // A name that is still being looked up is not waited for.
+    let status = runtime
+        .block_on(async { time::timeout(timeout, request(address)).await.map_err(|_| HealthError::Timeout(timeout))? });
+    // Does not wait for a pending name lookup.
     runtime.shutdown_background();
     match status?.status() {
         StatusCode::OK => Ok(()),
@@ -35,9 +40,9 @@ pub fn ask(address: &Address, patience: Duration) -> Result<(), HealthError> {
 }
 
 async fn request(address: &Address) -> Result<Response<Incoming>, HealthError> {
-    let stream = TcpStream::connect(address.endpoint()).await.map_err(HealthError::Unreachable)?;
+    let stream = TcpStream::connect(address.endpoint()).await.map_err(HealthError::Connect)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(HealthError::Http)?;
-    // Ends with this function.
+    // Aborted when this function returns.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let request = Request::builder()
@@ -50,32 +55,33 @@ async fn request(address: &Address) -> Result<Response<Incoming>, HealthError> {
     sender.send_request(request).await.map_err(HealthError::Http)
 }
 
-/// Why an exporter does not count as ready.
+/// Why an exporter is not ready.
 #[derive(Debug)]
-pub enum HealthError {
-    /// This process could not be set up.
+enum HealthError {
+    /// The runtime could not be started.
     Runtime(io::Error),
-    /// Nobody listens there, or the name leads nowhere.
-    Unreachable(io::Error),
-    /// No answer within this time.
-    Silent(Duration),
-    /// The request could not be written down.
+    /// The name does not resolve, or nothing accepts the connection.
+    Connect(io::Error),
+    /// No response within this time.
+    Timeout(Duration),
+    /// The request could not be built.
     Request(hyper::http::Error),
-    /// What answers does not speak HTTP, or ended before it had answered.
+    /// The response is not HTTP, or ended early.
     Http(hyper::Error),
-    /// 503 until the config is loaded and targets are scheduled, and again while it ends; others are not the exporter's.
+    /// 503 until the config is loaded and targets are scheduled, and again during shutdown; other codes are not the
+    /// exporter's.
     NotReady(StatusCode),
 }
 
 impl fmt::Display for HealthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Runtime(error) => write!(f, "the runtime cannot be set up: {error}"),
-            Self::Unreachable(error) => write!(f, "no connection: {error}"),
-            Self::Silent(patience) => write!(f, "no answer within {} s", patience.as_secs_f64()),
-            Self::Request(error) => write!(f, "the request: {error}"),
-            Self::Http(error) => write!(f, "no answer of an exporter: {error}"),
-            Self::NotReady(status) => write!(f, "not ready: it answers {status}"),
+            Self::Runtime(error) => write!(f, "cannot start the runtime: {error}"),
+            Self::Connect(error) => write!(f, "cannot connect: {error}"),
+            Self::Timeout(timeout) => write!(f, "no response within {} s", timeout.as_secs_f64()),
+            Self::Request(error) => write!(f, "invalid request: {error}"),
+            Self::Http(error) => write!(f, "invalid HTTP response: {error}"),
+            Self::NotReady(status) => write!(f, "not ready: HTTP status {status}"),
         }
     }
 }

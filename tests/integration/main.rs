@@ -7,7 +7,8 @@ mod discovery;
 mod docs;
 mod domains;
 mod health;
-mod imports;
+mod layering;
+
 mod monitor;
 mod mutations;
 mod names;

@@ -9,9 +9,9 @@ use futures_util::stream::FuturesUnordered;
 
 use super::CheckError;
 use super::terminal::Progress;
+use crate::cmd::signals::termination;
 use crate::config::Config;
 use crate::monitor::Monitor;
-use crate::service::termination;
 use crate::snapshot::Fleet;
 use crate::target::TargetName;
 
