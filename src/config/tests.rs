@@ -1,10 +1,9 @@
 //! The config from outside: what is refused, what is accepted, and the example.
 
 mod accepted;
+mod errors;
 mod example;
 mod probe;
-mod refused;
-mod refused_values;
 mod target_files;
 mod target_kinds;
 

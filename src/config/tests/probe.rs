@@ -1,7 +1,7 @@
 //! `probe`: what may be probed that is no target.
 
 use super::accepted;
-use super::refused::check;
+use super::errors::check;
 
 const ALLOWED: &str = "smtp.example.com, *.example.com or * (with or without :PORT), such a name after mx: or submission: \
                        (without), or a network such as 192.0.2.0/24";

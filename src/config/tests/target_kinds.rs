@@ -1,6 +1,6 @@
 //! `mx` and `submission` targets.
 
-use super::refused::check as refused;
+use super::errors::check as refused;
 use super::{accepted, name};
 use crate::target::{MxTarget, SubmissionTarget, TargetKind, TlsMode};
 

@@ -1,6 +1,6 @@
 //! What is refused for its value, word for word.
 
-use super::refused::check;
+use super::check;
 
 #[test]
 fn durations() {

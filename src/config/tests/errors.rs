@@ -1,5 +1,7 @@
 //! What is refused for its form, word for word.
 
+mod values;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
