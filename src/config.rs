@@ -32,8 +32,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::duration::{format as format_duration, parse as parse_duration};
-pub use self::error::ConfigError;
 use self::error::Fault;
+pub use self::error::{ConfigError, ErrorKind};
 pub use self::selection::{SelectError, Selection};
 pub use self::target_files::{Found, TargetFiles};
 use crate::target::{Allow, Policy, ResolverSpec, Target};
@@ -110,7 +110,7 @@ impl Config {
 
 fn document(text: &str) -> Result<raw::Document, Fault> {
     if text::is_blank(text) {
-        return Err(Fault::at("", "an empty document", "a mapping of keys, `targets` among them"));
+        return Err(Fault::at(ErrorKind::Missing, "", "an empty document", "a mapping of keys, `targets` among them"));
     }
     text::parse(text)
 }

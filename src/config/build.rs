@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::TrustAnchor;
 
-use super::error::{ConfigError, Fault};
+use super::error::{ConfigError, ErrorKind, Fault};
 use super::keys::Settings;
 use super::policy::{Own, Policies};
 use super::raw::{self, Document};
@@ -23,7 +23,7 @@ pub(super) fn config(document: Document, target_files: TargetFiles, origin: &Pat
     let all = |targets: Targets<'_>| -> Result<_, ConfigError> { Ok(targets.made) };
     let config = choose(document, target_files, origin, all)?;
     if config.targets.is_empty() && !config.target_files.are_named() && config.one_offs.is_none() {
-        let fault = Fault::at("targets", "no targets", "at least one, here or in `target_files`");
+        let fault = Fault::at(ErrorKind::Missing, "targets", "no targets", "at least one, here or in `target_files`");
         return Err(ConfigError::new(origin, fault));
     }
     Ok(config)
@@ -98,12 +98,13 @@ impl Stores {
             let place = format!("trust_stores.{}", name.0);
             let roots = store.roots.map_or(Roots::None, |roots| roots.0);
             if roots == Roots::None && store.files.is_empty() {
-                return Err(Fault::at(place, "neither roots nor files", "one of them at least"));
+                return Err(Fault::at(ErrorKind::Missing, place, "neither roots nor files", "one of them at least"));
             }
             let mut anchors = Vec::new();
             for (index, file) in store.files.into_iter().enumerate() {
                 let loaded = anchors::from_file(&folder.join(file.0)).map_err(|error| {
-                    Fault::at(format!("{place}.files[{index}]"), error, "a PEM file with one or more CA certificates")
+                    let place = format!("{place}.files[{index}]");
+                    Fault::at(ErrorKind::File, place, error, "a PEM file with one or more CA certificates")
                 })?;
                 anchors.extend(loaded);
             }
@@ -117,8 +118,10 @@ impl Stores {
         let mut used = BTreeMap::new();
         for name in names {
             let Some(store) = self.0.remove(name) else { continue };
-            let mut anchors =
-                store.roots.load().map_err(|error| Fault::at(format!("trust store {name}"), error, NO_ROOTS_HELP))?;
+            let mut anchors = store
+                .roots
+                .load()
+                .map_err(|error| Fault::at(ErrorKind::File, format!("trust store {name}"), error, NO_ROOTS_HELP))?;
             anchors.extend(store.anchors);
             used.insert(Arc::clone(name), TrustStore::new(name, anchors));
         }
@@ -133,7 +136,8 @@ fn resolvers(defined: BTreeMap<ResolverKey, raw::Resolver>) -> Result<BTreeMap<A
         let count = name_servers.len();
         if !(1..=MAX_NAME_SERVERS).contains(&count) {
             let place = format!("resolvers.{}.nameservers", name.0);
-            return Err(Fault::at(place, format_args!("{count} addresses"), format_args!("1 to {MAX_NAME_SERVERS}")));
+            let (found, allowed) = (format!("{count} addresses"), format!("1 to {MAX_NAME_SERVERS}"));
+            return Err(Fault::at(ErrorKind::InvalidValue, place, found, allowed));
         }
         let compare = resolver.compare.is_some_and(|compare| compare.0);
         resolvers.insert(name.0.into(), ResolverSpec::Listed { name_servers, compare });

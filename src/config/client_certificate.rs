@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
-use super::error::Fault;
+use super::error::{ErrorKind, Fault};
 use super::keys;
 use crate::target::ClientCertificate;
 use crate::trust::anchors;
@@ -30,8 +30,8 @@ impl ClientCertificates {
             return Ok(loaded.clone());
         }
         let (cert, key) = &files;
-        let cert_fault = |found: &dyn Display| Fault::at(format!("{place}.cert"), found, CERT);
-        let key_fault = |found: &dyn Display| Fault::at(format!("{place}.key"), found, KEY);
+        let cert_fault = |found: &dyn Display| Fault::at(ErrorKind::File, format!("{place}.cert"), found, CERT);
+        let key_fault = |found: &dyn Display| Fault::at(ErrorKind::File, format!("{place}.key"), found, KEY);
         let chain = anchors::certificates(cert).map_err(|error| cert_fault(&error))?;
         let private = anchors::private_key(key).map_err(|error| key_fault(&error))?;
         let signer = any_supported_type(&private)

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use super::error::message;
+use super::error::{ErrorKind, message};
 use super::keys::Target;
 use super::one_or_many::{Listable, OneOrMany};
 use super::scalar::{Host, MxDomain, SubmissionDomain};
@@ -74,11 +74,11 @@ impl<'de> Visitor<'de> for EntryVisitor {
         let allowed = format!("exactly one of `{HOST}`, `{MX}` and `{SUBMISSION}`");
         let Some(subject) = given.next() else {
             let found = format!("no key `{HOST}`, `{MX}` or `{SUBMISSION}`");
-            return Err(Error::custom(message(found, allowed)));
+            return Err(Error::custom(ErrorKind::Missing.tag(&message(found, allowed))));
         };
         if let Some(second) = given.next() {
             let found = format!("the keys `{}` and `{}` in one entry", subject.key(), second.key());
-            return Err(Error::custom(message(found, allowed)));
+            return Err(Error::custom(ErrorKind::Conflict.tag(&message(found, allowed))));
         }
         Ok(Entry { subject, keys })
     }

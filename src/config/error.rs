@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,
-    fault: Fault,
+    /// Boxed, as results should be small.
+    fault: Box<Fault>,
 }
 
 impl ConfigError {
     /// The error of a fault that was found while `file` was read.
     pub(super) fn new(file: &Path, mut fault: Fault) -> Self {
-        Self { file: fault.file.take().unwrap_or_else(|| file.to_owned()), fault }
+        Self { file: fault.file.take().unwrap_or_else(|| file.to_owned()), fault: Box::new(fault) }
     }
 
     /// The file that is at fault: the config file as it was given, or one of its target files.
@@ -25,6 +26,11 @@ impl ConfigError {
     /// The key that is at fault, such as `targets[3].port`; empty where it is the file as a whole.
     pub fn place(&self) -> &str {
         &self.fault.place
+    }
+
+    /// What is wrong, apart from the wording.
+    pub fn kind(&self) -> ErrorKind {
+        self.fault.kind
     }
 
     /// Line and column, both counted from 1, where they are known.
@@ -50,24 +56,82 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// What is wrong, apart from where it is and how the message says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Not one valid YAML document in UTF-8.
+    Syntax,
+    /// A key that does not exist in this place.
+    UnknownKey,
+    /// A required key, or the whole content, is absent.
+    Missing,
+    /// A key, a list element or a target name occurs twice.
+    Duplicate,
+    /// Keys or entries that exclude each other.
+    Conflict,
+    /// A value of the wrong YAML type.
+    WrongType,
+    /// A value of the right type that is malformed, out of range or inconsistent with another one.
+    InvalidValue,
+    /// The name of a trust store or resolver that is not defined.
+    UnknownReference,
+    /// A file that cannot be read, or a PEM file without usable content.
+    File,
+    /// Larger or deeper than the exporter reads.
+    TooLarge,
+}
+
+impl ErrorKind {
+    const ALL: [Self; 10] = [
+        Self::Syntax,
+        Self::UnknownKey,
+        Self::Missing,
+        Self::Duplicate,
+        Self::Conflict,
+        Self::WrongType,
+        Self::InvalidValue,
+        Self::UnknownReference,
+        Self::File,
+        Self::TooLarge,
+    ];
+
+    /// `message` with this kind: an error of serde carries text only. [`ErrorKind::split`] reads it back.
+    pub(super) fn tag(self, message: &str) -> String {
+        format!("{self:?}: {message}")
+    }
+
+    /// Kind and message of a text that [`ErrorKind::tag`] made.
+    pub(super) fn split(text: &str) -> Option<(Self, &str)> {
+        let (word, message) = text.split_once(": ")?;
+        let kind = Self::ALL.into_iter().find(|kind| format!("{kind:?}") == word)?;
+        (message.starts_with("found ") && message.contains(", allowed ")).then_some((kind, message))
+    }
+}
+
 /// A [`ConfigError`] that need not know its file yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     /// The file that is at fault where it is not the one that is being read.
     pub(super) file: Option<PathBuf>,
+    pub(super) kind: ErrorKind,
     pub(super) place: String,
     pub(super) message: String,
     pub(super) position: Option<(usize, usize)>,
 }
 
 impl Fault {
-    pub(super) fn at(place: impl Into<String>, found: impl fmt::Display, allowed: impl fmt::Display) -> Self {
-        Self { file: None, place: place.into(), message: message(found, allowed), position: None }
+    pub(super) fn at(
+        kind: ErrorKind,
+        place: impl Into<String>,
+        found: impl fmt::Display,
+        allowed: impl fmt::Display,
+    ) -> Self {
+        Self { file: None, kind, place: place.into(), message: message(found, allowed), position: None }
     }
 
     /// A fault that is known by its line and column, in the file as a whole.
-    pub(super) const fn in_text(message: String, position: Option<(usize, usize)>) -> Self {
-        Self { file: None, place: String::new(), message, position }
+    pub(super) const fn in_text(kind: ErrorKind, message: String, position: Option<(usize, usize)>) -> Self {
+        Self { file: None, kind, place: String::new(), message, position }
     }
 }
 

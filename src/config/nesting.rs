@@ -4,7 +4,7 @@
 //! number of `%TAG` directives; nesting by indentation costs it nothing. One linear pass ahead of it
 //! is enough: it knows quotes, comments and block scalars so far that no text of a config is taken for nesting.
 
-use super::error::{Fault, message};
+use super::error::{ErrorKind, Fault, message};
 
 /// Levels of `[` and `{` that are allowed; a config needs three.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -23,7 +23,7 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
             block = None;
         }
         if quote.is_none() && depth == 0 && line.starts_with("%TAG") {
-            return Err(fault("a %TAG directive", "YAML without it", number, 0));
+            return Err(fault(ErrorKind::Syntax, "a %TAG directive", "YAML without it", number, 0));
         }
         let mut scan = Line { bytes: line.as_bytes(), at: 0, node: quote.is_none(), parent: indent };
         while let Some(byte) = scan.next(&mut quote, depth > 0) {
@@ -35,15 +35,21 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
             }
             if depth > MAX_DEPTH {
                 let allowed = format!("at most {MAX_DEPTH} levels");
-                return Err(fault("`[` and `{` nested too deep", &allowed, number, scan.before().len()));
+                return Err(fault(
+                    ErrorKind::TooLarge,
+                    "`[` and `{` nested too deep",
+                    &allowed,
+                    number,
+                    scan.before().len(),
+                ));
             }
         }
     }
     Ok(())
 }
 
-fn fault(found: &str, allowed: &str, line: usize, column: usize) -> Fault {
-    Fault::in_text(message(found, allowed), Some((line + 1, column + 1)))
+fn fault(kind: ErrorKind, found: &str, allowed: &str, line: usize, column: usize) -> Fault {
+    Fault::in_text(kind, message(found, allowed), Some((line + 1, column + 1)))
 }
 
 /// The rest of a line.

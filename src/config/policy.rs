@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::duration;
-use super::error::{Fault, listed, quoted};
+use super::error::{ErrorKind, Fault, listed, quoted};
 use super::keys::Settings;
 use super::machine::this_machine;
 use super::scalar::Reference;
@@ -142,10 +142,11 @@ impl Layers<'_> {
         }
         if inner.from == Layer::Defaults && outer.from == Layer::Target {
             let least = format!("at least {}, {}", self.key(inner), duration::format(inner.value));
-            return Err(self.fault(outer.from, outer.key, duration::format(outer.value), least));
+            let found = duration::format(outer.value);
+            return Err(self.fault(ErrorKind::InvalidValue, outer.from, outer.key, found, least));
         }
         let most = format!("at most the {}, {}", outer.key, duration::format(outer.value));
-        Err(self.fault(inner.from, inner.key, duration::format(inner.value), most))
+        Err(self.fault(ErrorKind::InvalidValue, inner.from, inner.key, duration::format(inner.value), most))
     }
 
     fn key(&self, time: Time) -> String {
@@ -153,8 +154,8 @@ impl Layers<'_> {
     }
 
     /// The fault of a key; `defaults` stand in the config file, even if a target of another file comes upon them.
-    fn fault(&self, layer: Layer, key: &str, found: impl Display, allowed: impl Display) -> Fault {
-        let fault = Fault::at(self.of(layer, key), found, allowed);
+    fn fault(&self, kind: ErrorKind, layer: Layer, key: &str, found: impl Display, allowed: impl Display) -> Fault {
+        let fault = Fault::at(kind, self.of(layer, key), found, allowed);
         let file = (layer == Layer::Defaults).then(|| self.origin.to_owned());
         Fault { file, ..fault }
     }
@@ -177,7 +178,10 @@ impl Layers<'_> {
         let layer = if target.is_some() { Layer::Target } else { Layer::Defaults };
         let name = target.or_else(|| defaults.cloned()).map_or_else(|| "system".to_owned(), |name| name.0);
         let found = defined.iter().find(|defined| ***defined == *name);
-        found.cloned().ok_or_else(|| self.fault(layer, key, quoted(&name), format_args!("one of {}", listed(defined))))
+        found.cloned().ok_or_else(|| {
+            let allowed = format!("one of {}", listed(defined));
+            self.fault(ErrorKind::UnknownReference, layer, key, quoted(&name), allowed)
+        })
     }
 }
 

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::entry::Entry;
-use super::error::{Fault, message};
+use super::error::{ErrorKind, Fault, message};
 use super::scalar::{LabelName, LabelValue};
-use super::text;
 use super::value::{Entries, Refusal, Scalar, scalar};
+use super::{text, yaml};
 use crate::target::{TargetKind, TargetSpecError};
 
 /// What a file of targets holds.
@@ -46,7 +46,12 @@ pub(super) fn read(path: &Path) -> Result<Content, Fault> {
 
 fn parse(text: &str) -> Result<Content, Fault> {
     if text::is_blank(text) {
-        return Err(Fault::at("", "an empty document", format_args!("{LIST} (`[]` where there are none)")));
+        return Err(Fault::at(
+            ErrorKind::Missing,
+            "",
+            "an empty document",
+            format_args!("{LIST} (`[]` where there are none)"),
+        ));
     }
     // Twice, as the keys of the last entry may be those that tell; each form then has its own keys in its messages.
     match either(text)? {
@@ -69,7 +74,8 @@ fn either<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
             let (line, column) = (error.line(), error.column());
             let said = error.to_string();
             let said = said.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&said);
-            Fault::in_text(said.to_owned(), Some((line, column)))
+            let (kind, message) = yaml::translate(said).unwrap_or_else(|| (ErrorKind::Syntax, said.to_owned()));
+            Fault::in_text(kind, message, Some((line, column)))
         })
     })
 }
@@ -138,7 +144,8 @@ impl<'de> Visitor<'de> for EntryForm {
             (Some(Form::Groups), Form::Entries) => "an entry without the key `targets` after one with it",
             _ => return Ok(OfEntry(form)),
         };
-        Err(Error::custom(message(found, "either targets as in the config or Prometheus's file_sd in one file")))
+        let message = message(found, "either targets as in the config or Prometheus's file_sd in one file");
+        Err(Error::custom(ErrorKind::Conflict.tag(&message)))
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use glob::{MatchOptions, Pattern};
 
-use super::error::{ConfigError, Fault, quoted};
+use super::error::{ConfigError, ErrorKind, Fault, quoted};
 use super::{Config, scalar, text};
 
 /// The files of targets that a config names, and what it takes to load them anew.
@@ -110,15 +110,16 @@ impl Found {
             let place = || format!("target_files[{index}]");
             let pattern = pattern(glob, folder).ok_or_else(|| {
                 let found = format!("{} in a folder whose path is not UTF-8", quoted(glob));
-                Fault::at(place(), found, "an absolute path there")
+                Fault::at(ErrorKind::InvalidValue, place(), found, "an absolute path there")
             })?;
-            let matches = glob::glob_with(&pattern, HIDDEN_APART)
-                .map_err(|error| Fault::at(place(), quoted(glob), format_args!("a glob ({})", error.msg)))?;
+            let matches = glob::glob_with(&pattern, HIDDEN_APART).map_err(|error| {
+                Fault::at(ErrorKind::InvalidValue, place(), quoted(glob), format_args!("a glob ({})", error.msg))
+            })?;
             let mut any = false;
             for path in matches {
                 let path = path.map_err(|error| {
                     let found = format!("{} that cannot be read ({})", error.path().display(), error.error());
-                    Fault::at(place(), found, "folders that this user may read")
+                    Fault::at(ErrorKind::File, place(), found, "folders that this user may read")
                 })?;
                 // A link that leads nowhere is told when it is read.
                 let stamp = match fs::metadata(&path) {
@@ -132,6 +133,7 @@ impl Found {
                 files.insert(path, stamp);
                 if files.len() > MAX_FILES {
                     return Err(Fault::at(
+                        ErrorKind::TooLarge,
                         place(),
                         format_args!("more than {MAX_FILES} files"),
                         format_args!("{MAX_FILES} at most"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::client_certificate::ClientCertificates;
 use super::entry::{Entry, Subject};
-use super::error::{Fault, quoted};
+use super::error::{ErrorKind, Fault, quoted};
 use super::folder;
 use super::keys::{self, Settings};
 use super::one_or_many::OneOrMany;
@@ -93,7 +93,12 @@ impl<'a> Targets<'a> {
         if let Some((first_file, first)) = self.places.get(&name) {
             let of = if first_file == file { String::new() } else { format!(" of {}", first_file.display()) };
             let found = format!("the name {} a second time, after {first}{of}", quoted(name.as_str()));
-            return Err(Fault::at(place, found, "a name of its own (key `name`) for each target"));
+            return Err(Fault::at(
+                ErrorKind::Duplicate,
+                place,
+                found,
+                "a name of its own (key `name`) for each target",
+            ));
         }
         self.places.insert(name.clone(), (Arc::clone(file), place));
         let Unnamed { kind, labels, policy } = target;
@@ -130,7 +135,7 @@ fn refuse_senseless(place: &str, subject: &Subject, keys: &keys::Target) -> Resu
                 "port" | "tls" => format!("what the {found_by} records say; `{key}` goes with `host` and `mx`"),
                 _ => format!("what DNS says of the hosts in the {found_by} records; `{key}` goes with `host`"),
             };
-            Err(Fault::at(format!("{place}.{key}"), found, allowed))
+            Err(Fault::at(ErrorKind::Conflict, format!("{place}.{key}"), found, allowed))
         }
     }
 }
@@ -168,12 +173,13 @@ fn named(place: &str, subject: Subject, keys: keys::Target) -> Result<Vec<(Targe
             Ok(name.map(|name| (kind, name, format!("{place}.{key}"))).into_iter().collect())
         }
         (OneOrMany::Many(kinds), _) if kinds.is_empty() => {
-            Err(Fault::at(format!("{place}.{key}"), "an empty list", format_args!("at least one {one}")))
+            let place = format!("{place}.{key}");
+            Err(Fault::at(ErrorKind::InvalidValue, place, "an empty list", format_args!("at least one {one}")))
         }
         (OneOrMany::Many(_), Some(Name(name))) => {
             let found = format!("the name {} for a list of {one}s, each of which is a target", quoted(name.as_str()));
             let allowed = format!("a name of its own for each target: give one {one}, or no name");
-            Err(Fault::at(format!("{place}.name"), found, allowed))
+            Err(Fault::at(ErrorKind::Conflict, format!("{place}.name"), found, allowed))
         }
         (OneOrMany::Many(kinds), None) => {
             let each = |(index, kind): (usize, TargetKind)| {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::error::{Fault, message};
+use super::error::{ErrorKind, Fault, message};
 use super::{nesting, yaml};
 
 /// The text of the file at `path`.
@@ -18,17 +18,18 @@ pub(super) fn read(path: &Path) -> Result<String, Fault> {
             io::ErrorKind::PermissionDenied => "a file that this user may not read".to_owned(),
             _ => format!("a file that cannot be read ({error})"),
         };
-        Fault::at("", found, "a readable YAML file")
+        Fault::at(ErrorKind::File, "", found, "a readable YAML file")
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(Fault::at("", "a file of more than 16 MiB", "16 MiB at most"));
+        return Err(Fault::at(ErrorKind::TooLarge, "", "a file of more than 16 MiB", "16 MiB at most"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        Fault::in_text(message("a byte that is not UTF-8", "UTF-8 text"), Some(yaml::end_of(before)))
+        let message = message("a byte that is not UTF-8", "UTF-8 text");
+        Fault::in_text(ErrorKind::Syntax, message, Some(yaml::end_of(before)))
     })
 }
 

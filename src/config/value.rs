@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::error::{message, quoted};
+use super::error::{ErrorKind, message, quoted};
 
 /// A type that stands in the file as one scalar.
 pub(super) trait Scalar: Sized {
@@ -136,15 +136,29 @@ impl<T: Scalar> Fresh<'_, T> {
     /// `shown` is the value in messages, `typed` the same with its YAML type.
     fn judge<E: Error>(self, value: Result<T, Refusal>, shown: &str, typed: &str) -> Result<T, E> {
         let kind = self.kind;
-        Err(E::custom(match value {
+        let (error, message) = match value {
             Ok(value) if (self.taken)(&value) => {
-                message(format_args!("the {kind} {shown} twice"), format_args!("each {kind} once"))
+                let message = message(format_args!("the {kind} {shown} twice"), format_args!("each {kind} once"));
+                (ErrorKind::Duplicate, message)
             }
             Ok(value) => return Ok(value),
-            Err(Refusal::Type) => message(typed, T::ALLOWED),
-            Err(Refusal::Value) => message(shown, T::ALLOWED),
-            Err(Refusal::Because(reason)) => message(format_args!("{shown} ({reason})"), T::ALLOWED),
-        }))
+            Err(Refusal::Type) => (ErrorKind::WrongType, message(typed, T::ALLOWED)),
+            Err(Refusal::Value) => (ErrorKind::InvalidValue, message(shown, T::ALLOWED)),
+            Err(Refusal::Because(reason)) => {
+                (ErrorKind::InvalidValue, message(format_args!("{shown} ({reason})"), T::ALLOWED))
+            }
+        };
+        Err(E::custom(error.tag(&message)))
+    }
+
+    /// Refuses an integer that `u64` cannot hold: its type is wrong only where no number is allowed.
+    fn out_of_range<E: Error>(self, number: impl fmt::Display) -> Result<T, E> {
+        let typed = format!("the number {number}");
+        let refusal = match T::from_number(u64::MAX) {
+            Err(Refusal::Type) => Refusal::Type,
+            _ => Refusal::Value,
+        };
+        self.judge(Err(refusal), &typed, &typed)
     }
 }
 
@@ -158,7 +172,7 @@ impl<'de, T: Scalar> Visitor<'de> for Fresh<'_, T> {
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         let bytes = text.len();
         if bytes > MAX_TEXT {
-            return self.judge(Err(Refusal::Type), "", &format!("a text of {bytes} bytes"));
+            return self.judge(Err(Refusal::Value), &format!("a text of {bytes} bytes"), "");
         }
         let shown = quoted(text);
         self.judge(T::from_text(text), &shown, &format!("the text {shown}"))
@@ -169,15 +183,15 @@ impl<'de, T: Scalar> Visitor<'de> for Fresh<'_, T> {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-        self.judge(Err(Refusal::Type), "", &format!("the number {number}"))
+        self.out_of_range(number)
     }
 
     fn visit_u128<E: Error>(self, number: u128) -> Result<T, E> {
-        self.judge(Err(Refusal::Type), "", &format!("the number {number}"))
+        self.out_of_range(number)
     }
 
     fn visit_i128<E: Error>(self, number: i128) -> Result<T, E> {
-        self.judge(Err(Refusal::Type), "", &format!("the number {number}"))
+        self.out_of_range(number)
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {

@@ -3,7 +3,7 @@
 //! An error that was raised while a value was visited reads `PATH: MESSAGE at line L column C`; others are of
 //! the scanner and have no path.
 
-use super::error::{Fault, listed, message, quoted};
+use super::error::{ErrorKind, Fault, listed, message, quoted};
 
 /// The same error in this crate's form; `document` is what was parsed.
 pub(super) fn fault(error: &serde_yaml::Error, document: &str) -> Fault {
@@ -13,7 +13,7 @@ pub(super) fn fault(error: &serde_yaml::Error, document: &str) -> Fault {
         && let Some(before) = offset.parse().ok().and_then(|offset| document.as_bytes().get(..offset))
     {
         // The reader tells an offset in octets, and as line and column the start of the file.
-        return Fault::in_text(unparsed(said), Some(end_of(before)));
+        return Fault::in_text(ErrorKind::Syntax, unparsed(said), Some(end_of(before)));
     }
     let at = position.map(|(line, column)| format!(" at line {line} column {column}")).unwrap_or_default();
     let text = match text.strip_suffix(&at) {
@@ -21,10 +21,10 @@ pub(super) fn fault(error: &serde_yaml::Error, document: &str) -> Fault {
         None => text.replacen(&at, "", 1),
     };
     let (place, said) = split(&text);
-    let message = translate(said).unwrap_or_else(|| unparsed(said));
+    let (kind, message) = translate(said).unwrap_or_else(|| (ErrorKind::Syntax, unparsed(said)));
     // The library begins the places in a list at the root with a dot.
     let place = place.strip_prefix('.').filter(|place| place.starts_with('[')).unwrap_or(place);
-    Fault { file: None, place: place.to_owned(), message, position }
+    Fault { file: None, kind, place: place.to_owned(), message, position }
 }
 
 /// Line and column, from 1, of what comes after `before`.
@@ -40,10 +40,7 @@ fn unparsed(said: &str) -> String {
 
 /// The path, empty for the root, and the message.
 fn split(text: &str) -> (&str, &str) {
-    let starts = |text: &str| {
-        STARTS.iter().any(|start| text.starts_with(start))
-            || (text.starts_with("found ") && text.contains(", allowed "))
-    };
+    let starts = |text: &str| STARTS.iter().any(|start| text.starts_with(start)) || ErrorKind::split(text).is_some();
     if starts(text) {
         return ("", text);
     }
@@ -53,38 +50,44 @@ fn split(text: &str) -> (&str, &str) {
         .unwrap_or(("", text))
 }
 
-fn translate(said: &str) -> Option<String> {
-    if said.starts_with("found ") && said.contains(", allowed ") {
-        return Some(said.to_owned());
+/// Kind and message of an error that serde or this crate raised; none for a syntax error.
+pub(super) fn translate(said: &str) -> Option<(ErrorKind, String)> {
+    if let Some((kind, message)) = ErrorKind::split(said) {
+        return Some((kind, message.to_owned()));
     }
     if let Some(rest) = said.strip_prefix("unknown field `") {
         let (key, allowed) = rest.rsplit_once("`, expected ")?;
         let allowed = allowed.strip_prefix("one of ").unwrap_or(allowed);
         let keys = listed(allowed.split(['`', ' ', ',']).filter(|word| !word.is_empty() && *word != "or"));
-        return Some(format!("unknown key {}, allowed are {keys}", quoted(key)));
+        return Some((ErrorKind::UnknownKey, format!("unknown key {}, allowed are {keys}", quoted(key))));
     }
     if let Some(rest) = said.strip_prefix("missing field `") {
-        return Some(format!("found no key `{}, which is required", rest));
+        return Some((ErrorKind::Missing, format!("found no key `{rest}, which is required")));
     }
     if let Some(rest) = said.strip_prefix("duplicate field `") {
-        return Some(message(format_args!("the key `{rest} twice"), "each key once"));
+        return Some((ErrorKind::Duplicate, message(format_args!("the key `{rest} twice"), "each key once")));
     }
     if let Some(rest) = said.strip_prefix("invalid type: ") {
         let (found, expected) = rest.rsplit_once(", expected ")?;
-        return Some(message(found_type(found), expected_type(expected)));
+        return Some((ErrorKind::WrongType, message(found_type(found), expected_type(expected))));
     }
-    Some(match said {
-        "EOF while parsing a value" => message("an empty document", "a mapping of keys"),
+    let (kind, found, allowed) = match said {
+        "EOF while parsing a value" => (ErrorKind::Missing, "an empty document", "a mapping of keys"),
         "deserializing from YAML containing more than one document is not supported" => {
-            message("several YAML documents", "one")
+            (ErrorKind::Syntax, "several YAML documents", "one")
         }
         "repetition limit exceeded" => {
-            message("aliases that repeat values too often", "100 repetitions for each value in the file")
+            (ErrorKind::TooLarge, "aliases that repeat values too often", "100 repetitions for each value in the file")
         }
-        "recursion limit exceeded" => message("values nested over 128 levels deep", "the keys of the example config"),
-        "unknown anchor" => message("an alias to an anchor that is not defined before it", "a defined anchor"),
+        "recursion limit exceeded" => {
+            (ErrorKind::TooLarge, "values nested over 128 levels deep", "the keys of the example config")
+        }
+        "unknown anchor" => {
+            (ErrorKind::Syntax, "an alias to an anchor that is not defined before it", "a defined anchor")
+        }
         _ => return None,
-    })
+    };
+    Some((kind, message(found, allowed)))
 }
 
 /// serde's words for what was found, in those of a config file.
