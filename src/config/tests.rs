@@ -1,4 +1,4 @@
-//! The config from outside: what is refused, what is accepted, and the example.
+//! The config from outside: what is rejected, what is accepted, and the example.
 
 mod accepted;
 mod errors;
@@ -8,69 +8,104 @@ mod target_files;
 mod target_kinds;
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use tempfile::TempDir;
 
 use super::{Config, ConfigError};
 use crate::target::ServerName;
 
-/// Parses `text` as the file `config.yaml`.
-fn config(text: &str) -> Result<Config, ConfigError> {
-    Config::parse(text, Path::new("config.yaml"))
-}
-
-/// The config of this text, with `DIR` for a folder of test files.
+/// The config of this text; `PEM` stands for the folder of [`PemFiles`].
 #[track_caller]
 fn accepted(text: &str) -> Config {
-    config(&Folder::shared().fill(text)).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    let text = PemFiles::shared().fill(text);
+    Config::parse(&text, Path::new("config.yaml")).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
+
+/// A config with one target that takes its other targets from files.
+const MAIN: &str = "defaults: {trust: mozilla}\ntarget_files: ['*.sd']\ntargets: [{host: a.test}]\n";
 
 fn name(text: &str) -> ServerName {
     ServerName::parse(text).expect("a name")
 }
 
-/// A folder with the files that configs name.
-struct Folder(tempfile::TempDir);
+/// A folder with the PEM files that configs name.
+struct PemFiles(Site);
 
-impl Folder {
+impl PemFiles {
     fn shared() -> &'static Self {
-        static FOLDER: OnceLock<Folder> = OnceLock::new();
-        FOLDER.get_or_init(Self::new)
+        static FILES: OnceLock<PemFiles> = OnceLock::new();
+        FILES.get_or_init(Self::new)
     }
 
     fn new() -> Self {
-        let folder = Self(tempfile::tempdir().expect("a folder"));
+        let site = Site::default();
         let (ca, ca_key) = certificate("ca.test", IsCa::Ca(BasicConstraints::Unconstrained));
         let (other, _) = certificate("other.test", IsCa::Ca(BasicConstraints::Unconstrained));
         let (client, client_key) = certificate("client.test", IsCa::NoCa);
-        folder.write("ca.pem", &ca);
-        folder.write("ca.key", &ca_key);
-        folder.write("two.pem", &format!("a comment\n{ca}\n{other}"));
-        folder.write("client.pem", &client);
-        folder.write("client.key", &client_key);
-        folder.write("empty.pem", "\n");
-        folder.write("garbage.pem", "garbage\n");
-        folder.write("cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
-        folder.write("base64.pem", "-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n");
-        folder.write("no-root.pem", &format!("{ca}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
-        folder.write("no-certificate.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-        folder.write("no-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
-        folder
+        site.write("ca.pem", &ca);
+        site.write("ca.key", &ca_key);
+        site.write("two.pem", format!("a comment\n{ca}\n{other}"));
+        site.write("client.pem", &client);
+        site.write("client.key", &client_key);
+        site.write("empty.pem", "\n");
+        site.write("garbage.pem", "garbage\n");
+        site.write("cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
+        site.write("base64.pem", "-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n");
+        site.write("no-root.pem", format!("{ca}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+        site.write("no-certificate.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        site.write("no-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+        Self(site)
     }
 
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.path().join(name), text).expect("a file");
+    fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    /// `text` with this folder in place of `PEM`.
+    fn fill(&self, text: &str) -> String {
+        text.replace("PEM", self.path())
+    }
+}
+
+/// A folder with a `config.yaml` and the files beside it.
+struct Site(TempDir);
+
+impl Default for Site {
+    fn default() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+}
+
+impl Site {
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, content).expect("a file");
+    }
+
+    fn link(&self, name: &str, to: &str) {
+        symlink(to, self.join(name)).expect("a link");
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
     }
 
     fn path(&self) -> &str {
         self.0.path().to_str().expect("a path in UTF-8")
     }
 
-    /// `text` with this folder in place of `DIR`.
-    fn fill(&self, text: &str) -> String {
-        text.replace("DIR", self.path())
+    fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.join("config.yaml"))
+    }
+
+    #[track_caller]
+    fn config(&self) -> Config {
+        self.load().unwrap_or_else(|error| panic!("{error}"))
     }
 }
 

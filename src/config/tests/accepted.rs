@@ -1,11 +1,11 @@
-//! What comes out of configs that are accepted.
+//! What accepted configs contain.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Folder, accepted, name};
+use super::{PemFiles, accepted, name};
 use crate::config::Config;
 use crate::target::{EhloName, HostTarget, IpFamily, Policy, ResolverSpec, Target, TargetKind, TlsMode};
 
@@ -31,12 +31,33 @@ fn host(target: &Target) -> &HostTarget {
     }
 }
 
+/// A policy with these values that is otherwise the one of an empty target with Mozilla's roots.
+fn policy_of(
+    [interval, timeout, connect_timeout, backend_retention]: [Duration; 4],
+    ehlo_name: &str,
+    ip_family: IpFamily,
+    samples: u32,
+    expect_names: &[&str],
+) -> Policy {
+    Policy {
+        interval,
+        timeout,
+        connect_timeout,
+        ehlo_name: EhloName::Name(ehlo_name.into()),
+        ip_family,
+        backend_retention,
+        samples,
+        expect_names: expect_names.iter().copied().map(name).collect(),
+        ..policy("", "")
+    }
+}
+
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 #[test]
-fn what_is_not_given_has_a_default() {
+fn omitted_keys_have_built_in_defaults() {
     let target = only("targets: [{host: SMTP.example.com., trust: mozilla}]");
     assert_eq!(target.name.as_str(), "smtp.example.com:587");
     assert_eq!(target.labels.iter().count(), 0);
@@ -52,7 +73,7 @@ fn what_is_not_given_has_a_default() {
     assert_eq!(policy.ip_family, IpFamily::Auto);
     assert_eq!((policy.backend_retention, policy.samples), (seconds(3600), 1));
     assert_eq!(policy.expect_names, []);
-    assert_eq!(&*policy.resolver, "system");
+    assert_eq!((&*policy.trust, &*policy.resolver), ("mozilla", "system"));
     assert_eq!((&policy.client_certificate, &policy.certificate_file), (&None, &None));
 
     let config = accepted("targets: [{host: a.test, trust: mozilla}]");
@@ -61,7 +82,7 @@ fn what_is_not_given_has_a_default() {
 }
 
 #[test]
-fn a_target_is_what_it_says() {
+fn reads_every_key_of_a_target() {
     let text = "
 resolvers: {public: {nameservers: [192.0.2.53]}}
 targets:
@@ -92,63 +113,28 @@ targets:
     assert_eq!(host.addresses, addresses);
     assert_eq!(host.endpoint.server_name, name("mail.example.com"));
     assert_eq!((host.endpoint.port, host.endpoint.tls), (2525, TlsMode::Implicit));
-    let expected = Policy {
-        interval: seconds(90),
-        timeout: seconds(10),
-        connect_timeout: Duration::from_millis(500),
-        ehlo_name: EhloName::Name("probe.example.net".into()),
-        ip_family: IpFamily::Ipv6,
-        backend_retention: Duration::ZERO,
-        samples: 3,
-        expect_names: vec![name("mx.example.com"), name("192.0.2.10")],
-        trust: "mozilla".into(),
-        resolver: "public".into(),
-        client_certificate: None,
-        certificate_file: None,
-    };
-    assert_eq!(*target.policy, expected);
+    let times = [seconds(90), seconds(10), Duration::from_millis(500), Duration::ZERO];
+    let names = ["mx.example.com", "192.0.2.10"];
+    let expected = policy_of(times, "probe.example.net", IpFamily::Ipv6, 3, &names);
+    assert_eq!(*target.policy, Policy { resolver: "public".into(), ..expected });
+    assert_eq!(&*target.policy.trust, "mozilla");
 }
 
 #[test]
-fn defaults_hold_where_a_target_says_nothing() {
+fn keys_of_a_target_override_defaults() {
     let defaults = "interval: 1m, timeout: 30s, connect_timeout: 2s, ehlo_name: '[192.0.2.1]', ip_family: any, \
                     backend_retention: 1d, samples: 2, expect_names: [b.test], resolver: system";
-    let inherited = policy(defaults, "");
-    let expected = Policy {
-        interval: seconds(60),
-        timeout: seconds(30),
-        connect_timeout: seconds(2),
-        ehlo_name: EhloName::Name("[192.0.2.1]".into()),
-        ip_family: IpFamily::Any,
-        backend_retention: seconds(86_400),
-        samples: 2,
-        expect_names: vec![name("b.test")],
-        trust: "mozilla".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
-    };
-    assert_eq!(inherited, expected);
+    let inherited = policy_of([60, 30, 2, 86_400].map(seconds), "[192.0.2.1]", IpFamily::Any, 2, &["b.test"]);
+    assert_eq!(policy(defaults, ""), inherited);
 
     let own = "interval: 2m, timeout: 40s, connect_timeout: 3s, ehlo_name: a.test, ip_family: ipv4, \
                backend_retention: 2h, samples: 1, expect_names: []";
-    let overridden = policy(defaults, own);
-    let expected = Policy {
-        interval: seconds(120),
-        timeout: seconds(40),
-        connect_timeout: seconds(3),
-        ehlo_name: EhloName::Name("a.test".into()),
-        ip_family: IpFamily::Ipv4,
-        backend_retention: seconds(7200),
-        samples: 1,
-        expect_names: vec![],
-        ..expected
-    };
-    assert_eq!(overridden, expected);
+    let overridden = policy_of([120, 40, 3, 7200].map(seconds), "a.test", IpFamily::Ipv4, 1, &[]);
+    assert_eq!(policy(defaults, own), overridden);
 }
 
 #[test]
-fn built_in_timeouts_follow_shorter_ones() {
+fn built_in_timeouts_shrink_to_fit() {
     #[track_caller]
     fn check(defaults: &str, target: &str, millis: [u64; 3]) {
         let policy = policy(defaults, target);
@@ -170,7 +156,7 @@ fn built_in_timeouts_follow_shorter_ones() {
 }
 
 #[test]
-fn lists_of_hosts_become_targets() {
+fn each_host_of_a_list_becomes_a_target() {
     let hosts = "[a.test, 192.0.2.1, '2001:DB8::1', '[2001:db8::2]']";
     let config =
         accepted(&format!("targets:\n  - {{host: {hosts}, port: 465, trust: mozilla, labels: {{team: x}}}}\n"));
@@ -186,7 +172,7 @@ fn lists_of_hosts_become_targets() {
 }
 
 #[test]
-fn ports_have_customary_modes() {
+fn tls_mode_defaults_to_that_of_the_port() {
     let mode = |keys: &str| host(&only(&format!("targets: [{{host: a.test, trust: mozilla, {keys}}}]"))).endpoint.tls;
     assert_eq!(mode("port: 25"), TlsMode::StartTls);
     assert_eq!(mode("port: 465"), TlsMode::Implicit);
@@ -195,13 +181,13 @@ fn ports_have_customary_modes() {
 }
 
 #[test]
-fn an_endpoint_may_be_in_several_targets() {
+fn targets_may_share_an_endpoint() {
     let config = accepted("defaults: {trust: mozilla}\ntargets: [{host: a.test}, {host: a.test, name: again}]");
     assert_eq!(host(&config.targets[0]), host(&config.targets[1]));
 }
 
 #[test]
-fn ehlo_names_are_ascii() {
+fn ehlo_names_are_normalized_to_ascii() {
     #[track_caller]
     fn check(text: &str, expected: &str) {
         let policy = policy("", &format!("ehlo_name: \"{text}\""));
@@ -216,7 +202,7 @@ fn ehlo_names_are_ascii() {
 }
 
 #[test]
-fn name_servers_have_ports() {
+fn name_servers_default_to_port_53() {
     let text = "
 resolvers:
   unused: {nameservers: [192.0.2.1]}
@@ -243,12 +229,12 @@ targets: [{host: a.test, trust: mozilla, resolver: public}]
 }
 
 #[test]
-fn trust_stores_that_are_used_are_loaded() {
+fn loads_only_the_trust_stores_in_use() {
     let text = "
 trust_stores:
-  own: {files: [DIR/ca.pem, DIR/two.pem]}
-  more: {roots: mozilla, files: [DIR/ca.pem]}
-  unused: {files: [DIR/ca.pem]}
+  own: {files: [PEM/ca.pem, PEM/two.pem]}
+  more: {roots: mozilla, files: [PEM/ca.pem]}
+  unused: {files: [PEM/ca.pem]}
 targets:
   - {host: a.test, trust: own}
   - {host: b.test, trust: more}
@@ -263,7 +249,7 @@ targets:
 }
 
 #[test]
-fn paths_are_relative_to_the_file() {
+fn paths_are_relative_to_the_config_file() {
     let text = "
 trust_stores: {own: {files: [ca.pem]}}
 targets:
@@ -272,8 +258,9 @@ targets:
     certificate_file: later.pem
     client_certificate: {cert: client.pem, key: client.key}
 ";
-    let folder = Path::new(Folder::shared().path());
-    Folder::shared().write("relative.yaml", text);
+    let pem = PemFiles::shared();
+    let folder = Path::new(pem.path());
+    pem.0.write("relative.yaml", text);
     let config = Config::load(&folder.join("relative.yaml")).expect("a config");
     let policy = &config.targets[0].policy;
     assert_eq!(policy.certificate_file.as_deref(), Some(folder.join("later.pem").as_path()));
@@ -285,8 +272,8 @@ targets:
 }
 
 #[test]
-fn equal_policies_are_one() {
-    let client = "client_certificate: {cert: DIR/client.pem, key: DIR/client.key}";
+fn equal_policies_are_shared() {
+    let client = "client_certificate: {cert: PEM/client.pem, key: PEM/client.key}";
     let mut text = "defaults: {trust: mozilla, interval: 1m}\ntargets:\n".to_owned();
     for number in 0..3_000 {
         text.push_str(&format!("  - {{host: a{number}.test}}\n"));
@@ -301,11 +288,11 @@ fn equal_policies_are_one() {
     let mut policies: Vec<_> = config.targets.iter().map(|target| Arc::as_ptr(&target.policy)).collect();
     policies.sort_unstable();
     policies.dedup();
-    assert_eq!(policies.len(), 3_002, "one of its own for each file, and two that are shared");
+    assert_eq!(policies.len(), 3_002, "one for each certificate file, and two that are shared");
 }
 
 #[test]
-fn aliases_and_blank_sections_are_fine() {
+fn accepts_aliases_and_blank_sections() {
     let text = "
 %YAML 1.2
 ---
