@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smtp_fleet::Extension;
-use smtp_fleet::forge::{Ca, Forge, Key, Kind, Name};
+use smtp_fleet::x509::{Ca, Forge, Key, Kind, Name};
 
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};

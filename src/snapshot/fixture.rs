@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls_pki_types::CertificateDer;
-use smtp_fleet::forge::{Ca, Forge, Key, Kind, When};
+use smtp_fleet::x509::{Ca, Forge, Key, Kind, When};
 
 use super::alternates::resolves;
 use super::{AlternateName, BackendReport, Counters, EndpointReport, Held, ProbeReport, TargetReport};

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
-use smtp_fleet::forge::{Ca, Forge, Key, Kind};
+use smtp_fleet::x509::{Ca, Forge, Key, Kind};
 use smtp_fleet::{Authority, AuthoritySpec, CertSpec, Identity, Issuer, Pki, Presented};
 
 use super::*;

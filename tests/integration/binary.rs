@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use smtp_fleet::{Fleet, Pki, TlsMode, cast};
+use smtp_fleet::{Fleet, Pki, TlsMode, profiles};
 
 use crate::support::{Lab, request, target, until};
 
@@ -144,9 +144,9 @@ fn a_check_tells_targets_and_target_files() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_line_for_each_change_and_none_for_what_stays() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki), cast::alias_missing(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki), profiles::alias_missing(&pki)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let one = target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let text = Lab::yaml("interval: 2s", "", &[one]);
     for format in ["logfmt", "json"] {
         let mut exporter = Exporter::start(&lab, &text, &[&format!("--log.format={format}")]);
@@ -184,9 +184,9 @@ async fn a_line_for_each_change_and_none_for_what_stays() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_waits_for_no_slow_server() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::slow_greeting(&pki, Duration::from_secs(3600))]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::slow_greeting(&pki, Duration::from_secs(3600))]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let one = target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let exporter = Exporter::start(&lab, &Lab::yaml("interval: 60s", "", &[one]), &[]);
     fleet.servers()[0].wait_accepted(1).await;
     let (code, took, log) = exporter.end();
@@ -197,9 +197,9 @@ async fn sigterm_waits_for_no_slow_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sighup_loads_the_config_anew_and_a_wrong_one_changes_nothing() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let entry = |name: &str| target(name, cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let entry = |name: &str| target(name, profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let mut exporter = Exporter::start(&lab, &Lab::yaml("interval: 60s", "", &[entry("one")]), &[]);
     let file = lab.folder.path().join("config.yaml");
     let targets = async |address| {

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use smtp_fleet::{Answer, Blackhole, CertSpec, Dns, Ending, Fleet, Moment, Pki, RecordType, ServerSpec, cast};
+use smtp_fleet::{Answer, Blackhole, CertSpec, Dns, Ending, Fleet, Moment, Pki, RecordType, ServerSpec, profiles};
 
 use crate::support::Lab;
 
@@ -33,9 +33,11 @@ impl Scene {
 
     /// The classic case: three servers behind the alias, which is in the certificate of the first only.
     async fn classic() -> Self {
-        let this = Self::new(|pki| vec![cast::good(pki), cast::alias_missing(pki), cast::alias_missing(pki)]).await;
-        this.dns.set_addresses(cast::ALIAS, &this.fleet.ips());
-        this.dns.set_addresses(cast::HOST, &this.fleet.ips());
+        let this =
+            Self::new(|pki| vec![profiles::good(pki), profiles::alias_missing(pki), profiles::alias_missing(pki)])
+                .await;
+        this.dns.set_addresses(profiles::ALIAS, &this.fleet.ips());
+        this.dns.set_addresses(profiles::HOST, &this.fleet.ips());
         this
     }
 
@@ -99,7 +101,7 @@ fn check(json: &Value, expected: &[(&str, Value)]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_classic_case_names_the_two() {
     let scene = Scene::classic().await;
-    let target = scene.at(cast::ALIAS);
+    let target = scene.at(profiles::ALIAS);
     let output = scene.run(&[&target]);
     let found = text(&output.stdout);
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), ""), "{found}");
@@ -109,13 +111,13 @@ async fn the_classic_case_names_the_two() {
         format!("{target}  NOT WELL: 2 of 3 backends\n"),
         format!("  - name not_listed: The certificate lists other names.\n{wrong}"),
         "RemoteCertificateNameMismatch".to_owned(),
-        format!("Subject: {} and {}: certificate without {}", addresses[1].ip(), addresses[2].ip(), cast::ALIAS),
-        format!("openssl s_client -connect {} -starttls smtp -servername {}", addresses[1], cast::ALIAS),
+        format!("Subject: {} and {}: certificate without {}", addresses[1].ip(), addresses[2].ip(), profiles::ALIAS),
+        format!("openssl s_client -connect {} -starttls smtp -servername {}", addresses[1], profiles::ALIAS),
         "\n1 target, 3 backends: 2 backends of 1 target are not well.\n".to_owned(),
     ] {
         assert!(found.contains(&part), "{part} in\n{found}");
     }
-    let way_out = format!("Let clients use {}: valid on all 3 and resolves to them.", cast::HOST);
+    let way_out = format!("Let clients use {}: valid on all 3 and resolves to them.", profiles::HOST);
     assert!(found.split_whitespace().collect::<Vec<_>>().join(" ").contains(&way_out), "{found}");
     let json = scene.json(1, &[&target]);
     assert!(json.to_string().contains(&way_out), "{json}");
@@ -134,13 +136,13 @@ async fn the_classic_case_names_the_two() {
             ("/targets/0/kind", json!("host")),
             ("/targets/0/healthy", json!(false)),
             ("/targets/0/state", json!("critical")),
-            ("/targets/0/endpoints/0/server_name", json!(cast::ALIAS)),
+            ("/targets/0/endpoints/0/server_name", json!(profiles::ALIAS)),
             ("/targets/0/endpoints/0/backends/1/name/reason", json!("not_listed")),
-            ("/targets/0/endpoints/0/backends/1/certificate/names", json!([cast::HOST])),
+            ("/targets/0/endpoints/0/backends/1/certificate/names", json!([profiles::HOST])),
         ],
     );
     // The name that all of them have.
-    let output = scene.run(&[&scene.at(cast::HOST)]);
+    let output = scene.run(&[&scene.at(profiles::HOST)]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     assert!(text(&output.stdout).ends_with("\n1 target, 3 backends: all is well.\n"));
     for server in scene.fleet.servers() {
@@ -153,8 +155,12 @@ async fn targets_are_named_or_given() {
     let scene = Scene::classic().await;
     let (port, ips) = (scene.fleet.port(), scene.fleet.ips());
     scene.config(&[
-        format!("{{name: relay, host: {}, port: {port}, labels: {{team: mail}}}}", cast::HOST),
-        format!("{{host: {}, port: {port}, expect_names: [other.example.com], addresses: [{}]}}", cast::HOST, ips[0]),
+        format!("{{name: relay, host: {}, port: {port}, labels: {{team: mail}}}}", profiles::HOST),
+        format!(
+            "{{host: {}, port: {port}, expect_names: [other.example.com], addresses: [{}]}}",
+            profiles::HOST,
+            ips[0]
+        ),
     ]);
     let names = |json: &Value| -> Vec<String> {
         let targets = json["targets"].as_array().expect("targets");
@@ -164,7 +170,7 @@ async fn targets_are_named_or_given() {
     let json = scene.json(0, &["relay"]);
     assert_eq!(names(&json), ["relay"]);
     check(&json, &[("/targets/0/labels", json!({"team": "mail"})), ("/targets/0/healthy", json!(true))]);
-    let host = scene.at(cast::HOST);
+    let host = scene.at(profiles::HOST);
     let json = scene.json(1, &[&host, "relay", &host]);
     assert_eq!(names(&json), [host.as_str(), "relay"]);
     check(
@@ -182,10 +188,10 @@ async fn targets_are_named_or_given() {
     assert_eq!(names(&scene.json(1, &[&address])), [address.as_str()]);
     assert_eq!(names(&scene.json(1, &[])), ["relay", &host], "all of the config");
     // An address, held against a name; roots of one's own; no config at all.
-    let name = format!("--name={}", cast::HOST);
+    let name = format!("--name={}", profiles::HOST);
     for (args, code) in [
         (&[address.as_str(), &name, "--ca-file=root.pem", "--no-system-roots"][..], 0),
-        (&[&address, &format!("--name={}", cast::ALIAS), "--ca-file=root.pem", "--no-system-roots"], 1),
+        (&[&address, &format!("--name={}", profiles::ALIAS), "--ca-file=root.pem", "--no-system-roots"], 1),
         (&[&address, "--ca-file=root.pem", "--no-system-roots"], 1),
     ] {
         let output = scene.run_bare(args);
@@ -237,7 +243,7 @@ async fn as_prometheus_reads_it() {
     let scene = Scene::classic().await;
     let port = scene.fleet.port();
     let one = |name: &str, host: &str| format!("{{name: {name}, host: {host}, port: {port}, labels: {{team: mail}}}}");
-    scene.config(&[one("good", cast::HOST), one("bad", cast::ALIAS), one("gone", "nowhere.example.com")]);
+    scene.config(&[one("good", profiles::HOST), one("bad", profiles::ALIAS), one("gone", "nowhere.example.com")]);
     let output = scene.run(&["--output=prometheus"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let series = |text: &str| -> Vec<String> {
@@ -279,8 +285,8 @@ async fn as_prometheus_reads_it() {
 async fn dead_servers_keep_nobody_waiting() {
     const TIMEOUT: Duration = Duration::from_secs(5);
     let scene = Scene::new(|pki| {
-        let silent = cast::ends(pki, Moment::Connected, Ending::Stall);
-        let good = cast::good(pki);
+        let silent = profiles::ends(pki, Moment::Connected, Ending::Stall);
+        let good = profiles::good(pki);
         (0..44).map(|number| if number < 40 { good.clone() } else { silent.clone() }).collect()
     })
     .await;
@@ -293,7 +299,7 @@ async fn dead_servers_keep_nobody_waiting() {
         .enumerate()
         .map(|(number, at)| {
             let (ip, port) = (at.ip(), at.port());
-            format!("{{name: t{number}, host: {}, port: {port}, addresses: [{ip}]}}", cast::ALIAS)
+            format!("{{name: t{number}, host: {}, port: {port}, addresses: [{ip}]}}", profiles::ALIAS)
         })
         .collect();
     for name in ["a", "b", "c"] {
@@ -328,7 +334,7 @@ async fn dead_servers_keep_nobody_waiting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_finished_is_told_and_what_is_known_too() {
-    let scene = Scene::new(|pki| vec![cast::good(pki)]).await;
+    let scene = Scene::new(|pki| vec![profiles::good(pki)]).await;
     let hole = Blackhole::start().await.expect("a black hole");
     let (ip, port) = (hole.addr().ip(), hole.addr().port());
     // Two connections to one address at once: the others wait until the time is over.
@@ -337,7 +343,7 @@ async fn what_is_not_finished_is_told_and_what_is_known_too() {
         .collect();
     targets.push(format!(
         "{{name: good, host: {}, port: {}, addresses: {:?}}}",
-        cast::ALIAS,
+        profiles::ALIAS,
         scene.fleet.port(),
         scene.fleet.ips()
     ));
@@ -352,7 +358,7 @@ async fn what_is_not_finished_is_told_and_what_is_known_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupt_prints_nothing() {
-    let scene = Scene::new(|pki| vec![cast::ends(pki, Moment::Connected, Ending::Stall)]).await;
+    let scene = Scene::new(|pki| vec![profiles::ends(pki, Moment::Connected, Ending::Stall)]).await;
     let target = format!("{}:{}", scene.fleet.ips()[0], scene.fleet.port());
     let mut command = scene.command(&["--config.file=config.yaml", &target, "--timeout=60s"]);
     let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");

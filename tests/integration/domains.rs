@@ -7,7 +7,7 @@ use smtp_tls_exporter::service::Service;
 use smtp_tls_exporter::target::TargetName;
 use smtp_tls_exporter::web;
 
-use crate::scene::check;
+use crate::service_fixture::check;
 use crate::support::{Lab, request};
 
 fn presents(pki: &Pki, names: &[&str], tls: TlsMode) -> ServerSpec {

@@ -15,7 +15,7 @@ mod names;
 mod probe;
 mod probe_page;
 mod reasons;
-mod scene;
+mod service_fixture;
 mod street;
 mod support;
 mod target_files;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsMode, cast};
+use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsMode, profiles};
 use smtp_tls_exporter::reason::{ChainReason, LookupReason, NameReason, ProbeReason, Stage};
 use smtp_tls_exporter::snapshot::TargetReport;
 use smtp_tls_exporter::verdict::NameVerdict;
@@ -35,12 +35,12 @@ fn resolved(lab: &Lab, dns: &Dns, host: &str, port: u16, defaults: &str) -> smtp
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_classic_case_is_seen_on_every_backend() {
     let pki = Pki::new();
-    let specs = vec![cast::good(&pki), cast::alias_missing(&pki), cast::alias_missing(&pki)];
+    let specs = vec![profiles::good(&pki), profiles::alias_missing(&pki), profiles::alias_missing(&pki)];
     let fleet = Fleet::start(specs).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
-    dns.set_addresses(cast::ALIAS, &fleet.ips());
+    dns.set_addresses(profiles::ALIAS, &fleet.ips());
     let lab = Lab::new(&pki);
-    let running = Running::start(resolved(&lab, &dns, cast::ALIAS, fleet.port(), "interval: 60s"));
+    let running = Running::start(resolved(&lab, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
     let report = running.round("relay").await;
     assert_eq!(counts(&report), (3, 3, 1, 2));
     for (server, expected) in fleet.servers().iter().zip([
@@ -64,14 +64,14 @@ async fn the_classic_case_is_seen_on_every_backend() {
 async fn verdicts_hide_nothing_from_each_other() {
     let pki = Pki::new();
     let kinds: [(&str, ServerSpec); 9] = [
-        ("good", cast::good(&pki)),
-        ("expired", cast::expired(&pki)),
-        ("not_yet_valid", cast::not_yet_valid(&pki)),
-        ("self_signed", cast::self_signed(&pki)),
-        ("missing_intermediate", cast::missing_intermediate(&pki)),
-        ("untrusted", cast::untrusted(&pki)),
+        ("good", profiles::good(&pki)),
+        ("expired", profiles::expired(&pki)),
+        ("not_yet_valid", profiles::not_yet_valid(&pki)),
+        ("self_signed", profiles::self_signed(&pki)),
+        ("missing_intermediate", profiles::missing_intermediate(&pki)),
+        ("untrusted", profiles::untrusted(&pki)),
         ("crowded", {
-            let identity = pki.issue(&CertSpec::valid_for(&[cast::ALIAS]));
+            let identity = pki.issue(&CertSpec::valid_for(&[profiles::ALIAS]));
             let leaf = identity.leaf_der().clone();
             let crowd = std::iter::repeat_n(pki.root_der(), 40);
             ServerSpec::new(identity.with_chain(std::iter::once(leaf).chain(crowd).collect()))
@@ -81,14 +81,17 @@ async fn verdicts_hide_nothing_from_each_other() {
             ServerSpec::new(pki.issue(&spec))
         }),
         ("expired_without_intermediate", {
-            let spec = CertSpec::valid_for(&[cast::ALIAS]).with_validity(-90 * 86_400, -86_400);
+            let spec = CertSpec::valid_for(&[profiles::ALIAS]).with_validity(-90 * 86_400, -86_400);
             ServerSpec::new(pki.issue(&spec.with_presented(smtp_fleet::Presented::LeafOnly)))
         }),
     ];
     let fleet = Fleet::start(kinds.iter().map(|(_, spec)| spec.clone()).collect()).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let text =
-        Lab::yaml("interval: 60s", "", &[target("all", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())]);
+    let text = Lab::yaml(
+        "interval: 60s",
+        "",
+        &[target("all", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())],
+    );
     let running = Running::start(lab.config(&text));
     let report = running.round("all").await;
     let now = SystemTime::now();
@@ -119,10 +122,13 @@ async fn verdicts_hide_nothing_from_each_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn facts_outlive_a_failure_and_are_judged_against_the_clock() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let text =
-        Lab::yaml("interval: 60s", "", &[target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())]);
+    let text = Lab::yaml(
+        "interval: 60s",
+        "",
+        &[target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())],
+    );
     let ahead = Arc::new(AtomicI64::new(0));
     let clock = {
         let ahead = Arc::clone(&ahead);
@@ -159,14 +165,17 @@ async fn facts_outlive_a_failure_and_are_judged_against_the_clock() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replaced_certificate_shows_and_both_are_counted() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::alias_missing(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::alias_missing(&pki)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let text =
-        Lab::yaml("interval: 60s", "", &[target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())]);
+    let text = Lab::yaml(
+        "interval: 60s",
+        "",
+        &[target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())],
+    );
     let running = Running::start(lab.config(&text));
     let server = &fleet.servers()[0];
     let before = backend(running.round("one").await, server.addr());
-    server.replace(cast::good(&pki));
+    server.replace(profiles::good(&pki));
     let after = backend(running.round("one").await, server.addr());
     assert_eq!((before.name_matches(), after.name_matches()), (Some(false), Some(true)));
     let distinct = |report: &smtp_tls_exporter::snapshot::BackendReport| report.held.as_ref().map(|held| held.distinct);
@@ -176,11 +185,11 @@ async fn a_replaced_certificate_shows_and_both_are_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lookups_that_fail_keep_the_backends_and_say_so() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki), cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
-    dns.set_addresses(cast::ALIAS, &fleet.ips());
+    dns.set_addresses(profiles::ALIAS, &fleet.ips());
     let lab = Lab::new(&pki);
-    let running = Running::start(resolved(&lab, &dns, cast::ALIAS, fleet.port(), "interval: 60s"));
+    let running = Running::start(resolved(&lab, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
     assert_eq!(counts(running.round("relay").await), (2, 2, 2, 0));
 
     for (answer, reason) in [
@@ -189,8 +198,8 @@ async fn lookups_that_fail_keep_the_backends_and_say_so() {
         (Answer::Refused, LookupReason::ServFail),
         (Answer::NoData, LookupReason::NoData),
     ] {
-        dns.set(cast::ALIAS, RecordType::A, answer.clone());
-        dns.set(cast::ALIAS, RecordType::AAAA, answer.clone());
+        dns.set(profiles::ALIAS, RecordType::A, answer.clone());
+        dns.set(profiles::ALIAS, RecordType::AAAA, answer.clone());
         let report = running.round("relay").await;
         assert_eq!(counts(&report), (2, 2, 2, 0), "{answer:?}");
         let lookup = report.lookup.as_ref().expect("a lookup");
@@ -200,8 +209,8 @@ async fn lookups_that_fail_keep_the_backends_and_say_so() {
     }
 
     // One family fails: the other's answer counts, and the failure is told.
-    dns.set_addresses(cast::ALIAS, &fleet.ips());
-    dns.set(cast::ALIAS, RecordType::AAAA, Answer::ServFail);
+    dns.set_addresses(profiles::ALIAS, &fleet.ips());
+    dns.set(profiles::ALIAS, RecordType::AAAA, Answer::ServFail);
     let report = running.round("relay").await;
     assert_eq!(counts(&report), (2, 2, 2, 0));
     let lookup = report.lookup.as_ref().expect("a lookup");
@@ -212,13 +221,13 @@ async fn lookups_that_fail_keep_the_backends_and_say_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_leaves_the_answer_leaves_the_counts() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki), cast::alias_missing(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki), profiles::alias_missing(&pki)]).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
-    dns.set_addresses(cast::ALIAS, &fleet.ips());
+    dns.set_addresses(profiles::ALIAS, &fleet.ips());
     let lab = Lab::new(&pki);
-    let running = Running::start(resolved(&lab, &dns, cast::ALIAS, fleet.port(), "interval: 60s"));
+    let running = Running::start(resolved(&lab, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
     assert_eq!(counts(running.round("relay").await), (2, 2, 1, 1));
-    dns.set_addresses(cast::ALIAS, &fleet.ips()[..1]);
+    dns.set_addresses(profiles::ALIAS, &fleet.ips()[..1]);
     for expected in [(2, 2, 1, 1), (2, 2, 1, 1), (1, 1, 1, 0)] {
         assert_eq!(counts(running.round("relay").await), expected);
     }
@@ -235,11 +244,14 @@ async fn an_address_that_leaves_the_answer_leaves_the_counts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_backend_hides_no_other() {
     let pki = Pki::new();
-    let (slow, quick) = (cast::slow_greeting(&pki, Duration::from_secs(600)), cast::good(&pki));
+    let (slow, quick) = (profiles::slow_greeting(&pki, Duration::from_secs(600)), profiles::good(&pki));
     let fleet = Fleet::start(vec![slow, quick]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let text =
-        Lab::yaml("interval: 60s", "", &[target("both", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())]);
+    let text = Lab::yaml(
+        "interval: 60s",
+        "",
+        &[target("both", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())],
+    );
     let running = Running::start(lab.config(&text));
     fleet.servers()[1].wait_sessions(1).await;
     fleet.servers()[0].wait_accepted(1).await;
@@ -258,7 +270,7 @@ async fn a_slow_backend_hides_no_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_has_two_connections_at_most() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::slow_greeting(&pki, Duration::from_millis(50))]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::slow_greeting(&pki, Duration::from_millis(50))]).await.expect("a fleet");
     let lab = Lab::new(&pki);
     let names: Vec<String> = (0..12).map(|n| format!("host{n}.example.com")).collect();
     let targets: Vec<String> =
@@ -278,7 +290,7 @@ async fn silent_servers_keep_no_healthy_one_waiting() {
     let files = rlimit::increase_nofile_limit(u64::MAX).expect("a limit");
     assert!(files >= 4096, "the test opens some 3,000 files, and {files} are allowed");
     let pki = Pki::new();
-    let kinds = [cast::good(&pki), cast::good(&pki), cast::slow_greeting(&pki, Duration::from_secs(3600))];
+    let kinds = [profiles::good(&pki), profiles::good(&pki), profiles::slow_greeting(&pki, Duration::from_secs(3600))];
     let lab = Lab::new(&pki);
     let mut fleets = Vec::new();
     let mut targets = Vec::new();
@@ -287,7 +299,7 @@ async fn silent_servers_keep_no_healthy_one_waiting() {
         let fleet = Fleet::start(specs).await.expect("a fleet");
         for ip in fleet.ips() {
             let name = format!("host{}", targets.len());
-            targets.push(target(&name, cast::ALIAS, fleet.port(), TlsMode::StartTls, &[ip]));
+            targets.push(target(&name, profiles::ALIAS, fleet.port(), TlsMode::StartTls, &[ip]));
         }
         fleets.push(fleet);
     }
@@ -309,12 +321,12 @@ async fn silent_servers_keep_no_healthy_one_waiting() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_rotates_loses_no_backend() {
     let pki = Pki::new();
-    let specs = (0..5).map(|n| if n == 4 { cast::alias_missing(&pki) } else { cast::good(&pki) }).collect();
+    let specs = (0..5).map(|n| if n == 4 { profiles::alias_missing(&pki) } else { profiles::good(&pki) }).collect();
     let fleet = Fleet::start(specs).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
-    dns.set(cast::ALIAS, RecordType::A, Answer::Rotating { all: fleet.ips(), shown: 3, step: 2 });
+    dns.set(profiles::ALIAS, RecordType::A, Answer::Rotating { all: fleet.ips(), shown: 3, step: 2 });
     let lab = Lab::new(&pki);
-    let running = Running::start(resolved(&lab, &dns, cast::ALIAS, fleet.port(), "interval: 60s"));
+    let running = Running::start(resolved(&lab, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
     for round in 0..12 {
         let found = counts(running.round("relay").await);
         let expected = if round < 2 { found } else { (5, 5, 4, 1) };
@@ -328,10 +340,10 @@ async fn an_answer_that_rotates_loses_no_backend() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn samples_show_the_worst_server_behind_an_address() {
     let pki = Pki::new();
-    let certificates = [CertSpec::valid_for(&[cast::ALIAS]), CertSpec::valid_for(&["mail.example.com"])];
-    let fleet = Fleet::start(vec![cast::balanced(&pki, &certificates)]).await.expect("a fleet");
+    let certificates = [CertSpec::valid_for(&[profiles::ALIAS]), CertSpec::valid_for(&["mail.example.com"])];
+    let fleet = Fleet::start(vec![profiles::balanced(&pki, &certificates)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let one = target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let running = Running::start(lab.config(&Lab::yaml("interval: 60s, samples: 2", "", &[one])));
     let mut seen = Vec::new();
     for _ in 0..5 {
@@ -346,10 +358,10 @@ async fn samples_show_the_worst_server_behind_an_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_served_is_held_against_the_file() {
     let pki = Pki::new();
-    let (old, new) = (cast::good(&pki), cast::good(&pki));
+    let (old, new) = (profiles::good(&pki), profiles::good(&pki));
     let fleet = Fleet::start(vec![old.clone()]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let one = target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let one = one.replace("name: one", "name: one, certificate_file: served.pem");
     let running = Running::start(lab.config(&Lab::yaml("interval: 60s", "", &[one])));
     let write = |spec: &ServerSpec| {
@@ -372,11 +384,11 @@ async fn what_is_served_is_held_against_the_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_keeps_what_is_unchanged() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki), cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
     std::fs::write(lab.folder.path().join("stranger.pem"), pki.stranger_pem()).expect("a file");
-    let one = target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[..1]);
-    let two = target("two", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[1..]);
+    let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[..1]);
+    let two = target("two", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[1..]);
     let text = Lab::yaml("interval: 60s", "", &[one.clone(), two.clone()]);
     let running = Running::start(lab.config(&text));
     running.round("one").await;
@@ -413,11 +425,12 @@ async fn a_reload_keeps_what_is_unchanged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_probe_serves_all_targets_that_lead_there() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     let server = &fleet.servers()[0];
     let lab = Lab::new(&pki);
     std::fs::write(lab.folder.path().join("stranger.pem"), pki.stranger_pem()).expect("a file");
-    let entry = |number: u32| target(&format!("t{number}"), cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let entry =
+        |number: u32| target(&format!("t{number}"), profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let mut targets: Vec<String> = (0..12).map(entry).collect();
     // One of them sees the same with other eyes.
     targets[11] = targets[11].replace('{', "{trust: strangers, expect_names: [other.example.com], ");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use smtp_fleet::{Ending, Fleet, Moment, Pki, Session, TlsMode as FleetTls, TlsVersions, cast};
+use smtp_fleet::{Ending, Fleet, Moment, Pki, Session, TlsMode as FleetTls, TlsVersions, profiles};
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
 use smtp_tls_exporter::reason::{ProbeReason as Why, Stage};
@@ -95,7 +95,7 @@ fn check(kind: &str, seen: &Observation, session: &Session) {
     assert!(!session.early_talker, "{kind}: nothing is said before the greeting is over");
     if expected.failure.is_none() {
         assert!(seen.proof.is_some(), "{kind}: the handshake signature is kept");
-        assert_eq!(session.sni.as_deref(), Some(cast::ALIAS), "{kind}: SNI");
+        assert_eq!(session.sni.as_deref(), Some(profiles::ALIAS), "{kind}: SNI");
         assert!(!session.resumed, "{kind}: no resumption");
     }
 }
@@ -103,11 +103,11 @@ fn check(kind: &str, seen: &Observation, session: &Session) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_server() {
     let pki = Pki::new();
-    let (kinds, specs): (Vec<_>, Vec<_>) = cast::cast(&pki).into_iter().unzip();
+    let (kinds, specs): (Vec<_>, Vec<_>) = profiles::all(&pki).into_iter().unzip();
     let implicit: Vec<bool> = specs.iter().map(|spec| spec.tls == FleetTls::Implicit).collect();
     let fleet = Fleet::start(specs).await.expect("a fleet");
     let prober = Prober::new().expect("a prober");
-    let name = ServerName::parse(cast::ALIAS).expect("a name");
+    let name = ServerName::parse(profiles::ALIAS).expect("a name");
     for ((kind, server), implicit) in kinds.iter().zip(fleet.servers()).zip(implicit) {
         let waits = matches!(*kind, "silent" | "stalls_mid_handshake");
         let policy = policy(Duration::from_secs(if waits { 1 } else { 20 }));
@@ -133,9 +133,9 @@ async fn every_kind_of_server() {
 #[tokio::test]
 async fn ehlo_is_said_again_inside_tls_and_nothing_after_quit() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki), cast::implicit(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki), profiles::implicit(&pki)]).await.expect("a fleet");
     let prober = Prober::new().expect("a prober");
-    let name = ServerName::parse(cast::ALIAS).expect("a name");
+    let name = ServerName::parse(profiles::ALIAS).expect("a name");
     let ehlo = "EHLO probe.example.net";
     for (server, tls, commands) in [
         (&fleet.servers()[0], TlsMode::StartTls, &[ehlo, "STARTTLS", ehlo, "QUIT"][..]),
@@ -158,7 +158,7 @@ async fn ehlo_is_said_again_inside_tls_and_nothing_after_quit() {
 #[tokio::test]
 async fn an_ip_literal_sends_no_sni() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     let server = &fleet.servers()[0];
     let endpoint = Endpoint { server_name: server.addr().ip().into(), port: fleet.port(), tls: TlsMode::StartTls };
     let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
@@ -173,12 +173,12 @@ async fn an_ip_literal_sends_no_sni() {
 #[tokio::test]
 async fn what_does_not_answer_a_connect_is_told_apart() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     fleet.servers()[0].stop().await;
     let black_hole = smtp_fleet::Blackhole::start().await.expect("a black hole");
     let prober = Prober::new().expect("a prober");
     for (address, reason) in [(fleet.servers()[0].addr(), Why::Refused), (black_hole.addr(), Why::Timeout)] {
-        let name = ServerName::parse(cast::ALIAS).expect("a name");
+        let name = ServerName::parse(profiles::ALIAS).expect("a name");
         let endpoint = Endpoint { server_name: name, port: address.port(), tls: TlsMode::StartTls };
         let backend = Backend::new(Arc::new(endpoint), address.ip());
         let policy = Policy { connect_timeout: Duration::from_millis(300), ..policy(Duration::from_secs(20)) };
@@ -191,7 +191,7 @@ async fn what_does_not_answer_a_connect_is_told_apart() {
 #[tokio::test]
 async fn a_client_certificate_is_shown_where_it_is_demanded() {
     let pki = Pki::new();
-    let specs = [TlsVersions::Tls12, TlsVersions::Tls13].map(|versions| cast::client_certificate(&pki, versions));
+    let specs = [TlsVersions::Tls12, TlsVersions::Tls13].map(|versions| profiles::client_certificate(&pki, versions));
     let fleet = Fleet::start(specs.to_vec()).await.expect("a fleet");
     let spec = smtp_fleet::CertSpec::valid_for(&["probe.example.net"]).with_purpose(smtp_fleet::Purpose::Client);
     let identity = pki.issue(&spec);
@@ -199,7 +199,7 @@ async fn a_client_certificate_is_shown_where_it_is_demanded() {
     let certificate = smtp_tls_exporter::target::ClientCertificate::new(identity.chain().to_vec(), key);
     let prober = Prober::new().expect("a prober");
     for server in fleet.servers() {
-        let name = ServerName::parse(cast::ALIAS).expect("a name");
+        let name = ServerName::parse(profiles::ALIAS).expect("a name");
         let endpoint = Endpoint { server_name: name, port: fleet.port(), tls: TlsMode::StartTls };
         let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
         let policy = Policy { client_certificate: Some(certificate.clone()), ..policy(Duration::from_secs(20)) };
@@ -237,10 +237,10 @@ async fn alerts_are_told_apart_and_named() {
         (200, "200", TlsAlert),
     ];
     let pki = Pki::new();
-    let specs = alerts.map(|(number, ..)| cast::ends(&pki, Moment::ClientHello, Ending::Alert(number)));
+    let specs = alerts.map(|(number, ..)| profiles::ends(&pki, Moment::ClientHello, Ending::Alert(number)));
     let fleet = Fleet::start(specs.to_vec()).await.expect("a fleet");
     let prober = Prober::new().expect("a prober");
-    let name = ServerName::parse(cast::ALIAS).expect("a name");
+    let name = ServerName::parse(profiles::ALIAS).expect("a name");
     for ((number, word, reason), server) in alerts.into_iter().zip(fleet.servers()) {
         let endpoint = Endpoint { server_name: name.clone(), port: fleet.port(), tls: TlsMode::StartTls };
         let backend = Backend::new(Arc::new(endpoint), server.addr().ip());

@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
-use smtp_fleet::{Dns, Ending, Fleet, Moment, ServerSpec, cast};
+use smtp_fleet::{Dns, Ending, Fleet, Moment, ServerSpec, profiles};
 use smtp_tls_exporter::service::{Running, Service};
 use smtp_tls_exporter::target::TargetName;
 use smtp_tls_exporter::web;
 use tokio::task::JoinSet;
 
-use crate::scene::pki;
+use crate::service_fixture::pki;
 use crate::support::{Answer, Lab, request, until};
 
 /// A service over a fleet, with a `relay` of the config's and some rules for others.
@@ -30,7 +30,7 @@ impl Site {
         let lab = Lab::new(&pki());
         let fleet = Fleet::start(specs).await.expect("a fleet");
         let dns = Dns::start().await.expect("a responder");
-        dns.set_addresses(cast::ALIAS, &fleet.ips());
+        dns.set_addresses(profiles::ALIAS, &fleet.ips());
         let config = lab.config(&Self::text(&fleet, &dns, allow, relay));
         let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
         let address = listeners[0].local_addr().expect("an address");
@@ -89,7 +89,7 @@ const ELSEWHERE: &str = "host: mail.example.com, port: PORT, addresses: [IP0]";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_of_the_config_is_probed_when_somebody_asks() {
-    let specs = vec![cast::good(&pki()), cast::alias_missing(&pki())];
+    let specs = vec![profiles::good(&pki()), profiles::alias_missing(&pki())];
     let site = Site::new(specs, "[]", "host: smtp.example.com, port: PORT, labels: {team: mail}").await;
     let before = site.accepted();
     let endpoint = "{target=\"relay\",server_name=\"smtp.example.com\",team=\"mail\"}";
@@ -109,7 +109,7 @@ async fn a_target_of_the_config_is_probed_when_somebody_asks() {
         }
     }
     assert_eq!(site.accepted() - before, 6, "a round each");
-    site.fleet.servers()[1].replace(cast::good(&pki()));
+    site.fleet.servers()[1].replace(profiles::good(&pki()));
     let answer = site.probe("target=relay", "").await;
     check(&answer, &[("probe_success", Some(1.0)), (&mismatched, Some(0.0))]);
     let value = |name: &str| answer.value(name).unwrap_or_else(|| panic!("{name} in\n{}", answer.text()));
@@ -127,7 +127,7 @@ async fn a_target_of_the_config_is_probed_when_somebody_asks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn formats_are_those_of_scrapes() {
-    let site = Site::new(vec![cast::good(&pki())], "[]", ELSEWHERE).await;
+    let site = Site::new(vec![profiles::good(&pki())], "[]", ELSEWHERE).await;
     let before = site.accepted();
     for (accept, content_type, end) in [
         ("*/*", "text/plain; version=0.0.4; charset=utf-8", ""),
@@ -155,10 +155,10 @@ async fn formats_are_those_of_scrapes() {
 /// Who may be probed that no config names. The network around is opened, so that loopback can be reached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn patterns_allow_others() {
-    let site = Site::new(vec![cast::good(&pki())], LOOPBACK, ELSEWHERE).await;
+    let site = Site::new(vec![profiles::good(&pki())], LOOPBACK, ELSEWHERE).await;
     let port = site.fleet.port();
     site.dns.set_addresses("a.b.wild.test", &site.fleet.ips());
-    site.dns.set_srv("_submission._tcp.srv.test", &[(0, 0, port, cast::ALIAS)]);
+    site.dns.set_srv("_submission._tcp.srv.test", &[(0, 0, port, profiles::ALIAS)]);
     for (query, name, success) in [
         ("target=smtp.example.com:PORT", "smtp.example.com:PORT", 1.0),
         ("target=SMTP.EXAMPLE.COM.:PORT&module=x", "smtp.example.com:PORT", 1.0),
@@ -201,14 +201,14 @@ fn check_refused(answer: &Answer, query: &str, status: u16, words: &str) {
 async fn nobody_is_led_inside() {
     let all = "[\"*\", \"*:PORT\", \"mx:*\", \"submission:*\", 0.0.0.0/0, \"0.0.0.0/0:PORT\", \"::/0\", \"[::/0]:PORT\", \
                10.0.0.0/8, \"10.0.0.0/8:PORT\"]";
-    let site = Site::new(vec![cast::good(&pki())], all, ELSEWHERE).await;
+    let site = Site::new(vec![profiles::good(&pki())], all, ELSEWHERE).await;
     let before = site.accepted();
     let (dns, ips, port) = (&site.dns, site.fleet.ips(), site.fleet.port());
     let address = |text: &str| -> IpAddr { text.parse().expect("an address") };
     dns.set_addresses("mixed.test", &[ips[0], address("0.0.0.0"), address("::1"), address("169.254.169.254")]);
-    dns.set_mx("mx.test", &[(10, cast::ALIAS)]);
+    dns.set_mx("mx.test", &[(10, profiles::ALIAS)]);
     dns.set_mx("literal.test", &[(10, &ips[0].to_string())]);
-    dns.set_srv("_submission._tcp.srv.test", &[(0, 0, port, cast::ALIAS), (0, 0, 22, "mixed.test")]);
+    dns.set_srv("_submission._tcp.srv.test", &[(0, 0, port, profiles::ALIAS), (0, 0, 22, "mixed.test")]);
     // Nobody may scan ports by records of his own: were it not for its port, this one would be open.
     dns.set_srv("_submission._tcp.scan.test", &[(0, 0, 22, "inner.test")]);
     dns.set_addresses("inner.test", &[address("10.0.0.1")]);
@@ -241,7 +241,7 @@ async fn nobody_is_led_inside() {
 /// What may not be reached is left out and counted; what may is probed, and the whole is no success.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_part_that_is_refused_is_told() {
-    let specs = vec![cast::good(&pki()), cast::good(&pki())];
+    let specs = vec![profiles::good(&pki()), profiles::good(&pki())];
     let site = Site::new(specs, "[\"*:PORT\", \"IP1:PORT\"]", ELSEWHERE).await;
     let before: Vec<_> = site.fleet.servers().iter().map(smtp_fleet::Server::accepted).collect();
     let answer = site.probe("target=smtp.example.com:PORT", "").await;
@@ -254,7 +254,7 @@ async fn a_part_that_is_refused_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_make_no_sense_are_told_so() {
-    let site = Site::new(vec![cast::good(&pki())], "[smtp.example.com]", ELSEWHERE).await;
+    let site = Site::new(vec![profiles::good(&pki())], "[smtp.example.com]", ELSEWHERE).await;
     let before = site.accepted();
     let long = format!("target={}", "a".repeat(600));
     for (query, status, words) in [
@@ -290,9 +290,9 @@ async fn an_answer_comes_before_the_scrape_times_out() {
     for (allow, relay, target) in
         [(LOOPBACK, ELSEWHERE, "smtp.example.com:PORT"), ("[]", "host: smtp.example.com, port: PORT", "relay")]
     {
-        let site = Site::new(vec![cast::good(&pki())], allow, relay).await;
+        let site = Site::new(vec![profiles::good(&pki())], allow, relay).await;
         let server = &site.fleet.servers()[0];
-        server.replace(cast::slow_greeting(&pki(), std::time::Duration::from_secs(3)));
+        server.replace(profiles::slow_greeting(&pki(), std::time::Duration::from_secs(3)));
         let before = server.accepted();
         let query = format!("target={target}");
         let early = site.probe(&query, "X-Prometheus-Scrape-Timeout-Seconds: 0.5\r\n").await;
@@ -307,8 +307,8 @@ async fn an_answer_comes_before_the_scrape_times_out() {
 /// What is known is shown while the rest is waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_backend_hides_no_other() {
-    let silent = cast::ends(&pki(), Moment::Connected, Ending::Stall);
-    let site = Site::new(vec![cast::good(&pki()), cast::good(&pki())], LOOPBACK, ELSEWHERE).await;
+    let silent = profiles::ends(&pki(), Moment::Connected, Ending::Stall);
+    let site = Site::new(vec![profiles::good(&pki()), profiles::good(&pki())], LOOPBACK, ELSEWHERE).await;
     site.fleet.servers()[1].replace(silent);
     let target = filled("smtp.example.com:PORT", &site.fleet).parse().expect("a target");
     let one_off = site.running.handle.probe_once(target).await.expect("a round");
@@ -332,9 +332,9 @@ async fn a_slow_backend_hides_no_other() {
 /// An answer that is waited for while others wait: so many, and no more. Who hangs up makes room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_many_wait_at_once_and_no_more() {
-    let site = Site::new(vec![cast::good(&pki())], "[]", ELSEWHERE).await;
+    let site = Site::new(vec![profiles::good(&pki())], "[]", ELSEWHERE).await;
     let site = Arc::new(site);
-    site.fleet.servers()[0].replace(cast::ends(&pki(), Moment::Connected, Ending::Stall));
+    site.fleet.servers()[0].replace(profiles::ends(&pki(), Moment::Connected, Ending::Stall));
     let mut waiting = JoinSet::new();
     // Whoever finds no place tries again: in the end they have all places, and the one that is quick has none.
     for _ in 0..70 {
@@ -361,10 +361,10 @@ async fn so_many_wait_at_once_and_no_more() {
 async fn what_others_ask_for_is_not_counted_for_targets() {
     // The same server under the same name, and yet another target: its address is given.
     let site =
-        Site::new(vec![cast::good(&pki())], LOOPBACK, "host: smtp.example.com, port: PORT, addresses: [IP0]").await;
+        Site::new(vec![profiles::good(&pki())], LOOPBACK, "host: smtp.example.com, port: PORT, addresses: [IP0]").await;
     let server = &site.fleet.servers()[0];
     let before = site.running.handle.fleet();
-    server.replace(cast::alias_missing(&pki()));
+    server.replace(profiles::alias_missing(&pki()));
     let answer = site.probe("target=smtp.example.com:PORT", "").await;
     let name = filled("smtp.example.com:PORT", &site.fleet);
     let row = format!("smtp_tls_target_info{{target=\"{name}\",kind=\"host\"}}");
@@ -376,10 +376,10 @@ async fn what_others_ask_for_is_not_counted_for_targets() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_does_not_end_what_was_begun() {
-    let site = Site::new(vec![cast::good(&pki())], LOOPBACK, ELSEWHERE).await;
+    let site = Site::new(vec![profiles::good(&pki())], LOOPBACK, ELSEWHERE).await;
     let site = Arc::new(site);
     let server = &site.fleet.servers()[0];
-    server.replace(cast::slow_greeting(&pki(), std::time::Duration::from_secs(1)));
+    server.replace(profiles::slow_greeting(&pki(), std::time::Duration::from_secs(1)));
     let asking = Arc::clone(&site);
     let answer = tokio::spawn(async move { asking.probe("target=smtp.example.com:PORT", "").await });
     server.wait_accepted(2).await;

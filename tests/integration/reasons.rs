@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use smtp_fleet::staple::{About, Flaw, StapleSpec, StatementSpec, Status};
-use smtp_fleet::{CertSpec, Extension, Identity, ServerSpec, TlsMode, cast};
+use smtp_fleet::ocsp::{About, Flaw, StapleSpec, StatementSpec, Status};
+use smtp_fleet::{CertSpec, Extension, Identity, ServerSpec, TlsMode, profiles};
 use smtp_tls_exporter::reason::{OcspReason, OcspStatus, ProbeReason};
 
 use crate::probe::failure_of;
-use crate::scene::{Scene, check, pki};
+use crate::service_fixture::{Scene, check, pki};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_failed_probes() {
-    let kinds = cast::cast(&pki());
+    let kinds = profiles::all(&pki());
     let names: Vec<String> = kinds.iter().map(|(kind, _)| format!("{}.example.com", kind.replace('_', "-"))).collect();
     let cases = names.iter().zip(&kinds).map(|(name, (kind, spec))| {
         let implicit = spec.tls == TlsMode::Implicit || kind.contains("implicit");

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use smtp_fleet::{AuthoritySpec, CertSpec, ServerSpec, cast};
+use smtp_fleet::{AuthoritySpec, CertSpec, ServerSpec, profiles};
 
-use crate::scene::{Scene, check, pki};
+use crate::service_fixture::{Scene, check, pki};
 use crate::support::request;
 
 #[tokio::test]
 async fn the_classic_case_reaches_prometheus() {
     let pki = pki();
-    let specs = || vec![cast::good(&pki), cast::alias_missing(&pki), cast::alias_missing(&pki)];
-    let scene = Scene::new(vec![(cast::ALIAS, specs())], ", labels: {team: mail}").await;
+    let specs = || vec![profiles::good(&pki), profiles::alias_missing(&pki), profiles::alias_missing(&pki)];
+    let scene = Scene::new(vec![(profiles::ALIAS, specs())], ", labels: {team: mail}").await;
     let answer = scene.metrics().await;
-    let target = format!("target=\"{0}\",server_name=\"{0}\"", cast::ALIAS);
+    let target = format!("target=\"{0}\",server_name=\"{0}\"", profiles::ALIAS);
     let of_target = |metric: &str, value| (format!("smtp_tls_{metric}{{{target},team=\"mail\"}}"), Some(value));
     let of_backend = |metric: &str, place, more: &str, value| {
         let backend = scene.backend(place);
@@ -51,9 +51,9 @@ async fn each_kind_of_failure_reaches_prometheus() {
     let scene = Scene::new(
         vec![
             ("expired.example.com", vec![ServerSpec::new(expired)]),
-            ("plain.example.com", vec![cast::no_starttls(&pki)]),
-            ("untrusted.example.com", vec![cast::untrusted(&pki)]),
-            ("mutual.example.com", vec![cast::client_certificate(&pki, smtp_fleet::TlsVersions::Tls13)]),
+            ("plain.example.com", vec![profiles::no_starttls(&pki)]),
+            ("untrusted.example.com", vec![profiles::untrusted(&pki)]),
+            ("mutual.example.com", vec![profiles::client_certificate(&pki, smtp_fleet::TlsVersions::Tls13)]),
         ],
         "",
     )
@@ -95,15 +95,15 @@ async fn each_kind_of_failure_reaches_prometheus() {
 #[tokio::test]
 async fn a_server_that_stops_keeps_its_facts() {
     let pki = pki();
-    let scene = Scene::new(vec![(cast::ALIAS, vec![cast::good(&pki)])], "").await;
-    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", cast::ALIAS, scene.backend(0));
+    let scene = Scene::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
+    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, scene.backend(0));
     let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
     let before = scene.metrics().await;
     let not_after = before.value(&series("cert_not_after_timestamp_seconds", ""));
     assert!(not_after.is_some());
     assert!(before.text().contains("smtp_tls_connection_info{"));
     scene.fleet.servers()[0].stop().await;
-    scene.round([cast::ALIAS]).await;
+    scene.round([profiles::ALIAS]).await;
     let after = scene.metrics().await;
     check(
         &after,
@@ -122,7 +122,7 @@ async fn a_server_that_stops_keeps_its_facts() {
 #[tokio::test]
 async fn the_other_endpoints_answer() {
     let pki = pki();
-    let scene = Scene::new(vec![(cast::ALIAS, vec![cast::good(&pki)])], "").await;
+    let scene = Scene::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
     for (method, path, fields, status, kind) in [
         ("GET", "/", "", 200, "text/html"),
         ("GET", "/metrics", "", 200, "text/plain; version=0.0.4"),
@@ -162,8 +162,8 @@ async fn further_names_and_dates_reach_prometheus() {
     let chain = identity.chain().iter().chain([stale.der()]).cloned().collect();
     let spec = ServerSpec::new(identity.with_chain(chain));
     let names = ", expect_names: [smtp.example.com, bücher.example, 192.0.2.1, mail.example.com.]";
-    let scene = Scene::new(vec![(cast::ALIAS, vec![spec])], names).await;
-    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", cast::ALIAS, scene.backend(0));
+    let scene = Scene::new(vec![(profiles::ALIAS, vec![spec])], names).await;
+    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, scene.backend(0));
     let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
     let name = |name: &str| series("cert_name_match", &format!(",name=\"{name}\""));
     let answer = scene.metrics().await;

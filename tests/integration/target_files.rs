@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use smtp_fleet::{Fleet, Pki, cast};
+use smtp_fleet::{Fleet, Pki, profiles};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::Service;
 use smtp_tls_exporter::web;
@@ -25,7 +25,7 @@ async fn wait(address: SocketAddr, names: &[String], successful: f64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_are_read_again_when_they_change() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki), cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
     let main = lab.folder.path().join("config.yaml");
     let text = Lab::yaml("interval: 60s", "target_files: ['*.json']", &[]);

@@ -4,14 +4,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsMode, cast};
+use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsMode, profiles};
 use smtp_tls_exporter::reason::{LookupReason, ProbeReason, Resolves, Stage};
 use smtp_tls_exporter::snapshot::{Change, TargetReport};
 
 use crate::support::{Lab, Running, target};
 
 const NAMES: &[&str] = &[
-    cast::HOST,
+    profiles::HOST,
     "part.example.com",
     "elsewhere.example.com",
     "nowhere.example.com",
@@ -23,11 +23,11 @@ const NAMES: &[&str] = &[
 /// Three servers behind the alias, of which the last one lacks it; all have the other names.
 async fn classic(pki: &Pki) -> (Fleet, Dns, Running, Lab) {
     let issue = |names: &[&str]| ServerSpec::new(pki.issue(&CertSpec::valid_for(names)));
-    let all: Vec<&str> = NAMES.iter().copied().chain([cast::ALIAS]).collect();
+    let all: Vec<&str> = NAMES.iter().copied().chain([profiles::ALIAS]).collect();
     let fleet = Fleet::start(vec![issue(&all), issue(&all), issue(NAMES)]).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
     let ips = fleet.ips();
-    for name in [cast::ALIAS, cast::HOST] {
+    for name in [profiles::ALIAS, profiles::HOST] {
         dns.set_addresses(name, &ips);
     }
     dns.set_addresses("part.example.com", &ips[..2]);
@@ -40,7 +40,7 @@ async fn classic(pki: &Pki) -> (Fleet, Dns, Running, Lab) {
     dns.set("half.example.com", RecordType::AAAA, Answer::ServFail);
     let lab = Lab::new(pki);
     let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
-    let one = format!("{{name: one, host: {}, port: {}}}", cast::ALIAS, fleet.port());
+    let one = format!("{{name: one, host: {}, port: {}}}", profiles::ALIAS, fleet.port());
     let running = Running::start(lab.config(&Lab::yaml("resolver: lab, interval: 60s", &resolvers, &[one])));
     (fleet, dns, running, lab)
 }
@@ -72,19 +72,19 @@ async fn names_that_would_work_are_looked_up() {
         ("failing.example.com", Resolves::Unknown, 0),
         ("half.example.com", Resolves::Unknown, 0),
     ];
-    let expected = |resolves, count| [&[(cast::HOST, resolves, count)], others.as_slice()].concat();
+    let expected = |resolves, count| [&[(profiles::HOST, resolves, count)], others.as_slice()].concat();
     check_names(&*running.round("one").await, &expected(Resolves::All, 3));
-    dns.set_addresses(cast::HOST, &fleet.ips()[1..]);
+    dns.set_addresses(profiles::HOST, &fleet.ips()[1..]);
     check_names(&*running.round("one").await, &expected(Resolves::Part, 2));
     let asked = dns.queries().len();
     // Where nothing is wrong, nothing else is asked for.
-    fleet.servers()[2].replace(cast::good(&pki));
+    fleet.servers()[2].replace(profiles::good(&pki));
     check_names(&*running.round("one").await, &[]);
     assert_eq!(dns.queries().len(), asked + 2, "A and AAAA of the alias");
     // What a server that fails now showed last counts, too.
     fleet.servers()[2].stop().await;
-    fleet.servers()[1].replace(cast::alias_missing(&pki));
-    check_names(&*running.round("one").await, &[(cast::HOST, Resolves::Part, 2)]);
+    fleet.servers()[1].replace(profiles::alias_missing(&pki));
+    check_names(&*running.round("one").await, &[(profiles::HOST, Resolves::Part, 2)]);
     running.stop().await;
 }
 
@@ -119,12 +119,12 @@ async fn changes_are_remembered_in_order() {
     expected.push(format!("{} name true", ips[0]));
     assert_eq!(changes(&*running.round("one").await), expected);
     for record_type in [RecordType::A, RecordType::AAAA] {
-        dns.set(cast::ALIAS, record_type, Answer::ServFail);
+        dns.set(profiles::ALIAS, record_type, Answer::ServFail);
     }
     expected.push(format!("lookup {0} {0}", LookupReason::ServFail));
     assert_eq!(changes(&*running.round("one").await), expected);
-    dns.set(cast::ALIAS, RecordType::AAAA, Answer::NoData);
-    dns.set_addresses(cast::ALIAS, &ips[1..]);
+    dns.set(profiles::ALIAS, RecordType::AAAA, Answer::NoData);
+    dns.set_addresses(profiles::ALIAS, &ips[1..]);
     expected.push("lookup ".to_owned());
     assert_eq!(changes(&*running.round("one").await), expected);
     running.round("one").await;
@@ -136,12 +136,12 @@ async fn changes_are_remembered_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_certificate_on_disk_is_read_in_each_round() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let entry = target("one", cast::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let entry = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let entry = entry.replace('}', ", certificate_file: served.pem}");
     let file = lab.folder.path().join("served.pem");
-    let renewed = pki.issue(&CertSpec::valid_for(&[cast::ALIAS]));
+    let renewed = pki.issue(&CertSpec::valid_for(&[profiles::ALIAS]));
     std::fs::write(&file, renewed.chain_pem()).expect("the file is written");
     let running = Running::start(lab.config(&Lab::yaml("interval: 60s", "", &[entry])));
     let seen = |report: &Arc<TargetReport>| {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rustls_pki_types::CertificateDer;
-use smtp_fleet::forge::{Ca, Forge, Key, Kind};
+use smtp_fleet::x509::{Ca, Forge, Key, Kind};
 
 use super::*;
 use crate::reason::ChainReason;

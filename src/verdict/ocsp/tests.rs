@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant, SystemTime};
 
-use smtp_fleet::staple::{
+use smtp_fleet::ocsp::{
     About, DelegateSpec, Flaw, Hash, NamedBy, Responder, StapleSpec, StatementSpec, Status as Said,
 };
 use smtp_fleet::{Authority, AuthoritySpec, CertSpec, Extension, Issuer, KeyKind, Pki};

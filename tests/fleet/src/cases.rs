@@ -7,16 +7,16 @@
 use rustls_pki_types::CertificateDer;
 
 use crate::Identity;
-use hands::Hands;
+use fixture::Hands;
 
 mod constraints;
-mod form;
-mod hands;
+mod encoding;
+mod fixture;
 mod issuer;
 mod keys;
 mod names;
-mod order;
-mod time;
+mod paths;
+mod validity;
 
 /// A chain, where it is met, and what is true of it.
 #[derive(Clone, Debug)]
@@ -113,12 +113,12 @@ pub const NAME_REASONS: [&str; 5] = ["not_listed", "wildcard_depth", "cn_only", 
 pub fn all() -> Vec<Case> {
     let hands = Hands::new();
     let themes = [
-        time::cases(&hands),
+        validity::cases(&hands),
         issuer::cases(&hands),
-        order::cases(&hands),
+        paths::cases(&hands),
         keys::cases(&hands),
         constraints::cases(&hands),
-        form::cases(&hands),
+        encoding::cases(&hands),
         names::cases(&hands),
     ];
     themes.into_iter().flatten().collect()

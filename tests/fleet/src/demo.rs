@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::{CertSpec, Dns, Fleet, Issuer, Pki, Presented, ServerSpec, TlsMode, TlsVersions, cast};
+use crate::{CertSpec, Dns, Fleet, Issuer, Pki, Presented, ServerSpec, TlsMode, TlsVersions, profiles};
 
 /// Servers and the names that lead to them. Ends on drop.
 #[derive(Debug)]
@@ -84,9 +84,9 @@ fn cases(pki: &Pki) -> Vec<Case> {
     const DAY: i64 = 86_400;
     vec![
         Case {
-            names: &[cast::ALIAS, cast::HOST],
+            names: &[profiles::ALIAS, profiles::HOST],
             team: "mail",
-            servers: vec![cast::good(pki), cast::alias_missing(pki), cast::alias_missing(pki)],
+            servers: vec![profiles::good(pki), profiles::alias_missing(pki), profiles::alias_missing(pki)],
         },
         alone(&["expired.example.com"], issue(named("expired.example.com").with_validity(-90 * DAY, -3 * DAY))),
         alone(&["soon.example.com"], issue(named("soon.example.com").with_validity(-85 * DAY, 5 * DAY))),
@@ -95,19 +95,19 @@ fn cases(pki: &Pki) -> Vec<Case> {
         alone(&["incomplete.example.com"], issue(named("incomplete.example.com").with_presented(Presented::LeafOnly))),
         alone(&["private-ca.example.com"], issue(named("private-ca.example.com").with_issuer(Issuer::Stranger))),
         alone(&["implicit.example.com"], issue(named("implicit.example.com")).with_tls(TlsMode::Implicit)),
-        alone(&["no-starttls.example.com"], cast::no_starttls(pki)),
+        alone(&["no-starttls.example.com"], profiles::no_starttls(pki)),
         alone(
             &["no-longer-offered.example.com"],
-            cast::starttls_refused(pki, "454 TLS not available due to local problem"),
+            profiles::starttls_refused(pki, "454 TLS not available due to local problem"),
         ),
-        alone(&["busy.example.com"], cast::greeting_421(pki)),
+        alone(&["busy.example.com"], profiles::greeting_421(pki)),
         alone(
             &["postscreen.example.com"],
-            as_named("postscreen.example.com", cast::screening(pki, Duration::from_secs(1))),
+            as_named("postscreen.example.com", profiles::screening(pki, Duration::from_secs(1))),
         ),
         alone(
             &["mutual.example.com"],
-            as_named("mutual.example.com", cast::client_certificate(pki, TlsVersions::Tls13)),
+            as_named("mutual.example.com", profiles::client_certificate(pki, TlsVersions::Tls13)),
         ),
         // Whoever runs a server writes what they like into its certificate.
         alone(

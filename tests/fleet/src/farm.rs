@@ -14,8 +14,8 @@ use crate::network::breathe;
 use crate::pki::Identity;
 use crate::script::{Script, TlsMode};
 use crate::server::dialogue;
-use crate::server::ledger::Visit;
-use crate::server::part::{Scene, light_config};
+use crate::server::prepared::{Scene, light_config};
+use crate::server::session_log::Visit;
 
 /// Which identity the backend at an address presents. Asked once an address.
 pub type IdentityOf = Arc<dyn Fn(Ipv4Addr) -> Identity + Send + Sync>;

@@ -11,8 +11,8 @@ use identity::certificate_pem;
 pub use authority::{Authority, AuthoritySpec};
 pub use identity::Identity;
 
-pub mod forge;
-pub mod staple;
+pub mod ocsp;
+pub mod x509;
 
 mod authority;
 mod extension;

@@ -10,15 +10,15 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::network::{Network, breathe, on_fresh_network};
 use crate::script::ServerSpec;
-use ledger::{Ledger, Visit};
-use part::Part;
+use prepared::Part;
+use session_log::{Ledger, Visit};
 
-pub use ledger::Session;
+pub use session_log::Session;
 
+mod connection;
 pub(crate) mod dialogue;
-pub(crate) mod ledger;
-pub(crate) mod part;
-mod wire;
+pub(crate) mod prepared;
+pub(crate) mod session_log;
 
 /// Servers on the addresses of one 127.x.y.0/24, from .1 on, all on one port. Everything ends on drop.
 #[derive(Debug)]

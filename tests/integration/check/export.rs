@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use smtp_fleet::{CertSpec, ServerSpec, cast};
+use smtp_fleet::{CertSpec, ServerSpec, profiles};
 
 use super::{Scene, text};
 
@@ -22,15 +22,15 @@ fn files(scene: &Scene, name: &str) -> BTreeMap<String, String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_presented_comes_back_and_is_not_overwritten() {
     let scene = Scene::new(|_| vec![ServerSpec::default()]).await;
-    let identity = scene.pki.issue(&CertSpec::valid_for(&[cast::ALIAS]));
+    let identity = scene.pki.issue(&CertSpec::valid_for(&[profiles::ALIAS]));
     scene.fleet.servers()[0].replace(ServerSpec::new(identity.clone()));
     let (ip, port) = (scene.fleet.ips()[0], scene.fleet.port());
     scene.config(&[
-        format!("{{host: {}, port: {port}, addresses: [{ip}]}}", cast::ALIAS),
-        format!("{{name: ../../odd:name, host: {}, port: {port}, addresses: [{ip}]}}", cast::ALIAS),
+        format!("{{host: {}, port: {port}, addresses: [{ip}]}}", profiles::ALIAS),
+        format!("{{name: ../../odd:name, host: {}, port: {port}, addresses: [{ip}]}}", profiles::ALIAS),
     ]);
     let (one, two) =
-        (format!("{}_{ip}_{port}.pem", cast::ALIAS), format!("_.-..-odd-name_{}_{ip}_{port}.pem", cast::ALIAS));
+        (format!("{}_{ip}_{port}.pem", profiles::ALIAS), format!("_.-..-odd-name_{}_{ip}_{port}.pem", profiles::ALIAS));
     let output = scene.run(&["--export=out/put"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     assert_eq!(text(&output.stderr), "smtp-tls-exporter: 2 files written to out/put\n");
@@ -67,7 +67,7 @@ async fn what_was_presented_comes_back_and_is_not_overwritten() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_in_full() {
     let scene = Scene::classic().await;
-    let output = scene.run(&[&scene.at(cast::ALIAS), "--show-certs"]);
+    let output = scene.run(&[&scene.at(profiles::ALIAS), "--show-certs"]);
     let found = text(&output.stdout);
     assert_eq!(found.matches("CERTIFICATES of ").count(), 3, "{found}");
     let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

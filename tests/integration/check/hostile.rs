@@ -1,7 +1,7 @@
 //! What servers say reaches the terminal as text and as nothing else.
 
 use serde_json::Value;
-use smtp_fleet::{CertSpec, Fault, Moment, Script, ServerSpec, cast};
+use smtp_fleet::{CertSpec, Fault, Moment, Script, ServerSpec, profiles};
 use smtp_fleet::{Ending, Issuer};
 
 use super::table::findings;
@@ -23,12 +23,12 @@ async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
         let greeting = Script::greeting("554 \u{1b}[31m\u{202e}go\u{7} away");
         vec![
             ServerSpec::new(pki.issue(&spec)),
-            cast::good(pki).with_script(greeting).with_fault(Fault::ends(Moment::Greeted, Ending::Close)),
+            profiles::good(pki).with_script(greeting).with_fault(Fault::ends(Moment::Greeted, Ending::Close)),
         ]
     })
     .await;
-    scene.dns.set_addresses(cast::ALIAS, &scene.fleet.ips());
-    scene.config(&[format!("{{name: \"t\\u2066\", host: {}, port: {}}}", cast::ALIAS, scene.fleet.port())]);
+    scene.dns.set_addresses(profiles::ALIAS, &scene.fleet.ips());
+    scene.config(&[format!("{{name: \"t\\u2066\", host: {}, port: {}}}", profiles::ALIAS, scene.fleet.port())]);
     for args in [&[][..], &["--show-certs"], &["--output=json"], &["--output=prometheus"]] {
         let output = scene.run(args);
         let found = text(&output.stdout);
@@ -63,9 +63,9 @@ async fn ten_megabytes_of_names() {
         vec![ServerSpec::new(identity)]
     })
     .await;
-    scene.dns.set_addresses(cast::ALIAS, &scene.fleet.ips());
+    scene.dns.set_addresses(profiles::ALIAS, &scene.fleet.ips());
     for args in [&[][..], &["--show-certs"], &["--output=json"], &["--output=prometheus"]] {
-        let output = scene.run(&[&[&*scene.at(cast::ALIAS)], args].concat());
+        let output = scene.run(&[&[&*scene.at(profiles::ALIAS)], args].concat());
         let found = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {found}{}", text(&output.stderr));
         assert!(found.contains("chain_too_large") && found.len() < 20_000, "{args:?}: {found}");

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use smtp_fleet::{CertSpec, Pki, ServerSpec, cast};
+use smtp_fleet::{CertSpec, Pki, ServerSpec, profiles};
 use smtp_tls_exporter::render::{self, Style};
 use smtp_tls_exporter::snapshot::{BackendReport, EndpointReport, TargetReport};
 use smtp_tls_exporter::target::{Backend, Endpoint, HostTarget, Target, TargetKind, TargetName};
@@ -17,7 +17,7 @@ async fn report(servers: impl FnOnce(&Pki) -> Vec<ServerSpec>) -> Arc<TargetRepo
     let pki = Pki::new();
     let fleet = smtp_fleet::Fleet::start(servers(&pki)).await.expect("a fleet");
     let lab = Lab::new(&pki);
-    let one = target("one", cast::ALIAS, fleet.port(), smtp_fleet::TlsMode::StartTls, &fleet.ips());
+    let one = target("one", profiles::ALIAS, fleet.port(), smtp_fleet::TlsMode::StartTls, &fleet.ips());
     let running = Running::start(lab.config(&Lab::yaml("", "", &[one])));
     Arc::new(moved(&*running.round("one").await))
 }
@@ -63,7 +63,7 @@ fn check(report: &Arc<TargetReport>, width: usize, expected: &str) {
 
 #[tokio::test]
 async fn the_classic_case_on_80_columns() {
-    let classic = |pki: &Pki| vec![cast::good(pki), cast::alias_missing(pki), cast::alias_missing(pki)];
+    let classic = |pki: &Pki| vec![profiles::good(pki), profiles::alias_missing(pki), profiles::alias_missing(pki)];
     let report = report(classic).await;
     check(&report, 80, CLASSIC);
     check(&report, 120, CLASSIC_WIDE);
@@ -74,13 +74,13 @@ async fn all_kinds_of_trouble_on_80_columns() {
     let day = 86_400;
     let report = report(|pki| {
         let many: Vec<String> = (10..40).map(|number| format!("host-{number}.example.com")).collect();
-        let many: Vec<&str> = std::iter::once(cast::ALIAS).chain(many.iter().map(String::as_str)).collect();
-        let expired = CertSpec::valid_for(&[cast::ALIAS]).with_validity(-90 * day, -3 * day);
+        let many: Vec<&str> = std::iter::once(profiles::ALIAS).chain(many.iter().map(String::as_str)).collect();
+        let expired = CertSpec::valid_for(&[profiles::ALIAS]).with_validity(-90 * day, -3 * day);
         vec![
             ServerSpec::new(pki.issue(&CertSpec::valid_for(&many))),
             ServerSpec::new(pki.issue(&expired)),
-            cast::greeting_554(pki),
-            cast::no_starttls(pki),
+            profiles::greeting_554(pki),
+            profiles::no_starttls(pki),
         ]
     })
     .await;
@@ -90,7 +90,7 @@ async fn all_kinds_of_trouble_on_80_columns() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn colours_are_for_those_who_want_them() {
     let scene = Scene::classic().await;
-    let target = scene.at(cast::ALIAS);
+    let target = scene.at(profiles::ALIAS);
     let run = |args: &[&str], env: &[(&str, &str)]| {
         let mut command = scene.command(&[&["--config.file=config.yaml", &target], args].concat());
         let output = tokio::task::block_in_place(|| command.envs(env.iter().copied()).output().expect("it runs"));

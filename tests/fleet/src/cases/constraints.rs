@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::hands::{Hands, authority, leaf, p256};
-use super::time::past;
+use super::fixture::{Hands, authority, leaf, p256};
+use super::validity::past;
 use super::{Agreement, Case, HOST, names};
 use crate::pki::Extension;
-use crate::pki::forge::{ANY_PURPOSE, CLIENT_AUTH, Ca, Forge, GeneralName, SERVER_AUTH};
+use crate::pki::x509::{ANY_PURPOSE, CLIENT_AUTH, Ca, Forge, GeneralName, SERVER_AUTH};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [purposes(hands), domains(hands), addresses(hands), odd(hands)].concat()

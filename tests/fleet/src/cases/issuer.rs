@@ -1,11 +1,11 @@
 //! Who signed, and whether that may be believed.
 
-use super::hands::{DAY, HOUR, Hands, authority, leaf, p256};
-use super::time::{future, past};
+use super::fixture::{DAY, HOUR, Hands, authority, leaf, p256};
+use super::validity::{future, past};
 use super::{Agreement, Case};
 use crate::Identity;
 use crate::pki::Extension;
-use crate::pki::forge::{Ca, Forge};
+use crate::pki::x509::{Ca, Forge};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [unknown(hands), missing(hands), anchors(hands), crossed(hands), authorities(hands)].concat()

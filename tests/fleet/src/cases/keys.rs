@@ -2,11 +2,11 @@
 
 use rustls_pki_types::CertificateDer;
 
-use super::hands::{DAY, HOUR, Hands, authority, leaf, p256};
-use super::time::past;
+use super::fixture::{DAY, HOUR, Hands, authority, leaf, p256};
+use super::validity::past;
 use super::{Agreement, Case, names};
 use crate::Extension;
-use crate::pki::forge::{Algorithm, Ca, Forge, Key, Kind, Version};
+use crate::pki::x509::{Algorithm, Ca, Forge, Key, Kind, Version};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [kinds(hands), weak(hands), signatures(hands), unsupported(hands), distrusted(hands), proofs(hands)].concat()

@@ -1,10 +1,10 @@
 //! Names (RFC 9525 §6.3), under a chain in which nothing is wrong.
 
-use super::hands::{Hands, leaf};
-use super::time::past;
+use super::fixture::{Hands, leaf};
+use super::validity::past;
 use super::{Agreement, Case, HOST};
 use crate::pki::Extension;
-use crate::pki::forge::{Forge, GeneralName, Name};
+use crate::pki::x509::{Forge, GeneralName, Name};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [plain(hands), wildcards(hands), common_names(hands), addresses(hands), odd(hands)].concat()

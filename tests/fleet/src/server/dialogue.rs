@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::ledger::Visit;
-use super::part::Scene;
-use super::wire::{Transport, Wire, end};
+use super::connection::{Transport, Wire, end};
+use super::prepared::Scene;
+use super::session_log::Visit;
 use crate::script::{Ending, Fault, Moment, Script, TlsMode};
 
 /// Plays a scene on a connection, to its end. `visit` learns what the client does as it does it.

@@ -10,7 +10,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use smtp_fleet::{Identity, Pki, TlsMode, cast};
+use smtp_fleet::{Identity, Pki, TlsMode, profiles};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -127,7 +127,7 @@ pub(crate) async fn visit(addr: SocketAddr, tls: TlsMode, config: &Arc<ClientCon
 }
 
 async fn inside(stream: TcpStream, config: &Arc<ClientConfig>, greeted: bool) -> Result<Seen, String> {
-    let name = ServerName::try_from(cast::ALIAS).unwrap();
+    let name = ServerName::try_from(profiles::ALIAS).unwrap();
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
     let stream = timeout(PATIENCE, handshake).await;
     let stream = stream.map_err(at("handshake"))?.map_err(at("handshake"))?;

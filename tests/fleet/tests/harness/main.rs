@@ -2,6 +2,6 @@
 
 mod cases;
 mod client;
-mod names;
-mod places;
+mod dns;
+mod listeners;
 mod servers;

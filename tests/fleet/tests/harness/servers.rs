@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use smtp_fleet::{
     AuthoritySpec, CertSpec, Fleet, Issuer, KeyKind, Pki, Presented, Purpose, Server, ServerSpec, Session, TlsMode,
-    cast,
+    profiles,
 };
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -73,7 +73,7 @@ const WELL: [(&str, &str); 10] = [
 #[tokio::test]
 async fn every_kind_does_as_its_row_says() {
     let pki = Pki::new();
-    let (kinds, specs): (Vec<_>, Vec<_>) = cast::cast(&pki).into_iter().unzip();
+    let (kinds, specs): (Vec<_>, Vec<_>) = profiles::all(&pki).into_iter().unzip();
     assert_eq!(kinds.len(), FAILING.len() + WELL.len());
     let fleet = Fleet::start(specs).await.unwrap();
     let config = trusting(&pki, None);
@@ -128,23 +128,23 @@ async fn sessions_tell_what_the_client_did() {
         let session = account(spec, tls, pki).await;
         assert_eq!(session.commands, commands);
         assert_eq!(session.tls, secured);
-        assert_eq!(session.sni.as_deref(), secured.then_some(cast::ALIAS));
+        assert_eq!(session.sni.as_deref(), secured.then_some(profiles::ALIAS));
         assert!(session.quit && !session.resumed && !session.early_talker);
     }
     const EHLO: &str = "EHLO client.example.net";
     let pki = Pki::new();
     let whole = [EHLO, "STARTTLS", EHLO, "QUIT"];
-    check(cast::good(&pki), TlsMode::StartTls, &pki, &whole, true).await;
-    check(cast::byte_by_byte(&pki), TlsMode::StartTls, &pki, &whole, true).await;
-    check(cast::implicit(&pki), TlsMode::Implicit, &pki, &[EHLO, "QUIT"], true).await;
-    check(cast::no_starttls(&pki), TlsMode::StartTls, &pki, &[EHLO, "QUIT"], false).await;
-    check(cast::greeting_554(&pki), TlsMode::StartTls, &pki, &["QUIT"], false).await;
+    check(profiles::good(&pki), TlsMode::StartTls, &pki, &whole, true).await;
+    check(profiles::byte_by_byte(&pki), TlsMode::StartTls, &pki, &whole, true).await;
+    check(profiles::implicit(&pki), TlsMode::Implicit, &pki, &[EHLO, "QUIT"], true).await;
+    check(profiles::no_starttls(&pki), TlsMode::StartTls, &pki, &[EHLO, "QUIT"], false).await;
+    check(profiles::greeting_554(&pki), TlsMode::StartTls, &pki, &["QUIT"], false).await;
 }
 
 #[tokio::test]
 async fn talking_early_is_seen_and_answered() {
     let pki = Pki::new();
-    let spec = cast::screening(&pki, Duration::from_secs(60));
+    let spec = profiles::screening(&pki, Duration::from_secs(60));
     let fleet = Fleet::start(vec![spec]).await.unwrap();
     let server = &fleet.servers()[0];
     let mut wire = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
@@ -165,7 +165,7 @@ async fn commands_out_of_turn_are_refused() {
         assert_eq!(reply(wire).await.unwrap()[0][..3], *code, "{command}");
     }
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.unwrap();
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.unwrap();
     let mut wire = BufReader::new(TcpStream::connect(fleet.addrs()[0]).await.unwrap());
     assert_eq!(reply(&mut wire).await.unwrap(), ["220 mail.example.com ESMTP"]);
     check(&mut wire, "STARTTLS", "503").await;
@@ -179,7 +179,7 @@ async fn commands_out_of_turn_are_refused() {
 #[tokio::test]
 async fn a_server_stops_starts_and_changes() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki), cast::good(&pki)]).await.unwrap();
+    let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.unwrap();
     let config = trusting(&pki, None);
     let check = async |server: &Server, part: &str| {
         let seen = visit(server.addr(), TlsMode::StartTls, &config).await;
@@ -199,7 +199,7 @@ async fn a_server_stops_starts_and_changes() {
     first.start().await.unwrap();
     first.start().await.unwrap();
     check(first, "250").await;
-    first.replace(cast::alias_missing(&pki));
+    first.replace(profiles::alias_missing(&pki));
     check(first, "NotValidForName").await;
     check(second, "250").await;
 }
@@ -207,8 +207,9 @@ async fn a_server_stops_starts_and_changes() {
 #[tokio::test]
 async fn identities_take_turns() {
     let pki = Pki::new();
-    let both = [CertSpec::valid_for(&[cast::ALIAS]), CertSpec::valid_for(&[cast::ALIAS]).with_issuer(Issuer::Root)];
-    let fleet = Fleet::start(vec![cast::balanced(&pki, &both)]).await.unwrap();
+    let both =
+        [CertSpec::valid_for(&[profiles::ALIAS]), CertSpec::valid_for(&[profiles::ALIAS]).with_issuer(Issuer::Root)];
+    let fleet = Fleet::start(vec![profiles::balanced(&pki, &both)]).await.unwrap();
     let config = trusting(&pki, None);
     let mut leaves = Vec::new();
     for _ in 0..4 {
@@ -222,7 +223,7 @@ async fn identities_take_turns() {
 #[tokio::test]
 async fn resumption_and_concurrency_are_seen() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.unwrap();
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.unwrap();
     let server = &fleet.servers()[0];
     let config = trusting(&pki, None);
     for _ in 0..2 {
@@ -247,7 +248,7 @@ async fn resumption_and_concurrency_are_seen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_come_one_after_the_other_are_not_concurrent() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![cast::good(&pki)]).await.unwrap();
+    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.unwrap();
     let server = &fleet.servers()[0];
     for _ in 0..200 {
         let mut wire = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
@@ -261,7 +262,7 @@ async fn clients_that_come_one_after_the_other_are_not_concurrent() {
 #[tokio::test]
 async fn client_certificates_open_the_door() {
     async fn check(kind: &str, purpose: Purpose, pki: &Pki, well: bool) {
-        let mut cast: HashMap<_, _> = cast::cast(pki).into_iter().collect();
+        let mut cast: HashMap<_, _> = profiles::all(pki).into_iter().collect();
         let fleet = Fleet::start(vec![cast.remove(kind).unwrap()]).await.unwrap();
         let spec = CertSpec::valid_for(&["client.example.net"]).with_purpose(purpose);
         let config = trusting(pki, Some(&pki.issue(&spec)));
@@ -289,7 +290,7 @@ async fn every_kind_of_key_shakes_hands() {
         permitted_domains: vec!["example.com".to_owned()],
         ..AuthoritySpec::named("Constrained")
     });
-    let spec = CertSpec::valid_for(&[cast::ALIAS]);
+    let spec = CertSpec::valid_for(&[profiles::ALIAS]);
     check(spec.clone().with_key(KeyKind::P384), &pki).await;
     check(spec.clone().with_key(KeyKind::Ed25519), &pki).await;
     check(spec.clone().with_key(KeyKind::Rsa2048), &pki).await;
@@ -310,7 +311,7 @@ fn certificates_come_with_what_was_asked() {
         assert_ne!(own.leaf_der(), shared.leaf_der());
     }
     let pki = Pki::new();
-    let spec = CertSpec::valid_for(&[cast::ALIAS, "192.0.2.1", "2001:db8::1"]);
+    let spec = CertSpec::valid_for(&[profiles::ALIAS, "192.0.2.1", "2001:db8::1"]);
     check(&spec, &pki, 2);
     check(&spec.clone().with_presented(Presented::LeafOnly), &pki, 1);
     check(&spec.clone().with_issuer(Issuer::SelfSigned), &pki, 1);

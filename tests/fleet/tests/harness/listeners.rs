@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smtp_fleet::{Blackhole, CertSpec, Farm, Pki, TlsMode, cast};
+use smtp_fleet::{Blackhole, CertSpec, Farm, Pki, TlsMode, profiles};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ async fn every_address_of_a_farm_has_its_own_certificate() {
     let pki = Pki::new();
     let config = trusting(&pki, None);
     let farm = Farm::start(Arc::new(move |ip| {
-        pki.issue_with_shared_key(&CertSpec::valid_for(&[cast::ALIAS, &ip.to_string()]))
+        pki.issue_with_shared_key(&CertSpec::valid_for(&[profiles::ALIAS, &ip.to_string()]))
     }));
     let farm = farm.await.unwrap();
     let mut leaves = HashSet::new();

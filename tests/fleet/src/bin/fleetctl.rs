@@ -1,4 +1,4 @@
-//! `stage N FOLDER` puts N mail servers and a name server on a stage that another program, or a person, directs.
+//! `fleetctl N FOLDER` puts N mail servers and a name server on a stage that another program, or a person, directs.
 //!
 //! It writes the root to trust to `FOLDER/root.pem` and prints one line of JSON: where the servers listen (all on one
 //! port, each on an address of its own), where the name server answers, and the root's file. From then on it obeys
@@ -14,7 +14,7 @@
 //!                                                                  intermediate, stranger or self
 //! {"present": {"servers": [3], "names": ["mail.example.com"],
 //!              "staple": "revoked"}}                               with an OCSP response: good, revoked or unknown
-//! {"play": {"servers": [3], "kind": "no_starttls"}}                a kind of `smtp_fleet::cast`, for smtp.example.com
+//! {"play": {"servers": [3], "kind": "no_starttls"}}                a kind of `smtp_fleet::profiles`, for smtp.example.com
 //! {"stop": [1]}                                                    as a process that dies
 //! {"start": [1]}                                                   again, on the same address
 //! ```
@@ -30,24 +30,24 @@ use std::process::ExitCode;
 use hickory_proto::rr::Name;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use smtp_fleet::staple::{StapleSpec, Status};
-use smtp_fleet::{CertSpec, Dns, Fleet, Identity, Issuer, Pki, Server, ServerSpec, cast};
+use smtp_fleet::ocsp::{StapleSpec, Status};
+use smtp_fleet::{CertSpec, Dns, Fleet, Identity, Issuer, Pki, Server, ServerSpec, profiles};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(servers), Some(folder), None) = (arguments.next(), arguments.next(), arguments.next()) else {
-        eprintln!("usage: stage N FOLDER");
+        eprintln!("usage: fleetctl N FOLDER");
         return ExitCode::from(2);
     };
     let Some(servers) = servers.to_str().and_then(|number| number.parse().ok()) else {
-        eprintln!("stage: {}: not a number of servers", servers.display());
+        eprintln!("fleetctl: {}: not a number of servers", servers.display());
         return ExitCode::from(2);
     };
     match direct(servers, Path::new(&folder)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stage: {error}");
+            eprintln!("fleetctl: {error}");
             ExitCode::FAILURE
         }
     }
@@ -198,7 +198,7 @@ struct Stage {
 impl Stage {
     async fn open(servers: usize) -> io::Result<Self> {
         let pki = Pki::new();
-        let spec = ServerSpec::new(pki.issue(&CertSpec::valid_for(&[cast::HOST])));
+        let spec = ServerSpec::new(pki.issue(&CertSpec::valid_for(&[profiles::HOST])));
         // One more than a fleet takes is refused by it.
         let fleet = Fleet::start(vec![spec; servers.min(usize::from(u8::MAX))]).await?;
         Ok(Self { fleet, dns: Dns::start().await?, pki })
@@ -222,7 +222,7 @@ impl Stage {
             }
             Command::Play(role) => {
                 let servers = self.servers(&role.servers)?;
-                let mut kinds = cast::cast(&self.pki).into_iter();
+                let mut kinds = profiles::all(&self.pki).into_iter();
                 let (_, spec) =
                     kinds.find(|(name, _)| *name == role.kind).ok_or_else(|| format!("no kind {:?}", role.kind))?;
                 replace(&servers, &spec);

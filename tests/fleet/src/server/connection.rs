@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
-use super::ledger::Visit;
+use super::session_log::Visit;
 use crate::script::{Delivery, Ending};
 
 /// A byte stream with a TCP socket below it.

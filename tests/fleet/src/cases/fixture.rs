@@ -4,7 +4,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::{Case, HOST};
 use crate::Identity;
-use crate::pki::forge::{Ca, Forge, Key, Kind};
+use crate::pki::x509::{Ca, Forge, Key, Kind};
 
 pub(super) struct Hands {
     /// The root to trust.

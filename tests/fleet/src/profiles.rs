@@ -11,11 +11,11 @@ pub const ALIAS: &str = "smtp.example.com";
 /// The name that servers have of themselves, in greetings and EHLO replies.
 pub const HOST: &str = "mail.example.com";
 
-/// How long the slow ones of [`cast`] take.
+/// How long the slow ones of [`all`] take.
 pub const PAUSE: Duration = Duration::from_millis(250);
 
 /// Every kind, under a name that is stable and fit for a label.
-pub fn cast(pki: &Pki) -> Vec<(&'static str, ServerSpec)> {
+pub fn all(pki: &Pki) -> Vec<(&'static str, ServerSpec)> {
     vec![
         ("good", good(pki)),
         ("implicit", implicit(pki)),

@@ -2,11 +2,11 @@
 
 use rustls_pki_types::CertificateDer;
 
-use super::hands::{Hands, authority, leaf, p256};
-use super::time::past;
+use super::fixture::{Hands, authority, leaf, p256};
+use super::validity::past;
 use super::{Agreement, Case, HOST, NameOutcome, names};
 use crate::pki::Extension;
-use crate::pki::forge::{Algorithm, Ca, Forge, GeneralName, Name, Version};
+use crate::pki::x509::{Algorithm, Ca, Forge, GeneralName, Name, Version};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [versions(hands), extensions(hands), fields(hands), debris(hands)].concat()

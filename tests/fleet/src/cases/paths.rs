@@ -2,11 +2,11 @@
 
 use rustls_pki_types::CertificateDer;
 
-use super::hands::{Hands, authority, leaf, p256};
-use super::time::past;
+use super::fixture::{Hands, authority, leaf, p256};
+use super::validity::past;
 use super::{Agreement, Case};
 use crate::pki::Extension;
-use crate::pki::forge::{Ca, Forge};
+use crate::pki::x509::{Ca, Forge};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [shuffled(hands), crowded(hands), long(hands)].concat()

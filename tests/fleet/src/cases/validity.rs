@@ -1,8 +1,8 @@
 //! When certificates are valid.
 
-use super::hands::{DAY, HOUR, Hands, authority, leaf, p256};
+use super::fixture::{DAY, HOUR, Hands, authority, leaf, p256};
 use super::{Agreement, Case};
-use crate::pki::forge::{Ca, Forge, When};
+use crate::pki::x509::{Ca, Forge, When};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     let stale = hands.sub(&authority().between(-100 * DAY, -HOUR));
