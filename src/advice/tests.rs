@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smtp_fleet::Extension;
-use smtp_fleet::x509::{Ca, Forge, Key, Kind, Name};
+use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Name};
 
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};
 use crate::reason::{LookupReason, ProbeReason, SkipReason, Stage};
-use crate::snapshot::fixture::{Court, Set, between, leaf, name, now, past, unnamed, with_alternates};
+use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_shared};
 use crate::snapshot::{BackendReport, Held};
 use crate::target::{MxTarget, Policy, Target, TargetKind, TlsMode};
 use crate::verdict::Certificate;
@@ -40,12 +40,12 @@ fn line(advice: &Advice) -> String {
 }
 
 /// Three backends, `mail` on all, `smtp` on one.
-fn classic(court: &Court, set: &Set) -> TargetReport {
+fn classic(ca: &TestCa, fixture: &EndpointFixture) -> TargetReport {
     let (good, bad) = (leaf(&["smtp.example.com", "mail.example.com"]), leaf(&["mail.example.com"]));
-    set.report(vec![
-        set.shows(court, "192.0.2.10", &court.chain(&good)),
-        set.shows(court, "192.0.2.11", &court.chain(&bad)),
-        set.shows(court, "192.0.2.12", &court.chain(&bad)),
+    fixture.report(vec![
+        fixture.shows(ca, "192.0.2.10", &ca.chain(&good)),
+        fixture.shows(ca, "192.0.2.11", &ca.chain(&bad)),
+        fixture.shows(ca, "192.0.2.12", &ca.chain(&bad)),
     ])
 }
 
@@ -60,8 +60,8 @@ const USE_MAIL: &str = "info use_shared_name [192.0.2.10 192.0.2.11 192.0.2.12] 
 
 #[test]
 fn the_classic_case() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-    let report = with_alternates(classic(&court, &set), &[("mail.example.com", Some(ALL))]);
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    let report = with_shared(classic(&ca, &fixture), &[("mail.example.com", Some(ALL))]);
     check(&report, &[LACK, USE_MAIL, QUEUED]);
     let advice = advise(&report, now());
     let reissue = advice.first().expect("a reissue");
@@ -106,8 +106,8 @@ fn the_classic_case() {
 
 #[test]
 fn shared_names_lead_where_they_lead() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-    let report = classic(&court, &set);
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    let report = classic(&ca, &fixture);
     let astray = |leads: &str| {
         format!(
             "info shared_name_elsewhere [192.0.2.10 192.0.2.11 192.0.2.12] mail.example.com is valid on all 3, but {leads}."
@@ -143,36 +143,36 @@ fn shared_names_lead_where_they_lead() {
 
 #[test]
 fn one_backend_costs_redundancy() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-    let shows = |address, names: &[&str]| set.shows(&court, address, &court.chain(&leaf(names)));
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    let shows = |address, names: &[&str]| fixture.shows(&ca, address, &ca.chain(&leaf(names)));
     let one = shows("192.0.2.10", &["smtp.example.com", "mx1.example.com"]);
     let two = shows("192.0.2.11", &["mx2.example.com"]);
     let end = "Until the certificates are reissued, clients can use mx1.example.com, which is valid on 192.0.2.10, if it \
                resolves to that and nowhere else. All mail then depends on this one server: redundancy is lost.";
     let use_one = |backends: Vec<BackendReport>, why: &str| {
-        check_text(&set.report(backends), AdviceKind::UseBackendName, &format!("{why} {end}"));
+        check_text(&fixture.report(backends), AdviceKind::UseBackendName, &format!("{why} {end}"));
     };
     use_one(vec![one.clone(), two.clone()], "No name was found that all backends carry.");
     let unknown =
         "Whether all backends carry a name in common is not known, since no certificate of 192.0.2.12 could be read.";
-    use_one(vec![one.clone(), two.clone(), set.fresh("192.0.2.12")], unknown);
-    let refused = set.fails("192.0.2.12", Stage::Connect, ProbeReason::Refused, "");
+    use_one(vec![one.clone(), two.clone(), fixture.fresh("192.0.2.12")], unknown);
+    let refused = fixture.fails("192.0.2.12", Stage::Connect, ProbeReason::Refused, "");
     use_one(vec![one.clone(), two.clone(), refused], unknown);
     // One that fails now is no way out.
-    let report = set.report(vec![past(one), past(two)]);
+    let report = fixture.report(vec![past(one), past(two)]);
     assert!(advise(&report, now()).iter().all(|advice| advice.kind != AdviceKind::UseBackendName));
 }
 
 #[test]
 fn hostile_fleets_are_told_in_few_printable_words() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let long: Vec<String> = (0..800).map(|n| format!("{}{n}.example.com", "x".repeat(50))).collect();
     let mut names: Vec<&str> = vec!["\u{1b}[31m<script>", "a\u{202e}b.example.com", "a\rb"];
     names.extend(long.iter().map(String::as_str));
-    let forge = leaf(&names).common_name("\u{1b}]0;x\u{7}<b>\n\u{202e}");
+    let builder = leaf(&names).with_common_name("\u{1b}]0;x\u{7}<b>\n\u{202e}");
     let backends: Vec<_> =
-        (1..=24).map(|n| set.shows(&court, &format!("192.0.2.{n}"), &[forge.sign_itself(&court.key)])).collect();
-    let advice = advise(&set.report(backends), now());
+        (1..=24).map(|n| fixture.shows(&ca, &format!("192.0.2.{n}"), &[builder.self_sign(&ca.key)])).collect();
+    let advice = advise(&fixture.report(backends), now());
     assert!(advice.iter().any(|advice| advice.kind == AdviceKind::Reissue));
     for advice in &advice {
         assert!(advice.text.chars().count() <= words::MAX_TEXT + 100, "{}", advice.text.len());

@@ -20,15 +20,15 @@ use crate::trust::TrustStore;
 use crate::verdict::{Assessment, Judge, Question};
 
 /// An authority and what is needed to judge certificates by it.
-pub(crate) struct Court {
+pub(super) struct TestCa {
     issuer: Issuer<'static, KeyPair>,
     intermediate: CertificateDer<'static>,
     trust: TrustStore,
     judge: Judge,
 }
 
-impl Court {
-    pub(crate) fn new() -> Self {
+impl TestCa {
+    pub(super) fn new() -> Self {
         let (root_key, key) = (key(), key());
         let mut params = authority("Example Root", 2040);
         let root = params.self_signed(&root_key).expect("a root");
@@ -144,20 +144,20 @@ fn held(assessment: Assessment, age: Duration) -> Held {
 }
 
 /// The case that the exporter was made for, and a target of which little is known.
-pub(crate) fn classic(court: &Court) -> Fleet {
+pub(super) fn classic(ca: &TestCa) -> Fleet {
     let alias = name("smtp.example.com");
     let (good, bad) = (&["smtp.example.com", "mail.example.com"], &["mail.example.com", "192.0.2.11"]);
     let backends = vec![
-        reachable(backend(&alias, "192.0.2.10"), court.assess(&alias, good, (2026, 9))),
+        reachable(backend(&alias, "192.0.2.10"), ca.assess(&alias, good, (2026, 9))),
         BackendReport {
             handshake_errors: 1,
-            ..reachable(backend(&alias, "192.0.2.11"), court.assess(&alias, bad, (2027, 1)))
+            ..reachable(backend(&alias, "192.0.2.11"), ca.assess(&alias, bad, (2027, 1)))
         },
-        failing(backend(&alias, "192.0.2.12"), Some(court.assess(&alias, &["other.example.com"], (2026, 5)))),
+        failing(backend(&alias, "192.0.2.12"), Some(ca.assess(&alias, &["other.example.com"], (2026, 5)))),
         backend(&alias, "192.0.2.13"),
         BackendReport {
             resolved: false,
-            ..reachable(backend(&alias, "2001:db8::10"), court.assess(&alias, good, (2026, 3)))
+            ..reachable(backend(&alias, "2001:db8::10"), ca.assess(&alias, good, (2026, 3)))
         },
     ];
     let mut relay = target("relay", &[("team", "mail")], &alias, backends);
@@ -205,9 +205,9 @@ pub(crate) fn classic(court: &Court) -> Fleet {
 }
 
 /// A fleet of one target with so many backends that each succeeded: some 4 KiB of exposition to a backend.
-pub(crate) fn large(court: &Court, backends: u16) -> Fleet {
+pub(super) fn large(ca: &TestCa, backends: u16) -> Fleet {
     let alias = name("smtp.example.com");
-    let assessment = court.assess(&alias, &["smtp.example.com"], (2026, 9));
+    let assessment = ca.assess(&alias, &["smtp.example.com"], (2026, 9));
     let backends = (0..backends).map(|n| {
         let [high, low] = n.to_be_bytes();
         reachable(backend(&alias, &format!("198.51.{high}.{low}")), assessment.clone())

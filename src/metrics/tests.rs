@@ -8,6 +8,7 @@ use super::*;
 use crate::metrics::fixture::{Court, backend, classic, failing, name, now, reachable, target};
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
 use crate::verdict::certificate::hex;
+use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 
 fn exposition(fleet: &Fleet, process: Option<Process>, now: SystemTime, format: Format) -> String {
     let mut text = String::new();
@@ -85,8 +86,8 @@ fn one_target(report: TargetReport) -> Fleet {
 
 #[test]
 fn golden() {
-    let court = Court::new();
-    let fleet = classic(&court);
+    let ca = TestCa::new();
+    let fleet = classic(&ca);
     let process = Process {
         cpu_seconds: 1.5,
         open_fds: Some(21),
@@ -118,8 +119,8 @@ fn golden() {
 
 #[test]
 fn names_labels_and_order_are_the_tables() {
-    let court = Court::new();
-    let fleet = classic(&court);
+    let ca = TestCa::new();
+    let fleet = classic(&ca);
     for format in [Format::OpenMetrics, Format::Text] {
         let text = exposition(&fleet, Process::read(), now(), format);
         let mut seen = BTreeSet::new();
@@ -183,7 +184,7 @@ const FAILURE: (&str, &str) = (r#"probe_failure_info["greeting", "timeout"]"#, "
 
 #[test]
 fn presence() {
-    let court = Court::new();
+    let ca = TestCa::new();
     let alias = name("smtp.example.com");
     let bare = || backend(&alias, "192.0.2.1");
     let days = |days: u64| now() + Duration::from_secs(days * 86_400);
@@ -210,7 +211,7 @@ fn presence() {
         (r#"cert_name_match["mail.example.com"]"#, "0"),
         ("cert_ehlo_match", "0"),
     ];
-    let assessment = court.assess(&alias, &["smtp.example.com"], (2026, 9));
+    let assessment = ca.assess(&alias, &["smtp.example.com"], (2026, 9));
 
     check(bare(), now(), &[]);
     check(failing(bare(), None), now(), &[FAILURE, ("handshake_errors", "0")]);
@@ -241,10 +242,10 @@ fn presence() {
 
 #[test]
 fn endpoints_that_differ_in_port_alone_are_counted_together() {
-    let court = Court::new();
+    let ca = TestCa::new();
     let alias = name("smtp.example.com");
-    let good = reachable(backend(&alias, "192.0.2.1"), court.assess(&alias, &["smtp.example.com"], (2026, 9)));
-    let bad = reachable(backend(&alias, "192.0.2.2"), court.assess(&alias, &["x.example.com"], (2026, 8)));
+    let good = reachable(backend(&alias, "192.0.2.1"), ca.assess(&alias, &["smtp.example.com"], (2026, 9)));
+    let bad = reachable(backend(&alias, "192.0.2.2"), ca.assess(&alias, &["x.example.com"], (2026, 8)));
     let mut report = target("t", &[], &alias, vec![good]);
     let endpoint = crate::target::Endpoint { server_name: alias, port: 465, tls: crate::target::TlsMode::Implicit };
     report.endpoints.push(EndpointReport {
@@ -273,11 +274,11 @@ fn endpoints_that_differ_in_port_alone_are_counted_together() {
 
 #[test]
 fn hostile_text_stays_inside_its_label() {
-    let court = Court::new();
+    let ca = TestCa::new();
     let alias = name("smtp.example.com");
     let many: Vec<String> = (0..40).map(|n| format!("host-{n}.example.org")).collect();
     let names: Vec<&str> = many.iter().map(String::as_str).collect();
-    let backend = reachable(backend(&alias, "192.0.2.1"), court.assess(&alias, &names, (2026, 9)));
+    let backend = reachable(backend(&alias, "192.0.2.1"), ca.assess(&alias, &names, (2026, 9)));
     let hostile = "a\"b\\c\nd{e=\"f\"} 1\n# HELP x y\r\\n\u{202e}";
     for hostile in [hostile, "\"", "\\", "\n", "\\n", ",", "}", " ", "ü"] {
         let fleet = one_target(target(hostile, &[("a", hostile), ("b", hostile)], &alias, vec![backend.clone()]));

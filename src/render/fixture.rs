@@ -87,7 +87,7 @@ fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
 /// What is concluded of a certificate for another name from an unknown root, with a staple that is none.
 fn held(host: &ServerName) -> Held {
     let pki = Pki::new();
-    let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_issuer(Issuer::Stranger));
+    let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_issuer(Issuer::Untrusted));
     let presented = PresentedChain { certificates: identity.chain().to_vec(), staple: b"no staple"[..].into() };
     let trust = TrustStore::new("test", Vec::new());
     let question = Question {

@@ -124,39 +124,39 @@ const MAX_JUDGED: usize = 50;
 mod tests {
     use super::*;
     use crate::snapshot::BackendReport;
-    use crate::snapshot::fixture::{Court, Set, leaf, name, unnamed};
+    use crate::snapshot::fixture::{EndpointFixture, TestCa, leaf, name, unnamed};
 
     /// The candidates of backends that present these names.
     #[track_caller]
-    fn check(court: &Court, presented: &[&[&str]], expected: &[&str]) {
-        let set = Set::of("smtp.example.com");
+    fn check(ca: &TestCa, presented: &[&[&str]], expected: &[&str]) {
+        let fixture = EndpointFixture::of("smtp.example.com");
         let shows = |(place, names): (usize, &&[&str])| {
-            set.shows(court, &format!("192.0.2.{}", 10 + place), &court.chain(&leaf(names)))
+            fixture.shows(ca, &format!("192.0.2.{}", 10 + place), &ca.chain(&leaf(names)))
         };
-        check_backends(&set, presented.iter().enumerate().map(shows).collect(), expected);
+        check_backends(&fixture, presented.iter().enumerate().map(shows).collect(), expected);
     }
 
     #[track_caller]
-    fn check_backends(set: &Set, backends: Vec<BackendReport>, expected: &[&str]) {
-        let found = alternate_candidates(&set.endpoint_report(backends));
+    fn check_backends(fixture: &EndpointFixture, backends: Vec<BackendReport>, expected: &[&str]) {
+        let found = shared_candidates(&fixture.endpoint_report(backends));
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn candidates_are_carried_by_all() {
-        let court = &Court::new();
-        check(court, &[&["smtp.example.com", "mail.example.com"], &["mail.example.com"]], &["mail.example.com"]);
-        check(court, &[&["smtp.example.com"], &["mail.example.com"]], &[]);
-        check(court, &[&["mail.example.com"]], &["mail.example.com"]);
+        let ca = &TestCa::new();
+        check(ca, &[&["smtp.example.com", "mail.example.com"], &["mail.example.com"]], &["mail.example.com"]);
+        check(ca, &[&["smtp.example.com"], &["mail.example.com"]], &[]);
+        check(ca, &[&["mail.example.com"]], &["mail.example.com"]);
         // Where nobody lacks the server name nobody needs another.
-        check(court, &[&["smtp.example.com", "mail.example.com"], &["*.example.com", "mail.example.com"]], &[]);
+        check(ca, &[&["smtp.example.com", "mail.example.com"], &["*.example.com", "mail.example.com"]], &[]);
         // By a wildcard on the one, as it stands on the other; a wildcard itself is no name.
-        check(court, &[&["*.example.net"], &["MX.Example.NET", "a.b.example.net"]], &["mx.example.net"]);
-        check(court, &[&["*.example.net"], &["*.example.net"]], &[]);
-        check(court, &[&["192.0.2.1"], &["192.0.2.1"]], &[]);
+        check(ca, &[&["*.example.net"], &["MX.Example.NET", "a.b.example.net"]], &["mx.example.net"]);
+        check(ca, &[&["*.example.net"], &["*.example.net"]], &[]);
+        check(ca, &[&["192.0.2.1"], &["192.0.2.1"]], &[]);
         // The nearest first, then by name.
         check(
-            court,
+            ca,
             &[&["b.test", "mail.example.com", "a.test", "mx.example.com", "example.com"]],
             &["example.com", "mail.example.com", "mx.example.com", "a.test", "b.test"],
         );
@@ -164,33 +164,34 @@ mod tests {
 
     #[test]
     fn every_resolved_backend_is_asked() {
-        let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-        let chain = court.chain(&leaf(&["mail.example.com"]));
-        let lacking = set.shows(&court, "192.0.2.10", &chain);
-        let other = set.shows(&court, "192.0.2.11", &court.chain(&leaf(&["other.example.com"])));
-        check_backends(&set, vec![lacking.clone(), unnamed(other.clone())], &["mail.example.com"]);
-        check_backends(&set, vec![lacking.clone(), other], &[]);
-        check_backends(&set, vec![lacking.clone(), set.fresh("192.0.2.12")], &[]);
-        check_backends(&set, vec![lacking.clone(), unnamed(set.fresh("192.0.2.12"))], &["mail.example.com"]);
-        let unreadable = set.shows(&court, "192.0.2.12", &[vec![0x30, 0x00].into()]);
-        check_backends(&set, vec![lacking, unreadable], &[]);
+        let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+        let chain = ca.chain(&leaf(&["mail.example.com"]));
+        let lacking = fixture.shows(&ca, "192.0.2.10", &chain);
+        let other = fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["other.example.com"])));
+        check_backends(&fixture, vec![lacking.clone(), unnamed(other.clone())], &["mail.example.com"]);
+        check_backends(&fixture, vec![lacking.clone(), other], &[]);
+        check_backends(&fixture, vec![lacking.clone(), fixture.fresh("192.0.2.12")], &[]);
+        check_backends(&fixture, vec![lacking.clone(), unnamed(fixture.fresh("192.0.2.12"))], &["mail.example.com"]);
+        let unreadable = fixture.shows(&ca, "192.0.2.12", &[vec![0x30, 0x00].into()]);
+        check_backends(&fixture, vec![lacking, unreadable], &[]);
     }
 
     #[test]
     fn long_lists_are_cut() {
-        let court = &Court::new();
+        let ca = &TestCa::new();
         let names: Vec<String> = (0..1_500).map(|n| format!("n{n:04}.example.com")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let first: Vec<&str> = names.iter().copied().take(MAX_ALTERNATES).collect();
-        check(court, &[&names, &names[..1_499]], &first);
-        check(court, &[&names, &["n1499.example.com"]], &["n1499.example.com"]);
+        let first: Vec<&str> = names.iter().copied().take(MAX_SHARED_NAMES).collect();
+        check(ca, &[&names, &names[..1_499]], &first);
+        check(ca, &[&names, &["n1499.example.com"]], &["n1499.example.com"]);
     }
 
     #[test]
     fn names_are_held_against_backends() {
-        let set = Set::of("smtp.example.com");
-        let backends = vec![set.fresh("192.0.2.10"), set.fresh("2001:db8::1"), unnamed(set.fresh("192.0.2.12"))];
-        let mut endpoint = set.endpoint_report(backends);
+        let fixture = EndpointFixture::of("smtp.example.com");
+        let backends =
+            vec![fixture.fresh("192.0.2.10"), fixture.fresh("2001:db8::1"), unnamed(fixture.fresh("192.0.2.12"))];
+        let mut endpoint = fixture.endpoint_report(backends);
         let mut check = |skipped: &[(SkipReason, usize)], addresses: &[&str], expected: Resolves| {
             endpoint.skipped = skipped.to_vec();
             let parsed: Vec<IpAddr> = addresses.iter().map(|text| text.parse().expect("an address")).collect();

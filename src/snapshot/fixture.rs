@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls_pki_types::CertificateDer;
-use smtp_fleet::x509::{Ca, Forge, Key, Kind, When};
+use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Time};
 
 use super::alternates::resolves;
 use super::{AlternateName, BackendReport, Counters, EndpointReport, Held, ProbeReport, TargetReport};
@@ -29,7 +29,7 @@ pub(crate) fn name(text: &str) -> ServerName {
 }
 
 /// A root, an intermediate, and what is needed to judge by them.
-pub(crate) struct Court {
+pub(crate) struct TestCa {
     pub(crate) root: Ca,
     pub(crate) intermediate: Ca,
     pub(crate) key: Key,
@@ -37,10 +37,10 @@ pub(crate) struct Court {
     judge: Judge,
 }
 
-impl Court {
+impl TestCa {
     pub(crate) fn new() -> Self {
-        let key = || Key::generate(Kind::P256);
-        let authority = |name| between(Forge::authority(name), "20200101000000Z", "20400101000000Z");
+        let key = || Key::generate(KeyAlgorithm::P256);
+        let authority = |name| between(CertBuilder::authority(name), "20200101000000Z", "20400101000000Z");
         let root = Ca::root(&authority("Example Root"), &key());
         let intermediate = root.sub(&authority("Example Intermediate"), &key());
         let anchor = webpki::anchor_from_trusted_cert(&root.der()).expect("an anchor").to_owned();
@@ -49,15 +49,15 @@ impl Court {
     }
 
     /// A certificate of the intermediate's, and the intermediate.
-    pub(crate) fn chain(&self, leaf: &Forge) -> Vec<CertificateDer<'static>> {
+    pub(crate) fn chain(&self, leaf: &CertBuilder) -> Vec<CertificateDer<'static>> {
         vec![self.intermediate.issue(leaf, &self.key), self.intermediate.der()]
     }
 
     /// What is concluded of a chain; the key is taken as proved.
-    pub(crate) fn assess(&self, set: &Set, certificates: &[CertificateDer<'static>]) -> Assessment {
+    pub(crate) fn assess(&self, fixture: &EndpointFixture, certificates: &[CertificateDer<'static>]) -> Assessment {
         let question = Question {
-            server_name: &set.endpoint.server_name,
-            expect_names: &set.expect_names,
+            server_name: &fixture.endpoint.server_name,
+            expect_names: &fixture.expect_names,
             ehlo_name: None,
             trust: &self.trust,
             known: None,
@@ -68,22 +68,22 @@ impl Court {
 }
 
 /// A server's certificate for these names, from 2026-05-01 to 2026-09-01.
-pub(crate) fn leaf(names: &[&str]) -> Forge {
-    between(Forge::leaf(names), "20260501000000Z", "20260901000000Z")
+pub(crate) fn leaf(names: &[&str]) -> CertBuilder {
+    between(CertBuilder::leaf(names), "20260501000000Z", "20260901000000Z")
 }
 
 /// Valid between two moments, as GeneralizedTime.
-pub(crate) fn between(forge: Forge, from: &'static str, until: &'static str) -> Forge {
-    Forge { not_before: When::Text(from), not_after: When::Text(until), ..forge }
+pub(crate) fn between(builder: CertBuilder, from: &'static str, until: &'static str) -> CertBuilder {
+    CertBuilder { not_before: Time::Text(from), not_after: Time::Text(until), ..builder }
 }
 
 /// An endpoint and what is expected of it.
-pub(crate) struct Set {
+pub(crate) struct EndpointFixture {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) expect_names: Vec<ServerName>,
 }
 
-impl Set {
+impl EndpointFixture {
     /// On port 587.
     pub(crate) fn of(server_name: &str) -> Self {
         Self::at(server_name, 587, TlsMode::StartTls)
@@ -100,12 +100,12 @@ impl Set {
     }
 
     /// A backend whose probe 30 seconds ago brought these certificates.
-    pub(crate) fn shows(&self, court: &Court, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
+    pub(crate) fn shows(&self, ca: &TestCa, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
         let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
         let probe = probe(Ok(connection));
         let held = Held {
             seen_at: probe.at,
-            assessment: court.assess(self, chain),
+            assessment: ca.assess(self, chain),
             file_match: None,
             distinct: 1,
             mismatched_samples: None,

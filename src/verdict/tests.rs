@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
-use smtp_fleet::x509::{Ca, Forge, Key, Kind};
+use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm};
 use smtp_fleet::{Authority, AuthoritySpec, CertSpec, Identity, Issuer, Pki, Presented};
 
 use super::*;
@@ -137,12 +137,14 @@ fn a_new_certificate_at_every_probe_fills_no_memory() {
 fn a_maze_of_authorities_is_given_up() {
     // Each of eight authorities of a level bears the name that all eight below it call their issuer.
     let level = |below: usize| -> Vec<CertificateDer<'static>> {
-        let issuer = Ca::root(&Forge::authority(&format!("Level {}", below + 1)), &Key::generate(Kind::P256));
-        let subject = Forge::authority(&format!("Level {below}"));
-        (0..8).map(|_| issuer.sub(&subject, &Key::generate(Kind::P256)).der()).collect()
+        let issuer =
+            Ca::root(&CertBuilder::authority(&format!("Level {}", below + 1)), &Key::generate(KeyAlgorithm::P256));
+        let subject = CertBuilder::authority(&format!("Level {below}"));
+        (0..8).map(|_| issuer.sub(&subject, &Key::generate(KeyAlgorithm::P256)).der()).collect()
     };
-    let key = Key::generate(Kind::P256);
-    let leaf = Ca::root(&Forge::authority("Level 0"), &Key::generate(Kind::P256)).issue(&Forge::leaf(&[NAME]), &key);
+    let key = Key::generate(KeyAlgorithm::P256);
+    let leaf = Ca::root(&CertBuilder::authority("Level 0"), &Key::generate(KeyAlgorithm::P256))
+        .issue(&CertBuilder::leaf(&[NAME]), &key);
     let maze: Vec<_> = std::iter::once(leaf).chain((0..7).flat_map(level)).collect();
     assert!(maze.len() < 64);
     let bench = Bench::new(&Pki::new());

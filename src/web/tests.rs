@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::fixture::{TestCa, classic, large, target};
+use super::metrics::Format;
 use super::serve::{Bounds, serve_within};
 use super::*;
 use crate::metrics::Format;
@@ -70,7 +72,7 @@ fn field(response: &Response, name: header::HeaderName) -> &str {
 
 #[tokio::test]
 async fn endpoints() {
-    let full = site(classic(&Court::new()), &Options::default());
+    let full = site(classic(&TestCa::new()), &Options::default());
     let empty = site(nothing(), &Options::default());
     let (plain, html) = ("text/plain; charset=utf-8", "text/html; charset=utf-8");
     let metrics = "text/plain; version=0.0.4; charset=utf-8";
@@ -172,7 +174,7 @@ async fn reloads() {
 
 #[tokio::test]
 async fn the_exposition_is_what_is_asked_for() {
-    let router = site(large(&Court::new(), 100), &Options::default());
+    let router = site(large(&TestCa::new(), 100), &Options::default());
     for (accept, accept_encoding, content_type, content_encoding) in [
         ("*/*", "", Format::Text, ""),
         ("*/*", "gzip", Format::Text, "gzip"),
@@ -222,7 +224,7 @@ async fn until_free(router: &Router, slots: usize) {
 
 #[tokio::test]
 async fn the_fifth_scrape_at_once_is_refused() {
-    let router = site(large(&Court::new(), 200), &Options::default());
+    let router = site(large(&TestCa::new(), 200), &Options::default());
     let mut answers = Vec::new();
     for _ in 0..4 {
         answers.push(get_page(&router, "/metrics").await);
@@ -244,7 +246,7 @@ async fn the_fifth_scrape_at_once_is_refused() {
 async fn a_client_that_takes_nothing_loses_its_slot() {
     let patience = |chunk, body| Patience { chunk, body };
     for patience in [patience(SHORT, LONG), patience(LONG, SHORT)] {
-        let router = router_with(patience, large(&Court::new(), 200), mpsc::channel(1).0, &Options::default());
+        let router = router_with(patience, large(&TestCa::new(), 200), mpsc::channel(1).0, &Options::default());
         let mut stalled: Vec<BodyDataStream> = Vec::new();
         for _ in 0..4 {
             stalled.push(get_page(&router, "/metrics").await.into_body().into_data_stream());
@@ -330,7 +332,7 @@ async fn requests_are_served() {
 async fn slow_clients_are_cut_and_make_room() {
     let bounds = Bounds { connections: 1, head: SHORT, stall: SHORT, drain: LONG };
     // More than what the kernel buffers of a connection.
-    let router = site(large(&Court::new(), 4000), &Options::default());
+    let router = site(large(&TestCa::new(), 4000), &Options::default());
     for slow in ["", "GET /metr", ASK_AND_STAY, SCRAPE] {
         let server = Server::start(router.clone(), bounds).await;
         let mut stuck = server.connect(slow).await;
@@ -343,7 +345,7 @@ async fn slow_clients_are_cut_and_make_room() {
 
 #[tokio::test]
 async fn the_end_lets_requests_finish() {
-    let router = site(large(&Court::new(), 4000), &Options::default());
+    let router = site(large(&TestCa::new(), 4000), &Options::default());
     let server = Server::start(router, Bounds { drain: LONG, ..Bounds::default() }).await;
     let mut idle = server.connect(ASK_AND_STAY).await;
     let mut start = [0; 12];
@@ -359,7 +361,7 @@ async fn the_end_lets_requests_finish() {
 
 #[tokio::test]
 async fn the_end_does_not_wait_for_ever() {
-    let router = site(large(&Court::new(), 4000), &Options::default());
+    let router = site(large(&TestCa::new(), 4000), &Options::default());
     let server = Server::start(router, Bounds { drain: SHORT, ..Bounds::default() }).await;
     let mut stuck = server.connect(SCRAPE).await;
     let mut start = [0; 12];

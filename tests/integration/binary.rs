@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use smtp_fleet::{Fleet, Pki, TlsMode, profiles};
 
-use crate::support::{Lab, request, target, until};
+use crate::support::{Environment, request, target, until};
 
 fn exporter(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-tls-exporter"));
@@ -25,8 +25,8 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    pub(crate) fn start(lab: &Lab, text: &str, more: &[&str]) -> Self {
-        let file = lab.folder.path().join("config.yaml");
+    pub(crate) fn start(env: &Environment, text: &str, more: &[&str]) -> Self {
+        let file = env.folder.path().join("config.yaml");
         std::fs::write(&file, text).expect("the config is written");
         let config = format!("--config.file={}", file.display());
         let args = [&[config.as_str(), "--web.listen-address=127.0.0.1:0"], more].concat();
@@ -89,9 +89,9 @@ impl Drop for Exporter {
 
 #[test]
 fn wrong_usage_and_wrong_configs_exit_with_2() {
-    let lab = Lab::new(&Pki::new());
+    let env = Environment::new(&Pki::new());
     let file = |name: &str, text: &str| {
-        let path = lab.folder.path().join(name);
+        let path = env.folder.path().join(name);
         std::fs::write(&path, text).expect("a file");
         format!("--config.file={}", path.display())
     };
@@ -145,11 +145,11 @@ fn a_check_tells_targets_and_target_files() {
 async fn a_line_for_each_change_and_none_for_what_stays() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki), profiles::alias_missing(&pki)]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
-    let text = Lab::yaml("interval: 2s", "", &[one]);
+    let text = Environment::yaml("interval: 2s", "", &[one]);
     for format in ["logfmt", "json"] {
-        let mut exporter = Exporter::start(&lab, &text, &[&format!("--log.format={format}")]);
+        let mut exporter = Exporter::start(&env, &text, &[&format!("--log.format={format}")]);
         let address = exporter.address;
         let probes = async move |least: f64| {
             until(async || {
@@ -185,9 +185,9 @@ async fn a_line_for_each_change_and_none_for_what_stays() {
 async fn sigterm_waits_for_no_slow_server() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::slow_greeting(&pki, Duration::from_secs(3600))]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
-    let exporter = Exporter::start(&lab, &Lab::yaml("interval: 60s", "", &[one]), &[]);
+    let exporter = Exporter::start(&env, &Environment::yaml("interval: 60s", "", &[one]), &[]);
     fleet.servers()[0].wait_accepted(1).await;
     let (code, took, log) = exporter.end();
     assert_eq!(code, Some(0), "{}", log.join("\n"));
@@ -198,10 +198,10 @@ async fn sigterm_waits_for_no_slow_server() {
 async fn sighup_loads_the_config_anew_and_a_wrong_one_changes_nothing() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let entry = |name: &str| target(name, profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
-    let mut exporter = Exporter::start(&lab, &Lab::yaml("interval: 60s", "", &[entry("one")]), &[]);
-    let file = lab.folder.path().join("config.yaml");
+    let mut exporter = Exporter::start(&env, &Environment::yaml("interval: 60s", "", &[entry("one")]), &[]);
+    let file = env.folder.path().join("config.yaml");
     let targets = async |address| {
         let answer = request(address, "GET", "/metrics", "").await;
         let value = |name| answer.value(name).expect("a value");
@@ -212,7 +212,7 @@ async fn sighup_loads_the_config_anew_and_a_wrong_one_changes_nothing() {
     exporter.signal("-HUP");
     exporter.wait_line("config not loaded");
     assert_eq!(targets(exporter.address).await, (1.0, 0.0));
-    std::fs::write(&file, Lab::yaml("interval: 60s", "", &[entry("one"), entry("two")])).expect("a config");
+    std::fs::write(&file, Environment::yaml("interval: 60s", "", &[entry("one"), entry("two")])).expect("a config");
     let answer = request(exporter.address, "POST", "/-/reload", "Content-Length: 0\r\n").await;
     assert_eq!(answer.status, 200, "{}", answer.head);
     assert_eq!(targets(exporter.address).await, (2.0, 1.0));

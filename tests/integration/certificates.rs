@@ -77,7 +77,7 @@ async fn every_case_reaches_prometheus() {
     // An exporter that has seen an intermediate somewhere knows who lacks it: where nobody may know, nobody shows one.
     let (unknown, others): (Vec<_>, Vec<_>) =
         cases.into_iter().partition(|case| case.expected.errors.contains(&"unknown_issuer"));
-    let (lonely, shown): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|case| case.seen_elsewhere.is_empty());
+    let (lonely, shown): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|case| case.other_servers.is_empty());
     assert!(others.len() > 70 && lonely.len() > 5 && shown.len() > 2);
     let mut differ = differences(&others).await;
     for cases in std::iter::once(&*lonely).chain(shown.chunks(1)) {
@@ -89,7 +89,7 @@ async fn every_case_reaches_prometheus() {
 /// Serves all of `cases` and probes them with one exporter; what differs from what is expected.
 async fn differences(cases: &[Case]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let served = cases.iter().flat_map(|case| std::iter::once(&case.identity).chain(&case.seen_elsewhere));
+    let served = cases.iter().flat_map(|case| std::iter::once(&case.identity).chain(&case.other_servers));
     let specs: Vec<ServerSpec> = served.map(|identity| ServerSpec::new(identity.clone())).collect();
     let mut fleets = Vec::new();
     for specs in specs.chunks(200) {
@@ -97,10 +97,10 @@ async fn differences(cases: &[Case]) -> Vec<String> {
     }
     let mut addresses = fleets.iter().flat_map(Fleet::addrs);
     let (mut stores, mut targets, mut names) = (String::new(), String::new(), Vec::new());
-    for Case { name, server_name, roots, seen_elsewhere, .. } in cases {
+    for Case { name, server_name, roots, other_servers, .. } in cases {
         std::fs::write(folder.path().join(format!("{name}.pem")), pem(roots)).expect("a file");
         let _ = writeln!(stores, "  {name}: {{roots: none, files: [{name}.pem]}}");
-        for number in 0..=seen_elsewhere.len() {
+        for number in 0..=other_servers.len() {
             let target = if number == 0 { (*name).to_owned() } else { format!("{name}-elsewhere-{number}") };
             let (ip, port) = addresses.next().map(|at| (at.ip(), at.port())).expect("an address for each server");
             let _ = writeln!(

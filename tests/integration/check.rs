@@ -5,28 +5,28 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use smtp_fleet::{Answer, Blackhole, CertSpec, Dns, Ending, Fleet, Moment, Pki, RecordType, ServerSpec, profiles};
+use smtp_fleet::{Answer, Blackhole, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, Step, Termination, profiles};
 
-use crate::support::Lab;
+use crate::support::Environment;
 
 mod export;
 mod hostile;
 mod table;
 
 /// A fleet, the names that lead to it, and a config that knows both.
-struct Scene {
+struct CheckEnvironment {
     pki: Pki,
-    lab: Lab,
+    env: Environment,
     fleet: Fleet,
     dns: Dns,
 }
 
-impl Scene {
+impl CheckEnvironment {
     async fn new(servers: impl FnOnce(&Pki) -> Vec<ServerSpec>) -> Self {
         let pki = Pki::new();
         let fleet = Fleet::start(servers(&pki)).await.expect("a fleet");
         let dns = Dns::start().await.expect("a responder");
-        let this = Self { lab: Lab::new(&pki), pki, fleet, dns };
+        let this = Self { env: Environment::new(&pki), pki, fleet, dns };
         this.config(&[]);
         this
     }
@@ -43,15 +43,15 @@ impl Scene {
 
     /// Writes `config.yaml` with these targets; without any, it has one of no use.
     fn config(&self, targets: &[String]) {
-        let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", self.dns.addr());
+        let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", self.dns.addr());
         let unused = ["{host: unused.example.com}".to_owned()];
         let targets = if targets.is_empty() { &unused } else { targets };
-        let text = Lab::yaml("resolver: lab", &resolvers, targets);
+        let text = Environment::yaml("resolver: test", &resolvers, targets);
         std::fs::write(self.path("config.yaml"), text).expect("a file");
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.lab.folder.path().join(name)
+        self.env.folder.path().join(name)
     }
 
     fn at(&self, host: &str) -> String {
@@ -61,7 +61,7 @@ impl Scene {
     /// `check` with these words, in the folder of the config.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-tls-exporter"));
-        command.arg("check").args(args).current_dir(self.lab.folder.path()).stdin(Stdio::null());
+        command.arg("check").args(args).current_dir(self.env.folder.path()).stdin(Stdio::null());
         command.env("SSL_CERT_FILE", "nowhere.pem");
         for name in ["SSL_CERT_DIR", "NO_COLOR", "COLUMNS", "TERM"] {
             command.env_remove(name);
@@ -100,12 +100,12 @@ fn check(json: &Value, expected: &[(&str, Value)]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_classic_case_names_the_two() {
-    let scene = Scene::classic().await;
-    let target = scene.at(profiles::ALIAS);
-    let output = scene.run(&[&target]);
+    let env = CheckEnvironment::classic().await;
+    let target = env.at(profiles::ALIAS);
+    let output = env.run(&[&target]);
     let found = text(&output.stdout);
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), ""), "{found}");
-    let addresses = scene.fleet.addrs();
+    let addresses = env.fleet.addrs();
     let wrong = format!("    at {}, {}\n", addresses[1], addresses[2]);
     for part in [
         format!("{target}  NOT WELL: 2 of 3 backends\n"),
@@ -119,7 +119,7 @@ async fn the_classic_case_names_the_two() {
     }
     let way_out = format!("Let clients use {}: valid on all 3 and resolves to them.", profiles::HOST);
     assert!(found.split_whitespace().collect::<Vec<_>>().join(" ").contains(&way_out), "{found}");
-    let json = scene.json(1, &[&target]);
+    let json = env.json(1, &[&target]);
     assert!(json.to_string().contains(&way_out), "{json}");
     let of = |place: usize, key: &str| json.pointer(&format!("/targets/0/endpoints/0/backends/{place}{key}")).cloned();
     for (place, matches) in [(0, true), (1, false), (2, false)] {
@@ -142,19 +142,19 @@ async fn the_classic_case_names_the_two() {
         ],
     );
     // The name that all of them have.
-    let output = scene.run(&[&scene.at(profiles::HOST)]);
+    let output = env.run(&[&env.at(profiles::HOST)]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     assert!(text(&output.stdout).ends_with("\n1 target, 3 backends: all is well.\n"));
-    for server in scene.fleet.servers() {
+    for server in env.fleet.servers() {
         assert_eq!(server.accepted(), 3, "one probe a run");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn targets_are_named_or_given() {
-    let scene = Scene::classic().await;
-    let (port, ips) = (scene.fleet.port(), scene.fleet.ips());
-    scene.config(&[
+    let env = CheckEnvironment::classic().await;
+    let (port, ips) = (env.fleet.port(), env.fleet.ips());
+    env.config(&[
         format!("{{name: relay, host: {}, port: {port}, labels: {{team: mail}}}}", profiles::HOST),
         format!(
             "{{host: {}, port: {port}, expect_names: [other.example.com], addresses: [{}]}}",
@@ -167,11 +167,11 @@ async fn targets_are_named_or_given() {
         targets.iter().filter_map(|target| target["name"].as_str().map(str::to_owned)).collect()
     };
     // By name; a name of the config's making; one that it does not have; what is there twice.
-    let json = scene.json(0, &["relay"]);
+    let json = env.json(0, &["relay"]);
     assert_eq!(names(&json), ["relay"]);
     check(&json, &[("/targets/0/labels", json!({"team": "mail"})), ("/targets/0/healthy", json!(true))]);
-    let host = scene.at(profiles::HOST);
-    let json = scene.json(1, &[&host, "relay", &host]);
+    let host = env.at(profiles::HOST);
+    let json = env.json(1, &[&host, "relay", &host]);
     assert_eq!(names(&json), [host.as_str(), "relay"]);
     check(
         &json,
@@ -185,8 +185,8 @@ async fn targets_are_named_or_given() {
         ],
     );
     let address = format!("{}:{port}", ips[1]);
-    assert_eq!(names(&scene.json(1, &[&address])), [address.as_str()]);
-    assert_eq!(names(&scene.json(1, &[])), ["relay", &host], "all of the config");
+    assert_eq!(names(&env.json(1, &[&address])), [address.as_str()]);
+    assert_eq!(names(&env.json(1, &[])), ["relay", &host], "all of the config");
     // An address, held against a name; roots of one's own; no config at all.
     let name = format!("--name={}", profiles::HOST);
     for (args, code) in [
@@ -194,27 +194,27 @@ async fn targets_are_named_or_given() {
         (&[&address, &format!("--name={}", profiles::ALIAS), "--ca-file=root.pem", "--no-system-roots"], 1),
         (&[&address, "--ca-file=root.pem", "--no-system-roots"], 1),
     ] {
-        let output = scene.run_bare(args);
+        let output = env.run_bare(args);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn domains_and_what_their_records_say() {
-    let scene = Scene::new(|pki| {
+    let env = CheckEnvironment::new(|pki| {
         let named = |name: &str| ServerSpec::new(pki.issue(&CertSpec::valid_for(&[name])));
         vec![named("mx1.example.com"), named("wrong.example.com")]
     })
     .await;
-    let (dns, ips) = (&scene.dns, scene.fleet.ips());
+    let (dns, ips) = (&env.dns, env.fleet.ips());
     dns.set_mx("example.com", &[(20, "mx2.example.com."), (10, "mx1.example.com.")]);
     dns.set_addresses("mx1.example.com", &ips[..1]);
     dns.set_addresses("mx2.example.com", &ips[1..]);
     dns.set_mx("quiet.example.com", &[(0, ".")]);
     dns.set("broken.example.com", RecordType::MX, Answer::ServFail);
-    let domain = |name: &str| format!("{{mx: {name}, port: {}}}", scene.fleet.port());
-    scene.config(&["example.com", "quiet.example.com", "broken.example.com"].map(domain));
-    let json = scene.json(1, &["mx:example.com"]);
+    let domain = |name: &str| format!("{{mx: {name}, port: {}}}", env.fleet.port());
+    env.config(&["example.com", "quiet.example.com", "broken.example.com"].map(domain));
+    let json = env.json(1, &["mx:example.com"]);
     check(
         &json,
         &[
@@ -231,7 +231,7 @@ async fn domains_and_what_their_records_say() {
         ("nowhere.example.com", 1, "lookup of nowhere.example.com A and AAAA: nxdomain: "),
         ("mx:example.com", 1, "mx2.example.com, port"),
     ] {
-        let output = scene.run(&[target]);
+        let output = env.run(&[target]);
         let found = text(&output.stdout);
         assert_eq!(output.status.code(), Some(code), "{target}: {found}{}", text(&output.stderr));
         assert!(found.contains(part), "{part} in\n{found}");
@@ -240,11 +240,11 @@ async fn domains_and_what_their_records_say() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_prometheus_reads_it() {
-    let scene = Scene::classic().await;
-    let port = scene.fleet.port();
+    let env = CheckEnvironment::classic().await;
+    let port = env.fleet.port();
     let one = |name: &str, host: &str| format!("{{name: {name}, host: {host}, port: {port}, labels: {{team: mail}}}}");
-    scene.config(&[one("good", profiles::HOST), one("bad", profiles::ALIAS), one("gone", "nowhere.example.com")]);
-    let output = scene.run(&["--output=prometheus"]);
+    env.config(&[one("good", profiles::HOST), one("bad", profiles::ALIAS), one("gone", "nowhere.example.com")]);
+    let output = env.run(&["--output=prometheus"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let series = |text: &str| -> Vec<String> {
         let own = |line: &&str| !line.starts_with("smtp_tls_exporter_") && !line.starts_with("process_");
@@ -267,7 +267,7 @@ async fn as_prometheus_reads_it() {
     names.dedup();
     assert_eq!(names.len(), count, "each family once");
 
-    let config = smtp_tls_exporter::config::Config::load(&scene.path("config.yaml")).expect("a config");
+    let config = smtp_tls_exporter::config::Config::load(&env.path("config.yaml")).expect("a config");
     let listeners = smtp_tls_exporter::web::bind("127.0.0.1:0").await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
     let web = smtp_tls_exporter::web::Options::default();
@@ -284,8 +284,8 @@ async fn as_prometheus_reads_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_servers_keep_nobody_waiting() {
     const TIMEOUT: Duration = Duration::from_secs(5);
-    let scene = Scene::new(|pki| {
-        let silent = profiles::ends(pki, Moment::Connected, Ending::Stall);
+    let env = CheckEnvironment::new(|pki| {
+        let silent = profiles::terminates(pki, Step::Connected, Termination::Stall);
         let good = profiles::good(pki);
         (0..44).map(|number| if number < 40 { good.clone() } else { silent.clone() }).collect()
     })
@@ -294,7 +294,7 @@ async fn dead_servers_keep_nobody_waiting() {
     for _ in 0..3 {
         holes.push(Blackhole::start().await.expect("a black hole"));
     }
-    let addresses = scene.fleet.addrs().into_iter().chain(holes.iter().map(Blackhole::addr));
+    let addresses = env.fleet.addrs().into_iter().chain(holes.iter().map(Blackhole::addr));
     let mut targets: Vec<String> = addresses
         .enumerate()
         .map(|(number, at)| {
@@ -304,14 +304,14 @@ async fn dead_servers_keep_nobody_waiting() {
         .collect();
     for name in ["a", "b", "c"] {
         [RecordType::A, RecordType::AAAA].iter().for_each(|kind| {
-            scene.dns.set(&format!("{name}.example.com"), *kind, Answer::Silence);
+            env.dns.set(&format!("{name}.example.com"), *kind, Answer::NoReply);
         });
         targets.push(format!("{{name: t{}, host: {name}.example.com}}", targets.len()));
     }
     assert_eq!(targets.len(), 50);
-    scene.config(&targets);
+    env.config(&targets);
     let begin = Instant::now();
-    let json = scene.json(1, &[&format!("--timeout={}s", TIMEOUT.as_secs())]);
+    let json = env.json(1, &[&format!("--timeout={}s", TIMEOUT.as_secs())]);
     let took = begin.elapsed();
     assert!(took < TIMEOUT + Duration::from_secs(2), "{took:?}");
     for (number, target) in json["targets"].as_array().expect("targets").iter().enumerate() {
@@ -334,7 +334,7 @@ async fn dead_servers_keep_nobody_waiting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_finished_is_told_and_what_is_known_too() {
-    let scene = Scene::new(|pki| vec![profiles::good(pki)]).await;
+    let env = CheckEnvironment::new(|pki| vec![profiles::good(pki)]).await;
     let hole = Blackhole::start().await.expect("a black hole");
     let (ip, port) = (hole.addr().ip(), hole.addr().port());
     // Two connections to one address at once: the others wait until the time is over.
@@ -344,11 +344,11 @@ async fn what_is_not_finished_is_told_and_what_is_known_too() {
     targets.push(format!(
         "{{name: good, host: {}, port: {}, addresses: {:?}}}",
         profiles::ALIAS,
-        scene.fleet.port(),
-        scene.fleet.ips()
+        env.fleet.port(),
+        env.fleet.ips()
     ));
-    scene.config(&targets);
-    let output = scene.run(&["--timeout=1s"]);
+    env.config(&targets);
+    let output = env.run(&["--timeout=1s"]);
     let found = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{found}");
     assert!(found.contains("good  ok: 1 backend\n"), "{found}");
@@ -358,11 +358,11 @@ async fn what_is_not_finished_is_told_and_what_is_known_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupt_prints_nothing() {
-    let scene = Scene::new(|pki| vec![profiles::ends(pki, Moment::Connected, Ending::Stall)]).await;
-    let target = format!("{}:{}", scene.fleet.ips()[0], scene.fleet.port());
-    let mut command = scene.command(&["--config.file=config.yaml", &target, "--timeout=60s"]);
+    let env = CheckEnvironment::new(|pki| vec![profiles::terminates(pki, Step::Connected, Termination::Stall)]).await;
+    let target = format!("{}:{}", env.fleet.ips()[0], env.fleet.port());
+    let mut command = env.command(&["--config.file=config.yaml", &target, "--timeout=60s"]);
     let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    scene.fleet.servers()[0].wait_accepted(1).await;
+    env.fleet.servers()[0].wait_accepted(1).await;
     let begin = Instant::now();
     let status = Command::new("kill").args(["-INT", &process.id().to_string()]).status().expect("kill runs");
     assert!(status.success());
@@ -373,10 +373,10 @@ async fn an_interrupt_prints_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_usage_is_told() {
-    let scene = Scene::classic().await;
+    let env = CheckEnvironment::classic().await;
     let bad = "defaults: {trust: system}\ntargets: [{host: a.test, port: 0}]\n";
-    std::fs::write(scene.path("bad.yaml"), bad).expect("a file");
-    std::fs::write(scene.path("plain.txt"), "").expect("a file");
+    std::fs::write(env.path("bad.yaml"), bad).expect("a file");
+    std::fs::write(env.path("plain.txt"), "").expect("a file");
     for (args, message) in [
         (&[][..], "error: the following required arguments were not provided:\n  <TARGET>..."),
         (&["--no-such-flag"], "--no-such-flag"),
@@ -399,13 +399,13 @@ async fn wrong_usage_is_told() {
         (&["--config.file=config.yaml", "mx:a.test", "--name=b.test"], "--name goes with hosts and addresses"),
         (&["--config.file=config.yaml", "a.test", "--export=plain.txt"], "--export=plain.txt: "),
     ] {
-        let output = scene.run_bare(args);
+        let output = env.run_bare(args);
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
         assert!(error.contains(message), "{args:?}: {error}");
         assert!(output.stdout.is_empty(), "{args:?}");
     }
-    let output = scene.run_bare(&["--help"]);
+    let output = env.run_bare(&["--help"]);
     let help = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0));
     for word in ["smtp-tls-exporter check mx:example.com", "Exit codes:", "--show-certs", "--export", "STARTTLS"] {

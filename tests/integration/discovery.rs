@@ -17,7 +17,7 @@ mod hosts;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn policy(ip_family: IpFamily) -> Policy {
-    Policy { ip_family, resolver: "lab".into(), ..crate::support::policy(PATIENCE) }
+    Policy { ip_family, resolver: "test".into(), ..crate::support::policy(PATIENCE) }
 }
 
 fn host(name: &str) -> HostTarget {
@@ -28,7 +28,7 @@ fn host(name: &str) -> HostTarget {
 
 fn resolvers(name_servers: Vec<SocketAddr>, compare: bool) -> Resolvers {
     let spec = ResolverSpec::Listed { name_servers, compare };
-    Resolvers::new(&BTreeMap::from([("lab".into(), spec)])).expect("resolvers")
+    Resolvers::new(&BTreeMap::from([("test".into(), spec)])).expect("resolvers")
 }
 
 fn ips(texts: &[&str]) -> Vec<IpAddr> {
@@ -203,7 +203,7 @@ async fn addresses_that_are_given_are_not_looked_up() {
 #[tokio::test]
 async fn a_server_that_says_nothing_costs_its_time_and_the_next_one_is_asked() {
     let (silent, speaks) = (Dns::start().await.expect("a responder"), Dns::start().await.expect("a responder"));
-    silent.set("two.test", RecordType::A, Answer::Silence);
+    silent.set("two.test", RecordType::A, Answer::NoReply);
     speaks.set("two.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
     let both = resolvers(vec![silent.addr(), speaks.addr()], false);
     let begin = Instant::now();
@@ -212,7 +212,7 @@ async fn a_server_that_says_nothing_costs_its_time_and_the_next_one_is_asked() {
     assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
 
     // One family's silence does not cost the other its answer.
-    speaks.set("two.test", RecordType::AAAA, Answer::Silence);
+    speaks.set("two.test", RecordType::AAAA, Answer::NoReply);
     let patience = Duration::from_millis(500);
     let half = resolvers(vec![speaks.addr()], false);
     let found = find(&half, host("two.test"), IpFamily::Any, patience).await;

@@ -19,7 +19,7 @@ use smtp_tls_exporter::render;
 use smtp_tls_exporter::target::ServerName;
 use smtp_tls_exporter::verify::{Request, Verification, verify};
 
-use crate::support::Lab;
+use crate::support::Environment;
 
 fn words(page: &mut String, title: &str, intro: &str, rows: &[(&str, &str)]) {
     let _ = write!(page, "\n### {title}\n{intro}\n\n| value | when |\n|---|---|\n");
@@ -139,16 +139,16 @@ fn cells(client_errors: &ClientErrors) -> String {
 fn verification() -> Verification {
     const DAY: i64 = 86_400;
     let pki = Pki::new();
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_validity(-10 * DAY, 80 * DAY));
-    let chain = lab.folder.path().join("chain.pem");
+    let chain = env.folder.path().join("chain.pem");
     std::fs::write(&chain, identity.chain_pem()).expect("a file");
     let name = |name| ServerName::parse(name).expect("a name");
     let request = Request {
         names: vec![name("mail.example.com"), name("smtp.example.com")],
         at: SystemTime::now() + Duration::from_secs(83 * 86_400 + 3600),
         chain,
-        ca_files: vec![lab.folder.path().join("root.pem")],
+        ca_files: vec![env.folder.path().join("root.pem")],
         system_roots: false,
     };
     verify(&request).expect("a verification")

@@ -8,7 +8,7 @@ use smtp_tls_exporter::target::TargetName;
 use smtp_tls_exporter::web;
 
 use crate::service_fixture::check;
-use crate::support::{Lab, request};
+use crate::support::{Environment, request};
 
 fn presents(pki: &Pki, names: &[&str], tls: TlsMode) -> ServerSpec {
     ServerSpec::new(pki.issue(&CertSpec::valid_for(names))).with_tls(tls)
@@ -36,13 +36,13 @@ async fn every_host_of_a_domain_is_probed_at_every_address() {
     dns.set_addresses("example.net", &ips[4..]);
     dns.set_srv("_submissions._tcp.example.com", &[(0, 1, port, "mail.example.com.")]);
     dns.set_addresses("mail.example.com", &ips[3..4]);
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let targets = [
         format!("{{mx: [example.com, quiet.example.com, example.net], port: {port}, labels: {{team: mail}}}}"),
         "{submission: example.com}".to_owned(),
     ];
-    let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
-    let config = lab.config(&Lab::yaml("resolver: lab, interval: 60s", &resolvers, &targets));
+    let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", dns.addr());
+    let config = env.config(&Environment::yaml("resolver: test, interval: 60s", &resolvers, &targets));
     let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
     let service = Service { config, config_file: None, listeners, web: web::Options::default() };

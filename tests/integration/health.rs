@@ -8,7 +8,7 @@ use std::thread;
 use smtp_fleet::Pki;
 
 use crate::binary::Exporter;
-use crate::support::Lab;
+use crate::support::Environment;
 
 #[track_caller]
 fn check(args: &[&str], code: i32, message: &str) {
@@ -22,9 +22,9 @@ fn check(args: &[&str], code: i32, message: &str) {
 
 #[test]
 fn an_exporter_that_serves_is_ready() {
-    let lab = Lab::new(&Pki::new());
+    let env = Environment::new(&Pki::new());
     let text = "targets: [{host: smtp.example.com, addresses: [127.0.0.1], trust: mozilla}]";
-    let exporter = Exporter::start(&lab, text, &["--web.route-prefix=/mail"]);
+    let exporter = Exporter::start(&env, text, &["--web.route-prefix=/mail"]);
     let at = exporter.address();
     check(&[&format!("http://{at}/mail")], 0, "");
     check(&[&format!("http://{at}/mail/")], 0, "");

@@ -9,7 +9,7 @@ use smtp_tls_exporter::reason::{ChainReason, LookupReason, NameReason, ProbeReas
 use smtp_tls_exporter::snapshot::TargetReport;
 use smtp_tls_exporter::verdict::NameVerdict;
 
-use crate::support::{Lab, Running, backend, target, until};
+use crate::support::{Environment, Running, backend, target, until};
 
 /// The counts that tell of the intermittent failure.
 fn counts(report: impl AsRef<TargetReport>) -> (usize, usize, usize, usize) {
@@ -26,10 +26,10 @@ fn counts(report: impl AsRef<TargetReport>) -> (usize, usize, usize, usize) {
 }
 
 /// A config of one target whose name the responder resolves.
-fn resolved(lab: &Lab, dns: &Dns, host: &str, port: u16, defaults: &str) -> smtp_tls_exporter::config::Config {
-    let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
-    let defaults = format!("resolver: lab, {defaults}");
-    lab.config(&Lab::yaml(&defaults, &resolvers, &[format!("{{host: {host}, port: {port}, name: relay}}")]))
+fn resolved(env: &Environment, dns: &Dns, host: &str, port: u16, defaults: &str) -> smtp_tls_exporter::config::Config {
+    let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", dns.addr());
+    let defaults = format!("resolver: test, {defaults}");
+    env.config(&Environment::yaml(&defaults, &resolvers, &[format!("{{host: {host}, port: {port}, name: relay}}")]))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,8 +39,8 @@ async fn the_classic_case_is_seen_on_every_backend() {
     let fleet = Fleet::start(specs).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
     dns.set_addresses(profiles::ALIAS, &fleet.ips());
-    let lab = Lab::new(&pki);
-    let running = Running::start(resolved(&lab, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
+    let env = Environment::new(&pki);
+    let running = Running::start(resolved(&env, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
     let report = running.round("relay").await;
     assert_eq!(counts(&report), (3, 3, 1, 2));
     for (server, expected) in fleet.servers().iter().zip([
@@ -86,13 +86,13 @@ async fn verdicts_hide_nothing_from_each_other() {
         }),
     ];
     let fleet = Fleet::start(kinds.iter().map(|(_, spec)| spec.clone()).collect()).await.expect("a fleet");
-    let lab = Lab::new(&pki);
-    let text = Lab::yaml(
+    let env = Environment::new(&pki);
+    let text = Environment::yaml(
         "interval: 60s",
         "",
         &[target("all", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())],
     );
-    let running = Running::start(lab.config(&text));
+    let running = Running::start(env.config(&text));
     let report = running.round("all").await;
     let now = SystemTime::now();
     for ((kind, _), server) in kinds.iter().zip(fleet.servers()) {
@@ -123,8 +123,8 @@ async fn verdicts_hide_nothing_from_each_other() {
 async fn facts_outlive_a_failure_and_are_judged_against_the_clock() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
-    let text = Lab::yaml(
+    let env = Environment::new(&pki);
+    let text = Environment::yaml(
         "interval: 60s",
         "",
         &[target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())],
@@ -134,7 +134,7 @@ async fn facts_outlive_a_failure_and_are_judged_against_the_clock() {
         let ahead = Arc::clone(&ahead);
         Arc::new(move || SystemTime::now() + Duration::from_secs(ahead.load(Ordering::SeqCst).unsigned_abs()))
     };
-    let running = Running::start_at(lab.config(&text), clock);
+    let running = Running::start_at(env.config(&text), clock);
     let server = &fleet.servers()[0];
     running.round("one").await;
     server.stop().await;
@@ -166,13 +166,13 @@ async fn facts_outlive_a_failure_and_are_judged_against_the_clock() {
 async fn a_replaced_certificate_shows_and_both_are_counted() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::alias_missing(&pki)]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
-    let text = Lab::yaml(
+    let env = Environment::new(&pki);
+    let text = Environment::yaml(
         "interval: 60s",
         "",
         &[target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())],
     );
-    let running = Running::start(lab.config(&text));
+    let running = Running::start(env.config(&text));
     let server = &fleet.servers()[0];
     let before = backend(running.round("one").await, server.addr());
     server.replace(profiles::good(&pki));
@@ -188,8 +188,8 @@ async fn lookups_that_fail_keep_the_backends_and_say_so() {
     let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
     dns.set_addresses(profiles::ALIAS, &fleet.ips());
-    let lab = Lab::new(&pki);
-    let running = Running::start(resolved(&lab, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
+    let env = Environment::new(&pki);
+    let running = Running::start(resolved(&env, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
     assert_eq!(counts(running.round("relay").await), (2, 2, 2, 0));
 
     for (answer, reason) in [
@@ -224,8 +224,8 @@ async fn an_address_that_leaves_the_answer_leaves_the_counts() {
     let fleet = Fleet::start(vec![profiles::good(&pki), profiles::alias_missing(&pki)]).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
     dns.set_addresses(profiles::ALIAS, &fleet.ips());
-    let lab = Lab::new(&pki);
-    let running = Running::start(resolved(&lab, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
+    let env = Environment::new(&pki);
+    let running = Running::start(resolved(&env, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
     assert_eq!(counts(running.round("relay").await), (2, 2, 1, 1));
     dns.set_addresses(profiles::ALIAS, &fleet.ips()[..1]);
     for expected in [(2, 2, 1, 1), (2, 2, 1, 1), (1, 1, 1, 0)] {
@@ -246,13 +246,13 @@ async fn a_slow_backend_hides_no_other() {
     let pki = Pki::new();
     let (slow, quick) = (profiles::slow_greeting(&pki, Duration::from_secs(600)), profiles::good(&pki));
     let fleet = Fleet::start(vec![slow, quick]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
-    let text = Lab::yaml(
+    let env = Environment::new(&pki);
+    let text = Environment::yaml(
         "interval: 60s",
         "",
         &[target("both", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips())],
     );
-    let running = Running::start(lab.config(&text));
+    let running = Running::start(env.config(&text));
     fleet.servers()[1].wait_sessions(1).await;
     fleet.servers()[0].wait_accepted(1).await;
     let seen = until(async || {
@@ -271,11 +271,11 @@ async fn a_slow_backend_hides_no_other() {
 async fn an_address_has_two_connections_at_most() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::slow_greeting(&pki, Duration::from_millis(50))]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let names: Vec<String> = (0..12).map(|n| format!("host{n}.example.com")).collect();
     let targets: Vec<String> =
         names.iter().map(|name| target(name, name, fleet.port(), TlsMode::StartTls, &fleet.ips())).collect();
-    let running = Running::start(lab.config(&Lab::yaml("interval: 60s", "", &targets)));
+    let running = Running::start(env.config(&Environment::yaml("interval: 60s", "", &targets)));
     let reports = futures_util::future::join_all(names.iter().map(|name| running.round(name))).await;
     assert!(reports.iter().all(|report| report.last_round.is_some()));
     let server = &fleet.servers()[0];
@@ -291,7 +291,7 @@ async fn silent_servers_keep_no_healthy_one_waiting() {
     assert!(files >= 4096, "the test opens some 3,000 files, and {files} are allowed");
     let pki = Pki::new();
     let kinds = [profiles::good(&pki), profiles::good(&pki), profiles::slow_greeting(&pki, Duration::from_secs(3600))];
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let mut fleets = Vec::new();
     let mut targets = Vec::new();
     while targets.len() < 1000 {
@@ -303,7 +303,7 @@ async fn silent_servers_keep_no_healthy_one_waiting() {
         }
         fleets.push(fleet);
     }
-    let running = Running::start(lab.config(&Lab::yaml("interval: 60s, timeout: 20s", "", &targets)));
+    let running = Running::start(env.config(&Environment::yaml("interval: 60s, timeout: 20s", "", &targets)));
     let begin = Instant::now();
     let healthy = |n: &usize| n % 3 != 2;
     let report = until(async || {
@@ -325,13 +325,13 @@ async fn an_answer_that_rotates_loses_no_backend() {
     let fleet = Fleet::start(specs).await.expect("a fleet");
     let dns = Dns::start().await.expect("a responder");
     dns.set(profiles::ALIAS, RecordType::A, Answer::Rotating { all: fleet.ips(), shown: 3, step: 2 });
-    let lab = Lab::new(&pki);
-    let running = Running::start(resolved(&lab, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
+    let env = Environment::new(&pki);
+    let running = Running::start(resolved(&env, &dns, profiles::ALIAS, fleet.port(), "interval: 60s"));
     for round in 0..12 {
         let found = counts(running.round("relay").await);
         let expected = if round < 2 { found } else { (5, 5, 4, 1) };
         assert_eq!(found, expected, "round {round}");
-        dns.next_round();
+        dns.rotate();
     }
 }
 
@@ -341,10 +341,10 @@ async fn an_answer_that_rotates_loses_no_backend() {
 async fn samples_show_the_worst_server_behind_an_address() {
     let pki = Pki::new();
     let certificates = [CertSpec::valid_for(&[profiles::ALIAS]), CertSpec::valid_for(&["mail.example.com"])];
-    let fleet = Fleet::start(vec![profiles::balanced(&pki, &certificates)]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
+    let fleet = Fleet::start(vec![profiles::load_balanced(&pki, &certificates)]).await.expect("a fleet");
+    let env = Environment::new(&pki);
     let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
-    let running = Running::start(lab.config(&Lab::yaml("interval: 60s, samples: 2", "", &[one])));
+    let running = Running::start(env.config(&Environment::yaml("interval: 60s, samples: 2", "", &[one])));
     let mut seen = Vec::new();
     for _ in 0..5 {
         let report = backend(running.round("one").await, fleet.servers()[0].addr());
@@ -360,13 +360,13 @@ async fn what_is_served_is_held_against_the_file() {
     let pki = Pki::new();
     let (old, new) = (profiles::good(&pki), profiles::good(&pki));
     let fleet = Fleet::start(vec![old.clone()]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let one = one.replace("name: one", "name: one, certificate_file: served.pem");
-    let running = Running::start(lab.config(&Lab::yaml("interval: 60s", "", &[one])));
+    let running = Running::start(env.config(&Environment::yaml("interval: 60s", "", &[one])));
     let write = |spec: &ServerSpec| {
         let chain = spec.identity.as_ref().expect("an identity").chain_pem();
-        std::fs::write(lab.folder.path().join("served.pem"), chain).expect("a file");
+        std::fs::write(env.folder.path().join("served.pem"), chain).expect("a file");
     };
     let file_match = async || {
         let report = backend(running.round("one").await, fleet.servers()[0].addr());
@@ -385,19 +385,19 @@ async fn what_is_served_is_held_against_the_file() {
 async fn a_reload_keeps_what_is_unchanged() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
-    std::fs::write(lab.folder.path().join("stranger.pem"), pki.stranger_pem()).expect("a file");
+    let env = Environment::new(&pki);
+    std::fs::write(env.folder.path().join("stranger.pem"), pki.untrusted_root_pem()).expect("a file");
     let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[..1]);
     let two = target("two", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[1..]);
-    let text = Lab::yaml("interval: 60s", "", &[one.clone(), two.clone()]);
-    let running = Running::start(lab.config(&text));
+    let text = Environment::yaml("interval: 60s", "", &[one.clone(), two.clone()]);
+    let running = Running::start(env.config(&text));
     running.round("one").await;
     running.round("two").await;
 
     // One target leaves, the other stays as it is: nothing is probed for it.
     running
         .handle
-        .reload(lab.config(&Lab::yaml("interval: 60s", "", std::slice::from_ref(&one))))
+        .reload(env.config(&Environment::yaml("interval: 60s", "", std::slice::from_ref(&one))))
         .await
         .expect("a reload");
     let report = running.handle.fleet();
@@ -408,7 +408,7 @@ async fn a_reload_keeps_what_is_unchanged() {
 
     // Other roots: the verdict on what is held changes at once.
     let other = text.replace("root.pem", "stranger.pem");
-    running.handle.reload(lab.config(&other)).await.expect("a reload");
+    running.handle.reload(env.config(&other)).await.expect("a reload");
     let report = running.handle.fleet();
     let seen = backend(&report.targets[0], fleet.servers()[0].addr());
     assert_eq!(seen.held.as_ref().expect("held").assessment.trusted(), Some(false));
@@ -427,16 +427,16 @@ async fn one_probe_serves_all_targets_that_lead_there() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     let server = &fleet.servers()[0];
-    let lab = Lab::new(&pki);
-    std::fs::write(lab.folder.path().join("stranger.pem"), pki.stranger_pem()).expect("a file");
+    let env = Environment::new(&pki);
+    std::fs::write(env.folder.path().join("stranger.pem"), pki.untrusted_root_pem()).expect("a file");
     let entry =
         |number: u32| target(&format!("t{number}"), profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let mut targets: Vec<String> = (0..12).map(entry).collect();
     // One of them sees the same with other eyes.
     targets[11] = targets[11].replace('{', "{trust: strangers, expect_names: [other.example.com], ");
-    let text = Lab::yaml("interval: 1s, timeout: 1s", "", &targets)
+    let text = Environment::yaml("interval: 1s, timeout: 1s", "", &targets)
         .replace("trust_stores: {", "trust_stores: {strangers: {roots: none, files: [stranger.pem]}, ");
-    let running = Running::start(lab.config(&text));
+    let running = Running::start(env.config(&text));
     for number in 0..12 {
         running.round(&format!("t{number}")).await;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use smtp_fleet::{Ending, Fleet, Moment, Pki, Session, TlsMode as FleetTls, TlsVersions, profiles};
+use smtp_fleet::{Fleet, Pki, Session, Step, Termination, TlsMode as FleetTls, TlsVersions, profiles};
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
 use smtp_tls_exporter::reason::{ProbeReason as Why, Stage};
@@ -237,7 +237,7 @@ async fn alerts_are_told_apart_and_named() {
         (200, "200", TlsAlert),
     ];
     let pki = Pki::new();
-    let specs = alerts.map(|(number, ..)| profiles::ends(&pki, Moment::ClientHello, Ending::Alert(number)));
+    let specs = alerts.map(|(number, ..)| profiles::terminates(&pki, Step::ClientHello, Termination::Alert(number)));
     let fleet = Fleet::start(specs.to_vec()).await.expect("a fleet");
     let prober = Prober::new().expect("a prober");
     let name = ServerName::parse(profiles::ALIAS).expect("a name");

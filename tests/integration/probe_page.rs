@@ -5,14 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
-use smtp_fleet::{Dns, Ending, Fleet, Moment, ServerSpec, profiles};
+use smtp_fleet::{Dns, Fleet, ServerSpec, Step, Termination, profiles};
 use smtp_tls_exporter::service::{Running, Service};
 use smtp_tls_exporter::target::TargetName;
 use smtp_tls_exporter::web;
 use tokio::task::JoinSet;
 
 use crate::service_fixture::pki;
-use crate::support::{Answer, Lab, request, until};
+use crate::support::{Answer, Environment, request, until};
 
 /// A service over a fleet, with a `relay` of the config's and some rules for others.
 struct Site {
@@ -20,30 +20,30 @@ struct Site {
     dns: Dns,
     running: Running,
     address: SocketAddr,
-    lab: Lab,
+    env: Environment,
 }
 
 impl Site {
     /// `allow` is the list of `probe.allow`, `relay` the keys of the target. `PORT` is the fleet's, `IP0` its first
     /// address, and so on.
     async fn new(specs: Vec<ServerSpec>, allow: &str, relay: &str) -> Self {
-        let lab = Lab::new(&pki());
+        let env = Environment::new(&pki());
         let fleet = Fleet::start(specs).await.expect("a fleet");
         let dns = Dns::start().await.expect("a responder");
         dns.set_addresses(profiles::ALIAS, &fleet.ips());
-        let config = lab.config(&Self::text(&fleet, &dns, allow, relay));
+        let config = env.config(&Self::text(&fleet, &dns, allow, relay));
         let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
         let address = listeners[0].local_addr().expect("an address");
         let service = Service { config, config_file: None, listeners, web: web::Options::default() };
         let running = service.start().expect("a service");
         running.handle.round(&TargetName::new("relay").expect("a name")).await.expect("a round");
-        Self { fleet, dns, running, address, lab }
+        Self { fleet, dns, running, address, env }
     }
 
     fn text(fleet: &Fleet, dns: &Dns, allow: &str, relay: &str) -> String {
-        let rest = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}\nprobe: {{allow: {allow}}}", dns.addr());
-        let text = Lab::yaml(
-            "resolver: lab, interval: 1h, timeout: 50s, ip_family: any",
+        let rest = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}\nprobe: {{allow: {allow}}}", dns.addr());
+        let text = Environment::yaml(
+            "resolver: test, interval: 1h, timeout: 50s, ip_family: any",
             &rest,
             &[format!("{{name: relay, {relay}}}")],
         );
@@ -51,7 +51,7 @@ impl Site {
     }
 
     async fn reload(&self, allow: &str, relay: &str) {
-        let config = self.lab.config(&Self::text(&self.fleet, &self.dns, allow, relay));
+        let config = self.env.config(&Self::text(&self.fleet, &self.dns, allow, relay));
         self.running.handle.reload(config).await.expect("a reload");
     }
 
@@ -307,7 +307,7 @@ async fn an_answer_comes_before_the_scrape_times_out() {
 /// What is known is shown while the rest is waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_backend_hides_no_other() {
-    let silent = profiles::ends(&pki(), Moment::Connected, Ending::Stall);
+    let silent = profiles::terminates(&pki(), Step::Connected, Termination::Stall);
     let site = Site::new(vec![profiles::good(&pki()), profiles::good(&pki())], LOOPBACK, ELSEWHERE).await;
     site.fleet.servers()[1].replace(silent);
     let target = filled("smtp.example.com:PORT", &site.fleet).parse().expect("a target");
@@ -334,7 +334,7 @@ async fn a_slow_backend_hides_no_other() {
 async fn so_many_wait_at_once_and_no_more() {
     let site = Site::new(vec![profiles::good(&pki())], "[]", ELSEWHERE).await;
     let site = Arc::new(site);
-    site.fleet.servers()[0].replace(profiles::ends(&pki(), Moment::Connected, Ending::Stall));
+    site.fleet.servers()[0].replace(profiles::terminates(&pki(), Step::Connected, Termination::Stall));
     let mut waiting = JoinSet::new();
     // Whoever finds no place tries again: in the end they have all places, and the one that is quick has none.
     for _ in 0..70 {

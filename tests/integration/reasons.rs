@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use smtp_fleet::ocsp::{About, Flaw, StapleSpec, StatementSpec, Status};
+use smtp_fleet::ocsp::{CertIdKind, Flaw, ResponseSpec, SingleResponseSpec, Status};
 use smtp_fleet::{CertSpec, Extension, Identity, ServerSpec, TlsMode, profiles};
 use smtp_tls_exporter::reason::{OcspReason, OcspStatus, ProbeReason};
 
 use crate::probe::failure_of;
-use crate::service_fixture::{Scene, check, pki};
+use crate::service_fixture::{ServiceFixture, check, pki};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_failed_probes() {
@@ -20,14 +20,14 @@ async fn of_failed_probes() {
         let timeout = if matches!(*kind, "silent" | "stalls_mid_handshake") { "1s" } else { "20s" };
         (name.as_str(), vec![spec.clone()], format!(", tls: {tls}, timeout: {timeout}, connect_timeout: 1s"))
     });
-    let scene = Scene::of(cases.collect()).await;
+    let fixture = ServiceFixture::of(cases.collect()).await;
     // One that is gone.
-    scene.fleet.servers()[0].stop().await;
-    scene.round([names[0].as_str()]).await;
-    let answer = scene.metrics().await;
+    fixture.fleet.servers()[0].stop().await;
+    fixture.round([names[0].as_str()]).await;
+    let answer = fixture.metrics().await;
     let mut met = BTreeSet::new();
     for (place, (name, (kind, _))) in names.iter().zip(&kinds).enumerate() {
-        let labels = format!("target=\"{name}\",server_name=\"{name}\",backend=\"{}\"", scene.backend(place));
+        let labels = format!("target=\"{name}\",server_name=\"{name}\",backend=\"{}\"", fixture.backend(place));
         let gone = (smtp_tls_exporter::reason::Stage::Connect, ProbeReason::Refused);
         let failure = if place == 0 { Some(gone) } else { failure_of(kind) };
         let info = |stage: &str, reason: &str| {
@@ -51,7 +51,7 @@ async fn of_failed_probes() {
 struct Row {
     host: &'static str,
     must_staple: bool,
-    staple: Option<StapleSpec>,
+    staple: Option<ResponseSpec>,
     status: Option<OcspStatus>,
     reasons: &'static [OcspReason],
 }
@@ -60,22 +60,22 @@ struct Row {
 async fn of_staples() {
     use OcspReason::{Revoked, StapleInvalid, StapleMissing, StapleStale};
     use OcspStatus::{Good, Unknown};
-    let good = StapleSpec::good;
-    let with = |statement| good().with_statements(vec![statement]);
-    let old = |status| with(StatementSpec::saying(status).with_times(-9 * 86_400, Some(-86_400)));
-    let early = StatementSpec::saying(Status::Good).with_times(3_600, None);
+    let good = ResponseSpec::good;
+    let with = |statement| good().with_responses(vec![statement]);
+    let old = |status| with(SingleResponseSpec::new(status).with_times(-9 * 86_400, Some(-86_400)));
+    let early = SingleResponseSpec::new(Status::Good).with_times(3_600, None);
     let row = |host, staple, status, reasons| Row { host, must_staple: false, staple, status, reasons };
     let rows = [
         row("none.example.com", None, None, &[]),
         row("good.example.com", Some(good()), Some(Good), &[]),
-        row("unknown.example.com", Some(StapleSpec::saying(Status::Unknown)), Some(Unknown), &[]),
+        row("unknown.example.com", Some(ResponseSpec::new(Status::Unknown)), Some(Unknown), &[]),
         row("stale.example.com", Some(old(Status::Good)), Some(Good), &[StapleStale]),
         row("early.example.com", Some(with(early)), Some(Good), &[StapleInvalid]),
-        row("revoked.example.com", Some(StapleSpec::saying(Status::Revoked)), Some(OcspStatus::Revoked), &[Revoked]),
+        row("revoked.example.com", Some(ResponseSpec::new(Status::Revoked)), Some(OcspStatus::Revoked), &[Revoked]),
         row("gone.example.com", Some(old(Status::Revoked)), Some(OcspStatus::Revoked), &[StapleStale, Revoked]),
         row(
             "other.example.com",
-            Some(with(StatementSpec::saying(Status::Good).with_about(About::OtherSerial))),
+            Some(with(SingleResponseSpec::new(Status::Good).with_cert_id(CertIdKind::OtherSerial))),
             None,
             &[StapleInvalid],
         ),
@@ -92,10 +92,10 @@ async fn of_staples() {
         staple.map_or_else(|| identity.clone(), |staple| identity.with_staple(staple))
     };
     let cases = rows.iter().map(|row| (row.host, vec![ServerSpec::new(identity(row))]));
-    let scene = Scene::new(cases.collect(), "").await;
-    let answer = scene.metrics().await;
+    let fixture = ServiceFixture::new(cases.collect(), "").await;
+    let answer = fixture.metrics().await;
     for (place, Row { host, staple, status, reasons, .. }) in rows.iter().enumerate() {
-        let labels = format!("target=\"{host}\",server_name=\"{host}\",backend=\"{}\"", scene.backend(place));
+        let labels = format!("target=\"{host}\",server_name=\"{host}\",backend=\"{}\"", fixture.backend(place));
         let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
         let stapled = if staple.is_some() { 1.0 } else { 0.0 };
         check(&answer, &[(series("ocsp_stapled", ""), Some(stapled)), (series("cert_scts", ""), Some(2.0))]);

@@ -8,18 +8,18 @@ use smtp_tls_exporter::service::{Running, Service};
 use smtp_tls_exporter::target::TargetName;
 use smtp_tls_exporter::web;
 
-use crate::support::{Answer, Lab, request};
+use crate::support::{Answer, Environment, request};
 
 /// A service over one fleet, with a target for each case: its name, and its servers in order.
-pub(crate) struct Scene {
+pub(crate) struct ServiceFixture {
     pub(crate) fleet: Fleet,
     pub(crate) running: Running,
     pub(crate) address: SocketAddr,
-    _lab: Lab,
+    _env: Environment,
     _dns: Dns,
 }
 
-impl Scene {
+impl ServiceFixture {
     /// A target for each case: its name, which is also the host's, and its servers.
     pub(crate) async fn new(cases: Vec<(&str, Vec<ServerSpec>)>, extra: &str) -> Self {
         Self::of(cases.into_iter().map(|(name, specs)| (name, specs, extra.to_owned())).collect()).await
@@ -27,7 +27,7 @@ impl Scene {
 
     /// Likewise, with further keys for each case's target.
     pub(crate) async fn of(cases: Vec<(&str, Vec<ServerSpec>, String)>) -> Self {
-        let lab = Lab::new(&pki());
+        let env = Environment::new(&pki());
         let fleet =
             Fleet::start(cases.iter().flat_map(|(_, specs, _)| specs.clone()).collect()).await.expect("a fleet");
         let dns = Dns::start().await.expect("a responder");
@@ -40,15 +40,15 @@ impl Scene {
                 format!("{{host: {name}, port: {}, name: {name}{extra}}}", fleet.port())
             })
             .collect();
-        let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
-        let config = lab.config(&Lab::yaml("resolver: lab, interval: 60s", &resolvers, &targets));
+        let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", dns.addr());
+        let config = env.config(&Environment::yaml("resolver: test, interval: 60s", &resolvers, &targets));
         let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
         let address = listeners[0].local_addr().expect("an address");
         let service = Service { config, config_file: None, listeners, web: web::Options::default() };
         let running = service.start().expect("a service");
-        let scene = Self { fleet, running, address, _lab: lab, _dns: dns };
-        scene.round(cases.iter().map(|(name, ..)| *name)).await;
-        scene
+        let fixture = Self { fleet, running, address, _env: env, _dns: dns };
+        fixture.round(cases.iter().map(|(name, ..)| *name)).await;
+        fixture
     }
 
     pub(crate) async fn round(&self, names: impl IntoIterator<Item = &str>) {

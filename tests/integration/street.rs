@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use smtp_fleet::{AuthoritySpec, CertSpec, ServerSpec, profiles};
 
-use crate::service_fixture::{Scene, check, pki};
+use crate::service_fixture::{ServiceFixture, check, pki};
 use crate::support::request;
 
 #[tokio::test]
 async fn the_classic_case_reaches_prometheus() {
     let pki = pki();
     let specs = || vec![profiles::good(&pki), profiles::alias_missing(&pki), profiles::alias_missing(&pki)];
-    let scene = Scene::new(vec![(profiles::ALIAS, specs())], ", labels: {team: mail}").await;
-    let answer = scene.metrics().await;
+    let fixture = ServiceFixture::new(vec![(profiles::ALIAS, specs())], ", labels: {team: mail}").await;
+    let answer = fixture.metrics().await;
     let target = format!("target=\"{0}\",server_name=\"{0}\"", profiles::ALIAS);
     let of_target = |metric: &str, value| (format!("smtp_tls_{metric}{{{target},team=\"mail\"}}"), Some(value));
     let of_backend = |metric: &str, place, more: &str, value| {
-        let backend = scene.backend(place);
+        let backend = fixture.backend(place);
         let labels = format!("{target},backend=\"{backend}\"{more},team=\"mail\"");
         (format!("smtp_tls_{metric}{{{labels}}}"), value)
     };
@@ -48,7 +48,7 @@ async fn each_kind_of_failure_reaches_prometheus() {
     let named = |name: &str| CertSpec::valid_for(&[name]);
     let day = 86_400;
     let expired = pki.issue(&named("expired.example.com").with_validity(-90 * day, -3 * day));
-    let scene = Scene::new(
+    let fixture = ServiceFixture::new(
         vec![
             ("expired.example.com", vec![ServerSpec::new(expired)]),
             ("plain.example.com", vec![profiles::no_starttls(&pki)]),
@@ -58,9 +58,9 @@ async fn each_kind_of_failure_reaches_prometheus() {
         "",
     )
     .await;
-    let answer = scene.metrics().await;
+    let answer = fixture.metrics().await;
     let series = |metric: &str, name: &str, place, more: &str| {
-        let backend = scene.backend(place);
+        let backend = fixture.backend(place);
         format!("smtp_tls_{metric}{{target=\"{name}\",server_name=\"{name}\",backend=\"{backend}\"{more}}}")
     };
     let failure = |stage: &str, reason: &str| format!(",stage=\"{stage}\",reason=\"{reason}\"");
@@ -95,16 +95,16 @@ async fn each_kind_of_failure_reaches_prometheus() {
 #[tokio::test]
 async fn a_server_that_stops_keeps_its_facts() {
     let pki = pki();
-    let scene = Scene::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
-    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, scene.backend(0));
+    let fixture = ServiceFixture::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
+    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, fixture.backend(0));
     let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
-    let before = scene.metrics().await;
+    let before = fixture.metrics().await;
     let not_after = before.value(&series("cert_not_after_timestamp_seconds", ""));
     assert!(not_after.is_some());
     assert!(before.text().contains("smtp_tls_connection_info{"));
-    scene.fleet.servers()[0].stop().await;
-    scene.round([profiles::ALIAS]).await;
-    let after = scene.metrics().await;
+    fixture.fleet.servers()[0].stop().await;
+    fixture.round([profiles::ALIAS]).await;
+    let after = fixture.metrics().await;
     check(
         &after,
         &[
@@ -122,7 +122,7 @@ async fn a_server_that_stops_keeps_its_facts() {
 #[tokio::test]
 async fn the_other_endpoints_answer() {
     let pki = pki();
-    let scene = Scene::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
+    let fixture = ServiceFixture::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
     for (method, path, fields, status, kind) in [
         ("GET", "/", "", 200, "text/html"),
         ("GET", "/metrics", "", 200, "text/plain; version=0.0.4"),
@@ -140,14 +140,14 @@ async fn the_other_endpoints_answer() {
         ("POST", "/-/reload", "", 500, "text/plain"),
         ("GET", "/nowhere", "", 404, ""),
     ] {
-        let answer = request(scene.address, method, path, fields).await;
+        let answer = request(fixture.address, method, path, fields).await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.head);
         let found = answer.header("content-type").unwrap_or_default();
         assert!(found.starts_with(kind), "{method} {path}: {found}");
     }
-    let open = request(scene.address, "GET", "/metrics", "Accept: application/openmetrics-text\r\n").await;
+    let open = request(fixture.address, "GET", "/metrics", "Accept: application/openmetrics-text\r\n").await;
     assert!(open.text().ends_with("# EOF\n"));
-    let end = scene.running.until(tokio::time::sleep(Duration::ZERO)).await;
+    let end = fixture.running.until(tokio::time::sleep(Duration::ZERO)).await;
     end.expect("the service ends well");
 }
 
@@ -162,11 +162,11 @@ async fn further_names_and_dates_reach_prometheus() {
     let chain = identity.chain().iter().chain([stale.der()]).cloned().collect();
     let spec = ServerSpec::new(identity.with_chain(chain));
     let names = ", expect_names: [smtp.example.com, bücher.example, 192.0.2.1, mail.example.com.]";
-    let scene = Scene::new(vec![(profiles::ALIAS, vec![spec])], names).await;
-    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, scene.backend(0));
+    let fixture = ServiceFixture::new(vec![(profiles::ALIAS, vec![spec])], names).await;
+    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, fixture.backend(0));
     let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
     let name = |name: &str| series("cert_name_match", &format!(",name=\"{name}\""));
-    let answer = scene.metrics().await;
+    let answer = fixture.metrics().await;
     check(
         &answer,
         &[

@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A place for files, with the fleet's root in `root.pem`.
-pub(crate) struct Lab {
+pub(crate) struct Environment {
     pub(crate) folder: TempDir,
 }
 
-impl Lab {
+impl Environment {
     pub(crate) fn new(pki: &Pki) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("root.pem"), pki.root_pem()).expect("the root is written");
@@ -29,8 +29,8 @@ impl Lab {
     /// The text of a config that trusts the fleet's root and says `head`, then `targets`.
     pub(crate) fn yaml(defaults: &str, rest: &str, targets: &[String]) -> String {
         let mut text = format!(
-            "defaults: {{trust: lab, ehlo_name: probe.example.net, {defaults}}}\n\
-             trust_stores: {{lab: {{roots: none, files: [root.pem]}}}}\n{rest}\ntargets:\n"
+            "defaults: {{trust: test, ehlo_name: probe.example.net, {defaults}}}\n\
+             trust_stores: {{test: {{roots: none, files: [root.pem]}}}}\n{rest}\ntargets:\n"
         );
         for target in targets {
             writeln!(text, "  - {target}").expect("strings take everything");
@@ -54,7 +54,7 @@ pub(crate) fn policy(timeout: Duration) -> Policy {
         backend_retention: Duration::from_secs(3600),
         samples: 1,
         expect_names: Vec::new(),
-        trust: "lab".into(),
+        trust: "test".into(),
         resolver: "system".into(),
         client_certificate: None,
         certificate_file: None,

@@ -8,7 +8,7 @@ use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::Service;
 use smtp_tls_exporter::web;
 
-use crate::support::{Lab, request, until};
+use crate::support::{Environment, request, until};
 
 /// Waits for an exposition with these targets, and this outcome of the last load.
 async fn wait(address: SocketAddr, names: &[String], successful: f64) {
@@ -26,9 +26,9 @@ async fn wait(address: SocketAddr, names: &[String], successful: f64) {
 async fn they_are_read_again_when_they_change() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
-    let main = lab.folder.path().join("config.yaml");
-    let text = Lab::yaml("interval: 60s", "target_files: ['*.json']", &[]);
+    let env = Environment::new(&pki);
+    let main = env.folder.path().join("config.yaml");
+    let text = Environment::yaml("interval: 60s", "target_files: ['*.json']", &[]);
     std::fs::write(&main, text).expect("a config");
     let config = Config::load(&main).unwrap_or_else(|error| panic!("{error}"));
     let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
@@ -36,7 +36,7 @@ async fn they_are_read_again_when_they_change() {
     let service = Service { config, config_file: Some(main), listeners, web: web::Options::default() };
     let running = service.start_watching(Duration::from_millis(10)).expect("a service");
 
-    let file = lab.folder.path().join("servers.json");
+    let file = env.folder.path().join("servers.json");
     let names: Vec<_> = fleet.addrs().iter().map(ToString::to_string).collect();
     let write = |names: &[String]| {
         let text = serde_json::json!([{"targets": names, "labels": {"team": "mail", "__meta_x": "y"}}]);

@@ -9,27 +9,27 @@ use smtp_fleet::{AuthoritySpec, CertSpec, Extension, Issuer, Pki, Presented, Pur
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use crate::support::Lab;
+use crate::support::Environment;
 
 const HOST: &str = "smtp.example.com";
 const DAY: i64 = 86_400;
 
 /// A folder with chains and roots, in which the binary runs.
 struct Bench {
-    lab: Lab,
+    env: Environment,
     pki: Pki,
 }
 
 impl Bench {
     fn new() -> Self {
         let pki = Pki::new();
-        let this = Self { lab: Lab::new(&pki), pki };
+        let this = Self { env: Environment::new(&pki), pki };
         this.file("good.pem", this.issue(&CertSpec::valid_for(&[HOST])));
         this
     }
 
     fn folder(&self) -> &Path {
-        self.lab.folder.path()
+        self.env.folder.path()
     }
 
     fn file(&self, name: &str, text: impl AsRef<[u8]>) {
@@ -213,7 +213,7 @@ fn chains() {
     let rows: [(&str, CertSpec, i32, Value, &[&str]); 8] = [
         ("root", spec().with_issuer(Issuer::Root), 0, json!(true), &[]),
         ("self-signed", spec().with_issuer(Issuer::SelfSigned), 1, json!(false), &["self_signed"]),
-        ("stranger", spec().with_issuer(Issuer::Stranger), 1, json!(false), &["unknown_issuer"]),
+        ("stranger", spec().with_issuer(Issuer::Untrusted), 1, json!(false), &["unknown_issuer"]),
         ("leaf-only", spec().with_presented(Presented::LeafOnly), 1, json!(false), &["unknown_issuer"]),
         ("not-a-ca", spec().with_issuer(Issuer::Authority(not_a_ca)), 1, json!(false), &["not_a_ca"]),
         ("narrow", spec().with_issuer(Issuer::Authority(narrow)), 1, json!(false), &["name_constraints"]),
@@ -239,8 +239,8 @@ fn chains() {
 #[test]
 fn roots_are_those_that_are_named() {
     let bench = Bench::new();
-    bench.file("stranger.pem", bench.pki.stranger_pem());
-    bench.file("strange.pem", bench.issue(&CertSpec::valid_for(&[HOST]).with_issuer(Issuer::Stranger)));
+    bench.file("stranger.pem", bench.pki.untrusted_root_pem());
+    bench.file("strange.pem", bench.issue(&CertSpec::valid_for(&[HOST]).with_issuer(Issuer::Untrusted)));
     bench.file("system.pem", bench.pki.root_pem());
     for (args, code) in [
         ("good.pem", 0),

@@ -8,7 +8,7 @@ use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsM
 use smtp_tls_exporter::reason::{LookupReason, ProbeReason, Resolves, Stage};
 use smtp_tls_exporter::snapshot::{Change, TargetReport};
 
-use crate::support::{Lab, Running, target};
+use crate::support::{Environment, Running, target};
 
 const NAMES: &[&str] = &[
     profiles::HOST,
@@ -21,7 +21,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Three servers behind the alias, of which the last one lacks it; all have the other names.
-async fn classic(pki: &Pki) -> (Fleet, Dns, Running, Lab) {
+async fn classic(pki: &Pki) -> (Fleet, Dns, Running, Environment) {
     let issue = |names: &[&str]| ServerSpec::new(pki.issue(&CertSpec::valid_for(names)));
     let all: Vec<&str> = NAMES.iter().copied().chain([profiles::ALIAS]).collect();
     let fleet = Fleet::start(vec![issue(&all), issue(&all), issue(NAMES)]).await.expect("a fleet");
@@ -38,11 +38,11 @@ async fn classic(pki: &Pki) -> (Fleet, Dns, Running, Lab) {
     }
     dns.set("half.example.com", RecordType::A, Answer::Addresses(ips));
     dns.set("half.example.com", RecordType::AAAA, Answer::ServFail);
-    let lab = Lab::new(pki);
-    let resolvers = format!("resolvers: {{lab: {{nameservers: [\"{}\"]}}}}", dns.addr());
+    let env = Environment::new(pki);
+    let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", dns.addr());
     let one = format!("{{name: one, host: {}, port: {}}}", profiles::ALIAS, fleet.port());
-    let running = Running::start(lab.config(&Lab::yaml("resolver: lab, interval: 60s", &resolvers, &[one])));
-    (fleet, dns, running, lab)
+    let running = Running::start(env.config(&Environment::yaml("resolver: test, interval: 60s", &resolvers, &[one])));
+    (fleet, dns, running, env)
 }
 
 /// The names that would work, with where they lead.
@@ -63,7 +63,7 @@ fn check_names(report: &TargetReport, expected: &[(&str, Resolves, usize)]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_would_work_are_looked_up() {
     let pki = Pki::new();
-    let (fleet, dns, running, _lab) = classic(&pki).await;
+    let (fleet, dns, running, _env) = classic(&pki).await;
     let others = [
         ("part.example.com", Resolves::Part, 2),
         ("elsewhere.example.com", Resolves::Elsewhere, 2),
@@ -108,7 +108,7 @@ fn changes(report: &TargetReport) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_remembered_in_order() {
     let pki = Pki::new();
-    let (fleet, dns, running, _lab) = classic(&pki).await;
+    let (fleet, dns, running, _env) = classic(&pki).await;
     let ips = fleet.ips();
     let mut expected = vec![format!("{} name false", ips[2])];
     assert_eq!(changes(&*running.round("one").await), expected, "what is well from the start is no change");
@@ -137,13 +137,13 @@ async fn changes_are_remembered_in_order() {
 async fn the_certificate_on_disk_is_read_in_each_round() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let entry = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
     let entry = entry.replace('}', ", certificate_file: served.pem}");
-    let file = lab.folder.path().join("served.pem");
+    let file = env.folder.path().join("served.pem");
     let renewed = pki.issue(&CertSpec::valid_for(&[profiles::ALIAS]));
     std::fs::write(&file, renewed.chain_pem()).expect("the file is written");
-    let running = Running::start(lab.config(&Lab::yaml("interval: 60s", "", &[entry])));
+    let running = Running::start(env.config(&Environment::yaml("interval: 60s", "", &[entry])));
     let seen = |report: &Arc<TargetReport>| {
         let held = report.endpoints[0].backends[0].held.as_ref().map(|held| held.file_match);
         (report.file.is_some(), held)

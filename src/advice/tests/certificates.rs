@@ -4,21 +4,21 @@ use super::*;
 
 #[test]
 fn valid_is_said_of_valid_chains_only() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-    let good = court.chain(&leaf(&["smtp.example.com", "mail.example.com"]));
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    let good = ca.chain(&leaf(&["smtp.example.com", "mail.example.com"]));
     let expired = between(leaf(&["mail.example.com"]), "20260101000000Z", "20260501000000Z");
-    let shows = |address, chain: &[_]| set.shows(&court, address, chain);
+    let shows = |address, chain: &[_]| fixture.shows(&ca, address, chain);
     let two = |second: BackendReport| {
-        let report = set.report(vec![shows("192.0.2.10", &good), second]);
-        with_alternates(report, &[("mail.example.com", Some(&["192.0.2.10", "192.0.2.11"]))])
+        let report = fixture.report(vec![shows("192.0.2.10", &good), second]);
+        with_shared(report, &[("mail.example.com", Some(&["192.0.2.10", "192.0.2.11"]))])
     };
-    let bad = court.chain(&leaf(&["mail.example.com"]));
-    let use_mail = |text: &str, report: &TargetReport| check_text(report, AdviceKind::UseAlternateName, text);
+    let bad = ca.chain(&leaf(&["mail.example.com"]));
+    let use_mail = |text: &str, report: &TargetReport| check_text(report, AdviceKind::UseSharedName, text);
     use_mail("Let clients use mail.example.com: valid on both and resolves to them.", &two(shows("192.0.2.11", &bad)));
     use_mail(
         "The certificates of both carry mail.example.com, and it resolves to them; but the chain of 192.0.2.11 is not \
          valid. Mend that, then let clients use mail.example.com.",
-        &two(shows("192.0.2.11", &court.chain(&expired))),
+        &two(shows("192.0.2.11", &ca.chain(&expired))),
     );
     let mut unproved = shows("192.0.2.11", &bad);
     if let Some(held) = &mut unproved.held {
@@ -48,18 +48,18 @@ fn valid_is_said_of_valid_chains_only() {
          probed, and nothing is known of what is there.",
         &capped,
     );
-    let alone = set.report(vec![shows("192.0.2.11", &bad), unnamed(shows("192.0.2.10", &good))]);
-    let alone = with_alternates(alone, &[("mail.example.com", Some(&["192.0.2.11"]))]);
+    let alone = fixture.report(vec![shows("192.0.2.11", &bad), unnamed(shows("192.0.2.10", &good))]);
+    let alone = with_shared(alone, &[("mail.example.com", Some(&["192.0.2.11"]))]);
     use_mail("Let clients use mail.example.com: valid on 192.0.2.11 and resolves to it.", &alone);
 }
 
 #[test]
 fn mismatches_are_told_by_their_reason() {
-    let court = Court::new();
-    let told = |server_name: &str, forges: &[(&str, Forge)], expected: &[&str]| {
-        let set = Set::of(server_name);
-        let shows = |(address, forge): &(&str, Forge)| set.shows(&court, address, &court.chain(forge));
-        let report = set.report(forges.iter().map(shows).collect());
+    let ca = TestCa::new();
+    let told = |server_name: &str, builders: &[(&str, CertBuilder)], expected: &[&str]| {
+        let fixture = EndpointFixture::of(server_name);
+        let shows = |(address, builder): &(&str, CertBuilder)| fixture.shows(&ca, address, &ca.chain(builder));
+        let report = fixture.report(builders.iter().map(shows).collect());
         let found: Vec<String> = advise(&report, now())
             .iter()
             .filter(|advice| {
@@ -100,14 +100,14 @@ fn mismatches_are_told_by_their_reason() {
              example.com added, or let clients use a name one label below example.com that leads there.",
         ],
     );
-    let common = leaf(&[]).common_name("smtp.example.com");
-    let bare = common.without(&Extension::alternative_names(&[]));
-    let none = leaf(&[]).without(&Extension::alternative_names(&[]));
+    let common = leaf(&[]).with_common_name("smtp.example.com");
+    let bare = common.without_extension(&Extension::subject_alternative_names(&[]));
+    let none = leaf(&[]).without_extension(&Extension::subject_alternative_names(&[]));
     told(
         "smtp.example.com",
         &[
             ("192.0.2.11", bare),
-            ("192.0.2.12", leaf(&["mail.example.com"]).common_name("smtp.example.com")),
+            ("192.0.2.12", leaf(&["mail.example.com"]).with_common_name("smtp.example.com")),
             ("192.0.2.13", none),
         ],
         &[
@@ -130,15 +130,15 @@ fn mismatches_are_told_by_their_reason() {
 
 #[test]
 fn chains_are_told_by_their_reason() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let good = leaf(&["smtp.example.com"]);
-    let full = set.shows(&court, "192.0.2.10", &court.chain(&good));
+    let full = fixture.shows(&ca, "192.0.2.10", &ca.chain(&good));
     let only = |chain: &[_], expected: &str| {
-        check(&set.report(vec![full.clone(), set.shows(&court, "192.0.2.11", chain)]), &[expected]);
+        check(&fixture.report(vec![full.clone(), fixture.shows(&ca, "192.0.2.11", chain)]), &[expected]);
     };
-    let intermediate = Certificate::new(court.intermediate.der());
+    let intermediate = Certificate::new(ca.intermediate.der());
     only(
-        &[court.intermediate.issue(&good, &court.key)],
+        &[ca.intermediate.issue(&good, &ca.key)],
         &format!(
             "critical missing_intermediate [192.0.2.11] 192.0.2.11: the intermediate CN=Example Intermediate (SHA-256 {}) is \
              not sent, though a path needs it. Append the missing certificate after the server's own in the file that it \
@@ -147,34 +147,34 @@ fn chains_are_told_by_their_reason() {
         ),
     );
     only(
-        &[good.sign_itself(&court.key)],
+        &[good.self_sign(&ca.key)],
         "critical self_signed [192.0.2.11] 192.0.2.11: the certificate is signed with its own key, so that clients have no \
          reason to trust it. Have a CA that clients trust issue one for smtp.example.com; if it is meant to be like this, \
          give the certificate to the clients. Where it is to be trusted here as well, name it in `trust_stores`.",
     );
-    let stranger = between(Forge::authority("Stranger"), "20200101000000Z", "20400101000000Z");
-    let stranger = Ca::root(&stranger, &Key::generate(Kind::P256));
+    let stranger = between(CertBuilder::authority("Stranger"), "20200101000000Z", "20400101000000Z");
+    let stranger = Ca::root(&stranger, &Key::generate(KeyAlgorithm::P256));
     only(
-        &[stranger.issue(&good, &court.key), stranger.der()],
+        &[stranger.issue(&good, &ca.key), stranger.der()],
         "critical unknown_issuer [192.0.2.11] 192.0.2.11: no path leads from the certificate, issued by CN=Stranger, to a \
          root of the trust store `test`. Present a certificate of a CA that clients trust; if this is a private CA's, give its root to the clients. Where that root is to be trusted here as well, name it in `trust_stores`.",
     );
     only(
-        &[stranger.issue(&good, &court.key)],
+        &[stranger.issue(&good, &ca.key)],
         "critical unknown_issuer [192.0.2.11] 192.0.2.11: no path leads from the certificate, issued by CN=Stranger, to a \
          root of the trust store `test`. Send the CA's intermediates along with the certificate, which comes alone; if that \
          is not it, present a certificate of a CA that clients trust; if this is a private CA's, give its root to the clients. Where that root is to be trusted here as well, name it in `trust_stores`.",
     );
-    let forged = good.sign(&court.key, &Name::common("Example Intermediate"), &court.key);
+    let forged = good.sign(&ca.key, &Name::common("Example Intermediate"), &ca.key);
     only(
-        &[forged, court.intermediate.der()],
+        &[forged, ca.intermediate.der()],
         "critical bad_chain [192.0.2.11] 192.0.2.11: a signature in the chain was not made with its issuer's key. Present \
          the chain as the CA gives it, the server's certificate first.",
     );
-    let old = between(Forge::authority("Old"), "20200101000000Z", "20260101000000Z");
-    let old = court.root.sub(&old, &Key::generate(Kind::P256));
+    let old = between(CertBuilder::authority("Old"), "20200101000000Z", "20260101000000Z");
+    let old = ca.root.sub(&old, &Key::generate(KeyAlgorithm::P256));
     only(
-        &[old.issue(&good, &court.key), old.der()],
+        &[old.issue(&good, &ca.key), old.der()],
         &format!(
             "critical expired [192.0.2.11] 192.0.2.11: the intermediate CN=Old (SHA-256 {}) has expired; replace it by the \
              CA's current one in the file that the server presents, and reload the server.",
@@ -182,7 +182,7 @@ fn chains_are_told_by_their_reason() {
         ),
     );
     only(
-        &court.chain(&good.with(Extension::must_staple())),
+        &ca.chain(&good.with_extension(Extension::must_staple())),
         "warning staple [192.0.2.11] 192.0.2.11: the certificate demands a stapled OCSP response (RFC 7633), and none is \
          sent. Switch stapling on, or have the certificate issued anew without that demand where the server cannot staple.",
     );
@@ -190,10 +190,10 @@ fn chains_are_told_by_their_reason() {
 
 #[test]
 fn times_are_told() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let valid =
-        |from, until| set.shows(&court, "192.0.2.11", &court.chain(&between(leaf(&["smtp.example.com"]), from, until)));
-    let only = |backend: BackendReport, expected: &[&str]| check(&set.report(vec![backend]), expected);
+        |from, until| fixture.shows(&ca, "192.0.2.11", &ca.chain(&between(leaf(&["smtp.example.com"]), from, until)));
+    let only = |backend: BackendReport, expected: &[&str]| check(&fixture.report(vec![backend]), expected);
     only(valid("20260501000000Z", "20260615000000Z"), &[]);
     only(
         valid("20260101000000Z", "20260531000000Z"),
@@ -242,11 +242,11 @@ fn times_are_told() {
            it is issued for later; present the one before it until then, or have one issued that is valid now.",
         ],
     );
-    let ending = between(Forge::authority("Ending"), "20200101000000Z", "20260605000000Z");
-    let ending = court.root.sub(&ending, &Key::generate(Kind::P256));
-    let chain = [ending.issue(&leaf(&["smtp.example.com"]), &court.key), ending.der()];
+    let ending = between(CertBuilder::authority("Ending"), "20200101000000Z", "20260605000000Z");
+    let ending = ca.root.sub(&ending, &Key::generate(KeyAlgorithm::P256));
+    let chain = [ending.issue(&leaf(&["smtp.example.com"]), &ca.key), ending.der()];
     only(
-        set.shows(&court, "192.0.2.11", &chain),
+        fixture.shows(&ca, "192.0.2.11", &chain),
         &[
             "warning expires_soon [192.0.2.11] An intermediate in the chain of 192.0.2.11 expires in 4 days, on 2026-06-05 \
            00:00 UTC, before the server's own certificate: replace it by the CA's current one in the file that the server \
@@ -257,13 +257,12 @@ fn times_are_told() {
 
 #[test]
 fn renewals_that_did_not_arrive() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-    let forge = |from, until| between(leaf(&["smtp.example.com"]), from, until);
-    let (old, new) =
-        (court.chain(&forge("20260326000000Z", "20260624000000Z")), court.chain(&leaf(&["smtp.example.com"])));
-    let own = court.chain(&forge("20260415000000Z", "20260801000000Z"));
-    let shows = |address, chain: &[_]| set.shows(&court, address, chain);
-    let both = |chain: &[_]| set.report(vec![shows("192.0.2.10", &new), shows("192.0.2.11", chain)]);
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    let builder = |from, until| between(leaf(&["smtp.example.com"]), from, until);
+    let (old, new) = (ca.chain(&builder("20260326000000Z", "20260624000000Z")), ca.chain(&leaf(&["smtp.example.com"])));
+    let own = ca.chain(&builder("20260415000000Z", "20260801000000Z"));
+    let shows = |address, chain: &[_]| fixture.shows(&ca, address, chain);
+    let both = |chain: &[_]| fixture.report(vec![shows("192.0.2.10", &new), shows("192.0.2.11", chain)]);
     // A certificate of its own that is not due yet.
     check(&both(&own), &[]);
     check(
@@ -282,7 +281,7 @@ fn renewals_that_did_not_arrive() {
             .map(|chain: &[rustls_pki_types::CertificateDer<'static>]| Arc::new(Certificate::new(chain[0].clone())));
         report
     };
-    let one = |chain: &[_]| set.report(vec![shows("192.0.2.11", chain)]);
+    let one = |chain: &[_]| fixture.report(vec![shows("192.0.2.11", chain)]);
     check(&with_file(one(&new), Some(&new)), &[]);
     check(
         &with_file(one(&old), Some(&new)),
@@ -292,7 +291,7 @@ fn renewals_that_did_not_arrive() {
         ],
     );
     check(
-        &with_file(one(&old), Some(&court.chain(&leaf(&["mail.example.com"])))),
+        &with_file(one(&old), Some(&ca.chain(&leaf(&["mail.example.com"])))),
         &[
             "warning not_reloaded [192.0.2.11] The file /etc/ssl/mail.pem holds a newer certificate (until 2026-09-01 00:00 UTC) \
            than 192.0.2.11 presents (until 2026-06-24 00:00 UTC): reload the server. But mind that the new one lacks \
@@ -318,10 +317,12 @@ fn renewals_that_did_not_arrive() {
 
 #[test]
 fn expected_names_that_are_missing() {
-    let court = Court::new();
-    let set =
-        Set { expect_names: vec![name("smtp.example.com"), name("mx.example.com")], ..Set::of("smtp.example.com") };
-    let report = set.report(vec![set.shows(&court, "192.0.2.11", &court.chain(&leaf(&["smtp.example.com"])))]);
+    let ca = TestCa::new();
+    let fixture = EndpointFixture {
+        expect_names: vec![name("smtp.example.com"), name("mx.example.com")],
+        ..EndpointFixture::of("smtp.example.com")
+    };
+    let report = fixture.report(vec![fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["smtp.example.com"])))]);
     check(
         &report,
         &[
@@ -329,7 +330,7 @@ fn expected_names_that_are_missing() {
            its certificate reissued with what is missing added.",
         ],
     );
-    let report = set.report(vec![set.shows(&court, "192.0.2.11", &court.chain(&leaf(&["mail.example.com"])))]);
+    let report = fixture.report(vec![fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["mail.example.com"])))]);
     let request = advise(&report, now()).remove(0).request.unwrap_or_default();
     assert!(request.contains("and add smtp.example.com and mx.example.com; then"), "{request}");
 }

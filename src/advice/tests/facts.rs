@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rustls_pki_types::CertificateDer;
-use smtp_fleet::x509::{Ca, Forge, Key, Kind};
+use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm};
 
 use super::*;
 use crate::reason::ChainReason;
@@ -28,20 +28,20 @@ fn lots() -> impl Strategy<Value = Vec<Lot>> {
 }
 
 /// All sorts of chains: by their names, then by what is wrong with them.
-fn chains(court: &Court) -> Vec<Vec<CertificateDer<'static>>> {
-    let stranger = Ca::root(&Forge::authority("Stranger"), &Key::generate(Kind::P256));
+fn chains(ca: &TestCa) -> Vec<Vec<CertificateDer<'static>>> {
+    let stranger = Ca::root(&CertBuilder::authority("Stranger"), &Key::generate(KeyAlgorithm::P256));
     let mut chains = Vec::new();
     for listed in NAMES {
-        let forge = leaf(listed);
-        let lone = court.intermediate.issue(&forge, &court.key);
-        chains.push(court.chain(&forge));
-        chains.push(court.chain(&forge));
-        chains.push(court.chain(&between(forge.clone(), "20260101000000Z", "20260530000000Z")));
-        chains.push(court.chain(&between(forge.clone(), "20260301000000Z", "20260605000000Z")));
-        chains.push(court.chain(&between(forge.clone(), "20260601000300Z", "20260901000000Z")));
+        let builder = leaf(listed);
+        let lone = ca.intermediate.issue(&builder, &ca.key);
+        chains.push(ca.chain(&builder));
+        chains.push(ca.chain(&builder));
+        chains.push(ca.chain(&between(builder.clone(), "20260101000000Z", "20260530000000Z")));
+        chains.push(ca.chain(&between(builder.clone(), "20260301000000Z", "20260605000000Z")));
+        chains.push(ca.chain(&between(builder.clone(), "20260601000300Z", "20260901000000Z")));
         chains.push(vec![lone]);
-        chains.push(vec![forge.sign_itself(&court.key)]);
-        chains.push(vec![stranger.issue(&forge, &court.key)]);
+        chains.push(vec![builder.self_sign(&ca.key)]);
+        chains.push(vec![stranger.issue(&builder, &ca.key)]);
     }
     assert_eq!(chains.len(), CHAINS);
     chains
@@ -52,8 +52,8 @@ fn address(place: usize) -> String {
 }
 
 fn build(
-    court: &Court,
-    set: &Set,
+    ca: &TestCa,
+    fixture: &EndpointFixture,
     chains: &[Vec<CertificateDer<'static>>],
     lots: &[Lot],
     leads: &[u8],
@@ -61,19 +61,19 @@ fn build(
     let backends = lots.iter().enumerate().map(|(place, lot)| {
         let address = address(place);
         let report = match lot.chain {
-            Some(chain) if lot.state == 3 => past(set.shows(court, &address, &chains[chain])),
-            Some(chain) => set.shows(court, &address, &chains[chain]),
-            None => set.fresh(&address),
+            Some(chain) if lot.state == 3 => past(fixture.shows(ca, &address, &chains[chain])),
+            Some(chain) => fixture.shows(ca, &address, &chains[chain]),
+            None => fixture.fresh(&address),
         };
         let report = if lot.state == 4 {
-            set.fails(&address, Stage::StartTls, ProbeReason::StartTlsNotOffered, "")
+            fixture.fails(&address, Stage::StartTls, ProbeReason::StartTlsNotOffered, "")
         } else {
             report
         };
         BackendReport { resolved: lot.resolved, ..report }
     });
-    let report = set.report(backends.collect());
-    let candidates = crate::snapshot::alternates::alternate_candidates(&report.endpoints[0]);
+    let report = fixture.report(backends.collect());
+    let candidates = crate::snapshot::shared::shared_candidates(&report.endpoints[0]);
     let resolved: Vec<String> =
         lots.iter().enumerate().filter(|(_, lot)| lot.resolved).map(|(n, _)| address(n)).collect();
     let all: Vec<&str> = resolved.iter().map(String::as_str).collect();
@@ -97,16 +97,16 @@ fn build(
 
 #[test]
 fn what_is_advised_holds() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-    let chains = chains(&court);
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    let chains = chains(&ca);
     // What is held is judged once.
-    let held: Vec<_> = chains.iter().map(|chain| court.assess(&set, chain)).collect();
+    let held: Vec<_> = chains.iter().map(|chain| ca.assess(&fixture, chain)).collect();
     let mut met = BTreeSet::new();
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::with_cases(600) }, rng);
     let cell = std::cell::RefCell::new(&mut met);
     let result = runner.run(&(lots(), prop::collection::vec(0..6_u8, 3)), |(lots, leads)| {
-        let report = build(&court, &set, &chains, &lots, &leads);
+        let report = build(&ca, &fixture, &chains, &lots, &leads);
         let advice = advise(&report, now());
         cell.borrow_mut().extend(advice.iter().map(|advice| advice.kind));
         advice.iter().for_each(|advice| holds(&report, advice));

@@ -4,12 +4,15 @@ use super::*;
 
 #[test]
 fn probes_that_stop() {
-    let stopped = |set: &Set, stage, reason, detail: &str, expected: &str| {
-        let backends =
-            vec![set.fails("192.0.2.11", stage, reason, detail), set.fails("192.0.2.12", stage, reason, detail)];
-        check(&set.report(backends), &[expected]);
+    let stopped = |fixture: &EndpointFixture, stage, reason, detail: &str, expected: &str| {
+        let backends = vec![
+            fixture.fails("192.0.2.11", stage, reason, detail),
+            fixture.fails("192.0.2.12", stage, reason, detail),
+        ];
+        check(&fixture.report(backends), &[expected]);
     };
-    let (starttls, implicit) = (Set::of("smtp.example.com"), Set::at("smtp.example.com", 465, TlsMode::Implicit));
+    let (starttls, implicit) =
+        (EndpointFixture::of("smtp.example.com"), EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit));
     stopped(
         &starttls,
         Stage::StartTls,
@@ -64,10 +67,10 @@ fn probes_that_stop() {
 
 #[test]
 fn every_stop_has_words() {
-    let set = Set::of("smtp.example.com");
+    let fixture = EndpointFixture::of("smtp.example.com");
     for stage in Stage::ALL {
         for reason in ProbeReason::ALL {
-            let advice = advise(&set.report(vec![set.fails("192.0.2.11", *stage, *reason, "detail")]), now());
+            let advice = advise(&fixture.report(vec![fixture.fails("192.0.2.11", *stage, *reason, "detail")]), now());
             let [advice] = advice.as_slice() else { panic!("{stage} {reason}: {advice:?}") };
             assert!(!advice.text.contains("  ") && !advice.text.contains(",,"), "{}", advice.text);
             assert!(advice.request.is_some(), "{stage} {reason}");
@@ -77,7 +80,7 @@ fn every_stop_has_words() {
 
 #[test]
 fn lookups_that_fail() {
-    let set = Set::of("smtp.example.com");
+    let fixture = EndpointFixture::of("smtp.example.com");
     let failures = |types: &[&'static str], reason| -> Vec<LookupFailure> {
         let failure =
             |record_type: &&'static str| LookupFailure { name: name("smtp.example.com"), record_type, reason };
@@ -86,7 +89,7 @@ fn lookups_that_fail() {
     let looked_up = |failures: Vec<LookupFailure>, disagree| {
         let (success, duration) = (failures.is_empty(), Duration::ZERO);
         let lookup = LookupReport { success, hosts: None, duration, failures, disagree };
-        TargetReport { lookup: Some(Arc::new(lookup)), ..set.report(vec![]) }
+        TargetReport { lookup: Some(Arc::new(lookup)), ..fixture.report(vec![]) }
     };
     check(
         &looked_up(failures(&["A", "AAAA"], LookupReason::NxDomain), None),
@@ -105,8 +108,8 @@ fn lookups_that_fail() {
 
 #[test]
 fn a_null_mx_is_no_fault() {
-    let set = Set::at("example.com", 25, TlsMode::StartTls);
-    let report = TargetReport { endpoints: vec![], ..set.report(vec![]) };
+    let fixture = EndpointFixture::at("example.com", 25, TlsMode::StartTls);
+    let report = TargetReport { endpoints: vec![], ..fixture.report(vec![]) };
     let target = Target { kind: TargetKind::Mx(MxTarget::new(name("example.com"))), ..(*report.target).clone() };
     let lookup = LookupReport {
         success: true,
@@ -123,11 +126,11 @@ fn a_null_mx_is_no_fault() {
 
 #[test]
 fn an_address_of_several_servers_is_told_as_such() {
-    let (court, set) = (Court::new(), Set::of("smtp.example.com"));
-    let report = set.shows(&court, "192.0.2.11", &court.chain(&leaf(&["mail.example.com"])));
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    let report = fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["mail.example.com"])));
     let held = report.held.clone().map(|held| Held { distinct: 2, mismatched_samples: Some(1), ..held });
     check_text(
-        &set.report(vec![BackendReport { held, ..report }]),
+        &fixture.report(vec![BackendReport { held, ..report }]),
         AdviceKind::Reissue,
         "192.0.2.11 lacks smtp.example.com, it presents mail.example.com on 1 connection of its latest: have its certificate \
          reissued with smtp.example.com added to the names it has.",
@@ -136,14 +139,14 @@ fn an_address_of_several_servers_is_told_as_such() {
 
 #[test]
 fn mail_exchangers_are_named_by_records() {
-    let (court, set) = (Court::new(), Set::at("mx1.example.com", 25, TlsMode::StartTls));
+    let (ca, fixture) = (TestCa::new(), EndpointFixture::at("mx1.example.com", 25, TlsMode::StartTls));
     let kind = TargetKind::Mx(MxTarget::new(name("example.com")));
-    let bad = court.chain(&leaf(&["mail.example.com"]));
-    let report = with_alternates(
-        set.report(vec![set.shows(&court, "192.0.2.11", &bad)]),
+    let bad = ca.chain(&leaf(&["mail.example.com"]));
+    let report = with_shared(
+        fixture.report(vec![fixture.shows(&ca, "192.0.2.11", &bad)]),
         &[("mail.example.com", Some(&["192.0.2.11"]))],
     );
-    let other = Set::at("mx2.example.com", 25, TlsMode::StartTls);
+    let other = EndpointFixture::at("mx2.example.com", 25, TlsMode::StartTls);
     let mut report = TargetReport { target: Arc::new(Target { kind, ..(*report.target).clone() }), ..report };
     report.endpoints.push(other.endpoint_report(vec![other.fails(
         "192.0.2.12",
@@ -166,13 +169,17 @@ fn mail_exchangers_are_named_by_records() {
 
 #[test]
 fn commands_fit_the_endpoint() {
-    let check = |set: &Set, address: &str, expected: &str| {
-        assert_eq!(letter::command(&set.fresh(address).backend), format!("openssl s_client -connect {expected}"));
+    let check = |fixture: &EndpointFixture, address: &str, expected: &str| {
+        assert_eq!(letter::command(&fixture.fresh(address).backend), format!("openssl s_client -connect {expected}"));
     };
     let named = "-servername smtp.example.com -verify_hostname smtp.example.com";
-    let implicit = Set::at("smtp.example.com", 465, TlsMode::Implicit);
-    check(&Set::of("smtp.example.com"), "192.0.2.11", &format!("192.0.2.11:587 -starttls smtp {named}"));
+    let implicit = EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit);
+    check(&EndpointFixture::of("smtp.example.com"), "192.0.2.11", &format!("192.0.2.11:587 -starttls smtp {named}"));
     check(&implicit, "192.0.2.11", &format!("192.0.2.11:465 {named}"));
     check(&implicit, "2001:db8::1", &format!("'[2001:db8::1]:465' {named}"));
-    check(&Set::of("192.0.2.11"), "192.0.2.11", "192.0.2.11:587 -starttls smtp -noservername -verify_ip 192.0.2.11");
+    check(
+        &EndpointFixture::of("192.0.2.11"),
+        "192.0.2.11",
+        "192.0.2.11:587 -starttls smtp -noservername -verify_ip 192.0.2.11",
+    );
 }

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use smtp_fleet::ocsp::{
-    About, DelegateSpec, Flaw, Hash, NamedBy, Responder, StapleSpec, StatementSpec, Status as Said,
+    CertIdKind, DelegateSpec, Flaw, Hash, Responder, ResponderIdKind, ResponseSpec, SingleResponseSpec, Status as Said,
 };
 use smtp_fleet::{Authority, AuthoritySpec, CertSpec, Extension, Issuer, KeyKind, Pki};
 use x509_cert::der::Encode;
@@ -10,13 +10,13 @@ use super::OcspReason::{Revoked, StapleInvalid, StapleMissing, StapleStale};
 use super::*;
 
 /// A leaf, its issuer, and one who gave itself the issuer's name.
-struct Scene {
+struct OcspFixture {
     issuer: Authority,
     impostor: Authority,
     leaf: Certificate,
 }
 
-impl Scene {
+impl OcspFixture {
     fn new() -> Self {
         Self::with_leaf(KeyKind::P256, &CertSpec::valid_for(&["smtp.example.com"]))
     }
@@ -28,7 +28,7 @@ impl Scene {
         Self { issuer, impostor: Authority::root(&named), leaf: Certificate::new(identity.leaf_der().clone()) }
     }
 
-    fn staple(&self, spec: &StapleSpec) -> Vec<u8> {
+    fn staple(&self, spec: &ResponseSpec) -> Vec<u8> {
         spec.sign(&self.issuer, self.leaf.der())
     }
 
@@ -37,7 +37,7 @@ impl Scene {
     }
 
     #[track_caller]
-    fn check(&self, what: &str, spec: &StapleSpec, status: Option<OcspStatus>, reasons: &[OcspReason]) {
+    fn check(&self, what: &str, spec: &ResponseSpec, status: Option<OcspStatus>, reasons: &[OcspReason]) {
         check(what, &self.judge(&self.staple(spec)), status, reasons);
     }
 }
@@ -52,14 +52,14 @@ fn check(what: &str, verdict: &OcspVerdict, status: Option<OcspStatus>, reasons:
 
 #[test]
 fn what_a_staple_says() {
-    let scene = Scene::new();
+    let fixture = OcspFixture::new();
     let [good, revoked, unknown] = [OcspStatus::Good, OcspStatus::Revoked, OcspStatus::Unknown].map(Some);
-    let says = StatementSpec::saying;
+    let says = SingleResponseSpec::new;
     let hashed = |hash| says(Said::Good).with_hash(hash);
     let timed = |status, this_update, next_update| says(status).with_times(this_update, next_update);
-    let about = |about| says(Said::Good).with_about(about);
-    let critical = StatementSpec { critical: true, ..says(Said::Good) };
-    let others = |count| vec![about(About::OtherSerial); count];
+    let about = |about| says(Said::Good).with_cert_id(about);
+    let critical = SingleResponseSpec { critical: true, ..says(Said::Good) };
+    let others = |count| vec![about(CertIdKind::OtherSerial); count];
     let rows: &[(_, _, _, &[_])] = &[
         ("good", vec![says(Said::Good)], good, &[]),
         ("revoked", vec![says(Said::Revoked)], revoked, &[Revoked]),
@@ -76,15 +76,15 @@ fn what_a_staple_says() {
         ("ahead", vec![timed(Said::Good, 600, Some(DAY))], good, &[StapleInvalid]),
         ("ahead and revoked", vec![timed(Said::Revoked, 600, Some(DAY))], revoked, &[StapleInvalid, Revoked]),
         ("ends before it begins", vec![timed(Said::Good, -60, Some(-120))], None, &[StapleInvalid]),
-        ("another serial number", vec![about(About::OtherSerial)], None, &[StapleInvalid]),
-        ("another issuer's name", vec![about(About::OtherIssuer)], None, &[StapleInvalid]),
-        ("another issuer's key", vec![about(About::OtherKey)], None, &[StapleInvalid]),
+        ("another serial number", vec![about(CertIdKind::OtherSerial)], None, &[StapleInvalid]),
+        ("another issuer's name", vec![about(CertIdKind::OtherIssuer)], None, &[StapleInvalid]),
+        ("another issuer's key", vec![about(CertIdKind::OtherKey)], None, &[StapleInvalid]),
         ("a critical extension", vec![critical], None, &[StapleInvalid]),
         ("no statement", Vec::new(), None, &[StapleInvalid]),
         ("one after others", [others(3), vec![says(Said::Good)]].concat(), good, &[]),
         (
             "others revoked",
-            vec![StatementSpec { about: About::OtherSerial, ..says(Said::Revoked) }, says(Said::Good)],
+            vec![SingleResponseSpec { cert_id: CertIdKind::OtherSerial, ..says(Said::Revoked) }, says(Said::Good)],
             good,
             &[],
         ),
@@ -97,30 +97,45 @@ fn what_a_staple_says() {
         ("seventeen statements", [others(16), vec![says(Said::Good)]].concat(), None, &[StapleInvalid]),
     ];
     for (what, statements, status, reasons) in rows {
-        scene.check(what, &StapleSpec::good().with_statements(statements.clone()), *status, reasons);
+        fixture.check(what, &ResponseSpec::good().with_responses(statements.clone()), *status, reasons);
     }
 }
 
 #[test]
 fn who_signs_a_staple() {
-    let scene = Scene::new();
+    let fixture = OcspFixture::new();
     let good = Some(OcspStatus::Good);
-    let by = |delegate| StapleSpec::good().with_responder(Responder::Delegate(delegate));
+    let by = |delegate| ResponseSpec::good().with_responder(Responder::Delegate(delegate));
     let order = DelegateSpec::default;
     let other = Authority::root(&AuthoritySpec::named("Somebody Else"));
-    let renamed = scene.impostor.clone();
+    let renamed = fixture.impostor.clone();
     let unknown = Extension { oid: vec![1, 3, 6, 1, 4, 1, 32473, 1], critical: true, value: vec![0x05, 0] };
-    let delegated = StapleSpec::good().with_responder(Responder::delegate());
-    let stranger = StapleSpec::good().with_responder(Responder::Stranger);
+    let delegated = ResponseSpec::good().with_responder(Responder::delegate());
+    let stranger = ResponseSpec::good().with_responder(Responder::UnknownKey);
     let rows: &[(_, _, _, &[_])] = &[
-        ("the issuer, by key", StapleSpec::good(), good, &[]),
-        ("the issuer, by name", StapleSpec::good().with_named_by(NamedBy::Name), good, &[]),
-        ("the issuer as nobody", StapleSpec::good().with_named_by(NamedBy::NobodysKey), None, &[StapleInvalid]),
-        ("a stranger in the issuer's name", stranger.clone().with_named_by(NamedBy::Name), None, &[StapleInvalid]),
+        ("the issuer, by key", ResponseSpec::good(), good, &[]),
+        ("the issuer, by name", ResponseSpec::good().with_responder_id(ResponderIdKind::Name), good, &[]),
+        (
+            "the issuer as nobody",
+            ResponseSpec::good().with_responder_id(ResponderIdKind::UnknownKey),
+            None,
+            &[StapleInvalid],
+        ),
+        (
+            "a stranger in the issuer's name",
+            stranger.clone().with_responder_id(ResponderIdKind::Name),
+            None,
+            &[StapleInvalid],
+        ),
         ("a stranger by its key", stranger, None, &[StapleInvalid]),
         ("a delegate, by key", delegated.clone(), good, &[]),
-        ("a delegate, by name", delegated.clone().with_named_by(NamedBy::Name), good, &[]),
-        ("a delegate as nobody", delegated.clone().with_named_by(NamedBy::NobodysKey), None, &[StapleInvalid]),
+        ("a delegate, by name", delegated.clone().with_responder_id(ResponderIdKind::Name), good, &[]),
+        (
+            "a delegate as nobody",
+            delegated.clone().with_responder_id(ResponderIdKind::UnknownKey),
+            None,
+            &[StapleInvalid],
+        ),
         ("a delegate on P-384", by(DelegateSpec { key: KeyKind::P384, ..order() }), good, &[]),
         ("a delegate on Ed25519", by(DelegateSpec { key: KeyKind::Ed25519, ..order() }), good, &[]),
         ("a delegate on RSA", by(DelegateSpec { key: KeyKind::Rsa2048, ..order() }), good, &[]),
@@ -148,43 +163,43 @@ fn who_signs_a_staple() {
         ),
         ("a delegate among eight", delegated.clone().with_padding(7), good, &[]),
         ("a delegate among nine", delegated.clone().with_padding(8), None, &[StapleInvalid]),
-        ("the issuer with eight for nothing", StapleSpec::good().with_padding(8), good, &[]),
-        ("the issuer with nine for nothing", StapleSpec::good().with_padding(9), None, &[StapleInvalid]),
-        ("a wrong signature", StapleSpec::good().with_flaw(Flaw::WrongSignature), None, &[StapleInvalid]),
+        ("the issuer with eight for nothing", ResponseSpec::good().with_padding(8), good, &[]),
+        ("the issuer with nine for nothing", ResponseSpec::good().with_padding(9), None, &[StapleInvalid]),
+        ("a wrong signature", ResponseSpec::good().with_flaw(Flaw::WrongSignature), None, &[StapleInvalid]),
         ("a delegate's wrong signature", delegated.with_flaw(Flaw::WrongSignature), None, &[StapleInvalid]),
-        ("SHA-1", StapleSpec::good().with_flaw(Flaw::WeakAlgorithm), None, &[StapleInvalid]),
-        ("an error", StapleSpec::good().with_flaw(Flaw::TryLater), None, &[StapleInvalid]),
-        ("another type", StapleSpec::good().with_flaw(Flaw::OtherType), None, &[StapleInvalid]),
-        ("a critical extension", StapleSpec::good().with_flaw(Flaw::CriticalExtension), None, &[StapleInvalid]),
+        ("SHA-1", ResponseSpec::good().with_flaw(Flaw::WeakAlgorithm), None, &[StapleInvalid]),
+        ("an error", ResponseSpec::good().with_flaw(Flaw::TryLater), None, &[StapleInvalid]),
+        ("another type", ResponseSpec::good().with_flaw(Flaw::OtherType), None, &[StapleInvalid]),
+        ("a critical extension", ResponseSpec::good().with_flaw(Flaw::CriticalExtension), None, &[StapleInvalid]),
     ];
     for (what, spec, status, reasons) in rows {
-        scene.check(what, spec, *status, reasons);
+        fixture.check(what, spec, *status, reasons);
     }
 }
 
 #[test]
 fn issuers_of_every_kind() {
     for key in [KeyKind::P256, KeyKind::P384, KeyKind::Ed25519, KeyKind::Rsa2048] {
-        let scene = Scene::with_leaf(key, &CertSpec::valid_for(&["smtp.example.com"]));
+        let fixture = OcspFixture::with_leaf(key, &CertSpec::valid_for(&["smtp.example.com"]));
         for responder in [Responder::Issuer, Responder::delegate()] {
-            let spec = StapleSpec::good().with_responder(responder.clone());
-            scene.check(&format!("{key:?} {responder:?}"), &spec, Some(OcspStatus::Good), &[]);
+            let spec = ResponseSpec::good().with_responder(responder.clone());
+            fixture.check(&format!("{key:?} {responder:?}"), &spec, Some(OcspStatus::Good), &[]);
         }
     }
 }
 
 #[test]
 fn the_issuer_is_who_signed_the_leaf() {
-    let scene = Scene::new();
+    let fixture = OcspFixture::new();
     let good = Some(OcspStatus::Good);
-    let ours = scene.staple(&StapleSpec::good());
-    let theirs = StapleSpec::good().sign(&scene.impostor, scene.leaf.der());
-    let elsewhere = StatementSpec::saying(Said::Good).with_about(About::OtherSerial);
-    let elsewhere = scene.staple(&StapleSpec::good().with_statements(vec![elsewhere]));
-    let (issuer, impostor) = (&*spki(&scene.issuer), &*spki(&scene.impostor));
+    let ours = fixture.staple(&ResponseSpec::good());
+    let theirs = ResponseSpec::good().sign(&fixture.impostor, fixture.leaf.der());
+    let elsewhere = SingleResponseSpec::new(Said::Good).with_cert_id(CertIdKind::OtherSerial);
+    let elsewhere = fixture.staple(&ResponseSpec::good().with_responses(vec![elsewhere]));
+    let (issuer, impostor) = (&*spki(&fixture.issuer), &*spki(&fixture.impostor));
     let other_kind = AuthoritySpec { key: KeyKind::Ed25519, ..AuthoritySpec::named(ISSUER) };
     let other_kind = Authority::root(&other_kind);
-    let of_other_kind = StapleSpec::good().sign(&other_kind, scene.leaf.der());
+    let of_other_kind = ResponseSpec::good().sign(&other_kind, fixture.leaf.der());
     let other_kind = &*spki(&other_kind);
     type Row<'a> = (&'a str, &'a [u8], &'a [&'a [u8]], Option<OcspStatus>, &'a [OcspReason]);
     let rows: &[Row<'_>] = &[
@@ -200,15 +215,15 @@ fn the_issuer_is_who_signed_the_leaf() {
         ("one's with another kind of key, the issuer not known", &of_other_kind, &[other_kind], None, &[]),
     ];
     for (what, staple, keys, status, reasons) in rows {
-        check(what, &judge(staple, &scene.leaf, keys), *status, reasons);
+        check(what, &judge(staple, &fixture.leaf, keys), *status, reasons);
     }
 }
 
 #[test]
 fn time_passes_over_a_verdict() {
-    let scene = Scene::new();
+    let fixture = OcspFixture::new();
     let delegate = DelegateSpec { not_after: 10 * DAY, ..DelegateSpec::default() };
-    let verdict = scene.judge(&scene.staple(&StapleSpec::good().with_responder(Responder::Delegate(delegate))));
+    let verdict = fixture.judge(&fixture.staple(&ResponseSpec::good().with_responder(Responder::Delegate(delegate))));
     let next_update = verdict.next_update().expect("a week from now");
     let statement = verdict.sound().expect("it is in order");
     let [from, until] = [*statement.credible.start(), *statement.credible.end()];
@@ -251,13 +266,13 @@ fn a_certificate_may_demand_a_staple() {
         ),
     ] {
         let spec = CertSpec::valid_for(&["smtp.example.com"]).with_extension(extension);
-        let scene = Scene::with_leaf(KeyKind::P256, &spec);
-        let missing = scene.judge(&[]);
+        let fixture = OcspFixture::with_leaf(KeyKind::P256, &spec);
+        let missing = fixture.judge(&[]);
         assert!(!missing.is_stapled() && missing.status().is_none() && missing.next_update().is_none(), "{what}");
         let expected = if demands { &[StapleMissing][..] } else { &[] };
         assert_eq!(missing.reasons(now()).collect::<Vec<_>>(), expected, "{what}");
-        scene.check(what, &StapleSpec::good(), Some(OcspStatus::Good), &[]);
-        scene.check(what, &StapleSpec::good().with_flaw(Flaw::TryLater), None, &[StapleInvalid]);
+        fixture.check(what, &ResponseSpec::good(), Some(OcspStatus::Good), &[]);
+        fixture.check(what, &ResponseSpec::good().with_flaw(Flaw::TryLater), None, &[StapleInvalid]);
     }
 }
 
@@ -265,11 +280,11 @@ fn a_certificate_may_demand_a_staple() {
 fn a_staple_is_bounded() {
     let names: Vec<String> = (0..400).map(|number| format!("host-{number}.smtp.example.com")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let scene = Scene::with_leaf(KeyKind::P256, &CertSpec::valid_for(&names));
-    let length = |padding| scene.staple(&StapleSpec::good().with_padding(padding)).len();
+    let fixture = OcspFixture::with_leaf(KeyKind::P256, &CertSpec::valid_for(&names));
+    let length = |padding| fixture.staple(&ResponseSpec::good().with_padding(padding)).len();
     assert!(length(5) <= MAX_LENGTH && length(6) > MAX_LENGTH, "{} and {}", length(5), length(6));
-    scene.check("large", &StapleSpec::good().with_padding(5), Some(OcspStatus::Good), &[]);
-    scene.check("too large", &StapleSpec::good().with_padding(6), None, &[StapleInvalid]);
+    fixture.check("large", &ResponseSpec::good().with_padding(5), Some(OcspStatus::Good), &[]);
+    fixture.check("too large", &ResponseSpec::good().with_padding(6), None, &[StapleInvalid]);
 }
 
 /// A parser that sorts what it reads took a minute over this.
@@ -297,22 +312,22 @@ fn tlv(tag: Tag, content: &[u8]) -> Vec<u8> {
 
 #[test]
 fn garbage_is_invalid_or_undecided() {
-    let scene = Scene::new();
-    let whole = scene.staple(&StapleSpec::good());
+    let fixture = OcspFixture::new();
+    let whole = fixture.staple(&ResponseSpec::good());
     for (what, staple) in [
         ("a zero", vec![0]),
         ("an empty sequence", vec![0x30, 0]),
         ("successful and nothing else", vec![0x30, 3, 0x0a, 1, 0]),
-        ("a certificate", scene.leaf.der().to_vec()),
+        ("a certificate", fixture.leaf.der().to_vec()),
         ("text", b"HTTP/1.1 200 OK".to_vec()),
         ("more behind it", [&*whole, &[0]].concat()),
         ("cut short", whole[..whole.len() - 1].to_vec()),
         ("zeros", vec![0; 70_000]),
     ] {
-        check(what, &scene.judge(&staple), None, &[StapleInvalid]);
+        check(what, &fixture.judge(&staple), None, &[StapleInvalid]);
     }
     let unreadable = Certificate::new(b"no certificate".to_vec().into());
-    check("a leaf that cannot be read", &judge(&whole, &unreadable, &[&spki(&scene.issuer)]), None, &[]);
+    check("a leaf that cannot be read", &judge(&whole, &unreadable, &[&spki(&fixture.issuer)]), None, &[]);
     assert_eq!(judge(&[], &unreadable, &[]).reasons(now()).count(), 0);
 }
 
@@ -320,16 +335,16 @@ fn garbage_is_invalid_or_undecided() {
 /// the frame, whose every octet is needed, and certificates that nobody needs, which the staples here are without.
 #[test]
 fn mutated_staples_say_nothing() {
-    let scene = Scene::new();
-    let issuer = spki(&scene.issuer);
+    let fixture = OcspFixture::new();
+    let issuer = spki(&fixture.issuer);
     let mut random = Random(0x5eed);
     let all: fn(usize) -> Vec<u8> = |_| (0..8).map(|bit| 1 << bit).collect();
     let some: fn(usize) -> Vec<u8> = |at| vec![0x20, 1 << (at % 8)];
     // The delegate's certificate makes its staple long: not all of the bits, but always that of the constructed form.
     for (responder, masks) in [(Responder::Issuer, all), (Responder::delegate(), some)] {
-        let spec = StapleSpec::saying(Said::Revoked).with_responder(responder);
-        let staple = scene.staple(&spec);
-        scene.check("unharmed", &spec, Some(OcspStatus::Revoked), &[Revoked]);
+        let spec = ResponseSpec::new(Said::Revoked).with_responder(responder);
+        let staple = fixture.staple(&spec);
+        fixture.check("unharmed", &spec, Some(OcspStatus::Revoked), &[Revoked]);
         let flips = (0..staple.len()).flat_map(|at| masks(at).into_iter().map(move |mask| (at, mask)));
         let flipped = flips.map(|(at, mask)| {
             let mut mutant = staple.clone();
@@ -338,7 +353,7 @@ fn mutated_staples_say_nothing() {
         });
         let shuffled: Vec<_> = (0..1_000).map(|_| random.mutate(&staple)).collect();
         for mutant in flipped.chain(shuffled).filter(|mutant| *mutant != staple) {
-            let verdict = judge(&mutant, &scene.leaf, &[&issuer]);
+            let verdict = judge(&mutant, &fixture.leaf, &[&issuer]);
             assert_eq!(verdict.status(), None, "{}", crate::verdict::certificate::hex(&mutant));
         }
     }

@@ -8,6 +8,7 @@ use crate::observation::Failure;
 use crate::reason::{ChainReason, LookupReason, ProbeReason, Resolves, Stage};
 use crate::snapshot::{AlternateName, BackendReport, Change, Condition, LookupFailure, StateChange, TargetReport};
 use crate::target::Backend;
+use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 
 fn overview(fleet: &Fleet, query: &str) -> String {
     Pages::new(String::new(), "/metrics".to_owned()).overview(fleet, &Query::parse(query), now())
@@ -42,7 +43,7 @@ fn listed(html: &str) -> Vec<&str> {
 }
 
 fn fleet(targets: Vec<TargetReport>) -> Fleet {
-    Fleet { targets: targets.into_iter().map(Arc::new).collect(), ..classic(&Court::new()) }
+    Fleet { targets: targets.into_iter().map(Arc::new).collect(), ..classic(&TestCa::new()) }
 }
 
 /// A target whose first round is over.
@@ -53,29 +54,29 @@ fn looked_at(name_of_target: &str, backends: Vec<BackendReport>) -> TargetReport
 
 const GOOD: &[&str] = &["smtp.example.com", "mail.example.com"];
 
-fn good(court: &Court, address: &str) -> BackendReport {
+fn good(ca: &TestCa, address: &str) -> BackendReport {
     let alias = name("smtp.example.com");
-    reachable(backend(&alias, address), court.assess(&alias, GOOD, (2027, 1)))
+    reachable(backend(&alias, address), ca.assess(&alias, GOOD, (2027, 1)))
 }
 
-fn with_name(court: &Court, presented: &[&str]) -> BackendReport {
+fn with_name(ca: &TestCa, presented: &[&str]) -> BackendReport {
     let alias = name("smtp.example.com");
-    reachable(backend(&alias, "192.0.2.7"), court.assess(&alias, presented, (2027, 1)))
+    reachable(backend(&alias, "192.0.2.7"), ca.assess(&alias, presented, (2027, 1)))
 }
 
 #[test]
 fn the_worst_comes_first() {
-    let court = Court::new();
-    let bad = || with_name(&court, &["mail.example.com"]);
-    let unexpected = with_name(&court, &["smtp.example.com"]);
+    let ca = TestCa::new();
+    let bad = || with_name(&ca, &["mail.example.com"]);
+    let unexpected = with_name(&ca, &["smtp.example.com"]);
     let fleet = fleet(vec![
-        looked_at("b-well", vec![good(&court, "192.0.2.1")]),
+        looked_at("b-well", vec![good(&ca, "192.0.2.1")]),
         target("a-fresh", &[], &name("smtp.example.com"), vec![]),
-        looked_at("a-well", vec![good(&court, "192.0.2.1")]),
-        looked_at("z-bad", vec![good(&court, "192.0.2.1"), bad()]),
+        looked_at("a-well", vec![good(&ca, "192.0.2.1")]),
+        looked_at("z-bad", vec![good(&ca, "192.0.2.1"), bad()]),
         looked_at("m-warns", vec![unexpected]),
         looked_at("c-bad", vec![bad()]),
-        looked_at("gone", vec![good(&court, "192.0.2.1"), BackendReport { resolved: false, ..bad() }]),
+        looked_at("gone", vec![good(&ca, "192.0.2.1"), BackendReport { resolved: false, ..bad() }]),
     ]);
     #[track_caller]
     fn check(fleet: &Fleet, query: &str, expected: &[&str]) {
@@ -111,31 +112,31 @@ fn the_worst_comes_first() {
 
 #[test]
 fn verdicts_are_words() {
-    let court = Court::new();
+    let ca = TestCa::new();
     let alias = name("smtp.example.com");
     let check = |report: BackendReport, expected: &str| {
         let fleet = fleet(vec![looked_at("t", vec![report])]);
         let page = text(&overview(&fleet, ""));
         assert!(page.contains(expected), "{expected} in {page}");
     };
-    check(good(&court, "192.0.2.1"), "1 backend well expires in 214 days · looked at 29 s ago");
-    check(good(&court, "192.0.2.1"), "192.0.2.1:587 ✓ TLSv1.3 ✓ name ok ✓ chain ok expires in 214 days");
-    check(good(&court, "2001:db8::1"), "[2001:db8::1]:587 ✓ TLSv1.3");
+    check(good(&ca, "192.0.2.1"), "1 backend well expires in 214 days · looked at 29 s ago");
+    check(good(&ca, "192.0.2.1"), "192.0.2.1:587 ✓ TLSv1.3 ✓ name ok ✓ chain ok expires in 214 days");
+    check(good(&ca, "2001:db8::1"), "[2001:db8::1]:587 ✓ TLSv1.3");
     check(backend(&alias, "192.0.2.1"), "192.0.2.1:587 … not probed yet");
-    check(with_name(&court, &["a.example", "b.example"]), "✗ NAME MISSING, lists a.example, b.example ✓ chain ok");
-    check(with_name(&court, &["a.x", "b.x", "c.x", "d.x", "e.x"]), "lists a.x, b.x, c.x and 2 more");
+    check(with_name(&ca, &["a.example", "b.example"]), "✗ NAME MISSING, lists a.example, b.example ✓ chain ok");
+    check(with_name(&ca, &["a.x", "b.x", "c.x", "d.x", "e.x"]), "lists a.x, b.x, c.x and 2 more");
     check(
-        with_name(&court, &["smtp.example.com"]),
+        with_name(&ca, &["smtp.example.com"]),
         "✓ name ok ✓ chain ok expires in 214 days ! an expected name is missing",
     );
-    let old = court.assess(&alias, GOOD, (2026, 5));
+    let old = ca.assess(&alias, GOOD, (2026, 5));
     check(reachable(backend(&alias, "192.0.2.1"), old), "✗ CHAIN: expired expired 31 days ago");
-    let failed = failing(backend(&alias, "192.0.2.1"), Some(court.assess(&alias, GOOD, (2027, 1))));
+    let failed = failing(backend(&alias, "192.0.2.1"), Some(ca.assess(&alias, GOOD, (2027, 1))));
     let held = "✗ fails in greeting: timeout ✓ name ok ✓ chain ok expires in 214 days certificate last seen 60 min ago";
     check(failed, held);
-    let gone = BackendReport { resolved: false, ..good(&court, "192.0.2.1") };
+    let gone = BackendReport { resolved: false, ..good(&ca, "192.0.2.1") };
     check(gone, "No longer named by DNS, still probed for a while 192.0.2.1:587 ✓ TLSv1.3");
-    let mut stray = good(&court, "192.0.2.1");
+    let mut stray = good(&ca, "192.0.2.1");
     if let Some(held) = &mut stray.held {
         (held.file_match, held.mismatched_samples, held.distinct) = (Some(false), Some(2), 3);
     }
@@ -144,39 +145,39 @@ fn verdicts_are_words() {
 
 #[test]
 fn a_target_in_one_line() {
-    let court = Court::new();
+    let ca = TestCa::new();
     let alias = name("smtp.example.com");
-    let bad = || with_name(&court, &["mail.example.com"]);
+    let bad = || with_name(&ca, &["mail.example.com"]);
     let failed = || failing(backend(&alias, "192.0.2.9"), None);
     let check = |backends: Vec<BackendReport>, expected: &str| {
         let page = overview(&fleet(vec![looked_at("t", backends)]), "");
         let line = format!("<span class=\"headline\">{expected}</span>");
         assert!(page.contains(&line), "{line} in {page}");
     };
-    check(vec![good(&court, "192.0.2.1"), good(&court, "192.0.2.2")], "2 backends well");
-    check(vec![good(&court, "192.0.2.1"), bad(), bad()], "2 of 3 backends lack the name: clients fail now and then");
+    check(vec![good(&ca, "192.0.2.1"), good(&ca, "192.0.2.2")], "2 backends well");
+    check(vec![good(&ca, "192.0.2.1"), bad(), bad()], "2 of 3 backends lack the name: clients fail now and then");
     check(vec![bad()], "the backend lacks the name");
     check(vec![bad(), bad()], "all 2 backends lack the name");
-    check(vec![good(&court, "192.0.2.1"), failed()], "1 of 2 backends fails: timeout");
+    check(vec![good(&ca, "192.0.2.1"), failed()], "1 of 2 backends fails: timeout");
     check(vec![backend(&alias, "192.0.2.1")], "the backend not probed yet");
     check(vec![], "not looked up yet");
-    let old = reachable(backend(&alias, "192.0.2.1"), court.assess(&alias, GOOD, (2026, 5)));
+    let old = reachable(backend(&alias, "192.0.2.1"), ca.assess(&alias, GOOD, (2026, 5)));
     check(
         vec![old, bad()],
         "1 of 2 backends lacks the name: clients fail now and then; 1 of 2 backends has a bad chain: expired",
     );
 
-    let page = overview(&classic(&court), "");
+    let page = overview(&classic(&ca), "");
     assert!(page.contains("<span class=\"headline\">lookup fails: nxdomain</span>"), "{page}");
 }
 
 #[test]
 fn whatever_others_write_stays_text() {
-    let court = Court::new();
+    let ca = TestCa::new();
     let hostile = "</title><script>alert('1')</script>&\"\u{1b}[31m\u{202e}";
     let alias = name("smtp.example.com");
     let names = ["<img src=x onerror=alert(2)>\u{1b}[0m", "\"'><b>"];
-    let mut failed = failing(backend(&alias, "192.0.2.1"), Some(court.assess(&alias, &names, (2027, 1))));
+    let mut failed = failing(backend(&alias, "192.0.2.1"), Some(ca.assess(&alias, &names, (2027, 1))));
     if let Some(probe) = &mut failed.probe {
         probe.outcome = Err(Failure::new(Stage::Greeting, ProbeReason::Timeout, "554 <i>no\u{202e}</i>"));
     }
@@ -204,8 +205,8 @@ fn whatever_others_write_stays_text() {
 
 #[test]
 fn a_page_of_one_target() {
-    let court = Court::new();
-    let mut fleet = classic(&court);
+    let ca = TestCa::new();
+    let mut fleet = classic(&ca);
     let relay = Arc::make_mut(fleet.targets.first_mut().expect("a target"));
     let endpoint = relay.endpoints.first_mut().expect("an endpoint");
     let shared = |text: &str, resolves, addresses: &[&str]| AlternateName {
@@ -283,9 +284,9 @@ fn a_page_of_one_target() {
 
 #[test]
 fn what_backends_share_is_shown_once() {
-    let court = Court::new();
+    let ca = TestCa::new();
     let alias = name("smtp.example.com");
-    let assessment = court.assess(&alias, GOOD, (2027, 1));
+    let assessment = ca.assess(&alias, GOOD, (2027, 1));
     let backends = (1..=3).map(|n| reachable(backend(&alias, &format!("192.0.2.{n}")), assessment.clone())).collect();
     let page = detail(&fleet(vec![looked_at("t", backends)]), "t");
     assert_eq!(page.matches("The server's own certificate").count(), 1);
@@ -295,7 +296,7 @@ fn what_backends_share_is_shown_once() {
 
 #[test]
 fn the_exporter_tells_of_its_own_troubles() {
-    let mut fleet = classic(&Court::new());
+    let mut fleet = classic(&TestCa::new());
     let alarms = |fleet: &Fleet| overview(fleet, "").matches("class=\"alarm\"").count();
     assert_eq!(alarms(&fleet), 0);
     fleet.exporter.reload_successful = false;
@@ -308,9 +309,9 @@ fn the_exporter_tells_of_its_own_troubles() {
 
 #[test]
 fn large_fleets_stay_usable() {
-    let court = Court::new();
+    let ca = TestCa::new();
     let alias = name("smtp.example.com");
-    let (well, bad) = (court.assess(&alias, GOOD, (2027, 1)), court.assess(&alias, &["mail.example.com"], (2027, 1)));
+    let (well, bad) = (ca.assess(&alias, GOOD, (2027, 1)), ca.assess(&alias, &["mail.example.com"], (2027, 1)));
     let targets = (0..2_000).map(|n| {
         let backends = (1..=3).map(|host| {
             let assessment = if n % 50 == 0 && host > 1 { &bad } else { &well };

@@ -12,9 +12,9 @@ async fn answer(router: &Router, path: &str) -> (u16, String, String) {
 
 /// A fleet whose targets have these names, a backend each.
 fn named(names: &[&str]) -> Fleet {
-    let court = Court::new();
+    let ca = TestCa::new();
     let alias = name("smtp.example.com");
-    let backend = reachable(backend(&alias, "192.0.2.1"), court.assess(&alias, &["smtp.example.com"], (2027, 1)));
+    let backend = reachable(backend(&alias, "192.0.2.1"), ca.assess(&alias, &["smtp.example.com"], (2027, 1)));
     let targets = names.iter().map(|name| Arc::new(target(name, &[], &alias, vec![backend.clone()])));
     Fleet { targets: targets.collect(), exporter: ExporterReport::default() }
 }
@@ -71,7 +71,7 @@ async fn names_lead_to_their_targets() {
 
 #[tokio::test]
 async fn what_is_not_there() {
-    let router = site(classic(&Court::new()), &Options::default());
+    let router = site(classic(&TestCa::new()), &Options::default());
     let check = async |path: &str, status: u16, kind: &str, about: &str| {
         let found = answer(&router, path).await;
         assert_eq!((found.0, &*found.1), (status, kind), "{path}: {}", found.2);
@@ -101,8 +101,8 @@ async fn what_is_not_there() {
 
 #[tokio::test]
 async fn chains_are_files() {
-    let court = Court::new();
-    let mut fleet = classic(&court);
+    let ca = TestCa::new();
+    let mut fleet = classic(&ca);
     let relay = fleet.targets.first().expect("a target");
     let expected: Vec<Vec<u8>> = relay.endpoints[0].backends[0]
         .held
@@ -116,7 +116,7 @@ async fn chains_are_files() {
         .collect();
     // The same address and port for another server name.
     let other = name("mail.example.com");
-    let second = reachable(backend(&other, "192.0.2.10"), court.assess(&other, &["mail.example.com"], (2027, 1)));
+    let second = reachable(backend(&other, "192.0.2.10"), ca.assess(&other, &["mail.example.com"], (2027, 1)));
     let twin = target("twin", &[], &other, vec![second]);
     let endpoints = relay.endpoints.iter().chain(&twin.endpoints).cloned().collect();
     fleet.targets.push(Arc::new(TargetReport { endpoints, ..twin }));
@@ -156,7 +156,7 @@ async fn the_policy_names_what_the_page_has() {
     use base64::engine::general_purpose::STANDARD;
     use sha2::{Digest, Sha256};
 
-    let router = site(classic(&Court::new()), &Options::default());
+    let router = site(classic(&TestCa::new()), &Options::default());
     for path in ["/", "/targets/relay", "/targets/nobody"] {
         let response = get_page(&router, path).await;
         let policy = field(&response, header::CONTENT_SECURITY_POLICY).to_owned();
@@ -220,7 +220,7 @@ async fn links_hold_below_a_prefix() {
 
 #[tokio::test]
 async fn pages_are_compressed_for_those_who_take_it() {
-    let router = site(classic(&Court::new()), &Options::default());
+    let router = site(classic(&TestCa::new()), &Options::default());
     for path in ["/", "/targets/relay"] {
         let plain = get_page(&router, path).await;
         assert_eq!(field(&plain, header::CONTENT_ENCODING), "");

@@ -28,7 +28,7 @@ pub struct Case {
     /// The trust store.
     pub roots: Vec<CertificateDer<'static>>,
     /// What other servers of the fleet present, under the same roots.
-    pub seen_elsewhere: Vec<Identity>,
+    pub other_servers: Vec<Identity>,
     /// The name that the client asks for.
     pub server_name: &'static str,
     /// What must be concluded.
@@ -131,7 +131,7 @@ impl Case {
             name,
             identity,
             roots,
-            seen_elsewhere: Vec::new(),
+            other_servers: Vec::new(),
             server_name: HOST,
             expected: Expected { name: NameOutcome::Match, trusted: Some(true), valid: true, errors: &[] },
             openssl: Openssl { chain: Agreement::Agrees, name: Agreement::Agrees },
@@ -142,8 +142,8 @@ impl Case {
         Self { roots: roots.iter().copied().cloned().collect(), ..self }
     }
 
-    fn where_others_present(self, seen_elsewhere: Vec<Identity>) -> Self {
-        Self { seen_elsewhere, ..self }
+    fn where_others_present(self, other_servers: Vec<Identity>) -> Self {
+        Self { other_servers, ..self }
     }
 
     fn asked_for(self, server_name: &'static str) -> Self {

@@ -17,7 +17,7 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts all, and writes the root that they are issued by and a config to `folder`: [`CONFIG`], which comes last
+    /// Starts all, and writes the root that they are issued by and a config to `folder`: [`CONFIG_FILE`], which comes last
     /// and at once, so that whoever waits for it finds all ready.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Demo {
             }
         }
         std::fs::write(folder.join("root.pem"), pki.root_pem())?;
-        let (config, draft) = (folder.join(CONFIG), folder.join("demo.yaml.draft"));
+        let (config, draft) = (folder.join(CONFIG_FILE), folder.join("demo.yaml.draft"));
         std::fs::write(&draft, text(&dns, &targets))?;
         std::fs::rename(draft, &config)?;
         Ok(Self { config, _fleet: fleet, _dns: dns })
@@ -56,7 +56,7 @@ impl Demo {
 }
 
 /// What the config is called in its folder.
-pub const CONFIG: &str = "demo.yaml";
+pub const CONFIG_FILE: &str = "demo.yaml";
 
 /// Names that share the backends behind them.
 struct Case {
@@ -93,7 +93,7 @@ fn cases(pki: &Pki) -> Vec<Case> {
         alone(&["future.example.com"], issue(named("future.example.com").with_validity(DAY, 90 * DAY))),
         alone(&["self-signed.example.com"], issue(named("self-signed.example.com").with_issuer(Issuer::SelfSigned))),
         alone(&["incomplete.example.com"], issue(named("incomplete.example.com").with_presented(Presented::LeafOnly))),
-        alone(&["private-ca.example.com"], issue(named("private-ca.example.com").with_issuer(Issuer::Stranger))),
+        alone(&["private-ca.example.com"], issue(named("private-ca.example.com").with_issuer(Issuer::Untrusted))),
         alone(&["implicit.example.com"], issue(named("implicit.example.com")).with_tls(TlsMode::Implicit)),
         alone(&["no-starttls.example.com"], profiles::no_starttls(pki)),
         alone(

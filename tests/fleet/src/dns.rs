@@ -96,8 +96,8 @@ impl Dns {
     }
 
     /// Moves every [`Answer::Rotating`] on by its step. Queries never do: clients repeat them.
-    pub fn next_round(&self) {
-        lock(&self.state).zone.next_round();
+    pub fn rotate(&self) {
+        lock(&self.state).zone.rotate();
     }
 
     /// The last 65,536 questions, in order: names in lower case without the last dot.

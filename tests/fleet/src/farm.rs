@@ -18,7 +18,7 @@ use crate::server::prepared::{Scene, light_config};
 use crate::server::session_log::Visit;
 
 /// Which identity the backend at an address presents. Asked once an address.
-pub type IdentityOf = Arc<dyn Fn(Ipv4Addr) -> Identity + Send + Sync>;
+pub type IdentityProvider = Arc<dyn Fn(Ipv4Addr) -> Identity + Send + Sync>;
 
 /// One listener that serves every address of 127.64.0.0/10, each with an identity of its own: STARTTLS, no tickets,
 /// no sessions kept. Ends on drop.
@@ -34,7 +34,7 @@ impl Farm {
     ///
     /// # Errors
     /// Whatever the kernel says to binding.
-    pub async fn start(identity_of: IdentityOf) -> io::Result<Self> {
+    pub async fn start(identity_of: IdentityProvider) -> io::Result<Self> {
         Self::start_with(identity_of, TlsMode::StartTls, Script::default()).await
     }
 
@@ -42,7 +42,7 @@ impl Farm {
     ///
     /// # Errors
     /// Whatever the kernel says to binding.
-    pub async fn start_with(identity_of: IdentityOf, tls: TlsMode, script: Script) -> io::Result<Self> {
+    pub async fn start_with(identity_of: IdentityProvider, tls: TlsMode, script: Script) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
         let listener = socket.listen(BACKLOG)?;
@@ -81,7 +81,7 @@ impl Drop for Farm {
 }
 
 struct Fields {
-    identity_of: IdentityOf,
+    identity_of: IdentityProvider,
     tls: TlsMode,
     script: Script,
     configs: RwLock<HashMap<Ipv4Addr, Arc<ServerConfig>>>,

@@ -11,11 +11,11 @@
 
 pub use blackhole::Blackhole;
 pub use dns::{Answer, Dns, Record, RecordType, Transport};
-pub use farm::{Farm, IdentityOf};
+pub use farm::{Farm, IdentityProvider};
 pub use pki::{
     Authority, AuthoritySpec, CertSpec, Extension, Identity, Issuer, KeyKind, Pki, Presented, Purpose, ocsp, x509,
 };
-pub use script::{Chunk, Delivery, Ending, Fault, Moment, Script, ServerSpec, TlsMode, TlsVersions};
+pub use script::{Chunk, Delivery, Fault, Script, ServerSpec, Step, Termination, TlsMode, TlsVersions};
 pub use server::{Fleet, Server, Session};
 
 pub mod cases;

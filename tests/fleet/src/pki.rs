@@ -23,7 +23,7 @@ mod identity;
 pub struct Pki {
     root: Authority,
     intermediate: Authority,
-    stranger: Authority,
+    untrusted_root: Authority,
     shared_key: Arc<Key>,
 }
 
@@ -36,7 +36,7 @@ impl Pki {
             intermediate: root
                 .sub(&AuthoritySpec { path_length: Some(0), ..AuthoritySpec::named("Fleet Intermediate") }),
             root,
-            stranger: Authority::root(&AuthoritySpec::named("Stranger Root")),
+            untrusted_root: Authority::root(&AuthoritySpec::named("Stranger Root")),
             shared_key: Arc::new(Key::generate(KeyKind::P256)),
         }
     }
@@ -52,8 +52,8 @@ impl Pki {
     }
 
     /// The root that nobody trusts, as PEM.
-    pub fn stranger_pem(&self) -> String {
-        certificate_pem(self.stranger.der())
+    pub fn untrusted_root_pem(&self) -> String {
+        certificate_pem(self.untrusted_root.der())
     }
 
     /// The root to trust, to make further authorities under it.
@@ -81,7 +81,7 @@ impl Pki {
         let issuer = match &spec.issuer {
             Issuer::Intermediate => Some(&self.intermediate),
             Issuer::Root => Some(&self.root),
-            Issuer::Stranger => Some(&self.stranger),
+            Issuer::Untrusted => Some(&self.untrusted_root),
             Issuer::Authority(authority) => Some(authority),
             Issuer::SelfSigned => None,
         };
@@ -208,7 +208,7 @@ pub enum Issuer {
     /// The trusted root itself.
     Root,
     /// A root that nobody trusts.
-    Stranger,
+    Untrusted,
     /// Its own key.
     SelfSigned,
     /// An authority made for the occasion.
@@ -245,7 +245,7 @@ pub enum Purpose {
     /// clientAuth.
     Client,
     /// No such extension.
-    Unstated,
+    Unspecified,
 }
 
 impl Purpose {
@@ -253,7 +253,7 @@ impl Purpose {
         match self {
             Self::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
             Self::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
-            Self::Unstated => Vec::new(),
+            Self::Unspecified => Vec::new(),
         }
     }
 }

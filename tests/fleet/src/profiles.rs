@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::pki::{CertSpec, Issuer, Pki, Presented};
-use crate::script::{Chunk, Delivery, Ending, Fault, Moment, Script, ServerSpec, TlsMode, TlsVersions, lines};
+use crate::script::{Chunk, Delivery, Fault, Script, ServerSpec, Step, Termination, TlsMode, TlsVersions, lines};
 
 /// The name that clients ask for.
 pub const ALIAS: &str = "smtp.example.com";
@@ -44,19 +44,19 @@ pub fn all(pki: &Pki) -> Vec<(&'static str, ServerSpec)> {
         ("plain_on_implicit_port", plain_on_implicit_port()),
         ("endless_lines", endless_lines(pki)),
         ("endless_line", endless_line(pki)),
-        ("closes_at_once", ends(pki, Moment::Connected, Ending::Close)),
-        ("silent", ends(pki, Moment::Connected, Ending::Stall)),
-        ("closes_mid_handshake", ends(pki, Moment::ClientHello, Ending::Close)),
-        ("resets_mid_handshake", ends(pki, Moment::ClientHello, Ending::Reset)),
-        ("stalls_mid_handshake", ends(pki, Moment::ClientHello, Ending::Stall)),
-        ("unrecognized_name", ends(pki, Moment::ClientHello, Ending::Alert(112))),
-        ("old_tls", ends(pki, Moment::ClientHello, Ending::Alert(70))),
-        ("nothing_in_common", ends(pki, Moment::ClientHello, Ending::Alert(40))),
-        ("internal_error", ends(pki, Moment::ClientHello, Ending::Alert(80))),
+        ("closes_at_once", terminates(pki, Step::Connected, Termination::Close)),
+        ("silent", terminates(pki, Step::Connected, Termination::Stall)),
+        ("closes_mid_handshake", terminates(pki, Step::ClientHello, Termination::Close)),
+        ("resets_mid_handshake", terminates(pki, Step::ClientHello, Termination::Reset)),
+        ("stalls_mid_handshake", terminates(pki, Step::ClientHello, Termination::Stall)),
+        ("unrecognized_name", terminates(pki, Step::ClientHello, Termination::Alert(112))),
+        ("old_tls", terminates(pki, Step::ClientHello, Termination::Alert(70))),
+        ("nothing_in_common", terminates(pki, Step::ClientHello, Termination::Alert(40))),
+        ("internal_error", terminates(pki, Step::ClientHello, Termination::Alert(80))),
         // A handshake record with a ServerHelloDone (RFC 5246 §7.4.5) where the ServerHello should be.
-        ("out_of_turn", ends(pki, Moment::ClientHello, Ending::Record(&[22, 3, 3, 0, 4, 14, 0, 0, 0]))),
+        ("out_of_turn", terminates(pki, Step::ClientHello, Termination::Record(&[22, 3, 3, 0, 4, 14, 0, 0, 0]))),
         ("no_certificate", no_certificate(pki)),
-        ("dies_after_tls", ends(pki, Moment::EhloInTls, Ending::Close)),
+        ("dies_after_tls", terminates(pki, Step::EhloInTls, Termination::Close)),
         ("tls12_only", versions(pki, TlsVersions::Tls12)),
         ("tls13_only", versions(pki, TlsVersions::Tls13)),
         ("client_certificate_tls12", client_certificate(pki, TlsVersions::Tls12)),
@@ -101,7 +101,7 @@ pub fn missing_intermediate(pki: &Pki) -> ServerSpec {
 
 /// The right names, from a root that nobody trusts.
 pub fn untrusted(pki: &Pki) -> ServerSpec {
-    presents(pki, &valid().with_issuer(Issuer::Stranger))
+    presents(pki, &valid().with_issuer(Issuer::Untrusted))
 }
 
 /// A chain of more than 64 KiB, beyond what rustls reads.
@@ -135,27 +135,29 @@ pub fn starttls_refused(pki: &Pki, reply: &str) -> ServerSpec {
 /// 421 and an end: too many connections.
 pub fn greeting_421(pki: &Pki) -> ServerSpec {
     good(pki)
-        .with_script(Script::greeting("421 4.7.0 mail.example.com Too many connections"))
-        .with_fault(Fault::ends(Moment::Greeted, Ending::Close))
+        .with_script(Script::with_greeting("421 4.7.0 mail.example.com Too many connections"))
+        .with_fault(Fault::terminates(Step::Greeted, Termination::Close))
 }
 
 /// 554, then 503 to everything but QUIT (RFC 5321 §3.1).
 pub fn greeting_554(pki: &Pki) -> ServerSpec {
     good(pki)
-        .with_script(Script::greeting("554 5.7.1 mail.example.com No SMTP service here"))
-        .with_fault(Fault::RefusesAll)
+        .with_script(Script::with_greeting("554 5.7.1 mail.example.com No SMTP service here"))
+        .with_fault(Fault::RejectsAll)
 }
 
 /// The greeting comes after `pause`.
 pub fn slow_greeting(pki: &Pki, pause: Duration) -> ServerSpec {
-    good(pki)
-        .with_script(Script { greeting: vec![Chunk::late(pause, "220 mail.example.com ESMTP")], ..Script::default() })
+    good(pki).with_script(Script {
+        greeting: vec![Chunk::delayed(pause, "220 mail.example.com ESMTP")],
+        ..Script::default()
+    })
 }
 
 /// `220-`, a pause, `220 `, as Postfix's postscreen has it; who talks in the pause is answered 521.
 pub fn screening(pki: &Pki, pause: Duration) -> ServerSpec {
     good(pki).with_script(Script {
-        greeting: vec![Chunk::line("220-mail.example.com ESMTP"), Chunk::late(pause, "220 mail.example.com ESMTP")],
+        greeting: vec![Chunk::line("220-mail.example.com ESMTP"), Chunk::delayed(pause, "220 mail.example.com ESMTP")],
         pregreet: Some("521 5.5.1 Protocol error".to_owned()),
         ..Script::default()
     })
@@ -232,8 +234,8 @@ pub fn endless_line(pki: &Pki) -> ServerSpec {
 }
 
 /// In order until `at`, then it breaks off.
-pub fn ends(pki: &Pki, at: Moment, how: Ending) -> ServerSpec {
-    good(pki).with_fault(Fault::ends(at, how))
+pub fn terminates(pki: &Pki, at: Step, how: Termination) -> ServerSpec {
+    good(pki).with_fault(Fault::terminates(at, how))
 }
 
 /// In order, with the TLS versions given.
@@ -247,9 +249,9 @@ pub fn client_certificate(pki: &Pki, versions: TlsVersions) -> ServerSpec {
 }
 
 /// Several identities behind one address, in turn.
-pub fn balanced(pki: &Pki, certificates: &[CertSpec]) -> ServerSpec {
+pub fn load_balanced(pki: &Pki, certificates: &[CertSpec]) -> ServerSpec {
     let mut identities = certificates.iter().map(|spec| pki.issue(spec));
-    ServerSpec { identity: identities.next(), others: identities.collect(), ..ServerSpec::default() }
+    ServerSpec { identity: identities.next(), more_identities: identities.collect(), ..ServerSpec::default() }
 }
 
 fn valid() -> CertSpec {

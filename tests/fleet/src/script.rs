@@ -12,7 +12,7 @@ pub struct ServerSpec {
     /// What it presents; without one STARTTLS is answered 454.
     pub identity: Option<Identity>,
     /// Further identities, taken in turn after the first, one a connection: an address that is a load balancer.
-    pub others: Vec<Identity>,
+    pub more_identities: Vec<Identity>,
     /// When TLS begins.
     pub tls: TlsMode,
     /// The protocol versions spoken.
@@ -90,7 +90,7 @@ pub struct Script {
 
 impl Script {
     /// The default script under another greeting, sent in one piece (CRLF is added).
-    pub fn greeting(line: &str) -> Self {
+    pub fn with_greeting(line: &str) -> Self {
         Self { greeting: vec![Chunk::line(line)], ..Self::default() }
     }
 }
@@ -121,11 +121,11 @@ pub struct Chunk {
 impl Chunk {
     /// A line, at once; CRLF is added.
     pub fn line(line: &str) -> Self {
-        Self::late(Duration::ZERO, line)
+        Self::delayed(Duration::ZERO, line)
     }
 
     /// A line after a pause; CRLF is added.
-    pub fn late(pause: Duration, line: &str) -> Self {
+    pub fn delayed(pause: Duration, line: &str) -> Self {
         Self { pause, bytes: format!("{line}\r\n").into_bytes() }
     }
 }
@@ -147,14 +147,14 @@ pub enum Fault {
     #[default]
     None,
     /// It breaks off.
-    Ends {
+    Terminates {
         /// When.
-        at: Moment,
+        at: Step,
         /// In what way.
-        how: Ending,
+        how: Termination,
     },
     /// After the greeting it answers everything but QUIT with 503, as RFC 5321 §3.1 has it after a 554 greeting.
-    RefusesAll,
+    RejectsAll,
     /// After the greeting, `220-` lines without end.
     EndlessLines,
     /// After the greeting, one line without end.
@@ -163,14 +163,14 @@ pub enum Fault {
 
 impl Fault {
     /// Breaks off at `at` by `how`.
-    pub fn ends(at: Moment, how: Ending) -> Self {
-        Self::Ends { at, how }
+    pub fn terminates(at: Step, how: Termination) -> Self {
+        Self::Terminates { at, how }
     }
 }
 
 /// Moments of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum Step {
     /// Connected, nothing said.
     Connected,
     /// The greeting is out.
@@ -191,14 +191,14 @@ pub enum Moment {
 
 /// Ways to break off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum Termination {
     /// An orderly end: close_notify where there is TLS, and FIN.
     Close,
     /// RST, through SO_LINGER 0.
     Reset,
     /// Silence, for as long as the client stays.
     Stall,
-    /// A fatal TLS alert in clear (RFC 8446 §6.2 has the numbers), then an orderly end: meant for [`Moment::ClientHello`].
+    /// A fatal TLS alert in clear (RFC 8446 §6.2 has the numbers), then an orderly end: meant for [`Step::ClientHello`].
     Alert(u8),
     /// These bytes, then an orderly end.
     Record(&'static [u8]),

@@ -6,11 +6,11 @@ use std::os::unix::fs::symlink;
 
 use smtp_fleet::{CertSpec, ServerSpec, profiles};
 
-use super::{Scene, text};
+use super::{CheckEnvironment, text};
 
 /// What is in the folder `name`.
-fn files(scene: &Scene, name: &str) -> BTreeMap<String, String> {
-    let entries = fs::read_dir(scene.path(name)).expect("a folder").map(|entry| entry.expect("an entry").path());
+fn files(env: &CheckEnvironment, name: &str) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(env.path(name)).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries
         .map(|path| {
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
@@ -21,57 +21,57 @@ fn files(scene: &Scene, name: &str) -> BTreeMap<String, String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_presented_comes_back_and_is_not_overwritten() {
-    let scene = Scene::new(|_| vec![ServerSpec::default()]).await;
-    let identity = scene.pki.issue(&CertSpec::valid_for(&[profiles::ALIAS]));
-    scene.fleet.servers()[0].replace(ServerSpec::new(identity.clone()));
-    let (ip, port) = (scene.fleet.ips()[0], scene.fleet.port());
-    scene.config(&[
+    let env = CheckEnvironment::new(|_| vec![ServerSpec::default()]).await;
+    let identity = env.pki.issue(&CertSpec::valid_for(&[profiles::ALIAS]));
+    env.fleet.servers()[0].replace(ServerSpec::new(identity.clone()));
+    let (ip, port) = (env.fleet.ips()[0], env.fleet.port());
+    env.config(&[
         format!("{{host: {}, port: {port}, addresses: [{ip}]}}", profiles::ALIAS),
         format!("{{name: ../../odd:name, host: {}, port: {port}, addresses: [{ip}]}}", profiles::ALIAS),
     ]);
     let (one, two) =
         (format!("{}_{ip}_{port}.pem", profiles::ALIAS), format!("_.-..-odd-name_{}_{ip}_{port}.pem", profiles::ALIAS));
-    let output = scene.run(&["--export=out/put"]);
+    let output = env.run(&["--export=out/put"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
     assert_eq!(text(&output.stderr), "smtp-tls-exporter: 2 files written to out/put\n");
     let chain = identity.chain_pem().replace("\r\n", "\n");
-    assert_eq!(files(&scene, "out/put"), BTreeMap::from([(one.clone(), chain.clone()), (two.clone(), chain.clone())]));
+    assert_eq!(files(&env, "out/put"), BTreeMap::from([(one.clone(), chain.clone()), (two.clone(), chain.clone())]));
 
     // Neither a file nor a link, be it to nowhere, is touched; nor is anything beside it.
-    fs::remove_file(scene.path("out/put").join(&one)).expect("it is there");
+    fs::remove_file(env.path("out/put").join(&one)).expect("it is there");
     for is_link in [false, true] {
-        let path = scene.path("out/put").join(&two);
+        let path = env.path("out/put").join(&two);
         fs::remove_file(&path).expect("it is there");
         if is_link {
-            symlink(scene.path("elsewhere.pem"), &path).expect("a link");
+            symlink(env.path("elsewhere.pem"), &path).expect("a link");
         } else {
             fs::write(&path, "mine").expect("a file");
         }
-        let output = scene.run(&["--export=out/put"]);
+        let output = env.run(&["--export=out/put"]);
         assert_eq!(output.status.code(), Some(2));
         assert!(text(&output.stdout).ends_with("all is well.\n"), "what was found is told all the same");
         let error =
             format!("smtp-tls-exporter: out/put/{two} is there already: nothing was written; --force replaces it\n");
         assert_eq!(text(&output.stderr), error);
-        assert_eq!(files(&scene, "out/put").len(), 1);
-        assert!(!scene.path("elsewhere.pem").exists());
+        assert_eq!(files(&env, "out/put").len(), 1);
+        assert!(!env.path("elsewhere.pem").exists());
     }
-    let output = scene.run(&["--export=out/put", "--force"]);
+    let output = env.run(&["--export=out/put", "--force"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(files(&scene, "out/put"), BTreeMap::from([(one, chain.clone()), (two.clone(), chain)]));
-    assert!(!scene.path("elsewhere.pem").exists(), "a link is replaced, not followed");
-    let kind = fs::symlink_metadata(scene.path("out/put").join(two)).expect("a file").file_type();
+    assert_eq!(files(&env, "out/put"), BTreeMap::from([(one, chain.clone()), (two.clone(), chain)]));
+    assert!(!env.path("elsewhere.pem").exists(), "a link is replaced, not followed");
+    let kind = fs::symlink_metadata(env.path("out/put").join(two)).expect("a file").file_type();
     assert!(kind.is_file());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn certificates_in_full() {
-    let scene = Scene::classic().await;
-    let output = scene.run(&[&scene.at(profiles::ALIAS), "--show-certs"]);
+    let env = CheckEnvironment::classic().await;
+    let output = env.run(&[&env.at(profiles::ALIAS), "--show-certs"]);
     let found = text(&output.stdout);
     assert_eq!(found.matches("CERTIFICATES of ").count(), 3, "{found}");
     let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let certificate = smtp_tls_exporter::verdict::Certificate::new(scene.pki.intermediate().der().clone());
+    let certificate = smtp_tls_exporter::verdict::Certificate::new(env.pki.intermediate().der().clone());
     for part in [
         format!("sha1        {}\n", hex(&certificate.thumbprint())),
         format!("sha256      {}\n", hex(&certificate.fingerprint())),

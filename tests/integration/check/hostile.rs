@@ -1,11 +1,11 @@
 //! What servers say reaches the terminal as text and as nothing else.
 
 use serde_json::Value;
-use smtp_fleet::{CertSpec, Fault, Moment, Script, ServerSpec, profiles};
-use smtp_fleet::{Ending, Issuer};
+use smtp_fleet::{CertSpec, Fault, Script, ServerSpec, Step, profiles};
+use smtp_fleet::{Issuer, Termination};
 
 use super::table::findings;
-use super::{Scene, text};
+use super::{CheckEnvironment, text};
 
 fn is_harmless(c: char) -> bool {
     let is_format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}');
@@ -14,23 +14,23 @@ fn is_harmless(c: char) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
-    let scene = Scene::new(|pki| {
+    let env = CheckEnvironment::new(|pki| {
         let crowd: Vec<String> = (0..1500).map(|number| format!("host-{number}.example.com")).collect();
         let mut names = vec!["\u{1b}]0;owned\u{7}\u{1b}[31m".to_owned(), "a\r\nb".to_owned()];
         names.extend(crowd);
         let evil = Some("x\u{1b}[2J\u{202e}\u{9b}31m\n<script>".to_owned());
         let spec = CertSpec { names, common_name: evil, ..CertSpec::default() }.with_issuer(Issuer::SelfSigned);
-        let greeting = Script::greeting("554 \u{1b}[31m\u{202e}go\u{7} away");
+        let greeting = Script::with_greeting("554 \u{1b}[31m\u{202e}go\u{7} away");
         vec![
             ServerSpec::new(pki.issue(&spec)),
-            profiles::good(pki).with_script(greeting).with_fault(Fault::ends(Moment::Greeted, Ending::Close)),
+            profiles::good(pki).with_script(greeting).with_fault(Fault::terminates(Step::Greeted, Termination::Close)),
         ]
     })
     .await;
-    scene.dns.set_addresses(profiles::ALIAS, &scene.fleet.ips());
-    scene.config(&[format!("{{name: \"t\\u2066\", host: {}, port: {}}}", profiles::ALIAS, scene.fleet.port())]);
+    env.dns.set_addresses(profiles::ALIAS, &env.fleet.ips());
+    env.config(&[format!("{{name: \"t\\u2066\", host: {}, port: {}}}", profiles::ALIAS, env.fleet.port())]);
     for args in [&[][..], &["--show-certs"], &["--output=json"], &["--output=prometheus"]] {
-        let output = scene.run(args);
+        let output = env.run(args);
         let found = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {found}{}", text(&output.stderr));
         let odd: Vec<char> = found.chars().filter(|c| !is_harmless(*c)).collect();
@@ -44,7 +44,7 @@ async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
             assert!(lines.lines().all(|line| line.chars().count() <= 80), "{lines}");
         }
     }
-    let json: Value = serde_json::from_slice(&scene.run(&["--output=json"]).stdout).expect("JSON");
+    let json: Value = serde_json::from_slice(&env.run(&["--output=json"]).stdout).expect("JSON");
     assert_eq!(json["targets"][0]["name"], "t\u{2066}", "escaped, not changed");
     let leaf = &json["targets"][0]["endpoints"][0]["backends"][0]["certificate"];
     assert_eq!(leaf["names"].as_array().map(Vec::len), Some(100));
@@ -54,7 +54,7 @@ async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
 /// A certificate that is larger than any list of names has to be is not taken in, and costs neither time nor room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_megabytes_of_names() {
-    let scene = Scene::new(|pki| {
+    let env = CheckEnvironment::new(|pki| {
         let padding = "x".repeat(50);
         let names: Vec<String> = (0..160_000).map(|number| format!("{padding}{number}.example.com")).collect();
         let identity = pki.issue(&CertSpec { names, ..CertSpec::default() });
@@ -63,9 +63,9 @@ async fn ten_megabytes_of_names() {
         vec![ServerSpec::new(identity)]
     })
     .await;
-    scene.dns.set_addresses(profiles::ALIAS, &scene.fleet.ips());
+    env.dns.set_addresses(profiles::ALIAS, &env.fleet.ips());
     for args in [&[][..], &["--show-certs"], &["--output=json"], &["--output=prometheus"]] {
-        let output = scene.run(&[&[&*scene.at(profiles::ALIAS)], args].concat());
+        let output = env.run(&[&[&*env.at(profiles::ALIAS)], args].concat());
         let found = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {found}{}", text(&output.stderr));
         assert!(found.contains("chain_too_large") && found.len() < 20_000, "{args:?}: {found}");

@@ -9,16 +9,16 @@ use smtp_tls_exporter::render::{self, Style};
 use smtp_tls_exporter::snapshot::{BackendReport, EndpointReport, TargetReport};
 use smtp_tls_exporter::target::{Backend, Endpoint, HostTarget, Target, TargetKind, TargetName};
 
-use super::{Scene, text};
-use crate::support::{Lab, Running, target};
+use super::{CheckEnvironment, text};
+use crate::support::{Environment, Running, target};
 
 /// The report on servers of these kinds behind the alias, as if they were at 192.0.2.10 and on, port 587.
 async fn report(servers: impl FnOnce(&Pki) -> Vec<ServerSpec>) -> Arc<TargetReport> {
     let pki = Pki::new();
     let fleet = smtp_fleet::Fleet::start(servers(&pki)).await.expect("a fleet");
-    let lab = Lab::new(&pki);
+    let env = Environment::new(&pki);
     let one = target("one", profiles::ALIAS, fleet.port(), smtp_fleet::TlsMode::StartTls, &fleet.ips());
-    let running = Running::start(lab.config(&Lab::yaml("", "", &[one])));
+    let running = Running::start(env.config(&Environment::yaml("", "", &[one])));
     Arc::new(moved(&*running.round("one").await))
 }
 
@@ -89,22 +89,22 @@ async fn all_kinds_of_trouble_on_80_columns() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn colours_are_for_those_who_want_them() {
-    let scene = Scene::classic().await;
-    let target = scene.at(profiles::ALIAS);
-    let run = |args: &[&str], env: &[(&str, &str)]| {
-        let mut command = scene.command(&[&["--config.file=config.yaml", &target], args].concat());
-        let output = tokio::task::block_in_place(|| command.envs(env.iter().copied()).output().expect("it runs"));
+    let env = CheckEnvironment::classic().await;
+    let target = env.at(profiles::ALIAS);
+    let run = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = env.command(&[&["--config.file=config.yaml", &target], args].concat());
+        let output = tokio::task::block_in_place(|| command.envs(variables.iter().copied()).output().expect("it runs"));
         // In the second of its making a certificate has 90 full days.
         text(&output.stdout).replace("  90  ", "  89  ")
     };
     let plain = run(&[], &[]);
     assert!(!plain.contains('\u{1b}'), "a file has no colours: {plain}");
-    for (args, env) in [
+    for (args, variables) in [
         (&["--color=never"][..], &[][..]),
         (&[], &[("NO_COLOR", "1")]),
         (&["--color=auto"], &[("TERM", "xterm"), ("CLICOLOR_FORCE", "1")]),
     ] {
-        assert_eq!(run(args, env), plain, "{args:?} {env:?}");
+        assert_eq!(run(args, variables), plain, "{args:?} {variables:?}");
     }
     let colored = run(&["--color=always"], &[("NO_COLOR", "1")]);
     assert!(colored.contains("\u{1b}[1m\u{1b}[31mNOT WELL: 2 of 3 backends\u{1b}[0m"), "{colored:?}");

@@ -197,7 +197,7 @@ async fn known_hosts_stand_in_for_records_that_cannot_be_looked_up() {
     check("found", &find(&dns, &mx("lost.test"), &hosts).await, &["10 a.test:25 starttls 192.0.2.1"], Some(1), &[]);
 
     // Silence leaves time for them.
-    dns.set("lost.test", RecordType::MX, Answer::Silence);
+    dns.set("lost.test", RecordType::MX, Answer::NoReply);
     let patience = Duration::from_secs(1);
     let resolvers = resolvers(vec![dns.addr()], false);
     let found = resolvers.discover(&mx("lost.test"), &policy(IpFamily::Ipv4), &hosts, patience).await;
@@ -338,7 +338,7 @@ async fn many_hosts_are_cut_and_asked_for_over_tcp() {
 
     // Eight at a time: where none is answered, no other one is begun.
     for name in &names {
-        dns.set(name, RecordType::A, Answer::Silence);
+        dns.set(name, RecordType::A, Answer::NoReply);
     }
     let before = dns.queries().len();
     let patience = Duration::from_secs(1);

@@ -29,7 +29,7 @@ fn write(case: &Case, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("chain.pem"), pem(case.identity.chain()))?;
     fs::write(folder.join("roots.pem"), pem(&case.roots))?;
-    for (number, seen) in case.seen_elsewhere.iter().enumerate() {
+    for (number, seen) in case.other_servers.iter().enumerate() {
         fs::write(folder.join(format!("seen-{number}.pem")), pem(seen.chain()))?;
     }
     fs::write(folder.join("case.json"), format!("{:#}\n", described(case)))

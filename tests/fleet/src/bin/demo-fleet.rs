@@ -6,14 +6,14 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use smtp_fleet::demo::{CONFIG, Demo};
+use smtp_fleet::demo::{CONFIG_FILE, Demo};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let result = match arguments.as_slice() {
-        [flag, folder] if flag == "--ready" => fs::metadata(Path::new(folder).join(CONFIG)).map(drop),
+        [flag, folder] if flag == "--ready" => fs::metadata(Path::new(folder).join(CONFIG_FILE)).map(drop),
         [folder] => serve(Path::new(folder)),
         _ => {
             eprintln!("usage: demo-fleet [--ready] DIR");
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(folder: &Path) -> io::Result<()> {
-    let config = folder.join(CONFIG);
+    let config = folder.join(CONFIG_FILE);
     // One of an earlier run names ports that nobody listens on.
     match fs::remove_file(&config) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use hickory_proto::rr::Name;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use smtp_fleet::ocsp::{StapleSpec, Status};
+use smtp_fleet::ocsp::{ResponseSpec, Status};
 use smtp_fleet::{CertSpec, Dns, Fleet, Identity, Issuer, Pki, Server, ServerSpec, profiles};
 use tokio::runtime::Runtime;
 
@@ -121,8 +121,8 @@ struct Addresses {
 struct Certificate {
     servers: Numbers,
     names: Vec<DomainName>,
-    from: Option<Moment>,
-    until: Option<Moment>,
+    from: Option<SecondsFromNow>,
+    until: Option<SecondsFromNow>,
     #[serde(default)]
     issuer: Signer,
     staple: Option<Stapled>,
@@ -176,9 +176,9 @@ impl TryFrom<String> for DomainName {
 /// Seconds from now, as far as a certificate can tell.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "i64")]
-struct Moment(i64);
+struct SecondsFromNow(i64);
 
-impl TryFrom<i64> for Moment {
+impl TryFrom<i64> for SecondsFromNow {
     type Error = String;
 
     fn try_from(seconds: i64) -> Result<Self, String> {
@@ -244,7 +244,7 @@ impl Stage {
     fn issue(&self, certificate: &Certificate) -> Identity {
         let identity = self.pki.issue(&certificate.spec());
         let Some(stapled) = certificate.staple else { return identity };
-        let response = StapleSpec::saying(match stapled {
+        let response = ResponseSpec::new(match stapled {
             Stapled::Good => Status::Good,
             Stapled::Revoked => Status::Revoked,
             Stapled::Unknown => Status::Unknown,
@@ -269,7 +269,7 @@ impl Certificate {
         let names: Vec<&str> = self.names.iter().map(|name| name.0.as_str()).collect();
         let spec = CertSpec::valid_for(&names).with_issuer(match self.issuer {
             Signer::Intermediate => Issuer::Intermediate,
-            Signer::Stranger => Issuer::Stranger,
+            Signer::Stranger => Issuer::Untrusted,
             Signer::Itself => Issuer::SelfSigned,
         });
         let (from, until) =

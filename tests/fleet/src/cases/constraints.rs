@@ -6,21 +6,25 @@ use super::fixture::{Hands, authority, leaf, p256};
 use super::validity::past;
 use super::{Agreement, Case, HOST, names};
 use crate::pki::Extension;
-use crate::pki::x509::{ANY_PURPOSE, CLIENT_AUTH, Ca, Forge, GeneralName, SERVER_AUTH};
+use crate::pki::x509::{ANY_EXTENDED_KEY_USAGE, CLIENT_AUTH, Ca, CertBuilder, GeneralName, SERVER_AUTH};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [purposes(hands), domains(hands), addresses(hands), odd(hands)].concat()
 }
 
 fn purposes(hands: &Hands) -> Vec<Case> {
-    let with = |forge: Forge, purposes: &[&[u64]]| forge.with(Extension::purposes(purposes));
+    let with =
+        |builder: CertBuilder, purposes: &[&[u64]]| builder.with_extension(Extension::extended_key_usage(purposes));
     let from = |name, purposes: &[&[u64]]| hands.from(name, &hands.sub(&with(authority(), purposes)), &leaf());
     vec![
-        hands.case("eku-absent", &leaf().without(&Extension::purposes(&[]))),
+        hands.case("eku-absent", &leaf().without_extension(&Extension::extended_key_usage(&[]))),
         hands.case("eku-server-and-client", &with(leaf(), &[CLIENT_AUTH, SERVER_AUTH])),
-        hands.case("eku-critical", &leaf().with(Extension { critical: true, ..Extension::purposes(&[SERVER_AUTH]) })),
+        hands.case(
+            "eku-critical",
+            &leaf().with_extension(Extension { critical: true, ..Extension::extended_key_usage(&[SERVER_AUTH]) }),
+        ),
         hands.case("eku-client-only", &with(leaf(), &[CLIENT_AUTH])).refused(&["missing_eku"]),
-        hands.case("eku-any-only", &with(leaf(), &[ANY_PURPOSE])).refused(&["missing_eku"]),
+        hands.case("eku-any-only", &with(leaf(), &[ANY_EXTENDED_KEY_USAGE])).refused(&["missing_eku"]),
         hands.case("eku-empty", &with(leaf(), &[])).refused(&["missing_eku"]),
         hands.case("eku-client-only-and-expired", &with(past(), &[CLIENT_AUTH])).refused(&["expired", "missing_eku"]),
         hands
@@ -28,25 +32,25 @@ fn purposes(hands: &Hands) -> Vec<Case> {
             .refused(&["unknown_issuer", "missing_eku"]),
         from("issuer-eku-server", &[SERVER_AUTH]),
         from("issuer-eku-client-only", &[CLIENT_AUTH]).refused(&["missing_eku"]),
-        from("issuer-eku-any-only", &[ANY_PURPOSE]).refused(&["missing_eku"]),
+        from("issuer-eku-any-only", &[ANY_EXTENDED_KEY_USAGE]).refused(&["missing_eku"]),
     ]
 }
 
 fn domains(hands: &Hands) -> Vec<Case> {
     let ca = |permitted: &[&str], excluded: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|name| GeneralName::dns(name)).collect::<Vec<_>>();
-        hands.sub(&authority().with(Extension::name_constraints(&names(permitted), &names(excluded))))
+        hands.sub(&authority().with_extension(Extension::name_constraints(&names(permitted), &names(excluded))))
     };
     let only_example_org = ca(&["example.org"], &[]);
     let lax = Extension { critical: false, ..Extension::name_constraints(&[GeneralName::dns("example.org")], &[]) };
-    let root = Ca::root(&Forge::authority("Narrow Root").with(lax.clone()), &p256());
-    let no_names = leaf().without(&Extension::alternative_names(&[]));
+    let root = Ca::root(&CertBuilder::authority("Narrow Root").with_extension(lax.clone()), &p256());
+    let no_names = leaf().without_extension(&Extension::subject_alternative_names(&[]));
     vec![
         hands.from("names-permitted", &ca(&["example.com"], &[]), &leaf()),
         hands.from("names-permitted-exactly", &ca(&[HOST], &[]), &leaf()),
         hands.from("names-permitted-below-a-dot", &ca(&[".example.com"], &[]), &leaf()),
         hands.from("names-permitted-by-the-second", &ca(&["example.org", "example.com"], &[]), &leaf()),
-        hands.from("wildcard-permitted", &ca(&["example.com"], &[]), &Forge::leaf(&["*.example.com"])),
+        hands.from("wildcard-permitted", &ca(&["example.com"], &[]), &CertBuilder::leaf(&["*.example.com"])),
         hands.from("names-not-permitted", &only_example_org, &leaf()).refused(&["name_constraints"]),
         hands
             .from("names-not-permitted-and-expired", &only_example_org, &past())
@@ -55,15 +59,19 @@ fn domains(hands: &Hands) -> Vec<Case> {
             .from(
                 "one-name-of-two-not-permitted",
                 &ca(&["example.com"], &[]),
-                &Forge::leaf(&[HOST, "smtp.example.org"]),
+                &CertBuilder::leaf(&[HOST, "smtp.example.org"]),
             )
             .refused(&["name_constraints"]),
         hands.from("names-not-permitted-but-alike", &ca(&["ample.com"], &[]), &leaf()).refused(&["name_constraints"]),
         hands
-            .from("wildcard-beyond-what-is-permitted", &ca(&[HOST], &[]), &Forge::leaf(&["*.example.com"]))
+            .from("wildcard-beyond-what-is-permitted", &ca(&[HOST], &[]), &CertBuilder::leaf(&["*.example.com"]))
             .refused(&["name_constraints"]),
         hands
-            .from("names-not-permitted-by-an-uncritical-constraint", &hands.sub(&authority().with(lax)), &leaf())
+            .from(
+                "names-not-permitted-by-an-uncritical-constraint",
+                &hands.sub(&authority().with_extension(lax)),
+                &leaf(),
+            )
             .refused(&["name_constraints"]),
         hands
             .from("names-not-permitted-by-the-root", &root.sub(&authority(), &p256()), &leaf())
@@ -87,9 +95,9 @@ fn addresses(hands: &Hands) -> Vec<Case> {
         let names = |ranges: &[(&str, &str)]| {
             ranges.iter().map(|(at, mask)| GeneralName::network(ip(at), ip(mask))).collect::<Vec<_>>()
         };
-        hands.sub(&authority().with(Extension::name_constraints(&names(permitted), &names(excluded))))
+        hands.sub(&authority().with_extension(Extension::name_constraints(&names(permitted), &names(excluded))))
     };
-    let (four, six) = (Forge::leaf(&["192.0.2.1"]), Forge::leaf(&["2001:db8::1"]));
+    let (four, six) = (CertBuilder::leaf(&["192.0.2.1"]), CertBuilder::leaf(&["2001:db8::1"]));
     let (network, other) = (("192.0.2.0", "255.255.255.0"), ("198.51.100.0", "255.255.255.0"));
     let network6 = ("2001:db8::", "ffff:ffff::");
     vec![
@@ -122,8 +130,9 @@ fn addresses(hands: &Hands) -> Vec<Case> {
 }
 
 fn odd(hands: &Hands) -> Vec<Case> {
-    let ca = |permitted: &[GeneralName]| hands.sub(&authority().with(Extension::name_constraints(permitted, &[])));
-    let four = Forge::leaf(&["192.0.2.1"]);
+    let ca =
+        |permitted: &[GeneralName]| hands.sub(&authority().with_extension(Extension::name_constraints(permitted, &[])));
+    let four = CertBuilder::leaf(&["192.0.2.1"]);
     let many: Vec<_> = (0..105).map(|number| GeneralName::dns(&format!("{number:02}.example"))).collect();
     let many = [vec![GeneralName::dns("example.com")], many].concat();
     vec![
@@ -138,7 +147,7 @@ fn odd(hands: &Hands) -> Vec<Case> {
             .from("directory-permitted", &ca(&[GeneralName::Directory(HOST.to_owned())]), &leaf())
             .refused(&["name_constraints"])
             .openssl_chain(Agreement::Differs(DIRECTORY)),
-        hands.from("mail-constrained", &ca(&[GeneralName::Mail(b"example.org".to_vec())]), &leaf()),
+        hands.from("mail-constrained", &ca(&[GeneralName::Email(b"example.org".to_vec())]), &leaf()),
         hands
             .from("more-constraints-than-are-compared", &ca(&many), &names::crowd(2450))
             .refused(&["too_complex"])

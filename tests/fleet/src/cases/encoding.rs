@@ -6,16 +6,16 @@ use super::fixture::{Hands, authority, leaf, p256};
 use super::validity::past;
 use super::{Agreement, Case, HOST, NameOutcome, names};
 use crate::pki::Extension;
-use crate::pki::x509::{Algorithm, Ca, Forge, GeneralName, Name, Version};
+use crate::pki::x509::{Ca, CertBuilder, GeneralName, Name, SignatureAlgorithm, Version};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [versions(hands), extensions(hands), fields(hands), debris(hands)].concat()
 }
 
 fn versions(hands: &Hands) -> Vec<Case> {
-    let old = |version, forge: Forge| Forge { version, extensions: Vec::new(), ..forge };
-    let v1 = |forge| old(Version::V1, forge);
-    let root = Ca::root(&v1(Forge::authority("Old Root")), &p256());
+    let old = |version, builder: CertBuilder| CertBuilder { version, extensions: Vec::new(), ..builder };
+    let v1 = |builder| old(Version::V1, builder);
+    let root = Ca::root(&v1(CertBuilder::authority("Old Root")), &p256());
     let named = |case: Case| case.mismatched("cn_only").openssl_name(Agreement::Differs(names::COMMON_NAME));
     let differs = Agreement::Differs("OpenSSL takes certificates of versions 1 and 2; webpki version 3 alone");
     vec![
@@ -25,7 +25,7 @@ fn versions(hands: &Hands) -> Vec<Case> {
         named(hands.case("version-1-and-expired", &v1(past())).refused(&["expired", "unsupported_version"])),
         named(hands.from("version-1-of-a-stranger", &hands.stranger, &v1(leaf())))
             .refused(&["unknown_issuer", "unsupported_version"]),
-        named(hands.chain("version-1-self-signed", vec![v1(leaf()).sign_itself(&hands.key)]))
+        named(hands.chain("version-1-self-signed", vec![v1(leaf()).self_sign(&hands.key)]))
             .refused(&["self_signed", "unsupported_version"]),
         hands
             .from("issuer-version-1", &hands.sub(&v1(authority())), &leaf())
@@ -35,11 +35,11 @@ fn versions(hands: &Hands) -> Vec<Case> {
 }
 
 fn extensions(hands: &Hands) -> Vec<Case> {
-    let odd = |forge: Forge| forge.with(Extension::unknown(true));
+    let odd = |builder: CertBuilder| builder.with_extension(Extension::unknown(true));
     // inhibitAnyPolicy (RFC 5280 §4.2.1.14).
     let policy = Extension { oid: vec![2, 5, 29, 54], critical: true, value: vec![0x02, 0x01, 0x00] };
     vec![
-        hands.case("extension-unknown", &leaf().with(Extension::unknown(false))),
+        hands.case("extension-unknown", &leaf().with_extension(Extension::unknown(false))),
         hands.case("extension-unknown-and-critical", &odd(leaf())).refused(&["critical_extension"]),
         hands
             .case("extension-unknown-and-critical-and-expired", &odd(past()))
@@ -48,26 +48,29 @@ fn extensions(hands: &Hands) -> Vec<Case> {
             .from("issuer-extension-unknown-and-critical", &hands.sub(&odd(authority())), &leaf())
             .refused(&["critical_extension"]),
         hands
-            .from("issuer-inhibits-any-policy", &hands.sub(&authority().with(policy)), &leaf())
+            .from("issuer-inhibits-any-policy", &hands.sub(&authority().with_extension(policy)), &leaf())
             .refused(&["critical_extension"])
             .openssl_chain(Agreement::Differs("OpenSSL processes policies (RFC 5280 §6.1), webpki does not")),
         hands.case(
             "subject-empty",
-            &Forge {
+            &CertBuilder {
                 subject: Name::empty(),
-                ..leaf().with(Extension { critical: true, ..Extension::alternative_names(&[GeneralName::dns(HOST)]) })
+                ..leaf().with_extension(Extension {
+                    critical: true,
+                    ..Extension::subject_alternative_names(&[GeneralName::dns(HOST)])
+                })
             },
         ),
     ]
 }
 
 fn fields(hands: &Hands) -> Vec<Case> {
-    let doubled = |mut forge: Forge| {
-        forge.extensions.push(Extension::signs_handshakes());
-        forge
+    let doubled = |mut builder: CertBuilder| {
+        builder.extensions.push(Extension::leaf_key_usage());
+        builder
     };
-    let disagreeing = Forge { inner_algorithm: Some(Algorithm::EcdsaSha384), ..leaf() };
-    let with_unique_id = |forge: Forge| Forge { unique_id: true, ..forge };
+    let disagreeing = CertBuilder { inner_algorithm: Some(SignatureAlgorithm::EcdsaSha384), ..leaf() };
+    let with_unique_id = |builder: CertBuilder| CertBuilder { unique_id: true, ..builder };
     let differs = Agreement::Differs("OpenSSL reads unique identifiers (RFC 5280 §4.1.2.8); webpki refuses them");
     vec![
         hands.case("extension-twice", &doubled(leaf())).refused(&["malformed"]),
@@ -78,9 +81,9 @@ fn fields(hands: &Hands) -> Vec<Case> {
             .from("issuer-with-unique-id", &hands.sub(&with_unique_id(authority())), &leaf())
             .refused(&["malformed"])
             .openssl_chain(differs),
-        hands.case("serial-negative", &Forge { serial: vec![0xff, 0x01], ..leaf() }),
-        hands.case("serial-zero", &Forge { serial: vec![0x00], ..leaf() }),
-        hands.case("serial-of-forty-octets", &Forge { serial: vec![0x5a; 40], ..leaf() }),
+        hands.case("serial-negative", &CertBuilder { serial: vec![0xff, 0x01], ..leaf() }),
+        hands.case("serial-zero", &CertBuilder { serial: vec![0x00], ..leaf() }),
+        hands.case("serial-of-forty-octets", &CertBuilder { serial: vec![0x5a; 40], ..leaf() }),
     ]
 }
 

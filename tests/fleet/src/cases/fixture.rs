@@ -4,7 +4,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::{Case, HOST};
 use crate::Identity;
-use crate::pki::x509::{Ca, Forge, Key, Kind};
+use crate::pki::x509::{Ca, CertBuilder, Key, KeyAlgorithm};
 
 pub(super) struct Hands {
     /// The root to trust.
@@ -23,26 +23,26 @@ pub(super) struct Hands {
 
 impl Hands {
     pub(super) fn new() -> Self {
-        let root = Ca::root(&Forge::authority("Root"), &p256());
+        let root = Ca::root(&CertBuilder::authority("Root"), &p256());
         Self {
-            intermediate: root.sub(&Forge::authority("Intermediate"), &p256()),
+            intermediate: root.sub(&CertBuilder::authority("Intermediate"), &p256()),
             root,
-            stranger: Ca::root(&Forge::authority("Stranger"), &p256()),
+            stranger: Ca::root(&CertBuilder::authority("Stranger"), &p256()),
             key: p256(),
-            rsa_1024: Key::generate(Kind::Rsa1024),
-            rsa_2048: Key::generate(Kind::Rsa2048),
-            rsa_4096: Key::generate(Kind::Rsa4096),
+            rsa_1024: Key::generate(KeyAlgorithm::Rsa1024),
+            rsa_2048: Key::generate(KeyAlgorithm::Rsa2048),
+            rsa_4096: Key::generate(KeyAlgorithm::Rsa4096),
         }
     }
 
     /// A certificate from the intermediate, which is presented with it; all else is in order.
-    pub(super) fn case(&self, name: &'static str, forge: &Forge) -> Case {
-        self.from(name, &self.intermediate, forge)
+    pub(super) fn case(&self, name: &'static str, builder: &CertBuilder) -> Case {
+        self.from(name, &self.intermediate, builder)
     }
 
     /// A certificate from `issuer`, which is presented with it.
-    pub(super) fn from(&self, name: &'static str, issuer: &Ca, forge: &Forge) -> Case {
-        self.chain(name, vec![issuer.issue(forge, &self.key), issuer.der()])
+    pub(super) fn from(&self, name: &'static str, issuer: &Ca, builder: &CertBuilder) -> Case {
+        self.chain(name, vec![issuer.issue(builder, &self.key), issuer.der()])
     }
 
     /// This chain under the root, over the server's key.
@@ -56,28 +56,28 @@ impl Hands {
     }
 
     /// A certificate from the intermediate.
-    pub(super) fn leaf(&self, forge: &Forge) -> CertificateDer<'static> {
-        self.intermediate.issue(forge, &self.key)
+    pub(super) fn leaf(&self, builder: &CertBuilder) -> CertificateDer<'static> {
+        self.intermediate.issue(builder, &self.key)
     }
 
     /// Another authority under the root.
-    pub(super) fn sub(&self, spec: &Forge) -> Ca {
+    pub(super) fn sub(&self, spec: &CertBuilder) -> Ca {
         self.root.sub(spec, &p256())
     }
 }
 
 /// A server's certificate in order.
-pub(super) fn leaf() -> Forge {
-    Forge::leaf(&[HOST])
+pub(super) fn leaf() -> CertBuilder {
+    CertBuilder::leaf(&[HOST])
 }
 
 /// An authority's certificate in order, for an issuer other than the usual one.
-pub(super) fn authority() -> Forge {
-    Forge::authority("Other Intermediate")
+pub(super) fn authority() -> CertBuilder {
+    CertBuilder::authority("Other Intermediate")
 }
 
 pub(super) fn p256() -> Key {
-    Key::generate(Kind::P256)
+    Key::generate(KeyAlgorithm::P256)
 }
 
 /// In seconds.

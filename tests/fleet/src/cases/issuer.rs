@@ -5,7 +5,7 @@ use super::validity::{future, past};
 use super::{Agreement, Case};
 use crate::Identity;
 use crate::pki::Extension;
-use crate::pki::x509::{Ca, Forge};
+use crate::pki::x509::{Ca, CertBuilder};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [unknown(hands), missing(hands), anchors(hands), crossed(hands), authorities(hands)].concat()
@@ -13,14 +13,14 @@ pub(super) fn cases(hands: &Hands) -> Vec<Case> {
 
 fn unknown(hands: &Hands) -> Vec<Case> {
     let Hands { key, stranger, .. } = hands;
-    let itself = |name, forge: &Forge| hands.chain(name, vec![forge.sign_itself(key)]);
+    let itself = |name, builder: &CertBuilder| hands.chain(name, vec![builder.self_sign(key)]);
     vec![
         itself("self-signed", &leaf()).refused(&["self_signed"]),
         itself("self-signed-authority", &as_ca(leaf())).refused(&["self_signed"]),
         itself("self-signed-expired", &past()).refused(&["expired", "self_signed"]),
         itself("self-signed-not-yet-valid", &future()).refused(&["not_yet_valid", "self_signed"]),
         hands
-            .chain("self-signed-with-strays", vec![leaf().sign_itself(key), hands.intermediate.der()])
+            .chain("self-signed-with-strays", vec![leaf().self_sign(key), hands.intermediate.der()])
             .refused(&["self_signed"]),
         hands
             .chain("self-issued-by-another-key", vec![leaf().sign(key, &leaf().subject, &p256())])
@@ -32,31 +32,38 @@ fn unknown(hands: &Hands) -> Vec<Case> {
         hands.from("untrusted-root-presented", stranger, &leaf()).refused(&["unknown_issuer"]),
         hands.from("untrusted-root-presented-and-expired", stranger, &past()).refused(&["expired", "unknown_issuer"]),
         hands
-            .from("untrusted-root-itself-expired", &Ca::root(&authority().between(-9 * DAY, -DAY), &p256()), &leaf())
+            .from(
+                "untrusted-root-itself-expired",
+                &Ca::root(&authority().valid_between(-9 * DAY, -DAY), &p256()),
+                &leaf(),
+            )
             .refused(&["expired", "unknown_issuer"]),
         hands
-            .from("root-of-the-same-name", &Ca::root(&Forge::authority("Root"), &p256()), &leaf())
+            .from("root-of-the-same-name", &Ca::root(&CertBuilder::authority("Root"), &p256()), &leaf())
             .refused(&["bad_signature"]),
     ]
 }
 
 fn missing(hands: &Hands) -> Vec<Case> {
     let Hands { key, intermediate, .. } = hands;
-    let alone =
-        |name, forge: &Forge| hands.chain(name, vec![hands.leaf(forge)]).where_others_present(vec![good(hands)]);
-    let first = hands.sub(&Forge::authority("First"));
-    let second = first.sub(&Forge::authority("Second"), &p256());
-    let third = second.sub(&Forge::authority("Third"), &p256());
-    let whole = vec![third.issue(&Forge::leaf(&[OTHER]), key), third.der(), second.der(), first.der()];
+    let alone = |name, builder: &CertBuilder| {
+        hands.chain(name, vec![hands.leaf(builder)]).where_others_present(vec![good(hands)])
+    };
+    let first = hands.sub(&CertBuilder::authority("First"));
+    let second = first.sub(&CertBuilder::authority("Second"), &p256());
+    let third = second.sub(&CertBuilder::authority("Third"), &p256());
+    let whole = vec![third.issue(&CertBuilder::leaf(&[OTHER]), key), third.der(), second.der(), first.der()];
     let whole = vec![key.identity(whole)];
-    let namesake = hands.sub(&Forge::authority("Intermediate"));
+    let namesake = hands.sub(&CertBuilder::authority("Intermediate"));
     vec![
         alone("missing-intermediate", &leaf()).refused(&["missing_intermediate"]),
         alone("missing-intermediate-and-expired", &past()).refused(&["expired", "missing_intermediate"]),
         hands.chain("missing-intermediate-nowhere-seen", vec![hands.leaf(&leaf())]).refused(&["unknown_issuer"]),
         hands
             .chain("missing-intermediate-of-the-same-name", vec![hands.leaf(&leaf())])
-            .where_others_present(vec![key.identity(vec![namesake.issue(&Forge::leaf(&[OTHER]), key), namesake.der()])])
+            .where_others_present(vec![
+                key.identity(vec![namesake.issue(&CertBuilder::leaf(&[OTHER]), key), namesake.der()]),
+            ])
             .refused(&["unknown_issuer"]),
         hands
             .chain("missing-three-intermediates", vec![third.issue(&leaf(), key)])
@@ -69,25 +76,29 @@ fn missing(hands: &Hands) -> Vec<Case> {
         hands
             .chain("missing-intermediate-of-a-stranger", vec![hands.stranger.issue(&leaf(), key)])
             .where_others_present(vec![
-                key.identity(vec![hands.stranger.issue(&Forge::leaf(&[OTHER]), key), hands.stranger.der()]),
+                key.identity(vec![hands.stranger.issue(&CertBuilder::leaf(&[OTHER]), key), hands.stranger.der()]),
             ])
             .refused(&["unknown_issuer"]),
         hands
             .chain("root-in-place-of-the-intermediate", vec![hands.leaf(&leaf()), hands.root.der()])
-            .where_others_present(vec![key.identity(vec![hands.leaf(&Forge::leaf(&[OTHER])), intermediate.der()])])
+            .where_others_present(vec![
+                key.identity(vec![hands.leaf(&CertBuilder::leaf(&[OTHER])), intermediate.der()]),
+            ])
             .refused(&["missing_intermediate"]),
     ]
 }
 
 fn anchors(hands: &Hands) -> Vec<Case> {
     let Hands { key, root, intermediate, .. } = hands;
-    let own = leaf().sign_itself(key);
-    let own_ca = as_ca(leaf()).sign_itself(key);
+    let own = leaf().self_sign(key);
+    let own_ca = as_ca(leaf()).self_sign(key);
     let stranger = hands.stranger.issue(&leaf(), key);
-    let no_ca = Ca::root(&Forge::authority("No CA").with(Extension::basic_constraints(false, None)), &p256());
-    let short = Ca::root(&Forge::authority("Short").with(Extension::basic_constraints(true, Some(0))), &p256());
-    let odd = Ca::root(&Forge::authority("Odd").with(Extension::unknown(true)), &p256());
-    let namesake = Ca::root(&Forge::authority("Root"), &p256());
+    let no_ca =
+        Ca::root(&CertBuilder::authority("No CA").with_extension(Extension::basic_constraints(false, None)), &p256());
+    let short =
+        Ca::root(&CertBuilder::authority("Short").with_extension(Extension::basic_constraints(true, Some(0))), &p256());
+    let odd = Ca::root(&CertBuilder::authority("Odd").with_extension(Extension::unknown(true)), &p256());
+    let namesake = Ca::root(&CertBuilder::authority("Root"), &p256());
     vec![
         hands.chain("root-signs-directly", vec![root.issue(&leaf(), key)]),
         hands.chain("self-signed-and-trusted", vec![own.clone()]).under(&[&own]),
@@ -127,14 +138,15 @@ fn anchors(hands: &Hands) -> Vec<Case> {
 /// An intermediate that two roots have certified.
 fn crossed(hands: &Hands) -> Vec<Case> {
     let Hands { key, root, stranger, .. } = hands;
-    let other_root = Ca::root(&Forge::authority("Other Root"), &p256());
+    let other_root = Ca::root(&CertBuilder::authority("Other Root"), &p256());
     let crossed = p256();
     let ca = root.sub(&authority(), &crossed);
     let issued = ca.issue(&leaf(), key);
-    let by = |root: &Ca, spec: &Forge| root.issue(spec, &crossed);
-    let stale = || authority().between(-100 * DAY, -HOUR);
-    let bridge =
-        |spec: Forge| other_root.issue(&Forge { subject: Forge::authority("Root").subject, ..spec }, root.key());
+    let by = |root: &Ca, spec: &CertBuilder| root.issue(spec, &crossed);
+    let stale = || authority().valid_between(-100 * DAY, -HOUR);
+    let bridge = |spec: CertBuilder| {
+        other_root.issue(&CertBuilder { subject: CertBuilder::authority("Root").subject, ..spec }, root.key())
+    };
     let decoy = root.issue(&authority(), &p256());
     vec![
         hands
@@ -165,9 +177,10 @@ fn crossed(hands: &Hands) -> Vec<Case> {
 
 /// Who may sign.
 fn authorities(hands: &Hands) -> Vec<Case> {
-    let plain = hands.sub(&authority().with(Extension::basic_constraints(false, None)));
-    let silent = hands.sub(&authority().without(&Extension::basic_constraints(true, None)));
-    let stale = hands.sub(&authority().with(Extension::basic_constraints(false, None)).between(-90 * DAY, -DAY));
+    let plain = hands.sub(&authority().with_extension(Extension::basic_constraints(false, None)));
+    let silent = hands.sub(&authority().without_extension(&Extension::basic_constraints(true, None)));
+    let stale = hands
+        .sub(&authority().with_extension(Extension::basic_constraints(false, None)).valid_between(-90 * DAY, -DAY));
     vec![
         hands.from("issuer-is-no-authority", &plain, &leaf()).refused(&["not_a_ca"]),
         hands.from("issuer-does-not-say-that-it-is-an-authority", &silent, &leaf()).refused(&["not_a_ca"]),
@@ -180,18 +193,21 @@ fn authorities(hands: &Hands) -> Vec<Case> {
         hands
             .from("leaf-is-an-authority-of-a-stranger", &hands.stranger, &as_ca(leaf()))
             .refused(&["unknown_issuer", "ca_as_end_entity"]),
-        hands.case("leaf-with-a-path-length", &leaf().with(Extension::basic_constraints(false, Some(0)))),
-        hands.case("leaf-without-basic-constraints", &leaf().without(&Extension::basic_constraints(false, None))),
+        hands.case("leaf-with-a-path-length", &leaf().with_extension(Extension::basic_constraints(false, Some(0)))),
+        hands.case(
+            "leaf-without-basic-constraints",
+            &leaf().without_extension(&Extension::basic_constraints(false, None)),
+        ),
     ]
 }
 
 /// What another server of the fleet presents.
 fn good(hands: &Hands) -> Identity {
-    hands.key.identity(vec![hands.leaf(&Forge::leaf(&[OTHER])), hands.intermediate.der()])
+    hands.key.identity(vec![hands.leaf(&CertBuilder::leaf(&[OTHER])), hands.intermediate.der()])
 }
 
-fn as_ca(forge: Forge) -> Forge {
-    forge.with(Extension::basic_constraints(true, None))
+fn as_ca(builder: CertBuilder) -> CertBuilder {
+    builder.with_extension(Extension::basic_constraints(true, None))
 }
 
 const OTHER: &str = "mx.example.com";

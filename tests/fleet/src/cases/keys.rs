@@ -6,7 +6,7 @@ use super::fixture::{DAY, HOUR, Hands, authority, leaf, p256};
 use super::validity::past;
 use super::{Agreement, Case, names};
 use crate::Extension;
-use crate::pki::x509::{Algorithm, Ca, Forge, Key, Kind, Version};
+use crate::pki::x509::{Ca, CertBuilder, Key, KeyAlgorithm, SignatureAlgorithm, Version};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [kinds(hands), weak(hands), signatures(hands), unsupported(hands), distrusted(hands), proofs(hands)].concat()
@@ -25,26 +25,26 @@ fn kinds(hands: &Hands) -> Vec<Case> {
     vec![
         over("key-rsa-2048", &hands.rsa_2048),
         over("key-rsa-4096", &hands.rsa_4096),
-        over("key-p384", &Key::generate(Kind::P384)),
-        over("key-p521", &Key::generate(Kind::P521)),
-        over("key-ed25519", &Key::generate(Kind::Ed25519)),
+        over("key-p384", &Key::generate(KeyAlgorithm::P384)),
+        over("key-p521", &Key::generate(KeyAlgorithm::P521)),
+        over("key-ed25519", &Key::generate(KeyAlgorithm::Ed25519)),
         throughout("issuer-key-rsa-2048", &hands.rsa_2048),
         throughout("issuer-key-rsa-4096", &hands.rsa_4096),
-        throughout("issuer-key-p384", &Key::generate(Kind::P384)),
-        throughout("issuer-key-p521", &Key::generate(Kind::P521)),
-        throughout("issuer-key-ed25519", &Key::generate(Kind::Ed25519)),
+        throughout("issuer-key-p384", &Key::generate(KeyAlgorithm::P384)),
+        throughout("issuer-key-p521", &Key::generate(KeyAlgorithm::P521)),
+        throughout("issuer-key-ed25519", &Key::generate(KeyAlgorithm::Ed25519)),
     ]
 }
 
 /// RSA of 1,024 bits.
 fn weak(hands: &Hands) -> Vec<Case> {
     let small = &hands.rsa_1024;
-    let over = |name, issuer: &Ca, forge: &Forge| {
-        hands.served(name, small.identity(vec![issuer.issue(forge, small), issuer.der()]))
+    let over = |name, issuer: &Ca, builder: &CertBuilder| {
+        hands.served(name, small.identity(vec![issuer.issue(builder, small), issuer.der()]))
     };
     let ca = hands.root.sub(&authority(), small);
-    let stale = hands.root.sub(&authority().between(-90 * DAY, -HOUR), small);
-    let root = Ca::root(&Forge::authority("Small Root"), small);
+    let stale = hands.root.sub(&authority().valid_between(-90 * DAY, -HOUR), small);
+    let root = Ca::root(&CertBuilder::authority("Small Root"), small);
     vec![
         over("key-rsa-1024", &hands.intermediate, &leaf()).refused(&["weak_key"]),
         over("key-rsa-1024-and-expired", &hands.intermediate, &past()).refused(&["expired", "weak_key"]),
@@ -55,7 +55,7 @@ fn weak(hands: &Hands) -> Vec<Case> {
             .chain("issuer-key-rsa-1024-and-bad-signature", vec![tampered(&ca.issue(&leaf(), &hands.key)), ca.der()])
             .refused(&["weak_key"]),
         hands
-            .from("issuer-key-rsa-1024-with-sha1", &ca, &leaf().signed_with(Algorithm::RsaSha1))
+            .from("issuer-key-rsa-1024-with-sha1", &ca, &leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha1))
             .refused(&["weak_key", "weak_signature_algorithm"]),
         hands
             .from("root-key-rsa-1024", &root.sub(&authority(), &p256()), &leaf())
@@ -72,23 +72,24 @@ fn weak(hands: &Hands) -> Vec<Case> {
 fn signatures(hands: &Hands) -> Vec<Case> {
     let Hands { key, root, intermediate, rsa_2048, .. } = hands;
     let rsa = root.sub(&authority(), rsa_2048);
-    let rsa_root = Ca::root(&Forge::authority("RSA Root").signed_with(Algorithm::RsaSha1), rsa_2048);
-    let signed = |name, algorithm| hands.from(name, &rsa, &leaf().signed_with(algorithm));
-    let bad = |name, forge: &Forge| hands.chain(name, vec![tampered(&hands.leaf(forge)), intermediate.der()]);
+    let rsa_root =
+        Ca::root(&CertBuilder::authority("RSA Root").with_signature_algorithm(SignatureAlgorithm::RsaSha1), rsa_2048);
+    let signed = |name, algorithm| hands.from(name, &rsa, &leaf().with_signature_algorithm(algorithm));
+    let bad = |name, builder: &CertBuilder| hands.chain(name, vec![tampered(&hands.leaf(builder)), intermediate.der()]);
     let small = hands.intermediate.issue(&leaf(), &hands.rsa_1024);
     vec![
-        signed("signature-rsa-sha384", Algorithm::RsaSha384),
-        signed("signature-rsa-sha512", Algorithm::RsaSha512),
-        signed("signature-rsa-pss", Algorithm::RsaPssSha256),
-        signed("signature-sha1", Algorithm::RsaSha1).refused(&["weak_signature_algorithm"]),
-        signed("signature-md5", Algorithm::RsaMd5).refused(&["weak_signature_algorithm"]),
+        signed("signature-rsa-sha384", SignatureAlgorithm::RsaSha384),
+        signed("signature-rsa-sha512", SignatureAlgorithm::RsaSha512),
+        signed("signature-rsa-pss", SignatureAlgorithm::RsaPssSha256),
+        signed("signature-sha1", SignatureAlgorithm::RsaSha1).refused(&["weak_signature_algorithm"]),
+        signed("signature-md5", SignatureAlgorithm::RsaMd5).refused(&["weak_signature_algorithm"]),
         hands
-            .from("signature-sha1-and-expired", &rsa, &past().signed_with(Algorithm::RsaSha1))
+            .from("signature-sha1-and-expired", &rsa, &past().with_signature_algorithm(SignatureAlgorithm::RsaSha1))
             .refused(&["expired", "weak_signature_algorithm"]),
         hands
             .from(
                 "signature-sha1-on-the-intermediate",
-                &rsa_root.sub(&authority().signed_with(Algorithm::RsaSha1), &p256()),
+                &rsa_root.sub(&authority().with_signature_algorithm(SignatureAlgorithm::RsaSha1), &p256()),
                 &leaf(),
             )
             .under(&[&rsa_root.der()])
@@ -109,7 +110,7 @@ fn signatures(hands: &Hands) -> Vec<Case> {
         hands
             .chain(
                 "signature-by-the-wrong-key",
-                vec![leaf().sign(key, &Forge::authority("Intermediate").subject, &p256()), intermediate.der()],
+                vec![leaf().sign(key, &CertBuilder::authority("Intermediate").subject, &p256()), intermediate.der()],
             )
             .refused(&["bad_signature"]),
     ]
@@ -118,10 +119,10 @@ fn signatures(hands: &Hands) -> Vec<Case> {
 /// Algorithms that are not weak, and that webpki does not have.
 fn unsupported(hands: &Hands) -> Vec<Case> {
     let differs = Agreement::Differs(LACKING);
-    let koblitz = hands.root.sub(&authority(), &Key::generate(Kind::Secp256k1));
-    let large = hands.root.sub(&authority(), &Key::generate(Kind::Rsa8448));
+    let koblitz = hands.root.sub(&authority(), &Key::generate(KeyAlgorithm::Secp256k1));
+    let large = hands.root.sub(&authority(), &Key::generate(KeyAlgorithm::Rsa8448));
     let rsa = hands.root.sub(&authority(), &hands.rsa_2048);
-    let mislabelled = Forge { algorithm: Some(Algorithm::RsaSha256), ..leaf() };
+    let mislabelled = CertBuilder { algorithm: Some(SignatureAlgorithm::RsaSha256), ..leaf() };
     vec![
         hands
             .from("issuer-key-secp256k1", &koblitz, &leaf())
@@ -132,7 +133,7 @@ fn unsupported(hands: &Hands) -> Vec<Case> {
             .refused(&["expired", "unsupported_algorithm"]),
         hands.from("issuer-key-rsa-8448", &large, &leaf()).refused(&["unsupported_algorithm"]).openssl_chain(differs),
         hands
-            .from("signature-sha224", &rsa, &leaf().signed_with(Algorithm::RsaSha224))
+            .from("signature-sha224", &rsa, &leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha224))
             .refused(&["unsupported_algorithm"])
             .openssl_chain(differs),
         hands
@@ -143,10 +144,10 @@ fn unsupported(hands: &Hands) -> Vec<Case> {
 
 /// Keys that nobody here holds. What they are said to have signed was signed by others.
 fn distrusted(hands: &Hands) -> Vec<Case> {
-    let distrusted = |forge: Forge| Forge { spki: Some(distrusted_spki()), ..forge };
+    let distrusted = |builder: CertBuilder| CertBuilder { spki: Some(distrusted_spki()), ..builder };
     let ca = hands.sub(&distrusted(authority()));
     // A key of the same kind, so that the handshake is signed in the way that the certificate calls for.
-    let other = Key::generate(Kind::P384);
+    let other = Key::generate(KeyAlgorithm::P384);
     vec![
         hands.from("issuer-key-distrusted", &ca, &leaf()).refused(&["bad_signature", "distrusted"]),
         hands.from("issuer-key-distrusted-and-expired", &ca, &past()).refused(&[
@@ -166,18 +167,22 @@ fn distrusted(hands: &Hands) -> Vec<Case> {
 fn proofs(hands: &Hands) -> Vec<Case> {
     let differs = Agreement::Differs("`openssl verify` is given certificates and no handshake");
     let other = p256();
-    let by_another =
-        |name, forge: &Forge| hands.served(name, other.identity(vec![hands.leaf(forge), hands.intermediate.der()]));
+    let by_another = |name, builder: &CertBuilder| {
+        hands.served(name, other.identity(vec![hands.leaf(builder), hands.intermediate.der()]))
+    };
     vec![
         by_another("key-of-another", &leaf()).refused(&["key_proof_failed"]).openssl_chain(differs),
         by_another("key-of-another-and-expired", &past()).refused(&["expired", "key_proof_failed"]),
         // Verifiers don't parse these, and the proof is checked all the same.
-        by_another("key-of-another-and-version-1", &Forge { version: Version::V1, extensions: Vec::new(), ..leaf() })
-            .refused(&["unsupported_version", "key_proof_failed"])
-            .mismatched("cn_only")
-            .openssl_name(Agreement::Differs(names::COMMON_NAME))
-            .openssl_chain(differs),
-        by_another("key-of-another-and-extension", &leaf().with(Extension::unknown(true)))
+        by_another(
+            "key-of-another-and-version-1",
+            &CertBuilder { version: Version::V1, extensions: Vec::new(), ..leaf() },
+        )
+        .refused(&["unsupported_version", "key_proof_failed"])
+        .mismatched("cn_only")
+        .openssl_name(Agreement::Differs(names::COMMON_NAME))
+        .openssl_chain(differs),
+        by_another("key-of-another-and-extension", &leaf().with_extension(Extension::unknown(true)))
             .refused(&["critical_extension", "key_proof_failed"]),
     ]
 }

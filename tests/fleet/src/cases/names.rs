@@ -4,14 +4,14 @@ use super::fixture::{Hands, leaf};
 use super::validity::past;
 use super::{Agreement, Case, HOST};
 use crate::pki::Extension;
-use crate::pki::x509::{Forge, GeneralName, Name};
+use crate::pki::x509::{CertBuilder, GeneralName, Name};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [plain(hands), wildcards(hands), common_names(hands), addresses(hands), odd(hands)].concat()
 }
 
 fn plain(hands: &Hands) -> Vec<Case> {
-    let lists = |name, names: &[&str]| hands.case(name, &Forge::leaf(names));
+    let lists = |name, names: &[&str]| hands.case(name, &CertBuilder::leaf(names));
     vec![
         lists("name-in-another-case", &["SMTP.Example.COM"]),
         lists("name-listed-last", &["mail.example.com", "192.0.2.1", HOST]),
@@ -29,7 +29,7 @@ fn plain(hands: &Hands) -> Vec<Case> {
         hands
             .case(
                 "name-not-listed-and-expired",
-                &past().common_name("mail").naming(&[GeneralName::dns("mail.example.com")]),
+                &past().with_common_name("mail").with_alternative_names(&[GeneralName::dns("mail.example.com")]),
             )
             .untimely(&["expired"])
             .mismatched("not_listed"),
@@ -42,7 +42,7 @@ fn plain(hands: &Hands) -> Vec<Case> {
 }
 
 fn wildcards(hands: &Hands) -> Vec<Case> {
-    let lists = |name, presented, reference| hands.case(name, &Forge::leaf(&[presented])).asked_for(reference);
+    let lists = |name, presented, reference| hands.case(name, &CertBuilder::leaf(&[presented])).asked_for(reference);
     let wrong = |name, presented, reference| lists(name, presented, reference).mismatched("not_listed");
     let partial =
         Agreement::Differs("OpenSSL lets a wildcard be a part of a label (RFC 6125 §6.4.3); RFC 9525 §6.3 does not");
@@ -53,7 +53,10 @@ fn wildcards(hands: &Hands) -> Vec<Case> {
         lists("wildcard-too-shallow", "*.example.com", "a.smtp.example.com").mismatched("wildcard_depth"),
         lists("wildcard-for-its-parent", "*.example.com", "example.com").mismatched("wildcard_depth"),
         hands
-            .case("wildcard-too-shallow-and-expired", &past().naming(&[GeneralName::dns("*.example.com")]))
+            .case(
+                "wildcard-too-shallow-and-expired",
+                &past().with_alternative_names(&[GeneralName::dns("*.example.com")]),
+            )
             .asked_for("a.smtp.example.com")
             .untimely(&["expired"])
             .mismatched("wildcard_depth"),
@@ -73,21 +76,24 @@ fn wildcards(hands: &Hands) -> Vec<Case> {
 }
 
 fn common_names(hands: &Hands) -> Vec<Case> {
-    let silent = |name, forge: Forge| hands.case(name, &forge.without(&Extension::alternative_names(&[])));
-    let carries =
-        |name, common_name: &str, names: &[&str]| hands.case(name, &Forge::leaf(names).common_name(common_name));
+    let silent = |name, builder: CertBuilder| {
+        hands.case(name, &builder.without_extension(&Extension::subject_alternative_names(&[])))
+    };
+    let carries = |name, common_name: &str, names: &[&str]| {
+        hands.case(name, &CertBuilder::leaf(names).with_common_name(common_name))
+    };
     let differs = Agreement::Differs(COMMON_NAME);
     vec![
         silent("common-name-only", leaf()).mismatched("cn_only").openssl_name(differs),
-        silent("common-name-only-with-wildcard", leaf().common_name("*.example.com"))
+        silent("common-name-only-with-wildcard", leaf().with_common_name("*.example.com"))
             .mismatched("cn_only")
             .openssl_name(differs),
         silent("common-name-only-and-expired", past())
             .untimely(&["expired"])
             .mismatched("cn_only")
             .openssl_name(differs),
-        silent("no-names-at-all", Forge { subject: Name::empty(), ..leaf() }).mismatched("no_san"),
-        silent("no-names-but-another-common-name", leaf().common_name("mail")).mismatched("no_san"),
+        silent("no-names-at-all", CertBuilder { subject: Name::empty(), ..leaf() }).mismatched("no_san"),
+        silent("no-names-but-another-common-name", leaf().with_common_name("mail")).mismatched("no_san"),
         carries("common-name-beside-other-names", HOST, &["mail.example.com"]).mismatched("cn_only"),
         carries("common-name-beside-an-address", HOST, &["192.0.2.1"]).mismatched("cn_only").openssl_name(differs),
         carries("common-name-beside-a-shallow-wildcard", "a.smtp.example.com", &["*.example.com"])
@@ -97,15 +103,17 @@ fn common_names(hands: &Hands) -> Vec<Case> {
         hands
             .case(
                 "mail-address-only",
-                &leaf().common_name("mail").naming(&[GeneralName::Mail(b"postmaster@example.com".to_vec())]),
+                &leaf()
+                    .with_common_name("mail")
+                    .with_alternative_names(&[GeneralName::Email(b"postmaster@example.com".to_vec())]),
             )
             .mismatched("no_san"),
-        hands.case("names-empty", &leaf().common_name("mail").naming(&[])).mismatched("no_san"),
+        hands.case("names-empty", &leaf().with_common_name("mail").with_alternative_names(&[])).mismatched("no_san"),
     ]
 }
 
 fn addresses(hands: &Hands) -> Vec<Case> {
-    let lists = |name, names: &[&str], reference| hands.case(name, &Forge::leaf(names)).asked_for(reference);
+    let lists = |name, names: &[&str], reference| hands.case(name, &CertBuilder::leaf(names)).asked_for(reference);
     let mapped =
         GeneralName::Ip("::ffff:192.0.2.1".parse::<std::net::Ipv6Addr>().expect("an address").octets().to_vec());
     vec![
@@ -114,14 +122,17 @@ fn addresses(hands: &Hands) -> Vec<Case> {
         lists("address-not-listed", &[HOST, "192.0.2.2"], "192.0.2.1").mismatched("ip_reference"),
         lists("address6-not-listed", &["2001:db8::2"], "2001:db8::1").mismatched("ip_reference"),
         hands
-            .case("address-as-a-name", &leaf().naming(&[GeneralName::dns("192.0.2.1")]))
+            .case("address-as-a-name", &leaf().with_alternative_names(&[GeneralName::dns("192.0.2.1")]))
             .asked_for("192.0.2.1")
             .mismatched("ip_reference"),
         hands
-            .case("address-as-a-common-name", &leaf().common_name("192.0.2.1"))
+            .case("address-as-a-common-name", &leaf().with_common_name("192.0.2.1"))
             .asked_for("192.0.2.1")
             .mismatched("ip_reference"),
-        hands.case("address-mapped", &leaf().naming(&[mapped])).asked_for("192.0.2.1").mismatched("ip_reference"),
+        hands
+            .case("address-mapped", &leaf().with_alternative_names(&[mapped]))
+            .asked_for("192.0.2.1")
+            .mismatched("ip_reference"),
         hands
             .case("address-not-listed-and-expired", &past())
             .asked_for("192.0.2.1")
@@ -131,7 +142,8 @@ fn addresses(hands: &Hands) -> Vec<Case> {
 }
 
 fn odd(hands: &Hands) -> Vec<Case> {
-    let lists = |name, names: &[GeneralName]| hands.case(name, &leaf().common_name("mail").naming(names));
+    let lists =
+        |name, names: &[GeneralName]| hands.case(name, &leaf().with_common_name("mail").with_alternative_names(names));
     let u_label = || GeneralName::Dns("bücher.example.com".into());
     vec![
         lists("name-behind-a-u-label", &[u_label(), GeneralName::dns(HOST)]),
@@ -143,7 +155,7 @@ fn odd(hands: &Hands) -> Vec<Case> {
         lists(
             "name-behind-other-kinds",
             &[
-                GeneralName::Mail(b"postmaster@example.com".to_vec()),
+                GeneralName::Email(b"postmaster@example.com".to_vec()),
                 GeneralName::Uri(b"https://example.com/".to_vec()),
                 GeneralName::Directory("Somebody".to_owned()),
                 GeneralName::dns(HOST),
@@ -167,11 +179,11 @@ fn odd(hands: &Hands) -> Vec<Case> {
 }
 
 /// So many names of which the last is the one asked for.
-pub(super) fn crowd(size: usize) -> Forge {
+pub(super) fn crowd(size: usize) -> CertBuilder {
     let mut names: Vec<_> =
         (1..size).map(|number| GeneralName::dns(&format!("host-{number:04}.example.com"))).collect();
     names.push(GeneralName::dns(HOST));
-    leaf().naming(&names)
+    leaf().with_alternative_names(&names)
 }
 
 /// Why OpenSSL finds a name where we say `cn_only`.

@@ -6,7 +6,7 @@ use super::fixture::{Hands, authority, leaf, p256};
 use super::validity::past;
 use super::{Agreement, Case};
 use crate::pki::Extension;
-use crate::pki::x509::{Ca, Forge};
+use crate::pki::x509::{Ca, CertBuilder};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
     [shuffled(hands), crowded(hands), long(hands)].concat()
@@ -15,8 +15,8 @@ pub(super) fn cases(hands: &Hands) -> Vec<Case> {
 fn shuffled(hands: &Hands) -> Vec<Case> {
     let Hands { key, root, intermediate, stranger, .. } = hands;
     let issued = hands.leaf(&leaf());
-    let first = hands.sub(&Forge::authority("First"));
-    let second = first.sub(&Forge::authority("Second"), &p256());
+    let first = hands.sub(&CertBuilder::authority("First"));
+    let second = first.sub(&CertBuilder::authority("Second"), &p256());
     let deep = second.issue(&leaf(), key);
     vec![
         hands.chain("in-order", vec![deep.clone(), second.der(), first.der()]),
@@ -32,7 +32,8 @@ fn shuffled(hands: &Hands) -> Vec<Case> {
             "unrelated-beside",
             vec![issued.clone(), stranger.der(), first.der(), intermediate.der(), second.der()],
         ),
-        hands.chain("two-leaves", vec![issued, hands.leaf(&Forge::leaf(&["mx.example.com"])), intermediate.der()]),
+        hands
+            .chain("two-leaves", vec![issued, hands.leaf(&CertBuilder::leaf(&["mx.example.com"])), intermediate.der()]),
         hands
             .served("intermediate-first", intermediate.key().identity(vec![intermediate.der(), hands.leaf(&leaf())]))
             .refused(&["ca_as_end_entity"])
@@ -44,7 +45,7 @@ fn shuffled(hands: &Hands) -> Vec<Case> {
 fn crowded(hands: &Hands) -> Vec<Case> {
     let Hands { intermediate, stranger, .. } = hands;
     let namesakes: Vec<_> =
-        (0..70).map(|_| hands.stranger.sub(&Forge::authority("Intermediate"), &p256()).der()).collect();
+        (0..70).map(|_| hands.stranger.sub(&CertBuilder::authority("Intermediate"), &p256()).der()).collect();
     let chain = |head: &[&CertificateDer<'static>], crowd: usize, tail: &[&CertificateDer<'static>]| {
         let (head, tail) = (head.iter().copied().cloned(), tail.iter().copied().cloned());
         head.chain(namesakes.iter().take(crowd).cloned()).chain(tail).collect()
@@ -67,11 +68,11 @@ fn long(hands: &Hands) -> Vec<Case> {
     let differs = Agreement::Differs(
         "OpenSSL follows up to 100 certificates (SSL_CTX_set_verify_depth); webpki six intermediates",
     );
-    let none_below = hands.sub(&authority().with(Extension::basic_constraints(true, Some(0))));
-    let one_below = hands.sub(&authority().with(Extension::basic_constraints(true, Some(1))));
-    let under = |ca: &Ca, forge: &Forge| {
-        let below = ca.sub(&Forge::authority("Below"), &p256());
-        vec![below.issue(forge, &hands.key), below.der(), ca.der()]
+    let none_below = hands.sub(&authority().with_extension(Extension::basic_constraints(true, Some(0))));
+    let one_below = hands.sub(&authority().with_extension(Extension::basic_constraints(true, Some(1))));
+    let under = |ca: &Ca, builder: &CertBuilder| {
+        let below = ca.sub(&CertBuilder::authority("Below"), &p256());
+        vec![below.issue(builder, &hands.key), below.der(), ca.der()]
     };
     vec![
         hands.chain("six-intermediates", ladder(hands, 6, &leaf())),
@@ -91,13 +92,13 @@ fn long(hands: &Hands) -> Vec<Case> {
 }
 
 /// A leaf under so many intermediates.
-fn ladder(hands: &Hands, rungs: usize, forge: &Forge) -> Vec<CertificateDer<'static>> {
+fn ladder(hands: &Hands, rungs: usize, builder: &CertBuilder) -> Vec<CertificateDer<'static>> {
     let mut chain = Vec::new();
     let mut top = hands.root.clone();
     for rung in 0..rungs {
-        top = top.sub(&Forge::authority(&format!("Rung {rung}")), &p256());
+        top = top.sub(&CertBuilder::authority(&format!("Rung {rung}")), &p256());
         chain.insert(0, top.der());
     }
-    chain.insert(0, top.issue(forge, &hands.key));
+    chain.insert(0, top.issue(builder, &hands.key));
     chain
 }

@@ -1,17 +1,17 @@
-//! When certificates are valid.
+//! Validity periods.
 
 use super::fixture::{DAY, HOUR, Hands, authority, leaf, p256};
 use super::{Agreement, Case};
-use crate::pki::x509::{Ca, Forge, When};
+use crate::pki::x509::{Ca, CertBuilder, Time};
 
 pub(super) fn cases(hands: &Hands) -> Vec<Case> {
-    let stale = hands.sub(&authority().between(-100 * DAY, -HOUR));
-    let early = hands.sub(&authority().between(HOUR, 100 * DAY));
-    let reversed = leaf().between(DAY, -DAY);
-    let old_root = Ca::root(&Forge::authority("Old Root").between(-100 * DAY, -DAY), &p256());
+    let stale = hands.sub(&authority().valid_between(-100 * DAY, -HOUR));
+    let early = hands.sub(&authority().valid_between(HOUR, 100 * DAY));
+    let reversed = leaf().valid_between(DAY, -DAY);
+    let old_root = Ca::root(&CertBuilder::authority("Old Root").valid_between(-100 * DAY, -DAY), &p256());
     let under_old_root = old_root.sub(&authority(), &p256());
-    let renewed_root = Ca::root(&Forge::authority("Old Root"), old_root.key());
-    let future_root = Ca::root(&Forge::authority("Future Root").between(DAY, 100 * DAY), &p256());
+    let renewed_root = Ca::root(&CertBuilder::authority("Old Root"), old_root.key());
+    let future_root = Ca::root(&CertBuilder::authority("Future Root").valid_between(DAY, 100 * DAY), &p256());
     vec![
         hands.case("good", &leaf()),
         hands.case("expired", &past()).untimely(&["expired"]),
@@ -20,7 +20,7 @@ pub(super) fn cases(hands: &Hands) -> Vec<Case> {
         hands.from("intermediate-not-yet-valid", &early, &leaf()).untimely(&["not_yet_valid"]),
         hands.from("leaf-and-intermediate-expired", &stale, &past()).untimely(&["expired"]),
         hands
-            .from("leaf-and-intermediate-have-no-common-instant", &stale, &leaf().between(-HOUR / 2, DAY))
+            .from("leaf-and-intermediate-have-no-common-instant", &stale, &leaf().valid_between(-HOUR / 2, DAY))
             .undecided(&["expired"]),
         hands
             .from("intermediate-expired-before-leaf-begins", &stale, &future())
@@ -29,7 +29,7 @@ pub(super) fn cases(hands: &Hands) -> Vec<Case> {
         hands.case("validity-reversed", &reversed).refused(&["bad_validity"]),
         hands.from("validity-reversed-under-expired", &stale, &reversed).refused(&["expired", "bad_validity"]),
         hands
-            .from("intermediate-validity-reversed", &hands.sub(&authority().between(DAY, -DAY)), &leaf())
+            .from("intermediate-validity-reversed", &hands.sub(&authority().valid_between(DAY, -DAY)), &leaf())
             .refused(&["bad_validity"]),
         hands.chain("expired-intermediate-beside-a-fresh-one", {
             let fresh = hands.root.issue(&authority(), stale.key());
@@ -46,25 +46,29 @@ pub(super) fn cases(hands: &Hands) -> Vec<Case> {
         hands.from("root-expired-and-renewed", &under_old_root, &leaf()).under(&[&old_root.der(), &renewed_root.der()]),
         hands.case(
             "times-generalized-before-2050",
-            &Forge { not_before: When::GeneralizedIn(-DAY), not_after: When::GeneralizedIn(90 * DAY), ..leaf() },
+            &CertBuilder {
+                not_before: Time::GeneralizedFromNow(-DAY),
+                not_after: Time::GeneralizedFromNow(90 * DAY),
+                ..leaf()
+            },
         ),
-        hands.case("valid-beyond-2049", &leaf().between(-DAY, 365 * 40 * DAY)),
-        hands.case("valid-for-ever", &Forge { not_after: When::Text("99991231235959Z"), ..leaf() }),
+        hands.case("valid-beyond-2049", &leaf().valid_between(-DAY, 365 * 40 * DAY)),
+        hands.case("valid-for-ever", &CertBuilder { not_after: Time::Text("99991231235959Z"), ..leaf() }),
         hands
-            .case("begun-in-1960", &Forge { not_before: When::Text("19600101000000Z"), ..leaf() })
+            .case("begun-in-1960", &CertBuilder { not_before: Time::Text("19600101000000Z"), ..leaf() })
             .refused(&["malformed"])
             .openssl_chain(Agreement::Differs(EPOCH)),
     ]
 }
 
 /// A certificate that has ended.
-pub(super) fn past() -> Forge {
-    leaf().between(-90 * DAY, -HOUR)
+pub(super) fn past() -> CertBuilder {
+    leaf().valid_between(-90 * DAY, -HOUR)
 }
 
 /// A certificate that has not begun.
-pub(super) fn future() -> Forge {
-    leaf().between(2 * HOUR, 90 * DAY)
+pub(super) fn future() -> CertBuilder {
+    leaf().valid_between(2 * HOUR, 90 * DAY)
 }
 
 const ROOT_TIME: &str =

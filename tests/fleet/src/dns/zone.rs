@@ -18,7 +18,7 @@ pub enum Answer {
         all: Vec<IpAddr>,
         /// How many of them an answer has.
         shown: usize,
-        /// How far the window moves with each [`crate::Dns::next_round`].
+        /// How far the window moves with each [`crate::Dns::rotate`].
         step: usize,
     },
     /// An alias, followed by the target's records where the zone has the target.
@@ -37,7 +37,7 @@ pub enum Answer {
     /// REFUSED.
     Refused,
     /// No answer at all.
-    Silence,
+    NoReply,
     /// The addresses over TCP; over UDP an empty answer with TC (RFC 2181 §9).
     Truncated(Vec<IpAddr>),
     /// These records as they stand, whoever owns them.
@@ -60,7 +60,7 @@ impl Zone {
         self.names.remove(&key(&parse(name)));
     }
 
-    pub(super) fn next_round(&mut self) {
+    pub(super) fn rotate(&mut self) {
         self.round += 1;
     }
 
@@ -127,7 +127,7 @@ impl Zone {
             Answer::Bogus(ips) if checking_disabled => addresses(ips.clone()),
             Answer::ServFail | Answer::Bogus(_) => Reply::with(ResponseCode::ServFail),
             Answer::Refused => Reply::with(ResponseCode::Refused),
-            Answer::Silence => Outcome::Silence,
+            Answer::NoReply => Outcome::Silence,
             Answer::Records(records) => Outcome::Reply(Reply { answers: records.clone(), ..Reply::default() }),
         })
     }

@@ -25,26 +25,26 @@ use super::{Extension, KeyKind};
 
 /// What an OCSP response says, and who says it.
 #[derive(Clone, Debug)]
-pub struct StapleSpec {
+pub struct ResponseSpec {
     /// What it says of which certificates, in order.
-    pub statements: Vec<StatementSpec>,
+    pub responses: Vec<SingleResponseSpec>,
     /// Who signs.
     pub responder: Responder,
     /// How the responder is named.
-    pub named_by: NamedBy,
+    pub responder_id: ResponderIdKind,
     /// How often the leaf's certificate is sent along for nothing, before the responder's.
     pub padding: usize,
     /// What else is wrong.
     pub flaw: Option<Flaw>,
 }
 
-impl StapleSpec {
+impl ResponseSpec {
     /// In order: says `status` of the leaf, an hour old, good for a week, signed by the issuer itself.
-    pub fn saying(status: Status) -> Self {
+    pub fn new(status: Status) -> Self {
         Self {
-            statements: vec![StatementSpec::saying(status)],
+            responses: vec![SingleResponseSpec::new(status)],
             responder: Responder::Issuer,
-            named_by: NamedBy::Key,
+            responder_id: ResponderIdKind::Key,
             padding: 0,
             flaw: None,
         }
@@ -52,12 +52,12 @@ impl StapleSpec {
 
     /// In order, and good.
     pub fn good() -> Self {
-        Self::saying(Status::Good)
+        Self::new(Status::Good)
     }
 
     /// With these statements in place of the one.
-    pub fn with_statements(self, statements: Vec<StatementSpec>) -> Self {
-        Self { statements, ..self }
+    pub fn with_responses(self, responses: Vec<SingleResponseSpec>) -> Self {
+        Self { responses, ..self }
     }
 
     /// Signed by `responder`.
@@ -66,8 +66,8 @@ impl StapleSpec {
     }
 
     /// With the responder named otherwise.
-    pub fn with_named_by(self, named_by: NamedBy) -> Self {
-        Self { named_by, ..self }
+    pub fn with_responder_id(self, responder_id: ResponderIdKind) -> Self {
+        Self { responder_id, ..self }
     }
 
     /// With so many certificates that nobody needs.
@@ -91,14 +91,14 @@ impl StapleSpec {
         let leaf = Certificate::from_der(leaf).expect("a leaf");
         let authority = Certificate::from_der(issuer.der()).expect("an issuer");
         let signer = self.responder.signer(issuer, &authority);
-        let responses = self.statements.iter().map(|statement| statement.encode(&authority, &leaf));
+        let responses = self.responses.iter().map(|statement| statement.encode(&authority, &leaf));
         let critical = self.flaw == Some(Flaw::CriticalExtension);
         let signed = ResponseData {
             version: Version::V1,
-            responder_id: match self.named_by {
-                NamedBy::Name => ResponderId::ByName(signer.name.clone()),
-                NamedBy::Key => ResponderId::ByKey(octets(&Sha1::digest(signer.key().der_bytes()))),
-                NamedBy::NobodysKey => ResponderId::ByKey(octets(&[0x5a; 20])),
+            responder_id: match self.responder_id {
+                ResponderIdKind::Name => ResponderId::ByName(signer.name.clone()),
+                ResponderIdKind::Key => ResponderId::ByKey(octets(&Sha1::digest(signer.key().der_bytes()))),
+                ResponderIdKind::UnknownKey => ResponderId::ByKey(octets(&[0x5a; 20])),
             },
             produced_at: generalized(0),
             responses: responses.collect(),
@@ -130,9 +130,9 @@ impl StapleSpec {
 
 /// What a response says of one certificate.
 #[derive(Clone, Debug)]
-pub struct StatementSpec {
+pub struct SingleResponseSpec {
     /// Which certificate it is about.
-    pub about: About,
+    pub cert_id: CertIdKind,
     /// How issuer and key are hashed.
     pub hash: Hash,
     /// What it says.
@@ -145,11 +145,11 @@ pub struct StatementSpec {
     pub critical: bool,
 }
 
-impl StatementSpec {
+impl SingleResponseSpec {
     /// Says `status` of the leaf, an hour old, good for a week, hashed as most do.
-    pub fn saying(status: Status) -> Self {
+    pub fn new(status: Status) -> Self {
         Self {
-            about: About::Leaf,
+            cert_id: CertIdKind::Leaf,
             hash: Hash::Sha1,
             status,
             this_update: -3600,
@@ -159,8 +159,8 @@ impl StatementSpec {
     }
 
     /// About another certificate.
-    pub fn with_about(self, about: About) -> Self {
-        Self { about, ..self }
+    pub fn with_cert_id(self, cert_id: CertIdKind) -> Self {
+        Self { cert_id, ..self }
     }
 
     /// Hashed otherwise.
@@ -176,16 +176,17 @@ impl StatementSpec {
     fn encode(&self, issuer: &Certificate, leaf: &Certificate) -> SingleResponse {
         let name = encoded(&issuer.tbs_certificate.subject);
         let key = issuer.tbs_certificate.subject_public_key_info.subject_public_key.raw_bytes();
-        let altered = |bytes: &[u8], about: About| [bytes, if self.about == about { b"!" } else { b"" }].concat();
+        let altered =
+            |bytes: &[u8], kind: CertIdKind| [bytes, if self.cert_id == kind { b"!" } else { b"" }].concat();
         let serial = &leaf.tbs_certificate.serial_number;
         SingleResponse {
             cert_id: CertId {
                 hash_algorithm: AlgorithmIdentifierOwned { oid: self.hash.oid(), parameters: Some(Null.into()) },
-                issuer_name_hash: octets(&self.hash.digest(&altered(&name, About::OtherIssuer))),
-                issuer_key_hash: octets(&self.hash.digest(&altered(key, About::OtherKey))),
-                serial_number: match self.about {
-                    About::OtherSerial => SerialNumber::from(0x5eed_u32),
-                    About::Leaf | About::OtherIssuer | About::OtherKey => serial.clone(),
+                issuer_name_hash: octets(&self.hash.digest(&altered(&name, CertIdKind::OtherIssuer))),
+                issuer_key_hash: octets(&self.hash.digest(&altered(key, CertIdKind::OtherKey))),
+                serial_number: match self.cert_id {
+                    CertIdKind::OtherSerial => SerialNumber::from(0x5eed_u32),
+                    CertIdKind::Leaf | CertIdKind::OtherIssuer | CertIdKind::OtherKey => serial.clone(),
                 },
             },
             cert_status: match self.status {
@@ -205,7 +206,7 @@ impl StatementSpec {
 
 /// Which certificate a statement is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
+pub enum CertIdKind {
     /// The leaf.
     Leaf,
     /// One of another serial number.
@@ -272,7 +273,7 @@ pub enum Responder {
     /// A responder whose certificate is sent along (RFC 6960 §4.2.2.2).
     Delegate(DelegateSpec),
     /// A key that nobody knows, under the issuer's name.
-    Stranger,
+    UnknownKey,
 }
 
 impl Responder {
@@ -285,7 +286,7 @@ impl Responder {
         let name = certificate.tbs_certificate.subject.clone();
         match self {
             Self::Issuer => Signer { name, key: SignerKey::Issuer(issuer), certificate: None },
-            Self::Stranger => {
+            Self::UnknownKey => {
                 Signer { name, key: SignerKey::Own(Box::new(Key::generate(KeyKind::P256))), certificate: None }
             }
             Self::Delegate(delegate) => {
@@ -357,13 +358,13 @@ impl Default for DelegateSpec {
 
 /// How a response names its responder (RFC 6960 §4.2.1, ResponderID).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NamedBy {
+pub enum ResponderIdKind {
     /// By its subject.
     Name,
     /// By the hash of its key.
     Key,
     /// By the hash of a key that is not there.
-    NobodysKey,
+    UnknownKey,
 }
 
 /// What is wrong with a response as a whole.

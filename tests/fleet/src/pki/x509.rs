@@ -8,15 +8,15 @@ use yasna::{DERWriter, Tag, tags};
 use super::Extension;
 use super::authority::{DAY, from_now};
 
-pub use extension::{ANY_PURPOSE, CLIENT_AUTH, GeneralName, SERVER_AUTH};
-pub use key::{Algorithm, Key, Kind};
+pub use extension::{ANY_EXTENDED_KEY_USAGE, CLIENT_AUTH, GeneralName, SERVER_AUTH};
+pub use key::{Key, KeyAlgorithm, SignatureAlgorithm};
 
 mod extension;
 mod key;
 
 /// What a certificate says (RFC 5280 §4.1). Nothing is checked: fields may contradict each other.
 #[derive(Clone, Debug)]
-pub struct Forge {
+pub struct CertBuilder {
     /// The version it declares.
     pub version: Version,
     /// The octets of the serial number.
@@ -24,9 +24,9 @@ pub struct Forge {
     /// The subject.
     pub subject: Name,
     /// Start of validity.
-    pub not_before: When,
+    pub not_before: Time,
     /// End of validity.
-    pub not_after: When,
+    pub not_after: Time,
     /// A SubjectPublicKeyInfo in the place of the key's own.
     pub spki: Option<Vec<u8>>,
     /// Whether it has a subjectUniqueID (§4.1.2.8).
@@ -34,12 +34,12 @@ pub struct Forge {
     /// The extensions, in order; none at all leaves the field out.
     pub extensions: Vec<Extension>,
     /// How it is signed; none is the issuer's usual algorithm.
-    pub algorithm: Option<Algorithm>,
+    pub algorithm: Option<SignatureAlgorithm>,
     /// The algorithm named inside what is signed, where it is another than the one outside (§4.1.2.3 forbids that).
-    pub inner_algorithm: Option<Algorithm>,
+    pub inner_algorithm: Option<SignatureAlgorithm>,
 }
 
-impl Forge {
+impl CertBuilder {
     /// A server's certificate in order: for these names, the first of which is the common name, from a day ago for
     /// 90 days. What parses as an IP address becomes an iPAddress.
     pub fn leaf(names: &[&str]) -> Self {
@@ -53,9 +53,9 @@ impl Forge {
             subject: common_name.map_or_else(Name::empty, Name::common),
             extensions: vec![
                 Extension::basic_constraints(false, None),
-                Extension::signs_handshakes(),
-                Extension::purposes(&[SERVER_AUTH]),
-                Extension::alternative_names(&names),
+                Extension::leaf_key_usage(),
+                Extension::extended_key_usage(&[SERVER_AUTH]),
+                Extension::subject_alternative_names(&names),
             ],
             ..Self::bare()
         }
@@ -65,20 +65,20 @@ impl Forge {
     pub fn authority(common_name: &str) -> Self {
         Self {
             subject: Name::common(common_name),
-            not_before: When::In(-30 * DAY),
-            not_after: When::In(3650 * DAY),
-            extensions: vec![Extension::basic_constraints(true, None), Extension::signs_certificates()],
+            not_before: Time::FromNow(-30 * DAY),
+            not_after: Time::FromNow(3650 * DAY),
+            extensions: vec![Extension::basic_constraints(true, None), Extension::ca_key_usage()],
             ..Self::bare()
         }
     }
 
     /// Valid between two moments, in seconds from now.
-    pub fn between(self, not_before: i64, not_after: i64) -> Self {
-        Self { not_before: When::In(not_before), not_after: When::In(not_after), ..self }
+    pub fn valid_between(self, not_before: i64, not_after: i64) -> Self {
+        Self { not_before: Time::FromNow(not_before), not_after: Time::FromNow(not_after), ..self }
     }
 
     /// With an extension, in the place of the one of the same kind.
-    pub fn with(mut self, extension: Extension) -> Self {
+    pub fn with_extension(mut self, extension: Extension) -> Self {
         match self.extensions.iter_mut().find(|present| present.oid == extension.oid) {
             Some(present) => *present = extension,
             None => self.extensions.push(extension),
@@ -87,23 +87,23 @@ impl Forge {
     }
 
     /// Without the extension of the kind that `example` is of.
-    pub fn without(mut self, example: &Extension) -> Self {
+    pub fn without_extension(mut self, example: &Extension) -> Self {
         self.extensions.retain(|present| present.oid != example.oid);
         self
     }
 
     /// With exactly these subject alternative names.
-    pub fn naming(self, names: &[GeneralName]) -> Self {
-        self.with(Extension::alternative_names(names))
+    pub fn with_alternative_names(self, names: &[GeneralName]) -> Self {
+        self.with_extension(Extension::subject_alternative_names(names))
     }
 
     /// With another common name.
-    pub fn common_name(self, common_name: &str) -> Self {
+    pub fn with_common_name(self, common_name: &str) -> Self {
         Self { subject: Name::common(common_name), ..self }
     }
 
     /// Signed in another way.
-    pub fn signed_with(self, algorithm: Algorithm) -> Self {
+    pub fn with_signature_algorithm(self, algorithm: SignatureAlgorithm) -> Self {
         Self { algorithm: Some(algorithm), ..self }
     }
 
@@ -151,7 +151,7 @@ impl Forge {
     }
 
     /// Certifies `key` with that key itself.
-    pub fn sign_itself(&self, key: &Key) -> CertificateDer<'static> {
+    pub fn self_sign(&self, key: &Key) -> CertificateDer<'static> {
         self.sign(key, &self.subject, key)
     }
 
@@ -160,8 +160,8 @@ impl Forge {
             version: Version::V3,
             serial: serial(),
             subject: Name::empty(),
-            not_before: When::In(-DAY),
-            not_after: When::In(90 * DAY),
+            not_before: Time::FromNow(-DAY),
+            not_after: Time::FromNow(90 * DAY),
             spki: None,
             unique_id: false,
             extensions: Vec::new(),
@@ -181,17 +181,17 @@ pub struct Ca {
 
 impl Ca {
     /// Certifies itself.
-    pub fn root(spec: &Forge, key: &Key) -> Self {
-        Self { name: spec.subject.clone(), key: key.clone(), der: spec.sign_itself(key) }
+    pub fn root(spec: &CertBuilder, key: &Key) -> Self {
+        Self { name: spec.subject.clone(), key: key.clone(), der: spec.self_sign(key) }
     }
 
     /// Certified by this one.
-    pub fn sub(&self, spec: &Forge, key: &Key) -> Self {
+    pub fn sub(&self, spec: &CertBuilder, key: &Key) -> Self {
         Self { name: spec.subject.clone(), key: key.clone(), der: self.issue(spec, key) }
     }
 
     /// Issues a certificate over `key`.
-    pub fn issue(&self, spec: &Forge, key: &Key) -> CertificateDer<'static> {
+    pub fn issue(&self, spec: &CertBuilder, key: &Key) -> CertificateDer<'static> {
         spec.sign(key, &self.name, &self.key)
     }
 
@@ -258,28 +258,28 @@ impl Version {
 
 /// A moment in a certificate (RFC 5280 §4.1.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub enum Time {
     /// So many seconds from now: UTCTime to the end of 2049, GeneralizedTime after.
-    In(i64),
+    FromNow(i64),
     /// So many seconds from now, as GeneralizedTime whatever the year.
-    GeneralizedIn(i64),
+    GeneralizedFromNow(i64),
     /// The text of a GeneralizedTime.
     Text(&'static str),
 }
 
-impl When {
+impl Time {
     fn write(self, writer: DERWriter<'_>) {
         match self {
-            Self::In(seconds) => {
+            Self::FromNow(seconds) => {
                 let moment = from_now(seconds);
                 if (1950..2050).contains(&moment.year()) {
                     let text = digits(moment, 2);
                     write_as(writer, tags::TAG_UTCTIME, text.as_bytes());
                 } else {
-                    Self::GeneralizedIn(seconds).write(writer);
+                    Self::GeneralizedFromNow(seconds).write(writer);
                 }
             }
-            Self::GeneralizedIn(seconds) => {
+            Self::GeneralizedFromNow(seconds) => {
                 write_as(writer, tags::TAG_GENERALIZEDTIME, digits(from_now(seconds), 4).as_bytes());
             }
             Self::Text(text) => write_as(writer, tags::TAG_GENERALIZEDTIME, text.as_bytes()),
@@ -304,7 +304,7 @@ fn write_extension(writer: DERWriter<'_>, extension: &Extension) {
     });
 }
 
-fn write_identifier(writer: DERWriter<'_>, algorithm: Algorithm) {
+fn write_identifier(writer: DERWriter<'_>, algorithm: SignatureAlgorithm) {
     writer.write_sequence(|writer| writer.next().write_der(&algorithm.identifier()));
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::session_log::Visit;
-use crate::script::{Delivery, Ending};
+use crate::script::{Delivery, Termination};
 
 /// A byte stream with a TCP socket below it.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
@@ -89,7 +89,7 @@ impl<S: Transport> Wire<S> {
         (self.stream, !self.unread.is_empty())
     }
 
-    pub(super) async fn end(self, how: Ending, visit: &mut Visit) -> io::Result<()> {
+    pub(super) async fn end(self, how: Termination, visit: &mut Visit) -> io::Result<()> {
         end(self.stream, how, visit).await
     }
 
@@ -100,24 +100,24 @@ impl<S: Transport> Wire<S> {
 }
 
 /// Ends a connection.
-pub(super) async fn end<S: Transport>(mut stream: S, how: Ending, visit: &mut Visit) -> io::Result<()> {
+pub(super) async fn end<S: Transport>(mut stream: S, how: Termination, visit: &mut Visit) -> io::Result<()> {
     match how {
-        Ending::Stall => return drain(&mut stream).await,
-        Ending::Reset => {
+        Termination::Stall => return drain(&mut stream).await,
+        Termination::Reset => {
             visit.leave();
             return stream.socket().set_zero_linger();
         }
-        Ending::Alert(description) => {
+        Termination::Alert(description) => {
             visit.leave();
             // RFC 8446 §5.1 and §6: an alert record of two octets, level fatal.
             let record = [21, 3, 3, 0, 2, 2, description];
             stream.write_all(&record).await?;
         }
-        Ending::Record(record) => {
+        Termination::Record(record) => {
             visit.leave();
             stream.write_all(record).await?;
         }
-        Ending::Close => visit.leave(),
+        Termination::Close => visit.leave(),
     }
     stream.shutdown().await?;
     visit.finish();

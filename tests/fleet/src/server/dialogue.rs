@@ -11,12 +11,12 @@ use tokio_rustls::server::TlsStream;
 use super::connection::{Transport, Wire, end};
 use super::prepared::Scene;
 use super::session_log::Visit;
-use crate::script::{Ending, Fault, Moment, Script, TlsMode};
+use crate::script::{Fault, Script, Step, Termination, TlsMode};
 
 /// Plays a scene on a connection, to its end. `visit` learns what the client does as it does it.
 pub(crate) async fn play(stream: TcpStream, scene: &Scene<'_>, visit: &mut Visit) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    if let Some(how) = scene.script.ending(Moment::Connected) {
+    if let Some(how) = scene.script.termination(Step::Connected) {
         return end(stream, how, visit).await;
     }
     match scene.tls {
@@ -60,7 +60,7 @@ async fn greet<S: Transport>(mut wire: Wire<S>, script: &Script, visit: &mut Vis
             visit.session.early_talker = true;
             if let Some(reply) = &script.pregreet {
                 wire.send(format!("{reply}\r\n").as_bytes()).await?;
-                wire.end(Ending::Close, visit).await?;
+                wire.end(Termination::Close, visit).await?;
                 return Ok(None);
             }
         }
@@ -71,7 +71,7 @@ async fn greet<S: Transport>(mut wire: Wire<S>, script: &Script, visit: &mut Vis
         Fault::EndlessLine => forever(&mut wire, b"220 ", b"and so on ").await?,
         _ => {}
     }
-    match script.ending(Moment::Greeted) {
+    match script.termination(Step::Greeted) {
         Some(how) => wire.end(how, visit).await.map(|()| None),
         None => Ok(Some(wire)),
     }
@@ -89,17 +89,17 @@ async fn forever<S: Transport>(wire: &mut Wire<S>, first: &[u8], rest: &[u8]) ->
 /// Shakes hands; the secured stream, if the conversation goes on.
 async fn secure(stream: TcpStream, scene: &Scene<'_>, visit: &mut Visit) -> io::Result<Option<TlsStream<TcpStream>>> {
     let Some(config) = scene.config else {
-        return end(stream, Ending::Close, visit).await.map(|()| None);
+        return end(stream, Termination::Close, visit).await.map(|()| None);
     };
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     visit.session.sni = hello.client_hello().server_name().map(str::to_owned);
-    if let Some(how) = scene.script.ending(Moment::ClientHello) {
+    if let Some(how) = scene.script.termination(Step::ClientHello) {
         return end(hello.io, how, visit).await.map(|()| None);
     }
     let stream = hello.into_stream(config.clone()).await?;
     visit.session.tls = true;
     visit.session.resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
-    match scene.script.ending(Moment::Tls) {
+    match scene.script.termination(Step::Tls) {
         Some(how) => end(stream, how, visit).await.map(|()| None),
         None => Ok(Some(stream)),
     }
@@ -120,16 +120,16 @@ async fn converse<S: Transport>(
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
         visit.session.commands.push(line);
         visit.session.quit |= verb == "QUIT";
-        if let Some(how) = moment_of(&verb, privacy).and_then(|moment| script.ending(moment)) {
+        if let Some(how) = moment_of(&verb, privacy).and_then(|moment| script.termination(moment)) {
             return wire.end(how, visit).await.map(|()| None);
         }
         let reply = match verb.as_str() {
             "QUIT" => {
                 visit.leave();
                 wire.send(b"221 2.0.0 Bye\r\n").await?;
-                return wire.end(Ending::Close, visit).await.map(|()| None);
+                return wire.end(Termination::Close, visit).await.map(|()| None);
             }
-            _ if script.fault == Fault::RefusesAll => reply(&["503 5.5.1 Bad sequence of commands"]),
+            _ if script.fault == Fault::RejectsAll => reply(&["503 5.5.1 Bad sequence of commands"]),
             "EHLO" => {
                 introduced = true;
                 match privacy {
@@ -162,15 +162,15 @@ async fn converse<S: Transport>(
         };
         wire.send(reply.as_bytes()).await?;
     }
-    wire.end(Ending::Close, visit).await.map(|()| None)
+    wire.end(Termination::Close, visit).await.map(|()| None)
 }
 
-fn moment_of(verb: &str, privacy: Privacy) -> Option<Moment> {
+fn moment_of(verb: &str, privacy: Privacy) -> Option<Step> {
     match (verb, privacy) {
-        ("EHLO", Privacy::Plain) => Some(Moment::Ehlo),
-        ("EHLO", Privacy::Tls) => Some(Moment::EhloInTls),
-        ("STARTTLS", Privacy::Plain) => Some(Moment::StartTls),
-        ("QUIT", _) => Some(Moment::Quit),
+        ("EHLO", Privacy::Plain) => Some(Step::Ehlo),
+        ("EHLO", Privacy::Tls) => Some(Step::EhloInTls),
+        ("STARTTLS", Privacy::Plain) => Some(Step::StartTls),
+        ("QUIT", _) => Some(Step::Quit),
         _ => None,
     }
 }
@@ -180,9 +180,9 @@ fn reply<L: AsRef<str>>(lines: &[L]) -> String {
 }
 
 impl Script {
-    fn ending(&self, moment: Moment) -> Option<Ending> {
+    fn termination(&self, moment: Step) -> Option<Termination> {
         match self.fault {
-            Fault::Ends { at, how } if at == moment => Some(how),
+            Fault::Terminates { at, how } if at == moment => Some(how),
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ pub(crate) struct Part {
 
 impl Part {
     pub(crate) fn new(spec: ServerSpec) -> Self {
-        let identities = spec.identity.iter().chain(&spec.others);
+        let identities = spec.identity.iter().chain(&spec.more_identities);
         Self { configs: identities.map(|identity| config(identity, &spec).into()).collect(), spec }
     }
 

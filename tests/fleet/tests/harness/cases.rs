@@ -109,7 +109,7 @@ const HOUR: i64 = 3_600;
 async fn every_identity_is_served() {
     let cases: Vec<_> = cases::all().into_iter().filter(|case| !UNSENDABLE.contains(&case.name)).collect();
     let mut identities = cases.iter().map(|case| case.identity.clone());
-    let spec = ServerSpec { identity: identities.next(), others: identities.collect(), ..ServerSpec::default() };
+    let spec = ServerSpec { identity: identities.next(), more_identities: identities.collect(), ..ServerSpec::default() };
     let fleet = Fleet::start(vec![spec]).await.unwrap();
     let addr = fleet.addrs()[0];
     let proved = Arc::new(AtomicBool::new(false));

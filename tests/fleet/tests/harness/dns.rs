@@ -82,7 +82,7 @@ async fn every_answer_is_given() {
     dns.set("empty.test", A, Answer::NoData);
     dns.set("broken.test", A, Answer::ServFail);
     dns.set("closed.test", A, Answer::Refused);
-    dns.set("silent.test", A, Answer::Silence);
+    dns.set("silent.test", A, Answer::NoReply);
     dns.set("long.test", A, Answer::Truncated(one));
     let many: Vec<_> = (0..100).map(|host| IpAddr::from([192, 0, 2, host])).collect();
     dns.set("many.test", A, Answer::Rotating { all: many, shown: 100, step: 0 });
@@ -144,7 +144,7 @@ async fn order_moves_with_queries_and_windows_with_rounds() {
     dns.set("pool.test", A, Answer::Rotating { all, shown: 2, step: 2 });
     for expected in ["ok 192.0.2.1 192.0.2.2", "ok 192.0.2.3 192.0.2.1", "ok 192.0.2.2 192.0.2.3"] {
         check(&dns, "pool.test.", A, expected, expected).await;
-        dns.next_round();
+        dns.rotate();
     }
 }
 

@@ -209,7 +209,7 @@ async fn identities_take_turns() {
     let pki = Pki::new();
     let both =
         [CertSpec::valid_for(&[profiles::ALIAS]), CertSpec::valid_for(&[profiles::ALIAS]).with_issuer(Issuer::Root)];
-    let fleet = Fleet::start(vec![profiles::balanced(&pki, &both)]).await.unwrap();
+    let fleet = Fleet::start(vec![profiles::load_balanced(&pki, &both)]).await.unwrap();
     let config = trusting(&pki, None);
     let mut leaves = Vec::new();
     for _ in 0..4 {
@@ -294,7 +294,7 @@ async fn every_kind_of_key_shakes_hands() {
     check(spec.clone().with_key(KeyKind::P384), &pki).await;
     check(spec.clone().with_key(KeyKind::Ed25519), &pki).await;
     check(spec.clone().with_key(KeyKind::Rsa2048), &pki).await;
-    check(spec.clone().with_common_name(None).with_purpose(Purpose::Unstated), &pki).await;
+    check(spec.clone().with_common_name(None).with_purpose(Purpose::Unspecified), &pki).await;
     check(spec.with_issuer(Issuer::Authority(below)), &pki).await;
 }
 
@@ -317,5 +317,5 @@ fn certificates_come_with_what_was_asked() {
     check(&spec.clone().with_issuer(Issuer::SelfSigned), &pki, 1);
     check(&spec.with_issuer(Issuer::Root), &pki, 1);
     assert!(pki.root_pem().starts_with("-----BEGIN CERTIFICATE-----"));
-    assert_ne!(pki.root_pem(), pki.stranger_pem());
+    assert_ne!(pki.root_pem(), pki.untrusted_root_pem());
 }

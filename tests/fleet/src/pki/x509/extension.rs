@@ -23,17 +23,17 @@ impl Extension {
     }
 
     /// keyUsage (§4.2.1.3) of a leaf: digitalSignature.
-    pub fn signs_handshakes() -> Self {
+    pub fn leaf_key_usage() -> Self {
         Self::standard(15, true, |writer| writer.write_bitvec_bytes(&[0b1000_0000], 1))
     }
 
     /// keyUsage (§4.2.1.3) of an authority: keyCertSign and cRLSign.
-    pub fn signs_certificates() -> Self {
+    pub fn ca_key_usage() -> Self {
         Self::standard(15, true, |writer| writer.write_bitvec_bytes(&[0b0000_0110], 7))
     }
 
     /// extKeyUsage (§4.2.1.12), by object identifiers.
-    pub fn purposes(purposes: &[&[u64]]) -> Self {
+    pub fn extended_key_usage(purposes: &[&[u64]]) -> Self {
         Self::standard(37, false, |writer| {
             writer.write_sequence(|writer| {
                 for purpose in purposes {
@@ -44,7 +44,7 @@ impl Extension {
     }
 
     /// subjectAltName (§4.2.1.6).
-    pub fn alternative_names(names: &[GeneralName]) -> Self {
+    pub fn subject_alternative_names(names: &[GeneralName]) -> Self {
         Self::standard(17, false, |writer| {
             writer.write_sequence(|writer| {
                 for name in names {
@@ -89,7 +89,7 @@ impl Extension {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GeneralName {
     /// rfc822Name.
-    Mail(Vec<u8>),
+    Email(Vec<u8>),
     /// dNSName.
     Dns(Vec<u8>),
     /// directoryName with a common name.
@@ -118,7 +118,7 @@ impl GeneralName {
 
     fn write(&self, writer: DERWriter<'_>) {
         let (tag, octets) = match self {
-            Self::Mail(octets) => (1, octets),
+            Self::Email(octets) => (1, octets),
             Self::Dns(octets) => (2, octets),
             Self::Uri(octets) => (6, octets),
             Self::Ip(octets) => (7, octets),
@@ -143,4 +143,4 @@ pub const SERVER_AUTH: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 1];
 /// id-kp-clientAuth (RFC 5280 §4.2.1.12).
 pub const CLIENT_AUTH: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 2];
 /// anyExtendedKeyUsage (RFC 5280 §4.2.1.12).
-pub const ANY_PURPOSE: &[u64] = &[2, 5, 29, 37, 0];
+pub const ANY_EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37, 0];

@@ -14,9 +14,9 @@ use rsa::pkcs8::EncodePublicKey as _;
 use rsa::rand_core::OsRng;
 use rsa::sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 use rsa::{BigUint, Pkcs1v15Sign, Pss, RsaPrivateKey};
+use rustls::SignatureScheme;
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::sign::{Signer, SigningKey};
-use rustls::{SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, alg_id};
 
 use super::super::Identity;
@@ -28,7 +28,7 @@ pub struct Key(Arc<Inner>);
 /// A kind of key, by algorithm and size. RSA keys are products of many small primes: made in a moment, and good for
 /// nothing but tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum KeyAlgorithm {
     /// RSA of 1,024 bits.
     Rsa1024,
     /// RSA of 2,048 bits.
@@ -54,17 +54,17 @@ impl Key {
     ///
     /// # Panics
     /// Where the system gives no randomness.
-    pub fn generate(kind: Kind) -> Self {
+    pub fn generate(kind: KeyAlgorithm) -> Self {
         match kind {
-            Kind::Rsa1024 => Self::rsa(1024),
-            Kind::Rsa2048 => Self::rsa(2048),
-            Kind::Rsa4096 => Self::rsa(4096),
-            Kind::Rsa8448 => Self::rsa(8448),
-            Kind::P256 => Self::ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING, Algorithm::EcdsaSha256),
-            Kind::P384 => Self::ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING, Algorithm::EcdsaSha384),
-            Kind::P521 => Self::ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING, Algorithm::EcdsaSha512),
-            Kind::Secp256k1 => Self::ecdsa(&ECDSA_P256K1_SHA256_ASN1_SIGNING, Algorithm::EcdsaSha256),
-            Kind::Ed25519 => {
+            KeyAlgorithm::Rsa1024 => Self::rsa(1024),
+            KeyAlgorithm::Rsa2048 => Self::rsa(2048),
+            KeyAlgorithm::Rsa4096 => Self::rsa(4096),
+            KeyAlgorithm::Rsa8448 => Self::rsa(8448),
+            KeyAlgorithm::P256 => Self::ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING, SignatureAlgorithm::EcdsaSha256),
+            KeyAlgorithm::P384 => Self::ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING, SignatureAlgorithm::EcdsaSha384),
+            KeyAlgorithm::P521 => Self::ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING, SignatureAlgorithm::EcdsaSha512),
+            KeyAlgorithm::Secp256k1 => Self::ecdsa(&ECDSA_P256K1_SHA256_ASN1_SIGNING, SignatureAlgorithm::EcdsaSha256),
+            KeyAlgorithm::Ed25519 => {
                 let pair = Ed25519KeyPair::generate().expect("a key is generated");
                 let pkcs8 = pair.to_pkcs8v1().expect("a key is encoded").as_ref().to_vec();
                 let spki = x509(pair.public_key());
@@ -79,11 +79,11 @@ impl Key {
     }
 
     /// The algorithm that it signs certificates with unless told otherwise.
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> SignatureAlgorithm {
         match &self.0.private {
-            Private::Rsa(_) => Algorithm::RsaSha256,
+            Private::Rsa(_) => SignatureAlgorithm::RsaSha256,
             Private::Ecdsa(_, algorithm) => *algorithm,
-            Private::Ed25519(_) => Algorithm::Ed25519,
+            Private::Ed25519(_) => SignatureAlgorithm::Ed25519,
         }
     }
 
@@ -91,7 +91,7 @@ impl Key {
     ///
     /// # Panics
     /// Where an RSA key is to sign as another kind of key does.
-    pub fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Vec<u8> {
+    pub fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Vec<u8> {
         match &self.0.private {
             Private::Rsa(key) => sign_rsa(key, algorithm, message),
             Private::Ecdsa(pair, _) => pair.sign(&SystemRandom::new(), message).expect("a key signs").as_ref().to_vec(),
@@ -117,7 +117,7 @@ impl Key {
         Self::new(spki, Private::Rsa(Box::new(key)), None)
     }
 
-    fn ecdsa(curve: &'static EcdsaSigningAlgorithm, algorithm: Algorithm) -> Self {
+    fn ecdsa(curve: &'static EcdsaSigningAlgorithm, algorithm: SignatureAlgorithm) -> Self {
         let pair = EcdsaKeyPair::generate(curve).expect("a key is generated");
         let pkcs8 = pair.to_pkcs8v1().expect("a key is encoded").as_ref().to_vec();
         let served = provider::sign::any_supported_type(&PrivatePkcs8KeyDer::from(pkcs8.clone()).into()).is_ok();
@@ -144,13 +144,13 @@ struct Inner {
 
 enum Private {
     Rsa(Box<RsaPrivateKey>),
-    Ecdsa(Box<EcdsaKeyPair>, Algorithm),
+    Ecdsa(Box<EcdsaKeyPair>, SignatureAlgorithm),
     Ed25519(Ed25519KeyPair),
 }
 
 /// A signature algorithm of certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum SignatureAlgorithm {
     /// md5WithRSAEncryption (RFC 3279 §2.2.1).
     RsaMd5,
     /// sha1WithRSAEncryption (RFC 3279 §2.2.1).
@@ -175,7 +175,7 @@ pub enum Algorithm {
     Ed25519,
 }
 
-impl Algorithm {
+impl SignatureAlgorithm {
     /// The AlgorithmIdentifier without its outermost tag and length.
     pub(super) fn identifier(self) -> Vec<u8> {
         match self {
@@ -202,15 +202,17 @@ fn pkcs1(last: u64) -> Vec<u8> {
     })
 }
 
-fn sign_rsa(key: &RsaPrivateKey, algorithm: Algorithm, message: &[u8]) -> Vec<u8> {
+fn sign_rsa(key: &RsaPrivateKey, algorithm: SignatureAlgorithm, message: &[u8]) -> Vec<u8> {
     let signature = match algorithm {
-        Algorithm::RsaMd5 => key.sign(Pkcs1v15Sign::new::<md5::Md5>(), &md5::Md5::digest(message)),
-        Algorithm::RsaSha1 => key.sign(Pkcs1v15Sign::new::<sha1::Sha1>(), &sha1::Sha1::digest(message)),
-        Algorithm::RsaSha224 => key.sign(Pkcs1v15Sign::new::<Sha224>(), &Sha224::digest(message)),
-        Algorithm::RsaSha256 => key.sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)),
-        Algorithm::RsaSha384 => key.sign(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message)),
-        Algorithm::RsaSha512 => key.sign(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message)),
-        Algorithm::RsaPssSha256 => key.sign_with_rng(&mut OsRng, Pss::new::<Sha256>(), &Sha256::digest(message)),
+        SignatureAlgorithm::RsaMd5 => key.sign(Pkcs1v15Sign::new::<md5::Md5>(), &md5::Md5::digest(message)),
+        SignatureAlgorithm::RsaSha1 => key.sign(Pkcs1v15Sign::new::<sha1::Sha1>(), &sha1::Sha1::digest(message)),
+        SignatureAlgorithm::RsaSha224 => key.sign(Pkcs1v15Sign::new::<Sha224>(), &Sha224::digest(message)),
+        SignatureAlgorithm::RsaSha256 => key.sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)),
+        SignatureAlgorithm::RsaSha384 => key.sign(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message)),
+        SignatureAlgorithm::RsaSha512 => key.sign(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message)),
+        SignatureAlgorithm::RsaPssSha256 => {
+            key.sign_with_rng(&mut OsRng, Pss::new::<Sha256>(), &Sha256::digest(message))
+        }
         _ => panic!("an RSA key makes no {algorithm:?} signature"),
     };
     signature.expect("the key is large enough for its algorithm")
@@ -254,8 +256,8 @@ impl SigningKey for RsaSigner {
         Some(Box::new(RsaHandshake { key: self.0.clone(), scheme }))
     }
 
-    fn algorithm(&self) -> SignatureAlgorithm {
-        SignatureAlgorithm::RSA
+    fn algorithm(&self) -> rustls::SignatureAlgorithm {
+        rustls::SignatureAlgorithm::RSA
     }
 }
 
@@ -269,8 +271,8 @@ impl Signer for RsaHandshake {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
         Ok(self.key.sign(
             match self.scheme {
-                SignatureScheme::RSA_PSS_SHA256 => Algorithm::RsaPssSha256,
-                _ => Algorithm::RsaSha256,
+                SignatureScheme::RSA_PSS_SHA256 => SignatureAlgorithm::RsaPssSha256,
+                _ => SignatureAlgorithm::RsaSha256,
             },
             message,
         ))
