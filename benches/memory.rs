@@ -18,10 +18,8 @@ const MANY: u32 = 1000;
 const LIMIT: f64 = 1536.0;
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    match args.as_slice() {
+    let runtime = support::runtime();
+    match support::arguments().as_slice() {
         [targets, port, first, root] => {
             let number = |text: &String| text.parse().expect("a number");
             let port = port.parse().expect("a port");
@@ -34,14 +32,12 @@ fn main() {
 
 async fn compare() {
     let pki = Arc::new(Pki::new());
-    let folder = tempfile::tempdir().expect("a folder");
-    let root = folder.path().join("root.pem");
-    std::fs::write(&root, pki.root_pem()).expect("the root");
+    let root = support::RootFile::new(&pki);
     for (own, label) in [(false, "one certificate for all"), (true, "each its own certificate")] {
         let farm = support::farm(&pki, own, KeyKind::P256).await;
         let first = farm.addr(0).ip().to_string();
         let run = |targets: u32| {
-            let args = [targets.to_string(), farm.port().to_string(), first.clone(), root.display().to_string()];
+            let args = [targets.to_string(), farm.port().to_string(), first.clone(), root.path()];
             let answer = tokio::task::block_in_place(|| support::child(&args));
             let (resident, der) = answer.split_once(' ').expect("two numbers");
             (resident.parse::<f64>().expect("a number"), der.parse::<f64>().expect("a number"))

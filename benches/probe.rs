@@ -5,14 +5,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::ServerName;
+use smtp_fleet::client::AcceptAny;
 use smtp_fleet::{KeyKind, Pki};
 use smtp_tls_exporter::monitor::Monitor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -28,10 +27,8 @@ const PAIRS: usize = 5;
 const AIM: f64 = 1.10;
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    match args.as_slice() {
+    let runtime = support::runtime();
+    match support::arguments().as_slice() {
         [mode, port, first, root] => {
             let port = port.parse().expect("a port");
             let first = first.parse().expect("an address");
@@ -48,14 +45,12 @@ fn main() {
 
 async fn compare() {
     let pki = Arc::new(Pki::new());
-    let folder = tempfile::tempdir().expect("a folder");
-    let root = folder.path().join("root.pem");
-    std::fs::write(&root, pki.root_pem()).expect("the root");
+    let root = support::RootFile::new(&pki);
     for (key, label) in [(KeyKind::P256, "P-256"), (KeyKind::Rsa2048, "RSA 2048")] {
         let farm = support::farm(&pki, false, key).await;
         let first = farm.addr(0).ip().to_string();
         let run = |mode: &str| {
-            let args = [mode.to_owned(), farm.port().to_string(), first.clone(), root.display().to_string()];
+            let args = [mode.to_owned(), farm.port().to_string(), first.clone(), root.path()];
             tokio::task::block_in_place(|| support::child(&args)).parse::<f64>().expect("a number")
         };
         type Triple = (f64, f64, f64);
@@ -101,14 +96,9 @@ async fn ours(port: u16, first: Ipv4Addr, root: &str) -> f64 {
 
 /// The same for the bare loop.
 async fn bare(port: u16, first: Ipv4Addr, proof: bool) -> f64 {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Blind { algorithms, proof }))
-        .with_no_client_auth();
+    let signature_valid = Arc::new(AtomicBool::new(true));
+    let verifier = if proof { AcceptAny::recording(&signature_valid) } else { AcceptAny::unchecked() };
+    let mut config = verifier.into_config();
     config.resumption = Resumption::disabled();
     let connector = TlsConnector::from(Arc::new(config));
     let round = async || {
@@ -125,7 +115,9 @@ async fn bare(port: u16, first: Ipv4Addr, proof: bool) -> f64 {
     for _ in 0..ROUNDS {
         round().await;
     }
-    micros_per_probe(support::cpu_seconds() - begin)
+    let spent = support::cpu_seconds() - begin;
+    assert!(signature_valid.load(Ordering::Relaxed), "the handshake signature is valid");
+    micros_per_probe(spent)
 }
 
 fn micros_per_probe(seconds: f64) -> f64 {
@@ -161,48 +153,4 @@ async fn reply(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<()> {
         }
     }
     Err(std::io::ErrorKind::UnexpectedEof.into())
-}
-
-#[derive(Debug)]
-struct Blind {
-    algorithms: WebPkiSupportedAlgorithms,
-    proof: bool,
-}
-
-impl ServerCertVerifier for Blind {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if self.proof {
-            return rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms);
-        }
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
 }

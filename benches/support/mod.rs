@@ -8,6 +8,34 @@ use std::sync::Arc;
 use procfs::process::Process;
 use smtp_fleet::{CertSpec, Farm, Identity, KeyKind, Pki};
 use smtp_tls_exporter::config::Config;
+use tempfile::NamedTempFile;
+use tokio::runtime::{Builder, Runtime};
+
+/// The arguments of a child process; cargo's own options are skipped.
+pub(crate) fn arguments() -> Vec<String> {
+    std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect()
+}
+
+/// A runtime with two worker threads.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// A temporary PEM file with the fleet's root certificate.
+pub(crate) struct RootFile(NamedTempFile);
+
+impl RootFile {
+    pub(crate) fn new(pki: &Pki) -> Self {
+        let file = NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), pki.root_pem()).expect("the root is written");
+        Self(file)
+    }
+
+    /// The path, as an argument of a child process.
+    pub(crate) fn path(&self) -> String {
+        self.0.path().display().to_string()
+    }
+}
 
 /// Runs this benchmark's own binary as a child with `args`; its standard output, trimmed.
 pub(crate) fn child(args: &[String]) -> String {

@@ -1,13 +1,18 @@
-//! An embedded fleet of mail servers on loopback, for tests, benches and the demo.
+//! An embedded fleet of mail servers on loopback, for tests, benchmarks and the demo.
 //!
-//! Everything a probe meets is made here at run time and ends on drop: certificates ([`Pki`]; any at all by [`x509`],
-//! and in [`cases`] a table of them with what must be concluded of each),
-//! scripted SMTP servers with their faults ([`Fleet`], described by [`ServerSpec`] rows; [`profiles`] has the
-//! known kinds), ten thousand well-behaved backends behind one listener ([`Farm`]), an address that
-//! never answers a SYN ([`Blackhole`]) and the names that lead to them ([`Dns`]). [`demo`] is a scene of them all.
+//! Everything that a probe connects to is created at run time and removed on drop:
 //!
-//! Invariants: loopback only; ports come from the kernel; each fleet, responder and black hole has a
-//! 127.x.y.0/24 of its own; no key outlives the process; nothing here depends on the exporter.
+//! - certificates: [`Pki`] issues the usual ones, [`x509`] builds malformed and unusual ones, [`ocsp`] signs OCSP
+//!   responses, and [`cases`] is a table of certificate chains with the expected verdict for each;
+//! - scripted SMTP servers: a [`Fleet`] runs one server per [`ServerSpec`], and [`profiles`] lists the known behaviors;
+//! - a [`Farm`]: up to four million well-behaved backends behind one listener;
+//! - a [`Blackhole`]: an address that never answers a SYN;
+//! - a name server: [`Dns`];
+//! - the [`demo`], which combines them;
+//! - TLS client configurations for tests: [`client`].
+//!
+//! Invariants: loopback only; ports are assigned by the kernel; each fleet, name server and black hole has its own
+//! 127.x.y.0/24 network; no key outlives the process; this crate never depends on the exporter.
 
 pub use blackhole::Blackhole;
 pub use dns::{Answer, Dns, Record, RecordType, Transport};
@@ -19,6 +24,7 @@ pub use script::{Chunk, Delivery, Fault, Script, ServerSpec, Step, Termination, 
 pub use server::{Fleet, Server, Session};
 
 pub mod cases;
+pub mod client;
 pub mod demo;
 pub mod profiles;
 
