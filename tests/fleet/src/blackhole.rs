@@ -1,4 +1,4 @@
-//! An address where connecting times out.
+//! An address where connection attempts time out.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use tokio::time::timeout;
 
 use crate::network::on_fresh_network;
 
-/// A listener that answers no SYN, as a dropping firewall would.
+/// A listener that answers no SYN, like a firewall that drops packets.
 ///
-/// Its accept queue is full and never emptied: Linux then drops SYNs without an answer
-/// (`net.ipv4.tcp_abort_on_overflow` is 0 unless somebody changed it; with 1 they are reset, and `start` fails).
+/// Its accept queue is full and is never drained, so Linux drops further SYNs. This requires the default
+/// `net.ipv4.tcp_abort_on_overflow=0`; with 1 they are reset, and `start` fails.
 #[derive(Debug)]
 pub struct Blackhole {
     addr: SocketAddr,
@@ -21,10 +21,10 @@ pub struct Blackhole {
 }
 
 impl Blackhole {
-    /// Opens one. Takes the 150 ms in which a connection attempt has to stay unanswered.
+    /// Creates a black hole. Takes at least the 150 ms after which a connection attempt counts as unanswered.
     ///
     /// # Errors
-    /// Where the kernel keeps answering (`Unsupported`), and whatever it says to binding.
+    /// `Unsupported` if the kernel keeps answering; otherwise the error from binding or connecting.
     pub async fn start() -> io::Result<Self> {
         let listener = on_fresh_network(async |network| {
             let socket = TcpSocket::new_v4()?;
@@ -34,24 +34,24 @@ impl Blackhole {
         .await?;
         let addr = listener.local_addr()?;
         let mut queued = Vec::new();
-        while queued.len() < ENOUGH {
-            match timeout(SILENCE, TcpStream::connect(addr)).await {
+        while queued.len() < MAX_ATTEMPTS {
+            match timeout(ATTEMPT_TIMEOUT, TcpStream::connect(addr)).await {
                 Ok(stream) => queued.push(stream?),
                 Err(_) => {
                     return Ok(Self { addr, _listener: listener, _queued: queued });
                 }
             }
         }
-        Err(io::Error::new(io::ErrorKind::Unsupported, "connections are answered beyond the backlog"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "connections are accepted beyond the backlog"))
     }
 
-    /// Where connecting times out.
+    /// The address where connection attempts time out.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 }
 
-const SILENCE: Duration = Duration::from_millis(150);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(150);
 
-/// A backlog of 0 queues one connection.
-const ENOUGH: usize = 8;
+/// More than needed: a backlog of 0 queues one connection.
+const MAX_ATTEMPTS: usize = 8;

@@ -7,7 +7,7 @@
 use rustls_pki_types::CertificateDer;
 
 use crate::Identity;
-use fixture::Hands;
+use fixture::Fixture;
 
 mod constraints;
 mod encoding;
@@ -111,17 +111,17 @@ pub const NAME_REASONS: [&str; 5] = ["not_listed", "wildcard_depth", "cn_only", 
 
 /// Makes the whole table, with fresh keys.
 pub fn all() -> Vec<Case> {
-    let hands = Hands::new();
-    let themes = [
-        validity::cases(&hands),
-        issuer::cases(&hands),
-        paths::cases(&hands),
-        keys::cases(&hands),
-        constraints::cases(&hands),
-        encoding::cases(&hands),
-        names::cases(&hands),
+    let fixture = Fixture::new();
+    let topics = [
+        validity::cases(&fixture),
+        issuer::cases(&fixture),
+        paths::cases(&fixture),
+        keys::cases(&fixture),
+        constraints::cases(&fixture),
+        encoding::cases(&fixture),
+        names::cases(&fixture),
     ];
-    themes.into_iter().flatten().collect()
+    topics.into_iter().flatten().collect()
 }
 
 impl Case {
@@ -138,30 +138,30 @@ impl Case {
         }
     }
 
-    fn under(self, roots: &[&CertificateDer<'static>]) -> Self {
+    fn with_roots(self, roots: &[&CertificateDer<'static>]) -> Self {
         Self { roots: roots.iter().copied().cloned().collect(), ..self }
     }
 
-    fn where_others_present(self, other_servers: Vec<Identity>) -> Self {
+    fn with_other_servers(self, other_servers: Vec<Identity>) -> Self {
         Self { other_servers, ..self }
     }
 
-    fn asked_for(self, server_name: &'static str) -> Self {
+    fn with_server_name(self, server_name: &'static str) -> Self {
         Self { server_name, ..self }
     }
 
     /// Not trusted.
-    fn refused(self, errors: &'static [&'static str]) -> Self {
+    fn rejected(self, errors: &'static [&'static str]) -> Self {
         self.concludes(Some(false), errors)
     }
 
     /// Trusted, but not now.
-    fn untimely(self, errors: &'static [&'static str]) -> Self {
+    fn outside_validity(self, errors: &'static [&'static str]) -> Self {
         self.concludes(Some(true), errors)
     }
 
     /// Of no moment can it be said whether it is trusted.
-    fn undecided(self, errors: &'static [&'static str]) -> Self {
+    fn undetermined(self, errors: &'static [&'static str]) -> Self {
         self.concludes(None, errors)
     }
 
@@ -169,11 +169,11 @@ impl Case {
         Self { expected: Expected { trusted, valid: false, errors, ..self.expected }, ..self }
     }
 
-    fn mismatched(self, reason: &'static str) -> Self {
-        self.named(NameOutcome::Mismatch(reason))
+    fn name_mismatch(self, reason: &'static str) -> Self {
+        self.with_name_outcome(NameOutcome::Mismatch(reason))
     }
 
-    fn named(self, name: NameOutcome) -> Self {
+    fn with_name_outcome(self, name: NameOutcome) -> Self {
         Self { expected: Expected { name, ..self.expected }, ..self }
     }
 

@@ -1,4 +1,4 @@
-//! The demo's scene: names with good and bad servers behind them, and an exporter's config for them.
+//! The demo: names that resolve to healthy and failing servers, and an exporter configuration for them.
 
 use std::fmt::Write;
 use std::io;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{CertSpec, Dns, Fleet, Issuer, Pki, Presented, ServerSpec, TlsMode, TlsVersions, profiles};
 
-/// Servers and the names that lead to them. Ends on drop.
+/// The demo's servers and name server. Stops on drop.
 #[derive(Debug)]
 pub struct Demo {
     config: PathBuf,
@@ -17,11 +17,11 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts all, and writes the root that they are issued by and a config to `folder`: [`CONFIG_FILE`], which comes last
-    /// and at once, so that whoever waits for it finds all ready.
+    /// Starts the servers and writes the root certificate and the configuration ([`CONFIG_FILE`]) to `folder`. The
+    /// configuration is written last and atomically: once it exists, everything is ready.
     ///
     /// # Errors
-    /// Whatever the kernel says to binding or writing.
+    /// The error from binding or writing.
     pub async fn start(folder: &Path) -> io::Result<Self> {
         let pki = Pki::new();
         let cases = cases(&pki);
@@ -49,16 +49,16 @@ impl Demo {
         Ok(Self { config, _fleet: fleet, _dns: dns })
     }
 
-    /// The config's file.
+    /// The path of the configuration file.
     pub fn config(&self) -> &Path {
         &self.config
     }
 }
 
-/// What the config is called in its folder.
+/// The name of the configuration file in its folder.
 pub const CONFIG_FILE: &str = "demo.yaml";
 
-/// Names that share the backends behind them.
+/// Names that resolve to the same backends.
 struct Case {
     names: &'static [&'static str],
     team: &'static str,
@@ -74,7 +74,8 @@ impl Case {
     }
 }
 
-/// The classic case first: one backend of three carries the alias, all three carry the other name.
+/// First the case that the exporter was made for: only one of three backends lists the alias, all three list the other
+/// name.
 fn cases(pki: &Pki) -> Vec<Case> {
     let alone =
         |name: &'static [&'static str], spec: ServerSpec| Case { names: name, team: "web", servers: vec![spec] };
@@ -109,7 +110,7 @@ fn cases(pki: &Pki) -> Vec<Case> {
             &["mutual.example.com"],
             as_named("mutual.example.com", profiles::client_certificate(pki, TlsVersions::Tls13)),
         ),
-        // Whoever runs a server writes what they like into its certificate.
+        // Certificate fields are untrusted input: their markup must be escaped.
         alone(
             &["markup.example.com"],
             issue(

@@ -1,4 +1,4 @@
-//! A small name server for tests, over UDP and TCP.
+//! A small authoritative name server for tests, over UDP and TCP.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use crate::network::{breathe, on_fresh_network};
+use crate::network::{back_off, on_fresh_network};
 use zone::{Outcome, TTL, Zone, parse};
 
 pub use hickory_proto::rr::{Record, RecordType};
@@ -20,10 +20,10 @@ pub use zone::Answer;
 
 mod zone;
 
-/// A name server of one zone that holds whatever names are set. Ends on drop.
+/// A name server that answers for the names set on it. Stops on drop.
 ///
-/// A name that is not set does not exist; a name that is set has nothing of any other type. Names are
-/// case-insensitive, with or without the last dot.
+/// Other names do not exist (NXDOMAIN), and a name has no data for types that are not set (NODATA). Names are
+/// case-insensitive; the trailing dot is optional.
 #[derive(Debug)]
 pub struct Dns {
     addr: SocketAddr,
@@ -32,10 +32,10 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// Starts an empty one, on one port for UDP and TCP.
+    /// Starts a name server without names, on the same port for UDP and TCP.
     ///
     /// # Errors
-    /// Whatever the kernel says to binding.
+    /// The error from binding.
     pub async fn start() -> io::Result<Self> {
         let (udp, tcp) = on_fresh_network(async |network| {
             let udp = UdpSocket::bind((network.host(0), 0)).await?;
@@ -51,28 +51,28 @@ impl Dns {
         Ok(Self { addr, state, _tasks: tasks })
     }
 
-    /// Where it answers, over UDP and TCP.
+    /// The listen address, for UDP and TCP.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Sets what is answered to a name and type, in place of what was. A CNAME set under
-    /// [`RecordType::CNAME`] answers every type that is not set.
+    /// Sets or replaces the answer for a name and type. A CNAME set under [`RecordType::CNAME`] answers queries for every
+    /// type that is not set.
     ///
     /// # Panics
-    /// Where the name is none.
+    /// If `name` is not a valid domain name.
     pub fn set(&self, name: &str, record_type: RecordType, answer: Answer) {
         lock(&self.state).zone.set(name, record_type, answer);
     }
 
-    /// Sets a name's A and AAAA records; a family without addresses has none.
+    /// Sets the A and AAAA records of a name; a family without addresses gets no records.
     pub fn set_addresses(&self, name: &str, addresses: &[IpAddr]) {
         for record_type in [RecordType::A, RecordType::AAAA] {
             self.set(name, record_type, Answer::Addresses(addresses.to_vec()));
         }
     }
 
-    /// Sets a domain's mail exchangers: preference and host. `(0, ".")` alone is the null MX (RFC 7505).
+    /// Sets the MX records of a domain: preference and host. A single `(0, ".")` is a null MX (RFC 7505).
     pub fn set_mx(&self, domain: &str, hosts: &[(u16, &str)]) {
         let records = hosts.iter().map(|(preference, host)| {
             let data = RData::MX(MX::new(*preference, parse(host)));
@@ -81,7 +81,8 @@ impl Dns {
         self.set(domain, RecordType::MX, Answer::Records(records.collect()));
     }
 
-    /// Sets a service's locations (RFC 2782): priority, weight, port and host; the host `.` says that there is none.
+    /// Sets the SRV records of a service (RFC 2782): priority, weight, port and host; the host `.` means that the service
+    /// is not available.
     pub fn set_srv(&self, service: &str, locations: &[(u16, u16, u16, &str)]) {
         let records = locations.iter().map(|(priority, weight, port, host)| {
             let data = RData::SRV(SRV::new(*priority, *weight, *port, parse(host)));
@@ -90,23 +91,23 @@ impl Dns {
         self.set(service, RecordType::SRV, Answer::Records(records.collect()));
     }
 
-    /// Forgets a name and all its types: it does not exist from now on.
+    /// Removes a name with all its records: it no longer exists.
     pub fn clear(&self, name: &str) {
         lock(&self.state).zone.clear(name);
     }
 
-    /// Moves every [`Answer::Rotating`] on by its step. Queries never do: clients repeat them.
+    /// Advances every [`Answer::Rotating`] by its step. Queries do not advance it, because clients repeat them.
     pub fn rotate(&self) {
         lock(&self.state).zone.rotate();
     }
 
-    /// The last 65,536 questions, in order: names in lower case without the last dot.
+    /// The last 65,536 queries, in order; names are in lower case without the trailing dot.
     pub fn queries(&self) -> Vec<(String, RecordType, Transport)> {
         lock(&self.state).queries.iter().cloned().collect()
     }
 }
 
-/// What a question came over.
+/// The transport of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// UDP.
@@ -122,7 +123,7 @@ struct State {
 }
 
 impl State {
-    /// The answer to a message, if it gets one.
+    /// The response to a message, if there is one.
     fn answer(&mut self, message: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let request = Message::from_vec(message).ok()?;
         let mut response = Message::response(request.metadata.id, request.metadata.op_code);
@@ -132,14 +133,14 @@ impl State {
         response.queries.clone_from(&request.queries);
         response.edns = request.edns.as_ref().map(|_| Edns::new());
         let [question] = request.queries.as_slice() else {
-            return refuse(response, ResponseCode::FormErr);
+            return error_response(response, ResponseCode::FormErr);
         };
         if request.metadata.message_type != MessageType::Query || request.metadata.op_code != OpCode::Query {
-            return refuse(response, ResponseCode::NotImp);
+            return error_response(response, ResponseCode::NotImp);
         }
-        self.note(question, transport);
+        self.record_query(question, transport);
         match self.zone.answer(question.name(), question.query_type(), request.metadata.checking_disabled) {
-            Outcome::Silence => return None,
+            Outcome::NoReply => return None,
             Outcome::Reply(reply) => {
                 response.metadata.response_code = reply.code;
                 response.metadata.truncation = reply.over_tcp_only;
@@ -159,16 +160,16 @@ impl State {
         }
     }
 
-    fn note(&mut self, question: &Query, transport: Transport) {
-        let name = zone::key(question.name());
-        if self.queries.len() == KEPT {
+    fn record_query(&mut self, question: &Query, transport: Transport) {
+        let name = zone::normalize(question.name());
+        if self.queries.len() == MAX_QUERIES {
             self.queries.pop_front();
         }
         self.queries.push_back((name, question.query_type(), transport));
     }
 }
 
-fn refuse(mut response: Message, code: ResponseCode) -> Option<Vec<u8>> {
+fn error_response(mut response: Message, code: ResponseCode) -> Option<Vec<u8>> {
     response.metadata.response_code = code;
     response.to_vec().ok()
 }
@@ -176,13 +177,13 @@ fn refuse(mut response: Message, code: ResponseCode) -> Option<Vec<u8>> {
 async fn serve_udp(socket: UdpSocket, state: Arc<Mutex<State>>) {
     let mut buffer = [0; 4096];
     loop {
-        // An ICMP error of an earlier answer, where reading fails.
+        // Receiving can fail with the ICMP error for an earlier response.
         let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
             continue;
         };
         let answer = lock(&state).answer(&buffer[..length], Transport::Udp);
         if let Some(answer) = answer {
-            // A client that is gone has no use for its answer.
+            // The client may have disconnected.
             let _ = socket.send_to(&answer, client).await;
         }
     }
@@ -196,14 +197,14 @@ async fn serve_tcp(listener: TcpListener, state: Arc<Mutex<State>>) {
                 Ok((stream, _)) => {
                     connections.spawn(answer_tcp(stream, Arc::clone(&state)));
                 }
-                Err(_) => breathe().await,
+                Err(_) => back_off().await,
             },
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-/// Until the client ends: messages after their lengths in two octets (RFC 1035 §4.2.2).
+/// Answers messages with a two-byte length prefix (RFC 1035 §4.2.2) until the client closes.
 async fn answer_tcp(mut stream: TcpStream, state: Arc<Mutex<State>>) -> io::Result<()> {
     loop {
         let length = stream.read_u16().await?;
@@ -222,5 +223,5 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A name server may stand for days.
-const KEPT: usize = 65_536;
+/// Bounds memory: a name server may run for days.
+const MAX_QUERIES: usize = 65_536;

@@ -1,4 +1,4 @@
-//! Loopback networks and ports: nobody shares one by accident.
+//! Loopback networks and ports, chosen so that parallel tests do not collide.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// Calls `bind` with the first three octets of fresh loopback networks until it stops failing for want of a free port.
+/// Calls `bind` with new loopback networks until it no longer fails with `AddrInUse`.
 pub(crate) async fn on_fresh_network<T>(mut bind: impl AsyncFnMut(Network) -> io::Result<T>) -> io::Result<T> {
     let mut outcome = Err(io::ErrorKind::AddrInUse.into());
     for _ in 0..ATTEMPTS {
@@ -20,26 +20,26 @@ pub(crate) async fn on_fresh_network<T>(mut bind: impl AsyncFnMut(Network) -> io
     outcome
 }
 
-/// Waits a little after accepting failed: this process is out of descriptors, and no event tells when it has some again.
-pub(crate) async fn breathe() {
+/// Waits briefly after accept failed: the process is out of file descriptors, and no event reports when one is free.
+pub(crate) async fn back_off() {
     sleep(Duration::from_millis(10)).await;
 }
 
-/// A 127.x.y.0/24 in the upper half of 127.0.0.0/8; the quarter below it belongs to the farm.
+/// A 127.x.y.0/24 network in the upper half of 127.0.0.0/8; 127.64.0.0/10 belongs to the farm.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Network([u8; 2]);
 
 impl Network {
-    /// How many servers fit: .1 to .254.
+    /// Usable addresses: .1 to .254.
     pub(crate) const HOSTS: usize = 254;
 
-    /// The `index`-th address, from .1 on; `index` is below [`Self::HOSTS`].
+    /// The address with this index, counted from .1; `index` is below [`Self::HOSTS`].
     pub(crate) fn host(self, index: usize) -> Ipv4Addr {
         debug_assert!(index < Self::HOSTS);
         Ipv4Addr::new(127, self.0[0], self.0[1], index as u8 + 1)
     }
 
-    /// The process id sets where a process starts, so that test binaries running side by side rarely meet.
+    /// The first network depends on the process id, so that test binaries running in parallel rarely collide.
     fn fresh() -> Self {
         let start = std::process::id().wrapping_mul(40_503);
         let number = start.wrapping_add(u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % COUNT;

@@ -1,20 +1,20 @@
-//! The cast: every kind of server a probe is likely to meet, each a row of data.
+//! Server behaviors: every kind of server that a probe is likely to connect to, each described by one [`ServerSpec`].
 
 use std::time::Duration;
 
 use crate::pki::{CertSpec, Issuer, Pki, Presented};
 use crate::script::{Chunk, Delivery, Fault, Script, ServerSpec, Step, Termination, TlsMode, TlsVersions, lines};
 
-/// The name that clients ask for.
+/// The name that clients connect to and send as SNI.
 pub const ALIAS: &str = "smtp.example.com";
 
-/// The name that servers have of themselves, in greetings and EHLO replies.
+/// The host name that servers announce in greetings and EHLO replies.
 pub const HOST: &str = "mail.example.com";
 
-/// How long the slow ones of [`all`] take.
+/// The delay of the slow profiles in [`all`].
 pub const PAUSE: Duration = Duration::from_millis(250);
 
-/// Every kind, under a name that is stable and fit for a label.
+/// Every profile, with a stable name that is also valid as a label value.
 pub fn all(pki: &Pki) -> Vec<(&'static str, ServerSpec)> {
     vec![
         ("good", good(pki)),
@@ -64,47 +64,47 @@ pub fn all(pki: &Pki) -> Vec<(&'static str, ServerSpec)> {
     ]
 }
 
-/// Nothing is wrong: STARTTLS, the alias and the host in the certificate, the whole chain.
+/// A correct server: STARTTLS, alias and host name in the certificate, complete chain.
 pub fn good(pki: &Pki) -> ServerSpec {
     presents(pki, &valid())
 }
 
-/// Nothing is wrong, with TLS from the first byte.
+/// A correct server with implicit TLS.
 pub fn implicit(pki: &Pki) -> ServerSpec {
     good(pki).with_tls(TlsMode::Implicit)
 }
 
-/// The certificate lists the host, not the alias.
+/// The certificate lists the host name but not the alias.
 pub fn alias_missing(pki: &Pki) -> ServerSpec {
     presents(pki, &CertSpec::valid_for(&[HOST]))
 }
 
-/// The right names, expired an hour ago.
+/// Correct names, expired an hour ago.
 pub fn expired(pki: &Pki) -> ServerSpec {
     presents(pki, &valid().with_validity(-90 * DAY, -HOUR))
 }
 
-/// The right names, valid from tomorrow on.
+/// Correct names, valid from tomorrow.
 pub fn not_yet_valid(pki: &Pki) -> ServerSpec {
     presents(pki, &valid().with_validity(DAY, 90 * DAY))
 }
 
-/// The right names, signed by the certificate's own key.
+/// Correct names, self-signed.
 pub fn self_signed(pki: &Pki) -> ServerSpec {
     presents(pki, &valid().with_issuer(Issuer::SelfSigned))
 }
 
-/// The right names, without the intermediate that leads to the root.
+/// Correct names, but the server does not send the intermediate.
 pub fn missing_intermediate(pki: &Pki) -> ServerSpec {
     presents(pki, &valid().with_presented(Presented::LeafOnly))
 }
 
-/// The right names, from a root that nobody trusts.
+/// Correct names, issued by an untrusted root.
 pub fn untrusted(pki: &Pki) -> ServerSpec {
     presents(pki, &valid().with_issuer(Issuer::Untrusted))
 }
 
-/// A chain of more than 64 KiB, beyond what rustls reads.
+/// A chain of more than 64 KiB, which exceeds the limit of rustls.
 pub fn chain_too_large(pki: &Pki) -> ServerSpec {
     let identity = pki.issue(&valid());
     let mut chain = identity.chain().to_vec();
@@ -113,12 +113,12 @@ pub fn chain_too_large(pki: &Pki) -> ServerSpec {
     ServerSpec::new(identity.with_chain(chain))
 }
 
-/// The certificate message is empty.
+/// An empty Certificate message.
 pub fn no_certificate(pki: &Pki) -> ServerSpec {
     ServerSpec::new(pki.issue(&valid()).with_chain(Vec::new()))
 }
 
-/// EHLO offers no STARTTLS.
+/// The EHLO reply does not offer STARTTLS.
 pub fn no_starttls(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script {
         ehlo: lines(&["250-mail.example.com", "250 HELP"]),
@@ -127,26 +127,26 @@ pub fn no_starttls(pki: &Pki) -> ServerSpec {
     })
 }
 
-/// STARTTLS is offered, and answered with `reply` (RFC 3207 §4: 454 or 501).
+/// STARTTLS is offered and then answered with `reply` (RFC 3207 §4: 454 or 501).
 pub fn starttls_refused(pki: &Pki, reply: &str) -> ServerSpec {
     good(pki).with_script(Script { starttls: lines(&[reply]), ..Script::default() })
 }
 
-/// 421 and an end: too many connections.
+/// Greets with 421 (too many connections) and closes.
 pub fn greeting_421(pki: &Pki) -> ServerSpec {
     good(pki)
         .with_script(Script::with_greeting("421 4.7.0 mail.example.com Too many connections"))
         .with_fault(Fault::terminates(Step::Greeted, Termination::Close))
 }
 
-/// 554, then 503 to everything but QUIT (RFC 5321 §3.1).
+/// Greets with 554, then answers everything except QUIT with 503 (RFC 5321 §3.1).
 pub fn greeting_554(pki: &Pki) -> ServerSpec {
     good(pki)
         .with_script(Script::with_greeting("554 5.7.1 mail.example.com No SMTP service here"))
         .with_fault(Fault::RejectsAll)
 }
 
-/// The greeting comes after `pause`.
+/// Sends the greeting after `pause`.
 pub fn slow_greeting(pki: &Pki, pause: Duration) -> ServerSpec {
     good(pki).with_script(Script {
         greeting: vec![Chunk::delayed(pause, "220 mail.example.com ESMTP")],
@@ -154,7 +154,7 @@ pub fn slow_greeting(pki: &Pki, pause: Duration) -> ServerSpec {
     })
 }
 
-/// `220-`, a pause, `220 `, as Postfix's postscreen has it; who talks in the pause is answered 521.
+/// Sends `220-`, pauses, then sends `220 `, like Postfix's postscreen; a client that talks during the pause gets 521.
 pub fn screening(pki: &Pki, pause: Duration) -> ServerSpec {
     good(pki).with_script(Script {
         greeting: vec![Chunk::line("220-mail.example.com ESMTP"), Chunk::delayed(pause, "220 mail.example.com ESMTP")],
@@ -163,7 +163,7 @@ pub fn screening(pki: &Pki, pause: Duration) -> ServerSpec {
     })
 }
 
-/// Last lines of a code alone, which RFC 5321 §4.2 tells clients to take.
+/// Last reply lines that consist of the code only, which clients must accept (RFC 5321 §4.2).
 pub fn bare_codes(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script {
         greeting: vec![Chunk::line("220")],
@@ -179,12 +179,12 @@ pub fn starttls_last(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script { ehlo: lines(&["250-mail.example.com", "250 STARTTLS"]), ..Script::default() })
 }
 
-/// Every byte in a write of its own.
+/// Sends every byte in a separate write.
 pub fn byte_by_byte(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script { delivery: Delivery::ByteByByte, ..Script::default() })
 }
 
-/// A greeting that is no text.
+/// Sends a greeting that is not text.
 pub fn garbage_greeting(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script {
         greeting: vec![Chunk { pause: Duration::ZERO, bytes: b"\x00\xff\xfe\x80\x01\x02\xc3\x28\r\n".to_vec() }],
@@ -192,7 +192,7 @@ pub fn garbage_greeting(pki: &Pki) -> ServerSpec {
     })
 }
 
-/// A reply whose lines have different codes (RFC 5321 §4.2.1 forbids it).
+/// A multiline reply with different codes, which RFC 5321 §4.2.1 forbids.
 pub fn mixed_codes(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script {
         ehlo: lines(&["250-mail.example.com", "250-STARTTLS", "550 5.7.1 No"]),
@@ -200,17 +200,17 @@ pub fn mixed_codes(pki: &Pki) -> ServerSpec {
     })
 }
 
-/// EHLO is answered with a 5xx before TLS.
+/// Answers EHLO before TLS with a 5xx code.
 pub fn ehlo_refused(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script { ehlo: lines(&["550 5.7.1 Go away"]), ..Script::default() })
 }
 
-/// EHLO is answered with a 5xx inside TLS: TLS came up and SMTP was spoken in it, all the same.
+/// Answers EHLO inside TLS with a 5xx code; the TLS session itself is established.
 pub fn ehlo_refused_in_tls(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script { ehlo_in_tls: lines(&["550 5.7.1 Go away"]), ..Script::default() })
 }
 
-/// A reply in clear behind STARTTLS's 220, in the same segment (CVE-2011-0411).
+/// Sends a plaintext reply after the 220 for STARTTLS, in the same segment (CVE-2011-0411).
 pub fn injects_plaintext(pki: &Pki) -> ServerSpec {
     good(pki).with_script(Script {
         starttls: lines(&["220 2.0.0 Ready to start TLS", "250 2.0.0 Injected"]),
@@ -218,37 +218,37 @@ pub fn injects_plaintext(pki: &Pki) -> ServerSpec {
     })
 }
 
-/// Plain SMTP where a client expects TLS from the first byte.
+/// Plaintext SMTP on a port where the client expects implicit TLS.
 pub fn plain_on_implicit_port() -> ServerSpec {
     ServerSpec::default()
 }
 
-/// A greeting of `220-` lines without end.
+/// An endless greeting of `220-` lines.
 pub fn endless_lines(pki: &Pki) -> ServerSpec {
-    babbling(pki, Fault::EndlessLines)
+    with_greeting_fault(pki, Fault::EndlessLines)
 }
 
-/// A greeting of one line without end.
+/// A greeting that is one endless line.
 pub fn endless_line(pki: &Pki) -> ServerSpec {
-    babbling(pki, Fault::EndlessLine)
+    with_greeting_fault(pki, Fault::EndlessLine)
 }
 
-/// In order until `at`, then it breaks off.
+/// A correct server that terminates the connection at step `at`.
 pub fn terminates(pki: &Pki, at: Step, how: Termination) -> ServerSpec {
     good(pki).with_fault(Fault::terminates(at, how))
 }
 
-/// In order, with the TLS versions given.
+/// A correct server that supports only the given TLS versions.
 pub fn versions(pki: &Pki, versions: TlsVersions) -> ServerSpec {
     ServerSpec { versions, ..good(pki) }
 }
 
-/// Lets in only clients with a certificate under the trusted root.
+/// Accepts only clients with a certificate issued under the trusted root.
 pub fn client_certificate(pki: &Pki, versions: TlsVersions) -> ServerSpec {
     ServerSpec { versions, client_ca: Some(pki.root_der()), ..good(pki) }
 }
 
-/// Several identities behind one address, in turn.
+/// Several identities behind one address, presented in turn.
 pub fn load_balanced(pki: &Pki, certificates: &[CertSpec]) -> ServerSpec {
     let mut identities = certificates.iter().map(|spec| pki.issue(spec));
     ServerSpec { identity: identities.next(), more_identities: identities.collect(), ..ServerSpec::default() }
@@ -262,11 +262,11 @@ fn presents(pki: &Pki, certificate: &CertSpec) -> ServerSpec {
     ServerSpec::new(pki.issue(certificate))
 }
 
-fn babbling(pki: &Pki, fault: Fault) -> ServerSpec {
+fn with_greeting_fault(pki: &Pki, fault: Fault) -> ServerSpec {
     let script = Script { greeting: Vec::new(), ..Script::default() };
     good(pki).with_script(script).with_fault(fault)
 }
 
-/// In seconds.
+/// Seconds.
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;

@@ -1,4 +1,4 @@
-//! What a server is: rows of data that one interpreter plays.
+//! Descriptions of servers, as data for one interpreter (`server::dialogue`).
 
 use std::time::Duration;
 
@@ -6,40 +6,40 @@ use rustls_pki_types::CertificateDer;
 
 use crate::pki::Identity;
 
-/// One server: what it presents, when TLS begins, and what it says.
+/// One server: its certificate, when TLS begins, and what it sends.
 #[derive(Clone, Debug, Default)]
 pub struct ServerSpec {
-    /// What it presents; without one STARTTLS is answered 454.
+    /// The certificate it presents; without one, STARTTLS is answered with 454.
     pub identity: Option<Identity>,
-    /// Further identities, taken in turn after the first, one a connection: an address that is a load balancer.
+    /// Further identities, used in turn after the first, one per connection: the address behaves like a load balancer.
     pub more_identities: Vec<Identity>,
-    /// When TLS begins.
+    /// Implicit TLS or STARTTLS.
     pub tls: TlsMode,
-    /// The protocol versions spoken.
+    /// The supported TLS versions.
     pub versions: TlsVersions,
-    /// The authority whose clients alone are let in; `None` asks for no client certificate.
+    /// The CA that must have issued the client certificate; `None` requests no client certificate.
     pub client_ca: Option<CertificateDer<'static>>,
-    /// What it says.
+    /// What it sends.
     pub script: Script,
 }
 
 impl ServerSpec {
-    /// A server in order that offers STARTTLS.
+    /// A correct server that offers STARTTLS.
     pub fn new(identity: Identity) -> Self {
         Self { identity: Some(identity), ..Self::default() }
     }
 
-    /// With TLS from the first byte, or by STARTTLS.
+    /// Sets the TLS mode.
     pub fn with_tls(self, tls: TlsMode) -> Self {
         Self { tls, ..self }
     }
 
-    /// With another script.
+    /// Replaces the script.
     pub fn with_script(self, script: Script) -> Self {
         Self { script, ..self }
     }
 
-    /// With a fault in its script.
+    /// Sets the script's fault.
     pub fn with_fault(mut self, fault: Fault) -> Self {
         self.script.fault = fault;
         self
@@ -52,11 +52,11 @@ pub enum TlsMode {
     /// After STARTTLS (RFC 3207).
     #[default]
     StartTls,
-    /// With the first byte (RFC 8314 §3.3).
+    /// Implicit TLS, from the first byte (RFC 8314 §3.3).
     Implicit,
 }
 
-/// The TLS versions a server speaks.
+/// The TLS versions that a server supports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsVersions {
     /// TLS 1.2 and 1.3.
@@ -68,28 +68,29 @@ pub enum TlsVersions {
     Tls13,
 }
 
-/// What a server says. The default is a server in order; the lines are written as they stand, so a reply may be as wrong as wanted.
+/// What a server sends. The default is a correct server. Lines are sent unchanged, so replies may be malformed.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// The greeting, in pieces.
+    /// The greeting, in chunks.
     pub greeting: Vec<Chunk>,
-    /// Answered, before hanging up, to a client that talks during a pause of the greeting; `None` lets it pass.
+    /// The reply to a client that talks before the greeting is complete, after which the server closes the connection;
+    /// `None` tolerates such clients.
     pub pregreet: Option<String>,
-    /// The lines that answer EHLO before TLS.
+    /// The reply to EHLO before TLS.
     pub ehlo: Vec<String>,
-    /// The lines that answer STARTTLS, written at once; TLS begins after them if the first has code 220.
-    /// Lines after the `220 ` one are plaintext injected ahead of the handshake.
+    /// The reply to STARTTLS, sent in one write; TLS begins after it if the first line has code 220.
+    /// Lines after the `220 ` line are plaintext injected before the handshake.
     pub starttls: Vec<String>,
-    /// The lines that answer EHLO inside TLS.
+    /// The reply to EHLO inside TLS.
     pub ehlo_in_tls: Vec<String>,
-    /// How bytes go out.
+    /// How bytes are written.
     pub delivery: Delivery,
-    /// Where the server leaves the protocol.
+    /// Where the server deviates from the protocol.
     pub fault: Fault,
 }
 
 impl Script {
-    /// The default script under another greeting, sent in one piece (CRLF is added).
+    /// The default script with another greeting, sent in one chunk (CRLF is added).
     pub fn with_greeting(line: &str) -> Self {
         Self { greeting: vec![Chunk::line(line)], ..Self::default() }
     }
@@ -109,17 +110,17 @@ impl Default for Script {
     }
 }
 
-/// A piece of the greeting.
+/// A part of the greeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// How long to wait before it.
+    /// How long to wait before sending it.
     pub pause: Duration,
-    /// What to send then.
+    /// What to send.
     pub bytes: Vec<u8>,
 }
 
 impl Chunk {
-    /// A line, at once; CRLF is added.
+    /// A line without a pause; CRLF is added.
     pub fn line(line: &str) -> Self {
         Self::delayed(Duration::ZERO, line)
     }
@@ -130,77 +131,77 @@ impl Chunk {
     }
 }
 
-/// How bytes go out.
+/// How bytes are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
-    /// A reply a write.
+    /// One write per reply.
     #[default]
     Whole,
-    /// A byte a write, and a TLS record a byte: replies come split at every place.
+    /// One write, and inside TLS one record, per byte: replies arrive split at every position.
     ByteByByte,
 }
 
-/// Where a server leaves the protocol.
+/// Where a server deviates from the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
-    /// Nowhere.
+    /// No deviation.
     #[default]
     None,
-    /// It breaks off.
+    /// It terminates the connection.
     Terminates {
-        /// When.
+        /// At which step.
         at: Step,
-        /// In what way.
+        /// In which way.
         how: Termination,
     },
-    /// After the greeting it answers everything but QUIT with 503, as RFC 5321 §3.1 has it after a 554 greeting.
+    /// After the greeting it answers everything except QUIT with 503, as RFC 5321 §3.1 requires after a 554 greeting.
     RejectsAll,
-    /// After the greeting, `220-` lines without end.
+    /// After the greeting, endless `220-` lines.
     EndlessLines,
-    /// After the greeting, one line without end.
+    /// After the greeting, one endless line.
     EndlessLine,
 }
 
 impl Fault {
-    /// Breaks off at `at` by `how`.
+    /// Terminates the connection at step `at` by `how`.
     pub fn terminates(at: Step, how: Termination) -> Self {
         Self::Terminates { at, how }
     }
 }
 
-/// Moments of a conversation.
+/// Steps of an SMTP session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Connected, nothing said.
+    /// The connection is accepted; nothing is sent yet.
     Connected,
-    /// The greeting is out.
+    /// The greeting is sent.
     Greeted,
-    /// EHLO was read before TLS, and not answered.
+    /// EHLO was read before TLS and is not answered yet.
     Ehlo,
-    /// STARTTLS was read, and not answered.
+    /// STARTTLS was read and is not answered yet.
     StartTls,
-    /// The ClientHello was read, and not answered.
+    /// The ClientHello was read and is not answered yet.
     ClientHello,
-    /// The handshake is done.
+    /// The handshake is complete.
     Tls,
-    /// EHLO was read inside TLS, and not answered.
+    /// EHLO was read inside TLS and is not answered yet.
     EhloInTls,
-    /// QUIT was read, and not answered.
+    /// QUIT was read and is not answered yet.
     Quit,
 }
 
-/// Ways to break off.
+/// Ways to terminate a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Termination {
-    /// An orderly end: close_notify where there is TLS, and FIN.
+    /// An orderly close: close_notify inside TLS, then FIN.
     Close,
-    /// RST, through SO_LINGER 0.
+    /// RST (SO_LINGER 0).
     Reset,
-    /// Silence, for as long as the client stays.
+    /// Sends nothing more until the client closes.
     Stall,
-    /// A fatal TLS alert in clear (RFC 8446 §6.2 has the numbers), then an orderly end: meant for [`Step::ClientHello`].
+    /// An unencrypted fatal TLS alert (numbers in RFC 8446 §6.2), then an orderly close; for [`Step::ClientHello`].
     Alert(u8),
-    /// These bytes, then an orderly end.
+    /// These bytes, then an orderly close.
     Record(&'static [u8]),
 }
 

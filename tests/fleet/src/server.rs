@@ -1,4 +1,4 @@
-//! Servers on loopback, each on an address of its own, all on one port.
+//! Servers on loopback, each on its own address, all on one port.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::network::{Network, breathe, on_fresh_network};
+use crate::network::{Network, back_off, on_fresh_network};
 use crate::script::ServerSpec;
-use prepared::Part;
-use session_log::{Ledger, Visit};
+use prepared::PreparedServer;
+use session_log::{SessionLog, SessionRecorder};
 
 pub use session_log::Session;
 
@@ -20,7 +20,7 @@ pub(crate) mod dialogue;
 pub(crate) mod prepared;
 pub(crate) mod session_log;
 
-/// Servers on the addresses of one 127.x.y.0/24, from .1 on, all on one port. Everything ends on drop.
+/// Servers on consecutive addresses of one 127.x.y.0/24, from .1, all on one port. Everything stops on drop.
 #[derive(Debug)]
 pub struct Fleet {
     servers: Vec<Server>,
@@ -28,13 +28,13 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts a server for every spec, in their order.
+    /// Starts one server per spec, in order.
     ///
     /// # Errors
-    /// None or more than 254 specs (`InvalidInput`), and whatever the kernel says to binding.
+    /// `InvalidInput` for no specs or more than 254; otherwise the error from binding.
     pub async fn start(specs: Vec<ServerSpec>) -> io::Result<Self> {
         if specs.is_empty() || specs.len() > Network::HOSTS {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a fleet has 1 to 254 servers"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "invalid number of servers: expected 1 to 254"));
         }
         let (listeners, port) = on_fresh_network(async |network| {
             let mut listeners = Vec::with_capacity(specs.len());
@@ -65,12 +65,12 @@ impl Fleet {
         &self.servers
     }
 
-    /// Where the servers listen, in the same order.
+    /// The listen addresses, in the same order.
     pub fn addrs(&self) -> Vec<SocketAddr> {
         self.servers.iter().map(Server::addr).collect()
     }
 
-    /// The servers' addresses without the port, as a DNS answer wants them.
+    /// The IP addresses, as needed for a DNS answer.
     pub fn ips(&self) -> Vec<IpAddr> {
         self.servers.iter().map(|server| server.addr.ip()).collect()
     }
@@ -80,66 +80,66 @@ impl Fleet {
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
-    part: Arc<Mutex<Arc<Part>>>,
-    ledger: Arc<Ledger>,
+    prepared: Arc<Mutex<Arc<PreparedServer>>>,
+    log: Arc<SessionLog>,
     task: tokio::sync::Mutex<Option<Running>>,
 }
 
 impl Server {
-    /// Where it listens; the same after every [`start`](Self::start).
+    /// The listen address; unchanged by [`start`](Self::start).
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Connections accepted so far.
+    /// Number of connections accepted so far.
     pub fn accepted(&self) -> usize {
-        self.ledger.accepted()
+        self.log.accepted()
     }
 
-    /// The most connections that were open at once. For this count one ends when the client closes it, when the server
-    /// has read QUIT, or when the server ends it.
+    /// The maximum number of connections that were open at once. For this count a connection ends when the client closes
+    /// it, when the server has read QUIT, or when the server closes it.
     pub fn peak_concurrency(&self) -> usize {
-        self.ledger.peak()
+        self.log.peak()
     }
 
-    /// What each of the last 16,384 finished connections did, in the order of their ends.
+    /// The last 16,384 finished sessions, in the order in which they ended.
     pub fn sessions(&self) -> Vec<Session> {
-        self.ledger.sessions()
+        self.log.sessions()
     }
 
-    /// Waits until `n` connections were accepted in all.
+    /// Waits until `n` connections have been accepted in total.
     ///
     /// # Panics
     /// After 30 seconds.
     pub async fn wait_accepted(&self, n: usize) {
-        self.ledger.wait_accepted(n, self.addr).await;
+        self.log.wait_accepted(n, self.addr).await;
     }
 
-    /// Waits until `n` connections have finished in all.
+    /// Waits until `n` sessions have finished in total.
     ///
     /// # Panics
     /// After 30 seconds.
     pub async fn wait_sessions(&self, n: usize) {
-        self.ledger.wait_sessions(n, self.addr).await;
+        self.log.wait_sessions(n, self.addr).await;
     }
 
-    /// Plays another spec to connections from now on; those that are open keep theirs.
+    /// Uses another spec for new connections; open connections keep the previous one.
     pub fn replace(&self, spec: ServerSpec) {
-        let part = Arc::new(Part::new(spec));
-        *self.part.lock().unwrap_or_else(PoisonError::into_inner) = part;
+        let prepared = Arc::new(PreparedServer::new(spec));
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = prepared;
     }
 
-    /// Closes the listener and every connection, as a process that dies. On return it is done, and connecting is refused.
+    /// Closes the listener and every connection, as if the process had died. When this returns, connections are refused.
     pub async fn stop(&self) {
         if let Some(running) = self.task.lock().await.take() {
             running.end().await;
         }
     }
 
-    /// Listens again, on the same address and port, if it was stopped.
+    /// Listens again on the same address and port if it was stopped.
     ///
     /// # Errors
-    /// Where somebody else took the port meanwhile.
+    /// If another process has taken the port in the meantime.
     pub async fn start(&self) -> io::Result<()> {
         let mut task = self.task.lock().await;
         if task.is_none() {
@@ -151,8 +151,8 @@ impl Server {
     fn new(spec: ServerSpec, listener: TcpListener) -> io::Result<Self> {
         let mut server = Self {
             addr: listener.local_addr()?,
-            part: Arc::new(Mutex::new(Arc::new(Part::new(spec)))),
-            ledger: Arc::default(),
+            prepared: Arc::new(Mutex::new(Arc::new(PreparedServer::new(spec)))),
+            log: Arc::default(),
             task: tokio::sync::Mutex::default(),
         };
         *server.task.get_mut() = Some(server.run(listener));
@@ -160,16 +160,16 @@ impl Server {
     }
 
     fn run(&self, listener: TcpListener) -> Running {
-        let (part, ledger) = (Arc::clone(&self.part), Arc::clone(&self.ledger));
+        let (prepared, log) = (Arc::clone(&self.prepared), Arc::clone(&self.log));
         let (stop, stopped) = oneshot::channel();
-        Running { stop, task: tokio::spawn(accept(listener, part, ledger, stopped)) }
+        Running { stop, task: tokio::spawn(accept(listener, prepared, log, stopped)) }
     }
 }
 
-/// The accepting task, which owns the connections: they end with it.
+/// The accept task. It owns the connections, so they end when it ends.
 #[derive(Debug)]
 struct Running {
-    /// Dropped to say that it is time.
+    /// Dropping it stops the task.
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -177,15 +177,15 @@ struct Running {
 impl Running {
     async fn end(self) {
         drop(self.stop);
-        // The task has nothing to tell, and a panic in it was printed.
+        // The task returns nothing, and a panic in it has already been printed.
         let _ = self.task.await;
     }
 }
 
 async fn accept(
     listener: TcpListener,
-    part: Arc<Mutex<Arc<Part>>>,
-    ledger: Arc<Ledger>,
+    prepared: Arc<Mutex<Arc<PreparedServer>>>,
+    log: Arc<SessionLog>,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let mut connections = JoinSet::new();
@@ -194,12 +194,12 @@ async fn accept(
             _ = &mut stopped => break,
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else {
-                    breathe().await;
+                    back_off().await;
                     continue;
                 };
-                let part = Arc::clone(&part.lock().unwrap_or_else(PoisonError::into_inner));
-                let visit = ledger.enter(&stream);
-                connections.spawn(connection(stream, part, visit));
+                let prepared = Arc::clone(&prepared.lock().unwrap_or_else(PoisonError::into_inner));
+                let recorder = log.accept(&stream);
+                connections.spawn(connection(stream, prepared, recorder));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -208,8 +208,8 @@ async fn accept(
     connections.shutdown().await;
 }
 
-async fn connection(stream: TcpStream, part: Arc<Part>, mut visit: Visit) {
-    let scene = part.scene(visit.number);
-    // However it ends, the visit has what was seen until then.
-    let _ = dialogue::play(stream, &scene, &mut visit).await;
+async fn connection(stream: TcpStream, prepared: Arc<PreparedServer>, mut recorder: SessionRecorder) {
+    let spec = prepared.connection_spec(recorder.number);
+    // On an error the recorder keeps what was observed until then.
+    let _ = dialogue::run(stream, &spec, &mut recorder).await;
 }

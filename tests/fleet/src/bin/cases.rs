@@ -1,4 +1,5 @@
-//! `cases DIR` writes the table of certificates to a folder, one folder a case, for other programs to judge.
+//! `cases DIR` writes the table of certificate chains to a directory, one subdirectory per case, for other programs to
+//! verify.
 
 use std::fs;
 use std::io;
@@ -32,14 +33,14 @@ fn write(case: &Case, folder: &Path) -> io::Result<()> {
     for (number, seen) in case.other_servers.iter().enumerate() {
         fs::write(folder.join(format!("seen-{number}.pem")), pem(seen.chain()))?;
     }
-    fs::write(folder.join("case.json"), format!("{:#}\n", described(case)))
+    fs::write(folder.join("case.json"), format!("{:#}\n", description(case)))
 }
 
 fn pem(chain: &[CertificateDer<'_>]) -> String {
     chain.iter().map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der.as_ref()))).collect()
 }
 
-fn described(case: &Case) -> Value {
+fn description(case: &Case) -> Value {
     json!({
         "name": case.name,
         "server_name": case.server_name,

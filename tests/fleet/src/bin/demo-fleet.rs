@@ -1,5 +1,5 @@
-//! `demo-fleet DIR` is the demo's scene without an exporter: servers and names on this machine's loopback, with a config
-//! for an exporter there, `DIR/demo.yaml`. `demo-fleet --ready DIR` tells by its exit code whether that is written.
+//! `demo-fleet DIR` runs the demo without an exporter: servers and a name server on this host's loopback, and an
+//! exporter configuration for them, `DIR/demo.yaml`. `demo-fleet --ready DIR` exits with 0 once that file is written.
 
 use std::fs;
 use std::io;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 fn serve(folder: &Path) -> io::Result<()> {
     let config = folder.join(CONFIG_FILE);
-    // One of an earlier run names ports that nobody listens on.
+    // A file from an earlier run contains ports that are no longer in use.
     match fs::remove_file(&config) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -39,7 +39,7 @@ fn serve(folder: &Path) -> io::Result<()> {
     Runtime::new()?.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let demo = Demo::start(folder).await?;
-        println!("serving; {} is the exporter's config", demo.config().display());
+        println!("ready; exporter configuration: {}", demo.config().display());
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

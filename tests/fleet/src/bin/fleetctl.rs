@@ -1,4 +1,4 @@
-//! `fleetctl N FOLDER` puts N mail servers and a name server on a stage that another program, or a person, directs.
+//! `fleetctl N FOLDER` puts N mail servers and a name server on a controller that another program, or a person, directs.
 //!
 //! It writes the root to trust to `FOLDER/root.pem` and prints one line of JSON: where the servers listen (all on one
 //! port, each on an address of its own), where the name server answers, and the root's file. From then on it obeys
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         eprintln!("fleetctl: {}: not a number of servers", servers.display());
         return ExitCode::from(2);
     };
-    match direct(servers, Path::new(&folder)) {
+    match run(servers, Path::new(&folder)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fleetctl: {error}");
@@ -54,27 +54,27 @@ fn main() -> ExitCode {
 }
 
 /// The servers play on the runtime's threads, while this one reads.
-fn direct(servers: usize, folder: &Path) -> io::Result<()> {
+fn run(servers: usize, folder: &Path) -> io::Result<()> {
     let runtime = Runtime::new()?;
-    let stage = runtime.block_on(Stage::open(servers))?;
+    let controller = runtime.block_on(Controller::open(servers))?;
     let root = folder.join("root.pem");
-    std::fs::write(&root, stage.pki.root_pem())?;
-    tell(&stage.described(&root))?;
+    std::fs::write(&root, controller.pki.root_pem())?;
+    print(&controller.description(&root))?;
     let mut input = io::stdin().lock();
     while let Some(line) = read_line(&mut input)? {
-        let answer = match line.as_deref().map_err(|fault| (*fault).to_owned()).and_then(parse) {
-            Ok(command) => runtime.block_on(stage.obey(command)),
-            Err(fault) => Err(fault),
+        let answer = match line.as_deref().map_err(|error| (*error).to_owned()).and_then(parse) {
+            Ok(command) => runtime.block_on(controller.execute(command)),
+            Err(error) => Err(error),
         };
-        tell(&match answer {
+        print(&match answer {
             Ok(()) => json!({ "ok": true }),
-            Err(fault) => json!({ "error": fault }),
+            Err(error) => json!({ "error": error }),
         })?;
     }
     Ok(())
 }
 
-fn tell(line: &Value) -> io::Result<()> {
+fn print(line: &Value) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "{line}")?;
     output.flush()
@@ -83,10 +83,10 @@ fn tell(line: &Value) -> io::Result<()> {
 /// The next line, or what is wrong with it; none at the end of the input. Of a line that is too long nothing is kept.
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, &'static str>>> {
     let mut line = Vec::new();
-    if input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
+    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
-    if line.last() != Some(&b'\n') && line.len() as u64 == LONGEST_LINE {
+    if line.last() != Some(&b'\n') && line.len() as u64 == MAX_LINE {
         input.skip_until(b'\n')?;
         return Ok(Some(Err("the line is too long")));
     }
@@ -104,22 +104,22 @@ enum Command {
     Resolve(Addresses),
     Forget(DomainName),
     Present(Certificate),
-    Play(Role),
-    Stop(Numbers),
-    Start(Numbers),
+    Play(Profile),
+    Stop(ServerNumbers),
+    Start(ServerNumbers),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Addresses {
     name: DomainName,
-    to: Numbers,
+    to: ServerNumbers,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Certificate {
-    servers: Numbers,
+    servers: ServerNumbers,
     names: Vec<DomainName>,
     from: Option<SecondsFromNow>,
     until: Option<SecondsFromNow>,
@@ -130,8 +130,8 @@ struct Certificate {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Role {
-    servers: Numbers,
+struct Profile {
+    servers: ServerNumbers,
     kind: String,
 }
 
@@ -155,7 +155,7 @@ enum Stapled {
 }
 
 /// Servers, by their numbers from 1 on.
-type Numbers = Vec<usize>;
+type ServerNumbers = Vec<usize>;
 
 /// A name that both a zone and a certificate can hold.
 #[derive(Debug, Deserialize)]
@@ -182,20 +182,20 @@ impl TryFrom<i64> for SecondsFromNow {
     type Error = String;
 
     fn try_from(seconds: i64) -> Result<Self, String> {
-        match (-FARTHEST..=FARTHEST).contains(&seconds) {
+        match (-MAX_SECONDS..=MAX_SECONDS).contains(&seconds) {
             true => Ok(Self(seconds)),
-            false => Err(format!("{seconds} is more than {FARTHEST} seconds away")),
+            false => Err(format!("{seconds} is more than {MAX_SECONDS} seconds away")),
         }
     }
 }
 
-struct Stage {
+struct Controller {
     fleet: Fleet,
     dns: Dns,
     pki: Pki,
 }
 
-impl Stage {
+impl Controller {
     async fn open(servers: usize) -> io::Result<Self> {
         let pki = Pki::new();
         let spec = ServerSpec::new(pki.issue(&CertSpec::valid_for(&[profiles::HOST])));
@@ -204,12 +204,12 @@ impl Stage {
         Ok(Self { fleet, dns: Dns::start().await?, pki })
     }
 
-    fn described(&self, root: &Path) -> Value {
+    fn description(&self, root: &Path) -> Value {
         let servers: Vec<_> = self.fleet.addrs().iter().map(ToString::to_string).collect();
         json!({ "servers": servers, "nameserver": self.dns.addr().to_string(), "root": root })
     }
 
-    async fn obey(&self, command: Command) -> Result<(), String> {
+    async fn execute(&self, command: Command) -> Result<(), String> {
         match command {
             Command::Resolve(addresses) => {
                 let ips: Vec<IpAddr> = self.servers(&addresses.to)?.iter().map(|server| server.addr().ip()).collect();
@@ -220,11 +220,12 @@ impl Stage {
                 let servers = self.servers(&certificate.servers)?;
                 replace(&servers, &ServerSpec::new(self.issue(&certificate)));
             }
-            Command::Play(role) => {
-                let servers = self.servers(&role.servers)?;
+            Command::Play(profile) => {
+                let servers = self.servers(&profile.servers)?;
                 let mut kinds = profiles::all(&self.pki).into_iter();
-                let (_, spec) =
-                    kinds.find(|(name, _)| *name == role.kind).ok_or_else(|| format!("no kind {:?}", role.kind))?;
+                let (_, spec) = kinds
+                    .find(|(name, _)| *name == profile.kind)
+                    .ok_or_else(|| format!("no kind {:?}", profile.kind))?;
                 replace(&servers, &spec);
             }
             Command::Stop(numbers) => {
@@ -284,10 +285,10 @@ fn replace(servers: &[&Server], spec: &ServerSpec) {
     }
 }
 
-const LONGEST_LINE: u64 = 64 * 1024;
+const MAX_LINE: u64 = 64 * 1024;
 
 /// A hundred years, which a certificate's dates can still write.
-const FARTHEST: i64 = 100 * 365 * 86_400;
+const MAX_SECONDS: i64 = 100 * 365 * 86_400;
 
 #[cfg(test)]
 mod tests {
@@ -295,19 +296,19 @@ mod tests {
 
     use super::*;
 
-    async fn say(stage: &Stage, line: &str) -> Result<(), String> {
-        stage.obey(parse(line)?).await
+    async fn send(controller: &Controller, line: &str) -> Result<(), String> {
+        controller.execute(parse(line)?).await
     }
 
     #[tokio::test]
     async fn a_wrong_line_is_told_and_changes_nothing() {
         #[track_caller]
         fn check(answer: Result<(), String>, part: &str) {
-            let fault = answer.expect_err(part);
-            assert!(fault.contains(part), "{fault}");
+            let error = answer.expect_err(part);
+            assert!(error.contains(part), "{error}");
         }
 
-        let stage = Stage::open(2).await.unwrap();
+        let controller = Controller::open(2).await.unwrap();
         for (line, part) in [
             ("", "EOF"),
             ("stop 1", "expected value"),
@@ -321,28 +322,28 @@ mod tests {
             (r#"{"forget": "b\u00fccher.example.com"}"#, "is no domain name"),
             (r#"{"forget": "a..example.com"}"#, "is no domain name"),
             (r#"{"resolve": {"name": "smtp.example.com", "to": [1], "ttl": 1}}"#, "unknown field `ttl`"),
-            (r#"{"play": {"servers": [1], "kind": "hamlet"}}"#, "no kind \"hamlet\""),
+            (r#"{"play": {"servers": [1], "kind": "unheard_of"}}"#, "no kind \"unheard_of\""),
             (r#"{"present": {"servers": [1]}}"#, "missing field `names`"),
             (r#"{"present": {"servers": [1], "names": [], "issuer": "nobody"}}"#, "unknown variant `nobody`"),
             (r#"{"present": {"servers": [1], "names": [], "staple": "stale"}}"#, "unknown variant `stale`"),
             (r#"{"present": {"servers": [1], "names": [], "until": 9223372036854775807}}"#, "seconds away"),
             (r#"{"present": {"servers": [1], "names": [], "from": -4000000000}}"#, "seconds away"),
         ] {
-            check(say(&stage, line).await, part);
+            check(send(&controller, line).await, part);
         }
-        for addr in stage.fleet.addrs() {
+        for addr in controller.fleet.addrs() {
             TcpStream::connect(addr).await.unwrap();
         }
     }
 
     #[tokio::test]
     async fn servers_stop_and_start() {
-        let stage = Stage::open(2).await.unwrap();
-        let [first, second] = stage.fleet.addrs()[..] else { panic!("two servers") };
-        say(&stage, r#"{"stop": [2, 2]}"#).await.unwrap();
+        let controller = Controller::open(2).await.unwrap();
+        let [first, second] = controller.fleet.addrs()[..] else { panic!("two servers") };
+        send(&controller, r#"{"stop": [2, 2]}"#).await.unwrap();
         TcpStream::connect(first).await.unwrap();
         TcpStream::connect(second).await.unwrap_err();
-        say(&stage, r#"{"start": [1, 2]}"#).await.unwrap();
+        send(&controller, r#"{"start": [1, 2]}"#).await.unwrap();
         TcpStream::connect(second).await.unwrap();
     }
 
@@ -361,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_skipped() {
-        let most = usize::try_from(LONGEST_LINE).unwrap();
+        let most = usize::try_from(MAX_LINE).unwrap();
         let text = format!("{}\nlast", "x".repeat(2 * most));
         let mut input = text.as_bytes();
         assert_eq!(read_line(&mut input).unwrap(), Some(Err("the line is too long")));

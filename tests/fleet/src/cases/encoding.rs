@@ -2,56 +2,64 @@
 
 use rustls_pki_types::CertificateDer;
 
-use super::fixture::{Hands, authority, leaf, p256};
-use super::validity::past;
+use super::fixture::{Fixture, authority, leaf, p256};
+use super::validity::expired_leaf;
 use super::{Agreement, Case, HOST, NameOutcome, names};
 use crate::pki::Extension;
 use crate::pki::x509::{Ca, CertBuilder, GeneralName, Name, SignatureAlgorithm, Version};
 
-pub(super) fn cases(hands: &Hands) -> Vec<Case> {
-    [versions(hands), extensions(hands), fields(hands), debris(hands)].concat()
+pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
+    [versions(fixture), extensions(fixture), fields(fixture), unparsable(fixture)].concat()
 }
 
-fn versions(hands: &Hands) -> Vec<Case> {
-    let old = |version, builder: CertBuilder| CertBuilder { version, extensions: Vec::new(), ..builder };
-    let v1 = |builder| old(Version::V1, builder);
+fn versions(fixture: &Fixture) -> Vec<Case> {
+    let with_version = |version, builder: CertBuilder| CertBuilder { version, extensions: Vec::new(), ..builder };
+    let v1 = |builder| with_version(Version::V1, builder);
     let root = Ca::root(&v1(CertBuilder::authority("Old Root")), &p256());
-    let named = |case: Case| case.mismatched("cn_only").openssl_name(Agreement::Differs(names::COMMON_NAME));
+    let cn_only = |case: Case| case.name_mismatch("cn_only").openssl_name(Agreement::Differs(names::COMMON_NAME));
     let differs = Agreement::Differs("OpenSSL takes certificates of versions 1 and 2; webpki version 3 alone");
     vec![
-        named(hands.case("version-1", &v1(leaf())).refused(&["unsupported_version"])).openssl_chain(differs),
-        named(hands.case("version-2", &old(Version::V2, leaf())).refused(&["unsupported_version"]))
+        cn_only(fixture.case("version-1", &v1(leaf())).rejected(&["unsupported_version"])).openssl_chain(differs),
+        cn_only(fixture.case("version-2", &with_version(Version::V2, leaf())).rejected(&["unsupported_version"]))
             .openssl_chain(differs),
-        named(hands.case("version-1-and-expired", &v1(past())).refused(&["expired", "unsupported_version"])),
-        named(hands.from("version-1-of-a-stranger", &hands.stranger, &v1(leaf())))
-            .refused(&["unknown_issuer", "unsupported_version"]),
-        named(hands.chain("version-1-self-signed", vec![v1(leaf()).self_sign(&hands.key)]))
-            .refused(&["self_signed", "unsupported_version"]),
-        hands
-            .from("issuer-version-1", &hands.sub(&v1(authority())), &leaf())
-            .refused(&["not_a_ca", "unsupported_version"]),
-        hands.from("root-version-1", &root.sub(&authority(), &p256()), &leaf()).under(&[&root.der()]),
+        cn_only(
+            fixture.case("version-1-and-expired", &v1(expired_leaf())).rejected(&["expired", "unsupported_version"]),
+        ),
+        cn_only(fixture.issued_by("version-1-of-a-stranger", &fixture.untrusted_root, &v1(leaf())))
+            .rejected(&["unknown_issuer", "unsupported_version"]),
+        cn_only(fixture.chain("version-1-self-signed", vec![v1(leaf()).self_sign(&fixture.key)]))
+            .rejected(&["self_signed", "unsupported_version"]),
+        fixture
+            .issued_by("issuer-version-1", &fixture.sub(&v1(authority())), &leaf())
+            .rejected(&["not_a_ca", "unsupported_version"]),
+        fixture.issued_by("root-version-1", &root.sub(&authority(), &p256()), &leaf()).with_roots(&[&root.der()]),
     ]
 }
 
-fn extensions(hands: &Hands) -> Vec<Case> {
-    let odd = |builder: CertBuilder| builder.with_extension(Extension::unknown(true));
+fn extensions(fixture: &Fixture) -> Vec<Case> {
+    let with_unknown_extension = |builder: CertBuilder| builder.with_extension(Extension::unknown(true));
     // inhibitAnyPolicy (RFC 5280 §4.2.1.14).
     let policy = Extension { oid: vec![2, 5, 29, 54], critical: true, value: vec![0x02, 0x01, 0x00] };
     vec![
-        hands.case("extension-unknown", &leaf().with_extension(Extension::unknown(false))),
-        hands.case("extension-unknown-and-critical", &odd(leaf())).refused(&["critical_extension"]),
-        hands
-            .case("extension-unknown-and-critical-and-expired", &odd(past()))
-            .refused(&["expired", "critical_extension"]),
-        hands
-            .from("issuer-extension-unknown-and-critical", &hands.sub(&odd(authority())), &leaf())
-            .refused(&["critical_extension"]),
-        hands
-            .from("issuer-inhibits-any-policy", &hands.sub(&authority().with_extension(policy)), &leaf())
-            .refused(&["critical_extension"])
+        fixture.case("extension-unknown", &leaf().with_extension(Extension::unknown(false))),
+        fixture
+            .case("extension-unknown-and-critical", &with_unknown_extension(leaf()))
+            .rejected(&["critical_extension"]),
+        fixture
+            .case("extension-unknown-and-critical-and-expired", &with_unknown_extension(expired_leaf()))
+            .rejected(&["expired", "critical_extension"]),
+        fixture
+            .issued_by(
+                "issuer-extension-unknown-and-critical",
+                &fixture.sub(&with_unknown_extension(authority())),
+                &leaf(),
+            )
+            .rejected(&["critical_extension"]),
+        fixture
+            .issued_by("issuer-inhibits-any-policy", &fixture.sub(&authority().with_extension(policy)), &leaf())
+            .rejected(&["critical_extension"])
             .openssl_chain(Agreement::Differs("OpenSSL processes policies (RFC 5280 §6.1), webpki does not")),
-        hands.case(
+        fixture.case(
             "subject-empty",
             &CertBuilder {
                 subject: Name::empty(),
@@ -64,72 +72,73 @@ fn extensions(hands: &Hands) -> Vec<Case> {
     ]
 }
 
-fn fields(hands: &Hands) -> Vec<Case> {
-    let doubled = |mut builder: CertBuilder| {
+fn fields(fixture: &Fixture) -> Vec<Case> {
+    let with_duplicate_extension = |mut builder: CertBuilder| {
         builder.extensions.push(Extension::leaf_key_usage());
         builder
     };
-    let disagreeing = CertBuilder { inner_algorithm: Some(SignatureAlgorithm::EcdsaSha384), ..leaf() };
+    let mismatched_algorithms = CertBuilder { inner_algorithm: Some(SignatureAlgorithm::EcdsaSha384), ..leaf() };
     let with_unique_id = |builder: CertBuilder| CertBuilder { unique_id: true, ..builder };
     let differs = Agreement::Differs("OpenSSL reads unique identifiers (RFC 5280 §4.1.2.8); webpki refuses them");
     vec![
-        hands.case("extension-twice", &doubled(leaf())).refused(&["malformed"]),
-        hands.case("algorithms-disagree", &disagreeing).refused(&["malformed"]),
-        hands.case("unique-id", &with_unique_id(leaf())).refused(&["malformed"]).openssl_chain(differs),
-        hands.case("unique-id-and-expired", &with_unique_id(past())).refused(&["expired", "malformed"]),
-        hands
-            .from("issuer-with-unique-id", &hands.sub(&with_unique_id(authority())), &leaf())
-            .refused(&["malformed"])
+        fixture.case("extension-twice", &with_duplicate_extension(leaf())).rejected(&["malformed"]),
+        fixture.case("algorithms-disagree", &mismatched_algorithms).rejected(&["malformed"]),
+        fixture.case("unique-id", &with_unique_id(leaf())).rejected(&["malformed"]).openssl_chain(differs),
+        fixture.case("unique-id-and-expired", &with_unique_id(expired_leaf())).rejected(&["expired", "malformed"]),
+        fixture
+            .issued_by("issuer-with-unique-id", &fixture.sub(&with_unique_id(authority())), &leaf())
+            .rejected(&["malformed"])
             .openssl_chain(differs),
-        hands.case("serial-negative", &CertBuilder { serial: vec![0xff, 0x01], ..leaf() }),
-        hands.case("serial-zero", &CertBuilder { serial: vec![0x00], ..leaf() }),
-        hands.case("serial-of-forty-octets", &CertBuilder { serial: vec![0x5a; 40], ..leaf() }),
+        fixture.case("serial-negative", &CertBuilder { serial: vec![0xff, 0x01], ..leaf() }),
+        fixture.case("serial-zero", &CertBuilder { serial: vec![0x00], ..leaf() }),
+        fixture.case("serial-of-forty-octets", &CertBuilder { serial: vec![0x5a; 40], ..leaf() }),
     ]
 }
 
 /// Bytes that are no certificate.
-fn debris(hands: &Hands) -> Vec<Case> {
-    let Hands { intermediate, .. } = hands;
-    let issued = hands.leaf(&leaf());
-    let cut = |der: &CertificateDer<'_>| CertificateDer::from(der.get(..der.len() - 10).unwrap_or_default().to_vec());
-    let longer = |der: &CertificateDer<'_>| CertificateDer::from([der, &[0x05, 0x00][..]].concat());
+fn unparsable(fixture: &Fixture) -> Vec<Case> {
+    let Fixture { intermediate, .. } = fixture;
+    let issued = fixture.leaf(&leaf());
+    let truncated =
+        |der: &CertificateDer<'_>| CertificateDer::from(der.get(..der.len() - 10).unwrap_or_default().to_vec());
+    let with_trailing_data = |der: &CertificateDer<'_>| CertificateDer::from([der, &[0x05, 0x00][..]].concat());
     let empty = || CertificateDer::from(Vec::new());
-    let noise = || CertificateDer::from(b"Subject: not a certificate\r\n\r\nindeed".to_vec());
-    let lost = |name, leaf| {
+    let garbage = || CertificateDer::from(b"Subject: not a certificate\r\n\r\nindeed".to_vec());
+    let unparsable_leaf = |name, leaf| {
         let unparsed = Agreement::Unparsed("the certificate cannot be parsed");
-        hands
+        fixture
             .chain(name, vec![leaf, intermediate.der()])
-            .refused(&["malformed"])
-            .named(NameOutcome::Unknown)
+            .rejected(&["malformed"])
+            .with_name_outcome(NameOutcome::Unknown)
             .openssl_chain(unparsed)
             .openssl_name(unparsed)
     };
     vec![
-        lost("leaf-cut-off", cut(&issued)),
-        lost("leaf-of-no-octets", empty()),
-        lost("leaf-of-noise", noise()),
-        hands
-            .chain("issuer-of-noise", vec![issued.clone(), noise()])
-            .refused(&["unknown_issuer", "malformed"])
-            .openssl_chain(Agreement::Unparsed(BESIDE)),
-        hands
-            .chain("issuer-cut-off", vec![issued.clone(), cut(&intermediate.der())])
-            .refused(&["unknown_issuer", "malformed"])
-            .openssl_chain(Agreement::Unparsed(BESIDE)),
-        hands.chain("noise-beside", vec![issued.clone(), noise(), intermediate.der(), empty()]),
-        hands
-            .chain("noise-beside-and-expired", vec![hands.leaf(&past()), noise(), intermediate.der()])
-            .untimely(&["expired"]),
-        hands
-            .chain("leaf-with-trailing-octets", vec![longer(&issued), intermediate.der()])
-            .refused(&["malformed"])
-            .named(NameOutcome::Unknown)
-            .openssl_chain(Agreement::Differs(TRAILING))
-            .openssl_name(Agreement::Differs(TRAILING)),
+        unparsable_leaf("leaf-cut-off", truncated(&issued)),
+        unparsable_leaf("leaf-of-no-octets", empty()),
+        unparsable_leaf("leaf-of-noise", garbage()),
+        fixture
+            .chain("issuer-of-noise", vec![issued.clone(), garbage()])
+            .rejected(&["unknown_issuer", "malformed"])
+            .openssl_chain(Agreement::Unparsed(NOTHING_PARSED)),
+        fixture
+            .chain("issuer-cut-off", vec![issued.clone(), truncated(&intermediate.der())])
+            .rejected(&["unknown_issuer", "malformed"])
+            .openssl_chain(Agreement::Unparsed(NOTHING_PARSED)),
+        fixture.chain("noise-beside", vec![issued.clone(), garbage(), intermediate.der(), empty()]),
+        fixture
+            .chain("noise-beside-and-expired", vec![fixture.leaf(&expired_leaf()), garbage(), intermediate.der()])
+            .outside_validity(&["expired"]),
+        fixture
+            .chain("leaf-with-trailing-octets", vec![with_trailing_data(&issued), intermediate.der()])
+            .rejected(&["malformed"])
+            .with_name_outcome(NameOutcome::Unknown)
+            .openssl_chain(Agreement::Differs(TRAILING_DATA))
+            .openssl_name(Agreement::Differs(TRAILING_DATA)),
     ]
 }
 
-const BESIDE: &str =
+const NOTHING_PARSED: &str =
     "nothing of what is sent along can be parsed, which `openssl verify -untrusted` takes for a usage error";
-const TRAILING: &str = "OpenSSL reads the first value and lets what follows be; the octets sent are to be one \
+const TRAILING_DATA: &str = "OpenSSL reads the first value and lets what follows be; the octets sent are to be one \
     certificate (RFC 8446 §4.4.2)";

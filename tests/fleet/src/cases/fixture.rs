@@ -1,4 +1,4 @@
-//! What most cases are made of: a root, an intermediate under it, a stranger, and keys.
+//! What most cases are made of: a root, an intermediate under it, a untrusted_root, and keys.
 
 use rustls_pki_types::CertificateDer;
 
@@ -6,13 +6,13 @@ use super::{Case, HOST};
 use crate::Identity;
 use crate::pki::x509::{Ca, CertBuilder, Key, KeyAlgorithm};
 
-pub(super) struct Hands {
+pub(super) struct Fixture {
     /// The root to trust.
     pub(super) root: Ca,
     /// The usual issuer, under that root.
     pub(super) intermediate: Ca,
     /// A root that nobody trusts.
-    pub(super) stranger: Ca,
+    pub(super) untrusted_root: Ca,
     /// The server's key.
     pub(super) key: Key,
     /// Made once, since they take long.
@@ -21,13 +21,13 @@ pub(super) struct Hands {
     pub(super) rsa_4096: Key,
 }
 
-impl Hands {
+impl Fixture {
     pub(super) fn new() -> Self {
         let root = Ca::root(&CertBuilder::authority("Root"), &p256());
         Self {
             intermediate: root.sub(&CertBuilder::authority("Intermediate"), &p256()),
             root,
-            stranger: Ca::root(&CertBuilder::authority("Stranger"), &p256()),
+            untrusted_root: Ca::root(&CertBuilder::authority("Stranger"), &p256()),
             key: p256(),
             rsa_1024: Key::generate(KeyAlgorithm::Rsa1024),
             rsa_2048: Key::generate(KeyAlgorithm::Rsa2048),
@@ -37,21 +37,21 @@ impl Hands {
 
     /// A certificate from the intermediate, which is presented with it; all else is in order.
     pub(super) fn case(&self, name: &'static str, builder: &CertBuilder) -> Case {
-        self.from(name, &self.intermediate, builder)
+        self.issued_by(name, &self.intermediate, builder)
     }
 
     /// A certificate from `issuer`, which is presented with it.
-    pub(super) fn from(&self, name: &'static str, issuer: &Ca, builder: &CertBuilder) -> Case {
+    pub(super) fn issued_by(&self, name: &'static str, issuer: &Ca, builder: &CertBuilder) -> Case {
         self.chain(name, vec![issuer.issue(builder, &self.key), issuer.der()])
     }
 
     /// This chain under the root, over the server's key.
     pub(super) fn chain(&self, name: &'static str, chain: Vec<CertificateDer<'static>>) -> Case {
-        self.served(name, self.key.identity(chain))
+        self.with_identity(name, self.key.identity(chain))
     }
 
     /// This identity under the root.
-    pub(super) fn served(&self, name: &'static str, identity: Identity) -> Case {
+    pub(super) fn with_identity(&self, name: &'static str, identity: Identity) -> Case {
         Case::new(name, identity, vec![self.root.der()])
     }
 

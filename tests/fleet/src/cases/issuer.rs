@@ -1,200 +1,231 @@
 //! Who signed, and whether that may be believed.
 
-use super::fixture::{DAY, HOUR, Hands, authority, leaf, p256};
-use super::validity::{future, past};
+use super::fixture::{DAY, Fixture, HOUR, authority, leaf, p256};
+use super::validity::{expired_leaf, future_leaf};
 use super::{Agreement, Case};
 use crate::Identity;
 use crate::pki::Extension;
 use crate::pki::x509::{Ca, CertBuilder};
 
-pub(super) fn cases(hands: &Hands) -> Vec<Case> {
-    [unknown(hands), missing(hands), anchors(hands), crossed(hands), authorities(hands)].concat()
+pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
+    [untrusted(fixture), missing(fixture), trust_anchors(fixture), cross_signed(fixture), authorities(fixture)].concat()
 }
 
-fn unknown(hands: &Hands) -> Vec<Case> {
-    let Hands { key, stranger, .. } = hands;
-    let itself = |name, builder: &CertBuilder| hands.chain(name, vec![builder.self_sign(key)]);
+fn untrusted(fixture: &Fixture) -> Vec<Case> {
+    let Fixture { key, untrusted_root, .. } = fixture;
+    let self_signed = |name, builder: &CertBuilder| fixture.chain(name, vec![builder.self_sign(key)]);
     vec![
-        itself("self-signed", &leaf()).refused(&["self_signed"]),
-        itself("self-signed-authority", &as_ca(leaf())).refused(&["self_signed"]),
-        itself("self-signed-expired", &past()).refused(&["expired", "self_signed"]),
-        itself("self-signed-not-yet-valid", &future()).refused(&["not_yet_valid", "self_signed"]),
-        hands
-            .chain("self-signed-with-strays", vec![leaf().self_sign(key), hands.intermediate.der()])
-            .refused(&["self_signed"]),
-        hands
+        self_signed("self-signed", &leaf()).rejected(&["self_signed"]),
+        self_signed("self-signed-authority", &as_ca(leaf())).rejected(&["self_signed"]),
+        self_signed("self-signed-expired", &expired_leaf()).rejected(&["expired", "self_signed"]),
+        self_signed("self-signed-not-yet-valid", &future_leaf()).rejected(&["not_yet_valid", "self_signed"]),
+        fixture
+            .chain("self-signed-with-strays", vec![leaf().self_sign(key), fixture.intermediate.der()])
+            .rejected(&["self_signed"]),
+        fixture
             .chain("self-issued-by-another-key", vec![leaf().sign(key, &leaf().subject, &p256())])
-            .refused(&["unknown_issuer"]),
-        hands
-            .chain("issuer-unknown", vec![stranger.issue(&leaf(), key)])
-            .where_others_present(vec![good(hands)])
-            .refused(&["unknown_issuer"]),
-        hands.from("untrusted-root-presented", stranger, &leaf()).refused(&["unknown_issuer"]),
-        hands.from("untrusted-root-presented-and-expired", stranger, &past()).refused(&["expired", "unknown_issuer"]),
-        hands
-            .from(
+            .rejected(&["unknown_issuer"]),
+        fixture
+            .chain("issuer-unknown", vec![untrusted_root.issue(&leaf(), key)])
+            .with_other_servers(vec![other_server(fixture)])
+            .rejected(&["unknown_issuer"]),
+        fixture.issued_by("untrusted-root-presented", untrusted_root, &leaf()).rejected(&["unknown_issuer"]),
+        fixture
+            .issued_by("untrusted-root-presented-and-expired", untrusted_root, &expired_leaf())
+            .rejected(&["expired", "unknown_issuer"]),
+        fixture
+            .issued_by(
                 "untrusted-root-itself-expired",
                 &Ca::root(&authority().valid_between(-9 * DAY, -DAY), &p256()),
                 &leaf(),
             )
-            .refused(&["expired", "unknown_issuer"]),
-        hands
-            .from("root-of-the-same-name", &Ca::root(&CertBuilder::authority("Root"), &p256()), &leaf())
-            .refused(&["bad_signature"]),
+            .rejected(&["expired", "unknown_issuer"]),
+        fixture
+            .issued_by("root-of-the-same-name", &Ca::root(&CertBuilder::authority("Root"), &p256()), &leaf())
+            .rejected(&["bad_signature"]),
     ]
 }
 
-fn missing(hands: &Hands) -> Vec<Case> {
-    let Hands { key, intermediate, .. } = hands;
-    let alone = |name, builder: &CertBuilder| {
-        hands.chain(name, vec![hands.leaf(builder)]).where_others_present(vec![good(hands)])
+fn missing(fixture: &Fixture) -> Vec<Case> {
+    let Fixture { key, intermediate, .. } = fixture;
+    let leaf_only = |name, builder: &CertBuilder| {
+        fixture.chain(name, vec![fixture.leaf(builder)]).with_other_servers(vec![other_server(fixture)])
     };
-    let first = hands.sub(&CertBuilder::authority("First"));
+    let first = fixture.sub(&CertBuilder::authority("First"));
     let second = first.sub(&CertBuilder::authority("Second"), &p256());
     let third = second.sub(&CertBuilder::authority("Third"), &p256());
-    let whole = vec![third.issue(&CertBuilder::leaf(&[OTHER]), key), third.der(), second.der(), first.der()];
-    let whole = vec![key.identity(whole)];
-    let namesake = hands.sub(&CertBuilder::authority("Intermediate"));
+    let full_chain = vec![third.issue(&CertBuilder::leaf(&[OTHER_NAME]), key), third.der(), second.der(), first.der()];
+    let full_chain = vec![key.identity(full_chain)];
+    let same_name = fixture.sub(&CertBuilder::authority("Intermediate"));
     vec![
-        alone("missing-intermediate", &leaf()).refused(&["missing_intermediate"]),
-        alone("missing-intermediate-and-expired", &past()).refused(&["expired", "missing_intermediate"]),
-        hands.chain("missing-intermediate-nowhere-seen", vec![hands.leaf(&leaf())]).refused(&["unknown_issuer"]),
-        hands
-            .chain("missing-intermediate-of-the-same-name", vec![hands.leaf(&leaf())])
-            .where_others_present(vec![
-                key.identity(vec![namesake.issue(&CertBuilder::leaf(&[OTHER]), key), namesake.der()]),
+        leaf_only("missing-intermediate", &leaf()).rejected(&["missing_intermediate"]),
+        leaf_only("missing-intermediate-and-expired", &expired_leaf()).rejected(&["expired", "missing_intermediate"]),
+        fixture.chain("missing-intermediate-nowhere-seen", vec![fixture.leaf(&leaf())]).rejected(&["unknown_issuer"]),
+        fixture
+            .chain("missing-intermediate-of-the-same-name", vec![fixture.leaf(&leaf())])
+            .with_other_servers(vec![
+                key.identity(vec![same_name.issue(&CertBuilder::leaf(&[OTHER_NAME]), key), same_name.der()]),
             ])
-            .refused(&["unknown_issuer"]),
-        hands
+            .rejected(&["unknown_issuer"]),
+        fixture
             .chain("missing-three-intermediates", vec![third.issue(&leaf(), key)])
-            .where_others_present(whole.clone())
-            .refused(&["missing_intermediate"]),
-        hands
+            .with_other_servers(full_chain.clone())
+            .rejected(&["missing_intermediate"]),
+        fixture
             .chain("missing-the-middle-intermediate", vec![third.issue(&leaf(), key), third.der(), first.der()])
-            .where_others_present(whole)
-            .refused(&["missing_intermediate"]),
-        hands
-            .chain("missing-intermediate-of-a-stranger", vec![hands.stranger.issue(&leaf(), key)])
-            .where_others_present(vec![
-                key.identity(vec![hands.stranger.issue(&CertBuilder::leaf(&[OTHER]), key), hands.stranger.der()]),
+            .with_other_servers(full_chain)
+            .rejected(&["missing_intermediate"]),
+        fixture
+            .chain("missing-intermediate-of-a-stranger", vec![fixture.untrusted_root.issue(&leaf(), key)])
+            .with_other_servers(vec![key.identity(vec![
+                fixture.untrusted_root.issue(&CertBuilder::leaf(&[OTHER_NAME]), key),
+                fixture.untrusted_root.der(),
+            ])])
+            .rejected(&["unknown_issuer"]),
+        fixture
+            .chain("root-in-place-of-the-intermediate", vec![fixture.leaf(&leaf()), fixture.root.der()])
+            .with_other_servers(vec![
+                key.identity(vec![fixture.leaf(&CertBuilder::leaf(&[OTHER_NAME])), intermediate.der()]),
             ])
-            .refused(&["unknown_issuer"]),
-        hands
-            .chain("root-in-place-of-the-intermediate", vec![hands.leaf(&leaf()), hands.root.der()])
-            .where_others_present(vec![
-                key.identity(vec![hands.leaf(&CertBuilder::leaf(&[OTHER])), intermediate.der()]),
-            ])
-            .refused(&["missing_intermediate"]),
+            .rejected(&["missing_intermediate"]),
     ]
 }
 
-fn anchors(hands: &Hands) -> Vec<Case> {
-    let Hands { key, root, intermediate, .. } = hands;
-    let own = leaf().self_sign(key);
-    let own_ca = as_ca(leaf()).self_sign(key);
-    let stranger = hands.stranger.issue(&leaf(), key);
-    let no_ca =
+fn trust_anchors(fixture: &Fixture) -> Vec<Case> {
+    let Fixture { key, root, intermediate, .. } = fixture;
+    let self_signed = leaf().self_sign(key);
+    let self_signed_ca = as_ca(leaf()).self_sign(key);
+    let stranger = fixture.untrusted_root.issue(&leaf(), key);
+    let not_a_ca =
         Ca::root(&CertBuilder::authority("No CA").with_extension(Extension::basic_constraints(false, None)), &p256());
-    let short =
+    let no_intermediates =
         Ca::root(&CertBuilder::authority("Short").with_extension(Extension::basic_constraints(true, Some(0))), &p256());
-    let odd = Ca::root(&CertBuilder::authority("Odd").with_extension(Extension::unknown(true)), &p256());
-    let namesake = Ca::root(&CertBuilder::authority("Root"), &p256());
+    let unknown_extension = Ca::root(&CertBuilder::authority("Odd").with_extension(Extension::unknown(true)), &p256());
+    let same_name = Ca::root(&CertBuilder::authority("Root"), &p256());
     vec![
-        hands.chain("root-signs-directly", vec![root.issue(&leaf(), key)]),
-        hands.chain("self-signed-and-trusted", vec![own.clone()]).under(&[&own]),
-        hands
-            .chain("self-signed-authority-and-trusted", vec![own_ca.clone()])
-            .under(&[&own_ca])
-            .refused(&["ca_as_end_entity"])
+        fixture.chain("root-signs-directly", vec![root.issue(&leaf(), key)]),
+        fixture.chain("self-signed-and-trusted", vec![self_signed.clone()]).with_roots(&[&self_signed]),
+        fixture
+            .chain("self-signed-authority-and-trusted", vec![self_signed_ca.clone()])
+            .with_roots(&[&self_signed_ca])
+            .rejected(&["ca_as_end_entity"])
             .openssl_chain(Agreement::Differs(CA_LEAF)),
-        hands.chain("leaf-among-the-roots", vec![stranger.clone()]).under(&[&stranger]).refused(&["unknown_issuer"]),
-        hands
+        fixture
+            .chain("leaf-among-the-roots", vec![stranger.clone()])
+            .with_roots(&[&stranger])
+            .rejected(&["unknown_issuer"]),
+        fixture
             .case("root-is-an-intermediate", &leaf())
-            .under(&[&intermediate.der()])
-            .openssl_chain(Agreement::Differs(PARTIAL)),
-        hands
-            .chain("root-is-an-intermediate-not-presented", vec![hands.leaf(&leaf())])
-            .under(&[&intermediate.der()])
-            .openssl_chain(Agreement::Differs(PARTIAL)),
-        hands
+            .with_roots(&[&intermediate.der()])
+            .openssl_chain(Agreement::Differs(PARTIAL_CHAIN)),
+        fixture
+            .chain("root-is-an-intermediate-not-presented", vec![fixture.leaf(&leaf())])
+            .with_roots(&[&intermediate.der()])
+            .openssl_chain(Agreement::Differs(PARTIAL_CHAIN)),
+        fixture
             .case("two-roots-of-the-same-name", &leaf())
-            .under(&[&namesake.der(), &root.der()])
-            .openssl_chain(Agreement::Differs(FIRST)),
-        hands
-            .from("root-is-no-authority", &no_ca.sub(&authority(), &p256()), &leaf())
-            .under(&[&no_ca.der()])
+            .with_roots(&[&same_name.der(), &root.der()])
+            .openssl_chain(Agreement::Differs(FIRST_ISSUER)),
+        fixture
+            .issued_by("root-is-no-authority", &not_a_ca.sub(&authority(), &p256()), &leaf())
+            .with_roots(&[&not_a_ca.der()])
             .openssl_chain(Agreement::Differs(ROOT_EXTENSIONS)),
-        hands
-            .from("root-allows-no-intermediate", &short.sub(&authority(), &p256()), &leaf())
-            .under(&[&short.der()])
+        fixture
+            .issued_by("root-allows-no-intermediate", &no_intermediates.sub(&authority(), &p256()), &leaf())
+            .with_roots(&[&no_intermediates.der()])
             .openssl_chain(Agreement::Differs(ROOT_EXTENSIONS)),
-        hands
-            .from("root-with-an-unknown-critical-extension", &odd.sub(&authority(), &p256()), &leaf())
-            .under(&[&odd.der()])
+        fixture
+            .issued_by(
+                "root-with-an-unknown-critical-extension",
+                &unknown_extension.sub(&authority(), &p256()),
+                &leaf(),
+            )
+            .with_roots(&[&unknown_extension.der()])
             .openssl_chain(Agreement::Differs(ROOT_EXTENSIONS)),
     ]
 }
 
 /// An intermediate that two roots have certified.
-fn crossed(hands: &Hands) -> Vec<Case> {
-    let Hands { key, root, stranger, .. } = hands;
+fn cross_signed(fixture: &Fixture) -> Vec<Case> {
+    let Fixture { key, root, untrusted_root, .. } = fixture;
     let other_root = Ca::root(&CertBuilder::authority("Other Root"), &p256());
-    let crossed = p256();
-    let ca = root.sub(&authority(), &crossed);
+    let shared_key = p256();
+    let ca = root.sub(&authority(), &shared_key);
     let issued = ca.issue(&leaf(), key);
-    let by = |root: &Ca, spec: &CertBuilder| root.issue(spec, &crossed);
-    let stale = || authority().valid_between(-100 * DAY, -HOUR);
+    let cross_certificate = |root: &Ca, spec: &CertBuilder| root.issue(spec, &shared_key);
+    let expired = || authority().valid_between(-100 * DAY, -HOUR);
     let bridge = |spec: CertBuilder| {
         other_root.issue(&CertBuilder { subject: CertBuilder::authority("Root").subject, ..spec }, root.key())
     };
-    let decoy = root.issue(&authority(), &p256());
+    let same_name = root.issue(&authority(), &p256());
     vec![
-        hands
-            .chain("crossed-first-path-dead", vec![issued.clone(), by(stranger, &authority()), ca.der()])
-            .openssl_chain(Agreement::Differs(FIRST)),
-        hands.chain("crossed-second-path-dead", vec![issued.clone(), ca.der(), by(stranger, &authority())]),
-        hands
-            .chain("crossed-both-roots-trusted", vec![issued.clone(), by(&other_root, &authority()), ca.der()])
-            .under(&[&root.der(), &other_root.der()]),
-        hands
-            .chain("crossed-expired-or-untrusted", vec![issued.clone(), by(stranger, &authority()), by(root, &stale())])
-            .untimely(&["expired"]),
-        hands
-            .chain("bridge-to-another-root-expired", vec![issued.clone(), ca.der(), bridge(stale())])
-            .under(&[&root.der(), &other_root.der()]),
-        hands
+        fixture
+            .chain(
+                "crossed-first-path-dead",
+                vec![issued.clone(), cross_certificate(untrusted_root, &authority()), ca.der()],
+            )
+            .openssl_chain(Agreement::Differs(FIRST_ISSUER)),
+        fixture.chain(
+            "crossed-second-path-dead",
+            vec![issued.clone(), ca.der(), cross_certificate(untrusted_root, &authority())],
+        ),
+        fixture
+            .chain(
+                "crossed-both-roots-trusted",
+                vec![issued.clone(), cross_certificate(&other_root, &authority()), ca.der()],
+            )
+            .with_roots(&[&root.der(), &other_root.der()]),
+        fixture
+            .chain(
+                "crossed-expired-or-untrusted",
+                vec![
+                    issued.clone(),
+                    cross_certificate(untrusted_root, &authority()),
+                    cross_certificate(root, &expired()),
+                ],
+            )
+            .outside_validity(&["expired"]),
+        fixture
+            .chain("bridge-to-another-root-expired", vec![issued.clone(), ca.der(), bridge(expired())])
+            .with_roots(&[&root.der(), &other_root.der()]),
+        fixture
             .chain("bridge-to-the-only-trusted-root", vec![issued.clone(), ca.der(), bridge(authority())])
-            .under(&[&other_root.der()]),
-        hands
-            .chain("bridge-expired-to-the-only-trusted-root", vec![issued.clone(), ca.der(), bridge(stale())])
-            .under(&[&other_root.der()])
-            .untimely(&["expired"]),
-        hands
-            .chain("intermediate-of-the-same-name-with-another-key", vec![issued, decoy, ca.der()])
-            .openssl_chain(Agreement::Differs(FIRST)),
+            .with_roots(&[&other_root.der()]),
+        fixture
+            .chain("bridge-expired-to-the-only-trusted-root", vec![issued.clone(), ca.der(), bridge(expired())])
+            .with_roots(&[&other_root.der()])
+            .outside_validity(&["expired"]),
+        fixture
+            .chain("intermediate-of-the-same-name-with-another-key", vec![issued, same_name, ca.der()])
+            .openssl_chain(Agreement::Differs(FIRST_ISSUER)),
     ]
 }
 
 /// Who may sign.
-fn authorities(hands: &Hands) -> Vec<Case> {
-    let plain = hands.sub(&authority().with_extension(Extension::basic_constraints(false, None)));
-    let silent = hands.sub(&authority().without_extension(&Extension::basic_constraints(true, None)));
-    let stale = hands
+fn authorities(fixture: &Fixture) -> Vec<Case> {
+    let not_a_ca = fixture.sub(&authority().with_extension(Extension::basic_constraints(false, None)));
+    let without_basic_constraints =
+        fixture.sub(&authority().without_extension(&Extension::basic_constraints(true, None)));
+    let expired = fixture
         .sub(&authority().with_extension(Extension::basic_constraints(false, None)).valid_between(-90 * DAY, -DAY));
     vec![
-        hands.from("issuer-is-no-authority", &plain, &leaf()).refused(&["not_a_ca"]),
-        hands.from("issuer-does-not-say-that-it-is-an-authority", &silent, &leaf()).refused(&["not_a_ca"]),
-        hands.from("issuer-is-no-authority-and-expired", &stale, &leaf()).refused(&["expired", "not_a_ca"]),
-        hands
+        fixture.issued_by("issuer-is-no-authority", &not_a_ca, &leaf()).rejected(&["not_a_ca"]),
+        fixture
+            .issued_by("issuer-does-not-say-that-it-is-an-authority", &without_basic_constraints, &leaf())
+            .rejected(&["not_a_ca"]),
+        fixture.issued_by("issuer-is-no-authority-and-expired", &expired, &leaf()).rejected(&["expired", "not_a_ca"]),
+        fixture
             .case("leaf-is-an-authority", &as_ca(leaf()))
-            .refused(&["ca_as_end_entity"])
+            .rejected(&["ca_as_end_entity"])
             .openssl_chain(Agreement::Differs(CA_LEAF)),
-        hands.case("leaf-is-an-authority-and-expired", &as_ca(past())).refused(&["expired", "ca_as_end_entity"]),
-        hands
-            .from("leaf-is-an-authority-of-a-stranger", &hands.stranger, &as_ca(leaf()))
-            .refused(&["unknown_issuer", "ca_as_end_entity"]),
-        hands.case("leaf-with-a-path-length", &leaf().with_extension(Extension::basic_constraints(false, Some(0)))),
-        hands.case(
+        fixture
+            .case("leaf-is-an-authority-and-expired", &as_ca(expired_leaf()))
+            .rejected(&["expired", "ca_as_end_entity"]),
+        fixture
+            .issued_by("leaf-is-an-authority-of-a-stranger", &fixture.untrusted_root, &as_ca(leaf()))
+            .rejected(&["unknown_issuer", "ca_as_end_entity"]),
+        fixture.case("leaf-with-a-path-length", &leaf().with_extension(Extension::basic_constraints(false, Some(0)))),
+        fixture.case(
             "leaf-without-basic-constraints",
             &leaf().without_extension(&Extension::basic_constraints(false, None)),
         ),
@@ -202,21 +233,21 @@ fn authorities(hands: &Hands) -> Vec<Case> {
 }
 
 /// What another server of the fleet presents.
-fn good(hands: &Hands) -> Identity {
-    hands.key.identity(vec![hands.leaf(&CertBuilder::leaf(&[OTHER])), hands.intermediate.der()])
+fn other_server(fixture: &Fixture) -> Identity {
+    fixture.key.identity(vec![fixture.leaf(&CertBuilder::leaf(&[OTHER_NAME])), fixture.intermediate.der()])
 }
 
 fn as_ca(builder: CertBuilder) -> CertBuilder {
     builder.with_extension(Extension::basic_constraints(true, None))
 }
 
-const OTHER: &str = "mx.example.com";
+const OTHER_NAME: &str = "mx.example.com";
 
-pub(super) const FIRST: &str = "OpenSSL follows the first issuer of a name and does not go back (openssl-verification-options(1), \
+pub(super) const FIRST_ISSUER: &str = "OpenSSL follows the first issuer of a name and does not go back (openssl-verification-options(1), \
     Certification Path Building)";
 const CA_LEAF: &str =
     "OpenSSL lets a CA certificate be a server's; webpki refuses it, since its key signs more than handshakes";
-const PARTIAL: &str = "OpenSSL wants a self-signed root unless X509_V_FLAG_PARTIAL_CHAIN is set; any name and key may \
+const PARTIAL_CHAIN: &str = "OpenSSL wants a self-signed root unless X509_V_FLAG_PARTIAL_CHAIN is set; any name and key may \
     be a trust anchor (RFC 5280 §6.1.1 d)";
 const ROOT_EXTENSIONS: &str =
     "OpenSSL checks the root's extensions; RFC 5280 §6.1.1 (d) gives a trust anchor a name and a key alone";

@@ -2,188 +2,205 @@
 
 use rustls_pki_types::CertificateDer;
 
-use super::fixture::{DAY, HOUR, Hands, authority, leaf, p256};
-use super::validity::past;
+use super::fixture::{DAY, Fixture, HOUR, authority, leaf, p256};
+use super::validity::expired_leaf;
 use super::{Agreement, Case, names};
 use crate::Extension;
 use crate::pki::x509::{Ca, CertBuilder, Key, KeyAlgorithm, SignatureAlgorithm, Version};
 
-pub(super) fn cases(hands: &Hands) -> Vec<Case> {
-    [kinds(hands), weak(hands), signatures(hands), unsupported(hands), distrusted(hands), proofs(hands)].concat()
+pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
+    [kinds(fixture), weak(fixture), signatures(fixture), unsupported(fixture), distrusted(fixture), proofs(fixture)]
+        .concat()
 }
 
 /// Keys in order.
-fn kinds(hands: &Hands) -> Vec<Case> {
-    let over = |name, key: &Key| {
-        let chain = vec![hands.intermediate.issue(&leaf(), key), hands.intermediate.der()];
-        hands.served(name, key.identity(chain))
+fn kinds(fixture: &Fixture) -> Vec<Case> {
+    let leaf_key = |name, key: &Key| {
+        let chain = vec![fixture.intermediate.issue(&leaf(), key), fixture.intermediate.der()];
+        fixture.with_identity(name, key.identity(chain))
     };
-    let throughout = |name, key: &Key| {
-        let ca = hands.root.sub(&authority(), key);
-        hands.from(name, &ca, &leaf())
+    let issuer_key = |name, key: &Key| {
+        let ca = fixture.root.sub(&authority(), key);
+        fixture.issued_by(name, &ca, &leaf())
     };
     vec![
-        over("key-rsa-2048", &hands.rsa_2048),
-        over("key-rsa-4096", &hands.rsa_4096),
-        over("key-p384", &Key::generate(KeyAlgorithm::P384)),
-        over("key-p521", &Key::generate(KeyAlgorithm::P521)),
-        over("key-ed25519", &Key::generate(KeyAlgorithm::Ed25519)),
-        throughout("issuer-key-rsa-2048", &hands.rsa_2048),
-        throughout("issuer-key-rsa-4096", &hands.rsa_4096),
-        throughout("issuer-key-p384", &Key::generate(KeyAlgorithm::P384)),
-        throughout("issuer-key-p521", &Key::generate(KeyAlgorithm::P521)),
-        throughout("issuer-key-ed25519", &Key::generate(KeyAlgorithm::Ed25519)),
+        leaf_key("key-rsa-2048", &fixture.rsa_2048),
+        leaf_key("key-rsa-4096", &fixture.rsa_4096),
+        leaf_key("key-p384", &Key::generate(KeyAlgorithm::P384)),
+        leaf_key("key-p521", &Key::generate(KeyAlgorithm::P521)),
+        leaf_key("key-ed25519", &Key::generate(KeyAlgorithm::Ed25519)),
+        issuer_key("issuer-key-rsa-2048", &fixture.rsa_2048),
+        issuer_key("issuer-key-rsa-4096", &fixture.rsa_4096),
+        issuer_key("issuer-key-p384", &Key::generate(KeyAlgorithm::P384)),
+        issuer_key("issuer-key-p521", &Key::generate(KeyAlgorithm::P521)),
+        issuer_key("issuer-key-ed25519", &Key::generate(KeyAlgorithm::Ed25519)),
     ]
 }
 
 /// RSA of 1,024 bits.
-fn weak(hands: &Hands) -> Vec<Case> {
-    let small = &hands.rsa_1024;
-    let over = |name, issuer: &Ca, builder: &CertBuilder| {
-        hands.served(name, small.identity(vec![issuer.issue(builder, small), issuer.der()]))
+fn weak(fixture: &Fixture) -> Vec<Case> {
+    let rsa_1024 = &fixture.rsa_1024;
+    let leaf_key = |name, issuer: &Ca, builder: &CertBuilder| {
+        fixture.with_identity(name, rsa_1024.identity(vec![issuer.issue(builder, rsa_1024), issuer.der()]))
     };
-    let ca = hands.root.sub(&authority(), small);
-    let stale = hands.root.sub(&authority().valid_between(-90 * DAY, -HOUR), small);
-    let root = Ca::root(&CertBuilder::authority("Small Root"), small);
+    let ca = fixture.root.sub(&authority(), rsa_1024);
+    let expired = fixture.root.sub(&authority().valid_between(-90 * DAY, -HOUR), rsa_1024);
+    let root = Ca::root(&CertBuilder::authority("Small Root"), rsa_1024);
     vec![
-        over("key-rsa-1024", &hands.intermediate, &leaf()).refused(&["weak_key"]),
-        over("key-rsa-1024-and-expired", &hands.intermediate, &past()).refused(&["expired", "weak_key"]),
-        over("key-rsa-1024-of-a-stranger", &hands.stranger, &leaf()).refused(&["unknown_issuer", "weak_key"]),
-        hands.from("issuer-key-rsa-1024", &ca, &leaf()).refused(&["weak_key"]),
-        hands.from("issuer-key-rsa-1024-and-expired", &stale, &leaf()).refused(&["expired", "weak_key"]),
-        hands
-            .chain("issuer-key-rsa-1024-and-bad-signature", vec![tampered(&ca.issue(&leaf(), &hands.key)), ca.der()])
-            .refused(&["weak_key"]),
-        hands
-            .from("issuer-key-rsa-1024-with-sha1", &ca, &leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha1))
-            .refused(&["weak_key", "weak_signature_algorithm"]),
-        hands
-            .from("root-key-rsa-1024", &root.sub(&authority(), &p256()), &leaf())
-            .under(&[&root.der()])
-            .refused(&["weak_key"]),
-        hands
-            .chain("root-key-rsa-1024-signs-directly", vec![root.issue(&leaf(), &hands.key)])
-            .under(&[&root.der()])
-            .refused(&["weak_key"]),
+        leaf_key("key-rsa-1024", &fixture.intermediate, &leaf()).rejected(&["weak_key"]),
+        leaf_key("key-rsa-1024-and-expired", &fixture.intermediate, &expired_leaf()).rejected(&["expired", "weak_key"]),
+        leaf_key("key-rsa-1024-of-a-stranger", &fixture.untrusted_root, &leaf())
+            .rejected(&["unknown_issuer", "weak_key"]),
+        fixture.issued_by("issuer-key-rsa-1024", &ca, &leaf()).rejected(&["weak_key"]),
+        fixture.issued_by("issuer-key-rsa-1024-and-expired", &expired, &leaf()).rejected(&["expired", "weak_key"]),
+        fixture
+            .chain("issuer-key-rsa-1024-and-bad-signature", vec![tampered(&ca.issue(&leaf(), &fixture.key)), ca.der()])
+            .rejected(&["weak_key"]),
+        fixture
+            .issued_by(
+                "issuer-key-rsa-1024-with-sha1",
+                &ca,
+                &leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha1),
+            )
+            .rejected(&["weak_key", "weak_signature_algorithm"]),
+        fixture
+            .issued_by("root-key-rsa-1024", &root.sub(&authority(), &p256()), &leaf())
+            .with_roots(&[&root.der()])
+            .rejected(&["weak_key"]),
+        fixture
+            .chain("root-key-rsa-1024-signs-directly", vec![root.issue(&leaf(), &fixture.key)])
+            .with_roots(&[&root.der()])
+            .rejected(&["weak_key"]),
     ]
 }
 
 /// Signatures that are broken, or of broken algorithms.
-fn signatures(hands: &Hands) -> Vec<Case> {
-    let Hands { key, root, intermediate, rsa_2048, .. } = hands;
+fn signatures(fixture: &Fixture) -> Vec<Case> {
+    let Fixture { key, root, intermediate, rsa_2048, .. } = fixture;
     let rsa = root.sub(&authority(), rsa_2048);
     let rsa_root =
         Ca::root(&CertBuilder::authority("RSA Root").with_signature_algorithm(SignatureAlgorithm::RsaSha1), rsa_2048);
-    let signed = |name, algorithm| hands.from(name, &rsa, &leaf().with_signature_algorithm(algorithm));
-    let bad = |name, builder: &CertBuilder| hands.chain(name, vec![tampered(&hands.leaf(builder)), intermediate.der()]);
-    let small = hands.intermediate.issue(&leaf(), &hands.rsa_1024);
+    let signed = |name, algorithm| fixture.issued_by(name, &rsa, &leaf().with_signature_algorithm(algorithm));
+    let bad_signature =
+        |name, builder: &CertBuilder| fixture.chain(name, vec![tampered(&fixture.leaf(builder)), intermediate.der()]);
+    let rsa_1024 = fixture.intermediate.issue(&leaf(), &fixture.rsa_1024);
     vec![
         signed("signature-rsa-sha384", SignatureAlgorithm::RsaSha384),
         signed("signature-rsa-sha512", SignatureAlgorithm::RsaSha512),
         signed("signature-rsa-pss", SignatureAlgorithm::RsaPssSha256),
-        signed("signature-sha1", SignatureAlgorithm::RsaSha1).refused(&["weak_signature_algorithm"]),
-        signed("signature-md5", SignatureAlgorithm::RsaMd5).refused(&["weak_signature_algorithm"]),
-        hands
-            .from("signature-sha1-and-expired", &rsa, &past().with_signature_algorithm(SignatureAlgorithm::RsaSha1))
-            .refused(&["expired", "weak_signature_algorithm"]),
-        hands
-            .from(
+        signed("signature-sha1", SignatureAlgorithm::RsaSha1).rejected(&["weak_signature_algorithm"]),
+        signed("signature-md5", SignatureAlgorithm::RsaMd5).rejected(&["weak_signature_algorithm"]),
+        fixture
+            .issued_by(
+                "signature-sha1-and-expired",
+                &rsa,
+                &expired_leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha1),
+            )
+            .rejected(&["expired", "weak_signature_algorithm"]),
+        fixture
+            .issued_by(
                 "signature-sha1-on-the-intermediate",
                 &rsa_root.sub(&authority().with_signature_algorithm(SignatureAlgorithm::RsaSha1), &p256()),
                 &leaf(),
             )
-            .under(&[&rsa_root.der()])
-            .refused(&["weak_signature_algorithm"]),
-        hands
-            .from("signature-sha1-on-the-root", &rsa_root.sub(&authority(), &p256()), &leaf())
-            .under(&[&rsa_root.der()]),
-        bad("signature-bad", &leaf()).refused(&["bad_signature"]),
-        bad("signature-bad-and-expired", &past()).refused(&["expired", "bad_signature"]),
-        hands
-            .chain("signature-bad-on-the-intermediate", vec![hands.leaf(&leaf()), tampered(&intermediate.der())])
-            .refused(&["bad_signature"]),
-        hands
-            .served("signature-bad-over-rsa-1024", {
-                hands.rsa_1024.identity(vec![tampered(&small), intermediate.der()])
+            .with_roots(&[&rsa_root.der()])
+            .rejected(&["weak_signature_algorithm"]),
+        fixture
+            .issued_by("signature-sha1-on-the-root", &rsa_root.sub(&authority(), &p256()), &leaf())
+            .with_roots(&[&rsa_root.der()]),
+        bad_signature("signature-bad", &leaf()).rejected(&["bad_signature"]),
+        bad_signature("signature-bad-and-expired", &expired_leaf()).rejected(&["expired", "bad_signature"]),
+        fixture
+            .chain("signature-bad-on-the-intermediate", vec![fixture.leaf(&leaf()), tampered(&intermediate.der())])
+            .rejected(&["bad_signature"]),
+        fixture
+            .with_identity("signature-bad-over-rsa-1024", {
+                fixture.rsa_1024.identity(vec![tampered(&rsa_1024), intermediate.der()])
             })
-            .refused(&["weak_key", "bad_signature"]),
-        hands
+            .rejected(&["weak_key", "bad_signature"]),
+        fixture
             .chain(
                 "signature-by-the-wrong-key",
                 vec![leaf().sign(key, &CertBuilder::authority("Intermediate").subject, &p256()), intermediate.der()],
             )
-            .refused(&["bad_signature"]),
+            .rejected(&["bad_signature"]),
     ]
 }
 
 /// Algorithms that are not weak, and that webpki does not have.
-fn unsupported(hands: &Hands) -> Vec<Case> {
-    let differs = Agreement::Differs(LACKING);
-    let koblitz = hands.root.sub(&authority(), &Key::generate(KeyAlgorithm::Secp256k1));
-    let large = hands.root.sub(&authority(), &Key::generate(KeyAlgorithm::Rsa8448));
-    let rsa = hands.root.sub(&authority(), &hands.rsa_2048);
-    let mislabelled = CertBuilder { algorithm: Some(SignatureAlgorithm::RsaSha256), ..leaf() };
+fn unsupported(fixture: &Fixture) -> Vec<Case> {
+    let differs = Agreement::Differs(MISSING_ALGORITHMS);
+    let secp256k1 = fixture.root.sub(&authority(), &Key::generate(KeyAlgorithm::Secp256k1));
+    let large = fixture.root.sub(&authority(), &Key::generate(KeyAlgorithm::Rsa8448));
+    let rsa = fixture.root.sub(&authority(), &fixture.rsa_2048);
+    let mislabeled = CertBuilder { algorithm: Some(SignatureAlgorithm::RsaSha256), ..leaf() };
     vec![
-        hands
-            .from("issuer-key-secp256k1", &koblitz, &leaf())
-            .refused(&["unsupported_algorithm"])
+        fixture
+            .issued_by("issuer-key-secp256k1", &secp256k1, &leaf())
+            .rejected(&["unsupported_algorithm"])
             .openssl_chain(differs),
-        hands
-            .from("issuer-key-secp256k1-and-expired", &koblitz, &past())
-            .refused(&["expired", "unsupported_algorithm"]),
-        hands.from("issuer-key-rsa-8448", &large, &leaf()).refused(&["unsupported_algorithm"]).openssl_chain(differs),
-        hands
-            .from("signature-sha224", &rsa, &leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha224))
-            .refused(&["unsupported_algorithm"])
+        fixture
+            .issued_by("issuer-key-secp256k1-and-expired", &secp256k1, &expired_leaf())
+            .rejected(&["expired", "unsupported_algorithm"]),
+        fixture
+            .issued_by("issuer-key-rsa-8448", &large, &leaf())
+            .rejected(&["unsupported_algorithm"])
             .openssl_chain(differs),
-        hands
-            .from("signature-of-another-kind-than-the-key", &hands.intermediate, &mislabelled)
-            .refused(&["unsupported_algorithm"]),
+        fixture
+            .issued_by("signature-sha224", &rsa, &leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha224))
+            .rejected(&["unsupported_algorithm"])
+            .openssl_chain(differs),
+        fixture
+            .issued_by("signature-of-another-kind-than-the-key", &fixture.intermediate, &mislabeled)
+            .rejected(&["unsupported_algorithm"]),
     ]
 }
 
 /// Keys that nobody here holds. What they are said to have signed was signed by others.
-fn distrusted(hands: &Hands) -> Vec<Case> {
+fn distrusted(fixture: &Fixture) -> Vec<Case> {
     let distrusted = |builder: CertBuilder| CertBuilder { spki: Some(distrusted_spki()), ..builder };
-    let ca = hands.sub(&distrusted(authority()));
+    let ca = fixture.sub(&distrusted(authority()));
     // A key of the same kind, so that the handshake is signed in the way that the certificate calls for.
     let other = Key::generate(KeyAlgorithm::P384);
     vec![
-        hands.from("issuer-key-distrusted", &ca, &leaf()).refused(&["bad_signature", "distrusted"]),
-        hands.from("issuer-key-distrusted-and-expired", &ca, &past()).refused(&[
+        fixture.issued_by("issuer-key-distrusted", &ca, &leaf()).rejected(&["bad_signature", "distrusted"]),
+        fixture.issued_by("issuer-key-distrusted-and-expired", &ca, &expired_leaf()).rejected(&[
             "expired",
             "bad_signature",
             "distrusted",
         ]),
-        hands
-            .served("key-distrusted", other.identity(vec![hands.leaf(&distrusted(leaf())), hands.intermediate.der()]))
-            .refused(&["distrusted", "key_proof_failed"])
-            .openssl_chain(Agreement::Differs(DISTRUST)),
+        fixture
+            .with_identity(
+                "key-distrusted",
+                other.identity(vec![fixture.leaf(&distrusted(leaf())), fixture.intermediate.der()]),
+            )
+            .rejected(&["distrusted", "key_proof_failed"])
+            .openssl_chain(Agreement::Differs(DISTRUSTED_KEYS)),
     ]
 }
 
 /// Handshakes signed with a key that is not the certificate's. What is concluded of the chain alone is hidden by that,
 /// since a certificate proves nothing of a peer without its key.
-fn proofs(hands: &Hands) -> Vec<Case> {
+fn proofs(fixture: &Fixture) -> Vec<Case> {
     let differs = Agreement::Differs("`openssl verify` is given certificates and no handshake");
     let other = p256();
-    let by_another = |name, builder: &CertBuilder| {
-        hands.served(name, other.identity(vec![hands.leaf(builder), hands.intermediate.der()]))
+    let signed_by_other_key = |name, builder: &CertBuilder| {
+        fixture.with_identity(name, other.identity(vec![fixture.leaf(builder), fixture.intermediate.der()]))
     };
     vec![
-        by_another("key-of-another", &leaf()).refused(&["key_proof_failed"]).openssl_chain(differs),
-        by_another("key-of-another-and-expired", &past()).refused(&["expired", "key_proof_failed"]),
+        signed_by_other_key("key-of-another", &leaf()).rejected(&["key_proof_failed"]).openssl_chain(differs),
+        signed_by_other_key("key-of-another-and-expired", &expired_leaf()).rejected(&["expired", "key_proof_failed"]),
         // Verifiers don't parse these, and the proof is checked all the same.
-        by_another(
+        signed_by_other_key(
             "key-of-another-and-version-1",
             &CertBuilder { version: Version::V1, extensions: Vec::new(), ..leaf() },
         )
-        .refused(&["unsupported_version", "key_proof_failed"])
-        .mismatched("cn_only")
+        .rejected(&["unsupported_version", "key_proof_failed"])
+        .name_mismatch("cn_only")
         .openssl_name(Agreement::Differs(names::COMMON_NAME))
         .openssl_chain(differs),
-        by_another("key-of-another-and-extension", &leaf().with_extension(Extension::unknown(true)))
-            .refused(&["critical_extension", "key_proof_failed"]),
+        signed_by_other_key("key-of-another-and-extension", &leaf().with_extension(Extension::unknown(true)))
+            .rejected(&["critical_extension", "key_proof_failed"]),
     ]
 }
 
@@ -221,7 +238,7 @@ const DISTRUSTED_POINT: [u8; 97] = [
     0xb4, 0x68,
 ];
 
-const LACKING: &str = "OpenSSL has it; webpki has P-256, P-384, P-521, Ed25519, ML-DSA, and RSA of 2048 to 8192 bits, \
+const MISSING_ALGORITHMS: &str = "OpenSSL has it; webpki has P-256, P-384, P-521, Ed25519, ML-DSA, and RSA of 2048 to 8192 bits, \
     over SHA-256 to SHA-512 (webpki::ALL_VERIFICATION_ALGS)";
-const DISTRUST: &str =
+const DISTRUSTED_KEYS: &str =
     "OpenSSL has no list of keys that are not to be trusted; webpki has (DISTRUSTED_SPKIS in verify_cert.rs)";

@@ -1,50 +1,56 @@
 //! Validity periods.
 
-use super::fixture::{DAY, HOUR, Hands, authority, leaf, p256};
+use super::fixture::{DAY, Fixture, HOUR, authority, leaf, p256};
 use super::{Agreement, Case};
 use crate::pki::x509::{Ca, CertBuilder, Time};
 
-pub(super) fn cases(hands: &Hands) -> Vec<Case> {
-    let stale = hands.sub(&authority().valid_between(-100 * DAY, -HOUR));
-    let early = hands.sub(&authority().valid_between(HOUR, 100 * DAY));
+pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
+    let expired = fixture.sub(&authority().valid_between(-100 * DAY, -HOUR));
+    let future = fixture.sub(&authority().valid_between(HOUR, 100 * DAY));
     let reversed = leaf().valid_between(DAY, -DAY);
     let old_root = Ca::root(&CertBuilder::authority("Old Root").valid_between(-100 * DAY, -DAY), &p256());
     let under_old_root = old_root.sub(&authority(), &p256());
     let renewed_root = Ca::root(&CertBuilder::authority("Old Root"), old_root.key());
     let future_root = Ca::root(&CertBuilder::authority("Future Root").valid_between(DAY, 100 * DAY), &p256());
     vec![
-        hands.case("good", &leaf()),
-        hands.case("expired", &past()).untimely(&["expired"]),
-        hands.case("not-yet-valid", &future()).untimely(&["not_yet_valid"]),
-        hands.from("intermediate-expired", &stale, &leaf()).untimely(&["expired"]),
-        hands.from("intermediate-not-yet-valid", &early, &leaf()).untimely(&["not_yet_valid"]),
-        hands.from("leaf-and-intermediate-expired", &stale, &past()).untimely(&["expired"]),
-        hands
-            .from("leaf-and-intermediate-have-no-common-instant", &stale, &leaf().valid_between(-HOUR / 2, DAY))
-            .undecided(&["expired"]),
-        hands
-            .from("intermediate-expired-before-leaf-begins", &stale, &future())
-            .undecided(&["expired", "not_yet_valid"]),
-        hands.from("leaf-expired-before-intermediate-begins", &early, &past()).undecided(&["expired", "not_yet_valid"]),
-        hands.case("validity-reversed", &reversed).refused(&["bad_validity"]),
-        hands.from("validity-reversed-under-expired", &stale, &reversed).refused(&["expired", "bad_validity"]),
-        hands
-            .from("intermediate-validity-reversed", &hands.sub(&authority().valid_between(DAY, -DAY)), &leaf())
-            .refused(&["bad_validity"]),
-        hands.chain("expired-intermediate-beside-a-fresh-one", {
-            let fresh = hands.root.issue(&authority(), stale.key());
-            vec![stale.issue(&leaf(), &hands.key), stale.der(), fresh]
+        fixture.case("good", &leaf()),
+        fixture.case("expired", &expired_leaf()).outside_validity(&["expired"]),
+        fixture.case("not-yet-valid", &future_leaf()).outside_validity(&["not_yet_valid"]),
+        fixture.issued_by("intermediate-expired", &expired, &leaf()).outside_validity(&["expired"]),
+        fixture.issued_by("intermediate-not-yet-valid", &future, &leaf()).outside_validity(&["not_yet_valid"]),
+        fixture.issued_by("leaf-and-intermediate-expired", &expired, &expired_leaf()).outside_validity(&["expired"]),
+        fixture
+            .issued_by("leaf-and-intermediate-have-no-common-instant", &expired, &leaf().valid_between(-HOUR / 2, DAY))
+            .undetermined(&["expired"]),
+        fixture
+            .issued_by("intermediate-expired-before-leaf-begins", &expired, &future_leaf())
+            .undetermined(&["expired", "not_yet_valid"]),
+        fixture
+            .issued_by("leaf-expired-before-intermediate-begins", &future, &expired_leaf())
+            .undetermined(&["expired", "not_yet_valid"]),
+        fixture.case("validity-reversed", &reversed).rejected(&["bad_validity"]),
+        fixture
+            .issued_by("validity-reversed-under-expired", &expired, &reversed)
+            .rejected(&["expired", "bad_validity"]),
+        fixture
+            .issued_by("intermediate-validity-reversed", &fixture.sub(&authority().valid_between(DAY, -DAY)), &leaf())
+            .rejected(&["bad_validity"]),
+        fixture.chain("expired-intermediate-beside-a-fresh-one", {
+            let fresh = fixture.root.issue(&authority(), expired.key());
+            vec![expired.issue(&leaf(), &fixture.key), expired.der(), fresh]
         }),
-        hands
-            .from("root-expired", &under_old_root, &leaf())
-            .under(&[&old_root.der()])
+        fixture
+            .issued_by("root-expired", &under_old_root, &leaf())
+            .with_roots(&[&old_root.der()])
             .openssl_chain(Agreement::Differs(ROOT_TIME)),
-        hands
-            .from("root-not-yet-valid", &future_root.sub(&authority(), &p256()), &leaf())
-            .under(&[&future_root.der()])
+        fixture
+            .issued_by("root-not-yet-valid", &future_root.sub(&authority(), &p256()), &leaf())
+            .with_roots(&[&future_root.der()])
             .openssl_chain(Agreement::Differs(ROOT_TIME)),
-        hands.from("root-expired-and-renewed", &under_old_root, &leaf()).under(&[&old_root.der(), &renewed_root.der()]),
-        hands.case(
+        fixture
+            .issued_by("root-expired-and-renewed", &under_old_root, &leaf())
+            .with_roots(&[&old_root.der(), &renewed_root.der()]),
+        fixture.case(
             "times-generalized-before-2050",
             &CertBuilder {
                 not_before: Time::GeneralizedFromNow(-DAY),
@@ -52,22 +58,22 @@ pub(super) fn cases(hands: &Hands) -> Vec<Case> {
                 ..leaf()
             },
         ),
-        hands.case("valid-beyond-2049", &leaf().valid_between(-DAY, 365 * 40 * DAY)),
-        hands.case("valid-for-ever", &CertBuilder { not_after: Time::Text("99991231235959Z"), ..leaf() }),
-        hands
+        fixture.case("valid-beyond-2049", &leaf().valid_between(-DAY, 365 * 40 * DAY)),
+        fixture.case("valid-for-ever", &CertBuilder { not_after: Time::Text("99991231235959Z"), ..leaf() }),
+        fixture
             .case("begun-in-1960", &CertBuilder { not_before: Time::Text("19600101000000Z"), ..leaf() })
-            .refused(&["malformed"])
+            .rejected(&["malformed"])
             .openssl_chain(Agreement::Differs(EPOCH)),
     ]
 }
 
 /// A certificate that has ended.
-pub(super) fn past() -> CertBuilder {
+pub(super) fn expired_leaf() -> CertBuilder {
     leaf().valid_between(-90 * DAY, -HOUR)
 }
 
 /// A certificate that has not begun.
-pub(super) fn future() -> CertBuilder {
+pub(super) fn future_leaf() -> CertBuilder {
     leaf().valid_between(2 * HOUR, 90 * DAY)
 }
 

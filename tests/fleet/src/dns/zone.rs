@@ -1,4 +1,4 @@
-//! What is answered to which question.
+//! The zone data and how queries are answered.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,40 +7,40 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{CNAME, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-/// What a name has of one type.
+/// The answer for one name and type.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// The addresses of the family asked for, the order moving on by one with every query.
+    /// The addresses of the queried family, rotated by one with every query.
     Addresses(Vec<IpAddr>),
-    /// A window over the addresses: from a large pool, a few.
+    /// A few addresses of a large pool.
     Rotating {
         /// The pool, of one family.
         all: Vec<IpAddr>,
-        /// How many of them an answer has.
+        /// How many addresses an answer contains.
         shown: usize,
-        /// How far the window moves with each [`crate::Dns::rotate`].
+        /// By how many addresses each [`crate::Dns::rotate`] advances.
         step: usize,
     },
-    /// An alias, followed by the target's records where the zone has the target.
+    /// A CNAME, followed by the target's records if the zone has the target.
     Cname(String),
-    /// An alias alone: the client has to ask for the target.
+    /// A CNAME only: the client has to query the target.
     CnameOnly(String),
-    /// The name does not exist (RFC 2308 §2.1), whatever is set for other types.
+    /// The name does not exist (RFC 2308 §2.1), even if other types are set.
     NxDomain,
-    /// The name exists, and has nothing of this type (RFC 2308 §2.2).
+    /// The name exists but has no records of this type (RFC 2308 §2.2).
     NoData,
     /// SERVFAIL.
     ServFail,
-    /// SERVFAIL of a validator that does not believe the signatures: asked with checking disabled, it gives the
-    /// addresses (RFC 4035 §3.2.2).
+    /// SERVFAIL from a validating resolver for bogus data; with checking disabled, it returns the addresses
+    /// (RFC 4035 §3.2.2).
     Bogus(Vec<IpAddr>),
     /// REFUSED.
     Refused,
-    /// No answer at all.
+    /// No response.
     NoReply,
-    /// The addresses over TCP; over UDP an empty answer with TC (RFC 2181 §9).
+    /// The addresses over TCP; over UDP an empty response with the TC bit (RFC 2181 §9).
     Truncated(Vec<IpAddr>),
-    /// These records as they stand, whoever owns them.
+    /// These records, unchanged, whatever their owner name.
     Records(Vec<Record>),
 }
 
@@ -52,12 +52,12 @@ pub(super) struct Zone {
 
 impl Zone {
     pub(super) fn set(&mut self, name: &str, record_type: RecordType, answer: Answer) {
-        let types = self.names.entry(key(&parse(name))).or_default();
-        types.insert(record_type, Entry { answer, asked: 0 });
+        let types = self.names.entry(normalize(&parse(name))).or_default();
+        types.insert(record_type, Entry { answer, queries: 0 });
     }
 
     pub(super) fn clear(&mut self, name: &str) {
-        self.names.remove(&key(&parse(name)));
+        self.names.remove(&normalize(&parse(name)));
     }
 
     pub(super) fn rotate(&mut self) {
@@ -68,13 +68,13 @@ impl Zone {
         let mut aliases = Vec::new();
         let mut owner = name.clone();
         loop {
-            let mut outcome = match self.step(&owner, record_type, checking_disabled) {
-                Step::Found(outcome) => outcome,
-                Step::Alias { target, follow } => {
+            let mut outcome = match self.lookup(&owner, record_type, checking_disabled) {
+                Lookup::Found(outcome) => outcome,
+                Lookup::Alias { target, follow } => {
                     let data = RData::CNAME(CNAME(target.clone()));
                     aliases.push(Record::from_rdata(owner, TTL, data));
-                    let known = self.names.contains_key(&key(&target));
-                    if follow && known && aliases.len() < LONGEST_CHAIN {
+                    let known = self.names.contains_key(&normalize(&target));
+                    if follow && known && aliases.len() < MAX_ALIASES {
                         owner = target;
                         continue;
                     }
@@ -88,26 +88,26 @@ impl Zone {
         }
     }
 
-    fn step(&mut self, owner: &Name, record_type: RecordType, checking_disabled: bool) -> Step {
+    fn lookup(&mut self, owner: &Name, record_type: RecordType, checking_disabled: bool) -> Lookup {
         let round = self.round;
-        let Some(types) = self.names.get_mut(&key(owner)) else {
-            return Step::Found(Reply::negative(ResponseCode::NXDomain, owner));
+        let Some(types) = self.names.get_mut(&normalize(owner)) else {
+            return Lookup::Found(Reply::negative(ResponseCode::NXDomain, owner));
         };
         let asked_type = match types.contains_key(&record_type) {
             true => record_type,
             false => RecordType::CNAME,
         };
         let Some(entry) = types.get_mut(&asked_type) else {
-            return Step::Found(Reply::negative(ResponseCode::NoError, owner));
+            return Lookup::Found(Reply::negative(ResponseCode::NoError, owner));
         };
         let addresses = |ips: Vec<IpAddr>| Reply::addresses(owner, record_type, ips);
-        Step::Found(match &entry.answer {
+        Lookup::Found(match &entry.answer {
             Answer::Addresses(all) => {
                 let mut ips = all.clone();
-                ips.retain(|ip| of_type(*ip) == record_type);
-                let turn = entry.asked.checked_rem(ips.len()).unwrap_or_default();
+                ips.retain(|ip| record_type_of(*ip) == record_type);
+                let turn = entry.queries.checked_rem(ips.len()).unwrap_or_default();
                 ips.rotate_left(turn);
-                entry.asked += 1;
+                entry.queries += 1;
                 addresses(ips)
             }
             Answer::Rotating { all, shown, step } => {
@@ -117,7 +117,7 @@ impl Zone {
             }
             Answer::Truncated(ips) => addresses(ips.clone()).over_tcp_only(),
             Answer::Cname(target) | Answer::CnameOnly(target) => {
-                return Step::Alias {
+                return Lookup::Alias {
                     target: parse(target),
                     follow: matches!(entry.answer, Answer::Cname(_)) && record_type != RecordType::CNAME,
                 };
@@ -127,15 +127,15 @@ impl Zone {
             Answer::Bogus(ips) if checking_disabled => addresses(ips.clone()),
             Answer::ServFail | Answer::Bogus(_) => Reply::with(ResponseCode::ServFail),
             Answer::Refused => Reply::with(ResponseCode::Refused),
-            Answer::NoReply => Outcome::Silence,
+            Answer::NoReply => Outcome::NoReply,
             Answer::Records(records) => Outcome::Reply(Reply { answers: records.clone(), ..Reply::default() }),
         })
     }
 }
 
-/// What comes of a question.
+/// The outcome of a query.
 pub(super) enum Outcome {
-    Silence,
+    NoReply,
     Reply(Reply),
 }
 
@@ -162,7 +162,7 @@ impl Reply {
     }
 
     fn addresses(owner: &Name, record_type: RecordType, ips: Vec<IpAddr>) -> Outcome {
-        let ips = ips.into_iter().filter(|ip| of_type(*ip) == record_type);
+        let ips = ips.into_iter().filter(|ip| record_type_of(*ip) == record_type);
         let data = ips.map(|ip| match ip {
             IpAddr::V4(ip) => RData::A(ip.into()),
             IpAddr::V6(ip) => RData::AAAA(ip.into()),
@@ -174,7 +174,7 @@ impl Reply {
         }
     }
 
-    /// With the SOA that RFC 2308 §3 asks for.
+    /// With the SOA record that RFC 2308 §3 requires.
     fn negative(code: ResponseCode, owner: &Name) -> Outcome {
         let zone = owner.base_name();
         let soa = SOA::new(zone.clone(), zone.clone(), 1, 60, 60, 60, TTL);
@@ -186,39 +186,39 @@ impl Reply {
     }
 }
 
-/// A name as names compare: in lower case, without the last dot.
-pub(super) fn key(name: &Name) -> String {
+/// The form in which names are compared: lower case, without the trailing dot.
+pub(super) fn normalize(name: &Name) -> String {
     let name = name.to_ascii().to_ascii_lowercase();
     name.trim_end_matches('.').to_owned()
 }
 
-/// A name as it is written, with or without the last dot; underscores are fine.
+/// Parses a name with or without the trailing dot; underscores are allowed.
 pub(super) fn parse(name: &str) -> Name {
     let mut name = Name::from_str_relaxed(name).expect("a domain name");
     name.set_fqdn(true);
     name
 }
 
-/// In seconds; short, so that a cache does not hide a change.
+/// Seconds; short, so that a cache does not hide a change.
 pub(super) const TTL: u32 = 1;
 
 #[derive(Debug)]
 struct Entry {
     answer: Answer,
-    asked: usize,
+    queries: usize,
 }
 
-enum Step {
+enum Lookup {
     Found(Outcome),
     Alias { target: Name, follow: bool },
 }
 
-fn of_type(ip: IpAddr) -> RecordType {
+fn record_type_of(ip: IpAddr) -> RecordType {
     match ip {
         IpAddr::V4(_) => RecordType::A,
         IpAddr::V6(_) => RecordType::AAAA,
     }
 }
 
-/// Aliases in one answer; a loop ends here.
-const LONGEST_CHAIN: usize = 16;
+/// Maximum number of CNAMEs in one answer, which bounds loops.
+const MAX_ALIASES: usize = 16;

@@ -86,7 +86,7 @@ impl ResponseSpec {
     /// Where `leaf` or `issuer` is not a certificate that a strict parser takes.
     pub fn sign(&self, issuer: &Authority, leaf: &CertificateDer<'_>) -> Vec<u8> {
         if self.flaw == Some(Flaw::TryLater) {
-            return encoded(&OcspResponse::try_later());
+            return to_der(&OcspResponse::try_later());
         }
         let leaf = Certificate::from_der(leaf).expect("a leaf");
         let authority = Certificate::from_der(issuer.der()).expect("an issuer");
@@ -100,11 +100,11 @@ impl ResponseSpec {
                 ResponderIdKind::Key => ResponderId::ByKey(octets(&Sha1::digest(signer.key().der_bytes()))),
                 ResponderIdKind::UnknownKey => ResponderId::ByKey(octets(&[0x5a; 20])),
             },
-            produced_at: generalized(0),
+            produced_at: generalized_time(0),
             responses: responses.collect(),
             response_extensions: critical.then(|| vec![critical_extension()]),
         };
-        let mut signature = signer.key().sign(&encoded(&signed)).expect("a generated key signs");
+        let mut signature = signer.key().sign(&to_der(&signed)).expect("a generated key signs");
         let mut algorithm = signature_algorithm(signer.key());
         match self.flaw {
             Some(Flaw::WrongSignature) => signature = signer.key().sign(b"something else").expect("it signs"),
@@ -124,7 +124,7 @@ impl ResponseSpec {
             bytes.response_type = NO_CHECK;
         }
         let response = OcspResponse { response_status: OcspResponseStatus::Successful, response_bytes: Some(bytes) };
-        encoded(&response)
+        to_der(&response)
     }
 }
 
@@ -174,10 +174,9 @@ impl SingleResponseSpec {
     }
 
     fn encode(&self, issuer: &Certificate, leaf: &Certificate) -> SingleResponse {
-        let name = encoded(&issuer.tbs_certificate.subject);
+        let name = to_der(&issuer.tbs_certificate.subject);
         let key = issuer.tbs_certificate.subject_public_key_info.subject_public_key.raw_bytes();
-        let altered =
-            |bytes: &[u8], kind: CertIdKind| [bytes, if self.cert_id == kind { b"!" } else { b"" }].concat();
+        let altered = |bytes: &[u8], kind: CertIdKind| [bytes, if self.cert_id == kind { b"!" } else { b"" }].concat();
         let serial = &leaf.tbs_certificate.serial_number;
         SingleResponse {
             cert_id: CertId {
@@ -193,12 +192,12 @@ impl SingleResponseSpec {
                 Status::Good => CertStatus::good(),
                 Status::Unknown => CertStatus::unknown(),
                 Status::Revoked => CertStatus::revoked(RevokedInfo {
-                    revocation_time: generalized(-2 * DAY),
+                    revocation_time: generalized_time(-2 * DAY),
                     revocation_reason: Some(CrlReason::KeyCompromise),
                 }),
             },
-            this_update: generalized(self.this_update),
-            next_update: self.next_update.map(generalized),
+            this_update: generalized_time(self.this_update),
+            next_update: self.next_update.map(generalized_time),
             single_extensions: self.critical.then(|| vec![critical_extension()]),
         }
     }
@@ -416,10 +415,10 @@ fn signature_algorithm(key: &KeyPair) -> AlgorithmIdentifierOwned {
 }
 
 fn critical_extension() -> x509_cert::ext::Extension {
-    x509_cert::ext::Extension { extn_id: UNHEARD_OF, critical: true, extn_value: octets(&[0x05, 0]) }
+    x509_cert::ext::Extension { extn_id: UNKNOWN_OID, critical: true, extn_value: octets(&[0x05, 0]) }
 }
 
-fn generalized<T: From<DateTime>>(seconds_from_now: i64) -> T {
+fn generalized_time<T: From<DateTime>>(seconds_from_now: i64) -> T {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
     let seconds = now.checked_add_signed(seconds_from_now).expect("a moment after 1970");
     DateTime::from_unix_duration(Duration::from_secs(seconds)).expect("a moment before 10000").into()
@@ -429,7 +428,7 @@ fn octets(bytes: &[u8]) -> OctetString {
     OctetString::new(bytes).expect("short")
 }
 
-fn encoded(value: &impl Encode) -> Vec<u8> {
+fn to_der(value: &impl Encode) -> Vec<u8> {
     value.to_der().expect("it is encoded")
 }
 
@@ -437,4 +436,4 @@ const ECDSA_WITH_SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 /// id-pkix-ocsp-nocheck, which is no type of response.
 const NO_CHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");
 /// Under the enterprise number for examples (RFC 5612).
-const UNHEARD_OF: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.32473.1");
+const UNKNOWN_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.32473.1");

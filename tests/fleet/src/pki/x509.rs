@@ -116,7 +116,7 @@ impl CertBuilder {
                 if let Some(version) = self.version.number() {
                     writer.next().write_tagged(Tag::context(0), |writer| writer.write_u8(version));
                 }
-                write_as(writer.next(), tags::TAG_INTEGER, &self.serial);
+                write_primitive(writer.next(), tags::TAG_INTEGER, &self.serial);
                 write_identifier(writer.next(), self.inner_algorithm.unwrap_or(algorithm));
                 writer.next().write_der(issuer.der());
                 writer.next().write_sequence(|writer| {
@@ -256,7 +256,7 @@ impl Version {
     }
 }
 
-/// A moment in a certificate (RFC 5280 §4.1.2.5).
+/// A time in a certificate (RFC 5280 §4.1.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
     /// So many seconds from now: UTCTime to the end of 2049, GeneralizedTime after.
@@ -271,27 +271,27 @@ impl Time {
     fn write(self, writer: DERWriter<'_>) {
         match self {
             Self::FromNow(seconds) => {
-                let moment = from_now(seconds);
-                if (1950..2050).contains(&moment.year()) {
-                    let text = digits(moment, 2);
-                    write_as(writer, tags::TAG_UTCTIME, text.as_bytes());
+                let time = from_now(seconds);
+                if (1950..2050).contains(&time.year()) {
+                    let text = format_time(time, 2);
+                    write_primitive(writer, tags::TAG_UTCTIME, text.as_bytes());
                 } else {
                     Self::GeneralizedFromNow(seconds).write(writer);
                 }
             }
             Self::GeneralizedFromNow(seconds) => {
-                write_as(writer, tags::TAG_GENERALIZEDTIME, digits(from_now(seconds), 4).as_bytes());
+                write_primitive(writer, tags::TAG_GENERALIZEDTIME, format_time(from_now(seconds), 4).as_bytes());
             }
-            Self::Text(text) => write_as(writer, tags::TAG_GENERALIZEDTIME, text.as_bytes()),
+            Self::Text(text) => write_primitive(writer, tags::TAG_GENERALIZEDTIME, text.as_bytes()),
         }
     }
 }
 
-fn digits(moment: OffsetDateTime, of_year: u32) -> String {
-    let year = moment.year() % 10_i32.pow(of_year);
-    let (month, day) = (u8::from(moment.month()), moment.day());
-    let (hour, minute, second) = moment.to_hms();
-    format!("{year:0width$}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z", width = of_year as usize)
+fn format_time(time: OffsetDateTime, year_digits: u32) -> String {
+    let year = time.year() % 10_i32.pow(year_digits);
+    let (month, day) = (u8::from(time.month()), time.day());
+    let (hour, minute, second) = time.to_hms();
+    format!("{year:0width$}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z", width = year_digits as usize)
 }
 
 fn write_extension(writer: DERWriter<'_>, extension: &Extension) {
@@ -309,7 +309,7 @@ fn write_identifier(writer: DERWriter<'_>, algorithm: SignatureAlgorithm) {
 }
 
 /// A primitive value of any octets under any tag.
-fn write_as(writer: DERWriter<'_>, tag: Tag, octets: &[u8]) {
+fn write_primitive(writer: DERWriter<'_>, tag: Tag, octets: &[u8]) {
     writer.write_tagged_implicit(tag, |writer| writer.write_bytes(octets));
 }
 

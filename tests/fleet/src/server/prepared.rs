@@ -1,4 +1,4 @@
-//! A spec made ready to play: certificates bound to TLS configurations.
+//! Server specs with their TLS configurations.
 
 use std::sync::Arc;
 
@@ -10,46 +10,47 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use crate::pki::Identity;
 use crate::script::{Script, ServerSpec, TlsMode, TlsVersions};
 
-/// A spec, with a TLS configuration for each of its identities.
+/// A spec with one TLS configuration per identity.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct PreparedServer {
     spec: ServerSpec,
     configs: Vec<Arc<ServerConfig>>,
 }
 
-impl Part {
+impl PreparedServer {
     pub(crate) fn new(spec: ServerSpec) -> Self {
         let identities = spec.identity.iter().chain(&spec.more_identities);
         Self { configs: identities.map(|identity| config(identity, &spec).into()).collect(), spec }
     }
 
-    /// What the connection number `turn` plays.
-    pub(crate) fn scene(&self, turn: usize) -> Scene<'_> {
-        Scene {
+    /// The spec for connection number `index`.
+    pub(crate) fn connection_spec(&self, index: usize) -> ConnectionSpec<'_> {
+        ConnectionSpec {
             tls: self.spec.tls,
             script: &self.spec.script,
-            config: turn.checked_rem(self.configs.len()).map(|index| &self.configs[index]),
+            config: index.checked_rem(self.configs.len()).map(|index| &self.configs[index]),
         }
     }
 }
 
-/// What one connection plays.
+/// What one connection uses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Scene<'a> {
+pub(crate) struct ConnectionSpec<'a> {
     pub(crate) tls: TlsMode,
     pub(crate) script: &'a Script,
     pub(crate) config: Option<&'a Arc<ServerConfig>>,
 }
 
-/// A configuration without tickets and sessions: ten thousand of them are small.
-pub(crate) fn light_config(identity: &Identity) -> Arc<ServerConfig> {
+/// A configuration without tickets and stored sessions, which keeps a farm's memory small.
+pub(crate) fn stateless_config(identity: &Identity) -> Arc<ServerConfig> {
     let mut config = config(identity, &ServerSpec::default());
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Arc::new(config)
 }
 
-/// Sessions and tickets stay on, as rustls has them: a client that resumes shows in [`crate::Session::resumed`].
+/// Session storage and tickets keep the rustls defaults, so that [`crate::Session::resumed`] shows a client that
+/// resumes.
 fn config(identity: &Identity, spec: &ServerSpec) -> ServerConfig {
     let provider = provider();
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -61,7 +62,7 @@ fn config(identity: &Identity, spec: &ServerSpec) -> ServerConfig {
             let mut roots = RootCertStore::empty();
             roots.add(authority.clone()).expect("a client CA parses");
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-            builder.with_client_cert_verifier(verifier.build().expect("a client CA is there"))
+            builder.with_client_cert_verifier(verifier.build().expect("the client CA is set"))
         }
     };
     builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())))

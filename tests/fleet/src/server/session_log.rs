@@ -1,4 +1,4 @@
-//! What connections did, and how many there were.
+//! Records of sessions and counts of connections.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -10,157 +10,157 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// What one connection did, as the server saw it.
+/// One session, as observed by the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// The lines received, before TLS and inside it, in order, without CRLF.
+    /// The lines received before and inside TLS, in order, without CRLF.
     pub commands: Vec<String>,
-    /// The server name of the ClientHello (RFC 6066 §3).
+    /// The server name in the ClientHello (RFC 6066 §3).
     pub sni: Option<String>,
-    /// Whether a TLS handshake was finished.
+    /// Whether a TLS handshake completed.
     pub tls: bool,
     /// Whether that handshake resumed an earlier session.
     pub resumed: bool,
     /// Whether QUIT was received.
     pub quit: bool,
-    /// Whether the client talked before the greeting was complete, or on past STARTTLS without waiting for the answer.
+    /// Whether the client sent data before the greeting was complete, or after STARTTLS without waiting for the reply.
     pub early_talker: bool,
 }
 
-/// The books of one server.
+/// The sessions and connection counts of one server.
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    books: Mutex<Books>,
+pub(crate) struct SessionLog {
+    state: Mutex<State>,
     accepted: watch::Sender<usize>,
     finished: watch::Sender<usize>,
 }
 
-impl Ledger {
+impl SessionLog {
     pub(crate) fn accepted(&self) -> usize {
         *self.accepted.borrow()
     }
 
     pub(crate) fn peak(&self) -> usize {
-        self.books().peak
+        self.state().peak
     }
 
     pub(crate) fn sessions(&self) -> Vec<Session> {
-        self.books().sessions.iter().cloned().collect()
+        self.state().sessions.iter().cloned().collect()
     }
 
-    /// Enters a connection that was accepted.
-    pub(crate) fn enter(self: &Arc<Self>, socket: impl AsFd) -> Visit {
+    /// Records an accepted connection.
+    pub(crate) fn accept(self: &Arc<Self>, socket: impl AsFd) -> SessionRecorder {
         let mut number = 0;
         self.accepted.send_modify(|accepted| {
             number = *accepted;
             *accepted += 1;
         });
         if let Ok(handle) = socket.as_fd().try_clone_to_owned() {
-            self.books().enter(number, handle);
+            self.state().add(number, handle);
         }
-        Visit { number, session: Session::default(), ledger: Some(Arc::clone(self)) }
+        SessionRecorder { number, session: Session::default(), log: Some(Arc::clone(self)) }
     }
 
-    pub(crate) async fn wait_accepted(&self, n: usize, whose: SocketAddr) {
-        reach(&self.accepted, n, "accepted connections", whose).await;
+    pub(crate) async fn wait_accepted(&self, n: usize, server: SocketAddr) {
+        wait_for_count(&self.accepted, n, "accepted connections", server).await;
     }
 
-    pub(crate) async fn wait_sessions(&self, n: usize, whose: SocketAddr) {
-        reach(&self.finished, n, "finished sessions", whose).await;
+    pub(crate) async fn wait_sessions(&self, n: usize, server: SocketAddr) {
+        wait_for_count(&self.finished, n, "finished sessions", server).await;
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for Ledger {
+impl Default for SessionLog {
     fn default() -> Self {
-        Self { books: Mutex::default(), accepted: watch::Sender::new(0), finished: watch::Sender::new(0) }
+        Self { state: Mutex::default(), accepted: watch::Sender::new(0), finished: watch::Sender::new(0) }
     }
 }
 
-/// A connection while it lasts. Dropped, in whatever way, it is entered in the ledger.
+/// Records one open connection. On drop, the session is added to the log.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct SessionRecorder {
     pub(crate) session: Session,
-    /// From 0 on, in the order of acceptance.
+    /// Counted from 0, in the order of acceptance.
     pub(crate) number: usize,
-    ledger: Option<Arc<Ledger>>,
+    log: Option<Arc<SessionLog>>,
 }
 
-impl Visit {
-    /// One that nobody asks about.
-    pub(crate) fn unrecorded() -> Self {
-        Self { session: Session::default(), number: 0, ledger: None }
+impl SessionRecorder {
+    /// A recorder without a log.
+    pub(crate) fn discarding() -> Self {
+        Self { session: Session::default(), number: 0, log: None }
     }
 
-    /// Counts the connection as over. Comes before the last word is sent, or the client could be back before it is
-    /// counted; and before the socket is closed, which another handle on it would put off.
-    pub(crate) fn leave(&mut self) {
-        if let Some(ledger) = &self.ledger {
-            ledger.books().present.remove(&self.number);
+    /// Counts the connection as closed. Must be called before the last reply is sent, otherwise the client could
+    /// reconnect before it is counted; and before the socket is closed, since the duplicated handle delays the close.
+    pub(crate) fn mark_closed(&mut self) {
+        if let Some(log) = &self.log {
+            log.state().open.remove(&self.number);
         }
     }
 
-    /// Enters the session: nothing more will be seen of it.
+    /// Adds the session to the log.
     pub(crate) fn finish(&mut self) {
-        self.leave();
-        if let Some(ledger) = self.ledger.take() {
+        self.mark_closed();
+        if let Some(log) = self.log.take() {
             let session = std::mem::take(&mut self.session);
-            ledger.books().keep(session);
-            ledger.finished.send_modify(|finished| *finished += 1);
+            log.state().push(session);
+            log.finished.send_modify(|finished| *finished += 1);
         }
     }
 }
 
-impl Drop for Visit {
+impl Drop for SessionRecorder {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
 #[derive(Debug, Default)]
-struct Books {
+struct State {
     sessions: VecDeque<Session>,
-    /// A second handle on the socket of every open connection.
-    present: HashMap<usize, OwnedFd>,
+    /// A duplicated handle to the socket of every open connection.
+    open: HashMap<usize, OwnedFd>,
     peak: usize,
 }
 
-impl Books {
-    fn keep(&mut self, session: Session) {
-        if self.sessions.len() == KEPT {
+impl State {
+    fn push(&mut self, session: Session) {
+        if self.sessions.len() == MAX_SESSIONS {
             self.sessions.pop_front();
         }
         self.sessions.push_back(session);
     }
 
-    fn enter(&mut self, number: usize, handle: OwnedFd) {
-        self.present.insert(number, handle);
-        // A client may be back before the task of its last connection has seen that one end, but the kernel has seen it.
-        if self.present.len() > self.peak {
-            let open = self.present.values().filter(|handle| !hung_up(handle)).count();
+    fn add(&mut self, number: usize, handle: OwnedFd) {
+        self.open.insert(number, handle);
+        // A client may reconnect before the task of its last connection has noticed that it ended. The kernel knows it.
+        if self.open.len() > self.peak {
+            let open = self.open.values().filter(|handle| !hung_up(handle)).count();
             self.peak = self.peak.max(open);
         }
     }
 }
 
-/// Whether the peer has closed, read or unread bytes notwithstanding.
+/// Whether the peer has closed, even if unread bytes remain.
 fn hung_up(socket: &OwnedFd) -> bool {
     let mut polled = [PollFd::new(socket, PollFlags::RDHUP)];
     poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-async fn reach(count: &watch::Sender<usize>, n: usize, what: &str, whose: SocketAddr) {
+async fn wait_for_count(count: &watch::Sender<usize>, n: usize, what: &str, server: SocketAddr) {
     let mut count = count.subscribe();
-    if timeout(PATIENCE, count.wait_for(|count| *count >= n)).await.is_err() {
-        panic!("{whose} has {} of {n} {what} after {PATIENCE:?}", *count.borrow());
+    if timeout(TIMEOUT, count.wait_for(|count| *count >= n)).await.is_err() {
+        panic!("{server} has {} of {n} {what} after {TIMEOUT:?}", *count.borrow());
     }
 }
 
-/// A test that waits longer than this waits for ever.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A test that waits longer than this is considered stuck.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A fleet may stand for days.
-const KEPT: usize = 16_384;
+/// Bounds memory: a fleet may run for days.
+const MAX_SESSIONS: usize = 16_384;

@@ -112,7 +112,7 @@ impl Key {
     }
 
     fn rsa(bits: usize) -> Self {
-        let key = of_small_primes(bits);
+        let key = rsa_from_small_primes(bits);
         let spki = key.to_public_key().to_public_key_der().expect("a key is encoded").into_vec();
         Self::new(spki, Private::Rsa(Box::new(key)), None)
     }
@@ -219,7 +219,7 @@ fn sign_rsa(key: &RsaPrivateKey, algorithm: SignatureAlgorithm, message: &[u8]) 
 }
 
 /// An RSA key of exactly `bits` bits (RFC 8017 §3.1 allows more than two primes).
-fn of_small_primes(bits: usize) -> RsaPrivateKey {
+fn rsa_from_small_primes(bits: usize) -> RsaPrivateKey {
     let mut primes: Vec<BigUint> = (1..bits / PRIME_BITS).map(|_| OsRng.gen_prime(PRIME_BITS)).collect();
     let product = primes.iter().fold(BigUint::from(1_u32), |product, prime| product * prime);
     // The product of two numbers has as many bits as both together, or one less.
@@ -234,7 +234,7 @@ fn of_small_primes(bits: usize) -> RsaPrivateKey {
             return key;
         }
         // A prime whose predecessor is a multiple of the exponent: all over again.
-        return of_small_primes(bits);
+        return rsa_from_small_primes(bits);
     }
     unreachable!("a cycle has no end")
 }
