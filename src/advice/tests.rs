@@ -9,7 +9,7 @@ use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Name};
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};
 use crate::reason::{LookupReason, ProbeReason, SkipReason, Stage};
-use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_shared};
+use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_alternates};
 use crate::snapshot::{BackendReport, Held};
 use crate::target::{MxTarget, Policy, Target, TargetKind, TlsMode};
 use crate::verdict::Certificate;
@@ -61,7 +61,7 @@ const USE_MAIL: &str = "info use_shared_name [192.0.2.10 192.0.2.11 192.0.2.12] 
 #[test]
 fn the_classic_case() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
-    let report = with_shared(classic(&ca, &fixture), &[("mail.example.com", Some(ALL))]);
+    let report = with_alternates(classic(&ca, &fixture), &[("mail.example.com", Some(ALL))]);
     check(&report, &[LACK, USE_MAIL, QUEUED]);
     let advice = advise(&report, now());
     let reissue = advice.first().expect("a reissue");

@@ -20,7 +20,7 @@ use crate::trust::TrustStore;
 use crate::verdict::{Assessment, Judge, Question};
 
 /// An authority and what is needed to judge certificates by it.
-pub(super) struct TestCa {
+pub(crate) struct TestCa {
     issuer: Issuer<'static, KeyPair>,
     intermediate: CertificateDer<'static>,
     trust: TrustStore,
@@ -28,7 +28,7 @@ pub(super) struct TestCa {
 }
 
 impl TestCa {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (root_key, key) = (key(), key());
         let mut params = authority("Example Root", 2040);
         let root = params.self_signed(&root_key).expect("a root");
@@ -144,7 +144,7 @@ fn held(assessment: Assessment, age: Duration) -> Held {
 }
 
 /// The case that the exporter was made for, and a target of which little is known.
-pub(super) fn classic(ca: &TestCa) -> Fleet {
+pub(crate) fn classic(ca: &TestCa) -> Fleet {
     let alias = name("smtp.example.com");
     let (good, bad) = (&["smtp.example.com", "mail.example.com"], &["mail.example.com", "192.0.2.11"]);
     let backends = vec![
@@ -205,7 +205,7 @@ pub(super) fn classic(ca: &TestCa) -> Fleet {
 }
 
 /// A fleet of one target with so many backends that each succeeded: some 4 KiB of exposition to a backend.
-pub(super) fn large(ca: &TestCa, backends: u16) -> Fleet {
+pub(crate) fn large(ca: &TestCa, backends: u16) -> Fleet {
     let alias = name("smtp.example.com");
     let assessment = ca.assess(&alias, &["smtp.example.com"], (2026, 9));
     let backends = (0..backends).map(|n| {

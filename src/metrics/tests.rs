@@ -5,10 +5,9 @@ use expect_test::expect_file;
 
 use super::table::{Kind, METRICS, Metric, Scope};
 use super::*;
-use crate::metrics::fixture::{Court, backend, classic, failing, name, now, reachable, target};
+use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
 use crate::verdict::certificate::hex;
-use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 
 fn exposition(fleet: &Fleet, process: Option<Process>, now: SystemTime, format: Format) -> String {
     let mut text = String::new();

@@ -138,7 +138,7 @@ mod tests {
 
     #[track_caller]
     fn check_backends(fixture: &EndpointFixture, backends: Vec<BackendReport>, expected: &[&str]) {
-        let found = shared_candidates(&fixture.endpoint_report(backends));
+        let found = alternate_candidates(&fixture.endpoint_report(backends));
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let ca = &TestCa::new();
         let names: Vec<String> = (0..1_500).map(|n| format!("n{n:04}.example.com")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let first: Vec<&str> = names.iter().copied().take(MAX_SHARED_NAMES).collect();
+        let first: Vec<&str> = names.iter().copied().take(MAX_ALTERNATES).collect();
         check(ca, &[&names, &names[..1_499]], &first);
         check(ca, &[&names, &["n1499.example.com"]], &["n1499.example.com"]);
     }

@@ -15,12 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::fixture::{TestCa, classic, large, target};
-use super::metrics::Format;
 use super::serve::{Bounds, serve_within};
 use super::*;
 use crate::metrics::Format;
-use crate::metrics::fixture::{Court, classic, large, target};
+use crate::metrics::fixture::{TestCa, classic, large, target};
 use crate::snapshot::ExporterReport;
 
 mod pages;

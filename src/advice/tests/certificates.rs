@@ -10,10 +10,10 @@ fn valid_is_said_of_valid_chains_only() {
     let shows = |address, chain: &[_]| fixture.shows(&ca, address, chain);
     let two = |second: BackendReport| {
         let report = fixture.report(vec![shows("192.0.2.10", &good), second]);
-        with_shared(report, &[("mail.example.com", Some(&["192.0.2.10", "192.0.2.11"]))])
+        with_alternates(report, &[("mail.example.com", Some(&["192.0.2.10", "192.0.2.11"]))])
     };
     let bad = ca.chain(&leaf(&["mail.example.com"]));
-    let use_mail = |text: &str, report: &TargetReport| check_text(report, AdviceKind::UseSharedName, text);
+    let use_mail = |text: &str, report: &TargetReport| check_text(report, AdviceKind::UseAlternateName, text);
     use_mail("Let clients use mail.example.com: valid on both and resolves to them.", &two(shows("192.0.2.11", &bad)));
     use_mail(
         "The certificates of both carry mail.example.com, and it resolves to them; but the chain of 192.0.2.11 is not \
@@ -49,7 +49,7 @@ fn valid_is_said_of_valid_chains_only() {
         &capped,
     );
     let alone = fixture.report(vec![shows("192.0.2.11", &bad), unnamed(shows("192.0.2.10", &good))]);
-    let alone = with_shared(alone, &[("mail.example.com", Some(&["192.0.2.11"]))]);
+    let alone = with_alternates(alone, &[("mail.example.com", Some(&["192.0.2.11"]))]);
     use_mail("Let clients use mail.example.com: valid on 192.0.2.11 and resolves to it.", &alone);
 }
 

@@ -73,7 +73,7 @@ fn build(
         BackendReport { resolved: lot.resolved, ..report }
     });
     let report = fixture.report(backends.collect());
-    let candidates = crate::snapshot::shared::shared_candidates(&report.endpoints[0]);
+    let candidates = crate::snapshot::alternates::alternate_candidates(&report.endpoints[0]);
     let resolved: Vec<String> =
         lots.iter().enumerate().filter(|(_, lot)| lot.resolved).map(|(n, _)| address(n)).collect();
     let all: Vec<&str> = resolved.iter().map(String::as_str).collect();

@@ -142,7 +142,7 @@ fn mail_exchangers_are_named_by_records() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::at("mx1.example.com", 25, TlsMode::StartTls));
     let kind = TargetKind::Mx(MxTarget::new(name("example.com")));
     let bad = ca.chain(&leaf(&["mail.example.com"]));
-    let report = with_shared(
+    let report = with_alternates(
         fixture.report(vec![fixture.shows(&ca, "192.0.2.11", &bad)]),
         &[("mail.example.com", Some(&["192.0.2.11"]))],
     );

@@ -3,12 +3,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::metrics::fixture::{Court, backend, classic, failing, name, now, reachable, target};
+use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 use crate::observation::Failure;
 use crate::reason::{ChainReason, LookupReason, ProbeReason, Resolves, Stage};
 use crate::snapshot::{AlternateName, BackendReport, Change, Condition, LookupFailure, StateChange, TargetReport};
 use crate::target::Backend;
-use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 
 fn overview(fleet: &Fleet, query: &str) -> String {
     Pages::new(String::new(), "/metrics".to_owned()).overview(fleet, &Query::parse(query), now())
