@@ -7,12 +7,12 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 
-from .checks import Step, await_vector, expect
+from .servers_checks import Step, await_vector, expect
 from .dns import INTERVAL, LEAVING, MAIN, MANY, PLAIN, RETENTION, ROTATION, TWELVE, Dns
 from .postfix import log_name
 from .process import wait_until
 from .prometheus import JOB
-from .scene import IMPLICIT, STARTTLS, Host
+from .servers import IMPLICIT, STARTTLS, Host
 
 # Whether the exporter probes equal endpoints of several targets once; until it does, that check is left out.
 SHARED_PROBES = True

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import openssl
 from .exporter import INTERVAL, Exporter, Sample
-from .listener import Listener
+from .tcp_server import Listener
 from .pki import Authority, Certificate
 from .process import SceneError, free_port
 from .s_server import OpensslServer

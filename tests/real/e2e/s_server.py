@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from .listener import PATIENCE, Listener
+from .tcp_server import PATIENCE, Listener
 from .openssl import PERMISSIVE
 
 GREETING = b"220 openssl.example.com ESMTP\r\n"

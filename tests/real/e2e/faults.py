@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .pager import Page
+from .webhook import Page
 from .prometheus import JOB
-from .stack import POOL, Stack, host
+from .alerting import POOL, Stack, host
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .checks import Step, expect
+from .servers_checks import Step, expect
 from .process import SceneError, run
 
 # Enough that a folder of three files is not taken for the table.

@@ -18,8 +18,8 @@ from .pki import Authority
 from .postfix import Listener, Postfix
 from .process import SceneError, free_port, wait_until
 from .prometheus import Prometheus, scraping
-from .relay import Relay
-from .scene import IMPLICIT, STARTTLS, Host, claim_network
+from .dns_proxy import Relay
+from .servers import IMPLICIT, STARTTLS, Host, claim_network
 from .unbound import Unbound
 
 # Signed; edited once.

@@ -14,13 +14,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from . import differential, dns_checks, handshakes, keyboard, stack_checks
-from .checks import CHECKS, Failed
+from . import alerting_checks as stack_checks
+from . import check_command as keyboard
+from . import differential, dns_checks
+from . import handshake_cases as handshakes
+from .servers_checks import CHECKS, Failed
 from .dns import Dns
 from .exporter import TEXT, Exporter
-from .lab import Lab
-from .scene import Street
-from .stack import Stack
+from .handshakes import Lab
+from .servers import Street
+from .alerting import Stack
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL_LINES = 12

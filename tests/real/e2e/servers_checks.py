@@ -13,7 +13,7 @@ from typing import Protocol
 from .exporter import INTERVAL, OPENMETRICS, TEXT, Exporter
 from .postfix import sessions
 from .prometheus import JOB, Prometheus
-from .scene import EXIM, IMPLICIT, MAIL, SMTP, STARTTLS, ZONE, Host, Street
+from .servers import EXIM, IMPLICIT, MAIL, SMTP, STARTTLS, ZONE, Host, Street
 
 
 class Failed(Exception):

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from . import troubles
-from .checks import Step, expect
+from . import faults as troubles
+from .servers_checks import Step, expect
 from .exporter import Exporter
-from .pager import Page
+from .webhook import Page
 from .process import wait_until
-from .stack import CAST, POOL, Stack, Watch, host
-from .troubles import Trouble
+from .alerting import CAST, POOL, Stack, Watch, host
+from .faults import Trouble
 
 HOUR = 3_600
 DAY = 24 * HOUR

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from . import openssl
-from .checks import Step, expect
+from .servers_checks import Step, expect
 from .process import run
-from .scene import EXIM, IMPLICIT, MAIL, SMTP, STARTTLS, Host, Street
+from .servers import EXIM, IMPLICIT, MAIL, SMTP, STARTTLS, Host, Street
 
 FOUND = 1
 

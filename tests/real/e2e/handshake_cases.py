@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from .checks import Step, expect
-from .lab import NAME, Lab, Row, connection, seen
-from .listener import close_at_hello, reset_at_hello, talk_in_the_clear
+from .servers_checks import Step, expect
+from .handshakes import NAME, Lab, Row, connection, seen
+from .tcp_server import close_at_hello, reset_at_hello, talk_in_the_clear
 from .openssl import Agreed
 from .pki import ED448, ED25519, P521, RSA1024, RSA2048, Authority, Certificate
 from .process import run

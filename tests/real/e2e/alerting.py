@@ -16,10 +16,10 @@ from shorten import FACTOR, divided
 
 from .alertmanager import Alertmanager
 from .exporter import Exporter
-from .pager import Pager
+from .webhook import Pager
 from .process import SceneError, free_port, run, wait_until
 from .prometheus import Prometheus
-from .stage import Stage
+from .fleetctl import Stage
 
 ROOT = Path(__file__).resolve().parents[3]
 SHORTEN = ROOT / "tests/rules/shorten.py"
