@@ -1,1 +1,1 @@
-"""The exporter on a street of real mail servers, watched by a real Prometheus."""
+"""End-to-end tests of the exporter: real mail servers, name servers, Prometheus and Alertmanager."""

@@ -1,5 +1,4 @@
-"""Opens the street, then stands at its keyboard, then the names that change, then the lab, then the stack that pages;
-runs the checks of each in order, and clears it away. Last comes the table."""
+"""Runs the parts of the end-to-end tests, one after another, and prints a line per check."""
 
 from __future__ import annotations
 
@@ -9,76 +8,82 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import Protocol, TypeVar
 
-from . import alerting_checks as stack_checks
-from . import check_command as keyboard
-from . import differential, dns_checks
-from . import handshake_cases as handshakes
-from .servers_checks import CHECKS, Failed
+from . import alerting_checks, check_command, differential, dns_checks, handshake_cases, servers_checks
+from .alerting import Alerting
+from .checks import Failed, Step
 from .dns import Dns
 from .exporter import TEXT, Exporter
-from .handshakes import Lab
-from .servers import Street
-from .alerting import Stack
+from .handshakes import Handshakes
+from .servers import MailServers, MonitoredMailServers
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL_LINES = 12
+
+
+class Openable(Protocol):
+    def open(self, exits: ExitStack) -> None: ...
+
+
+F = TypeVar("F", bound=Openable)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/real/run")
     parser.add_argument("--exporter", type=Path, required=True)
     parser.add_argument("--exim", type=Path, required=True)
-    parser.add_argument("--newer", type=Path, help="a folder with a newer Prometheus and Alertmanager")
-    parser.add_argument("--only", action="append", choices=PARTS, help="one part of it; may be repeated")
+    parser.add_argument("--newer", type=Path, help="folder with newer binaries of Prometheus and Alertmanager")
+    parser.add_argument("--only", action="append", choices=PARTS, help="run only this part; repeatable")
     arguments = parser.parse_args()
     for number in SIGNALS:
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
 
-    began = time.monotonic()
+    started = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="smtp-tls-real-"))
-    # The servers drop root, and must still get at what is theirs.
+    # Servers that drop root must still be able to read their files.
     home.chmod(0o755)
-    tally = Tally()
+    results = Results()
     try:
         (home / "logs").mkdir()
         for part in arguments.only or PARTS:
-            PARTS[part](tally, arguments, home)
+            PARTS[part](results, arguments, home)
     finally:
-        # Also where a signal cut the run short: nobody waits for those logs.
-        if not tally.failed:
+        # Also after a signal: the logs are only kept for failed checks.
+        if not results.failed:
             shutil.rmtree(home)
-    if tally.failed:
+    if results.failed:
         _print_tails(home / "logs")
-        print(f"# everything is kept in {home}")
-    print(f"# {time.monotonic() - began:.0f} s")
-    print(f"{tally.passed} passed, {tally.failed} failed" + (f", {tally.skipped} skipped" if tally.skipped else ""))
-    return 1 if tally.failed else 0
+        print(f"# files are kept in {home}")
+    print(f"# {time.monotonic() - started:.0f} s")
+    skipped = f", {results.skipped} skipped" if results.skipped else ""
+    print(f"{results.passed} passed, {results.failed} failed{skipped}")
+    return 1 if results.failed else 0
 
 
-class Tally:
-    """Runs steps, prints a line for each, and counts."""
+class Results:
+    """Runs checks, prints a line for each, and counts."""
 
     def __init__(self) -> None:
         self.passed = 0
         self.failed = 0
         self.skipped = 0
 
-    def skip(self, name: str, why: str) -> None:
+    def skip(self, name: str, reason: str) -> None:
         self.skipped += 1
-        print(f"SKIPPED {name}: {why}", flush=True)
+        print(f"SKIPPED {name}: {reason}", flush=True)
 
-    def attempt(self, name: str, step: Callable[[], None]) -> bool:
+    def run(self, name: str, step: Callable[[], None]) -> bool:
         try:
             step()
         except Failed as failure:
             seen = str(failure)
         except Exception as error:
-            # Also an answer that cannot be read is an answer; the story goes on.
+            # For example an answer that cannot be parsed. The remaining checks still run.
             seen = f"{type(error).__name__}: {error}"
         else:
             self.passed += 1
@@ -88,103 +93,97 @@ class Tally:
         print(f"FAILED {name}: {seen}", flush=True)
         return False
 
+    def start(self, name: str, exits: ExitStack, create: Callable[[], F]) -> F | None:
+        """Creates and opens a fixture as a check of this name."""
+        opened: list[F] = []
 
-def _run_street(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
-    street: Street | None = None
+        def step() -> None:
+            fixture = create()
+            fixture.open(exits)
+            opened.append(fixture)
 
-    def open_street() -> None:
-        nonlocal street
-        street = Street(home, arguments.exporter, arguments.exim)
-        street.open(stack)
+        return opened[0] if self.run(name, step) else None
 
-    with ExitStack() as stack:
-        if not tally.attempt("the scene stands, and OpenSSL sees it as intended", open_street) or street is None:
-            return
-        for number, check in enumerate(CHECKS, start=1):
-            if not tally.attempt(check.name, lambda: check.run(street)):
-                _save_metrics(street.exporter, home / "logs" / f"failed-check-{number}.metrics")
-
-
-def _run_keyboard(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
-    street: Street | None = None
-
-    def open_street() -> None:
-        nonlocal street
-        (home / "keyboard" / "logs").mkdir(parents=True)
-        street = Street(home / "keyboard", arguments.exporter, arguments.exim)
-        street.open_servers(stack)
-
-    with ExitStack() as stack:
-        if not tally.attempt("check: the street stands again, as built", open_street) or street is None:
-            return
-        for name, step in keyboard.steps(street, arguments.exporter):
-            tally.attempt(name, step)
+    def run_all(self, steps: Iterable[Step], part: str, exporter: Exporter, logs: Path) -> None:
+        """Runs all steps. After a failure the metrics of the exporter are saved."""
+        for number, (name, step) in enumerate(steps, start=1):
+            if not self.run(name, step):
+                _save_metrics(exporter, logs / f"failed-{part}-{number}.metrics")
 
 
-def _run_dns(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
-    logs = home / "logs"
-    dns: Dns | None = None
-
-    def open_dns() -> None:
-        nonlocal dns
-        dns = Dns(home / "dns", logs, arguments.exporter, arguments.exim)
-        dns.open(stack)
-
-    with ExitStack() as stack:
-        if not tally.attempt("dns: the scene stands, and is seen as intended", open_dns) or dns is None:
-            return
-        for number, (name, step) in enumerate(dns_checks.steps(dns), start=1):
-            if not tally.attempt(name, step):
-                _save_metrics(dns.exporter, logs / f"failed-dns-{number}.metrics")
-
-
-def _run_lab(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
-    lab = Lab(home / "lab", home / "logs", arguments.exporter)
-
-    def open_lab() -> None:
-        handshakes.build(lab)
-        lab.open(stack)
-
-    with ExitStack() as stack:
-        if not tally.attempt("s_server: each is what it is meant to be, as s_client sees it", open_lab):
-            return
-        passed = [tally.attempt(name, step) for name, step in handshakes.steps(lab)]
-        if not all(passed):
-            _save_metrics(lab.exporter, home / "logs" / "failed-lab.metrics")
-
-
-def _run_stack(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
-    stack = Stack(home / "stack", home / "logs", arguments.exporter, arguments.newer)
-    if arguments.newer is None:
-        tally.skip("stack: newer Prometheus and Alertmanager", "they could not be had; Debian's alone are tried")
+def _run_servers(results: Results, arguments: argparse.Namespace, home: Path) -> None:
     with ExitStack() as exits:
-        if not tally.attempt("stack: the scene stands, and all is well", lambda: stack.open(exits)):
-            return
-        for number, (name, step) in enumerate(stack_checks.steps(stack), start=1):
-            if not tally.attempt(f"stack: {name}", step):
-                _save_metrics(stack.exporter, home / "logs" / f"failed-stack-{number}.metrics")
+        name = "servers: they start, and s_client sees their certificates"
+        servers = results.start(name, exits, lambda: MonitoredMailServers(home, arguments.exporter, arguments.exim))
+        if servers:
+            results.run_all(servers_checks.steps(servers), "servers", servers.exporter, home / "logs")
 
 
-def _run_differential(tally: Tally, arguments: argparse.Namespace, home: Path) -> None:
+def _run_check(results: Results, arguments: argparse.Namespace, home: Path) -> None:
+    def create() -> MailServers:
+        (home / "check" / "logs").mkdir(parents=True)
+        return MailServers(home / "check", arguments.exporter, arguments.exim)
+
+    with ExitStack() as exits:
+        if servers := results.start("check: the mail servers start", exits, create):
+            for name, step in check_command.steps(servers, arguments.exporter):
+                results.run(name, step)
+
+
+def _run_dns(results: Results, arguments: argparse.Namespace, home: Path) -> None:
+    with ExitStack() as exits:
+        name = "dns: the servers start, and unbound answers as expected"
+        dns = results.start(name, exits, lambda: Dns(home / "dns", home / "logs", arguments.exporter, arguments.exim))
+        if dns:
+            results.run_all(dns_checks.steps(dns), "dns", dns.exporter, home / "logs")
+
+
+def _run_handshakes(results: Results, arguments: argparse.Namespace, home: Path) -> None:
+    def create() -> Handshakes:
+        handshakes = Handshakes(home / "handshakes", home / "logs", arguments.exporter)
+        handshake_cases.add_all(handshakes)
+        return handshakes
+
+    with ExitStack() as exits:
+        if handshakes := results.start("handshakes: s_client sees every server as configured", exits, create):
+            passed = [results.run(name, step) for name, step in handshake_cases.steps(handshakes)]
+            if not all(passed):
+                _save_metrics(handshakes.exporter, home / "logs" / "failed-handshakes.metrics")
+
+
+def _run_alerting(results: Results, arguments: argparse.Namespace, home: Path) -> None:
+    newer: Path | None = arguments.newer
+    if newer is None:
+        results.skip("alerting: newer Prometheus and Alertmanager", "not available; Debian's versions only")
+    with ExitStack() as exits:
+        name = "alerting: everything starts and is ok"
+        alerting = results.start(
+            name, exits, lambda: Alerting(home / "alerting", home / "logs", arguments.exporter, newer)
+        )
+        if alerting:
+            steps = ((f"alerting: {name}", step) for name, step in alerting_checks.steps(alerting))
+            results.run_all(steps, "alerting", alerting.exporter, home / "logs")
+
+
+def _run_differential(results: Results, arguments: argparse.Namespace, home: Path) -> None:
     table = differential.Table(arguments.exporter, home / "cases")
-    if not tally.attempt("differential: the table of certificates is written", table.write):
-        return
-    for name, step in table.steps():
-        tally.attempt(name, step)
+    if results.run("differential: the table of certificates is written", table.write):
+        for name, step in table.steps():
+            results.run(name, step)
 
 
 PARTS = {
-    "street": _run_street,
-    "check": _run_keyboard,
+    "servers": _run_servers,
+    "check": _run_check,
     "dns": _run_dns,
-    "lab": _run_lab,
-    "stack": _run_stack,
+    "handshakes": _run_handshakes,
+    "alerting": _run_alerting,
     "differential": _run_differential,
 }
 
 
-def _leave(number: int, _: FrameType | None) -> None:
-    # Once: a second signal must not interrupt the ending of the children.
+def _exit(number: int, _: FrameType | None) -> None:
+    # Only once: a second signal must not interrupt the stopping of the children.
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     sys.exit(128 + number)
@@ -203,7 +202,7 @@ def _print_tails(logs: Path) -> None:
             continue
         lines = log.read_text(errors="replace").splitlines()
         if lines:
-            print(f"# {log.name}, the end of {len(lines)} lines")
+            print(f"# {log.name}, the last of {len(lines)} lines")
         for line in lines[-TAIL_LINES:]:
             print(f"#   {line}")
 

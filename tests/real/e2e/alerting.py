@@ -1,6 +1,6 @@
-"""What a user has who follows `deploy/`: the exporter, Prometheus with the shipped rules and Alertmanager with the
-shipped routes, where an hour passes in a minute; and the fleet on stage before them. Two of them side by side, of
-Debian's versions and of newer ones, watch the same exporter."""
+"""The setup that `deploy/` documents: the exporter, Prometheus with the shipped rules and Alertmanager with the shipped
+routes, sped up so that an hour passes in a minute, in front of the servers of a test fleet. Two of these setups, with
+Debian's versions and with newer ones, scrape the same exporter."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shorten import FACTOR, divided
 
 from .alertmanager import Alertmanager
 from .exporter import Exporter
-from .webhook import Pager
-from .process import SceneError, free_port, run, wait_until
+from .fleetctl import Fleet
+from .process import FixtureError, free_port, run, wait_until
 from .prometheus import Prometheus
-from .fleetctl import Stage
+from .webhook import Webhook
 
 ROOT = Path(__file__).resolve().parents[3]
 SHORTEN = ROOT / "tests/rules/shorten.py"
@@ -27,87 +27,87 @@ RULES = ROOT / "deploy/prometheus/smtp-tls.rules.yaml"
 SCRAPE = ROOT / "deploy/prometheus/scrape.example.yaml"
 ROUTING = ROOT / "deploy/alertmanager/alertmanager.example.yaml"
 
-# Seconds between rounds: two minutes, shortened.
+# Seconds between rounds: two minutes, sped up.
 INTERVAL = 2
-# Until an address is forgotten whose name is gone.
+# Seconds until the addresses of a removed name are dropped.
 RETENTION = 6
 
-# By target: its server's numbers. The host is the target's name below example.com.
-CAST = {
+# The numbers of the servers of each target. The host is the target's name below example.com.
+TARGETS = {
     "relay": (1, 2, 3),
     "submit": (4, 5),
-    "soon": (6,),
-    "late": (7,),
-    "gone": (8,),
-    "trio": (9, 10, 11),
-    "dark": (12, 13),
-    "plain": (14, 15),
-    "strange": (16,),
-    "future": (17,),
-    "shake": (18, 19),
+    "tenth-left": (6,),
+    "fifth-left": (7,),
+    "lapsed": (8,),
+    "retired": (9, 10, 11),
+    "down": (12, 13),
+    "no-starttls": (14, 15),
+    "unknown-issuer": (16,),
+    "not-yet-valid": (17,),
+    "old-tls": (18, 19),
     "web": (20, 21),
-    "vanish": (22,),
+    "unresolved": (22,),
     "names": (23,),
     "revoked": (24,),
 }
 SERVERS = 24
 
 TEAMS = {"web": "web"}
-MORE = {"vanish": f", backend_retention: {RETENTION}s", "names": ", expect_names: [alias.example.com]"}
+OPTIONS = {"unresolved": f", backend_retention: {RETENTION}s", "names": ", expect_names: [alias.example.com]"}
 
-# The second name of all certificates of the relay, which leads to the same servers.
+# The second name of all certificates of the target `relay`; it resolves to the same servers.
 POOL = "pool.example.com"
 
-TARGET = "  - {{host: {host}, port: {port}, name: {name}, resolver: stage, labels: {{team: {team}}}{more}}}\n"
+TARGET = "  - {{host: {host}, port: {port}, name: {name}, resolver: fleet, labels: {{team: {team}}}{options}}}\n"
 
-# A rule that gives something while all is well.
+# A rule that has a value while everything is ok.
 RECORDED = "backend:smtp_tls_probe_success:max10m"
-PATIENCE = 60
+TIMEOUT = 60
 
-# Keys of times in the two configs.
-SCRAPE_TIMES = {"scrape_interval", "scrape_timeout", "evaluation_interval"}
-ROUTE_TIMES = {"group_wait", "group_interval", "repeat_interval"}
+# Keys of durations in the two configs.
+SCRAPE_DURATIONS = {"scrape_interval", "scrape_timeout", "evaluation_interval"}
+ROUTE_DURATIONS = {"group_wait", "group_interval", "repeat_interval"}
 
 
 def host(target: str) -> str:
     return f"{target}.example.com"
 
 
-class Watch:
-    """Prometheus, Alertmanager and where its messages arrive."""
+class MonitoringStack:
+    """Prometheus, Alertmanager and the webhook that it notifies."""
 
     def __init__(self, name: str, home: Path, logs: Path, exporter: str, rules: Path, binaries: Path | None) -> None:
         self.name = name
-        self.pager = Pager()
+        self.webhook = Webhook()
         self.alertmanager = Alertmanager(
             home / f"alertmanager-{name}",
             logs,
             free_port(),
-            routing(ROUTING, self.pager.url),
+            routing_config(ROUTING, self.webhook.url),
             binaries / "prometheus-alertmanager" if binaries else "prometheus-alertmanager",
         )
         self.prometheus = Prometheus(
-            home / f"stack-prometheus-{name}",
+            home / f"alerting-prometheus-{name}",
             logs,
             free_port(),
-            scraping(SCRAPE, exporter, self.alertmanager.address, rules),
+            scrape_config(SCRAPE, exporter, self.alertmanager.address, rules),
             binaries / "prometheus" if binaries else "prometheus",
         )
 
     def open(self, exits: ExitStack) -> None:
-        """On return rules are evaluated, on what was scraped."""
-        for part in (self.pager, self.prometheus):
+        """On return the rules have been evaluated on scraped data."""
+        for part in (self.webhook, self.prometheus):
             exits.callback(part.stop)
             part.start()
-        wait_until(f"{self.name}: rules are evaluated", partial(self.prometheus.query, RECORDED), PATIENCE)
-        # Not before: Prometheus takes five seconds to its first scrape, however short the rest is. Five minutes without
-        # an exporter, so to speak, of which it would be right to complain.
+        wait_until(f"{self.name}: rules are evaluated", partial(self.prometheus.query, RECORDED), TIMEOUT)
+        # Not earlier: Prometheus takes five seconds to its first scrape. Sped up, that is five minutes without an
+        # exporter, for which an alert would be right.
         exits.callback(self.alertmanager.stop)
         self.alertmanager.start()
 
 
-class Stack:
-    """`newer` is a folder of newer binaries."""
+class Alerting:
+    """`newer` is a folder with newer binaries of Prometheus and Alertmanager."""
 
     def __init__(self, home: Path, logs: Path, exporter_binary: Path, newer: Path | None) -> None:
         home.mkdir()
@@ -115,64 +115,64 @@ class Stack:
         self._logs = logs
         self._exporter_binary = exporter_binary
         self._newer = newer
-        self.stage = Stage(SERVERS, home / "stage", logs / "stack-stage.log")
-        self.watches: list[Watch] = []
+        self.fleet = Fleet(SERVERS, home / "fleet", logs / "alerting-fleetctl.log")
+        self.stacks: list[MonitoringStack] = []
 
     def open(self, exits: ExitStack) -> None:
-        exits.callback(self.stage.stop)
-        self.stage.start()
-        self._dress()
+        exits.callback(self.fleet.stop)
+        self.fleet.start()
+        self._configure_fleet()
         self.exporter = Exporter(
             self._exporter_binary,
-            self._home / "stack-exporter",
+            self._home / "alerting-exporter",
             self._logs,
             free_port(),
-            root=self.stage.root,
+            root=self.fleet.root,
             targets=self._targets(),
             interval=INTERVAL,
         )
         exits.callback(self.exporter.stop)
         self.exporter.start()
-        # A rule that looks at a target before its first round is another story.
-        wait_until("stack: every server is seen, and is well", self._is_well, PATIENCE)
+        # The rules must not see a target before its first round.
+        wait_until("alerting: every server is probed and ok", self._is_ok, TIMEOUT)
         short = self._home / "short.rules.yaml"
         run([sys.executable, SHORTEN, RULES, short, "--factor", str(FACTOR)])
         versions: list[tuple[str, Path | None]] = [("debian", None)]
         if self._newer:
             versions.append(("newer", self._newer))
         for name, binaries in versions:
-            watch = Watch(name, self._home, self._logs, self.exporter.address, short, binaries)
-            self.watches.append(watch)
-            watch.open(exits)
+            stack = MonitoringStack(name, self._home, self._logs, self.exporter.address, short, binaries)
+            self.stacks.append(stack)
+            stack.open(exits)
 
-    def dress(self, target: str) -> None:
-        """Its servers as they should be: one certificate, as good as it gets."""
+    def present_valid(self, target: str) -> None:
+        """Gives the servers of a target one valid certificate."""
         more = {"relay": (POOL,), "names": ("alias.example.com",)}
-        self.stage.present(CAST[target], host(target), *more.get(target, ()))
+        self.fleet.present(TARGETS[target], host(target), *more.get(target, ()))
 
     def backend(self, target: str, which: int) -> str:
-        """The address of one of its servers, from 0 on."""
-        return self.stage.address(CAST[target][which])
+        """The label `backend` of a target's server, counted from 0."""
+        return self.fleet.address(TARGETS[target][which])
 
-    def _dress(self) -> None:
-        for target, servers in CAST.items():
-            self.dress(target)
-            self.stage.resolve(host(target), servers)
-        self.stage.resolve(POOL, CAST["relay"])
+    def _configure_fleet(self) -> None:
+        for target, servers in TARGETS.items():
+            self.present_valid(target)
+            self.fleet.resolve(host(target), servers)
+        self.fleet.resolve(POOL, TARGETS["relay"])
 
     def _targets(self) -> str:
-        text = f'resolvers:\n  stage: {{nameservers: ["{self.stage.nameserver}"]}}\ntargets:\n'
-        for name in CAST:
+        text = f'resolvers:\n  fleet: {{nameservers: ["{self.fleet.nameserver}"]}}\ntargets:\n'
+        for name in TARGETS:
             text += TARGET.format(
                 host=host(name),
-                port=self.stage.port,
+                port=self.fleet.port,
                 name=name,
                 team=TEAMS.get(name, "mail"),
-                more=MORE.get(name, ""),
+                options=OPTIONS.get(name, ""),
             )
         return text
 
-    def _is_well(self) -> bool:
+    def _is_ok(self) -> bool:
         samples = self.exporter.samples()
         for name in ("probe_success", "cert_hostname_match", "chain_valid"):
             values = [sample.value for sample in samples if sample.name == f"smtp_tls_{name}"]
@@ -181,32 +181,32 @@ class Stack:
         return True
 
 
-def scraping(example: Path, exporter: str, alertmanager: str, rules: Path) -> str:
-    """The shipped example with addresses of ours, and short."""
+def scrape_config(example: Path, exporter: str, alertmanager: str, rules: Path) -> str:
+    """The shipped example with the addresses of the fixture and short intervals."""
     config = yaml.safe_load(example.read_text())
-    _shorten(config, SCRAPE_TIMES)
+    _shorten(config, SCRAPE_DURATIONS)
     if config["rule_files"] != [RULES.name]:
-        raise SceneError(f"{example}: rules are {config['rule_files']}")
+        raise FixtureError(f"{example}: rule_files are {config['rule_files']}")
     config["rule_files"] = [str(rules)]
     for group in _only(config["alerting"]["alertmanagers"])["static_configs"]:
         group["targets"] = [alertmanager]
     for group in _only(config["scrape_configs"])["static_configs"]:
         group["targets"] = [exporter]
-    return _dumped(config)
+    return _to_yaml(config)
 
 
-def routing(example: Path, pager: str) -> str:
-    """The shipped example with all receivers' addresses below the pager's, and short."""
+def routing_config(example: Path, webhook_url: str) -> str:
+    """The shipped example with all receivers' URLs below the webhook's, and short intervals."""
     config = yaml.safe_load(example.read_text())
-    _shorten(config["route"], ROUTE_TIMES)
+    _shorten(config["route"], ROUTE_DURATIONS)
     for receiver in config["receivers"]:
         other = receiver.keys() - {"name", "webhook_configs"}
         if other:
-            raise SceneError(f"{example}: {receiver['name']} is told by {sorted(other)}")
+            raise FixtureError(f"{example}: {receiver['name']} has {sorted(other)}, expected webhooks only")
         for webhook in receiver.get("webhook_configs", ()):
             url = urllib.parse.urlsplit(webhook["url"])
-            webhook["url"] = f"{pager}/{url.netloc}{url.path}"
-    return _dumped(config)
+            webhook["url"] = f"{webhook_url}/{url.netloc}{url.path}"
+    return _to_yaml(config)
 
 
 def _shorten(value: Any, keys: set[str]) -> None:
@@ -223,10 +223,10 @@ def _shorten(value: Any, keys: set[str]) -> None:
 
 def _only(values: list[dict[str, Any]]) -> dict[str, Any]:
     if len(values) != 1:
-        raise SceneError(f"one is expected, not {len(values)}: {values}")
+        raise FixtureError(f"expected one item, got {len(values)}: {values}")
     return values[0]
 
 
-def _dumped(config: Any) -> str:
+def _to_yaml(config: Any) -> str:
     text: str = yaml.safe_dump(config, sort_keys=False)
     return text

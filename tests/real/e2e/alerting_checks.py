@@ -1,8 +1,8 @@
-"""What must be true of those who are paged, in the order of a story: nobody while all is well; then much breaks at
-once, and each team hears of its own, once, with what is wrong and how to mend it; it is mended, and they hear of that;
-the exporter dies, and nothing else is news.
+"""Checks of the notifications, in this order: none while everything is ok; then many faults at once, each of which
+notifies the team that owns the target, once, with the facts that it needs; after the fixes each alert resolves; and
+while the exporter is down, only that is notified.
 
-A page counts where it arrives: at the other end of both Alertmanagers.
+A notification counts if it arrives at the webhooks of all monitoring stacks.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from . import faults as troubles
-from .servers_checks import Step, expect
+from . import faults
+from .alerting import POOL, TARGETS, Alerting, MonitoringStack, host
+from .checks import Step, expect
 from .exporter import Exporter
-from .webhook import Page
+from .faults import Fault
 from .process import wait_until
-from .alerting import CAST, POOL, Stack, Watch, host
-from .faults import Trouble
+from .webhook import Notification
 
 HOUR = 3_600
 DAY = 24 * HOUR
 
-# Longer than any window with the `for` of what would be wrongly said after it.
-CALM = 25
-# For a page that takes 20 seconds, or 60 for the warning of expiry: the machine may have other things to do.
-PATIENCE = 120
-LEFT_BEHIND = {"alertname": "SmtpTlsBackendDown", "server_name": host("dark")}
+# Seconds. Longer than any window plus the `for` of the alerts that could wrongly fire after it.
+QUIET = 25
+# Seconds. Notifications take 20 seconds, 60 for the warning of expiry; the rest is a margin for a busy host.
+TIMEOUT = 120
+RECOVERING = {"alertname": "SmtpTlsBackendDown", "server_name": host("down")}
 RUNBOOKS = "https://runbooks.example.com/smtp-tls"
 
-# Where the shipped example sends the messages of each receiver.
+# The path below the webhook's URL for each receiver of the shipped example.
 PATHS = {
     "monitoring": "/chat.example.com/hooks/monitoring",
     "monitoring-pager": "/pager.example.com/hooks/monitoring",
@@ -40,209 +40,197 @@ PATHS = {
 }
 
 
-def steps(stack: Stack) -> Iterator[Step]:
-    story = Story(stack)
-    yield "nothing is wrong: no alert is pending, nobody is paged", story.stay_calm
-    yield "much breaks at once", story.break_all
-    for trouble in story.at_once:
-        yield trouble.title, partial(story.await_page, trouble)
-    yield "a target that is down mutes what is said of its backends", story.await_muted_backends
-    yield "the address of a dead server leaves DNS: the alert resolves, the counts shrink", story.retire
-    for trouble in story.later:
-        yield trouble.title, partial(story.await_page, trouble)
-    yield "critical mutes the warning about the same certificate", story.await_muted_warning
-    yield "all is mended but one certificate", story.mend_all
-    for trouble in [*story.at_once, *story.later]:
-        if trouble not in (story.retired, story.kept):
-            yield f"resolved: {trouble.alert} of {trouble.subject}", partial(story.await_resolved, trouble)
-    yield story.down.title, story.kill_exporter
-    yield "without an exporter the rest is muted", story.await_muted_rest
-    yield "the exporter is started again, and that is said", story.restart_exporter
-    yield "nobody is paged because of the restart", story.stay_quiet
-    yield "the last certificate is mended, and that is said", story.mend_last
-    yield "each page came once, to whom it concerns, and no other page at all", story.audit
+def steps(alerting: Alerting) -> Iterator[Step]:
+    checks = Checks(alerting)
+    yield "everything is ok: no alert is pending, no notification", checks.check_quiet
+    yield "many faults at once", checks.cause_faults
+    for fault in checks.early:
+        yield fault.title, partial(checks.await_firing, fault)
+    yield "a target that is down inhibits the alerts about its backends", checks.await_inhibited_backends
+    yield "the address of a stopped server leaves DNS: the alert resolves, the counts decrease", checks.retire
+    for fault in checks.late:
+        yield fault.title, partial(checks.await_firing, fault)
+    yield "critical inhibits the warning about the same certificate", checks.await_inhibited_warning
+    yield "everything is fixed except one certificate", checks.fix_all
+    for fault in [*checks.early, *checks.late]:
+        if fault not in (checks.retired, checks.unfixed):
+            yield f"resolved: {fault.alert} of {fault.subject}", partial(checks.await_resolved, fault)
+    yield checks.down.title, checks.kill_exporter
+    yield "without an exporter the other alerts are inhibited", checks.await_inhibited_rest
+    yield "the exporter starts again: resolved", checks.restart_exporter
+    yield "the restart causes no notification", checks.check_quiet_after_restart
+    yield "the last certificate is fixed: resolved", checks.fix_last
+    yield "each fault was notified once, to the right receiver, and nothing else was", checks.check_all
 
 
-class Story:
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self._stage = stack.stage
-        self._exporter: Exporter = stack.exporter
-        self._config = stack.exporter.config.read_text()
-        self._broken_at = self._mended_at = time.monotonic()
-        self.at_once = troubles.at_once(stack)
-        self.later = troubles.later(stack)
-        self.down = troubles.exporter_down()
-        self.retired = _the(self.at_once, "trio")
-        self.kept = _the(self.at_once, "gone")
+class Checks:
+    def __init__(self, alerting: Alerting) -> None:
+        self._alerting = alerting
+        self._fleet = alerting.fleet
+        self._exporter: Exporter = alerting.exporter
+        self._config = alerting.exporter.config.read_text()
+        self._broken_at = self._fixed_at = time.monotonic()
+        self.early = faults.early(alerting)
+        self.late = faults.late(alerting)
+        self.down = faults.exporter_down()
+        self.retired = _of_target(self.early, "retired")
+        self.unfixed = _of_target(self.early, "lapsed")
 
-    def stay_calm(self) -> None:
-        # The first evaluations, before the first scrape, are not to be seen any more.
-        time.sleep(CALM + 5)
-        for watch in self._stack.watches:
-            pages = [*watch.pager.pages(), *watch.pager.pages("resolved")]
-            expect(not pages, f"{watch.name}: {pages}")
-            alerts = watch.prometheus.query(f"count_over_time(ALERTS[{CALM}s])")
-            expect(not alerts, f"{watch.name}: {[sample.labels for sample in alerts]}")
+    def check_quiet(self) -> None:
+        # Beyond the first evaluations, before the first scrape.
+        time.sleep(QUIET + 5)
+        for stack in self._alerting.stacks:
+            sent = [*stack.webhook.notifications(), *stack.webhook.notifications("resolved")]
+            expect(not sent, f"{stack.name}: {sent}")
+            alerts = stack.prometheus.query(f"count_over_time(ALERTS[{QUIET}s])")
+            expect(not alerts, f"{stack.name}: {[sample.labels for sample in alerts]}")
 
-    def break_all(self) -> None:
-        stage = self._stage
+    def cause_faults(self) -> None:
+        fleet = self._fleet
         self._broken_at = time.monotonic()
-        # First what takes longest. Half an hour more, so that a slow start does not change the words.
-        stage.present(CAST["late"], host("late"), from_=-10 * DAY, until=2 * DAY + HOUR // 2)
-        stage.present(CAST["soon"], host("soon"), from_=-10 * DAY, until=12 * HOUR + HOUR // 2)
-        stage.present(CAST["gone"], host("gone"), from_=-10 * DAY, until=-HOUR)
-        stage.forget(host("vanish"))
-        stage.present(CAST["relay"][2:], POOL)
-        stage.present(CAST["submit"], "mail.example.com")
-        stage.halt(CAST["trio"][2:])
-        stage.halt(CAST["dark"])
-        stage.play(CAST["plain"][1:], "no_starttls")
-        stage.present(CAST["strange"], host("strange"), issuer="stranger")
-        stage.present(CAST["future"], host("future"), from_=DAY)
-        stage.present(CAST["revoked"], host("revoked"), staple="revoked")
-        stage.play(CAST["shake"][1:], "old_tls")
-        stage.present(CAST["web"][1:], "other.example.com")
-        stage.present(CAST["names"], host("names"))
+        # The slowest first. Half an hour more, so that a slow start does not change the printed durations.
+        fleet.present(TARGETS["fifth-left"], host("fifth-left"), from_=-10 * DAY, until=2 * DAY + HOUR // 2)
+        fleet.present(TARGETS["tenth-left"], host("tenth-left"), from_=-10 * DAY, until=12 * HOUR + HOUR // 2)
+        fleet.present(TARGETS["lapsed"], host("lapsed"), from_=-10 * DAY, until=-HOUR)
+        fleet.forget(host("unresolved"))
+        fleet.present(TARGETS["relay"][2:], POOL)
+        fleet.present(TARGETS["submit"], "mail.example.com")
+        fleet.stop_servers(TARGETS["retired"][2:])
+        fleet.stop_servers(TARGETS["down"])
+        fleet.play(TARGETS["no-starttls"][1:], "no_starttls")
+        fleet.present(TARGETS["unknown-issuer"], host("unknown-issuer"), issuer="stranger")
+        fleet.present(TARGETS["not-yet-valid"], host("not-yet-valid"), from_=DAY)
+        fleet.present(TARGETS["revoked"], host("revoked"), staple="revoked")
+        fleet.play(TARGETS["old-tls"][1:], "old_tls")
+        fleet.present(TARGETS["web"][1:], "other.example.com")
+        fleet.present(TARGETS["names"], host("names"))
         self._exporter.config.write_text(self._config + "  - {hots: typo.example.com}\n")
         self._exporter.reload()
 
-    def await_page(self, trouble: Trouble) -> None:
-        self._await_page(trouble, self._broken_at)
+    def await_firing(self, fault: Fault) -> None:
+        self._await("firing", fault, self._broken_at)
 
-    def await_muted_backends(self) -> None:
+    def await_inhibited_backends(self) -> None:
         for which in range(2):
-            labels = {"alertname": "SmtpTlsBackendDown", "backend": self._stack.backend("dark", which)}
-            self._await_muted(labels)
+            labels = {"alertname": "SmtpTlsBackendDown", "backend": self._alerting.backend("down", which)}
+            self._await_inhibited(labels)
 
     def retire(self) -> None:
-        began = time.monotonic()
-        self._stage.resolve(host("trio"), CAST["trio"][:2])
-        self._await_resolved(self.retired, began)
-        for watch in self._stack.watches:
-            counts = watch.prometheus.query('smtp_tls_target_backends_resolved{target="trio"}')
-            expect([sample.value for sample in counts] == [2], f"{watch.name}: {counts}")
+        since = time.monotonic()
+        self._fleet.resolve(host("retired"), TARGETS["retired"][:2])
+        self._await("resolved", self.retired, since)
+        for stack in self._alerting.stacks:
+            counts = stack.prometheus.query('smtp_tls_target_backends_resolved{target="retired"}')
+            expect([sample.value for sample in counts] == [2], f"{stack.name}: {counts}")
 
-    def await_muted_warning(self) -> None:
-        for target in ("soon", "gone"):
-            self._await_muted(
-                {
-                    "alertname": "SmtpTlsCertificateExpiring",
-                    "severity": "warning",
-                    "backend": self._stack.backend(target, 0),
-                }
-            )
+    def await_inhibited_warning(self) -> None:
+        warning = {"alertname": "SmtpTlsCertificateExpiring", "severity": "warning"}
+        for target in ("tenth-left", "lapsed"):
+            self._await_inhibited({**warning, "backend": self._alerting.backend(target, 0)})
 
-    def mend_all(self) -> None:
-        self._mended_at = time.monotonic()
+    def fix_all(self) -> None:
+        self._fixed_at = time.monotonic()
         self._exporter.config.write_text(self._config)
         self._exporter.reload()
-        self._stage.go_on([*CAST["dark"], *CAST["trio"]])
-        for target, servers in CAST.items():
-            if target != "gone":
-                self._stack.dress(target)
-            self._stage.resolve(host(target), servers)
+        self._fleet.start_servers([*TARGETS["down"], *TARGETS["retired"]])
+        for target, servers in TARGETS.items():
+            if target != "lapsed":
+                self._alerting.present_valid(target)
+            self._fleet.resolve(host(target), servers)
 
-    def await_resolved(self, trouble: Trouble) -> None:
-        self._await_resolved(trouble, self._mended_at)
+    def await_resolved(self, fault: Fault) -> None:
+        self._await("resolved", fault, self._fixed_at)
 
     def kill_exporter(self) -> None:
-        began = time.monotonic()
+        since = time.monotonic()
         self._exporter.kill()
-        # Before its series are out of all windows.
-        self._await_muted({"alertname": self.kept.alert, "severity": "critical", **self.kept.labels})
-        self._await_page(self.down, began)
+        # Before its series are outside of all windows.
+        self._await_inhibited({"alertname": self.unfixed.alert, "severity": "critical", **self.unfixed.labels})
+        self._await("firing", self.down, since)
 
-    def await_muted_rest(self) -> None:
-        self._await_muted({"alertname": "SmtpTlsExporterDown", "severity": "warning"})
+    def await_inhibited_rest(self) -> None:
+        self._await_inhibited({"alertname": "SmtpTlsExporterDown", "severity": "warning"})
 
     def restart_exporter(self) -> None:
-        began = time.monotonic()
+        since = time.monotonic()
         self._exporter.start()
-        self._await_resolved(self.down, began)
+        self._await("resolved", self.down, since)
 
-    def stay_quiet(self) -> None:
-        before = [len(watch.pager.pages()) for watch in self._stack.watches]
-        time.sleep(CALM)
-        for watch, count in zip(self._stack.watches, before, strict=True):
-            news = watch.pager.pages()[count:]
-            expect(not news, f"{watch.name}: {news}")
+    def check_quiet_after_restart(self) -> None:
+        before = [len(stack.webhook.notifications()) for stack in self._alerting.stacks]
+        time.sleep(QUIET)
+        for stack, count in zip(self._alerting.stacks, before, strict=True):
+            sent = stack.webhook.notifications()[count:]
+            expect(not sent, f"{stack.name}: {sent}")
 
-    def mend_last(self) -> None:
-        began = time.monotonic()
-        self._stack.dress("gone")
-        self._await_resolved(self.kept, began)
+    def fix_last(self) -> None:
+        since = time.monotonic()
+        self._alerting.present_valid("lapsed")
+        self._await("resolved", self.unfixed, since)
 
-    def audit(self) -> None:
-        expected = [*self.at_once, *self.later, self.down]
-        for watch in self._stack.watches:
-            expect(not watch.pager.complaints(), f"{watch.name}: {watch.pager.complaints()}")
-            pages = [page for page in watch.pager.pages() if not self._is_left_behind(page)]
-            strange = [page for page in pages if not any(each.is_told_by(page) for each in expected)]
-            expect(not strange, f"{watch.name}: nobody asked for {strange}")
-            told = Counter(
-                each.subject + " " + each.alert for page in pages for each in expected if each.is_told_by(page)
+    def check_all(self) -> None:
+        expected = [*self.early, *self.late, self.down]
+        for stack in self._alerting.stacks:
+            expect(not stack.webhook.errors(), f"{stack.name}: {stack.webhook.errors()}")
+            sent = [each for each in stack.webhook.notifications() if not self._is_recovering(each)]
+            unexpected = [each for each in sent if not any(fault.is_reported_by(each) for fault in expected)]
+            expect(not unexpected, f"{stack.name}: unexpected: {unexpected}")
+            counts = Counter(
+                f"{fault.subject} {fault.alert}" for each in sent for fault in expected if fault.is_reported_by(each)
             )
-            again = {what: count for what, count in told.items() if count != 1}
-            expect(not again, f"{watch.name}: {again}")
-            expect(len(told) == len(expected), f"{watch.name}: {len(told)} of {len(expected)} pages: {sorted(told)}")
+            repeated = {what: count for what, count in counts.items() if count != 1}
+            expect(not repeated, f"{stack.name}: {repeated}")
+            expect(len(counts) == len(expected), f"{stack.name}: {len(counts)} of {len(expected)}: {sorted(counts)}")
 
-    def _is_left_behind(self, page: Page) -> bool:
-        """Of a target that was down and comes back, a server that is seen a scrape after the first may be told of: for
-        so long its alert outlives the one that mutes it. (The other way round its end would be muted, and lost.)"""
-        return page.at > self._mended_at and page.is_about("firing", LEFT_BEHIND)
+    def _is_recovering(self, notification: Notification) -> bool:
+        """When a target that was down recovers, a server that is seen one scrape after the first one may be notified:
+        its alert lasts that much longer than the one that inhibits it. (In the other order the end of its alert would
+        be inhibited, and lost.)"""
+        return notification.at > self._fixed_at and notification.matches("firing", RECOVERING)
 
-    def _await_page(self, trouble: Trouble, since: float) -> None:
+    def _await(self, status: str, fault: Fault, since: float) -> None:
         times = []
-        for watch in self._stack.watches:
-            page = watch.pager.wait("firing", trouble.every_label, since, since + PATIENCE)
-            if page is None:
-                expect(False, f"{watch.name}: no such page; {_pages_like(watch, trouble)}")
+        for stack in self._alerting.stacks:
+            notification = stack.webhook.wait(status, fault.every_label, since, since + TIMEOUT)
+            if notification is None:
+                expect(False, f"{stack.name}: not {status}; {_similar(stack, fault)}")
                 continue
-            times.append(page.at - since)
-            self._judge(watch, trouble, page)
+            times.append(notification.at - since)
+            _check_notification(stack, fault, notification)
         taken = ", ".join(f"{seconds:.1f} s" for seconds in times)
-        print(f"# {trouble.alert} {trouble.subject}: paged after {taken}", flush=True)
+        print(f"# {fault.alert} {fault.subject}: {status} after {taken}", flush=True)
 
-    def _await_resolved(self, trouble: Trouble, since: float) -> None:
-        times = []
-        for watch in self._stack.watches:
-            page = watch.pager.wait("resolved", trouble.every_label, since, since + PATIENCE)
-            if page is None:
-                expect(False, f"{watch.name}: does not resolve")
-                continue
-            expect(page.receiver == trouble.receiver, f"{watch.name}: told to {page.receiver}")
-            times.append(page.at - since)
-        taken = ", ".join(f"{seconds:.1f} s" for seconds in times)
-        print(f"# {trouble.alert} {trouble.subject}: resolved after {taken}", flush=True)
-
-    def _await_muted(self, labels: Mapping[str, str]) -> None:
-        for watch in self._stack.watches:
-            is_muted: Callable[[], bool | None] = partial(watch.alertmanager.muted, labels)
-            wait_until(f"{watch.name}: {dict(labels)}: muted", is_muted, PATIENCE)
-
-    def _judge(self, watch: Watch, trouble: Trouble, page: Page) -> None:
-        def hold(condition: bool, what: str) -> None:
-            expect(condition, f"{watch.name}: {what} in {page}")
-
-        hold(page.receiver == trouble.receiver, f"to {trouble.receiver} it should have gone")
-        hold(page.path == PATHS[trouble.receiver], f"another path than {PATHS[trouble.receiver]}")
-        hold(bool(page.annotations.get("summary")), "no summary")
-        hold(page.annotations.get("runbook_url") == f"{RUNBOOKS}/{trouble.alert}.md", "no runbook")
-        # Lines are folded where the rule's are.
-        description = " ".join(page.annotations.get("description", "").split())
-        hold("<no value>" not in description and "<error" not in description, "a broken template")
-        for words in trouble.words:
-            hold(words in description, f"not {words!r}")
-        for words in trouble.absent:
-            hold(words not in description, repr(words))
+    def _await_inhibited(self, labels: Mapping[str, str]) -> None:
+        for stack in self._alerting.stacks:
+            is_inhibited: Callable[[], bool | None] = partial(stack.alertmanager.is_inhibited, labels)
+            wait_until(f"{stack.name}: {dict(labels)}: inhibited", is_inhibited, TIMEOUT)
 
 
-def _the(troubles: Sequence[Trouble], target: str) -> Trouble:
-    return next(each for each in troubles if each.labels.get("server_name") == host(target))
+def _check_notification(stack: MonitoringStack, fault: Fault, notification: Notification) -> None:
+    def check(condition: bool, problem: str) -> None:
+        expect(condition, f"{stack.name}: {problem} in {notification}")
+
+    check(notification.receiver == fault.receiver, f"expected receiver {fault.receiver}")
+    check(notification.path == PATHS[fault.receiver], f"expected path {PATHS[fault.receiver]}")
+    check(bool(notification.annotations.get("summary")), "no summary")
+    check(notification.annotations.get("runbook_url") == f"{RUNBOOKS}/{fault.alert}.md", "no runbook")
+    if notification.status == "resolved":
+        # The annotations are those of an evaluation when the fault may have been partly fixed.
+        return
+    # The line breaks are those of the YAML file.
+    description = " ".join(notification.annotations.get("description", "").split())
+    check("<no value>" not in description and "<error" not in description, "a template error")
+    for fact, count in Counter(fault.facts).items():
+        check(description.count(fact) >= count, f"expected {count} times {fact!r}")
+    for fact in fault.absent:
+        check(fact not in description, f"unexpected {fact!r}")
 
 
-def _pages_like(watch: Watch, trouble: Trouble) -> str:
-    same = [page for page in watch.pager.pages() if page.labels["alertname"] == trouble.alert]
-    state = watch.prometheus.query(f'ALERTS{{alertname="{trouble.alert}"}}')
+def _of_target(every: Sequence[Fault], target: str) -> Fault:
+    return next(each for each in every if each.labels.get("server_name") == host(target))
+
+
+def _similar(stack: MonitoringStack, fault: Fault) -> str:
+    same = [each for each in stack.webhook.notifications() if each.labels["alertname"] == fault.alert]
+    state = stack.prometheus.query(f'ALERTS{{alertname="{fault.alert}"}}')
     return f"but {same}, and {[sample.labels for sample in state]}"

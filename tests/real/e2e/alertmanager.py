@@ -1,4 +1,4 @@
-"""Alertmanager, and asking it."""
+"""Alertmanager and its API."""
 
 from __future__ import annotations
 
@@ -8,37 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .process import Daemon, is_ready, wait_until
+from .process import HttpDaemon
+
+BINARY = "prometheus-alertmanager"
 
 
-class Alertmanager:
-    def __init__(
-        self, home: Path, logs: Path, port: int, config_text: str, binary: str | Path = "prometheus-alertmanager"
-    ) -> None:
-        home.mkdir()
-        config = home / "alertmanager.yml"
-        config.write_text(config_text)
-        self.address = f"127.0.0.1:{port}"
-        self._daemon = Daemon(
-            [
-                binary,
-                f"--config.file={config}",
-                f"--storage.path={home / 'data'}",
-                f"--web.listen-address={self.address}",
-                "--cluster.listen-address=",
-            ],
-            logs / f"{home.name}.log",
-        )
+class Alertmanager(HttpDaemon):
+    def __init__(self, home: Path, logs: Path, port: int, config: str, binary: str | Path = BINARY) -> None:
+        super().__init__(binary, home, logs, port, config, "storage.path", "--cluster.listen-address=")
 
-    def start(self) -> None:
-        self._daemon.start()
-        wait_until("alertmanager: ready", lambda: is_ready(self.address))
-
-    def stop(self) -> None:
-        self._daemon.stop()
-
-    def muted(self, labels: Mapping[str, str]) -> bool | None:
-        """Whether another alert mutes the one that has these labels; None while there is none."""
+    def is_inhibited(self, labels: Mapping[str, str]) -> bool | None:
+        """Whether another alert inhibits the one with these labels; None if there is no such alert."""
         with urllib.request.urlopen(f"http://{self.address}/api/v2/alerts", timeout=5) as response:
             alerts: list[dict[str, Any]] = json.load(response)
         for alert in alerts:

@@ -1,6 +1,6 @@
-"""Names that change while the exporter runs: signed zones on Knot behind a validating unbound, name servers that
-disagree, stop or are slow, and mail servers behind a load balancer. Each event has a name of its own, so that all of
-them happen at once and none waits for another."""
+"""DNS that changes while the exporter runs: signed zones on Knot behind a validating unbound, name servers that
+disagree, stop or are slow, and mail servers behind a load balancer. Each event has its own name, so that all of them
+can happen at the same time."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from . import openssl
+from .dns_proxy import DnsProxy
 from .exim import Exim
 from .exporter import Exporter
 from .haproxy import Haproxy
 from .knot import Knot, Records, addresses, sign_zone
-from .pki import Authority
+from .pki import TestCa
 from .postfix import Listener, Postfix
-from .process import SceneError, free_port, wait_until
-from .prometheus import Prometheus, scraping
-from .dns_proxy import Relay
+from .process import FixtureError, free_port, wait_until
+from .prometheus import Prometheus, scrape_config
 from .servers import IMPLICIT, STARTTLS, Host, claim_network
 from .unbound import Unbound
 
-# Signed; edited once.
+# Signed, edited once.
 MAIN = "example.com"
-# Signed; edited each second.
+# Signed, edited every second.
 ROTATING = "rotating.example"
-# Signed; the server stops to serve it.
+# Signed, removed from the server during the test.
 LEAVING = "leaving.example"
-# Signed, and changed afterwards.
+# Signed, then changed, so that a signature is invalid.
 BROKEN = "broken.example"
-# On servers of their own, without signatures.
+# Unsigned, on separate name servers.
 PLAIN = "example.net"
 
-# Seconds. A target's retention is long enough to see an address kept, and short enough to see it go.
+# Seconds. The retention is long enough to see that an address is kept, and short enough to see it dropped.
 INTERVAL = 2
 RETENTION = 14
 
 TWELVE = [f"domain{number}.{MAIN}" for number in range(12)]
-# In answers of three.
+# Addresses in rotation; each answer has three of them.
 ROTATION = 5
-# A records of 16 bytes each: more than an answer of 1,232 bytes holds.
+# A records of 16 bytes each: together more than an answer of 1,232 bytes.
 MANY = 80
 
 TARGETS = """\
@@ -63,100 +63,100 @@ SUBMISSION = """\
 
 
 class Dns:
-    """All servers of the scene. `open` starts them; leaving the stack ends them, whatever happened."""
+    """All servers of the fixture. `open` starts them; closing `exits` stops them."""
 
     def __init__(self, home: Path, logs: Path, exporter_binary: Path, exim_binary: Path) -> None:
         home.mkdir()
-        # postlogd and Exim write there as users of their own.
+        # postlogd and Exim write there as other users.
         logs.chmod(0o1777)
         certificates = home / "certificates"
         certificates.mkdir()
         self.home = home
         self.network, self._network_lock = claim_network()
-        self.authority = Authority(home / "pki")
-        every_name = self.authority.issue([f"*.{zone}" for zone in (MAIN, ROTATING, LEAVING, BROKEN, PLAIN)], 90)
-        other_name = self.authority.issue(["mail.example.org"], 60)
+        self.ca = TestCa(home / "pki")
+        every_name = self.ca.issue([f"*.{zone}" for zone in (MAIN, ROTATING, LEAVING, BROKEN, PLAIN)], 90)
+        other_name = self.ca.issue(["mail.example.org"], 60)
 
         def host(number: int) -> Host:
             return Host(self.at(number), every_name, certificates)
 
-        # Whatever the name, these two serve it.
+        # The servers of most names.
         self.first, self.second = host(3), host(4)
         self.mx = host(6)
         self.hub = host(7)
         self.rotating = [host(11 + number) for number in range(ROTATION)]
         self.exim_address = self.at(40)
-        # Behind the load balancer: one that is right, one that is wrong.
-        self.right = host(50)
-        self.wrong = Host(self.at(51), other_name, certificates)
+        # Behind the load balancer: one certificate matches the name, one does not.
+        self.matched = host(50)
+        self.mismatched = Host(self.at(51), other_name, certificates)
         self.balanced, self.sampled = self.at(60), self.at(61)
-        # Nobody listens there.
+        # No server listens there.
         self.dead = self.at(99)
         self.many = [self.at(100 + number) for number in range(MANY)]
 
-        hosts = [self.first, self.second, self.mx, self.hub, *self.rotating, self.right, self.wrong]
+        hosts = [self.first, self.second, self.mx, self.hub, *self.rotating, self.matched, self.mismatched]
         self.hosts = hosts
         listeners = [Listener(each.address, STARTTLS, each.certificate_file) for each in hosts]
         listeners.append(Listener(self.mx.address, IMPLICIT, self.mx.certificate_file, implicit_tls=True))
         self.postfix = Postfix("dns-postfix", home / "postfix", logs, listeners)
         self.exim = Exim(exim_binary, home / "exim", logs, STARTTLS, {self.exim_address: every_name})
-        behind = [f"{each.address}:{STARTTLS}" for each in (self.right, self.wrong)]
+        behind = [f"{each.address}:{STARTTLS}" for each in (self.matched, self.mismatched)]
         frontends = {f"{address}:{STARTTLS}": behind for address in (self.balanced, self.sampled)}
         self.haproxy = Haproxy(home / "haproxy", logs, frontends)
 
         self.knot = Knot(
             home / "dns-knot", logs, free_port(), signed=[MAIN, ROTATING, LEAVING], plain=[BROKEN]
         )
-        self.left, self.right_knot, self.lone = (
+        self.left, self.right, self.lone = (
             Knot(home / f"dns-{name}", logs, free_port(), plain=[PLAIN]) for name in ("left", "right", "lone")
         )
-        self.slow = Relay(self.left.address)
+        self.slow = DnsProxy(self.left.address)
         self.unbound = Unbound(home / "unbound", logs, free_port())
         self.exporter = Exporter(
             exporter_binary,
             home / "dns-exporter",
             logs,
             free_port(),
-            root=self.authority.root,
+            root=self.ca.root,
             targets=self._targets(),
             interval=INTERVAL,
         )
         self.prometheus = Prometheus(
-            home / "dns-prometheus", logs, free_port(), scraping(self.exporter.address, interval=1)
+            home / "dns-prometheus", logs, free_port(), scrape_config(self.exporter.address, interval=1)
         )
         self.rotation = Rotation(self)
 
-    def open(self, stack: ExitStack) -> None:
+    def open(self, exits: ExitStack) -> None:
         for server in (self.postfix, self.exim, self.haproxy):
-            stack.callback(server.stop)
+            exits.callback(server.stop)
             server.start()
         anchors = [self._break_zone()]
-        for knot in (self.knot, self.left, self.right_knot, self.lone):
-            stack.callback(knot.stop)
+        for knot in (self.knot, self.left, self.right, self.lone):
+            exits.callback(knot.stop)
         self.knot.start({MAIN: self.main(), ROTATING: self.rotating_zone(0), LEAVING: self._leaving()})
         self.left.start({PLAIN: self._plain(self.first)})
-        self.right_knot.start({PLAIN: self._plain(self.second)})
+        self.right.start({PLAIN: self._plain(self.second)})
         self.lone.start({PLAIN: self._plain(self.first)})
-        stack.callback(self.slow.stop)
+        exits.callback(self.slow.stop)
         self.slow.start()
-        stack.callback(self.unbound.stop)
+        exits.callback(self.unbound.stop)
         anchors += [self.knot.trust_anchor(zone) for zone in (MAIN, ROTATING, LEAVING)]
         zones = (MAIN, ROTATING, LEAVING, BROKEN)
         self.unbound.start(dict.fromkeys(zones, self.knot.address), anchors)
-        self._get_second_opinions()
-        stack.callback(self.exporter.stop)
+        self._verify_fixture()
+        exits.callback(self.exporter.stop)
         self.exporter.start()
-        stack.callback(self.prometheus.stop)
+        exits.callback(self.prometheus.stop)
         self.prometheus.start()
-        stack.callback(self.rotation.stop)
+        exits.callback(self.rotation.stop)
         self.rotation.start()
 
     def at(self, number: int) -> str:
         return f"{self.network}.{number}"
 
     def main(self, *, edited: bool = False) -> Records:
-        """The zone that is edited once: an address is added here, one removed there, a name has none left and another
-        name is gone."""
+        """The zone that is edited once: addresses are added and removed, one name loses all its addresses, and another
+        name is removed."""
         first, second = self.first.address, self.second.address
         hosts: dict[str, list[str]] = {
             "added": [first, second] if edited else [first],
@@ -175,8 +175,8 @@ class Dns:
             hosts |= {"emptied": [first, second], "vanished": [first, second]}
         zone = addresses({f"{name}.{MAIN}": each for name, each in hosts.items()})
         if edited:
-            # The name is still there, without addresses.
-            zone[f"emptied.{MAIN}"] = ["TXT nobody"]
+            # The name exists, without addresses: NODATA.
+            zone[f"emptied.{MAIN}"] = ["TXT none"]
         zone[f"alias.{MAIN}"] = [f"CNAME mx1.{MAIN}."]
         zone[f"rotating.{MAIN}"] = [f"CNAME pool.{ROTATING}."]
         zone[f"two.{MAIN}"] = [f"MX 10 mx1.{MAIN}.", f"MX 20 mx2.{MAIN}."]
@@ -189,20 +189,20 @@ class Dns:
         return zone
 
     def rotating_zone(self, step: int) -> Records:
-        """Three of the five, and the next time the next three."""
+        """Three of the five addresses, shifted by one with each step."""
         answer = [self.rotating[(step + number) % ROTATION].address for number in range(3)]
         return addresses({f"pool.{ROTATING}": answer})
 
     def _leaving(self) -> Records:
         return addresses({f"smtp.{LEAVING}": [self.first.address, self.second.address]})
 
-    def _plain(self, differing: Host) -> Records:
+    def _plain(self, disputed: Host) -> Records:
         both = [self.first.address, self.second.address]
-        names = {"agreed": both, "disputed": [differing.address], "stopped": both, "slow": both}
+        names = {"agreed": both, "disputed": [disputed.address], "stopped": both, "slow": both}
         return addresses({f"{name}.{PLAIN}": each for name, each in names.items()})
 
     def _break_zone(self) -> str:
-        """Writes a zone in which an address was changed after it was signed, and returns its trust anchor."""
+        """Writes a zone with an address that was changed after signing, and returns the zone's trust anchor."""
         file = self.knot.file(BROKEN)
         names = {f"bad.{BROKEN}": [self.dead], f"good.{BROKEN}": [self.first.address]}
         anchor = sign_zone(self.home / "signer", BROKEN, addresses(names), file)
@@ -214,7 +214,7 @@ class Dns:
         text = TARGETS.format(
             front=self.unbound.address,
             left=self.left.address,
-            right=self.right_knot.address,
+            right=self.right.address,
             lone=self.lone.address,
             slow=self.slow.address,
         )
@@ -222,13 +222,13 @@ class Dns:
         def host(name: str, resolver: str = "front", more: str = "") -> str:
             return f"  - {{host: {name}, name: {name.split('.')[0]}, port: {STARTTLS}, resolver: {resolver}{more}}}\n"
 
-        brief = f", backend_retention: {RETENTION}s"
+        retention = f", backend_retention: {RETENTION}s"
         for name in ("added", "moved", "retired", "vanished", "many", "balanced"):
             text += host(f"{name}.{MAIN}")
         for name in ("removed", "emptied"):
-            text += host(f"{name}.{MAIN}", more=brief)
+            text += host(f"{name}.{MAIN}", more=retention)
         text += host(f"sampled.{MAIN}", more=", samples: 4")
-        # Rounds that pass as fast as the answers change.
+        # As many rounds as there are answers.
         text += host(f"rotating.{MAIN}", more=", interval: 1s, timeout: 1s, connect_timeout: 1s")
         text += host(f"bad.{BROKEN}") + host(f"good.{BROKEN}")
         text += host(f"smtp.{LEAVING}")
@@ -239,43 +239,43 @@ class Dns:
         text += SUBMISSION.format(domain=f"both.{MAIN}")
         return text
 
-    def _get_second_opinions(self) -> None:
-        """A scene that is not as intended must not count against the exporter."""
+    def _verify_fixture(self) -> None:
+        """Checks the servers, so that faults of the fixture do not count as the exporter's."""
         for host in self.hosts:
             wait_until(
                 f"{host.address}: up, with a certificate",
-                lambda: openssl.ask(host.address, STARTTLS, False, f"mx1.{MAIN}", self.authority.root),
+                lambda: openssl.verify(host.address, STARTTLS, False, f"mx1.{MAIN}", self.ca.root),
             )
         for address, port in [(self.mx.address, IMPLICIT), (self.exim_address, STARTTLS)]:
             wait_until(
                 f"{address}:{port}: up, with a certificate",
-                lambda: openssl.ask(address, port, port == IMPLICIT, f"mx1.{MAIN}", self.authority.root),
+                lambda: openssl.verify(address, port, port == IMPLICIT, f"mx1.{MAIN}", self.ca.root),
             )
         bad = f"bad.{BROKEN}"
-        if self.unbound.ask(bad, "A") is not None:
-            raise SceneError(f"{bad}: intended is a signature that does not fit, and unbound is content")
-        for name, kind, options, intended in (
+        if self.unbound.query(bad, "A") is not None:
+            raise FixtureError(f"{bad}: the signature should be invalid, but unbound accepts it")
+        for name, kind, options, expected in (
             # Signed and validated.
             (f"two.{MAIN}", "MX", ["+dnssec"], " ad;"),
             (f"pool.{ROTATING}", "A", ["+dnssec"], " ad;"),
             (f"smtp.{LEAVING}", "A", ["+dnssec"], " ad;"),
             (f"good.{BROKEN}", "A", ["+dnssec"], " ad;"),
-            # There, for who does not validate.
+            # Present without validation.
             (bad, "A", ["+cdflag"], self.second.address),
             # Truncated.
             (f"many.{MAIN}", "A", ["+ignore", "+bufsize=1232"], " tc "),
         ):
-            answer = self.unbound.ask(name, kind, *options)
-            if answer is None or intended not in answer:
-                raise SceneError(f"{name}: intended is {intended!r}, unbound says {answer}")
+            answer = self.unbound.query(name, kind, *options)
+            if answer is None or expected not in answer:
+                raise FixtureError(f"{name}: expected {expected!r}, unbound answers {answer}")
 
 
 class Rotation:
-    """Publishes another answer each second."""
+    """Publishes a different answer every second."""
 
     def __init__(self, dns: Dns) -> None:
         self._dns = dns
-        self._end = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._rotate)
         self.steps = 0
         self.failure: Exception | None = None
@@ -284,7 +284,7 @@ class Rotation:
         self._thread.start()
 
     def stop(self) -> None:
-        self._end.set()
+        self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -292,7 +292,7 @@ class Rotation:
         due = time.monotonic()
         while True:
             due += 1.0
-            if self._end.wait(max(0.0, due - time.monotonic())):
+            if self._stopped.wait(max(0.0, due - time.monotonic())):
                 return
             try:
                 self._dns.knot.publish(ROTATING, self._dns.rotating_zone(self.steps + 1))

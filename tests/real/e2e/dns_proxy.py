@@ -1,4 +1,4 @@
-"""A name server that takes its time: passes questions on to another one, as late as it is told to."""
+"""A DNS proxy that delays every answer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import socket
 import threading
 import time
 
-# An answer that does not come by then never comes.
-PATIENCE = 2.0
+# Seconds to wait for the upstream server.
+TIMEOUT = 2.0
 
 
-class Relay:
-    """UDP only, as the answers that come through it are short."""
+class DnsProxy:
+    """UDP only, which is enough for short answers."""
 
     def __init__(self, server: str) -> None:
         host, port = server.rsplit(":", 1)
@@ -25,25 +25,25 @@ class Relay:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def stop(self) -> None:
-        # The thread goes with the process.
+        # The thread is a daemon and ends with the process.
         self._socket.close()
 
     def _listen(self) -> None:
         while True:
             try:
-                question, client = self._socket.recvfrom(65535)
+                query, client = self._socket.recvfrom(65535)
             except OSError:
                 return
-            threading.Thread(target=self._pass_on, args=(question, client, self.delay), daemon=True).start()
+            threading.Thread(target=self._forward, args=(query, client, self.delay), daemon=True).start()
 
-    def _pass_on(self, question: bytes, client: tuple[str, int], delay: float) -> None:
+    def _forward(self, query: bytes, client: tuple[str, int], delay: float) -> None:
         time.sleep(delay)
         try:
             with socket.socket(type=socket.SOCK_DGRAM) as upstream:
-                upstream.settimeout(PATIENCE)
+                upstream.settimeout(TIMEOUT)
                 upstream.connect(self._server)
-                upstream.send(question)
+                upstream.send(query)
                 self._socket.sendto(upstream.recv(65535), client)
         except OSError:
-            # Silence is an answer too.
+            # Upstream is down: the client sees a timeout.
             pass

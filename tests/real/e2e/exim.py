@@ -1,4 +1,4 @@
-"""Exim, with a certificate an address."""
+"""Exim, with one certificate per address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .pki import Certificate
-from .process import Daemon
+from .process import Daemon, LogFile
 
 CONFIG = """\
 primary_hostname = exim.example.com
@@ -19,7 +19,7 @@ daemon_smtp_ports = {port}
 host_lookup =
 keep_environment =
 tls_advertise_hosts = *
-# Read anew for each connection.
+# Re-read for each connection.
 tls_certificate = {home}/$received_ip_address.pem
 log_selector = +smtp_connection +smtp_protocol_error +smtp_syntax_error
 """
@@ -31,16 +31,16 @@ class Exim:
     ) -> None:
         (home / "spool").mkdir(parents=True)
         for address, certificate in certificates.items():
-            # It reads them as its own user; the keys live as long as the run.
+            # Exim reads them as its own user. The keys exist only during the test run.
             (home / f"{address}.pem").write_text(certificate.key_and_chain)
-        self.mainlog = logs / "exim-mainlog"
-        self.mainlog.touch()
-        for path in (home / "spool", self.mainlog):
+        self.log = LogFile(logs / "exim-mainlog")
+        self.log.path.touch()
+        for path in (home / "spool", self.log.path):
             shutil.chown(path, "Debian-exim", "Debian-exim")
         config = home / "exim.conf"
         interfaces = " : ".join(certificates)
         config.write_text(CONFIG.format(home=home, logs=logs, interfaces=interfaces, port=port))
-        # When it ends it looks for itself in /usr/sbin, to remove its pid file, and complains in vain: harmless.
+        # At exit Exim looks for its own binary in /usr/sbin to remove the PID file; the error it logs is harmless.
         self._daemon = Daemon([binary, "-C", config, "-bdf"], logs / "exim.log")
 
     def start(self) -> None:
@@ -48,11 +48,3 @@ class Exim:
 
     def stop(self) -> None:
         self._daemon.stop()
-
-    def log_size(self) -> int:
-        return self.mainlog.stat().st_size
-
-    def log_since(self, size: int) -> list[str]:
-        with self.mainlog.open("rb") as log:
-            log.seek(size)
-            return log.read().decode(errors="replace").splitlines()

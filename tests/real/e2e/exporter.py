@@ -1,4 +1,4 @@
-"""The exporter under test: the real binary, with a config as a user would write it."""
+"""The exporter under test: the real binary with a YAML config."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
-from .process import Daemon, SceneError, is_ready, wait_until
+from .process import Daemon, FixtureError, is_ready, wait_until
 
-# What the configs of all scenes have in common.
+# The part of the config that all fixtures share.
 DEFAULTS = """\
 defaults:
   interval: {interval}s
   timeout: {interval}s
   connect_timeout: 2s
   ehlo_name: probe.example.com
-  # AAAA is asked for as well, and answered with nothing.
+  # AAAA is queried as well; the zones have no such records.
   ip_family: any
-  trust: lab
+  trust: test
 trust_stores:
-  lab: {{roots: none, files: [{root}]}}
+  test: {{roots: none, files: [{root}]}}
 """
 
 INTERVAL = 5
@@ -46,7 +46,7 @@ class Sample:
 
 
 class Exporter:
-    """`home` names its log as well. `targets` is what the config says beyond the defaults."""
+    """The log is named after `home`. `targets` is the config below the defaults."""
 
     def __init__(
         self, binary: Path, home: Path, logs: Path, port: int, *, root: Path, targets: str, interval: int = INTERVAL
@@ -64,8 +64,8 @@ class Exporter:
         self._daemon.start()
         wait_until("exporter: ready", self._is_ready)
 
-    def stop(self, patience: float = 10.0) -> int | None:
-        return self._daemon.stop(patience)
+    def stop(self, timeout: float = 10.0) -> int | None:
+        return self._daemon.stop(timeout)
 
     def reload(self) -> None:
         self._daemon.send(signal.SIGHUP)
@@ -97,15 +97,15 @@ class Exporter:
 
     def _is_ready(self) -> bool:
         if self.exit_code is not None:
-            raise SceneError(f"exporter: ended with {self.exit_code}: {' / '.join(self.log()[-3:])}")
+            raise FixtureError(f"exporter: exited with {self.exit_code}: {' / '.join(self.log()[-3:])}")
         return is_ready(self.address)
 
 
 def _sample(line: str) -> Sample:
-    """A line of the text format, which escapes a backslash, a quote and a line feed in labels."""
+    """Parses one line of the text format, with its escapes in label values: backslash, quote and line feed."""
     series = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
     if series is None:
-        raise ValueError(f"no sample: {line}")
+        raise ValueError(f"not a sample: {line}")
     pairs = re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', series[2] or "")
-    labels = {key: re.sub(r"\\(.)", lambda it: "\n" if it[1] == "n" else it[1], value) for key, value in pairs}
+    labels = {key: re.sub(r"\\(.)", lambda match: "\n" if match[1] == "n" else match[1], value) for key, value in pairs}
     return Sample(series[1], labels, float(series[3]))

@@ -1,29 +1,27 @@
-"""What is broken in the story of the stack, and what the page about it says."""
+"""The faults that the alerting checks cause, and the notification that each of them must lead to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .webhook import Page
+from .alerting import POOL, Alerting, host
 from .prometheus import JOB
-from .alerting import POOL, Stack, host
+from .webhook import Notification
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """A thing that is wrong, and the page that says so."""
-
+class Fault:
     title: str
     alert: str
     severity: str
     receiver: str
     labels: Mapping[str, str]
-    """Some of the page's; the alert's name and the severity are given above."""
-    words: Sequence[str]
-    """What the description holds."""
+    """Some of the alert's labels, besides its name and severity."""
+    facts: Sequence[str]
+    """What the description must contain; an item that is listed twice must occur twice."""
     absent: Sequence[str] = ()
-    """What it must not hold."""
+    """What the description must not contain."""
 
     @property
     def every_label(self) -> dict[str, str]:
@@ -33,13 +31,13 @@ class Trouble:
     def subject(self) -> str:
         return self.labels.get("target") or self.labels.get("server_name") or "the exporter"
 
-    def is_told_by(self, page: Page) -> bool:
-        return page.receiver == self.receiver and page.is_about("firing", self.every_label)
+    def is_reported_by(self, notification: Notification) -> bool:
+        return notification.receiver == self.receiver and notification.matches("firing", self.every_label)
 
 
-def at_once(stack: Stack) -> list[Trouble]:
-    """What is paged within half a minute of breaking."""
-    backend, port = stack.backend, stack.stage.port
+def early(alerting: Alerting) -> list[Fault]:
+    """Faults that are notified within half a minute."""
+    backend, port = alerting.backend, alerting.fleet.port
 
     def target(name: str, /, **labels: str) -> dict[str, str]:
         return {"target": name, "server_name": host(name), "team": "mail", **labels}
@@ -47,181 +45,173 @@ def at_once(stack: Stack) -> list[Trouble]:
     def server(name: str, which: int, /, **labels: str) -> dict[str, str]:
         return {"backend": backend(name, which), "server_name": host(name), "port": port, "team": "mail", **labels}
 
-    def of(name: str, which: int) -> str:
-        return f"{backend(name, which)} of {host(name)} (target {name})"
+    def target_facts(name: str) -> list[str]:
+        return [host(name), f"(target {name})"]
+
+    def facts(name: str, which: int, *more: str) -> list[str]:
+        return [backend(name, which), *target_facts(name), *more]
 
     return [
-        Trouble(
-            "partly mismatched: the page names the backend, what it presents, and both ways out",
-            "SmtpTlsTargetPartlyMismatched",
+        Fault(
+            "some certificates mismatch: backend, presented name, name to add, alternate name",
+            "SmtpTlsHostnameMismatchPartial",
             "critical",
             "mail-pager",
             target("relay"),
-            [
-                f"Clients of {host('relay')} (target relay) fail whenever they land on {backend('relay', 2)},"
-                f" which presents {POOL} (not_listed); the other servers carry the name.",
-                f"Have those reissued with {host('relay')}, or let clients use {POOL}, which every server carries"
-                " and which leads to all of them.",
-            ],
+            # Presented by that backend, and offered as an alternate name; the host name is also the one to add.
+            [*facts("relay", 2, "not_listed"), POOL, POOL, host("relay")],
             [backend("relay", 0), backend("relay", 1)],
         ),
-        Trouble(
-            "wholly mismatched: the page names both backends, and says that the name they carry leads nowhere",
-            "SmtpTlsTargetWhollyMismatched",
+        Fault(
+            "all certificates mismatch: both backends, and an alternate name that does not resolve",
+            "SmtpTlsHostnameMismatch",
             "critical",
             "mail-pager",
             target("submit"),
             [
-                f"No server of {host('submit')} (target submit) carries the name:"
-                f" {backend('submit', 0)} presents mail.example.com (not_listed);"
-                f" {backend('submit', 1)} presents mail.example.com (not_listed);"
-                f" have them reissued with {host('submit')}",
-                "mail.example.com is on all certificates too, but leads nowhere.",
+                *[backend("submit", 0), backend("submit", 1), *target_facts("submit"), host("submit")],
+                *["mail.example.com", "not_listed"] * 2,
+                *["mail.example.com", "does not resolve"],
             ],
         ),
-        Trouble(
-            "another team's mismatch is told to that team",
-            "SmtpTlsTargetPartlyMismatched",
+        Fault(
+            "a mismatch of another team's target: that team is notified",
+            "SmtpTlsHostnameMismatchPartial",
             "critical",
             "web-chat",
             target("web", team="web"),
-            [f"land on {backend('web', 1)}, which presents other.example.com (not_listed);"],
+            facts("web", 1, "other.example.com", "not_listed"),
         ),
-        Trouble(
-            "one server stopped: a warning with the reason",
+        Fault(
+            "one server is stopped: a warning with the reason",
             "SmtpTlsBackendDown",
             "warning",
             "mail-chat",
-            server("trio", 2),
-            [f"{of('trio', 2)} has failed every probe", "connect: refused;", "take the address out of DNS."],
+            server("retired", 2),
+            facts("retired", 2, "connect", "refused"),
         ),
-        Trouble(
-            "all servers stopped: the target is down",
+        Fault(
+            "all servers are stopped: the target is down",
             "SmtpTlsTargetDown",
             "critical",
             "mail-pager",
-            target("dark", port=port),
-            [
-                f"All servers of {host('dark')} port {port} (target dark) have failed",
-                f"{backend('dark', 0)} connect: refused; {backend('dark', 1)} connect: refused;",
-            ],
+            target("down", port=port),
+            [*facts("down", 0, f"port {port}", "refused"), backend("down", 1), "refused"],
         ),
-        Trouble(
-            "STARTTLS is gone",
-            "SmtpTlsStarttlsGone",
+        Fault(
+            "STARTTLS is no longer offered",
+            "SmtpTlsStarttlsMissing",
             "critical",
             "mail-pager",
-            server("plain", 1),
-            [f"{of('plain', 1)} speaks SMTP but does not begin TLS: starttls: starttls_not_offered;"],
+            server("no-starttls", 1),
+            facts("no-starttls", 1, "starttls_not_offered"),
         ),
-        Trouble(
-            "an issuer that nobody trusts: the reason and the issuer",
+        Fault(
+            "an untrusted issuer: reason and issuer",
             "SmtpTlsChainInvalid",
             "critical",
             "mail-pager",
-            server("strange", 0),
-            [
-                f"{of('strange', 0)} presents a chain that does not verify: unknown_issuer; issuer CN=Stranger Root.",
-                "have it issued by a CA that clients trust",
-            ],
+            server("unknown-issuer", 0),
+            facts("unknown-issuer", 0, "unknown_issuer", "issuer CN="),
         ),
-        Trouble(
-            "a certificate whose time has not come: the chain is invalid, too",
+        Fault(
+            "a certificate that is not yet valid: the chain is invalid",
             "SmtpTlsChainInvalid",
             "critical",
             "mail-pager",
-            server("future", 0),
-            [f"{of('future', 0)} presents a chain that does not verify: not_yet_valid;"],
+            server("not-yet-valid", 0),
+            facts("not-yet-valid", 0, "not_yet_valid"),
         ),
-        Trouble(
-            "a certificate that its CA has revoked, as the staple says",
+        Fault(
+            "a certificate that is revoked according to its staple",
             "SmtpTlsCertificateRevoked",
             "critical",
             "mail-pager",
             server("revoked", 0),
-            [f"The OCSP response that {of('revoked', 0)} staples says that its certificate is revoked"],
+            facts("revoked", 0, "OCSP"),
         ),
-        Trouble(
-            "TLS does not come up",
+        Fault(
+            "TLS handshakes fail",
             "SmtpTlsHandshakeFailing",
             "critical",
             "mail-pager",
-            server("shake", 1),
-            [f"{of('shake', 1)} answers, but TLS does not come up: handshake: tls_version;"],
+            server("old-tls", 1),
+            facts("old-tls", 1, "handshake", "tls_version"),
         ),
-        Trouble(
-            "a certificate lacks a name that the config expects",
+        Fault(
+            "a certificate does not list an expected name",
             "SmtpTlsExpectedNameMissing",
             "warning",
             "mail-chat",
             server("names", 0, name="alias.example.com"),
-            [f"The certificate of {of('names', 0)} does not carry alias.example.com, which expect_names demands"],
+            facts("names", 0, "alias.example.com", "expect_names"),
         ),
-        Trouble(
-            "the new config is refused: whoever runs the exporter is told",
+        Fault(
+            "a config that cannot be loaded: the operators of the exporter are notified",
             "SmtpTlsReloadFailed",
             "warning",
             "monitoring",
-            {"instance": stack.exporter.address, "team": "monitoring"},
-            [f"Instance {stack.exporter.address} could not load its config"],
+            {"instance": alerting.exporter.address, "team": "monitoring"},
+            [alerting.exporter.address],
         ),
-        Trouble(
-            "a name is gone: lookups fail",
+        Fault(
+            "a name is removed: lookups fail",
             "SmtpTlsDnsFailing",
             "warning",
             "mail-chat",
-            {"target": "vanish", "team": "mail"},
-            ["Lookups of target vanish fail:", f"{host('vanish')} A: nxdomain;"],
+            {"target": "unresolved", "team": "mail"},
+            ["target unresolved", f"{host('unresolved')} A", "nxdomain"],
         ),
-        Trouble(
-            "a tenth of its lifetime is left to a certificate: critical",
+        Fault(
+            "a certificate has a tenth of its lifetime left: critical",
             "SmtpTlsCertificateExpiring",
             "critical",
             "mail-pager",
-            server("soon", 0),
-            [f"The certificate of {of('soon', 0)},", "expires in 12h 2", "Renew it, install it"],
+            server("tenth-left", 0),
+            facts("tenth-left", 0, "expires in 12h 2"),
         ),
-        Trouble(
-            "an expired certificate: the page says so",
+        Fault(
+            "an expired certificate: critical, and reported as expired",
             "SmtpTlsCertificateExpiring",
             "critical",
             "mail-pager",
-            server("gone", 0),
-            [f"The certificate of {of('gone', 0)},", "HAS EXPIRED; its own end is"],
+            server("lapsed", 0),
+            facts("lapsed", 0, "expired"),
             ["expires in"],
         ),
     ]
 
 
-def later(stack: Stack) -> list[Trouble]:
-    """What takes longer."""
-    backend = stack.backend("late", 0)
+def late(alerting: Alerting) -> list[Fault]:
+    """Faults that take longer."""
+    backend = alerting.backend("fifth-left", 0)
+    name = host("fifth-left")
     return [
-        Trouble(
-            "the addresses of the name are forgotten after their retention: it has none",
+        Fault(
+            "the addresses of a removed name are dropped after the retention: the target has none",
             "SmtpTlsTargetUnresolved",
             "critical",
             "mail-pager",
-            {"target": "vanish", "team": "mail"},
-            ["Target vanish resolves to no address at all:", f"{host('vanish')} A: nxdomain;"],
+            {"target": "unresolved", "team": "mail"},
+            ["unresolved", f"{host('unresolved')} A", "nxdomain"],
         ),
-        Trouble(
-            "a fifth of its lifetime is left to a certificate: a warning",
+        Fault(
+            "a certificate has a fifth of its lifetime left: a warning",
             "SmtpTlsCertificateExpiring",
             "warning",
             "mail-chat",
-            {"backend": backend, "server_name": host("late"), "team": "mail"},
-            [f"The certificate of {backend} of {host('late')} (target late),", "expires in 2d 0h 2"],
+            {"backend": backend, "server_name": name, "team": "mail"},
+            [backend, name, "(target fifth-left)", "expires in 2d 0h 2"],
         ),
     ]
 
 
-def exporter_down() -> Trouble:
-    return Trouble(
-        "the exporter is killed: whoever runs it is woken",
+def exporter_down() -> Fault:
+    return Fault(
+        "the exporter is killed: its operators are paged",
         "SmtpTlsExporterDown",
         "critical",
         "monitoring-pager",
         {"team": "monitoring"},
-        [f"No instance of job {JOB} could be scraped", "Check the process, its log"],
+        [JOB],
     )

@@ -1,4 +1,5 @@
-"""The fleet's servers and name server, directed line by line (tests/fleet/src/bin/stage.rs)."""
+"""SMTP servers and a name server of the test fleet, controlled through the `fleetctl` binary: one JSON command per line
+of its input, one JSON answer per line of its output."""
 
 from __future__ import annotations
 
@@ -10,15 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .process import SceneError
+from .process import FixtureError
 
-PATIENCE = 60
-# Where it has to be built first.
-BUILD_PATIENCE = 900
+TIMEOUT = 60
+# The first line, if cargo has to build the binary first.
+BUILD_TIMEOUT = 900
 
 
-class Stage:
-    """Servers are numbered from 1 on; all listen on one port."""
+class Fleet:
+    """Servers are numbered from 1; all listen on the same port, each on its own address."""
 
     def __init__(self, servers: int, home: Path, log: Path) -> None:
         home.mkdir()
@@ -31,7 +32,7 @@ class Stage:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            # A session of its own, as all daemons of the scenes: a Ctrl-C is for the harness only.
+            # A new session, as for all daemons: Ctrl-C is for the test runner only.
             self._process = subprocess.Popen(
                 self._argv,
                 stdin=subprocess.PIPE,
@@ -40,13 +41,13 @@ class Stage:
                 text=True,
                 start_new_session=True,
             )
-        described = self._read_line(BUILD_PATIENCE)
+        described = self._read_line(BUILD_TIMEOUT)
         self.addresses = described["servers"]
         self.nameserver = described["nameserver"]
         self.root = Path(described["root"])
 
     def stop(self) -> None:
-        """It ends with its input."""
+        """fleetctl exits at the end of its input."""
         if self._process is None or self._process.stdin is None:
             return
         try:
@@ -60,7 +61,7 @@ class Stage:
             self._process.wait()
 
     def address(self, number: int) -> str:
-        """With its port, as `backend` has it."""
+        """`address:port`, as in the label `backend`."""
         return self.addresses[number - 1]
 
     @property
@@ -68,56 +69,59 @@ class Stage:
         return self.address(1).rpartition(":")[2]
 
     def resolve(self, name: str, to: Sequence[int]) -> None:
-        self._tell(resolve={"name": name, "to": to})
+        """Sets the addresses of a name."""
+        self._send(resolve={"name": name, "to": to})
 
     def forget(self, name: str) -> None:
-        self._tell(forget=name)
+        """Removes a name: NXDOMAIN from then on."""
+        self._send(forget=name)
 
     def present(self, servers: Sequence[int], *names: str, **options: Any) -> None:
-        """One certificate for all of them; `options` are `from_`, `until` (seconds from now) and `issuer`."""
+        """Gives servers one certificate. Options: `from_` and `until` (seconds from now), `issuer`, `staple`."""
         options = {key.rstrip("_"): value for key, value in options.items()}
-        self._tell(present={"servers": servers, "names": names, **options})
+        self._send(present={"servers": servers, "names": names, **options})
 
     def play(self, servers: Sequence[int], kind: str) -> None:
-        self._tell(play={"servers": servers, "kind": kind})
+        """Makes servers behave as one of the fleet's profiles."""
+        self._send(play={"servers": servers, "kind": kind})
 
-    def halt(self, servers: Sequence[int]) -> None:
-        self._tell(stop=servers)
+    def stop_servers(self, servers: Sequence[int]) -> None:
+        self._send(stop=servers)
 
-    def go_on(self, servers: Sequence[int]) -> None:
-        self._tell(start=servers)
+    def start_servers(self, servers: Sequence[int]) -> None:
+        self._send(start=servers)
 
-    def _tell(self, **command: object) -> None:
+    def _send(self, **command: object) -> None:
         if self._process is None or self._process.stdin is None:
-            raise SceneError("stage: not started")
+            raise FixtureError("fleetctl: not started")
         try:
             self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise SceneError(f"stage: {error}; {self._end_of_log()}") from error
-        answer = self._read_line(PATIENCE)
+            raise FixtureError(f"fleetctl: {error}; {self._log_tail()}") from error
+        answer = self._read_line(TIMEOUT)
         if answer != {"ok": True}:
-            raise SceneError(f"stage: {command}: {answer}")
+            raise FixtureError(f"fleetctl: {command}: {answer}")
 
-    def _read_line(self, patience: float) -> Any:
+    def _read_line(self, timeout: float) -> Any:
         output = self._process.stdout if self._process else None
         if output is None:
-            raise SceneError("stage: not started")
-        # Nothing waits in a buffer of ours: one line answers one command.
-        if not select.select([output], [], [], patience)[0]:
-            raise SceneError(f"stage: no answer within {patience} s")
+            raise FixtureError("fleetctl: not started")
+        # One line answers one command, so no second line can be waiting in the buffer.
+        if not select.select([output], [], [], timeout)[0]:
+            raise FixtureError(f"fleetctl: no answer within {timeout} s")
         line = output.readline()
         if not line:
-            raise SceneError(f"stage: it has ended; {self._end_of_log()}")
+            raise FixtureError(f"fleetctl: exited; {self._log_tail()}")
         return json.loads(line)
 
-    def _end_of_log(self) -> str:
+    def _log_tail(self) -> str:
         return " / ".join(self._log.read_text(errors="replace").splitlines()[-3:])
 
 
 def _command() -> list[str]:
-    if binary := os.environ.get("STAGE_BIN"):
+    if binary := os.environ.get("FLEETCTL_BIN"):
         return [str(Path(binary).resolve())]
     manifest = Path(__file__).resolve().parents[3] / "Cargo.toml"
     command = ["cargo", "run", "-q", "--locked", "--manifest-path", str(manifest)]
-    return [*command, "-p", "smtp-fleet", "--bin", "stage", "--"]
+    return [*command, "-p", "smtp-fleet", "--bin", "fleetctl", "--"]

@@ -1,5 +1,5 @@
-"""TLS that no Rust server speaks: `openssl s_server` on an address of its own for every way of it, and an exporter that
-is scraped directly, since here nothing changes over time."""
+"""TLS handshakes with `openssl s_server`: one server per case, each on its own address, and an exporter that is scraped
+directly, since nothing changes over time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 from . import openssl
 from .exporter import INTERVAL, Exporter, Sample
-from .tcp_server import Listener
-from .pki import Authority, Certificate
-from .process import SceneError, free_port
+from .pki import Certificate, TestCa
+from .process import FixtureError, free_port
 from .s_server import OpensslServer
+from .tcp_server import TcpServer
 
 NAME = "smtp.example.com"
 
@@ -31,41 +31,40 @@ CLIENT_CERTIFICATE = """\
     client_certificate: {{cert: {file}, key: {file}}}
 """
 
-# Of all that s_client says.
-TELLING = re.compile("Protocol|Cipher|Temp Key|signature|digest|Cert Status|OCSP response|alert|error")
+# The lines of s_client that an error message quotes.
+QUOTED = re.compile("Protocol|Cipher|Temp Key|signature|digest|Cert Status|OCSP response|alert|error")
 
 
 @dataclass(frozen=True)
-class Row:
+class Case:
     name: str
-    """The target's."""
+    """Also the name of the target."""
     title: str
-    """What must be true."""
+    """The name of the check."""
     expected: dict[str, Any]
-    """By key of what `seen` returns; what is not named does not matter."""
-    server: OpensslServer | Listener
-    shown: Sequence[str] = ()
-    """What s_client must say of the server, so that it is known to be what it is meant to be."""
-    client_options: Sequence[str | Path] = ()
-    """What s_client needs for it."""
-    agreed: openssl.Agreed | None = None
-    """What s_client must agree on with it."""
+    """Some of the facts that `facts` returns."""
+    server: OpensslServer | TcpServer
+    s_client_prints: Sequence[str] = ()
+    """Parts of the output of s_client that show that the server does what the case is about."""
+    s_client_options: Sequence[str | Path] = ()
+    negotiated: openssl.Negotiated | None = None
+    """What s_client must negotiate with the server."""
     client_certificate: Path | None = None
-    """What the exporter is given."""
+    """The client certificate of the exporter's target."""
 
 
-class Lab:
+class Handshakes:
     def __init__(self, home: Path, logs: Path, exporter_binary: Path) -> None:
         self.home = home
         self.logs = logs
         home.mkdir()
-        self.authority = Authority(home / "pki")
+        self.ca = TestCa(home / "pki")
         self._exporter_binary = exporter_binary
-        self.rows: list[Row] = []
+        self.cases: list[Case] = []
         self.deadline = 0.0
 
     def issue(self, **options: Any) -> Certificate:
-        return self.authority.issue((NAME,), 90, **options)
+        return self.ca.issue((NAME,), 90, **options)
 
     def path(self, name: str) -> Path:
         return self.home / name
@@ -80,65 +79,66 @@ class Lab:
         expected: dict[str, Any],
         certificate: Certificate,
         *options: str | Path,
-        **row: Any,
+        **case: Any,
     ) -> None:
-        """A row with an s_server."""
+        """Adds a case with an s_server."""
         file = self.save(certificate, name)
-        # What stands twice counts as it stands last.
-        identity: list[str | Path] = ["-cert", file, "-key", file, "-cert_chain", self.authority.intermediate]
+        # If an option is repeated, s_server uses the last one.
+        identity: list[str | Path] = ["-cert", file, "-key", file, "-cert_chain", self.ca.intermediate]
         log = self.home / f"{name}.log"
         server = OpensslServer(self._next_address(), self.home / f"{name}-sockets", log, [*identity, *options])
-        self.rows.append(Row(name, title, expected, server, **row))
+        self.cases.append(Case(name, title, expected, server, **case))
 
-    def behave(
-        self, name: str, title: str, expected: dict[str, Any], behaviour: Callable[..., None], **row: Any
+    def serve_without_tls(
+        self, name: str, title: str, expected: dict[str, Any], handle: Callable[..., None]
     ) -> None:
-        """A row with a server that has no TLS."""
-        self.rows.append(Row(name, title, expected, Listener(self._next_address(), behaviour), **row))
+        """Adds a case with a server that does not speak TLS."""
+        self.cases.append(Case(name, title, expected, TcpServer(self._next_address(), handle)))
 
-    def open(self, stack: ExitStack) -> None:
-        for row in self.rows:
-            stack.callback(row.server.stop)
-            row.server.start()
-        for row in self.rows:
-            self._get_second_opinion(row)
+    def open(self, exits: ExitStack) -> None:
+        for case in self.cases:
+            exits.callback(case.server.stop)
+            case.server.start()
+        for case in self.cases:
+            self._verify_with_s_client(case)
         self.exporter = Exporter(
             self._exporter_binary,
-            self.home / "lab-exporter",
+            self.home / "handshakes-exporter",
             self.logs,
             free_port(),
-            root=self.authority.root,
-            targets="targets:\n" + "".join(map(self._target, self.rows)),
+            root=self.ca.root,
+            targets="targets:\n" + "".join(map(self._target, self.cases)),
         )
-        stack.callback(self.exporter.stop)
+        exits.callback(self.exporter.stop)
         self.exporter.start()
-        # For all together: what is not there by then does not come.
+        # One deadline for all cases: the targets are probed in the same rounds.
         self.deadline = time.monotonic() + 4 * INTERVAL
 
     def _next_address(self) -> str:
-        # Ports are the kernel's choice, so another run may have the same addresses.
-        return f"127.0.100.{len(self.rows) + 1}"
+        # Ports are ephemeral, so a concurrent run can use the same addresses.
+        return f"127.0.100.{len(self.cases) + 1}"
 
-    def _target(self, row: Row) -> str:
-        entry = TARGET.format(name=row.name, host=NAME, address=row.server.address, port=row.server.port)
-        if row.client_certificate:
-            entry += CLIENT_CERTIFICATE.format(file=row.client_certificate)
+    def _target(self, case: Case) -> str:
+        entry = TARGET.format(name=case.name, host=NAME, address=case.server.address, port=case.server.port)
+        if case.client_certificate:
+            entry += CLIENT_CERTIFICATE.format(file=case.client_certificate)
         return entry
 
-    def _get_second_opinion(self, row: Row) -> None:
-        if isinstance(row.server, Listener):
+    def _verify_with_s_client(self, case: Case) -> None:
+        if isinstance(case.server, TcpServer):
             return
-        output = openssl.shake_hands(row.server.address, row.server.port, NAME, row.client_options)
-        if row.agreed and openssl.agreed(output) != row.agreed:
-            raise SceneError(f"{row.name}: intended is {row.agreed}, s_client says {openssl.agreed(output)}")
-        for part in row.shown:
+        output = openssl.s_client(case.server.address, case.server.port, NAME, case.s_client_options)
+        negotiated = openssl.negotiated(output)
+        if case.negotiated and negotiated != case.negotiated:
+            raise FixtureError(f"{case.name}: expected {case.negotiated}, s_client negotiates {negotiated}")
+        for part in case.s_client_prints:
             if part not in output:
-                told = [line for line in output.splitlines() if TELLING.search(line)]
-                raise SceneError(f"{row.name}: s_client does not say {part!r}, but {told}")
+                printed = [line for line in output.splitlines() if QUOTED.search(line)]
+                raise FixtureError(f"{case.name}: s_client does not print {part!r}, but {printed}")
 
 
-def seen(samples: Sequence[Sample], target: str) -> dict[str, Any]:
-    """What the exporter says of a target with one backend."""
+def facts(samples: Sequence[Sample], target: str) -> dict[str, Any]:
+    """What the exporter reports of a target with one backend."""
     of_target = [sample for sample in samples if sample.labels.get("target") == target]
 
     def value(name: str) -> float | None:
@@ -173,6 +173,6 @@ def seen(samples: Sequence[Sample], target: str) -> dict[str, Any]:
     }
 
 
-def connection(agreed: openssl.Agreed) -> tuple[str, str, str]:
-    """As `connection_info` has it."""
-    return agreed.version, agreed.cipher, agreed.group
+def connection(negotiated: openssl.Negotiated) -> tuple[str, str, str]:
+    """The labels of `connection_info`."""
+    return negotiated.version, negotiated.cipher, negotiated.group

@@ -1,4 +1,4 @@
-"""HAProxy, which hands the connections to one address on to several servers, in turn."""
+"""HAProxy, which balances the connections to one address over several servers, round robin."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ listen {name}
 
 class Haproxy:
     def __init__(self, home: Path, logs: Path, frontends: Mapping[str, Sequence[str]]) -> None:
-        """`frontends` maps an `address:port` to those of the servers behind it."""
+        """`frontends` maps an `address:port` to the `address:port` of each server behind it."""
         home.mkdir()
         config = home / "haproxy.cfg"
         text = CONFIG

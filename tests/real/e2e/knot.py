@@ -1,13 +1,13 @@
-"""Knot, authoritative for zones that it signs itself where it is told to."""
+"""Knot, an authoritative name server that can sign zones itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .process import Daemon, SceneError, run, wait_until
+from .process import Daemon, FixtureError, run, wait_until
 
-# By name, without the last dot: what follows the name in a zone file, as `A 192.0.2.1`.
+# By name without the trailing dot: type and data as in a zone file, such as `A 192.0.2.1`.
 Records = Mapping[str, Sequence[str]]
 
 CONFIG = """\
@@ -24,7 +24,7 @@ log:
   - target: stderr
     any: info
 policy:
-  - id: lab
+  - id: e2e
     single-type-signing: on
 zone:
 """
@@ -35,12 +35,12 @@ PLAIN = """\
     journal-content: none
 """
 
-# The file stays as it was written; what is signed, and under which serial number, is in the journal.
+# Knot does not write the zone file; signatures and serial numbers are kept in the journal.
 SIGNED = """\
   - domain: {zone}
     file: "{file}"
     dnssec-signing: on
-    dnssec-policy: lab
+    dnssec-policy: e2e
     zonefile-sync: -1
     zonefile-load: difference-no-serial
     journal-content: all
@@ -61,7 +61,7 @@ class Knot:
         self._daemon = Daemon(["knotd", "-c", self._config], logs / f"{home.name}.log")
 
     def start(self, zones: Mapping[str, Records]) -> None:
-        """Serves these and, from files that somebody else has written, its other zones."""
+        """Serves these zones. The files of its other zones must exist already."""
         for zone, records in zones.items():
             self._write(zone, records)
         self._configure()
@@ -76,16 +76,16 @@ class Knot:
         self._daemon.stop()
 
     def publish(self, zone: str, records: Records) -> None:
-        """Serves these records instead of those before; that is so when this returns."""
+        """Replaces the records of a zone; on return the new ones are served."""
         self._write(zone, records)
         self._control("zone-reload", zone)
 
     def withdraw(self, zone: str) -> None:
-        """Knows the zone no longer, and refuses to say anything of it."""
+        """Removes the zone; queries for it are then refused."""
         del self._templates[zone]
         self._configure()
         self._control("reload")
-        wait_until(f"{self.home.name}: no {zone}", lambda: not self._serves(zone))
+        wait_until(f"{self.home.name}: {zone} removed", lambda: not self._serves(zone))
 
     def trust_anchor(self, zone: str) -> str:
         """The DS record of the zone's key."""
@@ -108,13 +108,13 @@ class Knot:
     def _serves(self, zone: str) -> bool:
         try:
             return bool(run(["kdig", "@127.0.0.1", "-p", str(self._port), "+short", "+time=1", zone, "SOA"]).strip())
-        except SceneError:
-            # Not up yet.
+        except FixtureError:
+            # Not started yet.
             return False
 
 
 def addresses(hosts: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """The A records of these hosts."""
+    """A records of these hosts."""
     return {host: [f"A {address}" for address in each] for host, each in hosts.items()}
 
 
@@ -131,11 +131,11 @@ def write_zone(file: Path, zone: str, records: Records, serial: int = 1) -> None
 
 
 def sign_zone(home: Path, zone: str, records: Records, out: Path) -> str:
-    """Writes the zone with its signatures, for a server that does not sign, and returns the DS record of the key."""
+    """Writes a signed zone for a server that does not sign itself, and returns the DS record of the key."""
     home.mkdir()
     config, file = home / "knot.conf", home / f"{zone}.zone"
     write_zone(file, zone, records)
-    # Nobody listens on that port: only the keys and the file are of use.
+    # No server runs with this config, so the port does not matter.
     config.write_text(CONFIG.format(home=home, port=53) + SIGNED.format(zone=zone, file=file))
     signed = home / "signed"
     signed.mkdir()
@@ -146,7 +146,7 @@ def sign_zone(home: Path, zone: str, records: Records, out: Path) -> str:
 
 
 def trust_anchor(config: Path, zone: str) -> str:
-    """By SHA-256, which is one of those that keymgr shows."""
-    shown = [line.split() for line in run(["keymgr", "-c", config, zone, "ds"]).splitlines()]
-    (found,) = (fields for fields in shown if fields[4:5] == ["2"])
+    """The DS record by SHA-256; keymgr prints others too."""
+    records = [line.split() for line in run(["keymgr", "-c", config, zone, "ds"]).splitlines()]
+    (found,) = (fields for fields in records if fields[4:5] == ["2"])
     return " ".join(found)

@@ -1,4 +1,4 @@
-"""A root, an intermediate and leaves, made by the openssl command at run time."""
+"""A test CA: a root, an intermediate and leaf certificates, created by the openssl command at run time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .process import SceneError, run
+from .process import FixtureError, run
 
 DAY = 86_400
 
@@ -23,8 +23,8 @@ prompt = no
 [name]
 
 [ca]
-default_ca = street
-[street]
+default_ca = test
+[test]
 database = {home}/index.txt
 new_certs_dir = {home}/issued
 rand_serial = yes
@@ -38,36 +38,29 @@ commonName = supplied
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
-[leaf]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
-subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid
-subjectAltName = ${{ENV::STREET_SAN}}
-[must_staple]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
-subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid
-subjectAltName = ${{ENV::STREET_SAN}}
-tlsfeature = status_request
-[client]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = clientAuth
-subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid
-[responder]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = OCSPSigning
-subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid
 """
 
-# As `openssl genpkey` takes them.
+END_ENTITY = """\
+[{section}]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = {usage}
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+{more}
+"""
+
+SUBJECT_ALT_NAME = "subjectAltName = ${ENV::TEST_CA_SAN}"
+
+# By section: the extended key usage, and what the profile adds to the other extensions of end-entity certificates.
+END_ENTITIES = {
+    "leaf": ("serverAuth", SUBJECT_ALT_NAME),
+    "must_staple": ("serverAuth", f"{SUBJECT_ALT_NAME}\ntlsfeature = status_request"),
+    "client": ("clientAuth", ""),
+    "responder": ("OCSPSigning", ""),
+}
+
+# Algorithm and options of `openssl genpkey`.
 P256 = ("EC", "ec_paramgen_curve:P-256")
 P521 = ("EC", "ec_paramgen_curve:P-521")
 RSA1024 = ("RSA", "rsa_keygen_bits:1024")
@@ -78,35 +71,39 @@ ED448 = ("ED448",)
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a server gets, and what a client should find out about it."""
+    """A certificate with its key, and the facts that a client should report of it."""
 
     names: tuple[str, ...]
     not_after: int
     fingerprint: str
-    """SHA-256 over the DER form, lower-case hex."""
+    """SHA-256 of the DER form, lower-case hex."""
     key_and_chain: str
-    """PEM: key, leaf, intermediate; the form that `smtpd_tls_chain_files` wants, and Exim takes too."""
+    """PEM: key, leaf, intermediate; the order that `smtpd_tls_chain_files` requires and Exim accepts."""
 
     def save(self, file: Path) -> Path:
         file.write_text(self.key_and_chain)
         return file
 
 
-class Authority:
-    """An intermediate below a root of its own."""
+class TestCa:
+    """An intermediate CA below its own root."""
 
     def __init__(self, home: Path) -> None:
         home.mkdir()
         (home / "issued").mkdir()
         (home / "index.txt").touch()
-        (home / "openssl.cnf").write_text(CONFIG.format(home=home))
+        config = CONFIG.format(home=home)
+        for section, (usage, more) in END_ENTITIES.items():
+            config += END_ENTITY.format(section=section, usage=usage, more=more)
+        (home / "openssl.cnf").write_text(config)
         self._home = home
         self.root = home / "root.pem"
         self.intermediate = home / "intermediate.pem"
-        # The authorities are older than any leaf, so that an expired leaf has an instant at which all was valid.
-        born, dies = int(time.time()) - 1000 * DAY, int(time.time()) + 3000 * DAY
-        self._sign("root", "Street Test Root", "authority", born, dies, ["-selfsign", "-keyfile", home / "root.key"])
-        self._sign("intermediate", "Street Test Intermediate", "authority", born, dies, self._signer("root"))
+        # The CAs are older than any leaf, so that an expired leaf has a time at which its whole chain was valid.
+        not_before, not_after = int(time.time()) - 1000 * DAY, int(time.time()) + 3000 * DAY
+        signer: list[str | Path] = ["-selfsign", "-keyfile", home / "root.key"]
+        self._sign("root", "E2E Test Root", "authority", not_before, not_after, signer)
+        self._sign("intermediate", "E2E Test Intermediate", "authority", not_before, not_after, self._signer("root"))
 
     def issue(
         self,
@@ -117,7 +114,7 @@ class Authority:
         digest: str = "sha256",
         extensions: str = "leaf",
     ) -> Certificate:
-        """A leaf that expires in so many days; negative: it has expired."""
+        """A leaf that expires in this many days; a negative number for one that has expired."""
         now = int(time.time())
         not_after = now + int(days * DAY)
         signer = ["-md", digest, *self._signer("intermediate")]
@@ -137,21 +134,13 @@ class Authority:
         run([*command, "-revoke", certificate, *self._signer("intermediate")], _environment())
 
     def staple(self, certificate: Path, file: Path, *, responder: Path | None = None, days_ago: int = 0) -> Path:
-        """What the OCSP responder said of a certificate, so many days ago: by the intermediate's own key, or by that of
-        the delegated responder in a file. It holds for a week."""
-        # openssl knows no other clock than the machine's.
+        """Writes an OCSP response of this many days ago, valid for a week. It is signed by the intermediate, or by the
+        delegated responder whose certificate and key are in a file."""
+        # openssl has no option for the time.
         clock = ["faketime", "-f", f"-{days_ago}d"] if days_ago else []
         signer, key = (responder, responder) if responder else (self.intermediate, self._home / "intermediate.key")
-        command: list[str | Path] = [
-            *clock,
-            "openssl",
-            "ocsp",
-            "-index",
-            self._home / "index.txt",
-            "-CA",
-            self.intermediate,
-        ]
-        command += ["-rsigner", signer, "-rkey", key, "-ndays", "7"]
+        command: list[str | Path] = [*clock, "openssl", "ocsp", "-index", self._home / "index.txt"]
+        command += ["-CA", self.intermediate, "-rsigner", signer, "-rkey", key, "-ndays", "7"]
         run([*command, "-issuer", self.intermediate, "-cert", certificate, "-respout", file])
         return file
 
@@ -160,7 +149,7 @@ class Authority:
         text = run(["openssl", "ocsp", "-noverify", "-text", "-respin", staple])
         when = re.search(r"Next Update: (.*) GMT", text)
         if when is None:
-            raise SceneError(f"{staple}: no next update")
+            raise FixtureError(f"{staple}: no nextUpdate")
         return int(datetime.strptime(when[1], "%b %d %H:%M:%S %Y").replace(tzinfo=UTC).timestamp())
 
     def _signer(self, issuer: str) -> list[str | Path]:
@@ -188,8 +177,7 @@ class Authority:
             ["openssl", "req", "-new", "-config", config, "-key", key, "-subj", f"/CN={common_name}", "-out", request],
             env,
         )
-        # `openssl ca`, because `openssl x509` of OpenSSL 3.0 cannot set a start date, and -days -3 would end
-        # before it begins.
+        # `openssl ca`, because `openssl x509` of OpenSSL 3.0 cannot set notBefore.
         command: list[str | Path] = ["openssl", "ca", "-batch", "-notext", "-config", config, "-extensions", extensions]
         command += ["-startdate", _asn1(not_before), "-enddate", _asn1(not_after), *signer]
         command += ["-in", request, "-out", self._home / f"{file}.pem"]
@@ -197,8 +185,8 @@ class Authority:
 
 
 def _environment(names: Sequence[str] = ()) -> dict[str, str]:
-    """The config cannot be read without."""
-    return dict(os.environ, STREET_SAN=",".join(f"DNS:{name}" for name in names))
+    """openssl rejects the config if the variable is not set."""
+    return dict(os.environ, TEST_CA_SAN=",".join(f"DNS:{name}" for name in names))
 
 
 def _asn1(timestamp: int) -> str:

@@ -1,4 +1,4 @@
-"""Postfix, with one line of master.cf an address."""
+"""Postfix, with one line of master.cf per address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .process import Daemon, run
+from .process import Daemon, LogFile, run
 
 MAIN_CF = """\
 compatibility_level = 3.6
@@ -23,7 +23,7 @@ smtpd_peername_lookup = no
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_tls_security_level = may
 smtpd_tls_loglevel = 1
-# Every greeting is waited for, also from a client that has passed before; an early talker is refused.
+# The greeting wait applies to every connection, also of clients that passed before; early talkers are refused.
 postscreen_access_list =
 postscreen_cache_map =
 postscreen_greet_action = enforce
@@ -42,7 +42,7 @@ dnsblog unix - - n - 0 dnsblog
 
 @dataclass(frozen=True)
 class Listener:
-    """A port of one address. `certificate` is a file with key and chain."""
+    """One port of one address. `certificate` is a file with key and chain."""
 
     address: str
     port: int
@@ -58,7 +58,7 @@ class Listener:
         if self.implicit_tls:
             smtpd += " -o smtpd_tls_wrappermode=yes"
         if self.postscreen:
-            # postscreen hands the connection on to the service named smtpd.
+            # postscreen passes the connection to the service named smtpd.
             return (
                 f"{self.address}:{self.port} inet n - n - 1 postscreen -o syslog_name={self.log_name()}\n"
                 f"smtpd pass - - n - - {smtpd}\n"
@@ -67,12 +67,12 @@ class Listener:
 
 
 def log_name(address: str, port: int) -> str:
-    """What the log lines of one listener begin with: they name the client, but not the address it came to."""
-    return f"street/{address}/{port}"
+    """The syslog name of one listener: Postfix logs the client's address, but not the local address."""
+    return f"e2e/{address}/{port}"
 
 
 class Postfix:
-    """An instance with a configuration, queue and log of its own."""
+    """An instance with its own configuration, queue and log."""
 
     def __init__(self, name: str, home: Path, logs: Path, listeners: list[Listener]) -> None:
         self._config = home / "config"
@@ -80,15 +80,15 @@ class Postfix:
         for folder in ("spool", "data"):
             (home / folder).mkdir()
         shutil.chown(home / "data", "postfix")
-        self.maillog = logs / f"{name}.maillog"
-        (self._config / "main.cf").write_text(MAIN_CF.format(home=home, logs=logs, maillog=self.maillog))
+        self.log = LogFile(logs / f"{name}.maillog")
+        (self._config / "main.cf").write_text(MAIN_CF.format(home=home, logs=logs, maillog=self.log.path))
         (self._config / "master.cf").write_text(SERVICES + "".join(each.master_cf() for each in listeners))
-        # The master itself, not `postfix start`: it stays our child, so that it can be ended by its pid.
+        # The master itself, not `postfix start`: it stays a child of this process and can be stopped by its PID.
         master = Path(run(["postconf", "-c", self._config, "-h", "daemon_directory"]).strip()) / "master"
         self._daemon = Daemon([master, "-c", self._config, "-s"], logs / f"{name}.log")
 
     def start(self) -> None:
-        # Makes the folders of the queue.
+        # Creates the queue directories.
         run(["postfix", "-c", self._config, "check"])
         self._daemon.start()
 
@@ -98,17 +98,8 @@ class Postfix:
     def reload(self) -> None:
         run(["postfix", "-c", self._config, "reload"])
 
-    def log_size(self) -> int:
-        return self.maillog.stat().st_size
-
-    def log_since(self, size: int) -> list[str]:
-        """Log lines written since the log had that size."""
-        with self.maillog.open("rb") as log:
-            log.seek(size)
-            return log.read().decode(errors="replace").splitlines()
-
 
 def sessions(lines: list[str], address: str, port: int) -> list[str]:
-    """How each session at a listener ended: what smtpd counts, as `ehlo=2 starttls=1 quit=1 commands=4`."""
+    """The command counts that smtpd logs at the end of each session, such as `ehlo=2 starttls=1 quit=1 commands=4`."""
     ended = re.compile(rf" {re.escape(log_name(address, port))}/smtpd\[\d+\]: disconnect from \S+ (.*)")
     return [match[1] for line in lines if (match := ended.search(line))]

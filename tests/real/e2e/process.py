@@ -1,4 +1,4 @@
-"""Child processes that are ended by pid, and waiting with a bound."""
+"""Child processes that are stopped by PID, their log files, and bounded waiting."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class SceneError(Exception):
-    """A server of the scene did not come up, or a helper command failed."""
+class FixtureError(Exception):
+    """A server of a fixture did not start, or a helper command failed. Not a failure of the exporter."""
 
 
 class Daemon:
-    """A process that stays in the foreground, with what it prints in one log file."""
+    """A process that stays in the foreground and writes its output to one log file."""
 
     def __init__(self, argv: Sequence[str | Path], log: Path) -> None:
         self.log = log
@@ -28,8 +28,8 @@ class Daemon:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            # A session of its own: a Ctrl-C on the terminal must reach the harness only, which then ends its
-            # children in order.
+            # A new session: Ctrl-C on the terminal must reach the test runner only, which then stops its children in
+            # order.
             self._process = subprocess.Popen(
                 self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -42,16 +42,54 @@ class Daemon:
     def exit_code(self) -> int | None:
         return None if self._process is None else self._process.poll()
 
-    def stop(self, patience: float = 10.0) -> int | None:
-        """Ends it with SIGTERM; only one that does not listen is killed. Returns its exit code."""
+    def stop(self, timeout: float = 10.0) -> int | None:
+        """Sends SIGTERM, then SIGKILL after the timeout. Returns the exit code."""
         if self._process is None:
             return None
         self._process.terminate()
         try:
-            return self._process.wait(patience)
+            return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait()
+
+
+class HttpDaemon:
+    """A daemon of the Prometheus family: one YAML file, one data folder, and readiness at `/-/ready`."""
+
+    def __init__(
+        self, binary: str | Path, home: Path, logs: Path, port: int, config: str, storage: str, *flags: str
+    ) -> None:
+        """`storage` is the name of the flag for the data folder."""
+        home.mkdir()
+        file = home / "config.yml"
+        file.write_text(config)
+        self.address = f"127.0.0.1:{port}"
+        argv = [binary, f"--config.file={file}", f"--{storage}={home / 'data'}"]
+        self._daemon = Daemon([*argv, f"--web.listen-address={self.address}", *flags], logs / f"{home.name}.log")
+
+    def start(self) -> None:
+        self._daemon.start()
+        wait_until(f"{self._daemon.log.stem}: ready", lambda: is_ready(self.address))
+
+    def stop(self) -> None:
+        self._daemon.stop()
+
+
+class LogFile:
+    """A log file that a server writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+    def lines_since(self, size: int) -> list[str]:
+        """The lines written since the file had this size."""
+        with self.path.open("rb") as log:
+            log.seek(size)
+            return log.read().decode(errors="replace").splitlines()
 
 
 def run(argv: Sequence[str | Path], env: dict[str, str] | None = None, timeout: float = 60) -> str:
@@ -59,7 +97,7 @@ def run(argv: Sequence[str | Path], env: dict[str, str] | None = None, timeout: 
     command = [str(part) for part in argv]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout)
     if done.returncode != 0:
-        raise SceneError(f"{' '.join(command)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
+        raise FixtureError(f"{' '.join(command)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
@@ -71,12 +109,12 @@ def wait_until(what: str, probe: Callable[[], T | None], seconds: float = 20.0) 
         if found:
             return found
         if time.monotonic() > deadline:
-            raise SceneError(f"{what}: not within {seconds:.0f} s")
+            raise FixtureError(f"{what}: not within {seconds:.0f} s")
         time.sleep(0.1)
 
 
 def is_ready(address: str) -> bool:
-    """Whether what serves HTTP there says so, as Prometheus and its kin do."""
+    """Whether `/-/ready` answers 200, as the exporter, Prometheus and Alertmanager do."""
     try:
         with urllib.request.urlopen(f"http://{address}/-/ready", timeout=2) as response:
             return bool(response.status == 200)
@@ -86,7 +124,7 @@ def is_ready(address: str) -> bool:
 
 def is_bindable(address: str, port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: connections of an earlier run that linger in TIME_WAIT are no hindrance.
+        # As servers do: connections of an earlier run in TIME_WAIT do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))

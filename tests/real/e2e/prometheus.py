@@ -1,4 +1,4 @@
-"""Prometheus, and asking it."""
+"""Prometheus and its query API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .process import Daemon, is_ready, wait_until
+from .process import HttpDaemon
 
 JOB = "smtp_tls"
 
@@ -24,8 +24,8 @@ scrape_configs:
 """
 
 
-def scraping(exporter: str, interval: int = 2) -> str:
-    """A config that does nothing else."""
+def scrape_config(exporter: str, interval: int = 2) -> str:
+    """A config with one scrape job and no rules."""
     return CONFIG.format(job=JOB, exporter=exporter, interval=interval)
 
 
@@ -35,28 +35,9 @@ class Sample:
     value: float
 
 
-class Prometheus:
-    def __init__(self, home: Path, logs: Path, port: int, config_text: str, binary: str | Path = "prometheus") -> None:
-        home.mkdir()
-        config = home / "prometheus.yml"
-        config.write_text(config_text)
-        self._address = f"127.0.0.1:{port}"
-        self._daemon = Daemon(
-            [
-                binary,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={home / 'data'}",
-                f"--web.listen-address={self._address}",
-            ],
-            logs / f"{home.name}.log",
-        )
-
-    def start(self) -> None:
-        self._daemon.start()
-        wait_until("prometheus: ready", lambda: is_ready(self._address))
-
-    def stop(self) -> None:
-        self._daemon.stop()
+class Prometheus(HttpDaemon):
+    def __init__(self, home: Path, logs: Path, port: int, config: str, binary: str | Path = "prometheus") -> None:
+        super().__init__(binary, home, logs, port, config, "storage.tsdb.path")
 
     def query(self, expression: str) -> list[Sample]:
         """An instant vector."""
@@ -64,11 +45,11 @@ class Prometheus:
         return [Sample(each["metric"], float(each["value"][1])) for each in answer["result"]]
 
     def api(self, endpoint: str, **parameters: str) -> Any:
-        url = f"http://{self._address}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
+        url = f"http://{self.address}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=5) as response:
             return json.load(response)["data"]
 
-    def complaints(self) -> list[str]:
-        """What its log says against the scrapes."""
+    def scrape_warnings(self) -> list[str]:
+        """Log lines of the scrape manager above level info."""
         lines = self._daemon.log.read_text(errors="replace").splitlines()
         return [line for line in lines if 'component="scrape manager"' in line and "level=info" not in line]

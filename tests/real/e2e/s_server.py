@@ -1,7 +1,7 @@
-"""`openssl s_server`, taught enough SMTP for a probe to succeed where TLS does.
+"""`openssl s_server` with enough SMTP for a probe to succeed once TLS does.
 
-s_server copies what it reads on its standard input into the connection. What stands there before a connection begins
-is lost to a handshake that fails, so each connection gets a process of its own, behind a listener that carries bytes.
+s_server copies its standard input into the connection. Input written before a handshake that fails is lost, so each
+connection gets its own process, behind a TCP server that forwards the bytes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from .tcp_server import PATIENCE, Listener
 from .openssl import PERMISSIVE
+from .tcp_server import TIMEOUT, TcpServer
 
 GREETING = b"220 openssl.example.com ESMTP\r\n"
 REPLIES = {b"EHLO": b"250 openssl.example.com\r\n", b"QUIT": b"221 openssl.example.com\r\n"}
@@ -31,21 +31,21 @@ class OpensslServer:
         self._numbers = itertools.count()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
-        self._listener = Listener(address, self._serve)
-        self.address, self.port = address, self._listener.port
+        self._server = TcpServer(address, self._serve)
+        self.address, self.port = address, self._server.port
 
     def start(self) -> None:
-        self._listener.start()
+        self._server.start()
 
     def stop(self) -> None:
-        self._listener.stop()
+        self._server.stop()
         with self._lock:
             for process in self._running:
                 process.kill()
 
     def _serve(self, client: socket.socket) -> None:
         path = self._home / str(next(self._numbers))
-        # s_server takes no name of more than 31 characters, so it is called in the folder.
+        # s_server limits the socket path to 31 characters, so it runs in the folder and gets the name only.
         command = ["openssl", "s_server", "-unix", path.name, "-naccept", "1", "-quiet", *self._options]
         with (
             self._log.open("ab") as log,
@@ -64,11 +64,11 @@ class OpensslServer:
             try:
                 with _connect(path, process) as server:
                     threading.Thread(target=_speak_smtp, args=(process.stdout, process.stdin), daemon=True).start()
-                    back = threading.Thread(target=_carry, args=(server, client), daemon=True)
-                    back.start()
-                    _carry(client, server)
-                    # What is under way to the client gets there before the process is ended.
-                    back.join(PATIENCE)
+                    backward = threading.Thread(target=_forward, args=(server, client), daemon=True)
+                    backward.start()
+                    _forward(client, server)
+                    # Deliver what is still in flight to the client before the process is killed.
+                    backward.join(TIMEOUT)
             finally:
                 process.kill()
                 with self._lock:
@@ -77,7 +77,7 @@ class OpensslServer:
 
 
 def _connect(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         server = socket.socket(socket.AF_UNIX)
         try:
@@ -88,11 +88,11 @@ def _connect(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
                 raise
             time.sleep(0.005)
         else:
-            server.settimeout(PATIENCE)
+            server.settimeout(TIMEOUT)
             return server
 
 
-def _carry(source: socket.socket, sink: socket.socket) -> None:
+def _forward(source: socket.socket, sink: socket.socket) -> None:
     try:
         while data := source.recv(65536):
             sink.sendall(data)
@@ -113,5 +113,5 @@ def _speak_smtp(received: IO[bytes], send: IO[bytes]) -> None:
                 send.write(reply)
                 send.flush()
     except (OSError, ValueError):
-        # The process has ended, as after a handshake that failed, and its pipes may be closed.
+        # The process has exited, as after a failed handshake, and its pipes may be closed.
         pass

@@ -1,4 +1,4 @@
-"""Who stands in the street, and with which certificate."""
+"""The mail servers: which ones run, and with which certificates."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from . import openssl
 from .exim import Exim
 from .exporter import Exporter
 from .knot import Knot, addresses
-from .pki import Authority, Certificate
+from .pki import Certificate, TestCa
 from .postfix import Listener, Postfix
-from .process import SceneError, free_port, is_bindable, wait_until
-from .prometheus import Prometheus, scraping
+from .process import FixtureError, free_port, is_bindable, wait_until
+from .prometheus import Prometheus, scrape_config
 
 STARTTLS = 2525
 IMPLICIT = 4465
@@ -27,24 +27,24 @@ BOTH = (SMTP, MAIL)
 
 TARGETS = """\
 resolvers:
-  lab: {{nameservers: ["{nameserver}"]}}
+  test: {{nameservers: ["{nameserver}"]}}
 targets:
   - host: smtp.example.com
     port: {starttls_port}
-    resolver: lab
+    resolver: test
     labels: {{team: mail}}
   - host: smtp.example.com
     port: {implicit_port}
     tls: implicit
-    resolver: lab
+    resolver: test
   - host: exim.example.com
     port: {starttls_port}
-    resolver: lab
+    resolver: test
 """
 
 
 class Host:
-    """One address, with the certificate that all its ports present."""
+    """One address and the certificate that all its ports present."""
 
     def __init__(self, address: str, certificate: Certificate, folder: Path) -> None:
         self.address = address
@@ -62,47 +62,47 @@ class Host:
         ]
 
 
-class Street:
-    """All servers of the scene. `open` starts them; leaving the stack ends them, whatever happened."""
+class MailServers:
+    """The mail servers and their name server. `open` starts them; closing `exits` stops them."""
 
     def __init__(self, home: Path, exporter_binary: Path, exim_binary: Path) -> None:
         self.home = home
         self.logs = home / "logs"
         certificates = home / "certificates"
         certificates.mkdir()
-        # postlogd and Exim write there as users of their own.
+        # postlogd and Exim write there as other users.
         self.logs.chmod(0o1777)
 
         network, self._network_lock = claim_network()
-        self.authority = authority = Authority(home / "pki")
+        self.ca = ca = TestCa(home / "pki")
 
         def host(number: int, names: tuple[str, ...], days: float) -> Host:
-            return Host(f"{network}.{number}", authority.issue(names, days), certificates)
+            return Host(f"{network}.{number}", ca.issue(names, days), certificates)
 
-        # smtp.example.com: what it takes to fail now and then, and never on the test button.
-        self.steady = host(3, BOTH, 90)
+        # smtp.example.com: clients fail or succeed depending on the address that they connect to.
+        self.valid = host(3, BOTH, 90)
         self.renewed = host(4, (MAIL,), 60)
         self.retired = host(5, (MAIL,), 45)
         self.expired = host(6, BOTH, -3)
-        self.guarded = host(20, BOTH, 30)
-        self.smtp = [self.steady, self.renewed, self.retired, self.expired, self.guarded]
+        self.postscreened = host(20, BOTH, 30)
+        self.smtp = [self.valid, self.renewed, self.retired, self.expired, self.postscreened]
         # exim.example.com.
-        self.exim_named = host(40, (EXIM,), 80)
-        self.exim_unnamed = host(41, (MAIL,), 70)
-        self.exim_hosts = [self.exim_named, self.exim_unnamed]
+        self.exim_matched = host(40, (EXIM,), 80)
+        self.exim_mismatched = host(41, (MAIL,), 70)
+        self.exim_hosts = [self.exim_matched, self.exim_mismatched]
 
         self.postfix = Postfix(
             "postfix",
             home / "postfix",
             self.logs,
             [
-                *self.steady.listeners(),
+                *self.valid.listeners(),
                 *self.renewed.listeners(),
                 *self.expired.listeners(),
-                *self.guarded.listeners(postscreen=True),
+                *self.postscreened.listeners(postscreen=True),
             ],
         )
-        # An instance of its own, so that it can be stopped while the others serve.
+        # A separate instance, so that it can be stopped while the others run.
         self.retired_postfix = Postfix("postfix-retired", home / "postfix-retired", self.logs, self.retired.listeners())
         self.exim = Exim(
             exim_binary,
@@ -117,77 +117,81 @@ class Street:
             home / "exporter",
             self.logs,
             free_port(),
-            root=authority.root,
+            root=ca.root,
             targets=TARGETS.format(nameserver=self.knot.address, starttls_port=STARTTLS, implicit_port=IMPLICIT),
         )
-        self.prometheus = Prometheus(home / "prometheus", self.logs, free_port(), scraping(self.exporter.address))
+        self.prometheus = Prometheus(home / "prometheus", self.logs, free_port(), scrape_config(self.exporter.address))
         self.postfix_log_start = 0
         self.exim_log_start = 0
 
-    def open(self, stack: ExitStack) -> None:
-        self.open_servers(stack)
-        stack.callback(self.exporter.stop)
-        self.exporter.start()
-        stack.callback(self.prometheus.stop)
-        self.prometheus.start()
-
-    def open_servers(self, stack: ExitStack) -> None:
+    def open(self, exits: ExitStack) -> None:
         for server in (self.postfix, self.retired_postfix, self.exim):
-            stack.callback(server.stop)
+            exits.callback(server.stop)
             server.start()
-        stack.callback(self.knot.stop)
+        exits.callback(self.knot.stop)
         self.knot.start({ZONE: self.zone()})
         for host, port, server_name in self.listeners():
-            self._get_second_opinion(host, port, server_name)
-        self._await_quiet_logs()
-        # From here on the only client is the exporter.
-        self.postfix_log_start = self.postfix.log_size()
-        self.exim_log_start = self.exim.log_size()
+            self._verify_with_openssl(host, port, server_name)
+        self._await_idle_logs()
+        # From now on the exporter is the only client.
+        self.postfix_log_start = self.postfix.log.size()
+        self.exim_log_start = self.exim.log.size()
 
     def zone(self, without: Host | None = None) -> dict[str, list[str]]:
         smtp = [host.address for host in self.smtp if host is not without]
         return addresses({SMTP: smtp, MAIL: smtp, EXIM: [host.address for host in self.exim_hosts]})
 
     def listeners(self) -> list[tuple[Host, int, str]]:
-        """Each address and port, with the name that the exporter asks for there."""
+        """Each address and port with the reference name of the exporter's probes."""
         smtp = [(host, port, SMTP) for host in self.smtp for port in (STARTTLS, IMPLICIT)]
         return smtp + [(host, STARTTLS, EXIM) for host in self.exim_hosts]
 
-    def _get_second_opinion(self, host: Host, port: int, server_name: str) -> None:
-        """Waits until the server is up. A scene that is not as intended must not count against the exporter."""
-        opinion = wait_until(
+    def _verify_with_openssl(self, host: Host, port: int, server_name: str) -> None:
+        """Waits until the server is up and checks it, so that faults of the fixture do not count as the exporter's."""
+        seen = wait_until(
             f"{host.address}:{port}: up, with a certificate",
-            lambda: openssl.ask(host.address, port, port == IMPLICIT, server_name, self.authority.root),
+            lambda: openssl.verify(host.address, port, port == IMPLICIT, server_name, self.ca.root),
         )
         if host is self.expired:
-            verdict = openssl.CERT_HAS_EXPIRED
+            code = openssl.CERT_HAS_EXPIRED
         elif server_name in host.certificate.names:
-            verdict = openssl.OK
+            code = openssl.OK
         else:
-            verdict = openssl.HOSTNAME_MISMATCH
-        intended = openssl.Opinion(host.certificate.fingerprint, verdict)
-        if opinion != intended:
-            raise SceneError(f"{host.address}:{port}: intended is {intended}, OpenSSL sees {opinion}")
+            code = openssl.HOSTNAME_MISMATCH
+        expected = openssl.Verification(host.certificate.fingerprint, code)
+        if seen != expected:
+            raise FixtureError(f"{host.address}:{port}: expected {expected}, s_client reports {seen}")
 
-    def _await_quiet_logs(self) -> None:
-        """Servers write the last line of a session after its client has gone."""
+    def _await_idle_logs(self) -> None:
+        """Servers log the end of a session after its client has disconnected."""
 
-        def is_quiet() -> bool:
-            before = self.postfix.log_size(), self.exim.log_size()
+        def is_idle() -> bool:
+            before = self.postfix.log.size(), self.exim.log.size()
             time.sleep(0.5)
-            return before == (self.postfix.log_size(), self.exim.log_size())
+            return before == (self.postfix.log.size(), self.exim.log.size())
 
-        wait_until("quiet logs", is_quiet)
+        wait_until("idle logs", is_idle)
+
+
+class MonitoredMailServers(MailServers):
+    """Also runs the exporter and a Prometheus that scrapes it."""
+
+    def open(self, exits: ExitStack) -> None:
+        super().open(exits)
+        exits.callback(self.exporter.stop)
+        self.exporter.start()
+        exits.callback(self.prometheus.stop)
+        self.prometheus.start()
 
 
 def claim_network() -> tuple[str, socket.socket]:
-    """The first 127.0.x where nobody holds our ports: something else may run on this machine. The socket keeps
-    another run, which has not opened its ports yet, from the same choice."""
+    """The first 127.0.x on which the ports are free. The socket is a lock against a concurrent run that has not opened
+    its ports yet."""
     for number in range(10):
         network = f"127.0.{number}"
         lock = socket.socket(socket.AF_UNIX)
         try:
-            # An abstract name, which goes with the process.
+            # An abstract name, released with the process.
             lock.bind(f"\0smtp-tls-real-{network}")
         except OSError:
             lock.close()
@@ -195,4 +199,4 @@ def claim_network() -> tuple[str, socket.socket]:
         if all(is_bindable(f"{network}.{host}", port) for host in range(3, 42) for port in (STARTTLS, IMPLICIT)):
             return network, lock
         lock.close()
-    raise SceneError(f"ports {STARTTLS} and {IMPLICIT} are taken on 127.0.0.0 to 127.0.9.255")
+    raise FixtureError(f"ports {STARTTLS} and {IMPLICIT} are in use on 127.0.0.0 to 127.0.9.255")

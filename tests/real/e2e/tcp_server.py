@@ -1,4 +1,4 @@
-"""Servers on an address of their own that do one thing with every connection."""
+"""TCP servers that do the same thing with every connection."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import socket
 import threading
 from collections.abc import Callable
 
-# A connection that nobody ends is ended; every probe is over by then.
-PATIENCE = 15.0
+# Seconds after which an idle connection is closed; longer than any probe.
+TIMEOUT = 15.0
 
 
-class Listener:
-    """Accepts on a port from the kernel, and hands each connection to a thread."""
+class TcpServer:
+    """Listens on an ephemeral port and handles each connection in a thread."""
 
-    def __init__(self, address: str, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(self, address: str, handle: Callable[[socket.socket], None]) -> None:
         self.address = address
-        self._serve = serve
+        self._handle = handle
         self._socket = socket.create_server((address, 0))
         self.port: int = self._socket.getsockname()[1]
 
@@ -23,7 +23,7 @@ class Listener:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
-        # Closing alone would leave `accept` waiting.
+        # Closing alone does not wake `accept`.
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
@@ -33,36 +33,36 @@ class Listener:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            connection.settimeout(PATIENCE)
-            threading.Thread(target=self._attend, args=(connection,), daemon=True).start()
+            connection.settimeout(TIMEOUT)
+            threading.Thread(target=self._run, args=(connection,), daemon=True).start()
 
-    def _attend(self, connection: socket.socket) -> None:
+    def _run(self, connection: socket.socket) -> None:
         with connection:
             try:
-                self._serve(connection)
+                self._handle(connection)
             except OSError:
-                # The client has gone, which is its right.
+                # The client has disconnected.
                 pass
 
 
-def talk_in_the_clear(connection: socket.socket) -> None:
+def speak_plaintext(connection: socket.socket) -> None:
     """Speaks SMTP where the client expects TLS."""
     connection.sendall(b"220 plain.example.com ESMTP\r\n")
-    _await_end(connection)
+    _await_eof(connection)
 
 
-def close_at_hello(connection: socket.socket) -> None:
+def close_after_hello(connection: socket.socket) -> None:
     connection.recv(65536)
     connection.shutdown(socket.SHUT_RDWR)
 
 
-def reset_at_hello(connection: socket.socket) -> None:
+def reset_after_hello(connection: socket.socket) -> None:
     connection.recv(65536)
-    # On, and for no time: the kernel sends a reset in place of an end.
+    # SO_LINGER with a timeout of 0: the kernel sends RST instead of FIN.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
-def _await_end(connection: socket.socket) -> None:
+def _await_eof(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_WR)
     while connection.recv(65536):
         pass

@@ -1,14 +1,14 @@
-"""Unbound, which validates what it passes on."""
+"""Unbound, as a validating resolver."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .process import Daemon, SceneError, run, wait_until
+from .process import Daemon, FixtureError, run, wait_until
 
-# It remembers next to nothing: each edit of a zone shows in the next answer. With `local-zone: "." refuse` no question
-# leaves this machine.
+# Caching is disabled, so that an edit of a zone shows in the next answer. `local-zone: "." refuse` keeps all queries on
+# this host.
 CONFIG = """\
 server:
     do-daemonize: no
@@ -47,7 +47,7 @@ stub-zone:
 
 
 class Unbound:
-    """Asks the server of each zone; `anchors` are DS records of those zones that must be signed."""
+    """Queries the name server of each zone; `anchors` are the DS records of the zones that must be signed."""
 
     def __init__(self, home: Path, logs: Path, port: int) -> None:
         home.mkdir()
@@ -58,7 +58,7 @@ class Unbound:
         self._daemon = Daemon(["unbound", "-d", "-c", self._config], logs / "unbound.log")
 
     def start(self, zones: Mapping[str, str], anchors: Sequence[str]) -> None:
-        """`zones` maps a zone to `address:port` of its name server."""
+        """`zones` maps a zone to the `address:port` of its name server."""
         self._config.write_text(
             CONFIG.format(
                 home=self._home,
@@ -72,15 +72,15 @@ class Unbound:
         )
         self._daemon.start()
         for zone in zones:
-            wait_until(f"unbound: SOA of {zone}", lambda: self.ask(zone, "SOA") is not None)
+            wait_until(f"unbound: SOA of {zone}", lambda: self.query(zone, "SOA") is not None)
 
     def stop(self) -> None:
         self._daemon.stop()
 
-    def ask(self, name: str, kind: str, *options: str) -> str | None:
-        """All that kdig shows of the answer; None where there is none, or an error."""
+    def query(self, name: str, kind: str, *options: str) -> str | None:
+        """The output of kdig; None if there was no answer, or not NOERROR."""
         try:
-            shown = run(["kdig", "@127.0.0.1", "-p", str(self._port), "+time=1", "+retry=0", *options, name, kind])
-        except SceneError:
+            output = run(["kdig", "@127.0.0.1", "-p", str(self._port), "+time=1", "+retry=0", *options, name, kind])
+        except FixtureError:
             return None
-        return shown if "status: NOERROR" in shown else None
+        return output if "status: NOERROR" in output else None

@@ -1,4 +1,4 @@
-"""Where Alertmanager's messages arrive: a small server that keeps all of them."""
+"""A webhook receiver that records the notifications of Alertmanager."""
 
 from __future__ import annotations
 
@@ -10,51 +10,44 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-LONGEST_MESSAGE = 1 << 20
+MAX_MESSAGE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Page:
-    """What a message says of one alert."""
+class Notification:
+    """One alert of a webhook message. `status` is `firing` or `resolved`; `at` is a monotonic time."""
 
     at: float
-    """By the monotonic clock."""
     path: str
     receiver: str
     status: str
-    """`firing` or `resolved`."""
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
 
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """Of the alert."""
-        return tuple(f"{label}={value}" for label, value in sorted(self.labels.items()))
-
-    def is_about(self, status: str, labels: Mapping[str, str]) -> bool:
+    def matches(self, status: str, labels: Mapping[str, str]) -> bool:
         return self.status == status and labels.items() <= self.labels.items()
 
 
-class Pager:
+class Webhook:
     def __init__(self) -> None:
-        self._news = threading.Condition()
-        self._pages: list[Page] = []
-        self._complaints: list[str] = []
-        pager = self
+        self._received = threading.Condition()
+        self._notifications: list[Notification] = []
+        self._errors: list[str] = []
+        webhook = self
 
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", "0"))
-                body = self.rfile.read(min(length, LONGEST_MESSAGE))
-                pager._take(self.path, body)
+                body = self.rfile.read(min(length, MAX_MESSAGE))
+                webhook._record(self.path, body)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Nobody reads it."""
+                """No access log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -72,35 +65,37 @@ class Pager:
             self._server.shutdown()
         self._server.server_close()
 
-    def pages(self, status: str = "firing") -> list[Page]:
-        with self._news:
-            return [page for page in self._pages if page.status == status]
+    def notifications(self, status: str = "firing") -> list[Notification]:
+        with self._received:
+            return [each for each in self._notifications if each.status == status]
 
-    def complaints(self) -> list[str]:
-        """Messages that could not be read."""
-        with self._news:
-            return list(self._complaints)
+    def errors(self) -> list[str]:
+        """Messages that could not be parsed."""
+        with self._received:
+            return list(self._errors)
 
-    def wait(self, status: str, labels: Mapping[str, str], since: float, until: float) -> Page | None:
-        """The first page that came since a moment and has these labels among its own; None once it is too late."""
-        with self._news:
+    def wait(self, status: str, labels: Mapping[str, str], since: float, until: float) -> Notification | None:
+        """The first notification since a time that has these labels; None at the deadline."""
+        with self._received:
             while True:
-                for page in self._pages:
-                    if page.at >= since and page.is_about(status, labels):
-                        return page
-                rest = until - time.monotonic()
-                if rest <= 0:
+                for each in self._notifications:
+                    if each.at >= since and each.matches(status, labels):
+                        return each
+                remaining = until - time.monotonic()
+                if remaining <= 0:
                     return None
-                self._news.wait(rest)
+                self._received.wait(remaining)
 
-    def _take(self, path: str, body: bytes) -> None:
+    def _record(self, path: str, body: bytes) -> None:
         now = time.monotonic()
-        with self._news:
+        with self._received:
             try:
                 message = json.loads(body)
-                for alert in message["alerts"]:
-                    page = Page(now, path, message["receiver"], alert["status"], alert["labels"], alert["annotations"])
-                    self._pages.append(page)
+                receiver = message["receiver"]
+                self._notifications += [
+                    Notification(now, path, receiver, alert["status"], alert["labels"], alert["annotations"])
+                    for alert in message["alerts"]
+                ]
             except (ValueError, KeyError, TypeError) as error:
-                self._complaints.append(f"{path}: {error!r}: {body[:200]!r}")
-            self._news.notify_all()
+                self._errors.append(f"{path}: {error!r}: {body[:200]!r}")
+            self._received.notify_all()
