@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by tests that need Debian's packages: `need_packages NAME…` installs those that are missing, as root. None of
-# them starts a service: tests start their own, on ports of their own.
+# Sourced by tests that need Debian packages: `need_packages NAME…` installs the missing ones as root and starts none of
+# their services, since tests start their own servers on their own ports.
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
@@ -19,18 +19,18 @@ need_packages() {
     ((${#missing[@]})) || return 0
     echo "installing: ${missing[*]}" >&2
     if ((EUID != 0)); then
-        echo "only root can install" >&2
+        echo "must run as root to install packages" >&2
         return 2
     fi
     apt_get update
-    # In a shell of its own, so that its trap is nobody else's. --no-remove: rather fail than throw out what a machine
-    # lives on.
+    # In a subshell, so that the trap is limited to it. --no-remove: fail rather than remove packages of the host.
     (hold_services && apt_get install --no-remove --no-install-recommends "${missing[@]}")
 }
 
 policy=/usr/sbin/policy-rc.d
 
-# Until the shell ends. A run that was killed here may have left ours in place, beside what was there before.
+# Prevents the start of services until the shell exits. A run that was killed may have left its own policy file behind,
+# with a backup of the original.
 hold_services() {
     if [[ -e $policy && ! -e $policy.before-tests ]]; then mv "$policy" "$policy.before-tests"; fi
     trap release_services EXIT

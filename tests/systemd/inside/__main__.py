@@ -1,4 +1,4 @@
-"""The shipped unit, installed and used as its comments say, on the systemd that runs this: a story, told in order."""
+"""Checks of the shipped unit on the systemd that runs them, in this order: install, start, reload, kill, stop."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TARGETS = (
     f"targets:\n  - {{host: {servers.MAIL_HOST}, port: {servers.MAIL_PORT}, name: mail}}\n"
 )
 MORE_TARGETS = TARGETS + f"  - {{host: {servers.SILENT[0]}, port: {servers.SILENT[1]}, name: silent}}\n"
-FILED_TARGET = f"- {{host: {servers.REFUSED[0]}, port: {servers.REFUSED[1]}, name: refused}}\n"
-WRONG = "targets: [{hosts: smtp.example.com}]\n"
+FILE_TARGET = f"- {{host: {servers.REFUSED[0]}, port: {servers.REFUSED[1]}, name: refused}}\n"
+INVALID = "targets: [{hosts: smtp.example.com}]\n"
 
-PATIENCE = 15.0
+TIMEOUT = 15.0
 
 
 class Failed(Exception):
-    """What was seen instead."""
+    """A check failed; the message has what was seen instead."""
 
 
 Check = Callable[[], None]
@@ -48,7 +48,7 @@ def check(name: str) -> Callable[[Check], Check]:
     return register
 
 
-@check("it installs as its comments say, and starts")
+@check("the commands in the unit's comments install and start it")
 def installs() -> None:
     source = HERE / "source"
     (source / "config.yaml").write_text(TARGETS)
@@ -56,19 +56,19 @@ def installs() -> None:
     expect(len(commands) >= 3, f"commands: {commands}")
     for command in commands:
         run(command, cwd=source, shell=True)
-    expect(CONFIG.read_text() == TARGETS, "another config")
+    expect(CONFIG.read_text() == TARGETS, "the installed config differs")
     (CONFIG.parent / "targets").mkdir()
-    (CONFIG.parent / "targets/more.yaml").write_text(FILED_TARGET)
+    (CONFIG.parent / "targets/more.yaml").write_text(FILE_TARGET)
     expect_state("active", "running")
-    expect(run("systemctl is-enabled", NAME).strip() == "enabled", "it is not enabled")
+    expect(run("systemctl is-enabled", NAME).strip() == "enabled", "not enabled")
 
 
-@check("it is ready")
+@check("the exporter becomes ready")
 def ready() -> None:
     await_ready()
 
 
-@check("it looks names up, and probes IPv4 and IPv6 with TLS")
+@check("the exporter resolves names and probes TLS over IPv4 and IPv6")
 def probes() -> None:
     for address in servers.MAIL_ADDRESSES:
         backend = f"[{address}]:465" if ":" in address else f"{address}:465"
@@ -79,13 +79,13 @@ def probes() -> None:
     await_sample("smtp_tls_exporter_trust_anchors", {"store": "system"}, lambda count: count > 50)
 
 
-@check("a target file that came after the start is probed, and its server that refuses is told of")
+@check("a target file that is added after the start is loaded, and its refused connection reported")
 def refuses() -> None:
     labels = {"target": "refused", "stage": "connect", "reason": "refused"}
     await_sample("smtp_tls_probe_failure_info", labels, lambda value: value == 1)
 
 
-@check("it tells of its process")
+@check("process metrics")
 def process() -> None:
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     booted = time.time() - uptime
@@ -96,7 +96,7 @@ def process() -> None:
     await_sample("process_cpu_seconds_total", {}, lambda value: value > 0)
 
 
-@check("it is not root, has no capability, gains none, and its system calls are filtered")
+@check("no root, no capabilities, no new privileges, and a system call filter")
 def status() -> None:
     lines = Path(f"/proc/{main_pid()}/status").read_text().splitlines()
     seen = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
@@ -106,7 +106,7 @@ def status() -> None:
     expect(seen["NoNewPrivs"] == ["1"] and seen["Seccomp"] == ["2"], f"{seen['NoNewPrivs']}, {seen['Seccomp']}")
 
 
-@check("what stands in its place can do what it needs, and nothing else")
+@check("the sandbox allows what the exporter needs and refuses the rest")
 def confined() -> None:
     Path("/home/file").touch()
     unit = Path(f"/etc/systemd/system/{NAME}.service").read_text()
@@ -115,48 +115,49 @@ def confined() -> None:
     Path("/etc/systemd/system/confined.service").write_text(unit)
     run("systemctl daemon-reload")
     run("systemctl start confined")
-    said = journal("confined", "--output=cat", "_COMM=python3")
-    expect(said == "", said)
+    output = journal("confined", "--output=cat", "_COMM=python3")
+    expect(output == "", output)
 
 
-@check("its exposure is at most 1.5 where it runs")
+@check("the exposure of the running unit is at most 1.5")
 def exposure() -> None:
     run("systemd-analyze security --no-pager --threshold=15", f"{NAME}.service")
 
 
-@check("a reload brings a new target")
+@check("a reload adds a target")
 def reload_brings() -> None:
     before = main_pid()
     CONFIG.write_text(MORE_TARGETS)
     run("systemctl reload", NAME)
     await_sample("smtp_tls_target_info", {"target": "silent"}, lambda value: value == 1)
-    expect(main_pid() == before, "it was started anew")
+    expect(main_pid() == before, "the exporter was restarted")
 
 
-@check("a reload of a wrong config fails, and all goes on")
+@check("a reload of an invalid config fails, and the exporter keeps running")
 def reload_fails() -> None:
     before = main_pid()
-    CONFIG.write_text(WRONG)
-    expect_refusal("systemctl reload", NAME)
+    CONFIG.write_text(INVALID)
+    expect_failure("systemctl reload", NAME)
     await_sample("smtp_tls_exporter_config_last_reload_successful", {}, lambda value: value == 0)
     await_sample("smtp_tls_target_info", {"target": "silent"}, lambda value: value == 1)
-    expect(main_pid() == before, "it was started anew")
+    expect(main_pid() == before, "the exporter was restarted")
     expect_state("active", "running")
-    said = journal(NAME, "--output=cat")
-    expect("hosts" in said, f"the journal doesn't tell what is wrong: {said}")
+    output = journal(NAME, "--output=cat")
+    # The unknown key.
+    expect("hosts" in output, f"the journal does not name the invalid key: {output}")
     CONFIG.write_text(MORE_TARGETS)
     run("systemctl reload", NAME)
     await_sample("smtp_tls_exporter_config_last_reload_successful", {}, lambda value: value == 1)
 
 
-@check("a group that is given in a drop-in opens a file to it")
+@check("a supplementary group of a drop-in gives access to a file")
 def group() -> None:
     root = CONFIG.parent / "root.pem"
     root.write_text((servers.FILES / "cert.pem").read_text())
     root.chmod(0o640)
     shutil.chown(root, "root", "adm")
     CONFIG.write_text(MORE_TARGETS + "trust_stores: {internal: {roots: none, files: [root.pem]}}\n")
-    expect_refusal("systemctl restart", NAME)
+    expect_failure("systemctl restart", NAME)
     drop_in = Path(f"/etc/systemd/system/{NAME}.service.d/group.conf")
     drop_in.parent.mkdir()
     drop_in.write_text("[Service]\nSupplementaryGroups=adm\n")
@@ -165,7 +166,7 @@ def group() -> None:
     await_ready()
 
 
-@check("it is started anew after it was killed")
+@check("the exporter is restarted after SIGKILL")
 def restarts() -> None:
     before = main_pid()
     run("systemctl kill --signal=KILL", NAME)
@@ -174,23 +175,23 @@ def restarts() -> None:
     expect(show("NRestarts") == "1", f"restarts: {show('NRestarts')}")
 
 
-@check("it stops within seconds, while a probe runs, and without an error")
+@check("it stops within seconds during a probe, without an error")
 def stops() -> None:
     await_sample("smtp_tls_exporter_probes_in_flight", {}, lambda value: value >= 1)
     invocation = show("InvocationID")
-    begun = time.monotonic()
+    started = time.monotonic()
     run("systemctl stop", NAME)
-    took = time.monotonic() - begun
+    took = time.monotonic() - started
     expect(took < 8, f"it took {took:.1f} s")
     expect_state("inactive", "dead")
     expect(show("Result") == "success" and show("ExecMainStatus") == "0", f"{show('Result')} {show('ExecMainStatus')}")
-    said = run("journalctl --no-pager --output=cat", f"_SYSTEMD_INVOCATION_ID={invocation}")
-    expect("serving" in said and "level=error" not in said, said)
-    said = run("journalctl --no-pager --output=cat --priority=warning", f"INVOCATION_ID={invocation}")
-    expect(said == "", said)
+    output = run("journalctl --no-pager --output=cat", f"_SYSTEMD_INVOCATION_ID={invocation}")
+    expect("listening" in output and "level=error" not in output, output)
+    warnings = run("journalctl --no-pager --output=cat --priority=warning", f"INVOCATION_ID={invocation}")
+    expect(warnings == "", warnings)
 
 
-@check("flags of /etc/default/smtp-tls-exporter reach it")
+@check("flags in /etc/default/smtp-tls-exporter are used")
 def flags() -> None:
     default = Path(f"/etc/default/{NAME}")
     default.write_text('ARGS="--web.listen-address=localhost:10466 --log.format=json"\n')
@@ -200,20 +201,20 @@ def flags() -> None:
     default.unlink()
 
 
-@check("a wrong config fails the start, and is not tried again")
+@check("an invalid config fails the start, without a restart")
 def wrong_config() -> None:
-    CONFIG.write_text(WRONG)
-    expect_refusal("systemctl start", NAME)
+    CONFIG.write_text(INVALID)
+    expect_failure("systemctl start", NAME)
     expect_state("failed", "failed")
     run("systemctl reset-failed", NAME)
     CONFIG.write_text(MORE_TARGETS)
 
 
-@check("an address that is taken is tried again, until it is free")
+@check("a listen address in use is retried until it is free")
 def taken_address() -> None:
-    with servers.TcpServer(("0.0.0.0", 10465), servers.Silence):
+    with servers.TcpServer(("0.0.0.0", 10465), servers.Silent):
         run("systemctl start", NAME)
-        await_true(lambda: show("SubState") == "auto-restart", "a second try")
+        await_true(lambda: show("SubState") == "auto-restart", "a restart")
     await_ready()
     run("systemctl stop", NAME)
 
@@ -224,10 +225,10 @@ def expect(condition: bool, seen: str) -> None:
 
 
 def await_true(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > end:
-            raise Failed(f"{what} did not come in {PATIENCE:.0f} s")
+            raise Failed(f"{what}: not within {TIMEOUT:.0f} s")
         time.sleep(0.1)
 
 
@@ -236,7 +237,7 @@ def await_ready(address: str = ADDRESS) -> None:
 
 
 def get(path: str, address: str = ADDRESS) -> tuple[int, str]:
-    """Status and text; 0 where nobody answers."""
+    """Status and body; status 0 if there is no answer."""
     try:
         with urllib.request.urlopen(address + path, timeout=5) as response:
             return response.status, response.read().decode()
@@ -247,7 +248,7 @@ def get(path: str, address: str = ADDRESS) -> tuple[int, str]:
 
 
 def samples(name: str, labels: dict[str, str]) -> list[float]:
-    """The values of the series of `name` that have these labels among theirs."""
+    """The values of the series with this name and, among others, these labels."""
     values = []
     for line in get("/metrics")[1].splitlines():
         match = re.fullmatch(r"([a-z0-9_]+)(?:\{(.*)\})? (\S+)", line)
@@ -258,29 +259,29 @@ def samples(name: str, labels: dict[str, str]) -> list[float]:
     return values
 
 
-def await_sample(name: str, labels: dict[str, str], good: Callable[[float], bool]) -> None:
-    """Until there is one series, and a good one."""
+def await_sample(name: str, labels: dict[str, str], accept: Callable[[float], bool]) -> None:
+    """Waits until exactly one such series exists and its value is accepted."""
     seen: list[float] = []
 
-    def is_good() -> bool:
+    def is_accepted() -> bool:
         seen[:] = samples(name, labels)
-        return len(seen) == 1 and good(seen[0])
+        return len(seen) == 1 and accept(seen[0])
 
     try:
-        await_true(is_good, f"{name} {labels}")
+        await_true(is_accepted, f"{name} {labels}")
     except Failed as failed:
         raise Failed(f"{failed}: {seen}") from None
 
 
 def run(command: str, *more: str, shell: bool = False, cwd: Path | None = None) -> str:
-    """What the command says. Fails where the command does."""
+    """The output of a command; fails if the command does."""
     words = command if shell else [*command.split(), *more]
     done = subprocess.run(words, shell=shell, cwd=cwd, text=True, capture_output=True, timeout=30)
     expect(done.returncode == 0, f"{' '.join([command, *more])}: {done.returncode}: {done.stdout}{done.stderr}")
     return done.stdout
 
 
-def expect_refusal(command: str, *more: str) -> None:
+def expect_failure(command: str, *more: str) -> None:
     try:
         run(command, *more)
     except Failed:
@@ -298,7 +299,7 @@ def main_pid() -> int:
 
 def expect_state(active: str, sub: str) -> None:
     seen = show("ActiveState"), show("SubState")
-    expect(seen == (active, sub), f"it is {seen}")
+    expect(seen == (active, sub), f"expected {active}/{sub}, got {seen}")
 
 
 def journal(unit: str, *more: str) -> str:

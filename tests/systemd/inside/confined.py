@@ -1,4 +1,5 @@
-"""Tries, in the exporter's place, what it must not be able to do and what it must; prints what was otherwise."""
+"""Runs in place of the exporter, with the sandbox of its unit: tries operations that must be refused and operations
+that must be allowed, and prints those with the other outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ def connect(family: socket.AddressFamily, address: tuple[object, ...]) -> Callab
 
 
 def other_processes() -> None:
-    """Raises where none are seen."""
+    """Raises if no other process is visible."""
     if not any(entry.isdigit() and int(entry) != os.getpid() for entry in os.listdir("/proc")):
         raise ProcessLookupError
 
@@ -40,30 +41,30 @@ REFUSED: dict[str, Callable[[], object]] = {
         for folder in ("/", "/etc", "/etc/smtp-tls-exporter", "/usr/bin", "/var/lib", "/var/log", "/run", "/run/lock")
         + ("/srv", "/dev", "/home", "/root", "/proc/sys/kernel", "/sys/fs/cgroup")
     },
-    "reading what anyone may in /home": lambda: os.stat("/home/file"),
+    "reading a world-readable file in /home": lambda: os.stat("/home/file"),
     "reading /root": lambda: os.listdir("/root"),
     "reading /etc/shadow": lambda: Path("/etc/shadow").read_bytes(),
-    "seeing what others have in /tmp": lambda: os.stat("/tmp/key.pem"),
-    "reading the kernel's log": lambda: os.open("/dev/kmsg", os.O_RDONLY),
+    "seeing files of other services in /tmp": lambda: os.stat("/tmp/key.pem"),
+    "reading the kernel log": lambda: os.open("/dev/kmsg", os.O_RDONLY),
     "seeing other processes": other_processes,
     "a raw socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
     "a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM),
     "a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
     "a Unix socket": lambda: socket.socket(socket.AF_UNIX),
-    "memory that is written and run": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
-    "a namespace": libc("unshare", CLONE_NEWUSER),
+    "memory that is writable and executable": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
+    "creating a namespace": libc("unshare", CLONE_NEWUSER),
     "becoming root": libc("setuid", 0),
-    "changing root": libc("chroot", b"/tmp"),
-    "renaming the machine": libc("sethostname", b"other", 5),
-    "a port below 1024": lambda: socket.socket().bind(("127.0.0.1", 1023)),
+    "chroot": libc("chroot", b"/tmp"),
+    "changing the hostname": libc("sethostname", b"other", 5),
+    "binding a port below 1024": lambda: socket.socket().bind(("127.0.0.1", 1023)),
 }
 
 ALLOWED: dict[str, Callable[[], object]] = {
     "reading the config": lambda: Path("/etc/smtp-tls-exporter/config.yaml").read_bytes(),
-    "reading the name servers": lambda: Path("/etc/resolv.conf").read_bytes(),
-    "reading the system's roots": lambda: Path("/etc/ssl/certs/ca-certificates.crt").read_bytes(),
-    "asking for a route of IPv4": connect(socket.AF_INET, ("127.0.0.1", 9)),
-    "asking for a route of IPv6": connect(socket.AF_INET6, ("::1", 9)),
+    "reading resolv.conf": lambda: Path("/etc/resolv.conf").read_bytes(),
+    "reading the system root certificates": lambda: Path("/etc/ssl/certs/ca-certificates.crt").read_bytes(),
+    "finding an IPv4 route": connect(socket.AF_INET, ("127.0.0.1", 9)),
+    "finding an IPv6 route": connect(socket.AF_INET6, ("::1", 9)),
     "looking up localhost": lambda: socket.getaddrinfo("localhost", 10465),
 }
 

@@ -1,4 +1,4 @@
-"""What the exporter finds in the container: a name server, a mail server, and one that never says a word."""
+"""The servers in the container: a name server, a mail server, and a server that never answers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SILENT = ("127.0.0.26", 25)
 REFUSED = ("127.0.0.27", 25)
 
 
-# Where the mail server has its key and its certificate.
+# The folder with the key and the certificate of the mail server.
 FILES = Path("/tmp")
 
 
 def start() -> None:
-    """Answers from here on, until this process ends."""
+    """Starts all servers; they run until this process exits."""
     serve(UdpServer((NAME_SERVER, 53), NameServer))
     context = certificate()
     for address in MAIL_ADDRESSES:
@@ -32,7 +32,7 @@ def start() -> None:
         server = type("MailServer", (TcpServer,), {"address_family": family})((address, MAIL_PORT), MailSession)
         server.tls = context
         serve(server)
-    serve(TcpServer(SILENT, Silence))
+    serve(TcpServer(SILENT, Silent))
 
 
 class UdpServer(socketserver.ThreadingUDPServer):
@@ -49,15 +49,15 @@ def serve(server: socketserver.BaseServer) -> None:
 
 
 class NameServer(socketserver.BaseRequestHandler):
-    """Knows the addresses of one name; every other one does not exist (RFC 1035 §4.1)."""
+    """Resolves one name; NXDOMAIN for all others (RFC 1035 §4.1)."""
 
     def handle(self) -> None:
         query, channel = self.request
-        labels, place = [], 12
-        while length := query[place]:
-            labels.append(query[place + 1 : place + 1 + length].decode().lower())
-            place += 1 + length
-        question = query[12 : place + 5]
+        labels, offset = [], 12
+        while length := query[offset]:
+            labels.append(query[offset + 1 : offset + 1 + length].decode().lower())
+            offset += 1 + length
+        question = query[12 : offset + 5]
         (kind,) = struct.unpack("!H", question[-4:-2])
         known = ".".join(labels) == MAIL_HOST
         version = {1: 4, 28: 6}.get(kind)
@@ -70,7 +70,7 @@ class NameServer(socketserver.BaseRequestHandler):
 
 
 class MailSession(socketserver.BaseRequestHandler):
-    """SMTP within TLS, as far as a probe goes."""
+    """SMTP over implicit TLS, as much as a probe needs."""
 
     def handle(self) -> None:
         try:
@@ -82,17 +82,17 @@ class MailSession(socketserver.BaseRequestHandler):
                         return
                     session.sendall(b"250 2.0.0 Ok\r\n")
         except OSError:
-            # A client that goes early is told of by what it reports.
+            # The client has disconnected; the exporter reports that itself.
             pass
 
 
-class Silence(socketserver.BaseRequestHandler):
+class Silent(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.request.recv(1)
 
 
 def certificate() -> ssl.SSLContext:
-    """For the mail host, signed by itself."""
+    """A self-signed certificate for the mail host."""
     key, cert = FILES / "key.pem", FILES / "cert.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
