@@ -1,4 +1,4 @@
-// What the status page has to do, each as a reader would find out.
+// Checks of the status page in a browser.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir, readFile } from "node:fs/promises";
@@ -12,11 +12,11 @@ const names = (page) => page.locator(".target h2 a").allTextContents();
 const target = (page, name) => page.locator(".target", { has: page.locator("h2 a", { hasText: new RegExp(`^${name}$`) }) });
 const isOpen = (locator) => locator.evaluate((details) => details.open);
 
-/** Has the page fetch itself, as it does from time to time, and waits until it shows what came. */
+/** Makes the page refresh itself, and waits until it shows the new content. */
 async function refresh(page) {
   const time = page.locator(".asof time");
   const before = await time.getAttribute("datetime");
-  // Pages tell time in seconds.
+  // The page shows the time in seconds.
   await page.waitForFunction((before) => Date.now() >= Date.parse(before) + 1_000, before);
   await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
   await page.waitForFunction((before) => document.querySelector(".asof time").dateTime !== before, before);
@@ -30,11 +30,11 @@ async function accessible({ page, url }) {
     const { violations, passes } = await page.evaluate(() => globalThis.axe.run());
     const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).slice(0, 3).join(" ")}`);
     assert.deepEqual(found, [], path);
-    assert.ok(passes.length > 20, `axe looked at ${path}`);
+    assert.ok(passes.length > 20, `only ${passes.length} rules of axe passed on ${path}`);
   }
 }
 
-async function pictured({ page, url }, name) {
+async function screenshot({ page, url }, name) {
   if (!process.env.SCREENSHOTS) return;
   await mkdir(process.env.SCREENSHOTS, { recursive: true });
   for (const [part, path] of [["overview", "/"], ["target", `/targets/${CLASSIC}`]]) {
@@ -43,22 +43,22 @@ async function pictured({ page, url }, name) {
   }
 }
 
-/** Light or dark: the page follows, axe finds nothing, and a picture is kept where that is asked for. */
+/** The page follows a color scheme, axe finds nothing, and a screenshot is saved if requested. */
 function scheme(colorScheme, isDark) {
   return {
     options: { colorScheme },
-    check: async (on) => {
-      await accessible(on);
-      const back = await on.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-      const sum = back.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
-      assert.equal(sum < 3 * 128, isDark, back);
-      await pictured(on, colorScheme);
+    check: async (context) => {
+      await accessible(context);
+      const background = await context.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const sum = background.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
+      assert.equal(sum < 3 * 128, isDark, background);
+      await screenshot(context, colorScheme);
     },
   };
 }
 
 export const checks = {
-  "the worst comes first, and the well are folded": {
+  "targets are sorted by state, and those that are ok are collapsed": {
     check: async ({ page, url }) => {
       await page.goto(url);
       const order = ["critical", "warning", "unknown", "ok"];
@@ -69,26 +69,31 @@ export const checks = {
       const critical = listed.slice(0, states.lastIndexOf("critical") + 1);
       assert.deepEqual(critical, [...critical].sort());
       assert.ok(critical.includes(CLASSIC));
-      for (const [place, state] of states.entries()) {
-        const open = await isOpen(page.locator(".target").nth(place).locator("details"));
-        assert.equal(open, state === "critical" || state === "warning", `${listed[place]} is ${state}`);
+      for (const [index, state] of states.entries()) {
+        const open = await isOpen(page.locator(".target").nth(index).locator("details"));
+        assert.equal(open, state === "critical" || state === "warning", `${listed[index]} is ${state}`);
       }
       assert.match(await page.title(), /^\d+ critical, \d+ warning · /);
     },
   },
 
-  "the classic case is told in words": {
+  "the overview shows which backends present another name": {
     check: async ({ page, url }) => {
       await page.goto(url);
-      const text = await target(page, CLASSIC).innerText();
-      for (const words of ["critical", "2 of 3 backends lack the name: clients fail now and then", "NAME MISSING, lists mail.example.com", "name ok"]) {
-        assert.ok(text.includes(words), `${words} in ${text}`);
-      }
-      assert.equal(await target(page, CLASSIC).locator(".backend").count(), 3);
+      const classic = target(page, CLASSIC);
+      assert.ok((await classic.locator(".headline").innerText()).includes("2 of 3 backends"));
+      const backends = await classic.locator(".backend").evaluateAll((all) => all.map((backend) => {
+        const verdicts = [...backend.querySelectorAll(".verdict")];
+        return verdicts.map(({ classList, textContent }) => ({ state: classList[1], text: textContent }));
+      }));
+      assert.equal(backends.length, 3);
+      const presentsMail = ({ state, text }) => state === "critical" && text.includes("mail.example.com");
+      assert.equal(backends.filter((verdicts) => verdicts.some(presentsMail)).length, 2, JSON.stringify(backends));
+      assert.equal(backends.filter((verdicts) => verdicts.every(({ state }) => state === "ok")).length, 1, JSON.stringify(backends));
     },
   },
 
-  "words and states filter while they are typed": {
+  "the page filters by text while typing, and by state": {
     check: async ({ page, url }) => {
       await page.goto(url);
       const all = (await names(page)).length;
@@ -100,18 +105,17 @@ export const checks = {
       assert.deepEqual(await names(page), ["expired.example.com"]);
       assert.equal(await page.locator("#q").inputValue(), "expired");
       await page.locator("#q").fill("nothing like this");
-      await page.getByText("No target is found.").waitFor();
-      await page.getByRole("link", { name: /Show all/ }).click();
+      await page.locator(".nothing a").click();
       await page.waitForURL(`${url}/`);
       await page.locator(".states a.ok").click();
       await page.waitForURL(/\?state=ok$/);
-      const well = await names(page);
-      assert.ok(well.length > 0 && well.length < all && !well.includes(CLASSIC), well.join());
+      const ok = await names(page);
+      assert.ok(ok.length > 0 && ok.length < all && !ok.includes(CLASSIC), ok.join());
       assert.equal(await page.locator(".states a.ok").getAttribute("aria-current"), "true");
     },
   },
 
-  "it works without its script": {
+  "the page works without JavaScript": {
     options: { javaScriptEnabled: false },
     check: async ({ page, url }) => {
       await page.goto(url);
@@ -127,7 +131,7 @@ export const checks = {
     },
   },
 
-  "a chain is downloaded, and openssl reads it": {
+  "a downloaded chain can be read by openssl": {
     check: async ({ page, url, folder }) => {
       await page.goto(url);
       await target(page, CLASSIC).locator("h2 a").click();
@@ -140,15 +144,15 @@ export const checks = {
       const path = join(folder, "chain.pem");
       await file.saveAs(path);
       const openssl = (...args) => execFileSync("openssl", args, { encoding: "utf8" });
-      const mark = openssl("x509", "-in", path, "-noout", "-fingerprint", "-sha256").split("=")[1].replaceAll(":", "").trim();
+      const fingerprint = openssl("x509", "-in", path, "-noout", "-fingerprint", "-sha256").split("=")[1].replaceAll(":", "").trim();
       const shown = await card.locator(".certificate").first().locator(".hex").allTextContents();
-      assert.ok(shown.includes(mark.toLowerCase()), `${mark} in ${shown}`);
+      assert.ok(shown.includes(fingerprint.toLowerCase()), `${fingerprint} in ${shown}`);
       assert.match(openssl("x509", "-in", path, "-noout", "-ext", "subjectAltName"), /DNS:mail\.example\.com/);
       assert.match(openssl("storeutl", "-certs", "-noout", path), /Total found: 2/);
     },
   },
 
-  "advice stands on both pages and in the JSON": {
+  "both pages and the JSON have the same advice": {
     check: async ({ page, url }) => {
       const { advice } = await (await fetch(`${url}/api/v1/targets/${CLASSIC}`)).json();
       const plain = (text) => text.replaceAll("`", "").replace(/\s+/g, " ").trim();
@@ -159,51 +163,57 @@ export const checks = {
       await page.goto(url);
       const brief = await target(page, CLASSIC).locator(".advice > li").allTextContents();
       assert.equal(brief.length, advice.length);
-      await target(page, CLASSIC).getByRole("link", { name: "Text to send" }).first().click();
+      await target(page, CLASSIC).locator('.advice a[href*="#advice-"]').first().click();
       const request = advice.find(({ request }) => request).request;
       assert.equal((await page.locator("pre").first().textContent()).trim(), request.trim());
       await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-      await page.getByRole("button", { name: "Copy" }).first().click();
-      await page.getByRole("button", { name: "Copied" }).waitFor();
+      const button = page.locator("button[data-copy]").first();
+      const label = await button.textContent();
+      await button.click();
+      await page.waitForFunction((label) => document.querySelector("button[data-copy]").textContent !== label, label);
       assert.equal((await page.evaluate(() => navigator.clipboard.readText())).trim(), request.trim());
     },
   },
 
-  "a certificate of HTML is text": {
+  "HTML in a certificate is escaped": {
     check: async ({ page, url }) => {
       await page.goto(url);
       const row = await target(page, "markup.example.com").innerText();
-      assert.ok(row.includes("NAME MISSING, lists <img src=x onerror=alert('name')>"), row);
+      assert.ok(row.includes("<img src=x onerror=alert('name')>"), row);
       await target(page, "markup.example.com").locator("h2 a").click();
       await page.getByText("CN=</title><script>alert('subject')</script>").first().waitFor();
       const found = await page.evaluate(() => [document.images.length, document.scripts.length, document.title]);
-      assert.deepEqual(found, [0, 1, "✗ markup.example.com · smtp-tls-exporter"]);
+      assert.deepEqual(found.slice(0, 2), [0, 1]);
+      assert.match(found[2], /^\S+ markup\.example\.com · smtp-tls-exporter$/);
     },
   },
 
-  "all can be reached by keyboard, and focus is seen": {
+  "keyboard navigation works, with visible focus": {
     check: async ({ page, url }) => {
       await page.goto(url);
       const focused = () => page.evaluate(() => {
-        const { activeElement: it } = document;
-        const { outlineStyle, outlineWidth } = getComputedStyle(it);
-        const box = it.getBoundingClientRect();
-        const seen = box.bottom > 0 && box.top < innerHeight && box.width > 0;
-        return { text: it.textContent.trim() || it.id, name: it.nodeName, ring: outlineStyle !== "none" && outlineWidth !== "0px", seen };
+        const { activeElement: element } = document;
+        const { outlineStyle, outlineWidth } = getComputedStyle(element);
+        const box = element.getBoundingClientRect();
+        const visible = box.bottom > 0 && box.top < innerHeight && box.width > 0;
+        const ring = outlineStyle !== "none" && outlineWidth !== "0px";
+        const text = element.textContent.trim() || element.id;
+        return { text, name: element.nodeName, link: element.getAttribute("href"), ring, visible };
       });
       await page.keyboard.press("Tab");
-      assert.equal((await focused()).text, "Skip to the targets");
-      assert.ok((await focused()).seen);
+      const skip = await focused();
+      assert.equal(skip.link, "#main");
+      assert.ok(skip.visible);
       await page.keyboard.press("Enter");
       assert.equal((await focused()).name, "MAIN");
-      const walked = [];
+      const visited = [];
       for (let step = 0; step < 30; step += 1) {
         await page.keyboard.press("Tab");
-        const { text, name, ring, seen } = await focused();
-        assert.ok(ring && seen, `${name} ${text}: ring ${ring}, seen ${seen}`);
-        walked.push(name);
+        const { text, name, ring, visible } = await focused();
+        assert.ok(ring && visible, `${name} ${text}: ring ${ring}, visible ${visible}`);
+        visited.push(name);
       }
-      assert.ok(walked.includes("SUMMARY") && walked.includes("A"), walked.join());
+      assert.ok(visited.includes("SUMMARY") && visited.includes("A"), visited.join());
       const details = page.locator(".target details").first();
       await details.locator("summary").focus();
       await page.keyboard.press("Enter");
@@ -213,73 +223,75 @@ export const checks = {
     },
   },
 
-  "a refresh keeps the place": {
+  "a refresh keeps scroll position, focus, selection and collapsed state": {
     options: { viewport: { width: 1000, height: 500 } },
     check: async ({ page, url }) => {
       await page.goto(url);
-      const bad = target(page, CLASSIC).locator("details");
-      const well = page.locator(".target.ok details").first();
-      await bad.locator("summary").first().click();
-      await well.locator("summary").click();
+      const critical = target(page, CLASSIC).locator("details");
+      const ok = page.locator(".target.ok details").first();
+      await critical.locator("summary").first().click();
+      await ok.locator("summary").click();
       await page.locator("#q").fill("example.com");
       await page.waitForURL(/\?q=example\.com$/);
       const link = target(page, "mutual.example.com").locator("h2 a");
       await link.focus();
       await link.evaluate((link) => { link.mark = "the same"; getSelection().selectAllChildren(link); });
-      const place = await link.evaluate((link) => link.getBoundingClientRect().top);
-      assert.ok(await page.evaluate(() => scrollY > 100), "the page is scrolled");
+      const top = await link.evaluate((link) => link.getBoundingClientRect().top);
+      assert.ok(await page.evaluate(() => scrollY > 100), "the page is not scrolled");
       for (let round = 0; round < 2; round += 1) {
         await refresh(page);
         const after = await link.evaluate((link) => ({
-          place: link.getBoundingClientRect().top,
+          top: link.getBoundingClientRect().top,
           focus: document.activeElement === link,
           mark: link.mark,
           selection: getSelection().toString(),
         }));
-        assert.ok(Math.abs(after.place - place) < 2, `${place} became ${after.place}`);
-        assert.deepEqual({ ...after, place }, { place, focus: true, mark: "the same", selection: "mutual.example.com" });
-        assert.deepEqual([await isOpen(bad), await isOpen(well)], [false, true]);
+        assert.ok(Math.abs(after.top - top) < 2, `${top} became ${after.top}`);
+        const { focus, mark, selection } = after;
+        assert.deepEqual({ focus, mark, selection }, { focus: true, mark: "the same", selection: "mutual.example.com" });
+        assert.deepEqual([await isOpen(critical), await isOpen(ok)], [false, true]);
         assert.equal(await page.locator("#q").inputValue(), "example.com");
       }
       await page.reload();
-      assert.deepEqual([await isOpen(bad), await isOpen(well)], [false, true]);
+      assert.deepEqual([await isOpen(critical), await isOpen(ok)], [false, true]);
     },
   },
 
-  "a refresh that fails is told, and mended": {
-    check: async ({ page, context, url, trouble }) => {
+  "a failed refresh is shown until the next one succeeds": {
+    check: async ({ page, context, url, problems }) => {
       await page.goto(url);
       let answer = (route) => route.abort();
       await page.route(`${url}/`, (route) => answer(route));
-      const ask = () => page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
-      await ask();
-      await page.locator("#stale", { hasText: "Not refreshed: the exporter does not answer. What you see is of" }).waitFor();
+      const request = () => page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+      await request();
+      const shown = await page.locator(".asof time").getAttribute("datetime");
+      await page.locator("#stale", { hasText: shown }).waitFor();
       answer = (route) => route.fulfill({ status: 503, body: "too many requests at once" });
-      await ask();
-      await page.locator("#stale", { hasText: "the exporter answered 503" }).waitFor();
-      assert.ok((await names(page)).length > 10, "what was there stays");
+      await request();
+      await page.locator("#stale", { hasText: "503" }).waitFor();
+      assert.ok((await names(page)).length > 10, "the old content is gone");
       answer = (route) => route.continue();
       await refresh(page);
       assert.equal(await page.locator("#stale").textContent(), "");
-      // The browser's own words on the two answers.
-      assert.equal(trouble.splice(0).filter((text) => !text.includes("Failed to load resource")).length, 0);
-      await page.getByRole("button", { name: "Pause refresh" }).click();
-      let asked = 0;
-      answer = (route) => { asked += 1; return route.continue(); };
-      await ask();
+      // The browser itself logs the two failed requests.
+      assert.equal(problems.splice(0).filter((text) => !text.includes("Failed to load resource")).length, 0);
+      await page.locator("#pause").click();
+      let requests = 0;
+      answer = (route) => { requests += 1; return route.continue(); };
+      await request();
       await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-      assert.equal(asked, 0, "nothing is fetched while paused");
+      assert.equal(requests, 0, "a request while paused");
       await context.clearCookies();
     },
   },
 
-  "light, without a finding of axe": scheme("light", false),
-  "dark, without a finding of axe": scheme("dark", true),
+  "light color scheme: no findings of axe": scheme("light", false),
+  "dark color scheme: no findings of axe": scheme("dark", true),
 
-  "narrow, nothing is cut": {
+  "narrow screens need no horizontal scrolling": {
     options: { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true },
-    check: async (on) => {
-      const { page, url } = on;
+    check: async (context) => {
+      const { page, url } = context;
       await page.goto(url);
       const links = await page.locator(".target h2 a").evaluateAll((all) => all.map(({ href }) => href));
       for (const link of [url, ...links]) {
@@ -288,7 +300,7 @@ export const checks = {
         const width = await page.evaluate(() => document.documentElement.scrollWidth);
         assert.ok(width <= 360, `${link} is ${width} wide`);
       }
-      await pictured(on, "narrow");
+      await screenshot(context, "narrow");
     },
   },
 };

@@ -1,4 +1,4 @@
-// Runs every check in a browser of its own and says how many passed.
+// Runs every check in its own browser context and prints how many passed.
 import { chromium } from "playwright-core";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -22,32 +22,32 @@ const failed = [];
 try {
   for (const [name, { options = {}, check }] of Object.entries(checks)) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, ...options });
-    const trouble = [];
+    const problems = [];
     await context.route(/.*/, (route) => {
       const url = route.request().url();
       if (url.startsWith(`${demo.url}/`)) return route.continue();
-      trouble.push(`a request to ${url}`);
+      problems.push(`a request to ${url}`);
       return route.abort();
     });
     const page = await context.newPage();
     page.setDefaultTimeout(20_000);
-    page.on("pageerror", (error) => trouble.push(`an error: ${error.message}`));
+    page.on("pageerror", (error) => problems.push(`an error: ${error.message}`));
     page.on("dialog", (dialog) => {
-      trouble.push(`a dialog: ${dialog.message()}`);
+      problems.push(`a dialog: ${dialog.message()}`);
       return dialog.dismiss();
     });
     page.on("console", (message) => {
-      if (!["log", "debug", "info"].includes(message.type())) trouble.push(`${message.type()}: ${message.text()}`);
+      if (!["log", "debug", "info"].includes(message.type())) problems.push(`${message.type()}: ${message.text()}`);
     });
     try {
-      // A check that makes trouble on purpose says so, and takes it off the list.
-      await check({ page, context, url: demo.url, folder, trouble });
-      if (trouble.length) throw new Error(trouble.join("; "));
+      // A check that causes problems on purpose removes them from the list.
+      await check({ page, context, url: demo.url, folder, problems });
+      if (problems.length) throw new Error(problems.join("; "));
       passed += 1;
       console.log(`ok    ${name}`);
     } catch (error) {
       failed.push(name);
-      console.log(`FAILS ${name}: ${error.message}`);
+      console.log(`FAILED ${name}: ${error.message}`);
     }
     await context.close();
   }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from shorten import FACTOR, divided
+from shorten import FACTOR, divide
 
 from .alertmanager import Alertmanager
 from .exporter import Exporter
@@ -213,7 +213,7 @@ def _shorten(value: Any, keys: set[str]) -> None:
     if isinstance(value, dict):
         for key, each in value.items():
             if key in keys:
-                value[key] = divided(each)
+                value[key] = divide(each)
             else:
                 _shorten(each, keys)
     elif isinstance(value, list):
