@@ -266,7 +266,7 @@ export const checks = {
       await request();
       const shown = await page.locator(".asof time").getAttribute("datetime");
       await page.locator("#stale", { hasText: shown }).waitFor();
-      answer = (route) => route.fulfill({ status: 503, body: "too many requests at once" });
+      answer = (route) => route.fulfill({ status: 503, body: "too many requests" });
       await request();
       await page.locator("#stale", { hasText: "503" }).waitFor();
       assert.ok((await names(page)).length > 10, "the old content is gone");

@@ -1,6 +1,6 @@
-"""Checks of the notifications, in this order: none while everything is ok; then many faults at once, each of which
-notifies the team that owns the target, once, with the facts that it needs; after the fixes each alert resolves; and
-while the exporter is down, only that is notified.
+"""Checks of the notifications, in this order: none while everything is ok; then many faults at the same time, each of
+which notifies the owning team, once, with the facts that it needs; after the fixes each alert resolves; and while the
+exporter is down, only that is notified.
 
 A notification counts if it arrives at the webhooks of all monitoring stacks.
 """
@@ -43,7 +43,7 @@ PATHS = {
 def steps(alerting: Alerting) -> Iterator[Step]:
     checks = Checks(alerting)
     yield "everything is ok: no alert is pending, no notification", checks.check_quiet
-    yield "many faults at once", checks.cause_faults
+    yield "many faults are caused at the same time", checks.cause_faults
     for fault in checks.early:
         yield fault.title, partial(checks.await_firing, fault)
     yield "a target that is down inhibits the alerts about its backends", checks.await_inhibited_backends

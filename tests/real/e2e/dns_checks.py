@@ -1,5 +1,5 @@
 """Checks of DNS that changes: the initial state, the changes while zones are edited and name servers stop, and the
-restored state. All changes are made at once; each check then waits for the effect of one of them."""
+restored state. All changes are made at the same time; each check then waits for the effect of one of them."""
 
 from __future__ import annotations
 
