@@ -186,7 +186,7 @@ def stops() -> None:
     expect_state("inactive", "dead")
     expect(show("Result") == "success" and show("ExecMainStatus") == "0", f"{show('Result')} {show('ExecMainStatus')}")
     output = run("journalctl --no-pager --output=cat", f"_SYSTEMD_INVOCATION_ID={invocation}")
-    expect("listening" in output and "level=error" not in output, output)
+    expect(re.search(r'message="?listening\b', output) is not None and "level=error" not in output, output)
     warnings = run("journalctl --no-pager --output=cat --priority=warning", f"INVOCATION_ID={invocation}")
     expect(warnings == "", warnings)
 
