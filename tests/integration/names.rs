@@ -1,236 +1,217 @@
-//! Whatever dashboards, rules, runbooks, pages and examples name is there: metrics, labels, reasons, alerts, keys of the
-//! config, flags. What there is, the code says; `names/tables.rs` lists what is others', each with its reason.
+//! Names that dashboards, rules, runbooks, pages and examples use exist: metrics, labels, values of labels, alerts, flags,
+//! sub-commands, config keys and JSON keys. What exists comes from the code and from the shipped rules; names of other
+//! programs are in `names/tables.rs`, each with its owner.
+//!
+//! Deliberately not checked here:
+//! - Syntax and types of PromQL in rules and panels: `promtool check rules`, in `tests/rules/run` and
+//!   `tests/dashboards/run`. Queries in pages are only searched for names.
+//! - Labels of an expression's result, vector matching, templates of annotations: `promtool test rules`, in
+//!   `tests/rules/run`. Here, labels of a selector exist on its metric, and all other labels exist somewhere.
+//! - Which reason a metric can have: a value of `reason` is checked against those of all metrics.
+//! - Routing and inhibition: `amtool` and a running Alertmanager, in `tests/rules/run`.
+//! - Variables, links, units and descriptions of dashboards: `tests/dashboards/run`.
+//! - That `docs/api.md` has the keys of the JSON and `config.example.yaml` those of the config: unit tests in `src`.
 
-mod config;
-mod dashboards;
+mod fragments;
 mod known;
-mod pages;
-mod query;
-mod routing;
-mod rules;
-mod spoilt;
+mod misspelled;
 mod tables;
-mod template;
-mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
 
-use serde_json::Value as Json;
-use serde_yaml::Value as Yaml;
-use smtp_tls_exporter::metrics::table::{METRICS, PROBE_METRICS};
+use self::fragments::{Fragment, Kind, fragments, is_plain, tokens, words};
+use self::known::{Known, PREFIX, invalid_command, invalid_config, metrics};
+use self::tables::{EXTERNAL, UNUSED};
 
-use self::known::{Known, Names, json_keys};
-use self::tables::UNUSED;
-use crate::docs::verification_json;
+const RULES: &str = "deploy/prometheus/smtp-tls.rules.yaml";
+const RUNBOOKS: &str = "docs/runbooks/";
 
 #[test]
-fn what_is_named_is_there() {
-    let texts = Texts::shipped();
-    let known = texts.known();
-    let (complaints, _) = texts.check(&known, |_| true);
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-    let needless = known.needless();
-    assert!(needless.is_empty(), "no text needs these rows of tables.rs: {needless:?}");
+fn every_name_exists() {
+    let checker = check(&shipped());
+    assert!(checker.complaints.is_empty(), "{}", checker.complaints.join("\n"));
+    let needless = EXTERNAL.iter().flat_map(|(_, names)| *names).filter(|name| !checker.external.contains(*name));
+    assert_eq!(needless.collect::<Vec<_>>(), [&""; 0], "names in EXTERNAL that no text uses");
 }
 
-/// With `--nocapture` it lists the metrics that nobody looks at.
+/// With `--nocapture` it lists them.
 #[test]
-fn each_metric_is_used_or_has_a_reason_not_to_be() {
-    let texts = Texts::shipped();
-    let (_, used) = texts.check(&texts.known(), |file| !file.ends_with(".md"));
-    let all = METRICS.iter().chain(PROBE_METRICS).map(|metric| metric.name);
-    let unused: Vec<&str> = all.filter(|name| !used.contains(*name)).collect();
-    for name in &unused {
-        let reason = UNUSED.iter().find(|(each, _)| each == name);
-        println!("unused: {name}: {}", reason.map_or("?", |(_, reason)| reason));
-    }
+fn every_unused_metric_has_a_reason() {
+    let used = check(&shipped()).used;
+    let unused: Vec<&str> = metrics().map(|metric| metric.name).filter(|name| !used.contains(*name)).collect();
     let listed: Vec<&str> = UNUSED.iter().map(|(name, _)| *name).collect();
-    assert_eq!(unused, listed, "metrics that no dashboard and no rule uses, and those that tables.rs lists as such");
+    assert_eq!(unused, listed, "metrics that no dashboard or rule uses, and the rows of UNUSED");
+    UNUSED.iter().for_each(|(name, reason)| println!("unused: {name}: {reason}"));
 }
 
-/// The texts that name things, by their paths.
-#[derive(Clone)]
-struct Texts(BTreeMap<String, String>);
+/// The texts that use names, by path.
+type Texts = BTreeMap<String, String>;
 
-impl Texts {
-    /// All that ship.
-    fn shipped() -> Self {
-        let mut texts = Self(BTreeMap::new());
-        for file in ["README.md", "CHANGELOG.md", "config.example.yaml", "dashboards/README.md"] {
-            texts.read(Path::new(file), &[]);
-        }
-        texts.read(Path::new("deploy"), &[]);
-        texts.read(Path::new("docs"), &["md"]);
-        texts.read(Path::new("dashboards"), &["json"]);
-        texts.read(Path::new("tests/rules"), &["yaml"]);
-        assert!(texts.0.len() > 30, "{:?}", texts.0.keys());
-        texts
+fn shipped() -> Texts {
+    let mut texts = Texts::new();
+    for path in ["README.md", "CHANGELOG.md", "config.example.yaml", "dashboards", "deploy", "docs", "tests/rules"] {
+        read(Path::new(path), &mut texts);
+    }
+    assert!(texts.len() > 30, "{:?}", texts.keys());
+    texts
+}
+
+fn read(path: &Path, texts: &mut Texts) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("a directory");
+        entries.for_each(|entry| read(&entry.expect("a directory entry").path(), texts));
+    } else if !path.extension().is_some_and(|end| ["png", "py", "pyc"].iter().any(|other| end == *other)) {
+        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        texts.insert(path.to_string_lossy().into_owned(), text);
+    }
+}
+
+fn check(texts: &Texts) -> Checker {
+    let fragments: Vec<_> = texts.iter().flat_map(|(file, text)| fragments(file, text)).collect();
+    let mut checker = Checker { known: Known::new(texts, &fragments), ..Checker::default() };
+    fragments.iter().for_each(|fragment| checker.fragment(fragment));
+    for alert in checker.known.alerts.iter().filter(|alert| !texts.contains_key(&format!("{RUNBOOKS}{alert}.md"))) {
+        checker.complaints.push(format!("{RULES}: alert without a runbook: {alert}"));
+    }
+    checker
+}
+
+#[derive(Default)]
+struct Checker {
+    known: Known,
+    file: String,
+    complaints: Vec<String>,
+    /// The words of the expressions of rules and dashboards.
+    used: BTreeSet<String>,
+    /// Names of [`EXTERNAL`] that were needed.
+    external: BTreeSet<&'static str>,
+}
+
+impl Checker {
+    fn complain(&mut self, what: &str, name: &str) {
+        self.complaints.push(format!("{}: {what}: {name}", self.file));
     }
 
-    /// Reads a file, or the files of a folder and of those below that end so; all where no endings are given.
-    fn read(&mut self, path: &Path, endings: &[&str]) {
-        if path.is_dir() {
-            for entry in fs::read_dir(path).expect("a folder") {
-                self.read(&entry.expect("an entry").path(), endings);
+    fn fragment(&mut self, fragment: &Fragment) {
+        self.file.clone_from(&fragment.file);
+        let text = fragment.text.as_str();
+        match fragment.kind {
+            Kind::Text => self.text(text),
+            Kind::Prose => {
+                words(text).filter(|word| is_plain(word) && word.contains('_')).for_each(|word| self.word(word));
             }
-        } else if endings.is_empty() || path.extension().is_some_and(|end| endings.iter().any(|each| end == *each)) {
-            let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            if let Ok(text) = String::from_utf8(bytes) {
-                self.0.insert(path.to_string_lossy().into_owned(), text);
+            Kind::Span => self.span(text),
+            Kind::Query => self.query(text),
+            Kind::Command => invalid_command(text).iter().for_each(|error| self.complain("invalid command", error)),
+            Kind::Config => invalid_config(text).iter().for_each(|error| self.complain("invalid config", error)),
+        }
+    }
+
+    /// Checks the names that are recognized anywhere by their prefix. Those that end in `_` are shorthands for several.
+    fn text(&mut self, text: &str) {
+        for word in words(text) {
+            if word.contains(PREFIX) || ["probe_", "process_"].iter().any(|prefix| word.starts_with(prefix)) {
+                self.word(word);
+            } else if word.starts_with("SmtpTls") && word != "SmtpTls" && !has(&self.known.alerts, word) {
+                self.complain("unknown alert", word);
+            }
+        }
+        for flag in text.split([' ', '"', '`', '\n']).filter(|word| word.starts_with("--")) {
+            if ["config.", "web.", "log."].iter().any(|prefix| flag[2..].starts_with(prefix)) {
+                self.flag(flag);
             }
         }
     }
 
-    /// Replaces the first `old` of a file, which must have it.
-    #[track_caller]
-    fn replace(&mut self, file: &str, old: &str, new: &str) {
-        let text = self.0.get_mut(file).unwrap_or_else(|| panic!("no file {file}"));
-        assert!(text.contains(old), "{file} has no {old}");
-        *text = text.replacen(old, new, 1);
+    /// A code span is a name, a path to a key, a flag or a query; anything else belongs to other programs.
+    fn span(&mut self, text: &str) {
+        let key = text.split(": ").next().unwrap_or_default();
+        let is_path = !text.contains("example.") && ![".json", ".yaml", ".md"].iter().any(|end| text.ends_with(end));
+        if text.starts_with("--") && !text.starts_with("-- ") {
+            self.flag(text);
+        } else if is_plain(key) {
+            self.word(key);
+        } else if is_path && text.split('.').all(|key| is_plain(key.trim_end_matches("[]"))) {
+            text.split('.').for_each(|key| self.word(key.trim_end_matches("[]")));
+        } else if tokens(text).iter().any(|token| self.known.series.contains_key(*token)) && !text.contains("_{") {
+            self.query(text);
+        }
     }
 
-    /// What the code knows, and what these rules define.
-    fn known(&self) -> Known {
-        self.define(Known::new(printed_keys()))
+    fn flag(&mut self, text: &str) {
+        let flag = text.split([' ', '=', ':']).next().unwrap_or_default();
+        if !self.known.flags.contains(&flag[2..]) && !self.is_external(flag) {
+            self.complain("unknown flag", flag);
+        }
     }
 
-    /// Adds what these rules and dashboards define.
-    fn define(&self, mut known: Known) -> Known {
-        for (file, text) in self.0.iter().filter(|(file, _)| !file.starts_with("tests/")) {
-            match Kind::of(file, text) {
-                Kind::Rules => rules::learn(text, &mut known),
-                Kind::Dashboard => dashboards::learn(text, &mut known),
+    fn word(&mut self, word: &str) {
+        let original = word.strip_prefix("exported_").unwrap_or(word);
+        if !has(&self.known.words, original) && !self.is_external(word) {
+            self.complain("unknown name", word);
+        }
+    }
+
+    fn is_external(&mut self, name: &str) -> bool {
+        let all = EXTERNAL.iter().flat_map(|(_, names)| *names);
+        let found =
+            all.copied().find(|each| each.strip_suffix('*').map_or(name == *each, |start| name.starts_with(start)));
+        self.external.extend(found);
+        found.is_some()
+    }
+
+    /// Checks the labels of selectors and of clauses such as `by (…)`, legends, and values of labels.
+    fn query(&mut self, text: &str) {
+        let tokens = tokens(text);
+        if self.file == RULES || self.file.starts_with("dashboards/") {
+            self.used.extend(words(text).map(str::to_owned));
+        }
+        for at in 0..tokens.len() {
+            match &tokens[at..] {
+                ["by" | "without" | "on" | "ignoring" | "group_left" | "group_right", "(", labels @ ..] => {
+                    let labels = labels.iter().take_while(|token| **token != ")").filter(|token| is_plain(token));
+                    labels.for_each(|label| self.label(None, label));
+                }
+                ["{", "{", label, "}", ..] => self.label(None, label),
+                [",", label, ")"] if tokens[0] == "label_values" => self.label(None, label),
+                [metric, "{", matchers @ ..] if self.known.series.contains_key(*metric) => {
+                    let matchers: Vec<&str> = matchers.iter().copied().take_while(|token| *token != "}").collect();
+                    for matcher in matchers.windows(3) {
+                        let [label, operator @ ("=" | "!=" | "=~" | "!~"), value] = matcher else { continue };
+                        self.label(Some(metric), label);
+                        // A regular expression is checked if it is a list of values.
+                        if !operator.ends_with('~') {
+                            self.value(label, value.trim_matches('"'));
+                        } else if !value.contains(['.', '*', '+', '(', '[']) {
+                            value.trim_matches('"').split('|').for_each(|value| self.value(label, value));
+                        }
+                    }
+                }
                 _ => {}
             }
         }
-        known
     }
 
-    /// What is wrong with those files, and which metrics their rules and dashboards use.
-    fn check(&self, known: &Known, wanted: impl Fn(&str) -> bool) -> (Vec<String>, Names) {
-        let (mut list, mut used) = (Vec::new(), Names::new());
-        for (file, text) in self.0.iter().filter(|(file, _)| wanted(file)) {
-            let mut complaints = Complaints { file, list: &mut list };
-            for (place, line) in lines(file, text) {
-                words::names(&place, &line, known, &mut complaints);
-            }
-            let kind = Kind::of(file, text);
-            if matches!(kind, Kind::Rules | Kind::RuleTests | Kind::Routing | Kind::OtherYaml) {
-                words::comments(text, known, &mut complaints);
-            }
-            match kind {
-                Kind::Page => pages::check(text, known, &mut complaints),
-                Kind::Dashboard => used.extend(dashboards::check(text, known, &mut complaints)),
-                Kind::Rules => used.extend(rules::check(text, known, &mut complaints)),
-                Kind::RuleTests => rules::check_tests(text, known, &mut complaints),
-                Kind::Routing => routing::check(text, known, &mut complaints),
-                Kind::OtherYaml => config::check_file(text, &mut complaints),
-                Kind::Other => {}
-            }
-        }
-        (list, used)
-    }
-}
-
-/// What a file is, by its ending and by its keys.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Page,
-    Dashboard,
-    Rules,
-    RuleTests,
-    /// A config of Alertmanager.
-    Routing,
-    OtherYaml,
-    Other,
-}
-
-impl Kind {
-    fn of(file: &str, text: &str) -> Self {
-        match file.rsplit('.').next() {
-            Some("md") => return Self::Page,
-            Some("json") if file.starts_with("dashboards/") => return Self::Dashboard,
-            Some("yaml" | "yml") => {}
-            _ => return Self::Other,
-        }
-        let Ok(yaml) = serde_yaml::from_str::<Yaml>(text) else { return Self::OtherYaml };
-        let kinds = [
-            ("groups", Self::Rules),
-            ("tests", Self::RuleTests),
-            ("route", Self::Routing),
-            ("inhibit_rules", Self::Routing),
-        ];
-        let kind = kinds.into_iter().find(|(key, _)| yaml.get(*key).is_some());
-        kind.map_or(Self::OtherYaml, |(_, kind)| kind)
-    }
-}
-
-/// What is wrong with one file.
-struct Complaints<'a> {
-    file: &'a str,
-    list: &'a mut Vec<String>,
-}
-
-impl Complaints<'_> {
-    fn one(&mut self, place: &str, what: String) {
-        let complaint = format!("{}: {place}: {what}", self.file);
-        if !self.list.contains(&complaint) {
-            self.list.push(complaint);
+    fn label(&mut self, metric: Option<&str>, label: &str) {
+        let labels = metric.and_then(|metric| self.known.series.get(metric)).filter(|labels| !labels.is_empty());
+        if is_plain(label) && !labels.unwrap_or(&self.known.labels).contains(label) {
+            self.complain("unknown label", &format!("{label} {}", metric.unwrap_or_default()));
         }
     }
 
-    fn all(&mut self, place: &str, what: Vec<String>) {
-        what.into_iter().for_each(|what| self.one(place, what));
-    }
-}
-
-/// The lines of a text with their places; of JSON its strings without escapes.
-fn lines(file: &str, text: &str) -> Vec<(String, String)> {
-    fn strings(value: &Json, found: &mut Vec<(String, String)>) {
-        match value {
-            Json::String(text) => {
-                let start: String = text.chars().take(40).collect();
-                found.push((format!("{start:?}"), text.clone()));
-            }
-            Json::Array(values) => values.iter().for_each(|value| strings(value, found)),
-            Json::Object(values) => values.values().for_each(|value| strings(value, found)),
-            _ => {}
+    /// Checks the value of a label that has a fixed set of them.
+    fn value(&mut self, label: &str, value: &str) {
+        let is_variable = value.is_empty() || value.contains(['$', '%']);
+        if !is_variable && self.known.values.get(label).is_some_and(|values| !values.contains(value)) {
+            self.complain("unknown label value", &format!("{label}={value}"));
         }
     }
-    let mut found = Vec::new();
-    if file.ends_with(".json") {
-        strings(&serde_json::from_str(text).expect("JSON"), &mut found);
-    } else {
-        let numbered = text.lines().enumerate();
-        found.extend(numbered.map(|(at, line)| (format!("line {}", at + 1), line.to_owned())));
-    }
-    found
 }
 
-/// The keys of all JSON: that of `verify`, and that of targets as its page has them, which a test of `report` holds
-/// together with the code.
-fn printed_keys() -> Names {
-    static KEYS: LazyLock<Names> = LazyLock::new(|| {
-        let mut keys = Names::new();
-        json_keys(&verification_json(), "", &mut keys);
-        keys.extend(documented_keys(&fs::read_to_string("docs/api.md").expect("the page about JSON")));
-        keys
-    });
-    KEYS.clone()
-}
-
-fn documented_keys(page: &str) -> Names {
-    let mut before = String::new();
-    let mut found = Names::new();
-    for line in page.lines() {
-        if let Some(heading) = line.strip_prefix("## ") {
-            before = heading.split('`').nth(1).map(|place| format!("{place}.")).unwrap_or_default();
-        }
-        let Some(cell) = line.strip_prefix("| `").and_then(|rest| rest.split(" | ").next()) else { continue };
-        found.extend(cell.split(", ").map(|key| format!("{before}{}", key.trim_matches('`'))));
-    }
-    found
+/// Whether this is one of the names, or a shorthand for several that begin so.
+fn has(names: &BTreeSet<String>, name: &str) -> bool {
+    let is_shorthand = |start| names.iter().any(|each| each.starts_with(start));
+    names.contains(name) || name.strip_suffix('_').is_some_and(is_shorthand)
 }

@@ -1,76 +1,61 @@
-//! What is named and is not the exporter's own, and what is the exporter's and not used: each with its reason.
+//! Names of other programs with their owners, and unused metrics with the reason.
 
-/// Labels that Prometheus puts on what it scrapes; `pod` is there where it finds exporters in Kubernetes.
-pub(super) const SCRAPED: &[&str] = &["job", "instance", "pod"];
+/// Labels that any series can have: Prometheus adds them when it scrapes (`pod` in Kubernetes), or the examples do.
+pub(super) const ADDED_LABELS: &[&str] = &["job", "instance", "pod", "team"];
 
-/// Labels that a user's config gives to targets, as the examples do.
-pub(super) const USER_LABELS: &[&str] = &["team"];
+/// Labels that only alerts have.
+pub(super) const ALERT_LABELS: &[&str] = &["alertname", "alertstate", "severity"];
 
-/// Types of the questions that a lookup asks: the values of `type`.
-pub(super) const RECORD_TYPES: &[&str] = &["A", "AAAA", "MX", "SRV"];
+/// Prometheus's own series.
+pub(super) const OTHER_METRICS: &[&str] = &["up", "scrape_duration_seconds", "ALERTS"];
 
-/// Prometheus's own series, with their labels beyond [`SCRAPED`]. To `ALERTS` those of the alerts are added.
-pub(super) const PROMETHEUS: &[(&str, &[&str])] =
-    &[("up", &[]), ("scrape_duration_seconds", &[]), ("ALERTS", &["alertname", "alertstate", "severity"])];
-
-/// Words that are neither metric, label, reason, key nor flag of the exporter, and whose they are. `*` stands for any
-/// end. A row that no text needs fails the test.
-pub(super) const ELSEWHERE: &[(&str, &str)] = &[
-    ("--deploy-hook", "certbot's"),
-    ("blackbox_exporter", "whom some come from"),
-    ("debug", "a parameter of blackbox_exporter's"),
-    ("dmesg", "a command"),
-    ("encrypt", "a level of Postfix"),
-    ("env", "a label that service discovery gives"),
-    ("exiwhat", "Exim's"),
-    ("file_sd", "Prometheus's"),
-    ("fixup", "Cisco's"),
-    ("honor_labels", "a key of Prometheus's config"),
-    ("hostname", "a parameter of `/probe`, as blackbox_exporter has it"),
-    ("ip_protocol_fallback", "a key of blackbox_exporter's config"),
-    ("keep_firing_for", "a key of Prometheus's rules"),
-    ("key_file", "a key of blackbox_exporter's config"),
-    ("may", "a level of Postfix"),
-    ("metric_relabel_configs", "a key of Prometheus's config"),
-    ("module", "a parameter of blackbox_exporter's"),
-    ("mozilla", "a trust store that is built in"),
-    ("no", "a value of Postfix's settings"),
-    ("ok", "a state of targets on the status page and in JSON"),
-    ("preferred_ip_protocol", "a key of blackbox_exporter's config"),
-    ("query", "a function of Prometheus's templates"),
-    ("query_response", "a key of blackbox_exporter's config"),
-    ("relay", "the name of a target in examples"),
-    ("repeat_interval", "a key of Alertmanager's config"),
-    ("runbook_url", "an annotation of alerts, by custom"),
-    ("secure", "a level of Postfix"),
-    ("service", "a label that service discovery gives"),
-    ("smtp_starttls", "a module of blackbox_exporter"),
-    ("smtp_tls", "the scrape job of the examples"),
-    ("smtp_tls_probe", "a scrape job in an example"),
-    ("smtp_tls_protocols", "a setting of Postfix"),
-    ("smtpd_*", "settings of Postfix"),
-    ("system", "a trust store and a resolver that are built in"),
-    ("tcp_tls", "a module of blackbox_exporter"),
-    ("tls_certificate", "a setting of Exim"),
-    ("tls_config.*", "keys of blackbox_exporter's config"),
+/// Values that are not enums of the code: of labels, and of types of metrics.
+pub(super) const OTHER_VALUES: &[(&str, &[&str])] = &[
+    ("alertstate", &["pending", "firing"]),
+    ("kind", &["host", "mx", "submission"]),
+    ("tls", &["starttls", "implicit"]),
+    ("type", &["A", "AAAA", "MX", "SRV", "gauge", "counter", "info"]),
 ];
 
-/// Metrics that no dashboard and no rule uses, and why that is well. A row whose metric is used fails the test.
+/// Names of other programs. `*` stands for any end. A name that no text uses fails the test.
+pub(super) const EXTERNAL: &[(&str, &[&str])] = &[
+    ("certbot: flag", &["--deploy-hook"]),
+    ("blackbox_exporter: itself and its modules", &["blackbox_exporter", "smtp_starttls", "tcp_tls"]),
+    ("blackbox_exporter: URL parameters", &["debug", "hostname", "module"]),
+    ("blackbox_exporter: config", &["ip_protocol_fallback", "key_file", "preferred_ip_protocol", "query_response"]),
+    ("blackbox_exporter: config below a key", &["tls_config", "ca_file", "cert_file", "insecure_skip_verify"]),
+    ("Linux and Cisco: commands", &["dmesg", "fixup"]),
+    (
+        "Postfix: TLS security levels, settings, a value",
+        &["encrypt", "may", "secure", "smtpd_*", "smtp_tls_protocols", "no"],
+    ),
+    ("Exim: a command and a setting", &["exiwhat", "tls_certificate"]),
+    ("Prometheus: config and rules", &["file_sd", "honor_labels", "keep_firing_for", "metric_relabel_configs"]),
+    ("Prometheus: template function, and an annotation by convention", &["query", "runbook_url"]),
+    ("Alertmanager: config", &["repeat_interval"]),
+    ("Service discovery: labels", &["env", "service"]),
+    ("Examples: a target and scrape jobs", &["relay", "smtp_tls", "smtp_tls_probe"]),
+    ("Built-in trust stores and resolvers", &["mozilla", "system"]),
+    ("This repository: a directory, and the user in the image", &["dashboards", "nonroot"]),
+    ("State of a target on the status page and in JSON", &["ok"]),
+];
+
+/// Metrics that no dashboard or rule uses. A row whose metric is used fails the test.
 pub(super) const UNUSED: &[(&str, &str)] = &[
     ("smtp_tls_endpoint_info", "for joins; the label `backend` has the port"),
-    ("smtp_tls_target_backends_chain_valid", "dashboards count a backend once, however many targets share it"),
-    ("smtp_tls_target_earliest_not_after_timestamp_seconds", "rules and dashboards tell which backend it is"),
-    ("smtp_tls_probe_last_timestamp_seconds", "whether probing goes on is watched by rounds"),
-    ("smtp_tls_cert_ehlo_match", "no client asks for that name"),
+    ("smtp_tls_target_backends_chain_valid", "dashboards count each backend once, also if targets share it"),
+    ("smtp_tls_target_earliest_not_after_timestamp_seconds", "rules and dashboards show which backend it is"),
+    ("smtp_tls_probe_last_timestamp_seconds", "stalled probing is detected by rounds"),
+    ("smtp_tls_cert_ehlo_match", "no client asks for this name"),
     ("smtp_tls_cert_mismatched_samples", "`cert_hostname_match` is that of the worst sample"),
-    ("smtp_tls_ocsp_next_update_timestamp_seconds", "`ocsp_error` says when it has passed"),
-    ("process_virtual_memory_bytes", "the resident memory is what counts"),
-    ("probe_success", ONE_PROBE),
-    ("probe_duration_seconds", ONE_PROBE),
-    ("probe_dns_lookup_time_seconds", ONE_PROBE),
-    ("probe_ssl_earliest_cert_expiry", ONE_PROBE),
-    ("probe_ssl_last_chain_expiry_timestamp_seconds", ONE_PROBE),
-    ("probe_addresses_refused", ONE_PROBE),
+    ("smtp_tls_ocsp_next_update_timestamp_seconds", "`ocsp_error` reports a stale response"),
+    ("process_virtual_memory_bytes", "resident memory is the relevant figure"),
+    ("probe_success", SINGLE_PROBE),
+    ("probe_duration_seconds", SINGLE_PROBE),
+    ("probe_dns_lookup_time_seconds", SINGLE_PROBE),
+    ("probe_ssl_earliest_cert_expiry", SINGLE_PROBE),
+    ("probe_ssl_last_chain_expiry_timestamp_seconds", SINGLE_PROBE),
+    ("probe_addresses_refused", SINGLE_PROBE),
 ];
 
-const ONE_PROBE: &str = "in answers of `/probe`, for alerts that come from blackbox_exporter";
+const SINGLE_PROBE: &str = "only in responses of `/probe`, for alerts written for blackbox_exporter";
