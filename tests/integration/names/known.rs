@@ -7,12 +7,12 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use serde_json::Value;
 use smtp_tls_exporter::cmd::cli::Args;
 use smtp_tls_exporter::config::Config;
+use smtp_tls_exporter::metrics::table::{METRICS, Metric, PROBE_METRICS};
 use smtp_tls_exporter::reason::{
     AdviceKind, ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason,
     Resolves, Severity, SkipReason, Stage,
 };
 use smtp_tls_exporter::target::IpFamily;
-use smtp_tls_exporter::metrics::table::{METRICS, Metric, PROBE_METRICS};
 
 use super::fragments::{Fragment, Kind, is_plain, tokens, words};
 use super::tables::{ADDED_LABELS, ALERT_LABELS, OTHER_METRICS, OTHER_VALUES};
