@@ -34,8 +34,8 @@ use smtp_tls_exporter::snapshot::{
     BackendReport, Counters, EndpointReport, ExporterReport, Fleet, Held, LookupReport, ProbeReport, TargetReport,
 };
 use smtp_tls_exporter::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, Target, TargetKind, TargetName,
-    TlsMode,
+    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, Target, TargetKind,
+    TargetName, TlsMode,
 };
 use smtp_tls_exporter::trust::TrustStore;
 use smtp_tls_exporter::verdict::{Judge, Question};
@@ -303,7 +303,7 @@ impl Bench {
                 name: TargetName::new(&format!("{name}:587")).expect("a name"),
                 kind: TargetKind::Host(host),
                 labels: Labels::new([("team".to_owned(), format!("mail-{}", n % 7))]),
-                policy: Arc::new(policy()),
+                settings: Arc::new(settings()),
             }),
             lookup: Some(Arc::new(lookup)),
             last_round: Some(SystemTime::now()),
@@ -373,8 +373,8 @@ fn proof(key: &KeyPair) -> KeyProof {
     KeyProof { scheme: scheme.into(), tls13: true, message: message[..].into(), signature }
 }
 
-fn policy() -> Policy {
-    Policy {
+fn settings() -> ProbeSettings {
+    ProbeSettings {
         interval: Duration::from_secs(300),
         timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(5),

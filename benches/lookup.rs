@@ -12,7 +12,7 @@ use hickory_proto::rr::{Name, RData};
 use smtp_fleet::{Answer, Dns, RecordType};
 use smtp_tls_exporter::discovery::Resolvers;
 use smtp_tls_exporter::target::{
-    EhloName, Endpoint, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, TargetKind, TlsMode,
+    EhloName, Endpoint, HostTarget, IpFamily, ProbeSettings, ResolverSpec, ServerName, TargetKind, TlsMode,
 };
 use tokio::net::UdpSocket;
 
@@ -64,7 +64,7 @@ async fn compare() {
 async fn ours(at: SocketAddr) -> f64 {
     let spec = ResolverSpec::Listed { name_servers: vec![at], compare: false };
     let resolvers = Resolvers::new(&BTreeMap::from([("farm".into(), spec)])).expect("resolvers");
-    let policy = Policy {
+    let settings = ProbeSettings {
         interval: Duration::from_secs(60),
         timeout: PATIENCE,
         connect_timeout: PATIENCE,
@@ -78,14 +78,14 @@ async fn ours(at: SocketAddr) -> f64 {
         client_certificate: None,
         certificate_file: None,
     };
-    let shared = Arc::new((resolvers, policy));
+    let shared = Arc::new((resolvers, settings));
     let targets: Vec<Arc<TargetKind>> = names().map(|name| Arc::new(target(&name))).collect();
     micros_per_lookup(async || {
         let lookups = targets.iter().map(|target| {
             let (target, shared) = (Arc::clone(target), Arc::clone(&shared));
             tokio::spawn(async move {
-                let (resolvers, policy) = &*shared;
-                let found = resolvers.discover(&target, policy, &[], PATIENCE).await;
+                let (resolvers, settings) = &*shared;
+                let found = resolvers.discover(&target, settings, &[], PATIENCE).await;
                 assert_eq!(found.hosts.iter().map(|host| host.addresses.len()).sum::<usize>(), ADDRESSES.len());
             })
         });

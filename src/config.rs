@@ -13,10 +13,10 @@ mod keys;
 mod machine;
 mod nesting;
 mod one_or_many;
-mod policy;
 mod raw;
 mod scalar;
 mod selection;
+mod settings;
 mod target_file;
 mod target_files;
 mod targets;
@@ -36,7 +36,7 @@ use self::error::Fault;
 pub use self::error::{ConfigError, ErrorKind};
 pub use self::selection::{SelectError, Selection};
 pub use self::target_files::{Found, TargetFiles};
-use crate::target::{Allow, Policy, ResolverSpec, Target};
+use crate::target::{Allow, ProbeSettings, ResolverSpec, Target};
 use crate::trust::TrustStore;
 
 /// What a config file says, with its trust stores loaded.
@@ -63,7 +63,7 @@ pub struct OneOffs {
     /// Which ones; never empty.
     pub allow: Allow,
     /// How: as `defaults` says, by one connection to each backend.
-    pub policy: Arc<Policy>,
+    pub settings: Arc<ProbeSettings>,
 }
 
 /// Bounds of the exporter as a whole.

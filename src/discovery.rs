@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::observation::{LookupFailure, LookupReport};
-use crate::target::{AllowedAddresses, Endpoint, HostTarget, Policy, ResolverSpec, ServerName, TargetKind};
+use crate::target::{AllowedAddresses, Endpoint, HostTarget, ProbeSettings, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
 mod name_servers;
@@ -78,11 +78,11 @@ impl Resolvers {
     pub async fn discover(
         &self,
         target: &TargetKind,
-        policy: &Policy,
+        settings: &ProbeSettings,
         known: &[KnownHost],
         patience: Duration,
     ) -> Discovered {
-        self.find(target, policy, known, patience, News::Logged).await
+        self.find(target, settings, known, patience, News::Logged).await
     }
 
     /// As [`Resolvers::discover`], for a target that comes from outside: addresses that it may not reach are left out,
@@ -91,10 +91,10 @@ impl Resolvers {
         &self,
         reach: &AllowedAddresses,
         target: &TargetKind,
-        policy: &Policy,
+        settings: &ProbeSettings,
         patience: Duration,
     ) -> (Discovered, Vec<SocketAddr>) {
-        let mut found = self.find(target, policy, &[], patience, News::Unlogged).await;
+        let mut found = self.find(target, settings, &[], patience, News::Unlogged).await;
         let mut refused = Vec::new();
         for FoundHost { endpoint, addresses, .. } in &mut found.hosts {
             addresses.retain(|ip| {
@@ -112,7 +112,7 @@ impl Resolvers {
     async fn find(
         &self,
         target: &TargetKind,
-        policy: &Policy,
+        settings: &ProbeSettings,
         known: &[KnownHost],
         patience: Duration,
         news: News,
@@ -123,19 +123,19 @@ impl Resolvers {
             let host = FoundHost::given(Arc::clone(&host.endpoint), addresses);
             return Discovered { hosts: vec![host], report: None };
         }
-        let servers = self.0.get(&policy.resolver).map(NameServers::current).unwrap_or_default();
+        let servers = self.0.get(&settings.resolver).map(NameServers::current).unwrap_or_default();
         let begin = Instant::now();
         // What is left of the time must do for the hosts.
         let (half, deadline) = (begin + patience / 2, begin + patience);
         let named = match target {
-            TargetKind::Host(host) => return discover_host(host, policy, &servers, begin, deadline).await,
+            TargetKind::Host(host) => return discover_host(host, settings, &servers, begin, deadline).await,
             TargetKind::Mx(mx) => named::mail_hosts(mx, &servers, known, half).await,
             TargetKind::Submission(submission) => named::submission_hosts(submission, &servers, known, half).await,
         };
         let names: BTreeSet<ServerName> = named.hosts.iter().map(|host| host.endpoint.server_name.clone()).collect();
         let servers_of_hosts = &servers;
         let each = names.into_iter().map(|name| async move {
-            let found = addresses::look_up(&name, servers_of_hosts, policy.ip_family, deadline).await;
+            let found = addresses::look_up(&name, servers_of_hosts, settings.ip_family, deadline).await;
             (name, found)
         });
         let found: BTreeMap<_, _> = stream::iter(each).buffer_unordered(HOSTS_AT_ONCE).collect().await;
@@ -152,13 +152,13 @@ impl Resolvers {
     pub async fn addresses(
         &self,
         names: Vec<ServerName>,
-        policy: &Policy,
+        settings: &ProbeSettings,
         patience: Duration,
     ) -> BTreeMap<ServerName, Option<Vec<IpAddr>>> {
-        let servers = &self.0.get(&policy.resolver).map(NameServers::current).unwrap_or_default();
+        let servers = &self.0.get(&settings.resolver).map(NameServers::current).unwrap_or_default();
         let deadline = Instant::now() + patience;
         let each = names.into_iter().take(MAX_NAMES).map(|name| async move {
-            let found = addresses::look_up(&name, servers, policy.ip_family, deadline).await;
+            let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await;
             let has_none = |failure: &LookupFailure| failure.reason.has_none();
             let is_known = found.failures.iter().all(has_none);
             (name, is_known.then_some(found.addresses))
@@ -181,12 +181,12 @@ fn given_addresses(target: &HostTarget) -> Option<Vec<IpAddr>> {
 
 async fn discover_host(
     target: &HostTarget,
-    policy: &Policy,
+    settings: &ProbeSettings,
     servers: &Servers,
     begin: Instant,
     deadline: Instant,
 ) -> Discovered {
-    let mut found = addresses::look_up(&target.host, servers, policy.ip_family, deadline).await;
+    let mut found = addresses::look_up(&target.host, servers, settings.ip_family, deadline).await;
     let failures = std::mem::take(&mut found.failures);
     let report = LookupReport {
         success: failures.is_empty(),

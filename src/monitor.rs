@@ -175,21 +175,21 @@ impl State {
         let mut names = std::mem::take(&mut self.by_name);
         for (place, target) in targets.into_iter().enumerate() {
             let name = target.name.clone();
-            let interval = target.policy.interval;
+            let interval = target.settings.interval;
             let rhythm = Rhythm::new(self.origin, name.as_str(), interval);
             let known = names.remove(&name).and_then(|id| Some((id, before.remove(&id)?)));
             let (id, state, at) = match known {
                 Some((id, mut state)) => {
                     state.place = place;
                     let roots_changed =
-                        old_stores.get(&target.policy.trust) != self.trust_stores.get(&target.policy.trust);
+                        old_stores.get(&target.settings.trust) != self.trust_stores.get(&target.settings.trust);
                     let change = state.retarget(Arc::clone(&target));
                     if change != Retargeted::Labels || roots_changed {
                         rejudge(&mut state, &self.trust_stores, &self.workshop.judge, (self.clock)());
                     }
                     let at = match change {
                         Retargeted::Labels => None,
-                        Retargeted::Policy => Some(rhythm.next(now)),
+                        Retargeted::Settings => Some(rhythm.next(now)),
                         Retargeted::Everything => Some(now),
                     };
                     (id, state, at)
@@ -275,12 +275,12 @@ impl State {
 
     fn round_due(&mut self, id: TargetId, generation: u32, now: Instant) {
         let Some(state) = self.targets.get(&id).filter(|state| state.generation == generation) else { return };
-        let rhythm = Rhythm::new(self.origin, state.target.name.as_str(), state.target.policy.interval);
+        let rhythm = Rhythm::new(self.origin, state.target.name.as_str(), state.target.settings.interval);
         // The first round comes when it comes; those after it keep to the phase.
         let next = if state.is_new() { rhythm.settle(now) } else { rhythm.next(now) };
         // A round that is still under way is not followed by another, what waits shows as lag; nor is one that somebody
         // asked for a moment ago.
-        let begins = state.progress == Progress::Idle && !state.begun_within(state.target.policy.interval / 2, now);
+        let begins = state.progress == Progress::Idle && !state.begun_within(state.target.settings.interval / 2, now);
         self.due.push(next, Due::Round { target: id, generation });
         if begins {
             self.begin_round(id);
@@ -415,11 +415,11 @@ impl State {
 /// Makes the verdicts on a target's backends anew: roots or expected names may be others.
 fn rejudge(state: &mut TargetState, stores: &BTreeMap<Arc<str>, TrustStore>, judge: &Judge, now: SystemTime) {
     let target = Arc::clone(&state.target);
-    let Some(trust) = stores.get(&target.policy.trust) else { return };
+    let Some(trust) = stores.get(&target.settings.trust) else { return };
     state.rejudge(|backend, assessment| {
         let question = Question {
             server_name: &backend.endpoint.server_name,
-            expect_names: &target.policy.expect_names,
+            expect_names: &target.settings.expect_names,
             ehlo_name: None,
             trust,
             known: None,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::observation::{Connection, Failure, LocalFailure, Observation, Phases};
 use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
-use crate::target::{Backend, EhloName, Policy, TlsMode};
+use crate::target::{Backend, EhloName, ProbeSettings, TlsMode};
 
 mod dial;
 mod failure;
@@ -41,26 +41,26 @@ impl Prober {
     }
 
     /// Connects to `backend` once and tells what was seen; `at` is the wall clock, taken down as it is.
-    /// Takes `policy.timeout` at most, and a second more where a QUIT is still to be said.
+    /// Takes `settings.timeout` at most, and a second more where a QUIT is still to be said.
     ///
     /// # Errors
     /// Where this machine failed, so that nothing is known of the server.
     pub async fn probe(
         &self,
         backend: &Backend,
-        policy: &Policy,
+        settings: &ProbeSettings,
         at: SystemTime,
     ) -> Result<Observation, Box<LocalFailure>> {
         let begin = Instant::now();
         let mut sight = Sight::new(begin);
-        let deadline = begin + policy.timeout;
-        let street = Street { prober: self, backend, policy, begin };
+        let deadline = begin + settings.timeout;
+        let street = Street { prober: self, backend, settings, begin };
         let outcome = match timeout_at(deadline, street.walk(&mut sight)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(Stop::Failed(failure))) => Err(failure),
             Ok(Err(Stop::Local(local))) => return Err(local),
             Err(_) => sight.proven.ok_or_else(|| {
-                let detail = format_args!("no answer within {:?}", policy.timeout);
+                let detail = format_args!("no answer within {:?}", settings.timeout);
                 Failure::new(sight.stage, ProbeReason::Timeout, detail)
             }),
         };
@@ -157,7 +157,7 @@ impl Farewell {
 struct Street<'a> {
     prober: &'a Prober,
     backend: &'a Backend,
-    policy: &'a Policy,
+    settings: &'a ProbeSettings,
     begin: Instant,
 }
 
@@ -174,12 +174,12 @@ impl Street<'_> {
 
     async fn connect(&self, sight: &mut Sight) -> Result<TcpStream, Stop> {
         let address = self.backend.socket_addr();
-        let patience = self.begin + self.policy.connect_timeout;
+        let patience = self.begin + self.settings.connect_timeout;
         let stream = match timeout_at(patience, dial::dial(address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(connect_failure(&error, address)),
             Err(_) => {
-                let detail = format_args!("no answer within {:?}", self.policy.connect_timeout);
+                let detail = format_args!("no answer within {:?}", self.settings.connect_timeout);
                 return Err(Failure::new(Stage::Connect, ProbeReason::Timeout, detail).into());
             }
         };
@@ -188,7 +188,7 @@ impl Street<'_> {
     }
 
     fn ehlo_command(&self, stream: &TcpStream) -> String {
-        match &self.policy.ehlo_name {
+        match &self.settings.ehlo_name {
             EhloName::Name(name) => format!("EHLO {name}"),
             literal @ EhloName::AddressLiteral => {
                 let local = stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
@@ -220,7 +220,7 @@ impl Street<'_> {
             let detail = "the server name has no form for TLS".into();
             return Err(Stop::Local(Box::new(LocalFailure { reason: LocalReason::Defect, detail })));
         };
-        let identity = self.policy.client_certificate.as_ref();
+        let identity = self.settings.client_certificate.as_ref();
         let stream = match self.prober.tls.handshake(name, identity, stream, &mut sight.capture).await {
             Ok(stream) => stream,
             Err(error) => {

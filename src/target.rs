@@ -24,7 +24,7 @@ pub struct Target {
     /// User labels, which stand on every series of the target.
     pub labels: Labels,
     /// How it is probed and judged.
-    pub policy: Arc<Policy>,
+    pub settings: Arc<ProbeSettings>,
 }
 
 /// The kinds of targets.
@@ -149,7 +149,7 @@ impl TlsMode {
 
 /// How a target is probed and judged. Targets with equal policies share one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Policy {
+pub struct ProbeSettings {
     /// From one round to the next.
     pub interval: Duration,
     /// One whole probe; at most the interval.
@@ -176,7 +176,7 @@ pub struct Policy {
     pub certificate_file: Option<Arc<Path>>,
 }
 
-impl Policy {
+impl ProbeSettings {
     /// From one probe of a backend to the next.
     pub fn pace(&self) -> Duration {
         self.interval / self.samples.max(1)

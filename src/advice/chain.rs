@@ -90,7 +90,7 @@ fn missing_intermediate(scene: &Scene<'_>, shown: &[&Shown<'_>]) -> Vec<Story> {
 }
 
 fn unknown_issuer(scene: &Scene<'_>, shown: &[&Shown<'_>]) -> Vec<Story> {
-    let store = &scene.target.target.policy.trust;
+    let store = &scene.target.target.settings.trust;
     let groups = grouped(shown, |shown| {
         let alone = shown.assessment().chain.certificates().len() == 1;
         (shown.facts.map(|facts| facts.issuer()).unwrap_or_default(), alone)

@@ -22,7 +22,7 @@ pub(super) fn of(report: &TargetReport) -> Vec<Story> {
             None => said.push((failure, vec![failure.record_type])),
         }
     }
-    let families = if matches!(target.policy.ip_family, IpFamily::Auto | IpFamily::Any) { 2 } else { 1 };
+    let families = if matches!(target.settings.ip_family, IpFamily::Auto | IpFamily::Any) { 2 } else { 1 };
     for (failure, types) in said.into_iter().take(MAX_FAILURES) {
         let is_whole = types.len() >= families || types.iter().any(|kind| !matches!(*kind, "A" | "AAAA"));
         let severity = match failure.reason {
@@ -30,7 +30,7 @@ pub(super) fn of(report: &TargetReport) -> Vec<Story> {
             _ if is_whole => Severity::Critical,
             _ => Severity::Warning,
         };
-        advice.push(about(AdviceKind::Dns, severity, &failed(failure, &types, &target.policy.resolver)));
+        advice.push(about(AdviceKind::Dns, severity, &failed(failure, &types, &target.settings.resolver)));
     }
     if let (TargetKind::Mx(mx), Some(0), true) = (&target.kind, lookup.hosts, lookup.success) {
         let text = format!("{} says by a null MX that it takes no mail (RFC 7505): nothing is probed.", mx.domain);
@@ -40,7 +40,7 @@ pub(super) fn of(report: &TargetReport) -> Vec<Story> {
         let text = format!(
             "The name servers of the resolver `{}` give different answers for {}, so that clients meet different servers: \
              compare the zone on each (its serial, first).",
-            target.policy.resolver, target.name
+            target.settings.resolver, target.name
         );
         advice.push(about(AdviceKind::NameServersDisagree, Severity::Warning, &text));
     }

@@ -186,7 +186,7 @@ fn expected(scene: &Scene<'_>) -> Option<Advice> {
 
 /// Expected names that a certificate lacks, without the server name.
 fn missing<'a>(scene: &Scene<'a>, shown: &Shown<'_>) -> Vec<&'a ServerName> {
-    let names = scene.target.target.policy.expect_names.iter().zip(&shown.assessment().expected);
+    let names = scene.target.target.settings.expect_names.iter().zip(&shown.assessment().expected);
     names.filter(|(name, carried)| !**carried && *name != scene.server_name()).map(|(name, _)| name).collect()
 }
 

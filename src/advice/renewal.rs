@@ -89,7 +89,7 @@ fn names_of(facts: &Facts) -> Vec<String> {
 
 /// What is in the target's `certificate_file` against what is served.
 fn on_disk(scene: &Scene<'_>) -> Option<Advice> {
-    let path = scene.target.target.policy.certificate_file.as_ref()?;
+    let path = scene.target.target.settings.certificate_file.as_ref()?;
     let path = printable(&path.display().to_string(), MAX_PATH);
     let Some(file) = &scene.target.file else {
         // Before the first round nobody has tried to read it.

@@ -11,7 +11,7 @@ use crate::observation::{LookupFailure, LookupReport};
 use crate::reason::{LookupReason, ProbeReason, SkipReason, Stage};
 use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_alternates};
 use crate::snapshot::{BackendReport, Held};
-use crate::target::{MxTarget, Policy, Target, TargetKind, TlsMode};
+use crate::target::{MxTarget, ProbeSettings, Target, TargetKind, TlsMode};
 use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;
 

@@ -17,7 +17,7 @@ use crate::metrics::{Format, encode_targets};
 use crate::reason::LocalReason;
 use crate::render;
 use crate::snapshot::{Fleet, state};
-use crate::target::{Endpoint, HostTarget, Policy, ServerName, Target, TargetKind, TargetName};
+use crate::target::{Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName};
 use crate::trust::TrustStore;
 use crate::verify::{VerifyError, roots};
 
@@ -68,12 +68,12 @@ fn config(args: &CheckArgs) -> Result<(Config, Duration), CheckError> {
     };
     let selection = Selection { targets: &args.targets, trust: trust.as_ref() };
     let mut config = Config::select(args.config_file.as_deref(), selection).map_err(CheckError::Select)?;
-    let own = config.targets.iter().map(|target| target.policy.timeout).max().unwrap_or_default();
+    let own = config.targets.iter().map(|target| target.settings.timeout).max().unwrap_or_default();
     let patience = args.timeout.unwrap_or(own);
     for target in &mut config.targets {
         let kind = asked_for(target, args.name.as_ref())?;
-        let policy = Arc::new(once(&target.policy, args.timeout, patience));
-        *target = Arc::new(Target { kind, policy, ..(**target).clone() });
+        let settings = Arc::new(once(&target.settings, args.timeout, patience));
+        *target = Arc::new(Target { kind, settings, ..(**target).clone() });
     }
     Ok((config, patience))
 }
@@ -90,16 +90,16 @@ fn asked_for(target: &Target, name: Option<&ServerName>) -> Result<TargetKind, C
     }
 }
 
-/// `policy` for one round with one probe of each backend, in which everything is over within `patience`.
-fn once(policy: &Policy, timeout: Option<Duration>, patience: Duration) -> Policy {
-    let timeout = timeout.unwrap_or(policy.timeout);
-    Policy {
+/// `settings` for one round with one probe of each backend, in which everything is over within `patience`.
+fn once(settings: &ProbeSettings, timeout: Option<Duration>, patience: Duration) -> ProbeSettings {
+    let timeout = timeout.unwrap_or(settings.timeout);
+    ProbeSettings {
         // The monitor begins no second round within half of it.
-        interval: policy.interval.max(2 * (patience + round::GRACE)),
+        interval: settings.interval.max(2 * (patience + round::GRACE)),
         timeout,
-        connect_timeout: policy.connect_timeout.min(timeout),
+        connect_timeout: settings.connect_timeout.min(timeout),
         samples: 1,
-        ..policy.clone()
+        ..settings.clone()
     }
 }
 

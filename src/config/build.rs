@@ -8,13 +8,13 @@ use rustls_pki_types::TrustAnchor;
 
 use super::error::{ConfigError, ErrorKind, Fault};
 use super::keys::Settings;
-use super::policy::{Own, Policies};
 use super::raw::{self, Document};
 use super::scalar::{BUILT_IN_RESOLVER, BUILT_IN_STORES, ResolverKey, StoreKey};
+use super::settings::{Own, Policies};
 use super::target_files::TargetFiles;
 use super::targets::Targets;
 use super::{Config, Limits, OneOffs, folder};
-use crate::target::{Allow, Policy, ResolverSpec, Target};
+use crate::target::{Allow, ProbeSettings, ResolverSpec, Target};
 use crate::trust::TrustStore;
 use crate::trust::anchors::{self, Roots};
 
@@ -53,12 +53,12 @@ pub(super) fn choose<E: From<ConfigError>>(
         targets.add_file(path).map_err(|fault| ConfigError::new(path, fault))?;
     }
     let targets = choice(targets)?;
-    let used = |name: fn(&Policy) -> &Arc<str>| {
-        let policies = targets.iter().map(|target| &target.policy);
-        policies.chain(one_offs.iter().map(|one_offs| &one_offs.policy)).map(move |policy| name(policy))
+    let used = |name: fn(&ProbeSettings) -> &Arc<str>| {
+        let policies = targets.iter().map(|target| &target.settings);
+        policies.chain(one_offs.iter().map(|one_offs| &one_offs.settings)).map(move |settings| name(settings))
     };
-    let trust_stores = stores.used(used(|policy| &policy.trust)).map_err(main)?;
-    let named: BTreeSet<_> = used(|policy| &policy.resolver).collect();
+    let trust_stores = stores.used(used(|settings| &settings.trust)).map_err(main)?;
+    let named: BTreeSet<_> = used(|settings| &settings.resolver).collect();
     let resolvers = resolvers.into_iter().filter(|(name, _)| named.contains(name)).collect();
     let limits = Limits {
         concurrent_probes: document.limits.concurrent_probes.and_then(|it| it.0),
@@ -67,16 +67,16 @@ pub(super) fn choose<E: From<ConfigError>>(
     Ok(Config { targets, trust_stores, resolvers, limits, target_files, one_offs })
 }
 
-/// What may be probed that is no target, under a policy that holds `defaults` alone.
+/// What may be probed that is no target, under a settings that holds `defaults` alone.
 fn one_offs(probe: raw::Probe, policies: &mut Policies<'_>) -> Result<Option<OneOffs>, Fault> {
     let patterns = probe.allow.map(|list| list.0).unwrap_or_default();
     if patterns.is_empty() {
         return Ok(None);
     }
     let own = Own { client_certificate: None, certificate_file: None };
-    let policy = policies.policy("probe", Settings::default(), own)?;
-    let policy = Arc::new(Policy { samples: 1, ..Policy::clone(&policy) });
-    Ok(Some(OneOffs { allow: Allow::new(patterns.into_iter().map(|pattern| pattern.0)), policy }))
+    let settings = policies.settings("probe", Settings::default(), own)?;
+    let settings = Arc::new(ProbeSettings { samples: 1, ..ProbeSettings::clone(&settings) });
+    Ok(Some(OneOffs { allow: Allow::new(patterns.into_iter().map(|pattern| pattern.0)), settings }))
 }
 
 /// All trust stores that a target can name. The files are read at once, so that a mistake shows before the store

@@ -9,7 +9,7 @@ use super::raw::Document;
 use super::target_files::TargetFiles;
 use super::targets::Targets;
 use super::{Config, build, document, raw, text};
-use crate::target::{Labels, Policy, Target, TargetKind, TargetName, TargetSpecError};
+use crate::target::{Labels, ProbeSettings, Target, TargetKind, TargetName, TargetSpecError};
 use crate::trust::TrustStore;
 
 /// What is wanted of a config.
@@ -86,14 +86,14 @@ fn pick(
 
 fn unnamed(targets: &mut Targets<'_>, kind: TargetKind, file: Option<&Path>) -> Result<Target, SelectError> {
     let origin = file.unwrap_or_else(|| Path::new(""));
-    let policy = targets.default_policy().map_err(|fault| ConfigError::new(origin, fault))?;
+    let settings = targets.default_policy().map_err(|fault| ConfigError::new(origin, fault))?;
     let name = kind.customary_name().ok_or(SelectError::Nothing)?;
-    Ok(Target { name, kind, labels: Labels::default(), policy })
+    Ok(Target { name, kind, labels: Labels::default(), settings })
 }
 
 fn trusting(target: &Target, trust: &TrustStore) -> Arc<Target> {
-    let policy = Policy { trust: trust.name().into(), ..(*target.policy).clone() };
-    Arc::new(Target { policy: Arc::new(policy), ..target.clone() })
+    let settings = ProbeSettings { trust: trust.name().into(), ..(*target.settings).clone() };
+    Arc::new(Target { settings: Arc::new(settings), ..target.clone() })
 }
 
 /// Why nothing can be probed.

@@ -11,12 +11,12 @@ use super::error::{ErrorKind, Fault, quoted};
 use super::folder;
 use super::keys::{self, Settings};
 use super::one_or_many::OneOrMany;
-use super::policy::{Own, Policies};
 use super::scalar::{CertName, Host, MxDomain, Name, SubmissionDomain};
+use super::settings::{Own, Policies};
 use super::target_file::{self, Content, FoundLabel, Group};
 use crate::target::{
-    Endpoint, HostTarget, Labels, MxTarget, Policy, SMTP, SUBMISSION, ServerName, SubmissionTarget, Target, TargetKind,
-    TargetName, TlsMode,
+    Endpoint, HostTarget, Labels, MxTarget, ProbeSettings, SMTP, SUBMISSION, ServerName, SubmissionTarget, Target,
+    TargetKind, TargetName, TlsMode,
 };
 
 /// The targets so far.
@@ -59,30 +59,30 @@ impl<'a> Targets<'a> {
             None => None,
         };
         let certificate_file = keys.certificate_file.take().map(|path| folder(file).join(path.0).into());
-        let policy = self.policies.policy(place, settings, Own { client_certificate, certificate_file })?;
+        let settings = self.policies.settings(place, settings, Own { client_certificate, certificate_file })?;
         let labels = Labels::new(std::mem::take(&mut keys.labels.0).into_iter().map(|(name, value)| (name.0, value.0)));
         for (kind, name, place) in named(place, subject, keys)? {
-            self.add(file, place, name, Unnamed { kind, labels: labels.clone(), policy: Arc::clone(&policy) })?;
+            self.add(file, place, name, Unnamed { kind, labels: labels.clone(), settings: Arc::clone(&settings) })?;
         }
         Ok(())
     }
 
     /// How a target is probed that nothing is said of: by `defaults` alone.
-    pub(super) fn default_policy(&mut self) -> Result<Arc<Policy>, Fault> {
+    pub(super) fn default_policy(&mut self) -> Result<Arc<ProbeSettings>, Fault> {
         let own = Own { client_certificate: None, certificate_file: None };
-        self.policies.policy("defaults", Settings::default(), own)
+        self.policies.settings("defaults", Settings::default(), own)
     }
 
     fn add_group(&mut self, file: &Arc<Path>, place: &str, group: Group) -> Result<(), Fault> {
         let own = Own { client_certificate: None, certificate_file: None };
-        let policy = self.policies.policy(place, Settings::default(), own)?;
+        let settings = self.policies.settings(place, Settings::default(), own)?;
         let labels = Labels::new(group.labels.0.into_iter().filter_map(|(name, value)| match name {
             FoundLabel::Meta(_) => None,
             FoundLabel::User(name) => Some((name.0, value.0)),
         }));
         for (index, spec) in group.targets.into_iter().enumerate() {
             let Some(name) = spec.0.customary_name() else { continue };
-            let made = Unnamed { kind: spec.0, labels: labels.clone(), policy: Arc::clone(&policy) };
+            let made = Unnamed { kind: spec.0, labels: labels.clone(), settings: Arc::clone(&settings) };
             self.add(file, format!("{place}.targets[{index}]"), name, made)?;
         }
         Ok(())
@@ -101,8 +101,8 @@ impl<'a> Targets<'a> {
             ));
         }
         self.places.insert(name.clone(), (Arc::clone(file), place));
-        let Unnamed { kind, labels, policy } = target;
-        self.made.push(Arc::new(Target { name, kind, labels, policy }));
+        let Unnamed { kind, labels, settings } = target;
+        self.made.push(Arc::new(Target { name, kind, labels, settings }));
         Ok(())
     }
 }
@@ -111,7 +111,7 @@ impl<'a> Targets<'a> {
 struct Unnamed {
     kind: TargetKind,
     labels: Labels,
-    policy: Arc<Policy>,
+    settings: Arc<ProbeSettings>,
 }
 
 /// Refuses keys that say what DNS says for this kind of target.

@@ -98,7 +98,7 @@ fn certificates(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -
 fn expected_names(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     let judged = view.backends.iter().filter_map(|row| {
         let expected = &row.data.held.as_ref()?.held.assessment.expected;
-        let names = &row.data.target.target.policy.expect_names;
+        let names = &row.data.target.target.settings.expect_names;
         // A verdict from before a change of the config belongs to other names.
         (names.len() == expected.len()).then(|| (view.labels(row), names.iter().zip(expected)))
     });

@@ -17,7 +17,7 @@ fn targets(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     let looked_up = || each().filter_map(|(labels, report)| Some((labels, report.lookup.as_ref()?)));
 
     families.info(table::TARGET_INFO, each().map(|(labels, report)| (labels, [report.target.kind.as_str()])))?;
-    families.plain(table::TARGET_INTERVAL, each().map(|(labels, report)| (labels, report.target.policy.interval)))?;
+    families.plain(table::TARGET_INTERVAL, each().map(|(labels, report)| (labels, report.target.settings.interval)))?;
     families
         .plain(table::TARGET_LAST_ROUND, each().map(|(labels, report)| (labels, report.last_round.map_or(0, unix))))?;
     families.plain(table::TARGET_LOOKUP_SUCCESS, looked_up().map(|(labels, lookup)| (labels, lookup.success)))?;

@@ -158,7 +158,7 @@ impl BackendState {
 
     fn hold(&mut self, assessment: Assessment, at: SystemTime, target: &Target, file: Option<[u8; 32]>) -> Held {
         let fingerprint = assessment.leaf().map(|leaf| leaf.fingerprint());
-        self.note(fingerprint, at, target.policy.backend_retention);
+        self.note(fingerprint, at, target.settings.backend_retention);
         let fresh = Held {
             seen_at: at,
             file_match: file.map(|file| fingerprint == Some(file)),
@@ -166,10 +166,10 @@ impl BackendState {
             mismatched_samples: None,
             assessment,
         };
-        if target.policy.samples <= 1 {
+        if target.settings.samples <= 1 {
             return fresh;
         }
-        let kept = usize::try_from(target.policy.samples).unwrap_or(usize::MAX);
+        let kept = usize::try_from(target.settings.samples).unwrap_or(usize::MAX);
         while self.samples.len() >= kept {
             self.samples.remove(0);
         }

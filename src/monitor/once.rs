@@ -120,10 +120,10 @@ impl State {
         if self.one_offs.underway.len() >= MAX_ONE_OFFS {
             return Err(OneOffError::TooMany);
         }
-        let policy = Arc::clone(&rules.policy);
-        let trust = self.trust_stores.get(&policy.trust).cloned().ok_or(OneOffError::Ended)?;
+        let settings = Arc::clone(&rules.settings);
+        let trust = self.trust_stores.get(&settings.trust).cloned().ok_or(OneOffError::Ended)?;
         let name = kind.customary_name().ok_or_else(|| refuse(Refusal::Target))?;
-        let target = Arc::new(Target { name, kind, labels: Labels::default(), policy });
+        let target = Arc::new(Target { name, kind, labels: Labels::default(), settings });
         let state = TargetState::new(target, NO_PLACE);
         let report = OneOffReport { target: Arc::new(state.report()), refused: 0, ended: false };
         let (reports, one_off) = watch::channel(report);

@@ -47,7 +47,7 @@ impl State {
         let mut sharers = others.filter_map(|other| Some((*other, self.targets.get(other)?)));
         sharers.any(|(other, theirs)| {
             let is_more_often = (theirs.pace(), other) < (state.pace(), id);
-            let patience = theirs.pace() * 2 + theirs.target.policy.timeout;
+            let patience = theirs.pace() * 2 + theirs.target.settings.timeout;
             is_more_often && age <= patience && theirs.last_chain(backend).is_some()
         })
     }
@@ -71,7 +71,7 @@ impl State {
         }
     }
 
-    /// All targets that have the backend now, the one that asks for it most often first: its policy counts. What only
+    /// All targets that have the backend now, the one that asks for it most often first: its settings counts. What only
     /// one-off rounds ask for is theirs alone.
     fn jobs(&self, key: Key, backend: &Backend) -> Vec<Job> {
         let waiters = self.pending.get(&key).map(|pending| &*pending.waiters).unwrap_or_default();
@@ -80,12 +80,12 @@ impl State {
         let sharers = sharers.iter().filter_map(|id| Some((*id, self.targets.get(id)?)));
         let mut jobs: Vec<Job> = sharers
             .filter_map(|(id, state)| {
-                let trust = self.trust_stores.get(&state.target.policy.trust)?.clone();
+                let trust = self.trust_stores.get(&state.target.settings.trust)?.clone();
                 let known = state.last_chain(backend)?;
                 Some(Job { id, generation: state.generation, target: Arc::clone(&state.target), trust, known })
             })
             .collect();
-        jobs.sort_by_key(|job| (job.target.policy.pace(), job.id));
+        jobs.sort_by_key(|job| (job.target.settings.pace(), job.id));
         jobs.extend(waiters.iter().filter_map(|(id, _)| self.one_off_job(*id)));
         jobs
     }
@@ -131,7 +131,7 @@ impl State {
             let news = state.probed(&backend, judged, now);
             state.rest(&backend, Instant::now());
             // The roots were changed while the probe ran.
-            let current = self.trust_stores.get(&state.target.policy.trust).map(TrustStore::id);
+            let current = self.trust_stores.get(&state.target.settings.trust).map(TrustStore::id);
             if current != roots && roots.is_some() {
                 rejudge(state, &self.trust_stores, &self.workshop.judge, now);
             }

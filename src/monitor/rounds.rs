@@ -51,7 +51,7 @@ pub(super) enum Retargeted {
     /// Nothing: due entries, the round and its probes go on.
     Labels,
     /// Due entries and probes under way are void.
-    Policy,
+    Settings,
     /// Likewise, and a round must begin at once.
     Everything,
 }
@@ -93,7 +93,7 @@ impl TargetState {
     pub(super) fn retarget(&mut self, target: Arc<Target>) -> Retargeted {
         let before = std::mem::replace(&mut self.target, target);
         let other_kind = before.kind != self.target.kind;
-        if !other_kind && before.policy == self.target.policy {
+        if !other_kind && before.settings == self.target.settings {
             return Retargeted::Labels;
         }
         self.generation = self.generation.wrapping_add(1);
@@ -117,7 +117,7 @@ impl TargetState {
             backend.reprobe_at = None;
             backend.samples.clear();
         }
-        if interrupted || other_kind { Retargeted::Everything } else { Retargeted::Policy }
+        if interrupted || other_kind { Retargeted::Everything } else { Retargeted::Settings }
     }
 
     /// Replaces the verdicts on all certificates that are held.
@@ -170,7 +170,7 @@ impl TargetState {
         now: SystemTime,
     ) -> Vec<Backend> {
         let named_before = (!self.is_new()).then(|| self.named());
-        let retention = self.target.policy.backend_retention;
+        let retention = self.target.settings.backend_retention;
         let mut left = cap;
         let mut update = |host: &mut HostState, round: Round<'_>, without_route: usize| {
             host.update(round, without_route, Bounds { retention, cap: left }, now);
@@ -266,12 +266,12 @@ impl TargetState {
 
     /// From one probe of a backend to the next.
     pub(super) fn pace(&self) -> Duration {
-        self.target.policy.pace()
+        self.target.settings.pace()
     }
 
     /// What its backends have in common with equal ones of other targets.
     pub(super) fn key(&self, which: &Backend) -> Key {
-        Key::new(which, self.target.policy.client_certificate.as_ref())
+        Key::new(which, self.target.settings.client_certificate.as_ref())
     }
 
     /// The keys of all its backends.
@@ -311,7 +311,7 @@ impl TargetState {
     /// When a backend is to be probed outside a round, if at all: soon after a failure that is new, and for each
     /// further sample.
     pub(super) fn plan_reprobe(&mut self, which: &Backend, now: Instant) -> Option<Instant> {
-        let policy = Arc::clone(&self.target.policy);
+        let settings = Arc::clone(&self.target.settings);
         let backend = self.backend(which)?;
         let failures = backend.report.probe.as_ref().map(|probe| probe.consecutive_failures);
         if backend.rests(now) {
@@ -319,8 +319,8 @@ impl TargetState {
         }
         let after = match failures {
             // None: this machine failed before anything was known.
-            None | Some(1 | 2) if policy.interval > REPROBE => REPROBE,
-            Some(0) if backend.sampled < policy.samples => policy.interval / policy.samples,
+            None | Some(1 | 2) if settings.interval > REPROBE => REPROBE,
+            Some(0) if backend.sampled < settings.samples => settings.interval / settings.samples,
             _ => return None,
         };
         backend.reprobe_at = Some(now + after);

@@ -19,7 +19,7 @@ use crate::discovery::{Discovered, KnownHost, Resolvers};
 use crate::observation::{LocalFailure, Observation};
 use crate::probe::Prober;
 use crate::reason::{LocalReason, ProbeReason, Stage};
-use crate::target::{AllowedAddresses, Backend, Policy, ServerName, Target};
+use crate::target::{AllowedAddresses, Backend, ProbeSettings, ServerName, Target};
 use crate::trust::TrustStore;
 use crate::verdict::{Judge, JudgedChain, Question, unix};
 
@@ -77,9 +77,9 @@ impl Workshop {
 
     /// `known` are the hosts as of the last lookup.
     pub(super) async fn look_up(self: Arc<Self>, target: Arc<Target>, known: Vec<KnownHost>) -> LookedUp {
-        let patience = target.policy.timeout.min(MAX_LOOKUP);
-        let found = self.resolvers.discover(&target.kind, &target.policy, &known, patience).await;
-        let file = match &target.policy.certificate_file {
+        let patience = target.settings.timeout.min(MAX_LOOKUP);
+        let found = self.resolvers.discover(&target.kind, &target.settings, &known, patience).await;
+        let file = match &target.settings.certificate_file {
             Some(path) => certificate_in(path).await,
             None => None,
         };
@@ -88,24 +88,24 @@ impl Workshop {
 
     /// Where names lead, as far as that is found out in a moment.
     pub(super) async fn look_up_names(self: Arc<Self>, target: Arc<Target>, names: Vec<ServerName>) -> LookedUp {
-        let patience = target.policy.timeout.min(NAMES_PATIENCE);
-        LookedUp::Names(self.resolvers.addresses(names, &target.policy, patience).await)
+        let patience = target.settings.timeout.min(NAMES_PATIENCE);
+        LookedUp::Names(self.resolvers.addresses(names, &target.settings, patience).await)
     }
 
     /// Looks up a target that comes from outside, and leaves out what it may not reach.
     pub(super) async fn look_up_within(self: Arc<Self>, reach: AllowedAddresses, target: Arc<Target>) -> LookedUp {
-        let patience = target.policy.timeout.min(MAX_LOOKUP);
-        let looked_up = self.resolvers.discover_within(&reach, &target.kind, &target.policy, patience);
+        let patience = target.settings.timeout.min(MAX_LOOKUP);
+        let looked_up = self.resolvers.discover_within(&reach, &target.kind, &target.settings, patience);
         let (found, refused) = looked_up.await;
         LookedUp::Hosts { found, file: None, refused }
     }
 
-    /// Probes once, by the policy of the first job, and judges for all of them.
+    /// Probes once, by the settings of the first job, and judges for all of them.
     pub(super) async fn probe(self: Arc<Self>, backend: Backend, jobs: Vec<Job>) -> Probed {
         let begin = Instant::now();
         let Some(lead) = jobs.first().map(|job| Arc::clone(&job.target)) else { return Ok(Vec::new()) };
-        let seen = self.prober.probe(&backend, &lead.policy, (self.clock)()).await?;
-        if self.was_late(&seen, &lead.policy, begin) {
+        let seen = self.prober.probe(&backend, &lead.settings, (self.clock)()).await?;
+        if self.was_late(&seen, &lead.settings, begin) {
             let detail = "a timeout while the exporter was over a second late".into();
             return Err(Box::new(LocalFailure { reason: LocalReason::Overloaded, detail }));
         }
@@ -150,11 +150,11 @@ impl Workshop {
     }
 
     /// Whether a timeout may be this process's own fault.
-    fn was_late(&self, seen: &Observation, policy: &Policy, begin: Instant) -> bool {
+    fn was_late(&self, seen: &Observation, settings: &ProbeSettings, begin: Instant) -> bool {
         let Some(failure) = seen.outcome.as_ref().err().filter(|failure| failure.reason == ProbeReason::Timeout) else {
             return false;
         };
-        let limit = if failure.stage == Stage::Connect { policy.connect_timeout } else { policy.timeout };
+        let limit = if failure.stage == Stage::Connect { settings.connect_timeout } else { settings.timeout };
         // The watch may be woken after the probe: the probe's own lateness tells as well.
         seen.duration > limit + TOLERANCE || self.lag.since(begin)
     }
@@ -169,7 +169,7 @@ impl Workshop {
     ) -> Judged {
         let question = Question {
             server_name: &backend.endpoint.server_name,
-            expect_names: &target.policy.expect_names,
+            expect_names: &target.settings.expect_names,
             ehlo_name: seen.ehlo_name.as_deref(),
             trust,
             known,

@@ -9,13 +9,13 @@ use smtp_fleet::{CertSpec, Issuer, Pki};
 use crate::observation::{Connection, Failure, LookupFailure, LookupReport, Phases, PresentedChain};
 use crate::reason::{LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
 pub(super) use crate::snapshot::fixture::name;
-use crate::snapshot::fixture::policy;
+use crate::snapshot::fixture::settings;
 use crate::snapshot::{
     AlternateName, BackendReport, Change, Condition, Counters, EndpointReport, Held, ProbeReport, StateChange,
     TargetReport,
 };
 use crate::target::{
-    Backend, Endpoint, HostTarget, Labels, Policy, ServerName, Target, TargetKind, TargetName, TlsMode,
+    Backend, Endpoint, HostTarget, Labels, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode,
 };
 use crate::trust::TrustStore;
 use crate::verdict::{Judge, Question};
@@ -75,12 +75,12 @@ pub(super) fn report() -> TargetReport {
 
 fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
     let kind = HostTarget { host: host.clone(), addresses: Vec::new(), endpoint: Arc::clone(endpoint) };
-    let policy = Policy { samples: 2, ..policy(vec![name("other.example.com")]) };
+    let settings = ProbeSettings { samples: 2, ..settings(vec![name("other.example.com")]) };
     Target {
         name: TargetName::new("smtp.example.com:587").expect("a name"),
         kind: TargetKind::Host(kind),
         labels: Labels::new([("team".to_owned(), "mail".to_owned())]),
-        policy: Arc::new(policy),
+        settings: Arc::new(settings),
     }
 }
 

@@ -12,8 +12,8 @@ use super::{AlternateName, BackendReport, Counters, EndpointReport, Held, ProbeR
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Resolves, Stage};
 use crate::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, Target, TargetKind, TargetName,
-    TlsMode,
+    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, Target, TargetKind,
+    TargetName, TlsMode,
 };
 use crate::trust::TrustStore;
 use crate::verdict::{Assessment, Judge, Question};
@@ -132,8 +132,8 @@ impl EndpointFixture {
 }
 
 /// How such targets are probed and judged.
-pub(crate) fn policy(expect_names: Vec<ServerName>) -> Policy {
-    Policy {
+pub(crate) fn settings(expect_names: Vec<ServerName>) -> ProbeSettings {
+    ProbeSettings {
         interval: Duration::from_secs(60),
         timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(5),
@@ -164,7 +164,7 @@ pub(crate) fn target(
             name: TargetName::new(name).expect("a name"),
             kind: TargetKind::Host(kind),
             labels,
-            policy: Arc::new(policy(expect_names)),
+            settings: Arc::new(settings(expect_names)),
         }),
         lookup: None,
         last_round: None,

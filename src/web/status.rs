@@ -64,7 +64,7 @@ impl Pages {
     }
 }
 
-/// The Content-Security-Policy that goes with pages; none cannot happen, for it is plain text.
+/// The Content-Security-ProbeSettings that goes with pages; none cannot happen, for it is plain text.
 pub(super) fn policy() -> Option<HeaderValue> {
     HeaderValue::try_from(shell::policy()).ok()
 }

@@ -9,15 +9,15 @@ use smtp_fleet::{Answer, Dns, RecordType, Transport};
 use smtp_tls_exporter::discovery::{Discovered, FoundHost, Resolvers};
 use smtp_tls_exporter::reason::LookupReason;
 use smtp_tls_exporter::target::{
-    Endpoint, HostTarget, IpFamily, Policy, ResolverSpec, ServerName, TargetKind, TlsMode,
+    Endpoint, HostTarget, IpFamily, ProbeSettings, ResolverSpec, ServerName, TargetKind, TlsMode,
 };
 
 mod hosts;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn policy(ip_family: IpFamily) -> Policy {
-    Policy { ip_family, resolver: "test".into(), ..crate::support::policy(PATIENCE) }
+fn settings(ip_family: IpFamily) -> ProbeSettings {
+    ProbeSettings { ip_family, resolver: "test".into(), ..crate::support::settings(PATIENCE) }
 }
 
 fn host(name: &str) -> HostTarget {
@@ -37,7 +37,7 @@ fn ips(texts: &[&str]) -> Vec<IpAddr> {
 
 /// What is found behind a host target.
 async fn find(resolvers: &Resolvers, target: HostTarget, family: IpFamily, patience: Duration) -> Discovered {
-    resolvers.discover(&TargetKind::Host(target), &policy(family), &[], patience).await
+    resolvers.discover(&TargetKind::Host(target), &settings(family), &[], patience).await
 }
 
 /// The only host.

@@ -252,7 +252,7 @@ const VERDICTS_TABLE: &str = "
 What .NET and MailKit, OpenSSL, Postfix and Go say where the exporter gives a reason. What stands in angle brackets
 varies.
 
-- **.NET and MailKit**: `SslPolicyErrors`, then the `X509ChainStatusFlags` of the chain. MailKit accepts no policy error
+- **.NET and MailKit**: `SslPolicyErrors`, then the `X509ChainStatusFlags` of the chain. MailKit accepts no settings error
   at all, and throws an `SslHandshakeException`: \"The server's SSL certificate could not be validated for the following
   reasons\". A name is its first complaint, where there are several.
 - **OpenSSL**: as `openssl s_client` and `openssl verify` 3.0 print it, at security level 1 unless said otherwise.

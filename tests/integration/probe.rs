@@ -7,9 +7,9 @@ use smtp_fleet::{Fleet, Pki, Session, Step, Termination, TlsMode as FleetTls, Tl
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
 use smtp_tls_exporter::reason::{ProbeReason as Why, Stage};
-use smtp_tls_exporter::target::{Backend, Endpoint, Policy, ServerName, TlsMode};
+use smtp_tls_exporter::target::{Backend, Endpoint, ProbeSettings, ServerName, TlsMode};
 
-use crate::support::policy;
+use crate::support::settings;
 
 /// What is expected of a probe.
 struct Expected {
@@ -110,12 +110,12 @@ async fn every_kind_of_server() {
     let name = ServerName::parse(profiles::ALIAS).expect("a name");
     for ((kind, server), implicit) in kinds.iter().zip(fleet.servers()).zip(implicit) {
         let waits = matches!(*kind, "silent" | "stalls_mid_handshake");
-        let policy = policy(Duration::from_secs(if waits { 1 } else { 20 }));
+        let settings = settings(Duration::from_secs(if waits { 1 } else { 20 }));
         let tls = if implicit || kind.contains("implicit") { TlsMode::Implicit } else { TlsMode::StartTls };
         let endpoint = Endpoint { server_name: name.clone(), port: fleet.port(), tls };
         let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
         let begin = Instant::now();
-        let seen = prober.probe(&backend, &policy, SystemTime::now()).await.expect("no local failure");
+        let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
         let took = begin.elapsed();
         server.wait_sessions(1).await;
         let sessions = server.sessions();
@@ -143,8 +143,8 @@ async fn ehlo_is_said_again_inside_tls_and_nothing_after_quit() {
     ] {
         let endpoint = Endpoint { server_name: name.clone(), port: fleet.port(), tls };
         let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
-        let policy = policy(Duration::from_secs(20));
-        let seen = prober.probe(&backend, &policy, SystemTime::now()).await.expect("no local failure");
+        let settings = settings(Duration::from_secs(20));
+        let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
         let connection = seen.outcome.expect("a success");
         assert_eq!(connection.version, "TLSv1.3", "{tls:?}");
         assert!(connection.cipher.starts_with("TLS_"), "{tls:?}: {}", connection.cipher);
@@ -163,8 +163,8 @@ async fn an_ip_literal_sends_no_sni() {
     let endpoint = Endpoint { server_name: server.addr().ip().into(), port: fleet.port(), tls: TlsMode::StartTls };
     let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
     let prober = Prober::new().expect("a prober");
-    let policy = policy(Duration::from_secs(20));
-    let seen = prober.probe(&backend, &policy, SystemTime::now()).await.expect("no local failure");
+    let settings = settings(Duration::from_secs(20));
+    let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
     assert!(seen.outcome.is_ok(), "{:?}", seen.outcome);
     server.wait_sessions(1).await;
     assert_eq!(server.sessions()[0].sni, None);
@@ -181,8 +181,9 @@ async fn what_does_not_answer_a_connect_is_told_apart() {
         let name = ServerName::parse(profiles::ALIAS).expect("a name");
         let endpoint = Endpoint { server_name: name, port: address.port(), tls: TlsMode::StartTls };
         let backend = Backend::new(Arc::new(endpoint), address.ip());
-        let policy = Policy { connect_timeout: Duration::from_millis(300), ..policy(Duration::from_secs(20)) };
-        let seen = prober.probe(&backend, &policy, SystemTime::now()).await.expect("no local failure");
+        let settings =
+            ProbeSettings { connect_timeout: Duration::from_millis(300), ..settings(Duration::from_secs(20)) };
+        let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
         let failure = seen.outcome.expect_err("a failure");
         assert_eq!((failure.stage, failure.reason), (Stage::Connect, reason), "{failure:?}");
     }
@@ -202,8 +203,9 @@ async fn a_client_certificate_is_shown_where_it_is_demanded() {
         let name = ServerName::parse(profiles::ALIAS).expect("a name");
         let endpoint = Endpoint { server_name: name, port: fleet.port(), tls: TlsMode::StartTls };
         let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
-        let policy = Policy { client_certificate: Some(certificate.clone()), ..policy(Duration::from_secs(20)) };
-        let seen = prober.probe(&backend, &policy, SystemTime::now()).await.expect("no local failure");
+        let settings =
+            ProbeSettings { client_certificate: Some(certificate.clone()), ..settings(Duration::from_secs(20)) };
+        let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
         assert!(seen.outcome.is_ok(), "{}: {:?}", server.addr(), seen.outcome);
     }
 }
@@ -244,7 +246,7 @@ async fn alerts_are_told_apart_and_named() {
     for ((number, word, reason), server) in alerts.into_iter().zip(fleet.servers()) {
         let endpoint = Endpoint { server_name: name.clone(), port: fleet.port(), tls: TlsMode::StartTls };
         let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
-        let seen = prober.probe(&backend, &policy(Duration::from_secs(20)), SystemTime::now()).await;
+        let seen = prober.probe(&backend, &settings(Duration::from_secs(20)), SystemTime::now()).await;
         let failure = seen.expect("no local failure").outcome.expect_err("a failure");
         assert_eq!((failure.stage, failure.reason), (Stage::Handshake, reason), "{number}: {failure:?}");
         assert!(failure.detail.contains(word), "{number}: {failure:?}");

@@ -9,7 +9,7 @@ use smtp_fleet::{Pki, TlsMode};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::monitor::{Handle, Monitor};
 use smtp_tls_exporter::snapshot::{BackendReport, TargetReport};
-use smtp_tls_exporter::target::{EhloName, IpFamily, Policy, TargetName};
+use smtp_tls_exporter::target::{EhloName, IpFamily, ProbeSettings, TargetName};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -43,9 +43,9 @@ impl Environment {
     }
 }
 
-/// A policy of whole probes that take `timeout` at most.
-pub(crate) fn policy(timeout: Duration) -> Policy {
-    Policy {
+/// A settings of whole probes that take `timeout` at most.
+pub(crate) fn settings(timeout: Duration) -> ProbeSettings {
+    ProbeSettings {
         interval: Duration::from_secs(60),
         timeout,
         connect_timeout: timeout,

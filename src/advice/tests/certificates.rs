@@ -272,11 +272,11 @@ fn renewals_that_did_not_arrive() {
            there, and reload the server."],
     );
     let with_file = |mut report: TargetReport, file: Option<&[_]>| {
-        let policy = Policy {
+        let settings = ProbeSettings {
             certificate_file: Some(std::path::Path::new("/etc/ssl/mail.pem").into()),
-            ..(*report.target.policy).clone()
+            ..(*report.target.settings).clone()
         };
-        report.target = Arc::new(Target { policy: Arc::new(policy), ..(*report.target).clone() });
+        report.target = Arc::new(Target { settings: Arc::new(settings), ..(*report.target).clone() });
         report.file = file
             .map(|chain: &[rustls_pki_types::CertificateDer<'static>]| Arc::new(Certificate::new(chain[0].clone())));
         report

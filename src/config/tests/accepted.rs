@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{PemFiles, accepted, name};
 use crate::config::Config;
-use crate::target::{EhloName, HostTarget, IpFamily, Policy, ResolverSpec, Target, TargetKind, TlsMode};
+use crate::target::{EhloName, HostTarget, IpFamily, ProbeSettings, ResolverSpec, Target, TargetKind, TlsMode};
 
 /// The only target of this text.
 #[track_caller]
@@ -17,11 +17,11 @@ fn only(text: &str) -> Arc<Target> {
     Arc::clone(target)
 }
 
-/// The policy of a target with these keys.
+/// The settings of a target with these keys.
 #[track_caller]
-fn policy(defaults: &str, target: &str) -> Policy {
+fn settings(defaults: &str, target: &str) -> ProbeSettings {
     let text = format!("defaults: {{{defaults}}}\ntargets: [{{host: a.test, trust: mozilla, {target}}}]");
-    Policy::clone(&only(&text).policy)
+    ProbeSettings::clone(&only(&text).settings)
 }
 
 fn host(target: &Target) -> &HostTarget {
@@ -31,15 +31,15 @@ fn host(target: &Target) -> &HostTarget {
     }
 }
 
-/// A policy with these values that is otherwise the one of an empty target with Mozilla's roots.
-fn policy_of(
+/// A settings with these values that is otherwise the one of an empty target with Mozilla's roots.
+fn settings_of(
     [interval, timeout, connect_timeout, backend_retention]: [Duration; 4],
     ehlo_name: &str,
     ip_family: IpFamily,
     samples: u32,
     expect_names: &[&str],
-) -> Policy {
-    Policy {
+) -> ProbeSettings {
+    ProbeSettings {
         interval,
         timeout,
         connect_timeout,
@@ -48,7 +48,7 @@ fn policy_of(
         backend_retention,
         samples,
         expect_names: expect_names.iter().copied().map(name).collect(),
-        ..policy("", "")
+        ..settings("", "")
     }
 }
 
@@ -67,14 +67,17 @@ fn omitted_keys_have_built_in_defaults() {
     assert_eq!(host.endpoint.server_name, host.host);
     assert_eq!((host.endpoint.port, host.endpoint.tls), (587, TlsMode::StartTls));
 
-    let policy = &target.policy;
-    assert_eq!((policy.interval, policy.timeout, policy.connect_timeout), (seconds(300), seconds(20), seconds(5)));
-    assert_eq!(policy.ehlo_name, crate::config::machine::this_machine());
-    assert_eq!(policy.ip_family, IpFamily::Auto);
-    assert_eq!((policy.backend_retention, policy.samples), (seconds(3600), 1));
-    assert_eq!(policy.expect_names, []);
-    assert_eq!((&*policy.trust, &*policy.resolver), ("mozilla", "system"));
-    assert_eq!((&policy.client_certificate, &policy.certificate_file), (&None, &None));
+    let settings = &target.settings;
+    assert_eq!(
+        (settings.interval, settings.timeout, settings.connect_timeout),
+        (seconds(300), seconds(20), seconds(5))
+    );
+    assert_eq!(settings.ehlo_name, crate::config::machine::this_machine());
+    assert_eq!(settings.ip_family, IpFamily::Auto);
+    assert_eq!((settings.backend_retention, settings.samples), (seconds(3600), 1));
+    assert_eq!(settings.expect_names, []);
+    assert_eq!((&*settings.trust, &*settings.resolver), ("mozilla", "system"));
+    assert_eq!((&settings.client_certificate, &settings.certificate_file), (&None, &None));
 
     let config = accepted("targets: [{host: a.test, trust: mozilla}]");
     assert_eq!(config.limits.concurrent_probes, None);
@@ -115,30 +118,30 @@ targets:
     assert_eq!((host.endpoint.port, host.endpoint.tls), (2525, TlsMode::Implicit));
     let times = [seconds(90), seconds(10), Duration::from_millis(500), Duration::ZERO];
     let names = ["mx.example.com", "192.0.2.10"];
-    let expected = policy_of(times, "probe.example.net", IpFamily::Ipv6, 3, &names);
-    assert_eq!(*target.policy, Policy { resolver: "public".into(), ..expected });
-    assert_eq!(&*target.policy.trust, "mozilla");
+    let expected = settings_of(times, "probe.example.net", IpFamily::Ipv6, 3, &names);
+    assert_eq!(*target.settings, ProbeSettings { resolver: "public".into(), ..expected });
+    assert_eq!(&*target.settings.trust, "mozilla");
 }
 
 #[test]
 fn keys_of_a_target_override_defaults() {
     let defaults = "interval: 1m, timeout: 30s, connect_timeout: 2s, ehlo_name: '[192.0.2.1]', ip_family: any, \
                     backend_retention: 1d, samples: 2, expect_names: [b.test], resolver: system";
-    let inherited = policy_of([60, 30, 2, 86_400].map(seconds), "[192.0.2.1]", IpFamily::Any, 2, &["b.test"]);
-    assert_eq!(policy(defaults, ""), inherited);
+    let inherited = settings_of([60, 30, 2, 86_400].map(seconds), "[192.0.2.1]", IpFamily::Any, 2, &["b.test"]);
+    assert_eq!(settings(defaults, ""), inherited);
 
     let own = "interval: 2m, timeout: 40s, connect_timeout: 3s, ehlo_name: a.test, ip_family: ipv4, \
                backend_retention: 2h, samples: 1, expect_names: []";
-    let overridden = policy_of([120, 40, 3, 7200].map(seconds), "a.test", IpFamily::Ipv4, 1, &[]);
-    assert_eq!(policy(defaults, own), overridden);
+    let overridden = settings_of([120, 40, 3, 7200].map(seconds), "a.test", IpFamily::Ipv4, 1, &[]);
+    assert_eq!(settings(defaults, own), overridden);
 }
 
 #[test]
 fn built_in_timeouts_shrink_to_fit() {
     #[track_caller]
     fn check(defaults: &str, target: &str, millis: [u64; 3]) {
-        let policy = policy(defaults, target);
-        let found = [policy.interval, policy.timeout, policy.connect_timeout];
+        let settings = settings(defaults, target);
+        let found = [settings.interval, settings.timeout, settings.connect_timeout];
         assert_eq!(found, millis.map(Duration::from_millis), "{defaults} | {target}");
     }
     check("", "interval: 10s", [10_000, 10_000, 5_000]);
@@ -167,7 +170,7 @@ fn each_host_of_a_list_becomes_a_target() {
         assert_eq!(host.endpoint.server_name, host.host);
         assert_eq!(host.endpoint.tls, TlsMode::Implicit);
         assert_eq!(target.labels.iter().collect::<Vec<_>>(), [("team", "x")]);
-        assert!(Arc::ptr_eq(&target.policy, &config.targets[0].policy));
+        assert!(Arc::ptr_eq(&target.settings, &config.targets[0].settings));
     }
 }
 
@@ -190,8 +193,8 @@ fn targets_may_share_an_endpoint() {
 fn ehlo_names_are_normalized_to_ascii() {
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let policy = policy("", &format!("ehlo_name: \"{text}\""));
-        assert_eq!(policy.ehlo_name, EhloName::Name(expected.into()));
+        let settings = settings("", &format!("ehlo_name: \"{text}\""));
+        assert_eq!(settings.ehlo_name, EhloName::Name(expected.into()));
     }
     check("probe.example.net", "probe.example.net");
     check("Probe.Example.NET.", "probe.example.net");
@@ -262,13 +265,13 @@ targets:
     let folder = Path::new(pem.path());
     pem.0.write("relative.yaml", text);
     let config = Config::load(&folder.join("relative.yaml")).expect("a config");
-    let policy = &config.targets[0].policy;
-    assert_eq!(policy.certificate_file.as_deref(), Some(folder.join("later.pem").as_path()));
-    assert_eq!(policy.client_certificate.as_ref().map(|certificate| certificate.chain().len()), Some(1));
+    let settings = &config.targets[0].settings;
+    assert_eq!(settings.certificate_file.as_deref(), Some(folder.join("later.pem").as_path()));
+    assert_eq!(settings.client_certificate.as_ref().map(|certificate| certificate.chain().len()), Some(1));
     assert_eq!(config.trust_stores["own"].anchors().len(), 1);
 
     let absolute = only("targets: [{host: a.test, trust: mozilla, certificate_file: /etc/ssl/mail.pem}]");
-    assert_eq!(absolute.policy.certificate_file.as_deref(), Some(Path::new("/etc/ssl/mail.pem")));
+    assert_eq!(absolute.settings.certificate_file.as_deref(), Some(Path::new("/etc/ssl/mail.pem")));
 }
 
 #[test]
@@ -285,7 +288,7 @@ fn equal_policies_are_shared() {
     let config = accepted(&text);
     assert!(started.elapsed() < seconds(20), "took {:?}", started.elapsed());
     assert_eq!(config.targets.len(), 12_000);
-    let mut policies: Vec<_> = config.targets.iter().map(|target| Arc::as_ptr(&target.policy)).collect();
+    let mut policies: Vec<_> = config.targets.iter().map(|target| Arc::as_ptr(&target.settings)).collect();
     policies.sort_unstable();
     policies.dedup();
     assert_eq!(policies.len(), 3_002, "one for each certificate file, and two that are shared");

@@ -29,8 +29,8 @@ fn requested_probes_use_the_defaults() {
          resolvers: {own: {nameservers: [192.0.2.53]}, other: {nameservers: [192.0.2.53]}}\n\
          probe: {allow: [a.test]}",
     );
-    let policy = config.one_offs.expect("one-offs").policy;
-    assert_eq!((policy.timeout.as_secs(), policy.samples), (7, 1), "`samples` applies to periodic probes only");
+    let settings = config.one_offs.expect("one-offs").settings;
+    assert_eq!((settings.timeout.as_secs(), settings.samples), (7, 1), "`samples` applies to periodic probes only");
     assert_eq!(config.trust_stores.keys().map(|name| &**name).collect::<Vec<_>>(), ["own"]);
     assert_eq!(config.resolvers.keys().map(|name| &**name).collect::<Vec<_>>(), ["own"]);
     assert!(accepted("targets: [{host: a.test, trust: mozilla}]").one_offs.is_none());

@@ -109,7 +109,7 @@ fn globs_find_target_files() {
 fn paths_are_relative_to_the_file_that_contains_them() {
     let main = "defaults: {trust: mozilla}\ntarget_files: ['sub/*']\n";
     let site = site(main, &[("sub/one.yaml", "- host: b.test\n  certificate_file: mail.pem\n")]);
-    let file = site.config().targets[0].policy.certificate_file.clone();
+    let file = site.config().targets[0].settings.certificate_file.clone();
     assert_eq!(file.as_deref(), Some(site.join("sub/mail.pem").as_path()));
 }
 

@@ -46,5 +46,5 @@ fn mx_and_submission_targets_may_share_a_domain() {
     );
     let [mx, submission] = config.targets.as_slice() else { panic!("two targets") };
     assert_eq!(mx.labels.iter().collect::<Vec<_>>(), [("team", "x")]);
-    assert_eq!((mx.policy.samples, submission.policy.samples), (2, 1));
+    assert_eq!((mx.settings.samples, submission.settings.samples), (2, 1));
 }

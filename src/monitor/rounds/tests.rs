@@ -4,7 +4,7 @@ use super::*;
 use crate::discovery::FoundHost;
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Stage};
-use crate::target::{EhloName, Endpoint, HostTarget, IpFamily, Labels, Policy, ServerName, TargetName, TlsMode};
+use crate::target::{EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, TargetName, TlsMode};
 use crate::trust::TrustStore;
 use crate::verdict::Question;
 
@@ -17,7 +17,7 @@ fn backend(state: &TargetState) -> Backend {
 fn state(interval: Duration, tls: TlsMode) -> TargetState {
     let host = ServerName::parse("smtp.example.com").expect("a name");
     let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 25, tls });
-    let policy = Policy {
+    let settings = ProbeSettings {
         interval,
         timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(5),
@@ -35,7 +35,7 @@ fn state(interval: Duration, tls: TlsMode) -> TargetState {
         name: TargetName::new("one").expect("a name"),
         kind: TargetKind::Host(HostTarget { host, addresses: vec![ADDRESS], endpoint }),
         labels: Labels::default(),
-        policy: Arc::new(policy),
+        settings: Arc::new(settings),
     };
     let mut state = TargetState::new(Arc::new(target), 0);
     begin(&mut state);

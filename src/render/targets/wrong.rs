@@ -156,7 +156,7 @@ fn staple(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Vec<What
 
 fn config(target: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<What> {
     let Some(held) = &report.held else { return Vec::new() };
-    let expected = target.target.policy.expect_names.iter().zip(&held.assessment.expected);
+    let expected = target.target.settings.expect_names.iter().zip(&held.assessment.expected);
     let missing = expected.filter(|(_, matches)| !**matches).map(|(name, _)| What::Expected(name.to_string()));
     missing.chain((held.file_match == Some(false)).then_some(What::OtherThanFile)).collect()
 }

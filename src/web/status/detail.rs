@@ -68,7 +68,7 @@ fn facts(links: &Links, view: &View<'_>, now: SystemTime) -> Markup {
             }
             (fact("Last round", &html! {
                 @match report.last_round {
-                    Some(at) => { (moment(at, now)) ", every " (span(target.policy.interval.as_secs())) }
+                    Some(at) => { (moment(at, now)) ", every " (span(target.settings.interval.as_secs())) }
                     None => { "the first one is under way" }
                 }
             }))
@@ -77,8 +77,8 @@ fn facts(links: &Links, view: &View<'_>, now: SystemTime) -> Markup {
                 (number(report.counters.probes)) " since the start, "
                 @if report.counters.failures == 0 { "none" } @else { (number(report.counters.failures)) } " failed"
             }))
-            (fact("Trust store", &html! { (shown(&target.policy.trust)) }))
-            @if let Some(path) = &target.policy.certificate_file {
+            (fact("Trust store", &html! { (shown(&target.settings.trust)) }))
+            @if let Some(path) = &target.settings.certificate_file {
                 (fact("Certificate on disk", &html! {
                     (shown(&path.display().to_string())) ": "
                     @match report.file.as_deref() {

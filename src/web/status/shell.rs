@@ -71,7 +71,7 @@ pub(super) fn page(
     page.into_string()
 }
 
-/// The Content-Security-Policy (CSP 3) of pages: the one style, the one script, forms and requests to here.
+/// The Content-Security-ProbeSettings (CSP 3) of pages: the one style, the one script, forms and requests to here.
 pub(super) fn policy() -> String {
     format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; connect-src 'self'; base-uri 'none'; form-action 'self'; \

@@ -74,7 +74,7 @@ async fn zone() -> Dns {
 }
 
 async fn find(dns: &Dns, target: &TargetKind, known: &[KnownHost]) -> Discovered {
-    resolvers(vec![dns.addr()], false).discover(target, &policy(IpFamily::Ipv4), known, PATIENCE).await
+    resolvers(vec![dns.addr()], false).discover(target, &settings(IpFamily::Ipv4), known, PATIENCE).await
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn both_families_of_mail_hosts_are_looked_up() {
     dns.set("b.test", RecordType::AAAA, Answer::ServFail);
     dns.set_mx("both.test", &[(10, "a.test"), (20, "b.test"), (30, "c.test"), (40, "gone.test")]);
     let resolvers = resolvers(vec![dns.addr()], false);
-    let found = resolvers.discover(&mx("both.test"), &policy(IpFamily::Any), &[], PATIENCE).await;
+    let found = resolvers.discover(&mx("both.test"), &settings(IpFamily::Any), &[], PATIENCE).await;
     let hosts = [
         "10 a.test:25 starttls 192.0.2.1 2001:db8::1",
         "20 b.test:25 starttls 192.0.2.2 AAAA failed",
@@ -200,7 +200,7 @@ async fn known_hosts_stand_in_for_records_that_cannot_be_looked_up() {
     dns.set("lost.test", RecordType::MX, Answer::NoReply);
     let patience = Duration::from_secs(1);
     let resolvers = resolvers(vec![dns.addr()], false);
-    let found = resolvers.discover(&mx("lost.test"), &policy(IpFamily::Ipv4), &hosts, patience).await;
+    let found = resolvers.discover(&mx("lost.test"), &settings(IpFamily::Ipv4), &hosts, patience).await;
     check("silence", &found, &rows, None, &["lost.test MX dns_timeout", "gone.test A nxdomain"]);
 
     // Of two services, the known ones of that which cannot be looked up.
@@ -344,7 +344,7 @@ async fn many_hosts_are_cut_and_asked_for_over_tcp() {
     let patience = Duration::from_secs(1);
     let resolvers = resolvers(vec![dns.addr()], false);
     let begin = Instant::now();
-    let found = resolvers.discover(&mx("many.test"), &policy(IpFamily::Ipv4), &[], patience).await;
+    let found = resolvers.discover(&mx("many.test"), &settings(IpFamily::Ipv4), &[], patience).await;
     assert!(begin.elapsed() < patience * 4, "{:?}", begin.elapsed());
     let failures = &found.report.as_ref().expect("a report").failures;
     assert!(failures.len() == 64 && failures.iter().all(|failure| failure.reason == LookupReason::Timeout));
@@ -388,7 +388,7 @@ async fn hosts_that_compared_servers_name_are_put_together() {
     ] {
         first(&one);
         second(&other);
-        let mut found = both.discover(&mx("two.test"), &policy(IpFamily::Ipv4), &known, PATIENCE).await;
+        let mut found = both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &known, PATIENCE).await;
         let disagreed = found.report.as_mut().and_then(|report| report.disagree.take());
         assert_eq!(disagreed, Some(disagree), "{what}");
         check(what, &found, hosts, count, failures);
@@ -397,7 +397,7 @@ async fn hosts_that_compared_servers_name_are_put_together() {
     one.set_mx("two.test", same);
     other.set_mx("two.test", same);
     other.set("a.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.9"])));
-    let found = both.discover(&mx("two.test"), &policy(IpFamily::Ipv4), &[], PATIENCE).await;
+    let found = both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &[], PATIENCE).await;
     assert_eq!(found.report.and_then(|report| report.disagree), Some(true));
     assert_eq!(row(&found.hosts[0]), "10 a.test:25 starttls 192.0.2.1 192.0.2.9");
 }

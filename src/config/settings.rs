@@ -12,7 +12,7 @@ use super::error::{ErrorKind, Fault, listed, quoted};
 use super::keys::Settings;
 use super::machine::this_machine;
 use super::scalar::Reference;
-use crate::target::{ClientCertificate, EhloName, IpFamily, Policy};
+use crate::target::{ClientCertificate, EhloName, IpFamily, ProbeSettings};
 
 /// Makes policies. Targets with equal ones share one.
 pub(super) struct Policies<'a> {
@@ -22,7 +22,7 @@ pub(super) struct Policies<'a> {
     stores: Vec<Arc<str>>,
     resolvers: Vec<Arc<str>>,
     machine: Option<EhloName>,
-    made: HashMap<u64, Vec<Arc<Policy>>>,
+    made: HashMap<u64, Vec<Arc<ProbeSettings>>>,
 }
 
 /// What a target gives beyond the keys of `defaults`.
@@ -42,8 +42,8 @@ impl<'a> Policies<'a> {
         Self { origin, defaults, stores, resolvers, machine: None, made: HashMap::new() }
     }
 
-    /// The policy of the target at `place`.
-    pub(super) fn policy(&mut self, place: &str, settings: Settings, own: Own) -> Result<Arc<Policy>, Fault> {
+    /// The settings of the target at `place`.
+    pub(super) fn settings(&mut self, place: &str, settings: Settings, own: Own) -> Result<Arc<ProbeSettings>, Fault> {
         let defaults = self.defaults;
         let layers = Layers { origin: self.origin, place };
         let (interval, timeout, connect_timeout) = layers.times(&settings, defaults)?;
@@ -52,7 +52,7 @@ impl<'a> Policies<'a> {
         let ehlo_name = settings.ehlo_name.or_else(|| defaults.ehlo_name.clone()).map(|ehlo| ehlo.0);
         let expect_names = settings.expect_names.or_else(|| defaults.expect_names.clone());
         let retention = settings.backend_retention.or_else(|| defaults.backend_retention.clone());
-        let policy = Policy {
+        let settings = ProbeSettings {
             interval,
             timeout,
             connect_timeout,
@@ -66,29 +66,29 @@ impl<'a> Policies<'a> {
             client_certificate: own.client_certificate,
             certificate_file: own.certificate_file,
         };
-        Ok(self.shared(policy))
+        Ok(self.shared(settings))
     }
 
-    fn shared(&mut self, policy: Policy) -> Arc<Policy> {
-        let alike = self.made.entry(digest(&policy)).or_default();
-        if let Some(equal) = alike.iter().find(|made| ***made == policy) {
+    fn shared(&mut self, settings: ProbeSettings) -> Arc<ProbeSettings> {
+        let alike = self.made.entry(digest(&settings)).or_default();
+        if let Some(equal) = alike.iter().find(|made| ***made == settings) {
             return Arc::clone(equal);
         }
-        let policy = Arc::new(policy);
-        alike.push(Arc::clone(&policy));
-        policy
+        let settings = Arc::new(settings);
+        alike.push(Arc::clone(&settings));
+        settings
     }
 }
 
 /// A hash of what tells most policies apart.
-fn digest(policy: &Policy) -> u64 {
+fn digest(settings: &ProbeSettings) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (policy.interval, policy.timeout, policy.connect_timeout, policy.backend_retention).hash(&mut hasher);
-    (&policy.trust, &policy.resolver, &policy.expect_names, &policy.certificate_file).hash(&mut hasher);
-    if let EhloName::Name(name) = &policy.ehlo_name {
+    (settings.interval, settings.timeout, settings.connect_timeout, settings.backend_retention).hash(&mut hasher);
+    (&settings.trust, &settings.resolver, &settings.expect_names, &settings.certificate_file).hash(&mut hasher);
+    if let EhloName::Name(name) = &settings.ehlo_name {
         name.hash(&mut hasher);
     }
-    let leaf = policy.client_certificate.as_ref().and_then(|certificate| certificate.chain().first());
+    let leaf = settings.client_certificate.as_ref().and_then(|certificate| certificate.chain().first());
     leaf.map(AsRef::<[u8]>::as_ref).hash(&mut hasher);
     hasher.finish()
 }
