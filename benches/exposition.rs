@@ -1,6 +1,6 @@
 //! What a scrape costs, measured against the library that writes it.
 //!
-//! The whole answer to a scrape of 10,000 backends, from the router to the last byte of the body, is held against
+//! The whole answer to a scrape of 10,000 backends, from the router to the last byte of the body, is compared with
 //! `prometheus-client` writing as many samples with as many labels, made beforehand, into a String. Each round runs both,
 //! so that whatever else the machine does falls on both; CPU time of the whole process is what counts.
 
@@ -31,7 +31,8 @@ use smtp_tls_exporter::metrics::Format;
 use smtp_tls_exporter::observation::{Connection, Failure, KeyProof, Phases, PresentedChain};
 use smtp_tls_exporter::reason::{Phase, ProbeReason, Stage};
 use smtp_tls_exporter::snapshot::{
-    BackendReport, Counters, EndpointReport, ExporterReport, Fleet, Held, LookupReport, ProbeReport, TargetReport,
+    BackendReport, Counters, EndpointReport, ExporterReport, Fleet, LastCertificate, LookupReport, ProbeReport,
+    TargetReport,
 };
 use smtp_tls_exporter::target::{
     Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, Target, TargetKind,
@@ -354,8 +355,9 @@ impl Bench {
             consecutive_failures: u32::from(fails),
             rate_limited: false,
         };
-        let held = Held { seen_at: now, assessment, file_match: None, distinct: 1, mismatched_samples: None };
-        BackendReport { backend, resolved: true, probe: Some(probe), held: Some(held), handshake_errors: 0 }
+        let last =
+            LastCertificate { seen_at: now, assessment, file_match: None, distinct: 1, mismatched_samples: None };
+        BackendReport { backend, resolved: true, probe: Some(probe), last_certificate: Some(last), handshake_errors: 0 }
     }
 }
 

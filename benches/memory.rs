@@ -69,8 +69,8 @@ async fn watch(targets: u32, port: u16, first: Ipv4Addr, root: &str) -> String {
     let fleet = handle.fleet();
     let backends = fleet.targets.iter().flat_map(|target| &target.endpoints).flat_map(|endpoint| &endpoint.backends);
     let certificates: std::collections::HashMap<_, _> = backends
-        .filter_map(|backend| backend.held.as_ref())
-        .flat_map(|held| held.assessment.chain.certificates())
+        .filter_map(|backend| backend.last_certificate.as_ref())
+        .flat_map(|last| last.assessment.chain.certificates())
         .map(|certificate| (certificate.fingerprint(), certificate.der().len()))
         .collect();
     let der: usize = certificates.values().sum();

@@ -72,7 +72,7 @@ fn line(backend: &BackendReport, now: SystemTime) -> String {
         Some(Ok(connection)) => connection.version.to_owned(),
         Some(Err(failure)) => format!("FAILS in {}: {}", failure.stage, failure.reason),
     };
-    let Some(assessment) = backend.held.as_ref().map(|held| &held.assessment) else { return tls };
+    let Some(assessment) = backend.last_certificate.as_ref().map(|last| &last.assessment) else { return tls };
     let name = match backend.name_matches() {
         Some(true) => "name ok".to_owned(),
         None => "name unknown".to_owned(),

@@ -84,7 +84,7 @@ pub struct EndpointReport {
 pub struct AlternateName {
     /// Not the server name.
     pub name: ServerName,
-    /// Where it leads, held against the backends that DNS names.
+    /// Where it leads, compared with the backends that DNS names.
     pub resolves: Resolves,
     /// The addresses that it leads to, sorted; as far as they were found out.
     pub addresses: Box<[IpAddr]>,
@@ -120,7 +120,7 @@ pub struct BackendReport {
     /// The last finished probe; none before the first.
     pub probe: Option<ProbeReport>,
     /// What was last presented, which outlives failures.
-    pub held: Option<Held>,
+    pub last_certificate: Option<LastCertificate>,
     /// Probes in a row that ended in the handshake, or in the session by a TLS alert.
     pub handshake_errors: u32,
 }
@@ -144,7 +144,7 @@ pub struct ProbeReport {
 
 /// A certificate that was seen, and the verdicts on it.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct LastCertificate {
     /// When it was last seen.
     pub seen_at: SystemTime,
     /// The verdicts; what is about time is read for the moment of reading.
@@ -165,12 +165,12 @@ impl BackendReport {
 
     /// The certificate of its own that it presented last.
     pub fn leaf(&self) -> Option<&Arc<Certificate>> {
-        self.held.as_ref()?.assessment.leaf()
+        self.last_certificate.as_ref()?.assessment.leaf()
     }
 
     /// Whether the server name matches, as far as is known.
     pub fn name_matches(&self) -> Option<bool> {
-        Some(self.held.as_ref()?.assessment.name?.is_match())
+        Some(self.last_certificate.as_ref()?.assessment.name?.is_match())
     }
 }
 

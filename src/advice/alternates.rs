@@ -198,7 +198,7 @@ fn reserves(scene: &Scene<'_>) -> String {
     if !past.is_empty() {
         text.push_str(&format!(" {} cannot be probed now.", words::list(&past)));
     }
-    let several = pick(|shown| shown.held.distinct > 1);
+    let several = pick(|shown| shown.last.distinct > 1);
     if !several.is_empty() {
         let list = words::list(&several);
         text.push_str(&format!(

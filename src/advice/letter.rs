@@ -102,7 +102,7 @@ pub(super) fn command(backend: &Backend) -> String {
 }
 
 fn certificate(out: &mut String, shown: &Shown<'_>) {
-    let (backend, seen_at) = (&shown.report.backend, unix(shown.held.seen_at));
+    let (backend, seen_at) = (&shown.report.backend, unix(shown.last.seen_at));
     line(out, &format!("{}, seen on {}", backend.socket_addr(), words::moment(seen_at)));
     line(out, &format!("  certificate (SHA-256): {}", hex(&shown.leaf.fingerprint())));
     let Some(facts) = shown.facts else { return };

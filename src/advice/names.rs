@@ -106,7 +106,7 @@ fn mismatch(scene: &Scene<'_>, reason: NameReason, bare: bool, lacking: &[&Shown
 /// What a certificate presents, and on how many connections, where an address shows several.
 fn presented(shown: &Shown<'_>) -> String {
     let names = shown.facts.map(|facts| words::names(facts, MAX_NAMES)).unwrap_or_default();
-    match shown.held.mismatched_samples.filter(|_| shown.held.distinct > 1) {
+    match shown.last.mismatched_samples.filter(|_| shown.last.distinct > 1) {
         Some(count) => {
             let connections = words::counted(u64::try_from(count).unwrap_or(u64::MAX), "connection");
             format!("{names} on {connections} of its latest")

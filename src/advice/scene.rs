@@ -8,7 +8,7 @@ use super::{Advice, Story};
 use crate::client_errors::ClientErrors;
 use crate::observation::printable;
 use crate::reason::{AdviceKind, OcspReason, Severity};
-use crate::snapshot::{BackendReport, EndpointReport, Held, TargetReport};
+use crate::snapshot::{BackendReport, EndpointReport, LastCertificate, TargetReport};
 use crate::target::{Endpoint, ServerName, TargetKind};
 use crate::verdict::{Assessment, Certificate, Facts, NameVerdict, Reasons, unix};
 
@@ -26,7 +26,7 @@ pub(super) struct Scene<'a> {
 /// A backend and the certificate that it presented last.
 pub(super) struct Shown<'a> {
     pub(super) report: &'a BackendReport,
-    pub(super) held: &'a Held,
+    pub(super) last: &'a LastCertificate,
     pub(super) leaf: &'a Arc<Certificate>,
     /// None where the certificate cannot be read.
     pub(super) facts: Option<&'a Facts>,
@@ -101,33 +101,33 @@ impl<'a> Scene<'a> {
 
 impl<'a> Shown<'a> {
     fn of(report: &'a BackendReport, now: SystemTime) -> Option<Self> {
-        let held = report.held.as_ref()?;
+        let last = report.last_certificate.as_ref()?;
         let probe = report.probe.as_ref();
-        let leaf = held.assessment.leaf()?;
-        let mut staple = held.assessment.chain.ocsp().reasons(unix(now));
+        let leaf = last.assessment.leaf()?;
+        let mut staple = last.assessment.chain.ocsp().reasons(unix(now));
         let is_revoked = staple.any(|reason| reason == OcspReason::Revoked);
         Some(Self {
             report,
-            held,
+            last,
             leaf,
             facts: leaf.facts(),
-            reasons: held.assessment.reasons(now),
-            valid: if is_revoked { Some(false) } else { held.assessment.valid(now) },
-            is_past: probe.is_none_or(|probe| probe.outcome.is_err() && held.seen_at < probe.at),
+            reasons: last.assessment.reasons(now),
+            valid: if is_revoked { Some(false) } else { last.assessment.valid(now) },
+            is_past: probe.is_none_or(|probe| probe.outcome.is_err() && last.seen_at < probe.at),
         })
     }
 
     pub(super) fn assessment(&self) -> &'a Assessment {
-        &self.held.assessment
+        &self.last.assessment
     }
 
     pub(super) fn name(&self) -> Option<NameVerdict> {
-        self.held.assessment.name
+        self.last.assessment.name
     }
 
     /// Its place in a list.
     pub(super) fn place(&self) -> Place<'a> {
-        Place { backend: &self.report.backend, seen_at: self.is_past.then_some(self.held.seen_at), note: String::new() }
+        Place { backend: &self.report.backend, seen_at: self.is_past.then_some(self.last.seen_at), note: String::new() }
     }
 
     /// Its place in a list, with a fact that others may not share.

@@ -10,7 +10,7 @@ use super::*;
 use crate::observation::{LookupFailure, LookupReport};
 use crate::reason::{LookupReason, ProbeReason, SkipReason, Stage};
 use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_alternates};
-use crate::snapshot::{BackendReport, Held};
+use crate::snapshot::{BackendReport, LastCertificate};
 use crate::target::{MxTarget, ProbeSettings, Target, TargetKind, TlsMode};
 use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;

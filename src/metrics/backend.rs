@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::family::Families;
 use super::table;
-use super::view::{HeldView, View};
+use super::view::{LastCertificateView, View};
 use crate::observation::printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::{Facts, NameVerdict, unix};
@@ -56,17 +56,18 @@ fn probes(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
 }
 
 fn certificates(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -> fmt::Result {
-    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.held.as_ref()?)));
+    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.last_certificate.as_ref()?)));
     let facts = || each().filter_map(|(labels, view)| Some((labels, view.facts?)));
 
-    families.plain(table::CERT_LAST_SEEN, each().map(|(labels, view)| (labels, unix(view.held.seen_at))))?;
+    families
+        .plain(table::CERT_LAST_SEEN, each().map(|(labels, view)| (labels, unix(view.last_certificate.seen_at))))?;
     families.plain(
         table::CERT_HOSTNAME_MATCH,
-        each().filter_map(|(labels, view)| Some((labels, view.held.assessment.name?.is_match()))),
+        each().filter_map(|(labels, view)| Some((labels, view.last_certificate.assessment.name?.is_match()))),
     )?;
     families.info(
         table::CERT_HOSTNAME_MISMATCH,
-        each().filter_map(|(labels, view)| match view.held.assessment.name? {
+        each().filter_map(|(labels, view)| match view.last_certificate.assessment.name? {
             NameVerdict::Match => None,
             NameVerdict::Mismatch(reason) => {
                 Some((labels, [Cow::from(reason.as_str()), presented(view.facts?).into()]))
@@ -76,7 +77,7 @@ fn certificates(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -
     expected_names(families, view)?;
     families.plain(
         table::CERT_EHLO_MATCH,
-        each().filter_map(|(labels, view)| Some((labels, view.held.assessment.ehlo?))),
+        each().filter_map(|(labels, view)| Some((labels, view.last_certificate.assessment.ehlo?))),
     )?;
     families.plain(table::CERT_NOT_BEFORE, facts().map(|(labels, facts)| (labels, facts.not_before)))?;
     families.plain(table::CERT_NOT_AFTER, facts().map(|(labels, facts)| (labels, facts.not_after)))?;
@@ -85,19 +86,24 @@ fn certificates(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -
         facts().map(|(labels, facts)| (labels, (facts.not_after as f64 - unix_precisely(now)) / SECONDS_A_DAY)),
     )?;
     families.info(table::CERT_INFO, each().filter_map(|(labels, view)| Some((labels, identity(view)?))))?;
-    families
-        .plain(table::CERT_FILE_MATCH, each().filter_map(|(labels, view)| Some((labels, view.held.file_match?))))?;
+    families.plain(
+        table::CERT_FILE_MATCH,
+        each().filter_map(|(labels, view)| Some((labels, view.last_certificate.file_match?))),
+    )?;
     families.plain(
         table::CERT_MISMATCHED_SAMPLES,
-        each().filter_map(|(labels, view)| Some((labels, view.held.mismatched_samples?))),
+        each().filter_map(|(labels, view)| Some((labels, view.last_certificate.mismatched_samples?))),
     )?;
-    families.plain(table::BACKEND_DISTINCT_CERTIFICATES, each().map(|(labels, view)| (labels, view.held.distinct)))
+    families.plain(
+        table::BACKEND_DISTINCT_CERTIFICATES,
+        each().map(|(labels, view)| (labels, view.last_certificate.distinct)),
+    )
 }
 
 /// The verdicts on the names that the config expects beyond the server name, which stand in the config's order.
 fn expected_names(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     let judged = view.backends.iter().filter_map(|row| {
-        let expected = &row.data.held.as_ref()?.held.assessment.expected;
+        let expected = &row.data.last_certificate.as_ref()?.last_certificate.assessment.expected;
         let names = &row.data.target.target.settings.expect_names;
         // A verdict from before a change of the config belongs to other names.
         (names.len() == expected.len()).then(|| (view.labels(row), names.iter().zip(expected)))
@@ -109,7 +115,7 @@ fn expected_names(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
 }
 
 fn chains(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
-    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.held.as_ref()?)));
+    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.last_certificate.as_ref()?)));
 
     families.plain(table::CHAIN_TRUSTED, each().filter_map(|(labels, view)| Some((labels, view.trusted?))))?;
     families.plain(table::CHAIN_VALID, each().filter_map(|(labels, view)| Some((labels, view.valid?))))?;
@@ -126,8 +132,8 @@ fn chains(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
 }
 
 fn staples(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -> fmt::Result {
-    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.held.as_ref()?)));
-    let ocsp = || each().map(|(labels, view)| (labels, view.held.assessment.chain.ocsp()));
+    let each = || view.backends.iter().filter_map(|row| Some((view.labels(row), row.data.last_certificate.as_ref()?)));
+    let ocsp = || each().map(|(labels, view)| (labels, view.last_certificate.assessment.chain.ocsp()));
 
     families
         .plain(table::CERT_SCTS, each().filter_map(|(labels, view)| Some((labels, u64::from(view.facts?.scts)))))?;
@@ -144,8 +150,8 @@ fn staples(families: &mut Families<'_>, view: &View<'_>, now: SystemTime) -> fmt
 }
 
 /// The labels of `cert_info`; all but the fingerprint are empty where the certificate cannot be parsed.
-fn identity<'a>(view: &HeldView<'a>) -> Option<[Cow<'a, str>; 6]> {
-    let fingerprint = Cow::from(hex(&view.held.assessment.leaf()?.fingerprint()));
+fn identity<'a>(view: &LastCertificateView<'a>) -> Option<[Cow<'a, str>; 6]> {
+    let fingerprint = Cow::from(hex(&view.last_certificate.assessment.leaf()?.fingerprint()));
     Some(match view.facts {
         None => [fingerprint, "".into(), "".into(), "".into(), "".into(), "".into()],
         Some(facts) => [

@@ -12,8 +12,8 @@ use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Resolves, Ski
 use crate::snapshot::fixture;
 pub(crate) use crate::snapshot::fixture::{name, now};
 use crate::snapshot::{
-    AlternateName, BackendReport, Counters, ExporterReport, Fleet, Held, LookupFailure, LookupReport, ProbeReport,
-    TargetReport,
+    AlternateName, BackendReport, Counters, ExporterReport, Fleet, LastCertificate, LookupFailure, LookupReport,
+    ProbeReport, TargetReport,
 };
 use crate::target::{Endpoint, Labels, ServerName, TlsMode};
 use crate::trust::TrustStore;
@@ -116,7 +116,7 @@ pub(crate) fn reachable(backend: BackendReport, assessment: Assessment) -> Backe
     }
     BackendReport {
         probe: Some(probe(Ok(connection), phases)),
-        held: Some(held(assessment, Duration::from_secs(30))),
+        last_certificate: Some(last(assessment, Duration::from_secs(30))),
         ..backend
     }
 }
@@ -128,7 +128,7 @@ pub(crate) fn failing(backend: BackendReport, assessment: Option<Assessment>) ->
     phases.set(Phase::Connect, Duration::from_millis(8));
     BackendReport {
         probe: Some(probe(Err(failure), phases)),
-        held: assessment.map(|assessment| held(assessment, Duration::from_secs(3630))),
+        last_certificate: assessment.map(|assessment| last(assessment, Duration::from_secs(3630))),
         ..backend
     }
 }
@@ -139,8 +139,8 @@ fn probe(outcome: Result<Connection, Failure>, phases: Phases) -> ProbeReport {
     ProbeReport { at, duration: Duration::from_millis(250), phases, outcome, consecutive_failures, rate_limited: false }
 }
 
-fn held(assessment: Assessment, age: Duration) -> Held {
-    Held { seen_at: now() - age, assessment, file_match: None, distinct: 1, mismatched_samples: None }
+fn last(assessment: Assessment, age: Duration) -> LastCertificate {
+    LastCertificate { seen_at: now() - age, assessment, file_match: None, distinct: 1, mismatched_samples: None }
 }
 
 /// The case that the exporter was made for, and a target of which little is known.

@@ -35,7 +35,7 @@ impl Probed {
     pub(crate) fn is_success(&self, now: SystemTime) -> bool {
         let looked_up = self.report.lookup.as_ref().is_none_or(|lookup| lookup.success);
         let is_ok = |backend: &BackendReport| {
-            let valid = backend.held.as_ref().and_then(|held| held.assessment.valid(now));
+            let valid = backend.last_certificate.as_ref().and_then(|last| last.assessment.valid(now));
             backend.is_reachable() && backend.name_matches() == Some(true) && valid == Some(true)
         };
         let complete = self.ended && looked_up && self.refused.unwrap_or_default() == 0;
@@ -49,8 +49,8 @@ impl Probed {
 
     /// The earliest of what `read` finds in the resolved backends' chains.
     fn earliest(&self, read: impl Fn(&crate::verdict::ChainVerdict) -> Option<i64>) -> Option<i64> {
-        let held = self.resolved().filter_map(|backend| backend.held.as_ref());
-        held.filter_map(|held| read(held.assessment.chain.verdict())).min()
+        let last = self.resolved().filter_map(|backend| backend.last_certificate.as_ref());
+        last.filter_map(|last| read(last.assessment.chain.verdict())).min()
     }
 
     /// None while the first lookup is under way.

@@ -108,8 +108,8 @@ fn golden() {
         let backends =
             fleet.targets.iter().flat_map(|target| &target.endpoints).flat_map(|endpoint| &endpoint.backends);
         for backend in backends {
-            let Some(held) = &backend.held else { continue };
-            let fingerprint = hex(&held.assessment.leaf().expect("a leaf").fingerprint());
+            let Some(last) = &backend.last_certificate else { continue };
+            let fingerprint = hex(&last.assessment.leaf().expect("a leaf").fingerprint());
             text = text.replace(&fingerprint, &format!("<of {}>", backend.backend.address));
         }
         golden.assert_eq(&text);
@@ -187,7 +187,7 @@ fn presence() {
     let alias = name("smtp.example.com");
     let bare = || backend(&alias, "192.0.2.1");
     let days = |days: u64| now() + Duration::from_secs(days * 86_400);
-    let held = |mut more: Vec<(&'static str, &'static str)>| {
+    let last = |mut more: Vec<(&'static str, &'static str)>| {
         more.extend([
             ("handshake_errors", "0"),
             ("backend_distinct_certificates", "1"),
@@ -215,24 +215,24 @@ fn presence() {
     check(bare(), now(), &[]);
     check(failing(bare(), None), now(), &[FAILURE, ("handshake_errors", "0")]);
     let good =
-        held([&matches[..], &[seen_now, CONNECTION, ("chain_valid", "1"), ("cert_expiry_days", "92.0")]].concat());
+        last([&matches[..], &[seen_now, CONNECTION, ("chain_valid", "1"), ("cert_expiry_days", "92.0")]].concat());
     check(reachable(bare(), assessment.clone()), now(), &good);
 
-    // Held facts outlive the connection and are judged by the clock.
+    // LastCertificate facts outlive the connection and are judged by the clock.
     let seen_then = ("cert_last_seen_timestamp_seconds", "1780268370");
     let expired = [("chain_valid", "0"), (r#"chain_error["expired"]"#, "1"), ("cert_expiry_days", "-1.0")];
-    let late = held([&matches[..], &expired, &[seen_then, FAILURE]].concat());
+    let late = last([&matches[..], &expired, &[seen_then, FAILURE]].concat());
     check(failing(bare(), Some(assessment.clone())), days(93), &late);
 
     // Without a proof of the key, nothing good is said of the chain; what is bad is.
     let unproved = crate::verdict::Assessment { proof: None, ..assessment.clone() };
-    let mut unknown = held([&matches[..], &[seen_now, CONNECTION, ("cert_expiry_days", "92.0")]].concat());
+    let mut unknown = last([&matches[..], &[seen_now, CONNECTION, ("cert_expiry_days", "92.0")]].concat());
     unknown.retain(|(name, _)| *name != "chain_trusted");
     check(reachable(bare(), unproved), now(), &unknown);
 
     // Facts that only some backends have.
     let mut backend = reachable(bare(), crate::verdict::Assessment { ehlo: None, ..assessment });
-    let report = backend.held.as_mut().expect("held");
+    let report = backend.last_certificate.as_mut().expect("last");
     (report.file_match, report.mismatched_samples) = (Some(false), Some(2));
     let mut more = [&good[..], &[("cert_file_match", "0"), ("cert_mismatched_samples", "2")]].concat();
     more.retain(|(name, _)| *name != "cert_ehlo_match");

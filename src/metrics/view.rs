@@ -7,7 +7,9 @@ use std::time::SystemTime;
 
 use super::family::{Scoped, render};
 use crate::reason::SkipReason;
-use crate::snapshot::{AlternateName, BackendReport, EndpointReport, Fleet, Held, ProbeReport, TargetReport};
+use crate::snapshot::{
+    AlternateName, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
+};
 use crate::target::ServerName;
 use crate::verdict::{Facts, Reasons, unix};
 
@@ -52,12 +54,12 @@ pub(super) struct BackendView<'a> {
     pub(super) target: &'a TargetReport,
     pub(super) report: &'a BackendReport,
     pub(super) probe: &'a ProbeReport,
-    pub(super) held: Option<HeldView<'a>>,
+    pub(super) last_certificate: Option<LastCertificateView<'a>>,
 }
 
-/// A held certificate, judged for now.
-pub(super) struct HeldView<'a> {
-    pub(super) held: &'a Held,
+/// The last certificate seen, with verdicts as of now.
+pub(super) struct LastCertificateView<'a> {
+    pub(super) last_certificate: &'a LastCertificate,
     pub(super) facts: Option<&'a Facts>,
     pub(super) trusted: Option<bool>,
     pub(super) valid: Option<bool>,
@@ -66,12 +68,12 @@ pub(super) struct HeldView<'a> {
     pub(super) verified_not_after: Option<i64>,
 }
 
-impl<'a> HeldView<'a> {
-    fn new(held: &'a Held, now: SystemTime) -> Self {
-        let assessment = &held.assessment;
+impl<'a> LastCertificateView<'a> {
+    fn new(last: &'a LastCertificate, now: SystemTime) -> Self {
+        let assessment = &last.assessment;
         let verdict = assessment.chain.verdict();
         Self {
-            held,
+            last_certificate: last,
             facts: assessment.leaf().and_then(|leaf| leaf.facts()),
             trusted: assessment.trusted(),
             valid: assessment.valid(now),
@@ -82,7 +84,7 @@ impl<'a> HeldView<'a> {
     }
 }
 
-/// Counts of backends; held verdicts count.
+/// Counts of backends; the last verdicts count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// DNS names them now. All other counts are of these.
@@ -102,7 +104,7 @@ impl Counts {
     pub(crate) fn add(&mut self, endpoint: &EndpointReport, now: SystemTime) {
         for backend in endpoint.backends.iter().filter(|backend| backend.resolved) {
             let matches = backend.name_matches();
-            let valid = backend.held.as_ref().and_then(|held| held.assessment.valid(now));
+            let valid = backend.last_certificate.as_ref().and_then(|last| last.assessment.valid(now));
             self.resolved += 1;
             self.reachable += usize::from(backend.is_reachable());
             self.matched += usize::from(matches == Some(true));
@@ -152,9 +154,9 @@ impl<'a> View<'a> {
             self.endpoints.push(Row { data: endpoint, labels });
             for backend in &endpoint.backends {
                 let Some(probe) = &backend.probe else { continue };
-                let held = backend.held.as_ref().map(|held| HeldView::new(held, now));
+                let last = backend.last_certificate.as_ref().map(|last| LastCertificateView::new(last, now));
                 let labels = self.render(&fixed, Some(backend.backend.socket_addr()), &user);
-                let data = BackendView { target: report, report: backend, probe, held };
+                let data = BackendView { target: report, report: backend, probe, last_certificate: last };
                 self.backends.push(Row { data, labels });
             }
             self.count(endpoint, first, labels, now);
@@ -223,7 +225,7 @@ impl<'a> ServerNameView<'a> {
             }
         }
         let resolved = endpoint.backends.iter().filter(|backend| backend.resolved);
-        for leaf in resolved.filter_map(|backend| backend.held.as_ref()?.assessment.leaf()) {
+        for leaf in resolved.filter_map(|backend| backend.last_certificate.as_ref()?.assessment.leaf()) {
             self.fingerprints.push(leaf.fingerprint());
             let not_after = leaf.facts().map(|facts| facts.not_after);
             self.earliest_not_after = [self.earliest_not_after, not_after].into_iter().flatten().min();

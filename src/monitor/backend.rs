@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::admission::Lane;
 use crate::observation::{Connection, Failure, Phases};
 use crate::reason::{ProbeReason, Stage};
-use crate::snapshot::{BackendReport, Condition, Held, ProbeReport};
+use crate::snapshot::{BackendReport, Condition, LastCertificate, ProbeReport};
 use crate::target::{Backend, Endpoint, Target, TlsMode};
 use crate::verdict::Assessment;
 
@@ -34,7 +34,7 @@ pub(super) struct BackendState {
     /// Connections in this round.
     pub(super) sampled: u32,
     /// The last certificates, as many as there are samples in a round, where that is more than one.
-    pub(super) samples: Vec<Held>,
+    pub(super) samples: Vec<LastCertificate>,
     /// The condition that was logged last, and whether it was a failure.
     logged: Option<u64>,
     logged_failure: bool,
@@ -58,7 +58,7 @@ impl BackendState {
             backend: Backend::new(Arc::clone(endpoint), address),
             resolved: true,
             probe: None,
-            held: None,
+            last_certificate: None,
             handshake_errors: 0,
         };
         let report = Arc::new(report);
@@ -98,9 +98,9 @@ impl BackendState {
             Err(failure) if ended_in_tls(failure) => old.handshake_errors.saturating_add(1),
             Err(_) => old.handshake_errors,
         };
-        let held = match judged.assessment {
+        let last = match judged.assessment {
             Some(assessment) => Some(self.hold(assessment, judged.at, target, file)),
-            None => self.report.held.clone(),
+            None => self.report.last_certificate.clone(),
         };
         self.report = Arc::new(BackendReport {
             backend: self.report.backend.clone(),
@@ -113,7 +113,7 @@ impl BackendState {
                 outcome: judged.outcome,
                 rate_limited: judged.rate_limited,
             }),
-            held,
+            last_certificate: last,
             handshake_errors,
         });
     }
@@ -156,10 +156,16 @@ impl BackendState {
         Some(Arc::clone(&self.report))
     }
 
-    fn hold(&mut self, assessment: Assessment, at: SystemTime, target: &Target, file: Option<[u8; 32]>) -> Held {
+    fn hold(
+        &mut self,
+        assessment: Assessment,
+        at: SystemTime,
+        target: &Target,
+        file: Option<[u8; 32]>,
+    ) -> LastCertificate {
         let fingerprint = assessment.leaf().map(|leaf| leaf.fingerprint());
         self.note(fingerprint, at, target.settings.backend_retention);
-        let fresh = Held {
+        let fresh = LastCertificate {
             seen_at: at,
             file_match: file.map(|file| fingerprint == Some(file)),
             distinct: self.seen.len(),
@@ -174,9 +180,9 @@ impl BackendState {
             self.samples.remove(0);
         }
         self.samples.push(fresh.clone());
-        let mismatched = self.samples.iter().filter(|held| name_mismatches(held)).count();
-        let worst = self.samples.iter().min_by_key(|held| goodness(held, at)).cloned().unwrap_or(fresh);
-        Held { distinct: self.seen.len(), mismatched_samples: Some(mismatched), ..worst }
+        let mismatched = self.samples.iter().filter(|last| name_mismatches(last)).count();
+        let worst = self.samples.iter().min_by_key(|last| goodness(last, at)).cloned().unwrap_or(fresh);
+        LastCertificate { distinct: self.seen.len(), mismatched_samples: Some(mismatched), ..worst }
     }
 
     /// Remembers which certificates this address showed, a few at most.
@@ -195,14 +201,14 @@ impl BackendState {
     }
 }
 
-fn name_mismatches(held: &Held) -> bool {
-    held.assessment.name.is_some_and(|name| !name.is_match())
+fn name_mismatches(last: &LastCertificate) -> bool {
+    last.assessment.name.is_some_and(|name| !name.is_match())
 }
 
 /// Worse certificates compare as less.
-fn goodness(held: &Held, now: SystemTime) -> (bool, bool, i64) {
-    let not_after = held.assessment.leaf().and_then(|leaf| leaf.facts()).map_or(i64::MIN, |facts| facts.not_after);
-    (!name_mismatches(held), held.assessment.valid(now) == Some(true), not_after)
+fn goodness(last: &LastCertificate, now: SystemTime) -> (bool, bool, i64) {
+    let not_after = last.assessment.leaf().and_then(|leaf| leaf.facts()).map_or(i64::MIN, |facts| facts.not_after);
+    (!name_mismatches(last), last.assessment.valid(now) == Some(true), not_after)
 }
 
 fn ended_in_tls(failure: &Failure) -> bool {

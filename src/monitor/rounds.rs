@@ -21,7 +21,7 @@ use super::sharing::Key;
 use crate::discovery::{Discovered, KnownHost};
 use crate::observation::LookupReport;
 use crate::reason::SkipReason;
-use crate::snapshot::{BackendReport, Change, Condition, Counters, Held, TargetReport};
+use crate::snapshot::{BackendReport, Change, Condition, Counters, LastCertificate, TargetReport};
 use crate::target::{Backend, ServerName, Target, TargetKind};
 use crate::verdict::{Assessment, Certificate, Judge, JudgedChain};
 
@@ -120,23 +120,23 @@ impl TargetState {
         if interrupted || other_kind { Retargeted::Everything } else { Retargeted::Settings }
     }
 
-    /// Replaces the verdicts on all certificates that are held.
+    /// Replaces the verdicts on all last certificates.
     pub(super) fn rejudge(&mut self, judge: impl Fn(&Backend, &Assessment) -> Assessment) {
         for BackendState { report, samples, .. } in self.hosts.iter_mut().flat_map(|host| &mut host.backends) {
             for sample in samples {
                 sample.assessment = judge(&report.backend, &sample.assessment);
             }
-            if let Some(held) = &report.held {
-                let held = Held { assessment: judge(&report.backend, &held.assessment), ..held.clone() };
-                *report = Arc::new(BackendReport { held: Some(held), ..(**report).clone() });
+            if let Some(last) = &report.last_certificate {
+                let last = LastCertificate { assessment: judge(&report.backend, &last.assessment), ..last.clone() };
+                *report = Arc::new(BackendReport { last_certificate: Some(last), ..(**report).clone() });
             }
         }
     }
 
-    /// Whether a chain that is held leads to no root for want of an issuer, and one of that name is known by now.
+    /// Whether the last chain seen leads to no root for want of an issuer, and one of that name is known by now.
     pub(super) fn may_be_completed(&self, judge: &Judge) -> bool {
-        let held = self.backends().filter_map(|backend| backend.report.held.as_ref());
-        let mut lacking = held.map(|held| &held.assessment).filter(|assessment| assessment.lacks_issuer());
+        let last = self.backends().filter_map(|backend| backend.report.last_certificate.as_ref());
+        let mut lacking = last.map(|last| &last.assessment).filter(|assessment| assessment.lacks_issuer());
         lacking.any(|assessment| !judge.is_quick(&assessment.chain))
     }
 
@@ -224,7 +224,7 @@ impl TargetState {
     /// Whether `which` is a backend now, and the chain that it presented last.
     pub(super) fn last_chain(&self, which: &Backend) -> Option<Option<Arc<JudgedChain>>> {
         let backend = self.backends().find(|backend| backend.report.backend == *which)?;
-        Some(backend.report.held.as_ref().map(|held| Arc::clone(&held.assessment.chain)))
+        Some(backend.report.last_certificate.as_ref().map(|last| Arc::clone(&last.assessment.chain)))
     }
 
     /// When a backend was probed last, as far as this target knows.

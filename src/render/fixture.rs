@@ -11,8 +11,8 @@ use crate::reason::{LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stag
 pub(super) use crate::snapshot::fixture::name;
 use crate::snapshot::fixture::settings;
 use crate::snapshot::{
-    AlternateName, BackendReport, Change, Condition, Counters, EndpointReport, Held, ProbeReport, StateChange,
-    TargetReport,
+    AlternateName, BackendReport, Change, Condition, Counters, EndpointReport, LastCertificate, ProbeReport,
+    StateChange, TargetReport,
 };
 use crate::target::{
     Backend, Endpoint, HostTarget, Labels, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode,
@@ -29,11 +29,11 @@ pub(super) fn now() -> SystemTime {
 pub(super) fn report() -> TargetReport {
     let host = name("smtp.example.com");
     let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 587, tls: TlsMode::StartTls });
-    let held = held(&host);
+    let last = last(&host);
     let failure = Failure::new(Stage::Handshake, ProbeReason::NoCertificate, "no certificate");
     let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
     let backends = vec![
-        backend(&endpoint, 10, Some(Ok(connection)), Some(held.clone())),
+        backend(&endpoint, 10, Some(Ok(connection)), Some(last.clone())),
         backend(&endpoint, 11, Some(Err(failure)), None),
         backend(&endpoint, 12, None, None),
     ];
@@ -68,7 +68,7 @@ pub(super) fn report() -> TargetReport {
             alternates: [shared].into(),
         }],
         counters: Counters::default(),
-        file: held.assessment.leaf().cloned(),
+        file: last.assessment.leaf().cloned(),
         changes: changes.map(|what| StateChange { at: now(), what }).into(),
     }
 }
@@ -85,7 +85,7 @@ fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
 }
 
 /// What is concluded of a certificate for another name from an unknown root, with a staple that is none.
-fn held(host: &ServerName) -> Held {
+fn last(host: &ServerName) -> LastCertificate {
     let pki = Pki::new();
     let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_issuer(Issuer::Untrusted));
     let presented = PresentedChain { certificates: identity.chain().to_vec(), staple: b"no staple"[..].into() };
@@ -98,14 +98,14 @@ fn held(host: &ServerName) -> Held {
         known: None,
     };
     let assessment = Judge::default().assess(presented, None, &question, now());
-    Held { seen_at: now(), assessment, file_match: Some(false), distinct: 1, mismatched_samples: Some(2) }
+    LastCertificate { seen_at: now(), assessment, file_match: Some(false), distinct: 1, mismatched_samples: Some(2) }
 }
 
 fn backend(
     endpoint: &Arc<Endpoint>,
     last: u8,
     outcome: Option<Result<Connection, Failure>>,
-    held: Option<Held>,
+    last_certificate: Option<LastCertificate>,
 ) -> BackendReport {
     let mut phases = Phases::default();
     phases.set(Phase::Connect, Duration::from_millis(8));
@@ -119,5 +119,5 @@ fn backend(
     });
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
     let backend = Backend::new(Arc::clone(endpoint), address);
-    BackendReport { backend, resolved: true, probe, held, handshake_errors: 0 }
+    BackendReport { backend, resolved: true, probe, last_certificate, handshake_errors: 0 }
 }

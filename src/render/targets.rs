@@ -257,14 +257,14 @@ impl Page {
 }
 
 fn row(report: &BackendReport, now: SystemTime, wide: bool) -> Vec<Cell> {
-    let held = report.held.as_ref().map(|held| &held.assessment);
+    let last = report.last_certificate.as_ref().map(|last| &last.assessment);
     let (tls, tone) = match report.probe.as_ref().map(|probe| &probe.outcome) {
         None => ("not probed".to_owned(), Tone::Doubtful),
         Some(Ok(connection)) => (connection.version.to_owned(), Tone::Good),
         Some(Err(failure)) => (format!("FAILS {}", failure.stage), Tone::Bad),
     };
-    let name = held.map(|_| report.name_matches());
-    let chain = held.map(|held| match (held.reasons(now).is_empty(), held.valid(now)) {
+    let name = last.map(|_| report.name_matches());
+    let chain = last.map(|last| match (last.reasons(now).is_empty(), last.valid(now)) {
         (false, _) => Some(false),
         (true, valid) => valid,
     });
@@ -300,7 +300,7 @@ fn verdict(of: Option<Option<bool>>) -> Cell {
 }
 
 fn facts(report: &BackendReport) -> Option<&Facts> {
-    report.held.as_ref()?.assessment.leaf()?.facts()
+    report.last_certificate.as_ref()?.assessment.leaf()?.facts()
 }
 
 /// The presented names in about `room` characters, one at least, and how many there are beyond.

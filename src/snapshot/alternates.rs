@@ -49,7 +49,7 @@ pub fn alternate_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
     names.into_iter().take(MAX_JUDGED).filter(carried).take(MAX_ALTERNATES).collect()
 }
 
-/// Where a name leads whose `addresses` were looked up (none where that failed), held against the backends of `endpoint`
+/// Where a name leads whose `addresses` were looked up (none where that failed), compared with the backends of `endpoint`
 /// that DNS names.
 ///
 /// Of addresses that are not probed only the number is known: a name is not said to lead elsewhere while all that is

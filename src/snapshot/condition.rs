@@ -26,13 +26,13 @@ impl Condition {
     /// The condition that `report` shows at `now`; none before the first probe.
     pub fn of(report: &BackendReport, now: SystemTime) -> Option<Self> {
         let probe = report.probe.as_ref()?;
-        let held = report.held.as_ref().map(|held| &held.assessment);
+        let last = report.last_certificate.as_ref().map(|last| &last.assessment);
         Some(Self {
             failure: probe.outcome.as_ref().err().map(|failure| (failure.stage, failure.reason)),
             name: report.name_matches(),
-            chain: held.map(|held| held.reasons(now).iter().collect()).unwrap_or_default(),
-            staple: held.map(|held| held.chain.ocsp().reasons(unix(now)).collect()).unwrap_or_default(),
-            fingerprint: held.and_then(|held| held.leaf()).map(|leaf| leaf.fingerprint()),
+            chain: last.map(|last| last.reasons(now).iter().collect()).unwrap_or_default(),
+            staple: last.map(|last| last.chain.ocsp().reasons(unix(now)).collect()).unwrap_or_default(),
+            fingerprint: last.and_then(|last| last.leaf()).map(|leaf| leaf.fingerprint()),
         })
     }
 

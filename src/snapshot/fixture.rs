@@ -8,7 +8,7 @@ use rustls_pki_types::CertificateDer;
 use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Time};
 
 use super::alternates::resolves;
-use super::{AlternateName, BackendReport, Counters, EndpointReport, Held, ProbeReport, TargetReport};
+use super::{AlternateName, BackendReport, Counters, EndpointReport, LastCertificate, ProbeReport, TargetReport};
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Resolves, Stage};
 use crate::target::{
@@ -103,14 +103,14 @@ impl EndpointFixture {
     pub(crate) fn shows(&self, ca: &TestCa, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
         let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
         let probe = probe(Ok(connection));
-        let held = Held {
+        let last = LastCertificate {
             seen_at: probe.at,
             assessment: ca.assess(self, chain),
             file_match: None,
             distinct: 1,
             mismatched_samples: None,
         };
-        BackendReport { probe: Some(probe), held: Some(held), ..self.fresh(address) }
+        BackendReport { probe: Some(probe), last_certificate: Some(last), ..self.fresh(address) }
     }
 
     /// A backend whose probe failed 30 seconds ago.
@@ -192,7 +192,7 @@ pub(crate) fn fresh(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
         backend: Backend::new(Arc::clone(endpoint), address),
         resolved: true,
         probe: None,
-        held: None,
+        last_certificate: None,
         handshake_errors: 0,
     }
 }
@@ -213,9 +213,10 @@ pub(crate) fn with_alternates(mut report: TargetReport, shared: &[(&str, Option<
 
 /// The same backend, with a probe that failed after an earlier one had brought its certificate an hour before.
 pub(crate) fn past(report: BackendReport) -> BackendReport {
-    let held = report.held.map(|held| Held { seen_at: now() - Duration::from_secs(3630), ..held });
+    let last =
+        report.last_certificate.map(|last| LastCertificate { seen_at: now() - Duration::from_secs(3630), ..last });
     let failure = Failure::new(Stage::Connect, ProbeReason::Timeout, "");
-    BackendReport { probe: Some(probe(Err(failure))), held, ..report }
+    BackendReport { probe: Some(probe(Err(failure))), last_certificate: last, ..report }
 }
 
 /// The same backend, which DNS names no longer.

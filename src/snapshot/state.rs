@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{BackendReport, Condition, Held, TargetReport};
+use super::{BackendReport, Condition, LastCertificate, TargetReport};
 use crate::reason::Severity;
 
 /// How a target is doing.
@@ -54,20 +54,20 @@ pub fn is_ok(report: &TargetReport, now: SystemTime) -> bool {
 /// What one backend comes to, whether DNS names it or not.
 pub fn of_backend(report: &BackendReport, now: SystemTime) -> State {
     let Some(condition) = Condition::of(report, now) else { return State::Unknown };
-    let misses = |held: &Held| {
-        held.assessment.expected.contains(&false) || held.file_match == Some(false) || is_partly_wrong(held)
+    let misses = |last: &LastCertificate| {
+        last.assessment.expected.contains(&false) || last.file_match == Some(false) || is_partly_wrong(last)
     };
     if condition.failure.is_some() || condition.name == Some(false) || !condition.chain.is_empty() {
         State::Critical
-    } else if !condition.is_ok() || report.held.as_ref().is_some_and(misses) {
+    } else if !condition.is_ok() || report.last_certificate.as_ref().is_some_and(misses) {
         State::Warning
     } else {
         State::Ok
     }
 }
 
-fn is_partly_wrong(held: &Held) -> bool {
-    held.mismatched_samples.is_some_and(|wrong| wrong > 0)
+fn is_partly_wrong(last: &LastCertificate) -> bool {
+    last.mismatched_samples.is_some_and(|wrong| wrong > 0)
 }
 
 fn findings(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = State> {

@@ -43,7 +43,7 @@ pub(super) fn chain(fleet: &Fleet, name: &str, backend: &str, query: &str) -> Sh
         let text = "several server names are probed at this backend: say which by ?server_name=";
         return error(StatusCode::BAD_REQUEST, text);
     }
-    let Some(held) = matches.iter().find_map(|backend| backend.held.as_ref()) else {
+    let Some(last) = matches.iter().find_map(|backend| backend.last_certificate.as_ref()) else {
         return error(StatusCode::NOT_FOUND, "this backend has not presented a certificate, or not for long");
     };
     let disposition = format!("attachment; filename=\"{}\"", file_name(first));
@@ -54,7 +54,7 @@ pub(super) fn chain(fleet: &Fleet, name: &str, backend: &str, query: &str) -> Sh
             .map(|value| (header::CONTENT_DISPOSITION, value))
             .into_iter()
             .collect(),
-        text: render::pem(held.assessment.chain.certificates()),
+        text: render::pem(last.assessment.chain.certificates()),
     }
 }
 

@@ -187,7 +187,7 @@ async fn targets_are_named_or_given() {
     let address = format!("{}:{port}", ips[1]);
     assert_eq!(names(&env.json(1, &[&address])), [address.as_str()]);
     assert_eq!(names(&env.json(1, &[])), ["relay", &host], "all of the config");
-    // An address, held against a name; roots of one's own; no config at all.
+    // An address, compared with a name; roots of one's own; no config at all.
     let name = format!("--name={}", profiles::HOST);
     for (args, code) in [
         (&[address.as_str(), &name, "--ca-file=root.pem", "--no-system-roots"][..], 0),

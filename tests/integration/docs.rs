@@ -88,7 +88,7 @@ fn metrics() -> String {
     words(
         &mut page,
         "`resolves` of names that all backends carry",
-        "On `target_shared_name_info`, held against the backends of the server name.",
+        "On `target_shared_name_info`, last against the backends of the server name.",
         rows!(Resolves),
     );
     words(&mut page, "`reason` of local failures", "On `exporter_local_errors_total`.", rows!(LocalReason));

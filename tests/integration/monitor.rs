@@ -49,11 +49,11 @@ async fn the_classic_case_is_seen_on_every_backend() {
         NameVerdict::Mismatch(NameReason::NotListed),
     ]) {
         let report = backend(&report, server.addr());
-        let held = report.held.as_ref().expect("a certificate");
-        assert_eq!(held.assessment.name, Some(expected), "{}", server.addr());
-        assert_eq!(held.assessment.proof, Some(true), "{}", server.addr());
-        assert_eq!(held.assessment.trusted(), Some(true), "{}", server.addr());
-        assert_eq!(held.assessment.valid(SystemTime::now()), Some(true), "{}", server.addr());
+        let last = report.last_certificate.as_ref().expect("a certificate");
+        assert_eq!(last.assessment.name, Some(expected), "{}", server.addr());
+        assert_eq!(last.assessment.proof, Some(true), "{}", server.addr());
+        assert_eq!(last.assessment.trusted(), Some(true), "{}", server.addr());
+        assert_eq!(last.assessment.valid(SystemTime::now()), Some(true), "{}", server.addr());
     }
     let lookup = report.lookup.as_ref().expect("a lookup");
     assert!(lookup.success, "no AAAA is as it should be: {lookup:?}");
@@ -111,7 +111,7 @@ async fn verdicts_hide_nothing_from_each_other() {
         };
         let report = backend(&report, server.addr());
         assert!(report.is_reachable(), "{kind}: a bad certificate is data, not an error");
-        let assessment = &report.held.as_ref().expect("a certificate").assessment;
+        let assessment = &report.last_certificate.as_ref().expect("a certificate").assessment;
         assert_eq!(assessment.name.map(|name| name.is_match()), Some(name), "{kind}: name");
         assert_eq!(assessment.trusted(), Some(trusted), "{kind}: trusted");
         assert_eq!(assessment.valid(now), Some(valid), "{kind}: valid");
@@ -144,20 +144,20 @@ async fn facts_outlive_a_failure_and_are_judged_against_the_clock() {
     let failure = probe.outcome.as_ref().expect_err("a failure");
     assert_eq!((failure.stage, failure.reason), (Stage::Connect, ProbeReason::Refused));
     assert_eq!(probe.consecutive_failures, 1);
-    assert_eq!(seen.name_matches(), Some(true), "held");
-    let held = seen.held.as_ref().expect("held");
-    assert_eq!(held.assessment.valid(SystemTime::now()), Some(true));
+    assert_eq!(seen.name_matches(), Some(true), "last");
+    let last = seen.last_certificate.as_ref().expect("last");
+    assert_eq!(last.assessment.valid(SystemTime::now()), Some(true));
     let later = SystemTime::now() + Duration::from_secs(100 * 86_400);
-    assert_eq!(held.assessment.valid(later), Some(false), "the same report, read in a hundred days");
-    assert!(held.assessment.reasons(later).contains(ChainReason::Expired));
+    assert_eq!(last.assessment.valid(later), Some(false), "the same report, read in a hundred days");
+    assert!(last.assessment.reasons(later).contains(ChainReason::Expired));
 
     server.start().await.expect("the server comes back");
     ahead.store(100 * 86_400, Ordering::SeqCst);
     let report = running.round("one").await;
     let seen = backend(&report, server.addr());
     assert_eq!(seen.probe.as_ref().map(|probe| probe.consecutive_failures), Some(0));
-    let held = seen.held.as_ref().expect("held");
-    assert_eq!(held.assessment.valid(later), Some(false), "the certificate has crossed its date");
+    let last = seen.last_certificate.as_ref().expect("last");
+    assert_eq!(last.assessment.valid(later), Some(false), "the certificate has crossed its date");
     assert_eq!(report.counters.probes, 3);
     assert_eq!(report.counters.failures, 1);
 }
@@ -178,7 +178,9 @@ async fn a_replaced_certificate_shows_and_both_are_counted() {
     server.replace(profiles::good(&pki));
     let after = backend(running.round("one").await, server.addr());
     assert_eq!((before.name_matches(), after.name_matches()), (Some(false), Some(true)));
-    let distinct = |report: &smtp_tls_exporter::snapshot::BackendReport| report.held.as_ref().map(|held| held.distinct);
+    let distinct = |report: &smtp_tls_exporter::snapshot::BackendReport| {
+        report.last_certificate.as_ref().map(|last| last.distinct)
+    };
     assert_eq!((distinct(&before), distinct(&after)), (Some(1), Some(2)));
 }
 
@@ -348,8 +350,8 @@ async fn samples_show_the_worst_server_behind_an_address() {
     let mut seen = Vec::new();
     for _ in 0..5 {
         let report = backend(running.round("one").await, fleet.servers()[0].addr());
-        let held = report.held.as_ref().expect("a certificate");
-        seen.push((report.name_matches(), held.mismatched_samples, held.distinct));
+        let last = report.last_certificate.as_ref().expect("a certificate");
+        seen.push((report.name_matches(), last.mismatched_samples, last.distinct));
     }
     assert_eq!(seen[0], (Some(true), Some(0), 1));
     assert_eq!(seen[1..], [(Some(false), Some(1), 2); 4]);
@@ -370,7 +372,7 @@ async fn what_is_served_is_held_against_the_file() {
     };
     let file_match = async || {
         let report = backend(running.round("one").await, fleet.servers()[0].addr());
-        report.held.as_ref().expect("a certificate").file_match
+        report.last_certificate.as_ref().expect("a certificate").file_match
     };
     assert_eq!(file_match().await, None, "no file yet");
     write(&old);
@@ -406,12 +408,12 @@ async fn a_reload_keeps_what_is_unchanged() {
     assert!(backend(&report.targets[0], fleet.servers()[0].addr()).is_reachable());
     assert_eq!(fleet.servers()[0].accepted(), 1);
 
-    // Other roots: the verdict on what is held changes at once.
+    // Other roots: the verdict on the last certificate changes at once.
     let other = text.replace("root.pem", "stranger.pem");
     running.handle.reload(env.config(&other)).await.expect("a reload");
     let report = running.handle.fleet();
     let seen = backend(&report.targets[0], fleet.servers()[0].addr());
-    assert_eq!(seen.held.as_ref().expect("held").assessment.trusted(), Some(false));
+    assert_eq!(seen.last_certificate.as_ref().expect("last").assessment.trusted(), Some(false));
     assert_eq!(fleet.servers()[0].accepted(), 1, "judged anew without a probe");
 
     // The one that came back begins with a round of its own.
@@ -453,9 +455,9 @@ async fn one_probe_serves_all_targets_that_lead_there() {
     let report = running.handle.fleet();
     let seen = |number: usize| backend(&report.targets[number], server.addr());
     for number in 0..11 {
-        let held = seen(number).held.clone().expect("a certificate");
-        assert_eq!(held.assessment.trusted(), Some(true), "t{number}");
+        let last = seen(number).last_certificate.clone().expect("a certificate");
+        assert_eq!(last.assessment.trusted(), Some(true), "t{number}");
     }
-    let held = seen(11).held.clone().expect("a certificate");
-    assert_eq!((held.assessment.trusted(), &*held.assessment.expected), (Some(false), &[false][..]));
+    let last = seen(11).last_certificate.clone().expect("a certificate");
+    assert_eq!((last.assessment.trusted(), &*last.assessment.expected), (Some(false), &[false][..]));
 }

@@ -145,8 +145,8 @@ async fn the_certificate_on_disk_is_read_in_each_round() {
     std::fs::write(&file, renewed.chain_pem()).expect("the file is written");
     let running = Running::start(env.config(&Environment::yaml("interval: 60s", "", &[entry])));
     let seen = |report: &Arc<TargetReport>| {
-        let held = report.endpoints[0].backends[0].held.as_ref().map(|held| held.file_match);
-        (report.file.is_some(), held)
+        let last = report.endpoints[0].backends[0].last_certificate.as_ref().map(|last| last.file_match);
+        (report.file.is_some(), last)
     };
     let report = running.round("one").await;
     assert_eq!(seen(&report), (true, Some(Some(false))), "renewed, and not reloaded");

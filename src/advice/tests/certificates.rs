@@ -21,8 +21,8 @@ fn valid_is_said_of_valid_chains_only() {
         &two(shows("192.0.2.11", &ca.chain(&expired))),
     );
     let mut unproved = shows("192.0.2.11", &bad);
-    if let Some(held) = &mut unproved.held {
-        held.assessment.proof = None;
+    if let Some(last) = &mut unproved.last_certificate {
+        last.assessment.proof = None;
     }
     use_mail(
         "The certificates of both carry mail.example.com, and it resolves to them; but whether the chain of 192.0.2.11 is \
@@ -35,11 +35,11 @@ fn valid_is_said_of_valid_chains_only() {
         &two(past(shows("192.0.2.11", &bad))),
     );
     let several = shows("192.0.2.11", &bad);
-    let held = several.held.clone().map(|held| Held { distinct: 2, ..held });
+    let last = several.last_certificate.clone().map(|last| LastCertificate { distinct: 2, ..last });
     use_mail(
         "Let clients use mail.example.com: valid on both and resolves to them. 192.0.2.11 showed more than one certificate \
          lately, of which one was looked at for this.",
-        &two(BackendReport { held, ..several }),
+        &two(BackendReport { last_certificate: last, ..several }),
     );
     let mut capped = two(shows("192.0.2.11", &bad));
     capped.endpoints[0].skipped = vec![(SkipReason::Cap, 2)];

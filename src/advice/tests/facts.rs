@@ -99,8 +99,8 @@ fn build(
 fn what_is_advised_holds() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let chains = chains(&ca);
-    // What is held is judged once.
-    let held: Vec<_> = chains.iter().map(|chain| ca.assess(&fixture, chain)).collect();
+    // Each chain is verified once.
+    let assessed: Vec<_> = chains.iter().map(|chain| ca.assess(&fixture, chain)).collect();
     let mut met = BTreeSet::new();
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::with_cases(600) }, rng);
@@ -114,7 +114,7 @@ fn what_is_advised_holds() {
         Ok(())
     });
     result.expect("no fleet on which advice is wrong");
-    drop(held);
+    drop(assessed);
     use AdviceKind as A;
     for kind in [
         A::UseAlternateName,
@@ -148,7 +148,7 @@ fn not_after(report: &BackendReport) -> i64 {
 }
 
 fn has(report: &BackendReport, reason: ChainReason) -> bool {
-    report.held.as_ref().is_some_and(|held| held.assessment.reasons(now()).contains(reason))
+    report.last_certificate.as_ref().is_some_and(|last| last.assessment.reasons(now()).contains(reason))
 }
 
 fn carries(report: &BackendReport, name: &ServerName) -> bool {
@@ -156,7 +156,7 @@ fn carries(report: &BackendReport, name: &ServerName) -> bool {
 }
 
 fn is_valid(report: &BackendReport) -> bool {
-    report.held.as_ref().and_then(|held| held.assessment.valid(now())) == Some(true)
+    report.last_certificate.as_ref().and_then(|last| last.assessment.valid(now())) == Some(true)
 }
 
 /// The word after `lead`.

@@ -128,9 +128,13 @@ fn a_null_mx_is_no_fault() {
 fn an_address_of_several_servers_is_told_as_such() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let report = fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["mail.example.com"])));
-    let held = report.held.clone().map(|held| Held { distinct: 2, mismatched_samples: Some(1), ..held });
+    let last = report.last_certificate.clone().map(|last| LastCertificate {
+        distinct: 2,
+        mismatched_samples: Some(1),
+        ..last
+    });
     check_text(
-        &fixture.report(vec![BackendReport { held, ..report }]),
+        &fixture.report(vec![BackendReport { last_certificate: last, ..report }]),
         AdviceKind::Reissue,
         "192.0.2.11 lacks smtp.example.com, it presents mail.example.com on 1 connection of its latest: have its certificate \
          reissued with smtp.example.com added to the names it has.",

@@ -76,9 +76,9 @@ fn files(reports: &[Arc<TargetReport>]) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for report in reports {
         for backend in report.endpoints.iter().flat_map(|endpoint| &endpoint.backends) {
-            let Some(held) = &backend.held else { continue };
+            let Some(last) = &backend.last_certificate else { continue };
             let name = unique(&stem(report, backend), &mut taken);
-            files.push((name, render::pem(held.assessment.chain.certificates())));
+            files.push((name, render::pem(last.assessment.chain.certificates())));
         }
     }
     files

@@ -13,8 +13,8 @@ use crate::observation::{Connection, is_printable};
 use crate::reason::Phase;
 use crate::snapshot::state::{State, is_ok, worst};
 use crate::snapshot::{
-    AlternateName, BackendReport, Change, Condition, EndpointReport, Held, LookupFailure, LookupReport, ProbeReport,
-    StateChange, TargetReport,
+    AlternateName, BackendReport, Change, Condition, EndpointReport, LastCertificate, LookupFailure, LookupReport,
+    ProbeReport, StateChange, TargetReport,
 };
 use crate::target::{Backend, ServerName};
 use crate::verdict::certificate::hex;
@@ -200,12 +200,12 @@ struct Member<'a> {
 
 impl<'a> Member<'a> {
     fn new(target: &'a TargetReport, report: &'a BackendReport, now: SystemTime) -> Self {
-        let held = report.held.as_ref();
-        let assessment = held.map(|held| &held.assessment);
+        let last = report.last_certificate.as_ref();
+        let assessment = last.map(|last| &last.assessment);
         let server_name = &report.backend.endpoint.server_name;
-        let leaf = |held: &'a Held| {
-            let chain = &held.assessment.chain;
-            Some(Leaf::new(held.assessment.leaf()?, chain.ocsp().must_staple(), unix(now), MAX_NAMES))
+        let leaf = |last: &'a LastCertificate| {
+            let chain = &last.assessment.chain;
+            Some(Leaf::new(last.assessment.leaf()?, chain.ocsp().must_staple(), unix(now), MAX_NAMES))
         };
         Self {
             backend: report.backend.socket_addr().to_string(),
@@ -214,17 +214,17 @@ impl<'a> Member<'a> {
             ok: Condition::of(report, now).map(|condition| condition.is_ok()),
             probe: report.probe.as_ref().map(Probe::from),
             handshake_errors: report.handshake_errors,
-            certificate: held.and_then(leaf),
+            certificate: last.and_then(leaf),
             presented: assessment.map(|assessment| assessment.chain.certificates().len()),
             name: assessment.map(|assessment| Name::new(server_name, assessment.name)),
-            expected_names: held.map(|held| expected(&target.target.settings.expect_names, held)),
+            expected_names: last.map(|last| expected(&target.target.settings.expect_names, last)),
             ehlo_match: assessment.and_then(|assessment| assessment.ehlo),
-            chain: held.map(|held| chain(held, now)),
-            ocsp: held.map(|held| Ocsp::new(held, now)),
-            file_match: held.and_then(|held| held.file_match),
-            seen_at: held.map(|held| at(held.seen_at)),
-            distinct: held.map(|held| held.distinct),
-            mismatched_samples: held.and_then(|held| held.mismatched_samples),
+            chain: last.map(|last| chain(last, now)),
+            ocsp: last.map(|last| Ocsp::new(last, now)),
+            file_match: last.and_then(|last| last.file_match),
+            seen_at: last.map(|last| at(last.seen_at)),
+            distinct: last.map(|last| last.distinct),
+            mismatched_samples: last.and_then(|last| last.mismatched_samples),
         }
     }
 }
@@ -297,13 +297,13 @@ struct Expected {
     r#match: Option<bool>,
 }
 
-fn expected(names: &[ServerName], held: &Held) -> Vec<Expected> {
-    let matches = |place| held.assessment.expected.get(place).copied();
+fn expected(names: &[ServerName], last: &LastCertificate) -> Vec<Expected> {
+    let matches = |place| last.assessment.expected.get(place).copied();
     names.iter().enumerate().map(|(place, name)| Expected { name: name.to_string(), r#match: matches(place) }).collect()
 }
 
-fn chain(held: &Held, now: SystemTime) -> Chain {
-    let assessment = &held.assessment;
+fn chain(last: &LastCertificate, now: SystemTime) -> Chain {
+    let assessment = &last.assessment;
     let verdict = assessment.chain.verdict();
     Chain {
         trusted: assessment.trusted(),
@@ -323,8 +323,8 @@ struct Ocsp {
 }
 
 impl Ocsp {
-    fn new(held: &Held, now: SystemTime) -> Self {
-        let verdict = held.assessment.chain.ocsp();
+    fn new(last: &LastCertificate, now: SystemTime) -> Self {
+        let verdict = last.assessment.chain.ocsp();
         Self {
             stapled: verdict.is_stapled(),
             status: verdict.status().map(|status| status.as_str()),

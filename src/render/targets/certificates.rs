@@ -25,8 +25,8 @@ pub(super) fn write(out: &mut String, report: &TargetReport, now: SystemTime, co
 fn chains(report: &TargetReport) -> Vec<(&[Arc<Certificate>], Vec<&Backend>)> {
     let mut chains: Vec<(&[Arc<Certificate>], Vec<&Backend>)> = Vec::new();
     for backend in report.endpoints.iter().flat_map(|endpoint| &endpoint.backends) {
-        let Some(held) = &backend.held else { continue };
-        let chain = held.assessment.chain.certificates();
+        let Some(last) = &backend.last_certificate else { continue };
+        let chain = last.assessment.chain.certificates();
         let same = |known: &[Arc<Certificate>]| {
             let prints = |chain: &[Arc<Certificate>]| chain.iter().map(|each| each.fingerprint()).collect::<Vec<_>>();
             prints(known) == prints(chain)

@@ -137,7 +137,7 @@ fn probe(_: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<What> {
 }
 
 fn name(_: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<What> {
-    match report.held.as_ref().map(|held| held.assessment.name) {
+    match report.last_certificate.as_ref().map(|last| last.assessment.name) {
         Some(Some(NameVerdict::Mismatch(reason))) => vec![What::Name(reason)],
         Some(None) => vec![What::Unreadable],
         Some(Some(NameVerdict::Match)) | None => Vec::new(),
@@ -145,18 +145,18 @@ fn name(_: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<What> {
 }
 
 fn chain(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Vec<What> {
-    let reasons = report.held.as_ref().map(|held| held.assessment.reasons(now));
+    let reasons = report.last_certificate.as_ref().map(|last| last.assessment.reasons(now));
     reasons.map(|reasons| reasons.iter().map(What::Chain).collect()).unwrap_or_default()
 }
 
 fn staple(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Vec<What> {
-    let held = report.held.as_ref();
-    held.map(|held| held.assessment.chain.ocsp().reasons(unix(now)).map(What::Staple).collect()).unwrap_or_default()
+    let last = report.last_certificate.as_ref();
+    last.map(|last| last.assessment.chain.ocsp().reasons(unix(now)).map(What::Staple).collect()).unwrap_or_default()
 }
 
 fn config(target: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<What> {
-    let Some(held) = &report.held else { return Vec::new() };
-    let expected = target.target.settings.expect_names.iter().zip(&held.assessment.expected);
+    let Some(last) = &report.last_certificate else { return Vec::new() };
+    let expected = target.target.settings.expect_names.iter().zip(&last.assessment.expected);
     let missing = expected.filter(|(_, matches)| !**matches).map(|(name, _)| What::Expected(name.to_string()));
-    missing.chain((held.file_match == Some(false)).then_some(What::OtherThanFile)).collect()
+    missing.chain((last.file_match == Some(false)).then_some(What::OtherThanFile)).collect()
 }

@@ -9,7 +9,7 @@ use super::state::{State, sign};
 use super::text::{listed, shown, spaced, unique};
 use super::view::View;
 use crate::reason::AdviceKind;
-use crate::snapshot::{BackendReport, Held};
+use crate::snapshot::{BackendReport, LastCertificate};
 use crate::verdict::{NameVerdict, unix};
 
 /// The row of a backend; `link` leads to more about it.
@@ -24,18 +24,18 @@ pub(super) fn row(view: &View<'_>, backend: &BackendReport, link: &str, now: Sys
 
 /// The verdicts alone.
 pub(super) fn verdicts(view: &View<'_>, backend: &BackendReport, now: SystemTime) -> Markup {
-    let Some(held) = &backend.held else {
+    let Some(last) = &backend.last_certificate else {
         return html! { (connection(backend)) };
     };
     html! {
         (connection(backend))
-        (name(held))
-        (chain(held, now))
-        (end(view, backend, held, now))
-        @for warning in warnings(held, now) { (warning.markup()) }
-        @if held.distinct > 1 { span class="note" { (held.distinct) " certificates seen here" } }
+        (name(last))
+        (chain(last, now))
+        (end(view, backend, last, now))
+        @for warning in warnings(last, now) { (warning.markup()) }
+        @if last.distinct > 1 { span class="note" { (last.distinct) " certificates seen here" } }
         @if backend.probe.as_ref().is_some_and(|probe| probe.rate_limited) { span class="note" { "limits connections" } }
-        @if !backend.is_reachable() { span class="note" { "certificate last seen " (ago(held.seen_at, now)) } }
+        @if !backend.is_reachable() { span class="note" { "certificate last seen " (ago(last.seen_at, now)) } }
     }
 }
 
@@ -70,21 +70,21 @@ fn connection(backend: &BackendReport) -> Markup {
     found.markup()
 }
 
-fn name(held: &Held) -> Markup {
-    let found = match held.assessment.name {
+fn name(last: &LastCertificate) -> Markup {
+    let found = match last.assessment.name {
         None => verdict(State::Unknown, "name unknown"),
         Some(NameVerdict::Match) => verdict(State::Ok, "name ok"),
-        Some(NameVerdict::Mismatch(_)) => verdict(State::Critical, format!("NAME MISSING, lists {}", presented(held))),
+        Some(NameVerdict::Mismatch(_)) => verdict(State::Critical, format!("NAME MISSING, lists {}", presented(last))),
     };
     found.markup()
 }
 
-fn chain(held: &Held, now: SystemTime) -> Markup {
-    let reasons = held.assessment.reasons(now);
+fn chain(last: &LastCertificate, now: SystemTime) -> Markup {
+    let reasons = last.assessment.reasons(now);
     let found = if !reasons.is_empty() {
         let words = unique(reasons.iter().map(|reason| reason.as_str()));
         verdict(State::Critical, format!("CHAIN: {words}"))
-    } else if held.assessment.valid(now) == Some(true) {
+    } else if last.assessment.valid(now) == Some(true) {
         verdict(State::Ok, "chain ok")
     } else {
         verdict(State::Unknown, "chain unknown")
@@ -93,8 +93,8 @@ fn chain(held: &Held, now: SystemTime) -> Markup {
 }
 
 /// When the certificate ends; where it has, the verdict on the chain says so as well.
-fn end(view: &View<'_>, backend: &BackendReport, held: &Held, now: SystemTime) -> Markup {
-    let Some(facts) = held.assessment.leaf().and_then(|leaf| leaf.facts()) else { return html! {} };
+fn end(view: &View<'_>, backend: &BackendReport, last: &LastCertificate, now: SystemTime) -> Markup {
+    let Some(facts) = last.assessment.leaf().and_then(|leaf| leaf.facts()) else { return html! {} };
     let (from, end, now) = (facts.not_before, facts.not_after, unix(now));
     let text = match (now < from, end < now) {
         (true, _) => format!("begins {}", distance(from, now)),
@@ -108,8 +108,8 @@ fn end(view: &View<'_>, backend: &BackendReport, held: &Held, now: SystemTime) -
 }
 
 /// What else is not as it should be.
-fn warnings(held: &Held, now: SystemTime) -> Vec<Verdict> {
-    let assessment = &held.assessment;
+fn warnings(last: &LastCertificate, now: SystemTime) -> Vec<Verdict> {
+    let assessment = &last.assessment;
     let mut warnings = Vec::new();
     let mut warn = |text: String| warnings.push(verdict(State::Warning, text));
     let staple = unique(assessment.chain.ocsp().reasons(unix(now)).map(|reason| reason.as_str()));
@@ -119,18 +119,18 @@ fn warnings(held: &Held, now: SystemTime) -> Vec<Verdict> {
     if assessment.expected.contains(&false) {
         warn("an expected name is missing".to_owned());
     }
-    if held.file_match == Some(false) {
+    if last.file_match == Some(false) {
         warn("not the certificate on disk".to_owned());
     }
-    if let Some(count @ 1..) = held.mismatched_samples {
+    if let Some(count @ 1..) = last.mismatched_samples {
         warn(format!("{count} of the last samples lack the name"));
     }
     warnings
 }
 
 /// The first of the names in the certificate.
-fn presented(held: &Held) -> String {
-    let facts = held.assessment.leaf().and_then(|leaf| leaf.facts());
+fn presented(last: &LastCertificate) -> String {
+    let facts = last.assessment.leaf().and_then(|leaf| leaf.facts());
     let names = facts.into_iter().flat_map(|facts| facts.names()).map(|name| shown(&name.to_string()));
     let names = listed(names, MAX_NAMES);
     if names.is_empty() { "none".to_owned() } else { names }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::moment::moment_unix;
 use super::text::{counted, fact, grouped, shown};
-use crate::snapshot::Held;
+use crate::snapshot::LastCertificate;
 use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;
 
@@ -14,15 +14,15 @@ use crate::verdict::certificate::hex;
 #[derive(Debug, Default)]
 pub(super) struct Shown(Vec<(Vec<[u8; 32]>, String)>);
 
-/// What is held of the backend whose element is `id`; where it is open, with the server's own certificate unfolded.
-pub(super) fn presented(held: &Held, id: &str, is_open: bool, shown: &mut Shown, now: SystemTime) -> Markup {
-    let chain = held.assessment.chain.certificates();
+/// The last certificate of the backend whose element is `id`; where it is open, with the server's own certificate unfolded.
+pub(super) fn presented(last: &LastCertificate, id: &str, is_open: bool, shown: &mut Shown, now: SystemTime) -> Markup {
+    let chain = last.assessment.chain.certificates();
     let marks: Vec<[u8; 32]> = chain.iter().map(|certificate| certificate.fingerprint()).collect();
     if let Some((_, other)) = shown.0.iter().find(|(known, _)| *known == marks) {
         return html! { p { "Presents the same certificates as " a href={ "#" (other) } { "the backend above" } "." } };
     }
     shown.0.push((marks, id.to_owned()));
-    let missing = held.assessment.missing();
+    let missing = last.assessment.missing();
     html! {
         @for (number, each) in chain.iter().take(MAX_CERTIFICATES).enumerate() {
             (certificate(each, &Place::sent(id, number, is_open), now))

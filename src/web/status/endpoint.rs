@@ -12,7 +12,7 @@ use super::state::{is_bad, rank};
 use super::text::{counted, fact, grouped, listed, prose, shown, spaced};
 use super::view::View;
 use crate::reason::Resolves;
-use crate::snapshot::{AlternateName, BackendReport, EndpointReport, Held, ProbeReport};
+use crate::snapshot::{AlternateName, BackendReport, EndpointReport, LastCertificate, ProbeReport};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, NameVerdict, unix};
 
@@ -96,10 +96,10 @@ fn article(links: &Links, view: &View<'_>, backend: &BackendReport, shown: &mut 
             @if let Some(probe) = &backend.probe {
                 dl class="facts" { (self::probe(backend, probe, now)) (held_facts(backend, now)) }
             }
-            @if let Some(held) = &backend.held {
-                (certificates::presented(held, &id, is_bad(state), shown, now))
+            @if let Some(last) = &backend.last_certificate {
+                (certificates::presented(last, &id, is_bad(state), shown, now))
                 p { a href=(links.chain(&view.report.target.name, &backend.backend)) download { "chain.pem" }
-                    " " span class="note" { "what it presented, " (counted(held.assessment.chain.certificates().len(), "certificate")) } }
+                    " " span class="note" { "what it presented, " (counted(last.assessment.chain.certificates().len(), "certificate")) } }
             }
         }
     }
@@ -130,16 +130,16 @@ fn probe(backend: &BackendReport, probe: &ProbeReport, now: SystemTime) -> Marku
     }
 }
 
-/// What is held, judged again for now.
+/// The last certificate, judged again for now.
 fn held_facts(backend: &BackendReport, now: SystemTime) -> Markup {
-    let Some(held) = &backend.held else { return html! {} };
-    let assessment = &held.assessment;
+    let Some(last) = &backend.last_certificate else { return html! {} };
+    let assessment = &last.assessment;
     let verdict = assessment.chain.verdict();
     html! {
         (fact("Certificate seen", &html! {
-            (moment(held.seen_at, now))
-            @if !backend.is_reachable() { ", held since then" }
-            @if held.distinct > 1 { ", " (held.distinct) " different ones seen here" }
+            (moment(last.seen_at, now))
+            @if !backend.is_reachable() { ", last since then" }
+            @if last.distinct > 1 { ", " (last.distinct) " different ones seen here" }
         }))
         @if let Some(NameVerdict::Mismatch(reason)) = assessment.name {
             (fact("Name", &html! { strong { (spaced(reason.as_str())) } ". " (reason.doc()) }))
@@ -150,20 +150,20 @@ fn held_facts(backend: &BackendReport, now: SystemTime) -> Markup {
         @if let Some(end) = verdict.verified_not_after(unix(now)) {
             (fact("Verified path ends", &moment_unix(end, now)))
         }
-        (samples(held))
-        (fact("OCSP", &staple(held, now)))
+        (samples(last))
+        (fact("OCSP", &staple(last, now)))
     }
 }
 
-fn samples(held: &Held) -> Markup {
+fn samples(last: &LastCertificate) -> Markup {
     html! {
-        @if let Some(count) = held.mismatched_samples {
+        @if let Some(count) = last.mismatched_samples {
             (fact("Samples", &html! { (counted(count, "connection")) " of the last round showed a wrong name" }))
         }
-        @if let Some(matches) = held.file_match {
+        @if let Some(matches) = last.file_match {
             (fact("On disk", &html! { @if matches { "the same certificate" } @else { strong { "another certificate" } } }))
         }
-        @match held.assessment.ehlo {
+        @match last.assessment.ehlo {
             Some(true) => (fact("EHLO name", &html! { "in the certificate" })),
             Some(false) => (fact("EHLO name", &html! { "not in the certificate" })),
             None => {}
@@ -171,8 +171,8 @@ fn samples(held: &Held) -> Markup {
     }
 }
 
-fn staple(held: &Held, now: SystemTime) -> Markup {
-    let ocsp = held.assessment.chain.ocsp();
+fn staple(last: &LastCertificate, now: SystemTime) -> Markup {
+    let ocsp = last.assessment.chain.ocsp();
     let reasons: Vec<_> = ocsp.reasons(unix(now)).collect();
     html! {
         @match ocsp.status() {

@@ -109,11 +109,11 @@ fn add_backend(text: &mut String, backend: &BackendReport, now: SystemTime) {
     if let Some(Err(failure)) = backend.probe.as_ref().map(|probe| &probe.outcome) {
         let _ = writeln!(text, "{} {}", failure.stage, failure.reason);
     }
-    let Some(held) = &backend.held else { return };
-    for reason in held.assessment.reasons(now).iter() {
+    let Some(last) = &backend.last_certificate else { return };
+    for reason in last.assessment.reasons(now).iter() {
         let _ = writeln!(text, "{reason}");
     }
-    if let Some(facts) = held.assessment.leaf().and_then(|leaf| leaf.facts()) {
+    if let Some(facts) = last.assessment.leaf().and_then(|leaf| leaf.facts()) {
         let _ = writeln!(text, "{}\n{}", facts.subject(), facts.issuer());
     }
 }

@@ -131,13 +131,13 @@ fn verdicts_are_words() {
     let old = ca.assess(&alias, GOOD, (2026, 5));
     check(reachable(backend(&alias, "192.0.2.1"), old), "✗ CHAIN: expired expired 31 days ago");
     let failed = failing(backend(&alias, "192.0.2.1"), Some(ca.assess(&alias, GOOD, (2027, 1))));
-    let held = "✗ fails in greeting: timeout ✓ name ok ✓ chain ok expires in 214 days certificate last seen 60 min ago";
-    check(failed, held);
+    let last = "✗ fails in greeting: timeout ✓ name ok ✓ chain ok expires in 214 days certificate last seen 60 min ago";
+    check(failed, last);
     let gone = BackendReport { resolved: false, ..good(&ca, "192.0.2.1") };
     check(gone, "No longer named by DNS, still probed for a while 192.0.2.1:587 ✓ TLSv1.3");
     let mut stray = good(&ca, "192.0.2.1");
-    if let Some(held) = &mut stray.held {
-        (held.file_match, held.mismatched_samples, held.distinct) = (Some(false), Some(2), 3);
+    if let Some(last) = &mut stray.last_certificate {
+        (last.file_match, last.mismatched_samples, last.distinct) = (Some(false), Some(2), 3);
     }
     check(stray, "! not the certificate on disk ! 2 of the last samples lack the name 3 certificates seen here");
 }

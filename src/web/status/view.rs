@@ -97,8 +97,8 @@ impl<'a> View<'a> {
 
     /// The earliest end of a certificate that a resolved backend presents, Unix seconds.
     pub(super) fn earliest_end(&self) -> Option<i64> {
-        let held = self.resolved().filter_map(|backend| backend.held.as_ref());
-        held.filter_map(|held| Some(held.assessment.leaf()?.facts()?.not_after)).min()
+        let last = self.resolved().filter_map(|backend| backend.last_certificate.as_ref());
+        last.filter_map(|last| Some(last.assessment.leaf()?.facts()?.not_after)).min()
     }
 
     pub(super) fn counts(&self, now: SystemTime) -> Counts {
@@ -135,6 +135,6 @@ fn names(advice: &Advice, backend: &Backend) -> bool {
 
 /// What is wrong with the chain, where something is.
 fn refusals(backend: &BackendReport, now: SystemTime) -> Option<impl Iterator<Item = &'static str>> {
-    let reasons = backend.held.as_ref()?.assessment.reasons(now);
+    let reasons = backend.last_certificate.as_ref()?.assessment.reasons(now);
     (!reasons.is_empty()).then(|| reasons.iter().map(|reason| reason.as_str()))
 }

@@ -105,7 +105,7 @@ async fn chains_are_files() {
     let mut fleet = classic(&ca);
     let relay = fleet.targets.first().expect("a target");
     let expected: Vec<Vec<u8>> = relay.endpoints[0].backends[0]
-        .held
+        .last_certificate
         .as_ref()
         .expect("what it presented")
         .assessment
