@@ -49,7 +49,7 @@ impl TargetKind {
     }
 
     /// The name of a target that is given none: `HOST:PORT`, `mx:DOMAIN` or `submission:DOMAIN`. Never none.
-    pub fn customary_name(&self) -> Option<TargetName> {
+    pub fn default_name(&self) -> Option<TargetName> {
         TargetName::new(&match self {
             Self::Host(HostTarget { host, endpoint, .. }) => match host.ip() {
                 Some(ip) => SocketAddr::new(ip, endpoint.port).to_string(),
@@ -142,7 +142,7 @@ impl TlsMode {
     }
 
     /// What a port means by custom: 465 is implicit (RFC 8314 §7.3), all others STARTTLS.
-    pub const fn customary(port: u16) -> Self {
+    pub const fn default_for(port: u16) -> Self {
         if port == 465 { Self::Implicit } else { Self::StartTls }
     }
 }

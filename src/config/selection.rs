@@ -65,7 +65,7 @@ fn pick(
                 let unknown = |error| SelectError::Target { word: word.clone(), file: file.map(Into::into), error };
                 let kind: TargetKind = word.parse().map_err(unknown)?;
                 // A config that has it under the name that it would be given here knows more of it.
-                match kind.customary_name().and_then(|name| named(&name)) {
+                match kind.default_name().and_then(|name| named(&name)) {
                     Some(target) => target,
                     None => Arc::new(unnamed(&mut targets, kind, file)?),
                 }
@@ -87,7 +87,7 @@ fn pick(
 fn unnamed(targets: &mut Targets<'_>, kind: TargetKind, file: Option<&Path>) -> Result<Target, SelectError> {
     let origin = file.unwrap_or_else(|| Path::new(""));
     let settings = targets.default_policy().map_err(|fault| ConfigError::new(origin, fault))?;
-    let name = kind.customary_name().ok_or(SelectError::Nothing)?;
+    let name = kind.default_name().ok_or(SelectError::Nothing)?;
     Ok(Target { name, kind, labels: Labels::default(), settings })
 }
 

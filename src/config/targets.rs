@@ -81,7 +81,7 @@ impl<'a> Targets<'a> {
             FoundLabel::User(name) => Some((name.0, value.0)),
         }));
         for (index, spec) in group.targets.into_iter().enumerate() {
-            let Some(name) = spec.0.customary_name() else { continue };
+            let Some(name) = spec.0.default_name() else { continue };
             let made = Unnamed { kind: spec.0, labels: labels.clone(), settings: Arc::clone(&settings) };
             self.add(file, format!("{place}.targets[{index}]"), name, made)?;
         }
@@ -146,7 +146,7 @@ fn named(place: &str, subject: Subject, keys: keys::Target) -> Result<Vec<(Targe
     let kinds = match subject {
         Subject::Host(hosts) => {
             let port = keys.port.map_or(SUBMISSION, |port| port.0);
-            let tls = keys.tls.map_or_else(|| TlsMode::customary(port), |tls| tls.0);
+            let tls = keys.tls.map_or_else(|| TlsMode::default_for(port), |tls| tls.0);
             let addresses: Vec<IpAddr> =
                 keys.addresses.map_or_else(Vec::new, |list| list.0.into_iter().map(|it| it.0).collect());
             let server_name = keys.server_name.map(|CertName(name)| name);
@@ -158,7 +158,7 @@ fn named(place: &str, subject: Subject, keys: keys::Target) -> Result<Vec<(Targe
         }
         Subject::Mx(domains) => {
             let port = keys.port.map_or(SMTP, |port| port.0);
-            let tls = keys.tls.map_or_else(|| TlsMode::customary(port), |tls| tls.0);
+            let tls = keys.tls.map_or_else(|| TlsMode::default_for(port), |tls| tls.0);
             domains.map(|MxDomain(domain)| TargetKind::Mx(MxTarget { domain, port, tls }))
         }
         Subject::Submission(domains) => {
@@ -169,7 +169,7 @@ fn named(place: &str, subject: Subject, keys: keys::Target) -> Result<Vec<(Targe
     match (kinds, keys.name) {
         (OneOrMany::One(kind), Some(Name(name))) => Ok(vec![(kind, name, format!("{place}.name"))]),
         (OneOrMany::One(kind), None) => {
-            let name = kind.customary_name();
+            let name = kind.default_name();
             Ok(name.map(|name| (kind, name, format!("{place}.{key}"))).into_iter().collect())
         }
         (OneOrMany::Many(kinds), _) if kinds.is_empty() => {
@@ -183,7 +183,7 @@ fn named(place: &str, subject: Subject, keys: keys::Target) -> Result<Vec<(Targe
         }
         (OneOrMany::Many(kinds), None) => {
             let each = |(index, kind): (usize, TargetKind)| {
-                let name = kind.customary_name()?;
+                let name = kind.default_name()?;
                 Some((kind, name, format!("{place}.{key}[{index}]")))
             };
             Ok(kinds.into_iter().enumerate().filter_map(each).collect())

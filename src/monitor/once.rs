@@ -35,7 +35,7 @@ impl OneOff {
 /// How far a one-off round has come.
 #[derive(Clone, Debug)]
 pub struct OneOffReport {
-    /// The target, under its customary name.
+    /// The target, under its default name.
     pub target: Arc<TargetReport>,
     /// Addresses that it leads to and that may not be connected to.
     pub refused: usize,
@@ -122,7 +122,7 @@ impl State {
         }
         let settings = Arc::clone(&rules.settings);
         let trust = self.trust_stores.get(&settings.trust).cloned().ok_or(OneOffError::Ended)?;
-        let name = kind.customary_name().ok_or_else(|| refuse(Refusal::Target))?;
+        let name = kind.default_name().ok_or_else(|| refuse(Refusal::Target))?;
         let target = Arc::new(Target { name, kind, labels: Labels::default(), settings });
         let state = TargetState::new(target, NO_PLACE);
         let report = OneOffReport { target: Arc::new(state.report()), refused: 0, ended: false };

@@ -332,9 +332,9 @@ fn names(facts: &Facts, room: usize) -> String {
 
 /// Whether the name of the target leaves open what is behind it.
 fn needs_a_title(report: &TargetReport) -> bool {
-    let customary = report.target.kind.customary_name().as_ref() == Some(&report.target.name);
+    let default = report.target.kind.default_name().as_ref() == Some(&report.target.name);
     match &report.target.kind {
-        TargetKind::Host(host) => !customary || host.endpoint.server_name != host.host,
+        TargetKind::Host(host) => !default || host.endpoint.server_name != host.host,
         TargetKind::Mx(_) | TargetKind::Submission(_) => true,
     }
 }

@@ -105,7 +105,7 @@ fn port(text: &str) -> Result<u16, TargetSpecError> {
 impl HostTarget {
     /// `host` on `port`, found by DNS, asked for by its own name, with TLS as the port has it by custom.
     pub fn new(host: ServerName, port: u16) -> Self {
-        let endpoint = super::Endpoint { server_name: host.clone(), port, tls: TlsMode::customary(port) };
+        let endpoint = super::Endpoint { server_name: host.clone(), port, tls: TlsMode::default_for(port) };
         Self { host, addresses: Vec::new(), endpoint: endpoint.into() }
     }
 }
@@ -113,7 +113,7 @@ impl HostTarget {
 impl MxTarget {
     /// The mail hosts of `domain` on port 25.
     pub const fn new(domain: ServerName) -> Self {
-        Self { domain, port: SMTP, tls: TlsMode::customary(SMTP) }
+        Self { domain, port: SMTP, tls: TlsMode::default_for(SMTP) }
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
                 TargetKind::Mx(mx) => (mx.port, mx.tls),
                 TargetKind::Submission(_) => (0, TlsMode::StartTls),
             };
-            (kind.customary_name().map(|name| name.to_string()).unwrap_or_default(), port, tls)
+            (kind.default_name().map(|name| name.to_string()).unwrap_or_default(), port, tls)
         });
         assert_eq!(found, expected.map(|(name, port, tls)| (name.to_owned(), port, tls)), "{text:?}");
     }

@@ -79,7 +79,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections: 512,
-            // Not a customary scrape interval: a connection that is kept alive would end just as it is used again.
+            // Not a default scrape interval: a connection that is kept alive would end just as it is used again.
             head: Duration::from_secs(12),
             stall: Duration::from_secs(30),
             // Less than the five seconds within which the process ends after SIGTERM.

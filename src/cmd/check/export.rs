@@ -87,9 +87,9 @@ fn files(reports: &[Arc<TargetReport>]) -> Vec<(String, String)> {
 /// What a file is about: its target, where its name says more than the rest, server name, address and port.
 fn stem(report: &TargetReport, backend: &BackendReport) -> String {
     let target = &report.target;
-    let customary =
-        matches!(target.kind, TargetKind::Host(_)) && target.kind.customary_name().as_ref() == Some(&target.name);
-    let target = (!customary).then(|| safe(TargetName::as_str(&target.name)));
+    let default =
+        matches!(target.kind, TargetKind::Host(_)) && target.kind.default_name().as_ref() == Some(&target.name);
+    let target = (!default).then(|| safe(TargetName::as_str(&target.name)));
     let endpoint = &backend.backend.endpoint;
     let rest = [endpoint.server_name.to_string(), backend.backend.address.to_string(), endpoint.port.to_string()];
     target.into_iter().chain(rest.iter().map(|part| safe(part))).collect::<Vec<_>>().join("_")

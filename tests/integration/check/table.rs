@@ -38,7 +38,7 @@ fn moved(report: &TargetReport) -> TargetReport {
     });
     let TargetKind::Host(host) = &report.target.kind else { panic!("a host") };
     let kind = TargetKind::Host(HostTarget { endpoint: endpoint(&host.endpoint), ..host.clone() });
-    let name = kind.customary_name().and_then(|name| TargetName::new(name.as_str())).expect("a name");
+    let name = kind.default_name().and_then(|name| TargetName::new(name.as_str())).expect("a name");
     let target = Arc::new(Target { name, kind, ..(*report.target).clone() });
     TargetReport { target, endpoints: endpoints.collect(), ..report.clone() }
 }
