@@ -1,8 +1,8 @@
-//! The table of certificates: chains that servers present, and what must be concluded of each.
+//! The table of certificate chains that servers present, with the expected verdict for each.
 //!
-//! The words are the published label values. A case says what is concluded *now*, and whether OpenSSL 3.0 concludes the
-//! same; where it does not, why. OpenSSL is asked about the chain by `openssl verify -purpose sslserver -auth_level 2`,
-//! which sees no handshake, and about the name by `openssl x509 -checkhost` or `-checkip`.
+//! The reasons are the published label values. A case states the verdict at the *current* time, and whether OpenSSL 3.0
+//! agrees; if not, why. The chain is compared with `openssl verify -purpose sslserver -auth_level 2`, which sees no
+//! handshake, and the name with `openssl x509 -checkhost` or `-checkip`.
 
 use rustls_pki_types::CertificateDer;
 
@@ -18,70 +18,71 @@ mod names;
 mod paths;
 mod validity;
 
-/// A chain, where it is met, and what is true of it.
+/// A chain, the conditions under which it is verified, and the expected verdict.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Its own, in kebab-case.
+    /// A unique name, in kebab-case.
     pub name: &'static str,
-    /// What the server presents, and the key that signs its handshakes.
+    /// The chain that the server presents, and the key that signs its handshakes.
     pub identity: Identity,
     /// The trust store.
     pub roots: Vec<CertificateDer<'static>>,
-    /// What other servers of the fleet present, under the same roots.
+    /// The identities of other servers, verified with the same roots.
     pub other_servers: Vec<Identity>,
-    /// The name that the client asks for.
+    /// The reference name.
     pub server_name: &'static str,
-    /// What must be concluded.
+    /// The expected verdict.
     pub expected: Expected,
-    /// Whether OpenSSL concludes the same.
+    /// Whether OpenSSL agrees.
     pub openssl: Openssl,
 }
 
-/// What must be concluded of a case.
+/// The expected verdict for a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// Of the name.
+    /// The verdict on the name.
     pub name: NameOutcome,
-    /// Whether a path leads to a root with time set aside; none where no moment exists at which it could be said.
+    /// Whether the chain verifies up to a trusted root, regardless of validity periods; `None` if there is no time at which
+    /// all its certificates are valid.
     pub trusted: Option<bool>,
-    /// Whether a path leads to a root now.
+    /// Whether the chain verifies up to a trusted root now.
     pub valid: bool,
-    /// All that is wrong, in the order of [`CHAIN_REASONS`].
+    /// All reasons against the chain, in the order of [`CHAIN_REASONS`].
     pub errors: &'static [&'static str],
 }
 
-/// Whether the certificate carries the name.
+/// Whether the certificate matches the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameOutcome {
-    /// It does.
+    /// It matches.
     Match,
-    /// It does not, for one of [`NAME_REASONS`].
+    /// It does not match, for one of [`NAME_REASONS`].
     Mismatch(&'static str),
-    /// Nothing of the certificate can be parsed.
+    /// The certificate cannot be parsed.
     Unknown,
 }
 
-/// OpenSSL's conclusions beside ours.
+/// Whether OpenSSL agrees with the expected verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Openssl {
-    /// On the chain: it is accepted exactly where [`Expected::valid`].
+    /// On the chain: OpenSSL accepts it if and only if [`Expected::valid`].
     pub chain: Agreement,
-    /// On the name: it is found exactly where it matches.
+    /// On the name: OpenSSL finds it if and only if it matches.
     pub name: Agreement,
 }
 
-/// Whether OpenSSL concludes the same.
+/// Whether OpenSSL reaches the same result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreement {
-    /// It does.
+    /// The same result.
     Agrees,
-    /// It concludes the opposite, for this reason.
+    /// The opposite result, for this reason.
     Differs(&'static str),
-    /// It cannot say, for this reason.
+    /// No result, for this reason.
     Unparsed(&'static str),
 }
 
-/// Every reason against a chain, in the order in which they are told.
+/// Every reason against a chain, in the order in which they are reported.
 pub const CHAIN_REASONS: [&str; 21] = [
     "expired",
     "not_yet_valid",
@@ -109,7 +110,7 @@ pub const CHAIN_REASONS: [&str; 21] = [
 /// Every reason against a name.
 pub const NAME_REASONS: [&str; 5] = ["not_listed", "wildcard_depth", "cn_only", "no_san", "ip_reference"];
 
-/// Makes the whole table, with fresh keys.
+/// Creates the whole table, with new keys.
 pub fn all() -> Vec<Case> {
     let fixture = Fixture::new();
     let topics = [
@@ -125,7 +126,7 @@ pub fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// Nothing is wrong with it.
+    /// A case without problems.
     fn new(name: &'static str, identity: Identity, roots: Vec<CertificateDer<'static>>) -> Self {
         Self {
             name,
@@ -150,17 +151,17 @@ impl Case {
         Self { server_name, ..self }
     }
 
-    /// Not trusted.
+    /// The chain is not trusted.
     fn rejected(self, errors: &'static [&'static str]) -> Self {
         self.concludes(Some(false), errors)
     }
 
-    /// Trusted, but not now.
+    /// The chain is trusted but outside its validity period.
     fn outside_validity(self, errors: &'static [&'static str]) -> Self {
         self.concludes(Some(true), errors)
     }
 
-    /// Of no moment can it be said whether it is trusted.
+    /// There is no time at which trust could be determined.
     fn undetermined(self, errors: &'static [&'static str]) -> Self {
         self.concludes(None, errors)
     }
@@ -186,5 +187,5 @@ impl Case {
     }
 }
 
-/// The name that clients ask for unless a case says otherwise.
+/// The default reference name.
 const HOST: &str = "smtp.example.com";

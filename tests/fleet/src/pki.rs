@@ -1,4 +1,4 @@
-//! Certificates made at run time: a root, an intermediate under it, and a stranger nobody trusts.
+//! Certificates issued at run time: by a trusted root, an intermediate under it, and an untrusted root.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ mod authority;
 mod extension;
 mod identity;
 
-/// Two P-256 roots, one to trust and one not, and an intermediate under the first. Cheap to clone.
+/// Two P-256 roots, one trusted and one untrusted, and an intermediate under the first. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pki {
     root: Authority,
@@ -28,7 +28,7 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// Makes fresh keys and authorities.
+    /// Generates new keys and authorities.
     #[expect(clippy::new_without_default, reason = "keys are generated: not a default value")]
     pub fn new() -> Self {
         let root = Authority::root(&AuthoritySpec::named("Fleet Root"));
@@ -41,38 +41,38 @@ impl Pki {
         }
     }
 
-    /// The root to trust, as PEM.
+    /// The trusted root, as PEM.
     pub fn root_pem(&self) -> String {
         certificate_pem(self.root.der())
     }
 
-    /// The root to trust, as DER.
+    /// The trusted root, as DER.
     pub fn root_der(&self) -> CertificateDer<'static> {
         self.root.der().clone()
     }
 
-    /// The root that nobody trusts, as PEM.
+    /// The untrusted root, as PEM.
     pub fn untrusted_root_pem(&self) -> String {
         certificate_pem(self.untrusted_root.der())
     }
 
-    /// The root to trust, to make further authorities under it.
+    /// The trusted root, to create further authorities under it.
     pub fn root(&self) -> &Authority {
         &self.root
     }
 
-    /// The usual issuer.
+    /// The default issuer.
     pub fn intermediate(&self) -> &Authority {
         &self.intermediate
     }
 
-    /// Issues a certificate with a key of its own.
+    /// Issues a certificate with a new key.
     pub fn issue(&self, spec: &CertSpec) -> Identity {
         self.issue_for(&Key::generate(spec.key), spec)
     }
 
-    /// Issues a certificate over one P-256 key that all such certificates share (`spec.key` is not read):
-    /// for fleets of many thousands.
+    /// Issues a certificate over one P-256 key that all such certificates share (`spec.key` is ignored), which keeps large
+    /// farms fast.
     pub fn issue_with_shared_key(&self, spec: &CertSpec) -> Identity {
         self.issue_for(&self.shared_key, spec)
     }
@@ -94,33 +94,33 @@ impl Pki {
     }
 }
 
-/// What a certificate says, and what is sent along with it.
+/// The content of a certificate, and which chain is sent with it.
 #[derive(Clone, Debug)]
 pub struct CertSpec {
-    /// Subject alternative names (RFC 5280 §4.2.1.6): what parses as an IP address becomes an iPAddress, the rest dNSNames.
-    /// None at all: no such extension.
+    /// Subject alternative names (RFC 5280 §4.2.1.6): IP addresses become iPAddress entries, other
+    /// names dNSName entries. If empty, the extension is omitted.
     pub names: Vec<String>,
-    /// The subject's common name; without one the subject is empty.
+    /// The subject's common name; `None` leaves the subject empty.
     pub common_name: Option<String>,
     /// Start of validity, in seconds from now.
     pub not_before: i64,
     /// End of validity, in seconds from now.
     pub not_after: i64,
-    /// Who signs.
+    /// The issuer.
     pub issuer: Issuer,
-    /// What the server sends.
+    /// Which certificates the server sends.
     pub presented: Presented,
-    /// The kind of key certified.
+    /// The kind of the certified key.
     pub key: KeyKind,
     /// The extended key usage (RFC 5280 §4.2.1.12).
     pub purpose: Purpose,
-    /// Further extensions, as they are.
+    /// Additional extensions, encoded unchanged.
     pub extensions: Vec<Extension>,
 }
 
 impl CertSpec {
-    /// In order: started a day ago, good for 90 days, from the intermediate, which is presented with it.
-    /// The first name is the common name too.
+    /// A correct certificate: valid from a day ago for 91 days, issued by the intermediate and sent with it.
+    /// The first name is also the common name.
     pub fn valid_for(names: &[&str]) -> Self {
         Self {
             names: names.iter().map(ToString::to_string).collect(),
@@ -129,37 +129,37 @@ impl CertSpec {
         }
     }
 
-    /// Valid between two moments, in seconds from now.
+    /// Sets the validity period, in seconds from now.
     pub fn with_validity(self, not_before: i64, not_after: i64) -> Self {
         Self { not_before, not_after, ..self }
     }
 
-    /// Signed by `issuer`.
+    /// Sets the issuer.
     pub fn with_issuer(self, issuer: Issuer) -> Self {
         Self { issuer, ..self }
     }
 
-    /// Sent as `presented`.
+    /// Sets which certificates are sent.
     pub fn with_presented(self, presented: Presented) -> Self {
         Self { presented, ..self }
     }
 
-    /// Over a key of kind `key`.
+    /// Sets the kind of key.
     pub fn with_key(self, key: KeyKind) -> Self {
         Self { key, ..self }
     }
 
-    /// For `purpose`.
+    /// Sets the extended key usage.
     pub fn with_purpose(self, purpose: Purpose) -> Self {
         Self { purpose, ..self }
     }
 
-    /// With a common name, or without a subject.
+    /// Sets the common name; `None` leaves the subject empty.
     pub fn with_common_name(self, common_name: Option<&str>) -> Self {
         Self { common_name: common_name.map(ToString::to_string), ..self }
     }
 
-    /// With one more extension.
+    /// Adds an extension.
     pub fn with_extension(mut self, extension: Extension) -> Self {
         self.extensions.push(extension);
         self
@@ -200,27 +200,27 @@ impl Default for CertSpec {
     }
 }
 
-/// Who signs a certificate.
+/// The issuer of a certificate.
 #[derive(Clone, Debug)]
 pub enum Issuer {
     /// The intermediate under the trusted root.
     Intermediate,
     /// The trusted root itself.
     Root,
-    /// A root that nobody trusts.
+    /// The untrusted root.
     Untrusted,
-    /// Its own key.
+    /// The certificate's own key.
     SelfSigned,
-    /// An authority made for the occasion.
+    /// Another authority.
     Authority(Authority),
 }
 
-/// How much of the chain a server sends (RFC 8446 §4.4.2: all but the root).
+/// How much of the chain a server sends (RFC 8446 §4.4.2 allows it to omit the root).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presented {
     /// The certificate and the intermediates above it.
     Full,
-    /// The certificate alone.
+    /// The certificate only.
     LeafOnly,
 }
 
@@ -233,18 +233,18 @@ pub enum KeyKind {
     P384,
     /// Ed25519.
     Ed25519,
-    /// RSA of 2,048 bits; the slow one to make.
+    /// RSA with 2,048 bits; slow to generate.
     Rsa2048,
 }
 
-/// Extended key usages of a certificate.
+/// The extended key usage of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// serverAuth.
     Server,
     /// clientAuth.
     Client,
-    /// No such extension.
+    /// No extended key usage extension.
     Unspecified,
 }
 
@@ -258,14 +258,14 @@ impl Purpose {
     }
 }
 
-/// A certificate extension as it is encoded (RFC 5280 §4.2).
+/// An encoded certificate extension (RFC 5280 §4.2).
 #[derive(Clone, Debug)]
 pub struct Extension {
-    /// The object identifier's arcs.
+    /// The arcs of the object identifier.
     pub oid: Vec<u64>,
-    /// Whether a client that does not know it must refuse the certificate.
+    /// Whether clients that do not recognize it must reject the certificate.
     pub critical: bool,
-    /// The DER inside the octet string.
+    /// The DER value inside the octet string.
     pub value: Vec<u8>,
 }
 

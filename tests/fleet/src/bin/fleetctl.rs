@@ -1,26 +1,27 @@
-//! `fleetctl N FOLDER` puts N mail servers and a name server on a controller that another program, or a person, directs.
+//! `fleetctl N DIR` runs N mail servers and a name server that are controlled by commands on standard input.
 //!
-//! It writes the root to trust to `FOLDER/root.pem` and prints one line of JSON: where the servers listen (all on one
-//! port, each on an address of its own), where the name server answers, and the root's file. From then on it obeys
-//! the lines of its input, and answers each with `{"ok":true}` or `{"error":"…"}`; it ends with its input. Servers are
-//! numbered from 1 on:
+//! It writes the trusted root to `DIR/root.pem` and prints one line of JSON: the addresses of the servers (one port, a
+//! different IP address for each), the address of the name server, and the path of the root. Then it executes one command
+//! per input line and answers each with `{"ok":true}` or `{"error":"…"}`, until end of input. Servers are numbered from
+//! 1:
 //!
 //! ```text
-//! {"resolve": {"name": "smtp.example.com", "to": [1, 2, 3]}}       these addresses; none at all is an empty answer
-//! {"forget": "smtp.example.com"}                                   the name does not exist
-//! {"present": {"servers": [1, 2], "names": ["mail.example.com"]}}  servers in order, one certificate for all of them
+//! {"resolve": {"name": "smtp.example.com", "to": [1, 2, 3]}}        resolve the name to these servers; an empty list
+//!                                                                   is an empty answer
+//! {"forget": "smtp.example.com"}                                    remove the name (NXDOMAIN)
+//! {"present": {"servers": [1, 2], "names": ["mail.example.com"]}}   correct servers with one certificate for these names
 //! {"present": {"servers": [3], "names": ["mail.example.com"],
-//!              "from": -86400, "until": 600, "issuer": "stranger"}} its validity in seconds from now, and who signs:
-//!                                                                  intermediate, stranger or self
+//!              "from": -86400, "until": 600, "issuer": "stranger"}} validity period in seconds from now, and issuer:
+//!                                                                   intermediate, stranger (untrusted root) or self
 //! {"present": {"servers": [3], "names": ["mail.example.com"],
-//!              "staple": "revoked"}}                               with an OCSP response: good, revoked or unknown
-//! {"play": {"servers": [3], "kind": "no_starttls"}}                a kind of `smtp_fleet::profiles`, for smtp.example.com
-//! {"stop": [1]}                                                    as a process that dies
-//! {"start": [1]}                                                   again, on the same address
+//!              "staple": "revoked"}}                                with an OCSP response: good, revoked or unknown
+//! {"play": {"servers": [3], "kind": "no_starttls"}}                 a server profile (`smtp_fleet::profiles`)
+//! {"stop": [1]}                                                     close the listener and all connections
+//! {"start": [1]}                                                    listen again on the same address
 //! ```
 //!
-//! (Each is one line; two are folded here.) At first no name exists, and every server presents one
-//! certificate for `mail.example.com`.
+//! Each command is one line; some are wrapped here. Initially no name exists, and all servers present one certificate for
+//! `mail.example.com`.
 
 use std::io::{self, BufRead, Read as _, Write as _};
 use std::net::IpAddr;
@@ -37,11 +38,11 @@ use tokio::runtime::Runtime;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(servers), Some(folder), None) = (arguments.next(), arguments.next(), arguments.next()) else {
-        eprintln!("usage: fleetctl N FOLDER");
+        eprintln!("usage: fleetctl N DIR");
         return ExitCode::from(2);
     };
     let Some(servers) = servers.to_str().and_then(|number| number.parse().ok()) else {
-        eprintln!("fleetctl: {}: not a number of servers", servers.display());
+        eprintln!("fleetctl: invalid number of servers `{}`", servers.display());
         return ExitCode::from(2);
     };
     match run(servers, Path::new(&folder)) {
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The servers play on the runtime's threads, while this one reads.
+/// Servers run on the runtime's threads while this thread reads commands.
 fn run(servers: usize, folder: &Path) -> io::Result<()> {
     let runtime = Runtime::new()?;
     let controller = runtime.block_on(Controller::open(servers))?;
@@ -80,7 +81,7 @@ fn print(line: &Value) -> io::Result<()> {
     output.flush()
 }
 
-/// The next line, or what is wrong with it; none at the end of the input. Of a line that is too long nothing is kept.
+/// The next line, or an error in it; `None` at end of input. A line that is too long is skipped.
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<String, &'static str>>> {
     let mut line = Vec::new();
     if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
@@ -97,7 +98,7 @@ fn parse(line: &str) -> Result<Command, String> {
     serde_json::from_str(line).map_err(|error| error.to_string())
 }
 
-/// What a line may say.
+/// A command.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Command {
@@ -145,7 +146,7 @@ enum Signer {
     Itself,
 }
 
-/// What the intermediate says of the certificate, whoever signed it.
+/// The status in the OCSP response, which the intermediate signs whatever the issuer is.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stapled {
@@ -154,10 +155,10 @@ enum Stapled {
     Unknown,
 }
 
-/// Servers, by their numbers from 1 on.
+/// Server numbers, counted from 1.
 type ServerNumbers = Vec<usize>;
 
-/// A name that both a zone and a certificate can hold.
+/// A name that is valid in both a zone and a certificate.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct DomainName(String);
@@ -168,12 +169,12 @@ impl TryFrom<String> for DomainName {
     fn try_from(name: String) -> Result<Self, String> {
         match name.is_ascii() && !name.is_empty() && Name::from_str_relaxed(&name).is_ok() {
             true => Ok(Self(name)),
-            false => Err(format!("{name:?} is no domain name")),
+            false => Err(format!("invalid domain name {name:?}")),
         }
     }
 }
 
-/// Seconds from now, as far as a certificate can tell.
+/// Seconds from now, within the range of certificate dates.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "i64")]
 struct SecondsFromNow(i64);
@@ -184,7 +185,7 @@ impl TryFrom<i64> for SecondsFromNow {
     fn try_from(seconds: i64) -> Result<Self, String> {
         match (-MAX_SECONDS..=MAX_SECONDS).contains(&seconds) {
             true => Ok(Self(seconds)),
-            false => Err(format!("{seconds} is more than {MAX_SECONDS} seconds away")),
+            false => Err(format!("invalid time {seconds}: expected at most {MAX_SECONDS} seconds from now")),
         }
     }
 }
@@ -199,7 +200,7 @@ impl Controller {
     async fn open(servers: usize) -> io::Result<Self> {
         let pki = Pki::new();
         let spec = ServerSpec::new(pki.issue(&CertSpec::valid_for(&[profiles::HOST])));
-        // One more than a fleet takes is refused by it.
+        // The fleet itself rejects more servers than it supports.
         let fleet = Fleet::start(vec![spec; servers.min(usize::from(u8::MAX))]).await?;
         Ok(Self { fleet, dns: Dns::start().await?, pki })
     }
@@ -225,7 +226,7 @@ impl Controller {
                 let mut kinds = profiles::all(&self.pki).into_iter();
                 let (_, spec) = kinds
                     .find(|(name, _)| *name == profile.kind)
-                    .ok_or_else(|| format!("no kind {:?}", profile.kind))?;
+                    .ok_or_else(|| format!("unknown kind {:?}", profile.kind))?;
                 replace(&servers, &spec);
             }
             Command::Stop(numbers) => {
@@ -254,12 +255,12 @@ impl Controller {
         identity.with_staple(response)
     }
 
-    /// All of them, or nobody is touched.
+    /// All of these servers, or an error before any is changed.
     fn servers(&self, numbers: &[usize]) -> Result<Vec<&Server>, String> {
         let servers = self.fleet.servers();
         let server = |number: &usize| number.checked_sub(1).and_then(|index| servers.get(index));
         let found = numbers.iter().map(|number| {
-            server(number).ok_or_else(|| format!("no server {number}: they are numbered from 1 to {}", servers.len()))
+            server(number).ok_or_else(|| format!("unknown server {number}: expected 1 to {}", servers.len()))
         });
         found.collect()
     }
@@ -287,7 +288,7 @@ fn replace(servers: &[&Server], spec: &ServerSpec) {
 
 const MAX_LINE: u64 = 64 * 1024;
 
-/// A hundred years, which a certificate's dates can still write.
+/// A hundred years, which certificate dates can represent.
 const MAX_SECONDS: i64 = 100 * 365 * 86_400;
 
 #[cfg(test)]
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_line_is_told_and_changes_nothing() {
+    async fn rejects_an_invalid_command_without_changes() {
         #[track_caller]
         fn check(answer: Result<(), String>, part: &str) {
             let error = answer.expect_err(part);
@@ -316,18 +317,18 @@ mod tests {
             (r#"{"leave": [1]}"#, "unknown variant `leave`"),
             (r#"{"stop": 1}"#, "invalid type: integer"),
             (r#"{"stop": [-1]}"#, "invalid value: integer `-1`"),
-            (r#"{"stop": [1, 3]}"#, "no server 3: they are numbered from 1 to 2"),
-            (r#"{"stop": [0]}"#, "no server 0"),
-            (r#"{"forget": ""}"#, "is no domain name"),
-            (r#"{"forget": "b\u00fccher.example.com"}"#, "is no domain name"),
-            (r#"{"forget": "a..example.com"}"#, "is no domain name"),
+            (r#"{"stop": [1, 3]}"#, "unknown server 3: expected 1 to 2"),
+            (r#"{"stop": [0]}"#, "unknown server 0"),
+            (r#"{"forget": ""}"#, "invalid domain name"),
+            (r#"{"forget": "b\u00fccher.example.com"}"#, "invalid domain name"),
+            (r#"{"forget": "a..example.com"}"#, "invalid domain name"),
             (r#"{"resolve": {"name": "smtp.example.com", "to": [1], "ttl": 1}}"#, "unknown field `ttl`"),
-            (r#"{"play": {"servers": [1], "kind": "unheard_of"}}"#, "no kind \"unheard_of\""),
+            (r#"{"play": {"servers": [1], "kind": "unheard_of"}}"#, "unknown kind \"unheard_of\""),
             (r#"{"present": {"servers": [1]}}"#, "missing field `names`"),
             (r#"{"present": {"servers": [1], "names": [], "issuer": "nobody"}}"#, "unknown variant `nobody`"),
             (r#"{"present": {"servers": [1], "names": [], "staple": "stale"}}"#, "unknown variant `stale`"),
-            (r#"{"present": {"servers": [1], "names": [], "until": 9223372036854775807}}"#, "seconds away"),
-            (r#"{"present": {"servers": [1], "names": [], "from": -4000000000}}"#, "seconds away"),
+            (r#"{"present": {"servers": [1], "names": [], "until": 9223372036854775807}}"#, "invalid time"),
+            (r#"{"present": {"servers": [1], "names": [], "from": -4000000000}}"#, "invalid time"),
         ] {
             check(send(&controller, line).await, part);
         }
@@ -337,7 +338,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn servers_stop_and_start() {
+    async fn stops_and_starts_servers() {
         let controller = Controller::open(2).await.unwrap();
         let [first, second] = controller.fleet.addrs()[..] else { panic!("two servers") };
         send(&controller, r#"{"stop": [2, 2]}"#).await.unwrap();
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_as_told() {
+    fn issues_the_certificate_that_the_command_describes() {
         let Ok(Command::Present(certificate)) = parse(
             r#"{"present": {"servers": [], "names": ["a.example.com"], "from": -5, "until": 10, "issuer": "self"}}"#,
         ) else {
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_skipped() {
+    fn skips_a_line_that_is_too_long() {
         let most = usize::try_from(MAX_LINE).unwrap();
         let text = format!("{}\nlast", "x".repeat(2 * most));
         let mut input = text.as_bytes();

@@ -1,4 +1,4 @@
-//! What a key may be used for, and for which names an authority may sign.
+//! Extended key usages and name constraints.
 
 use std::net::IpAddr;
 
@@ -46,7 +46,7 @@ fn domains(fixture: &Fixture) -> Vec<Case> {
     let only_example_org = ca(&["example.org"], &[]);
     let non_critical =
         Extension { critical: false, ..Extension::name_constraints(&[GeneralName::dns("example.org")], &[]) };
-    let root = Ca::root(&CertBuilder::authority("Narrow Root").with_extension(non_critical.clone()), &p256());
+    let root = Ca::root(&CertBuilder::authority("Constrained Root").with_extension(non_critical.clone()), &p256());
     let no_names = leaf().without_extension(&Extension::subject_alternative_names(&[]));
     vec![
         fixture.issued_by("names-permitted", &ca(&["example.com"], &[]), &leaf()),
@@ -165,10 +165,10 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-const COMPARISONS: &str = "OpenSSL makes up to 2^20 comparisons of names with constraints (NAME_CHECK_MAX in \
-    v3_ncons.c), webpki 250,000";
-const CONSTRAINED_COMMON_NAME: &str = "OpenSSL holds constraints against the common name where no name is listed; \
-    webpki reads no common name (RFC 9525 §2)";
-const DIRECTORY_NAMES: &str = "OpenSSL compares directory names; webpki refuses such constraints, the other way that RFC \
-    5280 §4.2.1.10 leaves";
-const NON_CONTIGUOUS_MASK: &str = "OpenSSL takes any mask; RFC 5280 §4.2.1.10 means a prefix as in RFC 4632";
+const COMPARISONS: &str = "OpenSSL compares names with constraints up to 2^20 times (NAME_CHECK_MAX in v3_ncons.c), \
+    webpki 250,000 times";
+const CONSTRAINED_COMMON_NAME: &str = "OpenSSL applies constraints to the common name if no name is listed; \
+    webpki ignores the common name (RFC 9525 §2)";
+const DIRECTORY_NAMES: &str = "OpenSSL compares directory names; webpki rejects such constraints; RFC 5280 \
+    §4.2.1.10 allows both";
+const NON_CONTIGUOUS_MASK: &str = "OpenSSL accepts any mask; RFC 5280 §4.2.1.10 requires a prefix as in RFC 4632";

@@ -1,4 +1,4 @@
-//! The form of certificates: versions, extensions, and bytes that are none.
+//! The encoding of certificates: versions, extensions, fields, and bytes that are not certificates.
 
 use rustls_pki_types::CertificateDer;
 
@@ -17,7 +17,7 @@ fn versions(fixture: &Fixture) -> Vec<Case> {
     let v1 = |builder| with_version(Version::V1, builder);
     let root = Ca::root(&v1(CertBuilder::authority("Old Root")), &p256());
     let cn_only = |case: Case| case.name_mismatch("cn_only").openssl_name(Agreement::Differs(names::COMMON_NAME));
-    let differs = Agreement::Differs("OpenSSL takes certificates of versions 1 and 2; webpki version 3 alone");
+    let differs = Agreement::Differs("OpenSSL accepts certificates of versions 1 and 2; webpki only version 3");
     vec![
         cn_only(fixture.case("version-1", &v1(leaf())).rejected(&["unsupported_version"])).openssl_chain(differs),
         cn_only(fixture.case("version-2", &with_version(Version::V2, leaf())).rejected(&["unsupported_version"]))
@@ -58,7 +58,7 @@ fn extensions(fixture: &Fixture) -> Vec<Case> {
         fixture
             .issued_by("issuer-inhibits-any-policy", &fixture.sub(&authority().with_extension(policy)), &leaf())
             .rejected(&["critical_extension"])
-            .openssl_chain(Agreement::Differs("OpenSSL processes policies (RFC 5280 §6.1), webpki does not")),
+            .openssl_chain(Agreement::Differs("OpenSSL processes policies (RFC 5280 §6.1); webpki does not")),
         fixture.case(
             "subject-empty",
             &CertBuilder {
@@ -79,7 +79,7 @@ fn fields(fixture: &Fixture) -> Vec<Case> {
     };
     let mismatched_algorithms = CertBuilder { inner_algorithm: Some(SignatureAlgorithm::EcdsaSha384), ..leaf() };
     let with_unique_id = |builder: CertBuilder| CertBuilder { unique_id: true, ..builder };
-    let differs = Agreement::Differs("OpenSSL reads unique identifiers (RFC 5280 §4.1.2.8); webpki refuses them");
+    let differs = Agreement::Differs("OpenSSL accepts unique identifiers (RFC 5280 §4.1.2.8); webpki rejects them");
     vec![
         fixture.case("extension-twice", &with_duplicate_extension(leaf())).rejected(&["malformed"]),
         fixture.case("algorithms-disagree", &mismatched_algorithms).rejected(&["malformed"]),
@@ -95,7 +95,7 @@ fn fields(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// Bytes that are no certificate.
+/// Bytes that are not certificates.
 fn unparsable(fixture: &Fixture) -> Vec<Case> {
     let Fixture { intermediate, .. } = fixture;
     let issued = fixture.leaf(&leaf());
@@ -139,6 +139,6 @@ fn unparsable(fixture: &Fixture) -> Vec<Case> {
 }
 
 const NOTHING_PARSED: &str =
-    "nothing of what is sent along can be parsed, which `openssl verify -untrusted` takes for a usage error";
-const TRAILING_DATA: &str = "OpenSSL reads the first value and lets what follows be; the octets sent are to be one \
+    "none of the other certificates can be parsed, which `openssl verify -untrusted` reports as a usage error";
+const TRAILING_DATA: &str = "OpenSSL reads the first value and ignores trailing data; the octets must be exactly one \
     certificate (RFC 8446 §4.4.2)";

@@ -1,4 +1,4 @@
-//! What most cases are made of: a root, an intermediate under it, a untrusted_root, and keys.
+//! The authorities and keys that most cases use.
 
 use rustls_pki_types::CertificateDer;
 
@@ -7,15 +7,15 @@ use crate::Identity;
 use crate::pki::x509::{Ca, CertBuilder, Key, KeyAlgorithm};
 
 pub(super) struct Fixture {
-    /// The root to trust.
+    /// The trusted root.
     pub(super) root: Ca,
-    /// The usual issuer, under that root.
+    /// The default issuer, under that root.
     pub(super) intermediate: Ca,
-    /// A root that nobody trusts.
+    /// An untrusted root.
     pub(super) untrusted_root: Ca,
     /// The server's key.
     pub(super) key: Key,
-    /// Made once, since they take long.
+    /// Generated once, because that is slow.
     pub(super) rsa_1024: Key,
     pub(super) rsa_2048: Key,
     pub(super) rsa_4096: Key,
@@ -27,7 +27,7 @@ impl Fixture {
         Self {
             intermediate: root.sub(&CertBuilder::authority("Intermediate"), &p256()),
             root,
-            untrusted_root: Ca::root(&CertBuilder::authority("Stranger"), &p256()),
+            untrusted_root: Ca::root(&CertBuilder::authority("Untrusted Root"), &p256()),
             key: p256(),
             rsa_1024: Key::generate(KeyAlgorithm::Rsa1024),
             rsa_2048: Key::generate(KeyAlgorithm::Rsa2048),
@@ -35,7 +35,7 @@ impl Fixture {
         }
     }
 
-    /// A certificate from the intermediate, which is presented with it; all else is in order.
+    /// A certificate from the intermediate, which is presented with it.
     pub(super) fn case(&self, name: &'static str, builder: &CertBuilder) -> Case {
         self.issued_by(name, &self.intermediate, builder)
     }
@@ -45,12 +45,12 @@ impl Fixture {
         self.chain(name, vec![issuer.issue(builder, &self.key), issuer.der()])
     }
 
-    /// This chain under the root, over the server's key.
+    /// This chain, with the server's key and the trusted root.
     pub(super) fn chain(&self, name: &'static str, chain: Vec<CertificateDer<'static>>) -> Case {
         self.with_identity(name, self.key.identity(chain))
     }
 
-    /// This identity under the root.
+    /// This identity, with the trusted root.
     pub(super) fn with_identity(&self, name: &'static str, identity: Identity) -> Case {
         Case::new(name, identity, vec![self.root.der()])
     }
@@ -60,18 +60,18 @@ impl Fixture {
         self.intermediate.issue(builder, &self.key)
     }
 
-    /// Another authority under the root.
+    /// Another authority under the trusted root.
     pub(super) fn sub(&self, spec: &CertBuilder) -> Ca {
         self.root.sub(spec, &p256())
     }
 }
 
-/// A server's certificate in order.
+/// A correct server certificate.
 pub(super) fn leaf() -> CertBuilder {
     CertBuilder::leaf(&[HOST])
 }
 
-/// An authority's certificate in order, for an issuer other than the usual one.
+/// A correct CA certificate for an issuer other than the default one.
 pub(super) fn authority() -> CertBuilder {
     CertBuilder::authority("Other Intermediate")
 }
@@ -80,6 +80,6 @@ pub(super) fn p256() -> Key {
     Key::generate(KeyAlgorithm::P256)
 }
 
-/// In seconds.
+/// Seconds.
 pub(super) const HOUR: i64 = 3_600;
 pub(super) const DAY: i64 = 86_400;

@@ -1,4 +1,4 @@
-//! Who signed, and whether that may be believed.
+//! Issuers: unknown, missing, trusted, cross-signed, and not allowed to issue.
 
 use super::fixture::{DAY, Fixture, HOUR, authority, leaf, p256};
 use super::validity::{expired_leaf, future_leaf};
@@ -95,12 +95,17 @@ fn trust_anchors(fixture: &Fixture) -> Vec<Case> {
     let Fixture { key, root, intermediate, .. } = fixture;
     let self_signed = leaf().self_sign(key);
     let self_signed_ca = as_ca(leaf()).self_sign(key);
-    let stranger = fixture.untrusted_root.issue(&leaf(), key);
-    let not_a_ca =
-        Ca::root(&CertBuilder::authority("No CA").with_extension(Extension::basic_constraints(false, None)), &p256());
-    let no_intermediates =
-        Ca::root(&CertBuilder::authority("Short").with_extension(Extension::basic_constraints(true, Some(0))), &p256());
-    let unknown_extension = Ca::root(&CertBuilder::authority("Odd").with_extension(Extension::unknown(true)), &p256());
+    let untrusted = fixture.untrusted_root.issue(&leaf(), key);
+    let not_a_ca = Ca::root(
+        &CertBuilder::authority("Not A CA").with_extension(Extension::basic_constraints(false, None)),
+        &p256(),
+    );
+    let no_intermediates = Ca::root(
+        &CertBuilder::authority("No Intermediates").with_extension(Extension::basic_constraints(true, Some(0))),
+        &p256(),
+    );
+    let unknown_extension =
+        Ca::root(&CertBuilder::authority("Unknown Extension").with_extension(Extension::unknown(true)), &p256());
     let same_name = Ca::root(&CertBuilder::authority("Root"), &p256());
     vec![
         fixture.chain("root-signs-directly", vec![root.issue(&leaf(), key)]),
@@ -111,8 +116,8 @@ fn trust_anchors(fixture: &Fixture) -> Vec<Case> {
             .rejected(&["ca_as_end_entity"])
             .openssl_chain(Agreement::Differs(CA_LEAF)),
         fixture
-            .chain("leaf-among-the-roots", vec![stranger.clone()])
-            .with_roots(&[&stranger])
+            .chain("leaf-among-the-roots", vec![untrusted.clone()])
+            .with_roots(&[&untrusted])
             .rejected(&["unknown_issuer"]),
         fixture
             .case("root-is-an-intermediate", &leaf())
@@ -145,7 +150,7 @@ fn trust_anchors(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// An intermediate that two roots have certified.
+/// An intermediate with certificates from two roots.
 fn cross_signed(fixture: &Fixture) -> Vec<Case> {
     let Fixture { key, root, untrusted_root, .. } = fixture;
     let other_root = Ca::root(&CertBuilder::authority("Other Root"), &p256());
@@ -201,7 +206,7 @@ fn cross_signed(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// Who may sign.
+/// Issuers that are not CAs, and leaves that are.
 fn authorities(fixture: &Fixture) -> Vec<Case> {
     let not_a_ca = fixture.sub(&authority().with_extension(Extension::basic_constraints(false, None)));
     let without_basic_constraints =
@@ -232,7 +237,7 @@ fn authorities(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// What another server of the fleet presents.
+/// What another server presents.
 fn other_server(fixture: &Fixture) -> Identity {
     fixture.key.identity(vec![fixture.leaf(&CertBuilder::leaf(&[OTHER_NAME])), fixture.intermediate.der()])
 }
@@ -243,11 +248,10 @@ fn as_ca(builder: CertBuilder) -> CertBuilder {
 
 const OTHER_NAME: &str = "mx.example.com";
 
-pub(super) const FIRST_ISSUER: &str = "OpenSSL follows the first issuer of a name and does not go back (openssl-verification-options(1), \
+pub(super) const FIRST_ISSUER: &str = "OpenSSL follows the first issuer with a matching name and does not backtrack (openssl-verification-options(1), \
     Certification Path Building)";
-const CA_LEAF: &str =
-    "OpenSSL lets a CA certificate be a server's; webpki refuses it, since its key signs more than handshakes";
-const PARTIAL_CHAIN: &str = "OpenSSL wants a self-signed root unless X509_V_FLAG_PARTIAL_CHAIN is set; any name and key may \
-    be a trust anchor (RFC 5280 §6.1.1 d)";
+const CA_LEAF: &str = "OpenSSL accepts a CA certificate as a server certificate; webpki rejects it";
+const PARTIAL_CHAIN: &str = "OpenSSL requires a self-signed root unless X509_V_FLAG_PARTIAL_CHAIN is set; any name and key \
+    may be a trust anchor (RFC 5280 §6.1.1 d)";
 const ROOT_EXTENSIONS: &str =
-    "OpenSSL checks the root's extensions; RFC 5280 §6.1.1 (d) gives a trust anchor a name and a key alone";
+    "OpenSSL checks the root's extensions; in RFC 5280 §6.1.1 (d) a trust anchor is only a name and a key";

@@ -1,4 +1,4 @@
-//! Keys, signatures, and who holds the key.
+//! Keys, signatures, and proof of possession of the key.
 
 use rustls_pki_types::CertificateDer;
 
@@ -13,7 +13,7 @@ pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
         .concat()
 }
 
-/// Keys in order.
+/// Supported keys.
 fn kinds(fixture: &Fixture) -> Vec<Case> {
     let leaf_key = |name, key: &Key| {
         let chain = vec![fixture.intermediate.issue(&leaf(), key), fixture.intermediate.der()];
@@ -37,7 +37,7 @@ fn kinds(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// RSA of 1,024 bits.
+/// RSA with 1,024 bits.
 fn weak(fixture: &Fixture) -> Vec<Case> {
     let rsa_1024 = &fixture.rsa_1024;
     let leaf_key = |name, issuer: &Ca, builder: &CertBuilder| {
@@ -74,7 +74,7 @@ fn weak(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// Signatures that are broken, or of broken algorithms.
+/// Invalid signatures, and signatures with weak algorithms.
 fn signatures(fixture: &Fixture) -> Vec<Case> {
     let Fixture { key, root, intermediate, rsa_2048, .. } = fixture;
     let rsa = root.sub(&authority(), rsa_2048);
@@ -127,7 +127,7 @@ fn signatures(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// Algorithms that are not weak, and that webpki does not have.
+/// Algorithms that are not weak but that webpki does not support.
 fn unsupported(fixture: &Fixture) -> Vec<Case> {
     let differs = Agreement::Differs(MISSING_ALGORITHMS);
     let secp256k1 = fixture.root.sub(&authority(), &Key::generate(KeyAlgorithm::Secp256k1));
@@ -156,11 +156,11 @@ fn unsupported(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// Keys that nobody here holds. What they are said to have signed was signed by others.
+/// Distrusted keys. Their private keys are not available, so other keys sign in their place.
 fn distrusted(fixture: &Fixture) -> Vec<Case> {
     let distrusted = |builder: CertBuilder| CertBuilder { spki: Some(distrusted_spki()), ..builder };
     let ca = fixture.sub(&distrusted(authority()));
-    // A key of the same kind, so that the handshake is signed in the way that the certificate calls for.
+    // The same kind of key, so that the signature scheme fits the certificate.
     let other = Key::generate(KeyAlgorithm::P384);
     vec![
         fixture.issued_by("issuer-key-distrusted", &ca, &leaf()).rejected(&["bad_signature", "distrusted"]),
@@ -179,10 +179,10 @@ fn distrusted(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// Handshakes signed with a key that is not the certificate's. What is concluded of the chain alone is hidden by that,
-/// since a certificate proves nothing of a peer without its key.
+/// Handshakes signed with a key other than the certificate's. This hides the verdict on the chain, since a certificate
+/// proves nothing about a peer that does not hold its key.
 fn proofs(fixture: &Fixture) -> Vec<Case> {
-    let differs = Agreement::Differs("`openssl verify` is given certificates and no handshake");
+    let differs = Agreement::Differs("`openssl verify` sees certificates but no handshake");
     let other = p256();
     let signed_by_other_key = |name, builder: &CertBuilder| {
         fixture.with_identity(name, other.identity(vec![fixture.leaf(builder), fixture.intermediate.der()]))
@@ -190,7 +190,7 @@ fn proofs(fixture: &Fixture) -> Vec<Case> {
     vec![
         signed_by_other_key("key-of-another", &leaf()).rejected(&["key_proof_failed"]).openssl_chain(differs),
         signed_by_other_key("key-of-another-and-expired", &expired_leaf()).rejected(&["expired", "key_proof_failed"]),
-        // Verifiers don't parse these, and the proof is checked all the same.
+        // Verifiers do not parse these certificates, but the proof is still checked.
         signed_by_other_key(
             "key-of-another-and-version-1",
             &CertBuilder { version: Version::V1, extensions: Vec::new(), ..leaf() },
@@ -204,7 +204,7 @@ fn proofs(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// The last octet, which is the signature's, changed.
+/// Changes the last octet, which belongs to the signature.
 fn tampered(der: &CertificateDer<'_>) -> CertificateDer<'static> {
     let mut octets = der.to_vec();
     if let Some(last) = octets.last_mut() {
@@ -213,7 +213,7 @@ fn tampered(der: &CertificateDer<'_>) -> CertificateDer<'static> {
     octets.into()
 }
 
-/// The key of e-commerce monitoring GmbH's "EMDVTLSCAG3B", which webpki refuses by its built-in list
+/// The key of e-commerce monitoring GmbH's "EMDVTLSCAG3B", which is on webpki's built-in list of distrusted keys
 /// (rustls-webpki 0.103, `src/data/distrusted/EMDVTLSCAG3B.spki.der`).
 fn distrusted_spki() -> Vec<u8> {
     yasna::construct_der(|writer| {
@@ -228,7 +228,7 @@ fn distrusted_spki() -> Vec<u8> {
     })
 }
 
-/// Its point on P-384, uncompressed.
+/// Its uncompressed point on P-384.
 const DISTRUSTED_POINT: [u8; 97] = [
     0x04, 0xe7, 0x9e, 0xd9, 0xc0, 0x4a, 0x97, 0x73, 0xc4, 0x73, 0x5e, 0x51, 0x11, 0x1d, 0xa8, 0x5a, 0xc2, 0xbd, 0x5e,
     0x64, 0xab, 0x37, 0x4b, 0x80, 0xe1, 0x2c, 0xbc, 0x20, 0x38, 0xec, 0x1e, 0x4f, 0x0e, 0x3b, 0x81, 0x2f, 0xc9, 0x85,
@@ -238,7 +238,7 @@ const DISTRUSTED_POINT: [u8; 97] = [
     0xb4, 0x68,
 ];
 
-const MISSING_ALGORITHMS: &str = "OpenSSL has it; webpki has P-256, P-384, P-521, Ed25519, ML-DSA, and RSA of 2048 to 8192 bits, \
-    over SHA-256 to SHA-512 (webpki::ALL_VERIFICATION_ALGS)";
+const MISSING_ALGORITHMS: &str = "OpenSSL supports it; webpki supports P-256, P-384, P-521, Ed25519, ML-DSA, and RSA with 2048 to \
+    8192 bits, with SHA-256 to SHA-512 (webpki::ALL_VERIFICATION_ALGS)";
 const DISTRUSTED_KEYS: &str =
-    "OpenSSL has no list of keys that are not to be trusted; webpki has (DISTRUSTED_SPKIS in verify_cert.rs)";
+    "OpenSSL has no list of distrusted keys; webpki has one (DISTRUSTED_SPKIS in verify_cert.rs)";

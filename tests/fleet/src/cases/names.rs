@@ -1,4 +1,4 @@
-//! Names (RFC 9525 §6.3), under a chain in which nothing is wrong.
+//! Names (RFC 9525 §6.3).
 
 use super::fixture::{Fixture, leaf};
 use super::validity::expired_leaf;
@@ -16,7 +16,7 @@ fn exact(fixture: &Fixture) -> Vec<Case> {
         lists("name-in-another-case", &["SMTP.Example.COM"]),
         lists("name-listed-last", &["mail.example.com", "192.0.2.1", HOST]),
         lists("name-asked-with-a-trailing-dot", &[HOST]).with_server_name("smtp.example.com.").openssl_name(
-            Agreement::Differs("OpenSSL compares the dot too; an absolute name is the same name (RFC 1034 §3.1)"),
+            Agreement::Differs("OpenSSL compares the trailing dot; an absolute name is the same name (RFC 1034 §3.1)"),
         ),
         lists("name-with-underscore", &["mail_x.example.com"]).with_server_name("mail_x.example.com"),
         lists("name-of-one-label", &["mailhost"]).with_server_name("mailhost"),
@@ -48,7 +48,7 @@ fn wildcards(fixture: &Fixture) -> Vec<Case> {
         |name, presented, reference| fixture.case(name, &CertBuilder::leaf(&[presented])).with_server_name(reference);
     let wrong = |name, presented, reference| lists(name, presented, reference).name_mismatch("not_listed");
     let partial =
-        Agreement::Differs("OpenSSL lets a wildcard be a part of a label (RFC 6125 §6.4.3); RFC 9525 §6.3 does not");
+        Agreement::Differs("OpenSSL allows a wildcard as part of a label (RFC 6125 §6.4.3); RFC 9525 §6.3 does not");
     vec![
         lists("wildcard", "*.example.com", HOST),
         lists("wildcard-in-another-case", "*.EXAMPLE.com", HOST),
@@ -185,7 +185,7 @@ fn unusual(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// So many names of which the last is the one asked for.
+/// A certificate with this many names; the last one is the reference name.
 pub(super) fn many_names(size: usize) -> CertBuilder {
     let mut names: Vec<_> =
         (1..size).map(|number| GeneralName::dns(&format!("host-{number:04}.example.com"))).collect();
@@ -193,6 +193,6 @@ pub(super) fn many_names(size: usize) -> CertBuilder {
     leaf().with_alternative_names(&names)
 }
 
-/// Why OpenSSL finds a name where we say `cn_only`.
+/// Why OpenSSL finds a name where the expected reason is `cn_only`.
 pub(super) const COMMON_NAME: &str =
-    "OpenSSL reads the common name where no DNS name is listed (X509_check_host(3)); RFC 9525 §2 does away with that";
+    "OpenSSL uses the common name if no DNS name is listed (X509_check_host(3)); RFC 9525 §2 forbids that";

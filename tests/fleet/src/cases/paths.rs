@@ -1,4 +1,4 @@
-//! What is sent beside a path, in which order, and how long a path may be.
+//! The order of the certificates sent, unrelated certificates among them, and the length of paths.
 
 use rustls_pki_types::CertificateDer;
 
@@ -46,7 +46,8 @@ fn orderings(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// Many certificates of the name that the leaf's issuer has, from a stranger; in the end more than are looked at.
+/// Many certificates with the same name as the leaf's issuer, issued by an untrusted root; finally more than a verifier
+/// examines.
 fn many_issuers(fixture: &Fixture) -> Vec<Case> {
     let Fixture { intermediate, untrusted_root, .. } = fixture;
     let same_name: Vec<_> =
@@ -74,9 +75,7 @@ fn many_issuers(fixture: &Fixture) -> Vec<Case> {
 }
 
 fn length(fixture: &Fixture) -> Vec<Case> {
-    let differs = Agreement::Differs(
-        "OpenSSL follows up to 100 certificates (SSL_CTX_set_verify_depth); webpki six intermediates",
-    );
+    let differs = Agreement::Differs("OpenSSL allows up to 100 intermediates (SSL_CTX_set_verify_depth), webpki six");
     let none_below = fixture.sub(&authority().with_extension(Extension::basic_constraints(true, Some(0))));
     let one_below = fixture.sub(&authority().with_extension(Extension::basic_constraints(true, Some(1))));
     let under = |ca: &Ca, builder: &CertBuilder| {
@@ -105,7 +104,7 @@ fn length(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// A leaf under so many intermediates.
+/// A leaf under this many intermediates.
 fn chain_of(fixture: &Fixture, intermediates: usize, builder: &CertBuilder) -> Vec<CertificateDer<'static>> {
     let mut chain = Vec::new();
     let mut top = fixture.root.clone();

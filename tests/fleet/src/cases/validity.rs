@@ -67,16 +67,15 @@ pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
     ]
 }
 
-/// A certificate that has ended.
+/// A server certificate that has expired.
 pub(super) fn expired_leaf() -> CertBuilder {
     leaf().valid_between(-90 * DAY, -HOUR)
 }
 
-/// A certificate that has not begun.
+/// A server certificate that is not yet valid.
 pub(super) fn future_leaf() -> CertBuilder {
     leaf().valid_between(2 * HOUR, 90 * DAY)
 }
 
-const ROOT_TIME: &str =
-    "OpenSSL checks the root's validity; RFC 5280 §6.1.1 (d) gives a trust anchor a name and a key, no validity";
-const EPOCH: &str = "webpki reads no time before 1970; RFC 5280 §4.1.2.5 has no such bound";
+const ROOT_TIME: &str = "OpenSSL checks the root's validity period; in RFC 5280 §6.1.1 (d) a trust anchor has none";
+const EPOCH: &str = "webpki rejects times before 1970; RFC 5280 §4.1.2.5 has no such limit";

@@ -1,4 +1,4 @@
-//! The signing side: authorities, and the keys of everyone.
+//! Certificate authorities and keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +15,13 @@ use time::{Duration, OffsetDateTime};
 
 use super::KeyKind;
 
-/// A certificate authority, or (`AuthoritySpec::ca` false) something that signs without being one. Cheap to clone.
+/// A certificate authority, or, if [`AuthoritySpec::ca`] is false, an issuer whose certificate is not a CA certificate.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Authority(Arc<AuthorityInner>);
 
 impl Authority {
-    /// Makes a self-signed authority.
+    /// Creates a self-signed authority.
     pub fn root(spec: &AuthoritySpec) -> Self {
         let key = Key::generate(spec.key);
         let params = spec.params(1);
@@ -29,7 +30,7 @@ impl Authority {
         Self::from_parts(params, key, der, Vec::new())
     }
 
-    /// Makes an authority under this one.
+    /// Creates an authority under this one.
     pub fn sub(&self, spec: &AuthoritySpec) -> Self {
         let key = Key::generate(spec.key);
         let params = spec.params(self.next_serial());
@@ -45,7 +46,7 @@ impl Authority {
         &self.0.der
     }
 
-    /// From this authority up to, not including, the root: what a server sends above a leaf.
+    /// This authority and those above it, without the root: what a server sends after the leaf.
     pub(super) fn presented(&self) -> &[CertificateDer<'static>] {
         &self.0.presented
     }
@@ -86,7 +87,7 @@ struct AuthorityInner {
     serial: AtomicU64,
 }
 
-/// What an authority's certificate says.
+/// The content of an authority's certificate.
 #[derive(Clone, Debug)]
 pub struct AuthoritySpec {
     /// The subject.
@@ -95,18 +96,18 @@ pub struct AuthoritySpec {
     pub not_before: i64,
     /// End of validity, in seconds from now.
     pub not_after: i64,
-    /// How many authorities may stand below (RFC 5280 §4.2.1.9); `None` is no limit.
+    /// The maximum number of intermediates below it (RFC 5280 §4.2.1.9); `None` means no limit.
     pub path_length: Option<u8>,
-    /// False: the certificate says that it is no authority.
+    /// The cA flag of the basic constraints.
     pub ca: bool,
-    /// Domains it may issue for (RFC 5280 §4.2.1.10); none is no constraint.
+    /// Domains it may issue for (RFC 5280 §4.2.1.10); empty means no constraint.
     pub permitted_domains: Vec<String>,
-    /// The kind of its key.
+    /// The kind of key.
     pub key: KeyKind,
 }
 
 impl AuthoritySpec {
-    /// An authority in order, for ten years from a month ago.
+    /// A correct authority, valid from a month ago for ten years.
     pub fn named(common_name: &str) -> Self {
         Self {
             common_name: common_name.to_owned(),
@@ -143,7 +144,7 @@ impl AuthoritySpec {
     }
 }
 
-/// A private key in both of the forms it is used in.
+/// A private key, as rcgen and rustls use it.
 pub(super) struct Key {
     pub(super) pair: KeyPair,
     pub(super) signer: Arc<dyn SigningKey>,
@@ -189,5 +190,5 @@ fn pkcs8(pair: &KeyPair) -> PrivateKeyDer<'static> {
     PrivatePkcs8KeyDer::from(pair.serialize_der()).into()
 }
 
-/// In seconds.
+/// Seconds.
 pub(super) const DAY: i64 = 86_400;

@@ -1,4 +1,4 @@
-//! OCSP responses (RFC 6960) made at run time, in order and out of it.
+//! OCSP responses (RFC 6960) signed at run time, valid and invalid.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,23 +23,23 @@ use x509_ocsp::{
 use super::authority::{Authority, DAY, Key, from_now, subject};
 use super::{Extension, KeyKind};
 
-/// What an OCSP response says, and who says it.
+/// The content of an OCSP response and its signer.
 #[derive(Clone, Debug)]
 pub struct ResponseSpec {
-    /// What it says of which certificates, in order.
+    /// The single responses, in order.
     pub responses: Vec<SingleResponseSpec>,
-    /// Who signs.
+    /// The signer.
     pub responder: Responder,
-    /// How the responder is named.
+    /// How the responder is identified.
     pub responder_id: ResponderIdKind,
-    /// How often the leaf's certificate is sent along for nothing, before the responder's.
+    /// How many copies of the leaf certificate are sent, without use, before the responder's certificate.
     pub padding: usize,
-    /// What else is wrong.
+    /// A flaw in the response as a whole.
     pub flaw: Option<Flaw>,
 }
 
 impl ResponseSpec {
-    /// In order: says `status` of the leaf, an hour old, good for a week, signed by the issuer itself.
+    /// A correct response: `status` of the leaf, an hour old, valid for a week, signed by the issuer.
     pub fn new(status: Status) -> Self {
         Self {
             responses: vec![SingleResponseSpec::new(status)],
@@ -50,40 +50,40 @@ impl ResponseSpec {
         }
     }
 
-    /// In order, and good.
+    /// A correct response with the status good.
     pub fn good() -> Self {
         Self::new(Status::Good)
     }
 
-    /// With these statements in place of the one.
+    /// Replaces the single responses.
     pub fn with_responses(self, responses: Vec<SingleResponseSpec>) -> Self {
         Self { responses, ..self }
     }
 
-    /// Signed by `responder`.
+    /// Sets the signer.
     pub fn with_responder(self, responder: Responder) -> Self {
         Self { responder, ..self }
     }
 
-    /// With the responder named otherwise.
+    /// Sets how the responder is identified.
     pub fn with_responder_id(self, responder_id: ResponderIdKind) -> Self {
         Self { responder_id, ..self }
     }
 
-    /// With so many certificates that nobody needs.
+    /// Adds `padding` unused certificates.
     pub fn with_padding(self, padding: usize) -> Self {
         Self { padding, ..self }
     }
 
-    /// With a flaw.
+    /// Sets a flaw.
     pub fn with_flaw(self, flaw: Flaw) -> Self {
         Self { flaw: Some(flaw), ..self }
     }
 
-    /// Makes the response about `leaf`, which `issuer` signed: DER, as it is stapled.
+    /// Signs the response for `leaf`, which `issuer` has issued. Returns DER, as it is stapled.
     ///
     /// # Panics
-    /// Where `leaf` or `issuer` is not a certificate that a strict parser takes.
+    /// If a strict parser rejects the certificate of `leaf` or `issuer`.
     pub fn sign(&self, issuer: &Authority, leaf: &CertificateDer<'_>) -> Vec<u8> {
         if self.flaw == Some(Flaw::TryLater) {
             return to_der(&OcspResponse::try_later());
@@ -128,25 +128,25 @@ impl ResponseSpec {
     }
 }
 
-/// What a response says of one certificate.
+/// The status of one certificate in a response (RFC 6960 §4.2.1, SingleResponse).
 #[derive(Clone, Debug)]
 pub struct SingleResponseSpec {
-    /// Which certificate it is about.
+    /// Which certificate it identifies.
     pub cert_id: CertIdKind,
-    /// How issuer and key are hashed.
+    /// The hash of the issuer's name and key.
     pub hash: Hash,
-    /// What it says.
+    /// The status.
     pub status: Status,
     /// thisUpdate, in seconds from now.
     pub this_update: i64,
-    /// nextUpdate, in seconds from now; none: newer information may come at any time.
+    /// nextUpdate, in seconds from now; `None`: newer information may be available at any time.
     pub next_update: Option<i64>,
-    /// With an extension that is critical and nobody knows.
+    /// Whether it has an unknown critical extension.
     pub critical: bool,
 }
 
 impl SingleResponseSpec {
-    /// Says `status` of the leaf, an hour old, good for a week, hashed as most do.
+    /// `status` of the leaf, an hour old, valid for a week, with SHA-1 as most responders use.
     pub fn new(status: Status) -> Self {
         Self {
             cert_id: CertIdKind::Leaf,
@@ -158,17 +158,17 @@ impl SingleResponseSpec {
         }
     }
 
-    /// About another certificate.
+    /// Identifies another certificate.
     pub fn with_cert_id(self, cert_id: CertIdKind) -> Self {
         Self { cert_id, ..self }
     }
 
-    /// Hashed otherwise.
+    /// Sets the hash.
     pub fn with_hash(self, hash: Hash) -> Self {
         Self { hash, ..self }
     }
 
-    /// With these times, in seconds from now.
+    /// Sets thisUpdate and nextUpdate, in seconds from now.
     pub fn with_times(self, this_update: i64, next_update: Option<i64>) -> Self {
         Self { this_update, next_update, ..self }
     }
@@ -203,16 +203,16 @@ impl SingleResponseSpec {
     }
 }
 
-/// Which certificate a statement is about.
+/// Which certificate a CertID identifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertIdKind {
     /// The leaf.
     Leaf,
-    /// One of another serial number.
+    /// A certificate with another serial number.
     OtherSerial,
-    /// One whose issuer has another name.
+    /// A certificate whose issuer has another name.
     OtherIssuer,
-    /// One whose issuer has another key.
+    /// A certificate whose issuer has another key.
     OtherKey,
 }
 
@@ -221,7 +221,7 @@ pub enum CertIdKind {
 pub enum Status {
     /// Not revoked.
     Good,
-    /// Revoked two days ago, for a stolen key.
+    /// Revoked two days ago because of a key compromise.
     Revoked,
     /// Not known to the responder.
     Unknown,
@@ -230,9 +230,9 @@ pub enum Status {
 /// How a CertID hashes the issuer's name and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hash {
-    /// SHA-1, what nearly all use.
+    /// SHA-1, which nearly all responders use.
     Sha1,
-    /// SHA-224, what nobody uses.
+    /// SHA-224, which no responder uses.
     Sha224,
     /// SHA-256.
     Sha256,
@@ -264,19 +264,19 @@ impl Hash {
     }
 }
 
-/// Who signs a response.
+/// The signer of a response.
 #[derive(Clone, Debug)]
 pub enum Responder {
     /// The leaf's issuer.
     Issuer,
-    /// A responder whose certificate is sent along (RFC 6960 §4.2.2.2).
+    /// A delegated responder, whose certificate is sent with the response (RFC 6960 §4.2.2.2).
     Delegate(DelegateSpec),
-    /// A key that nobody knows, under the issuer's name.
+    /// An unknown key under the issuer's name.
     UnknownKey,
 }
 
 impl Responder {
-    /// A responder in order.
+    /// A correct delegated responder.
     pub fn delegate() -> Self {
         Self::Delegate(DelegateSpec::default())
     }
@@ -303,19 +303,19 @@ impl Responder {
 /// A delegated responder's certificate.
 #[derive(Clone, Debug)]
 pub struct DelegateSpec {
-    /// Who certifies it; none: the leaf's issuer, as it must be.
+    /// Its issuer; `None` is the leaf's issuer, as RFC 6960 §4.2.2.2 requires.
     pub certified_by: Option<Authority>,
-    /// Whether its extended key usage is OCSPSigning, else it is serverAuth.
+    /// Whether its extended key usage is OCSPSigning; otherwise it is serverAuth.
     pub ocsp_signing: bool,
     /// Start of validity, in seconds from now.
     pub not_before: i64,
     /// End of validity, in seconds from now.
     pub not_after: i64,
-    /// The kind of its key.
+    /// The kind of key.
     pub key: KeyKind,
-    /// Whether it is sent along.
+    /// Whether it is sent with the response.
     pub presented: bool,
-    /// Further extensions, as they are.
+    /// Additional extensions, encoded unchanged.
     pub extensions: Vec<Extension>,
 }
 
@@ -341,7 +341,7 @@ impl DelegateSpec {
 }
 
 impl Default for DelegateSpec {
-    /// In order: certified by the issuer for this, valid for a month.
+    /// A correct delegated responder, valid for a month.
     fn default() -> Self {
         Self {
             certified_by: None,
@@ -355,29 +355,29 @@ impl Default for DelegateSpec {
     }
 }
 
-/// How a response names its responder (RFC 6960 §4.2.1, ResponderID).
+/// How a response identifies its responder (RFC 6960 §4.2.1, ResponderID).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponderIdKind {
     /// By its subject.
     Name,
     /// By the hash of its key.
     Key,
-    /// By the hash of a key that is not there.
+    /// By the hash of a key that does not exist.
     UnknownKey,
 }
 
-/// What is wrong with a response as a whole.
+/// Flaws of a response as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// No response at all, but the error `tryLater`.
+    /// The error `tryLater` in place of a response.
     TryLater,
-    /// It is of a type that is not the basic one.
+    /// The response type is not id-pkix-ocsp-basic.
     OtherType,
-    /// The signature is over something else.
+    /// The signature is over other data.
     WrongSignature,
-    /// It is said to be signed with SHA-1.
+    /// The signature algorithm claims SHA-1.
     WeakAlgorithm,
-    /// An extension is critical and nobody knows it.
+    /// It has an unknown critical extension.
     CriticalExtension,
 }
 
@@ -419,9 +419,9 @@ fn critical_extension() -> x509_cert::ext::Extension {
 }
 
 fn generalized_time<T: From<DateTime>>(seconds_from_now: i64) -> T {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
-    let seconds = now.checked_add_signed(seconds_from_now).expect("a moment after 1970");
-    DateTime::from_unix_duration(Duration::from_secs(seconds)).expect("a moment before 10000").into()
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_secs();
+    let seconds = now.checked_add_signed(seconds_from_now).expect("the time is after 1970");
+    DateTime::from_unix_duration(Duration::from_secs(seconds)).expect("the time is before 10000").into()
 }
 
 fn octets(bytes: &[u8]) -> OctetString {
@@ -433,7 +433,7 @@ fn to_der(value: &impl Encode) -> Vec<u8> {
 }
 
 const ECDSA_WITH_SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.1");
-/// id-pkix-ocsp-nocheck, which is no type of response.
+/// id-pkix-ocsp-nocheck, which is not a response type.
 const NO_CHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");
 /// Under the enterprise number for examples (RFC 5612).
 const UNKNOWN_OID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.32473.1");

@@ -1,4 +1,4 @@
-//! Any certificate at all, field by field: what no well-kept library would make, and what servers present all the same.
+//! Certificates encoded field by field, including those that certificate libraries refuse to create but servers present.
 
 use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
@@ -14,12 +14,12 @@ pub use key::{Key, KeyAlgorithm, SignatureAlgorithm};
 mod extension;
 mod key;
 
-/// What a certificate says (RFC 5280 §4.1). Nothing is checked: fields may contradict each other.
+/// The fields of a certificate (RFC 5280 §4.1). Nothing is checked: fields may contradict each other.
 #[derive(Clone, Debug)]
 pub struct CertBuilder {
-    /// The version it declares.
+    /// The version.
     pub version: Version,
-    /// The octets of the serial number.
+    /// The content octets of the serial number.
     pub serial: Vec<u8>,
     /// The subject.
     pub subject: Name,
@@ -27,21 +27,21 @@ pub struct CertBuilder {
     pub not_before: Time,
     /// End of validity.
     pub not_after: Time,
-    /// A SubjectPublicKeyInfo in the place of the key's own.
+    /// A SubjectPublicKeyInfo in place of the key's own.
     pub spki: Option<Vec<u8>>,
     /// Whether it has a subjectUniqueID (§4.1.2.8).
     pub unique_id: bool,
-    /// The extensions, in order; none at all leaves the field out.
+    /// The extensions, in order; if empty, the field is omitted.
     pub extensions: Vec<Extension>,
-    /// How it is signed; none is the issuer's usual algorithm.
+    /// The signature algorithm; `None` is the default of the issuer's key.
     pub algorithm: Option<SignatureAlgorithm>,
-    /// The algorithm named inside what is signed, where it is another than the one outside (§4.1.2.3 forbids that).
+    /// The algorithm in the signed part, if it differs from the outer one (§4.1.2.3 forbids that).
     pub inner_algorithm: Option<SignatureAlgorithm>,
 }
 
 impl CertBuilder {
-    /// A server's certificate in order: for these names, the first of which is the common name, from a day ago for
-    /// 90 days. What parses as an IP address becomes an iPAddress.
+    /// A correct server certificate for these names, valid from a day ago for 91 days. The first DNS name is the common
+    /// name; IP addresses become iPAddress entries.
     pub fn leaf(names: &[&str]) -> Self {
         let general = |name: &&str| name.parse().map_or_else(|_| GeneralName::dns(name), GeneralName::ip);
         let names: Vec<_> = names.iter().map(general).collect();
@@ -61,7 +61,7 @@ impl CertBuilder {
         }
     }
 
-    /// An authority's certificate in order, for ten years from a month ago.
+    /// A correct CA certificate, valid from a month ago for ten years.
     pub fn authority(common_name: &str) -> Self {
         Self {
             subject: Name::common(common_name),
@@ -72,12 +72,12 @@ impl CertBuilder {
         }
     }
 
-    /// Valid between two moments, in seconds from now.
+    /// Sets the validity period, in seconds from now.
     pub fn valid_between(self, not_before: i64, not_after: i64) -> Self {
         Self { not_before: Time::FromNow(not_before), not_after: Time::FromNow(not_after), ..self }
     }
 
-    /// With an extension, in the place of the one of the same kind.
+    /// Adds an extension, or replaces the one with the same OID.
     pub fn with_extension(mut self, extension: Extension) -> Self {
         match self.extensions.iter_mut().find(|present| present.oid == extension.oid) {
             Some(present) => *present = extension,
@@ -86,28 +86,28 @@ impl CertBuilder {
         self
     }
 
-    /// Without the extension of the kind that `example` is of.
+    /// Removes the extension with the same OID as `example`.
     pub fn without_extension(mut self, example: &Extension) -> Self {
         self.extensions.retain(|present| present.oid != example.oid);
         self
     }
 
-    /// With exactly these subject alternative names.
+    /// Sets the subject alternative names.
     pub fn with_alternative_names(self, names: &[GeneralName]) -> Self {
         self.with_extension(Extension::subject_alternative_names(names))
     }
 
-    /// With another common name.
+    /// Sets the common name.
     pub fn with_common_name(self, common_name: &str) -> Self {
         Self { subject: Name::common(common_name), ..self }
     }
 
-    /// Signed in another way.
+    /// Sets the signature algorithm.
     pub fn with_signature_algorithm(self, algorithm: SignatureAlgorithm) -> Self {
         Self { algorithm: Some(algorithm), ..self }
     }
 
-    /// Certifies `key`, as signed by `issuer_key` in the name of `issuer`.
+    /// Issues a certificate for `key` in the name of `issuer`, signed with `issuer_key`.
     pub fn sign(&self, key: &Key, issuer: &Name, issuer_key: &Key) -> CertificateDer<'static> {
         let algorithm = self.algorithm.unwrap_or_else(|| issuer_key.algorithm());
         let spki = self.spki.as_deref().unwrap_or_else(|| key.spki());
@@ -150,7 +150,7 @@ impl CertBuilder {
         der.into()
     }
 
-    /// Certifies `key` with that key itself.
+    /// Issues a self-signed certificate for `key`.
     pub fn self_sign(&self, key: &Key) -> CertificateDer<'static> {
         self.sign(key, &self.subject, key)
     }
@@ -171,7 +171,7 @@ impl CertBuilder {
     }
 }
 
-/// A name, a key and the certificate that joins them: what signs other certificates, whether it may or not.
+/// A name, a key and their certificate, which issue other certificates whether or not they are allowed to.
 #[derive(Clone, Debug)]
 pub struct Ca {
     name: Name,
@@ -180,17 +180,17 @@ pub struct Ca {
 }
 
 impl Ca {
-    /// Certifies itself.
+    /// Creates a self-signed authority.
     pub fn root(spec: &CertBuilder, key: &Key) -> Self {
         Self { name: spec.subject.clone(), key: key.clone(), der: spec.self_sign(key) }
     }
 
-    /// Certified by this one.
+    /// Creates an authority under this one.
     pub fn sub(&self, spec: &CertBuilder, key: &Key) -> Self {
         Self { name: spec.subject.clone(), key: key.clone(), der: self.issue(spec, key) }
     }
 
-    /// Issues a certificate over `key`.
+    /// Issues a certificate for `key`.
     pub fn issue(&self, spec: &CertBuilder, key: &Key) -> CertificateDer<'static> {
         spec.sign(key, &self.name, &self.key)
     }
@@ -211,12 +211,12 @@ impl Ca {
 pub struct Name(Vec<u8>);
 
 impl Name {
-    /// No attribute at all.
+    /// A name without attributes.
     pub fn empty() -> Self {
         Self(yasna::construct_der(|writer| writer.write_sequence(|_| ())))
     }
 
-    /// A common name.
+    /// A name with only a common name.
     pub fn common(common_name: &str) -> Self {
         Self(yasna::construct_der(|writer| {
             writer.write_sequence(|writer| {
@@ -240,9 +240,9 @@ impl Name {
 pub enum Version {
     /// The field is absent.
     V1,
-    /// With unique identifiers, without extensions.
+    /// Version 2, which added unique identifiers.
     V2,
-    /// With extensions.
+    /// Version 3, which added extensions.
     V3,
 }
 
@@ -259,9 +259,9 @@ impl Version {
 /// A time in a certificate (RFC 5280 §4.1.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// So many seconds from now: UTCTime to the end of 2049, GeneralizedTime after.
+    /// Seconds from now: UTCTime through 2049, GeneralizedTime after.
     FromNow(i64),
-    /// So many seconds from now, as GeneralizedTime whatever the year.
+    /// Seconds from now, always as GeneralizedTime.
     GeneralizedFromNow(i64),
     /// The text of a GeneralizedTime.
     Text(&'static str),
@@ -308,15 +308,15 @@ fn write_identifier(writer: DERWriter<'_>, algorithm: SignatureAlgorithm) {
     writer.write_sequence(|writer| writer.next().write_der(&algorithm.identifier()));
 }
 
-/// A primitive value of any octets under any tag.
+/// Writes a primitive value with any tag and any content.
 fn write_primitive(writer: DERWriter<'_>, tag: Tag, octets: &[u8]) {
     writer.write_tagged_implicit(tag, |writer| writer.write_bytes(octets));
 }
 
-/// Eight octets, positive and not zero.
+/// Eight random octets that encode a positive integer.
 fn serial() -> Vec<u8> {
     let mut octets = [0; 8];
-    aws_lc_rs::rand::fill(&mut octets).expect("randomness");
+    aws_lc_rs::rand::fill(&mut octets).expect("the system provides randomness");
     octets[0] = octets[0] & 0x7f | 0x40;
     octets.to_vec()
 }

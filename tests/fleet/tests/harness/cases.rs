@@ -1,4 +1,4 @@
-//! The table of certificates: whole, in its own words, in accord with webpki, and fit to be served.
+//! Tests of the case table: it is complete, uses the published reasons, agrees with webpki, and can be served.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use smtp_fleet::client::AcceptAny;
 use smtp_fleet::{Fleet, ServerSpec, TlsMode};
 use webpki::{EndEntityCert, KeyUsage};
 
-use crate::client::visit;
+use crate::client::run_session;
 
-/// Certificates of no octets cannot be sent (RFC 8446 §4.4.2: cert_data<1..2^24-1>).
+/// Empty certificates cannot be sent (RFC 8446 §4.4.2: cert_data<1..2^24-1>).
 const UNSENDABLE: [&str; 2] = ["leaf-of-no-octets", "noise-beside"];
 
-/// Reasons that no case has alone. Nobody here has a distrusted key, so nothing that it signed.
+/// Reasons that never occur alone. The private keys of distrusted keys are not available.
 const NEVER_ALONE: [&str; 1] = ["distrusted"];
 
 #[test]
-fn words_are_the_published_ones_in_order() {
+fn uses_only_published_reasons_in_their_order() {
     let order = |error: &&str| CHAIN_REASONS.iter().position(|reason| reason == error);
     let mut names = BTreeSet::new();
     for case in cases::all() {
@@ -41,7 +41,7 @@ fn words_are_the_published_ones_in_order() {
 }
 
 #[test]
-fn every_reason_is_met_alone_and_in_company() {
+fn has_every_reason_alone_and_in_combination() {
     let (mut alone, mut together): (BTreeSet<&str>, BTreeSet<&str>) = Default::default();
     let mut mismatches: BTreeMap<&str, BTreeSet<bool>> = BTreeMap::new();
     for case in cases::all() {
@@ -53,17 +53,17 @@ fn every_reason_is_met_alone_and_in_company() {
             mismatches.entry(reason).or_default().insert(case.expected.valid);
         }
     }
-    let lonely: Vec<_> = CHAIN_REASONS.iter().filter(|reason| !alone.contains(*reason)).collect();
-    let missing: Vec<_> = CHAIN_REASONS.iter().filter(|reason| !together.contains(*reason)).collect();
-    assert_eq!((&*lonely, &*missing), (&NEVER_ALONE.each_ref()[..], &[][..]));
+    let never_alone: Vec<_> = CHAIN_REASONS.iter().filter(|reason| !alone.contains(*reason)).collect();
+    let never_combined: Vec<_> = CHAIN_REASONS.iter().filter(|reason| !together.contains(*reason)).collect();
+    assert_eq!((&*never_alone, &*never_combined), (&NEVER_ALONE.each_ref()[..], &[][..]));
     for reason in NAME_REASONS {
         let chains = mismatches.get(reason).map(BTreeSet::len);
-        assert_eq!(chains, Some(2), "{reason}: under a chain in order, and under another");
+        assert_eq!(chains, Some(2), "{reason}: with a valid chain, and with an invalid one");
     }
 }
 
 #[test]
-fn webpki_concludes_the_same() {
+fn agrees_with_webpki() {
     for case in cases::all() {
         check(&case);
     }
@@ -76,24 +76,23 @@ fn check(case: &Case) {
     let leaf = match EndEntityCert::try_from(case.identity.leaf_der()) {
         Ok(leaf) => leaf,
         Err(error) => {
-            let told = has("unsupported_version") || has("critical_extension") || has("malformed");
-            return assert!(told, "{name}: {error:?}");
+            let expected = has("unsupported_version") || has("critical_extension") || has("malformed");
+            return assert!(expected, "{name}: {error:?}");
         }
     };
     let roots: Vec<_> = case.roots.iter().map(webpki::anchor_from_trusted_cert).collect::<Result<_, _>>().unwrap();
     let verify = |seconds: i64| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let moment =
-            UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs().checked_add_signed(seconds).unwrap()));
-        // As many as the exporter looks at.
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs().checked_add_signed(seconds).unwrap()));
+        // As many as the exporter examines.
         let rest: Vec<CertificateDer<'_>> = case.identity.chain().iter().skip(1).take(63).cloned().collect();
         let usage = KeyUsage::server_auth();
-        leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &roots, &rest, moment, usage, None, None).map(drop)
+        leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &roots, &rest, time, usage, None, None).map(drop)
     };
-    // webpki asks neither for the size of the leaf's key nor for a proof of it.
+    // webpki checks neither the size of the leaf's key nor its proof.
     if expected.errors != ["weak_key"] && !has("key_proof_failed") {
         assert_eq!(verify(0).is_ok(), expected.valid, "{name}: {:?}", verify(0));
-        let ever = MOMENTS.into_iter().any(|moment| verify(moment).is_ok()) && !has("weak_key");
+        let ever = TIMES.into_iter().any(|time| verify(time).is_ok()) && !has("weak_key");
         assert_eq!(ever, expected.trusted == Some(true), "{name}");
     }
     let reference = ServerName::try_from(case.server_name).unwrap();
@@ -101,13 +100,13 @@ fn check(case: &Case) {
     assert_eq!(found.is_ok(), expected.name == NameOutcome::Match, "{name}: {found:?}");
 }
 
-/// Seconds from now, at least one in each span of time in which the table's certificates are valid together.
-const MOMENTS: [i64; 9] = [-60 * DAY, -5 * DAY, -2 * HOUR, -HOUR / 4, 0, HOUR / 4, 3 * HOUR, 5 * DAY, 60 * DAY];
+/// Seconds from now, at least one in each interval in which all certificates of some chain are valid.
+const TIMES: [i64; 9] = [-60 * DAY, -5 * DAY, -2 * HOUR, -HOUR / 4, 0, HOUR / 4, 3 * HOUR, 5 * DAY, 60 * DAY];
 const DAY: i64 = 24 * HOUR;
 const HOUR: i64 = 3_600;
 
 #[tokio::test]
-async fn every_identity_is_served() {
+async fn serves_every_identity() {
     let cases: Vec<_> = cases::all().into_iter().filter(|case| !UNSENDABLE.contains(&case.name)).collect();
     let mut identities = cases.iter().map(|case| case.identity.clone());
     let spec =
@@ -117,13 +116,12 @@ async fn every_identity_is_served() {
     let signature_valid = Arc::new(AtomicBool::new(false));
     let config = Arc::new(AcceptAny::recording(&signature_valid).into_config());
     for Case { name, identity, expected, .. } in &cases {
-        let seen = visit(addr, TlsMode::StartTls, &config).await;
-        let seen = seen.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(seen.leaf, *identity.leaf_der(), "{name}");
-        // rustls checks no signature of a certificate that webpki cannot parse, nor of a small key, which is served by
-        // a signer of its own.
-        let small = identity.key().is_none() && expected.errors.contains(&"weak_key");
-        if !small && EndEntityCert::try_from(identity.leaf_der()).is_ok() {
+        let outcome = run_session(addr, TlsMode::StartTls, &config).await;
+        let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(outcome.leaf, *identity.leaf_der(), "{name}");
+        // rustls checks no signature if webpki cannot parse the certificate or rejects the key as too small.
+        let small_key = identity.key().is_none() && expected.errors.contains(&"weak_key");
+        if !small_key && EndEntityCert::try_from(identity.leaf_der()).is_ok() {
             let failed = expected.errors.contains(&"key_proof_failed");
             assert_eq!(signature_valid.load(Ordering::Relaxed), !failed, "{name}");
         }

@@ -1,4 +1,4 @@
-//! A mail client as simple as can be: EHLO, STARTTLS, EHLO, QUIT, with the certificate verified.
+//! A minimal mail client: EHLO, STARTTLS, EHLO, QUIT, with certificate verification.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// Trusts the PKI's root, and shows `identity` where one is asked for.
+/// Trusts the PKI's root, and presents `identity` if the server requests a client certificate.
 pub(crate) fn trusting(pki: &Pki, identity: Option<&Identity>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(pki.root_der()).unwrap();
@@ -31,91 +31,91 @@ pub(crate) fn trusting(pki: &Pki, identity: Option<&Identity>) -> Arc<ClientConf
     })
 }
 
-/// What a visit that came to its end saw.
+/// What a complete session observed.
 #[derive(Debug)]
-pub(crate) struct Seen {
-    /// The code that answered EHLO inside TLS.
+pub(crate) struct Outcome {
+    /// The reply code to EHLO inside TLS.
     pub(crate) ehlo: String,
-    /// The certificate presented.
+    /// The certificate that the server presented.
     pub(crate) leaf: CertificateDer<'static>,
 }
 
-/// A whole conversation. The error names the stage and what went wrong there.
-pub(crate) async fn visit(addr: SocketAddr, tls: TlsMode, config: &Arc<ClientConfig>) -> Result<Seen, String> {
+/// Runs a whole session. The error names the step and the cause.
+pub(crate) async fn run_session(addr: SocketAddr, tls: TlsMode, config: &Arc<ClientConfig>) -> Result<Outcome, String> {
     let stream = TcpStream::connect(addr).await.map_err(at("connect"))?;
     match tls {
-        TlsMode::Implicit => inside(stream, config, true).await,
+        TlsMode::Implicit => run_inside_tls(stream, config, true).await,
         TlsMode::StartTls => {
-            let mut wire = BufReader::new(stream);
-            expect(&mut wire, "greeting", "220").await?;
-            let offers = ask(&mut wire, "EHLO client.example.net").await?;
+            let mut connection = BufReader::new(stream);
+            expect_code(&mut connection, "greeting", "220").await?;
+            let offers = send_command(&mut connection, "EHLO client.example.net").await?;
             if !offers.iter().any(|line| line[3..].contains("STARTTLS")) {
-                ask(&mut wire, "QUIT").await?;
+                send_command(&mut connection, "QUIT").await?;
                 return Err("ehlo: no STARTTLS".to_owned());
             }
-            wire.write_all(b"STARTTLS\r\n").await.map_err(at("starttls"))?;
-            expect(&mut wire, "starttls", "220").await?;
-            if !wire.buffer().is_empty() {
-                return Err("starttls: plaintext behind the reply".to_owned());
+            connection.write_all(b"STARTTLS\r\n").await.map_err(at("starttls"))?;
+            expect_code(&mut connection, "starttls", "220").await?;
+            if !connection.buffer().is_empty() {
+                return Err("starttls: plaintext after the reply".to_owned());
             }
-            inside(wire.into_inner(), config, false).await
+            run_inside_tls(connection.into_inner(), config, false).await
         }
     }
 }
 
-async fn inside(stream: TcpStream, config: &Arc<ClientConfig>, greeted: bool) -> Result<Seen, String> {
+async fn run_inside_tls(stream: TcpStream, config: &Arc<ClientConfig>, greeted: bool) -> Result<Outcome, String> {
     let name = ServerName::try_from(profiles::ALIAS).unwrap();
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-    let stream = timeout(PATIENCE, handshake).await;
+    let stream = timeout(TIMEOUT, handshake).await;
     let stream = stream.map_err(at("handshake"))?.map_err(at("handshake"))?;
     let leaf = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
-    let mut wire = BufReader::new(stream);
+    let mut connection = BufReader::new(stream);
     if greeted {
-        expect(&mut wire, "greeting", "220").await?;
+        expect_code(&mut connection, "greeting", "220").await?;
     }
-    let ehlo = ask(&mut wire, "EHLO client.example.net").await?;
-    let bye = ask(&mut wire, "QUIT").await?;
+    let ehlo = send_command(&mut connection, "EHLO client.example.net").await?;
+    let bye = send_command(&mut connection, "QUIT").await?;
     assert_eq!(&bye[0][..3], "221");
-    assert_eq!(wire.read(&mut [0]).await.map_err(at("end"))?, 0);
+    assert_eq!(connection.read(&mut [0]).await.map_err(at("end"))?, 0);
     let ehlo = ehlo[0][..3].to_owned();
-    Ok(Seen { ehlo, leaf })
+    Ok(Outcome { ehlo, leaf })
 }
 
-async fn ask<S>(wire: &mut BufReader<S>, command: &str) -> Result<Vec<String>, String>
+async fn send_command<S>(connection: &mut BufReader<S>, command: &str) -> Result<Vec<String>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let line = format!("{command}\r\n");
-    wire.write_all(line.as_bytes()).await.map_err(at(command))?;
-    wire.flush().await.map_err(at(command))?;
-    reply(wire).await.map_err(at(command))
+    connection.write_all(line.as_bytes()).await.map_err(at(command))?;
+    connection.flush().await.map_err(at(command))?;
+    read_reply(connection).await.map_err(at(command))
 }
 
-async fn expect<S>(wire: &mut BufReader<S>, stage: &str, code: &str) -> Result<(), String>
+async fn expect_code<S>(connection: &mut BufReader<S>, step: &str, code: &str) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let lines = reply(wire).await.map_err(at(stage))?;
+    let lines = read_reply(connection).await.map_err(at(step))?;
     match lines[0].starts_with(code) {
         true => Ok(()),
         false => {
-            // A refused client still says goodbye (RFC 5321 §3.1), if it is still heard.
-            let _ = ask(wire, "QUIT").await;
-            Err(format!("{stage}: {}", &lines[0][..3]))
+            // A rejected client still sends QUIT (RFC 5321 §3.1) if the connection is open.
+            let _ = send_command(connection, "QUIT").await;
+            Err(format!("{step}: {}", &lines[0][..3]))
         }
     }
 }
 
-/// A reply (RFC 5321 §4.2.1) of 4 KiB at most.
-pub(crate) async fn reply<S>(wire: &mut BufReader<S>) -> io::Result<Vec<String>>
+/// Reads a reply (RFC 5321 §4.2.1) of at most 4 KiB.
+pub(crate) async fn read_reply<S>(connection: &mut BufReader<S>) -> io::Result<Vec<String>>
 where
     S: AsyncRead + Unpin,
 {
     let mut lines: Vec<String> = Vec::new();
-    let mut limited = wire.take(4096);
+    let mut limited = connection.take(4096);
     loop {
         let mut line = String::new();
-        timeout(PATIENCE, limited.read_line(&mut line)).await??;
+        timeout(TIMEOUT, limited.read_line(&mut line)).await??;
         let line = match line.strip_suffix("\r\n") {
             Some(line) => line.to_owned(),
             None if limited.limit() == 0 => return Err(io::Error::other("too long")),
@@ -132,9 +132,9 @@ where
     }
 }
 
-fn at<E: std::fmt::Debug>(stage: &str) -> impl FnOnce(E) -> String {
-    move |error| format!("{stage}: {error:?}")
+fn at<E: std::fmt::Debug>(step: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("{step}: {error:?}")
 }
 
-/// A failure where a test expected an answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// After this time a missing reply is a failure.
+const TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! The name server, asked with bare messages over both transports.
+//! Tests of the name server, with raw messages over both transports.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-/// `None` where no answer came.
-async fn ask(dns: &Dns, name: &str, kind: RecordType, over: Transport) -> Option<Message> {
-    let patience = match name {
-        "silent.test." => Duration::from_millis(100),
+/// Sends a query; `None` if there is no response.
+async fn query(dns: &Dns, name: &str, kind: RecordType, over: Transport) -> Option<Message> {
+    let limit = match name {
+        "unanswered.test." => Duration::from_millis(100),
         _ => Duration::from_secs(20),
     };
-    let mut query = Message::new(4711, MessageType::Query, OpCode::Query);
-    query.add_query(Query::query(Name::from_str_relaxed(name).unwrap(), kind));
-    let query = query.to_vec().unwrap();
+    let mut message = Message::new(4711, MessageType::Query, OpCode::Query);
+    message.add_query(Query::query(Name::from_str_relaxed(name).unwrap(), kind));
+    let message = message.to_vec().unwrap();
     let answer = match over {
         Transport::Udp => {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            socket.send_to(&query, dns.addr()).await.unwrap();
+            socket.send_to(&message, dns.addr()).await.unwrap();
             let mut buffer = [0; 4096];
-            let received = timeout(patience, socket.recv(&mut buffer)).await;
+            let received = timeout(limit, socket.recv(&mut buffer)).await;
             buffer[..received.ok()?.unwrap()].to_vec()
         }
         Transport::Tcp => {
             let mut stream = TcpStream::connect(dns.addr()).await.unwrap();
-            stream.write_u16(query.len() as u16).await.unwrap();
-            stream.write_all(&query).await.unwrap();
-            let length = timeout(patience, stream.read_u16()).await.ok()?.unwrap();
+            stream.write_u16(message.len() as u16).await.unwrap();
+            stream.write_all(&message).await.unwrap();
+            let length = timeout(limit, stream.read_u16()).await.ok()?.unwrap();
             let mut buffer = vec![0; length.into()];
             stream.read_exact(&mut buffer).await.unwrap();
             buffer
@@ -44,15 +44,15 @@ async fn ask(dns: &Dns, name: &str, kind: RecordType, over: Transport) -> Option
     Some(answer)
 }
 
-/// The answer in short: the code, `SOA` where there is one, `TC`, and the data of the records, over both transports.
+/// Checks the response over both transports, in short form: response code, `TC`, `SOA`, and the record data.
 async fn check(dns: &Dns, name: &str, kind: RecordType, udp: &str, tcp: &str) {
     for (over, expected) in [(Transport::Udp, udp), (Transport::Tcp, tcp)] {
-        let answer = ask(dns, name, kind, over).await;
-        assert_eq!(answer.map_or_else(|| "silence".to_owned(), brief), expected, "{name} {kind} {over:?}");
+        let answer = query(dns, name, kind, over).await;
+        assert_eq!(answer.map_or_else(|| "no reply".to_owned(), summary), expected, "{name} {kind} {over:?}");
     }
 }
 
-fn brief(answer: Message) -> String {
+fn summary(answer: Message) -> String {
     let mut words = vec![match answer.metadata.response_code {
         ResponseCode::NoError => "ok".to_owned(),
         code => format!("{code:?}"),
@@ -68,7 +68,7 @@ fn brief(answer: Message) -> String {
 }
 
 #[tokio::test]
-async fn every_answer_is_given() {
+async fn gives_every_kind_of_answer() {
     let dns = Dns::start().await.unwrap();
     let one = ips(&["192.0.2.1"]);
     dns.set_addresses("both.test.", &ips(&["192.0.2.1", "2001:db8::1"]));
@@ -82,7 +82,7 @@ async fn every_answer_is_given() {
     dns.set("empty.test", A, Answer::NoData);
     dns.set("broken.test", A, Answer::ServFail);
     dns.set("closed.test", A, Answer::Refused);
-    dns.set("silent.test", A, Answer::NoReply);
+    dns.set("unanswered.test", A, Answer::NoReply);
     dns.set("long.test", A, Answer::Truncated(one));
     let many: Vec<_> = (0..100).map(|host| IpAddr::from([192, 0, 2, host])).collect();
     dns.set("many.test", A, Answer::Rotating { all: many, shown: 100, step: 0 });
@@ -108,18 +108,18 @@ async fn every_answer_is_given() {
     same("empty.test.", A, "ok SOA").await;
     same("broken.test.", A, "ServFail").await;
     same("closed.test.", A, "Refused").await;
-    same("silent.test.", A, "silence").await;
+    same("unanswered.test.", A, "no reply").await;
     check(&dns, "long.test.", A, "ok TC", "ok 192.0.2.1").await;
     same("mail_x.test.", MX, "ok 10 a.test. 20 b.test.").await;
     same("null.test.", MX, "ok 0 .").await;
     same("_submissions._tcp.test.", SRV, "ok 0 1 465 v4.test.").await;
     same("foreign.test.", A, "ok 203.0.113.1").await;
 
-    let looped = ask(&dns, "loop.test.", A, Transport::Udp).await.unwrap();
+    let looped = query(&dns, "loop.test.", A, Transport::Udp).await.unwrap();
     assert!(looped.answers.len() > 1);
-    let cut = ask(&dns, "many.test.", A, Transport::Udp).await.unwrap();
+    let cut = query(&dns, "many.test.", A, Transport::Udp).await.unwrap();
     assert!(cut.metadata.truncation && cut.answers.is_empty());
-    let whole = ask(&dns, "many.test.", A, Transport::Tcp).await.unwrap();
+    let whole = query(&dns, "many.test.", A, Transport::Tcp).await.unwrap();
     assert_eq!(whole.answers.len(), 100);
 
     assert_eq!(
@@ -136,7 +136,7 @@ async fn every_answer_is_given() {
 }
 
 #[tokio::test]
-async fn order_moves_with_queries_and_windows_with_rounds() {
+async fn rotates_the_order_with_queries_and_the_pool_on_request() {
     let dns = Dns::start().await.unwrap();
     let all = ips(&["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
     dns.set("robin.test", A, Answer::Addresses(all.clone()));

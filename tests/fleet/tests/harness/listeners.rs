@@ -1,4 +1,4 @@
-//! The farm and the black hole.
+//! Tests of the farm and the black hole.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use smtp_fleet::{Blackhole, CertSpec, Farm, Pki, TlsMode, profiles};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::client::{trusting, visit};
+use crate::client::{run_session, trusting};
 
 #[tokio::test]
-async fn every_address_of_a_farm_has_its_own_certificate() {
+async fn farm_serves_a_different_certificate_on_each_address() {
     let pki = Pki::new();
     let config = trusting(&pki, None);
     let farm = Farm::start(Arc::new(move |ip| {
@@ -19,11 +19,11 @@ async fn every_address_of_a_farm_has_its_own_certificate() {
     }));
     let farm = farm.await.unwrap();
     let mut leaves = HashSet::new();
-    // The neighbours of every octet's end.
+    // Both sides of the octet boundaries.
     for index in [0, 1, 254, 255, 65_534, 65_535, 4_194_302] {
         for _ in 0..2 {
-            let seen = visit(farm.addr(index), TlsMode::StartTls, &config).await;
-            leaves.insert(seen.unwrap().leaf.to_vec());
+            let outcome = run_session(farm.addr(index), TlsMode::StartTls, &config).await;
+            leaves.insert(outcome.unwrap().leaf.to_vec());
         }
     }
     assert_eq!(leaves.len(), 7);
@@ -32,13 +32,13 @@ async fn every_address_of_a_farm_has_its_own_certificate() {
 }
 
 #[tokio::test]
-async fn nobody_connects_to_a_black_hole() {
-    let hole = Blackhole::start().await.unwrap();
+async fn black_hole_leaves_connection_attempts_unanswered() {
+    let blackhole = Blackhole::start().await.unwrap();
     for _ in 0..3 {
-        let attempt = TcpStream::connect(hole.addr());
+        let attempt = TcpStream::connect(blackhole.addr());
         assert!(timeout(Duration::from_millis(100), attempt).await.is_err());
     }
-    let addr = hole.addr();
-    drop(hole);
+    let addr = blackhole.addr();
+    drop(blackhole);
     assert!(TcpStream::connect(addr).await.is_err());
 }

@@ -1,4 +1,4 @@
-//! Proves the harness: every kind of server does what its row says, to a client that follows the RFCs.
+//! Tests of the fleet itself: every server behaves as its profile says towards a client that follows the RFCs.
 
 mod cases;
 mod client;

@@ -1,4 +1,4 @@
-//! The cast, and what servers tell of their visitors.
+//! Tests of the server profiles and of the recorded sessions.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,9 +14,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::client::{reply, trusting, visit};
+use crate::client::{read_reply, run_session, trusting};
 
-/// Kinds of the cast whose visits fail, and a part of how.
+/// Profiles whose sessions fail, with a part of the error.
 const FAILING: [(&str, &str); 33] = [
     ("alias_missing", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(NotValidForName"),
     ("expired", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(Expired"),
@@ -33,7 +33,7 @@ const FAILING: [(&str, &str); 33] = [
     ("garbage_greeting", "greeting: "),
     ("mixed_codes", "malformed"),
     ("ehlo_refused", "ehlo: no STARTTLS"),
-    ("injects_plaintext", "plaintext behind the reply"),
+    ("injects_plaintext", "plaintext after the reply"),
     ("plain_on_implicit_port", "InvalidContentType"),
     ("endless_lines", "greeting: Custom { kind: Other, error: \"too long\" }"),
     ("endless_line", "greeting: Custom { kind: Other, error: \"too long\" }"),
@@ -56,8 +56,8 @@ const FAILING: [(&str, &str); 33] = [
     ),
 ];
 
-/// Kinds of the cast whose visits go well, with the code that answers EHLO inside TLS.
-const WELL: [(&str, &str); 10] = [
+/// Profiles whose sessions succeed, with the reply code to EHLO inside TLS.
+const SUCCEEDING: [(&str, &str); 10] = [
     ("good", "250"),
     ("implicit", "250"),
     ("slow_greeting", "250"),
@@ -71,22 +71,22 @@ const WELL: [(&str, &str); 10] = [
 ];
 
 #[tokio::test]
-async fn every_kind_does_as_its_row_says() {
+async fn every_profile_behaves_as_described() {
     let pki = Pki::new();
     let (kinds, specs): (Vec<_>, Vec<_>) = profiles::all(&pki).into_iter().unzip();
-    assert_eq!(kinds.len(), FAILING.len() + WELL.len());
+    assert_eq!(kinds.len(), FAILING.len() + SUCCEEDING.len());
     let fleet = Fleet::start(specs).await.unwrap();
     let config = trusting(&pki, None);
-    let mut visits = JoinSet::new();
+    let mut sessions = JoinSet::new();
     for (kind, addr) in kinds.into_iter().zip(fleet.addrs()) {
         let config = config.clone();
-        visits.spawn(async move {
-            let outcome = timeout(patience_with(kind), visit(addr, mode_of(kind), &config)).await;
+        sessions.spawn(async move {
+            let outcome = timeout(time_limit_of(kind), run_session(addr, mode_of(kind), &config)).await;
             (kind, outcome.unwrap_or_else(|_| Err("stalled".to_owned())))
         });
     }
-    let mut outcomes: HashMap<_, _> = visits.join_all().await.into_iter().collect();
-    for (kind, ehlo) in WELL {
+    let mut outcomes: HashMap<_, _> = sessions.join_all().await.into_iter().collect();
+    for (kind, ehlo) in SUCCEEDING {
         assert_eq!(outcomes.remove(kind).unwrap().unwrap().ehlo, ehlo, "{kind}");
     }
     for (kind, part) in FAILING {
@@ -102,20 +102,20 @@ fn mode_of(kind: &str) -> TlsMode {
     }
 }
 
-fn patience_with(kind: &str) -> Duration {
+fn time_limit_of(kind: &str) -> Duration {
     match kind {
         "silent" | "stalls_mid_handshake" => Duration::from_millis(300),
         _ => Duration::from_secs(20),
     }
 }
 
-/// Plays `spec` to one visitor; the server's account of it.
-async fn account(spec: ServerSpec, tls: TlsMode, pki: &Pki) -> Session {
+/// Runs one client session against `spec` and returns the session that the server recorded.
+async fn recorded_session(spec: ServerSpec, tls: TlsMode, pki: &Pki) -> Session {
     let fleet = Fleet::start(vec![spec]).await.unwrap();
     let server = &fleet.servers()[0];
     let config = trusting(pki, None);
-    // Whether the client was content is another test's concern.
-    let _ = visit(server.addr(), tls, &config).await;
+    // Other tests check the client's outcome.
+    let _ = run_session(server.addr(), tls, &config).await;
     server.wait_sessions(1).await;
     assert_eq!(server.accepted(), 1);
     assert_eq!(server.peak_concurrency(), 1);
@@ -123,9 +123,9 @@ async fn account(spec: ServerSpec, tls: TlsMode, pki: &Pki) -> Session {
 }
 
 #[tokio::test]
-async fn sessions_tell_what_the_client_did() {
+async fn sessions_record_what_the_client_did() {
     async fn check(spec: ServerSpec, tls: TlsMode, pki: &Pki, commands: &[&str], secured: bool) {
-        let session = account(spec, tls, pki).await;
+        let session = recorded_session(spec, tls, pki).await;
         assert_eq!(session.commands, commands);
         assert_eq!(session.tls, secured);
         assert_eq!(session.sni.as_deref(), secured.then_some(profiles::ALIAS));
@@ -142,48 +142,48 @@ async fn sessions_tell_what_the_client_did() {
 }
 
 #[tokio::test]
-async fn talking_early_is_seen_and_answered() {
+async fn detects_and_rejects_an_early_talker() {
     let pki = Pki::new();
     let spec = profiles::screening(&pki, Duration::from_secs(60));
     let fleet = Fleet::start(vec![spec]).await.unwrap();
     let server = &fleet.servers()[0];
-    let mut wire = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
-    wire.write_all(b"EHLO client.example.net\r\n").await.unwrap();
+    let mut connection = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
+    connection.write_all(b"EHLO client.example.net\r\n").await.unwrap();
     // The `220-` line and the 521 after it have different codes.
-    assert_eq!(reply(&mut wire).await.unwrap_err().to_string(), "malformed");
-    drop(wire);
+    assert_eq!(read_reply(&mut connection).await.unwrap_err().to_string(), "malformed");
+    drop(connection);
     server.wait_sessions(1).await;
     let session = server.sessions().remove(0);
     assert!(session.early_talker && !session.tls && !session.quit);
 }
 
 #[tokio::test]
-async fn commands_out_of_turn_are_refused() {
-    async fn check(wire: &mut BufReader<TcpStream>, command: &str, code: &str) {
+async fn rejects_commands_out_of_sequence() {
+    async fn check(connection: &mut BufReader<TcpStream>, command: &str, code: &str) {
         let line = format!("{command}\r\n");
-        wire.write_all(line.as_bytes()).await.unwrap();
-        assert_eq!(reply(wire).await.unwrap()[0][..3], *code, "{command}");
+        connection.write_all(line.as_bytes()).await.unwrap();
+        assert_eq!(read_reply(connection).await.unwrap()[0][..3], *code, "{command}");
     }
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.unwrap();
-    let mut wire = BufReader::new(TcpStream::connect(fleet.addrs()[0]).await.unwrap());
-    assert_eq!(reply(&mut wire).await.unwrap(), ["220 mail.example.com ESMTP"]);
-    check(&mut wire, "STARTTLS", "503").await;
-    check(&mut wire, "ehlo client.example.net", "250").await;
-    check(&mut wire, "MAIL FROM:<>", "530").await;
-    check(&mut wire, "NOOP", "250").await;
-    check(&mut wire, "VRFY postmaster", "500").await;
-    check(&mut wire, "quit", "221").await;
+    let mut connection = BufReader::new(TcpStream::connect(fleet.addrs()[0]).await.unwrap());
+    assert_eq!(read_reply(&mut connection).await.unwrap(), ["220 mail.example.com ESMTP"]);
+    check(&mut connection, "STARTTLS", "503").await;
+    check(&mut connection, "ehlo client.example.net", "250").await;
+    check(&mut connection, "MAIL FROM:<>", "530").await;
+    check(&mut connection, "NOOP", "250").await;
+    check(&mut connection, "VRFY postmaster", "500").await;
+    check(&mut connection, "quit", "221").await;
 }
 
 #[tokio::test]
-async fn a_server_stops_starts_and_changes() {
+async fn stops_starts_and_replaces_a_server() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.unwrap();
     let config = trusting(&pki, None);
     let check = async |server: &Server, part: &str| {
-        let seen = visit(server.addr(), TlsMode::StartTls, &config).await;
-        let outcome = seen.map_or_else(|error| error, |seen| seen.ehlo);
+        let outcome = run_session(server.addr(), TlsMode::StartTls, &config).await;
+        let outcome = outcome.map_or_else(|error| error, |outcome| outcome.ehlo);
         assert!(outcome.contains(part), "{outcome}");
     };
     let [first, second] = fleet.servers() else {
@@ -191,9 +191,9 @@ async fn a_server_stops_starts_and_changes() {
     };
     assert_eq!(first.addr().port(), second.addr().port());
     let mut held = BufReader::new(TcpStream::connect(first.addr()).await.unwrap());
-    reply(&mut held).await.unwrap();
+    read_reply(&mut held).await.unwrap();
     first.stop().await;
-    assert_eq!(reply(&mut held).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(read_reply(&mut held).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     check(first, "connect: Os { code: 111").await;
     check(second, "250").await;
     first.start().await.unwrap();
@@ -205,7 +205,7 @@ async fn a_server_stops_starts_and_changes() {
 }
 
 #[tokio::test]
-async fn identities_take_turns() {
+async fn presents_several_identities_in_turn() {
     let pki = Pki::new();
     let both =
         [CertSpec::valid_for(&[profiles::ALIAS]), CertSpec::valid_for(&[profiles::ALIAS]).with_issuer(Issuer::Root)];
@@ -213,21 +213,21 @@ async fn identities_take_turns() {
     let config = trusting(&pki, None);
     let mut leaves = Vec::new();
     for _ in 0..4 {
-        let seen = visit(fleet.addrs()[0], TlsMode::StartTls, &config).await;
-        leaves.push(seen.unwrap().leaf);
+        let outcome = run_session(fleet.addrs()[0], TlsMode::StartTls, &config).await;
+        leaves.push(outcome.unwrap().leaf);
     }
     assert_eq!(leaves[..2], leaves[2..]);
     assert_ne!(leaves[0], leaves[1]);
 }
 
 #[tokio::test]
-async fn resumption_and_concurrency_are_seen() {
+async fn records_resumption_and_concurrency() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.unwrap();
     let server = &fleet.servers()[0];
     let config = trusting(&pki, None);
     for _ in 0..2 {
-        visit(server.addr(), TlsMode::StartTls, &config).await.unwrap();
+        run_session(server.addr(), TlsMode::StartTls, &config).await.unwrap();
     }
     server.wait_sessions(2).await;
     let resumed: Vec<_> = server.sessions().iter().map(|it| it.resumed).collect();
@@ -236,9 +236,9 @@ async fn resumption_and_concurrency_are_seen() {
 
     let mut held = Vec::new();
     for _ in 0..3 {
-        let mut wire = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
-        reply(&mut wire).await.unwrap();
-        held.push(wire);
+        let mut connection = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
+        read_reply(&mut connection).await.unwrap();
+        held.push(connection);
     }
     assert_eq!(server.peak_concurrency(), 3);
     drop(held);
@@ -246,29 +246,29 @@ async fn resumption_and_concurrency_are_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_come_one_after_the_other_are_not_concurrent() {
+async fn consecutive_clients_do_not_count_as_concurrent() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.unwrap();
     let server = &fleet.servers()[0];
     for _ in 0..200 {
-        let mut wire = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
-        reply(&mut wire).await.unwrap();
-        wire.write_all(b"QUIT\r\n").await.unwrap();
+        let mut connection = BufReader::new(TcpStream::connect(server.addr()).await.unwrap());
+        read_reply(&mut connection).await.unwrap();
+        connection.write_all(b"QUIT\r\n").await.unwrap();
     }
     server.wait_sessions(200).await;
     assert_eq!((server.accepted(), server.peak_concurrency()), (200, 1));
 }
 
 #[tokio::test]
-async fn client_certificates_open_the_door() {
-    async fn check(kind: &str, purpose: Purpose, pki: &Pki, well: bool) {
-        let mut cast: HashMap<_, _> = profiles::all(pki).into_iter().collect();
-        let fleet = Fleet::start(vec![cast.remove(kind).unwrap()]).await.unwrap();
+async fn accepts_only_valid_client_certificates() {
+    async fn check(kind: &str, purpose: Purpose, pki: &Pki, accepted: bool) {
+        let mut profiles: HashMap<_, _> = profiles::all(pki).into_iter().collect();
+        let fleet = Fleet::start(vec![profiles.remove(kind).unwrap()]).await.unwrap();
         let spec = CertSpec::valid_for(&["client.example.net"]).with_purpose(purpose);
         let config = trusting(pki, Some(&pki.issue(&spec)));
         let addr: SocketAddr = fleet.addrs()[0];
-        let seen = visit(addr, TlsMode::StartTls, &config).await;
-        assert_eq!(seen.is_ok(), well, "{kind} {purpose:?} {seen:?}");
+        let outcome = run_session(addr, TlsMode::StartTls, &config).await;
+        assert_eq!(outcome.is_ok(), accepted, "{kind} {purpose:?} {outcome:?}");
     }
     let pki = Pki::new();
     check("client_certificate_tls12", Purpose::Client, &pki, true).await;
@@ -278,12 +278,12 @@ async fn client_certificates_open_the_door() {
 }
 
 #[tokio::test]
-async fn every_kind_of_key_shakes_hands() {
+async fn handshake_works_with_every_kind_of_key() {
     async fn check(spec: CertSpec, pki: &Pki) {
         let identity = pki.issue(&spec).with_staple(vec![48, 0]);
         let fleet = Fleet::start(vec![ServerSpec::new(identity.clone())]).await.unwrap();
-        let seen = visit(fleet.addrs()[0], TlsMode::StartTls, &trusting(pki, None)).await;
-        assert_eq!(seen.unwrap().leaf, *identity.leaf_der());
+        let outcome = run_session(fleet.addrs()[0], TlsMode::StartTls, &trusting(pki, None)).await;
+        assert_eq!(outcome.unwrap().leaf, *identity.leaf_der());
     }
     let pki = Pki::new();
     let below = pki.root().sub(&AuthoritySpec {
@@ -299,7 +299,7 @@ async fn every_kind_of_key_shakes_hands() {
 }
 
 #[test]
-fn certificates_come_with_what_was_asked() {
+fn issues_the_requested_certificates() {
     #[track_caller]
     fn check(spec: &CertSpec, pki: &Pki, certificates: usize) {
         let (own, shared) = (pki.issue(spec), pki.issue_with_shared_key(spec));

@@ -1,4 +1,4 @@
-//! The extensions of certificates (RFC 5280 §4.2), well-formed or not.
+//! Certificate extensions (RFC 5280 §4.2), well-formed or not.
 
 use std::net::IpAddr;
 
@@ -22,17 +22,17 @@ impl Extension {
         })
     }
 
-    /// keyUsage (§4.2.1.3) of a leaf: digitalSignature.
+    /// keyUsage (§4.2.1.3) with digitalSignature.
     pub fn leaf_key_usage() -> Self {
         Self::standard(15, true, |writer| writer.write_bitvec_bytes(&[0b1000_0000], 1))
     }
 
-    /// keyUsage (§4.2.1.3) of an authority: keyCertSign and cRLSign.
+    /// keyUsage (§4.2.1.3) with keyCertSign and cRLSign.
     pub fn ca_key_usage() -> Self {
         Self::standard(15, true, |writer| writer.write_bitvec_bytes(&[0b0000_0110], 7))
     }
 
-    /// extKeyUsage (§4.2.1.12), by object identifiers.
+    /// extKeyUsage (§4.2.1.12) with these object identifiers.
     pub fn extended_key_usage(purposes: &[&[u64]]) -> Self {
         Self::standard(37, false, |writer| {
             writer.write_sequence(|writer| {
@@ -74,9 +74,9 @@ impl Extension {
         })
     }
 
-    /// One that no client knows.
+    /// An extension that no client recognizes.
     pub fn unknown(critical: bool) -> Self {
-        // An arc for examples (RFC 5612).
+        // The enterprise number for documentation (RFC 5612).
         Self { oid: vec![1, 3, 6, 1, 4, 1, 32_473, 1], critical, value: vec![0x05, 0x00] }
     }
 
@@ -85,7 +85,7 @@ impl Extension {
     }
 }
 
-/// A GeneralName (RFC 5280 §4.2.1.6), of any octets.
+/// A GeneralName (RFC 5280 §4.2.1.6) with any content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GeneralName {
     /// rfc822Name.
@@ -96,7 +96,7 @@ pub enum GeneralName {
     Directory(String),
     /// uniformResourceIdentifier.
     Uri(Vec<u8>),
-    /// iPAddress: 4 or 16 octets of an address, twice as many of a range (§4.2.1.10).
+    /// iPAddress: 4 or 16 octets for an address, twice as many for a range (§4.2.1.10).
     Ip(Vec<u8>),
 }
 
@@ -111,7 +111,7 @@ impl GeneralName {
         Self::Ip(octets(address))
     }
 
-    /// An iPAddress that is a range, by address and mask.
+    /// An iPAddress range, by address and mask.
     pub fn network(address: IpAddr, mask: IpAddr) -> Self {
         Self::Ip([octets(address), octets(mask)].concat())
     }

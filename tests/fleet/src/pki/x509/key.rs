@@ -1,4 +1,4 @@
-//! Keys of every kind that a certificate may hold, the weak and the odd ones too.
+//! Keys of every kind that a certificate may contain, including weak and unsupported ones.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,17 +25,16 @@ use super::super::Identity;
 #[derive(Clone)]
 pub struct Key(Arc<Inner>);
 
-/// A kind of key, by algorithm and size. RSA keys are products of many small primes: made in a moment, and good for
-/// nothing but tests.
+/// The algorithm and size of a key. RSA keys are products of many small primes: fast to generate, and insecure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAlgorithm {
-    /// RSA of 1,024 bits.
+    /// RSA with 1,024 bits.
     Rsa1024,
-    /// RSA of 2,048 bits.
+    /// RSA with 2,048 bits.
     Rsa2048,
-    /// RSA of 4,096 bits.
+    /// RSA with 4,096 bits.
     Rsa4096,
-    /// RSA of 8,448 bits, more than most libraries take.
+    /// RSA with 8,448 bits, more than most libraries accept.
     Rsa8448,
     /// NIST P-256.
     P256,
@@ -50,10 +49,10 @@ pub enum KeyAlgorithm {
 }
 
 impl Key {
-    /// Makes a key.
+    /// Generates a key.
     ///
     /// # Panics
-    /// Where the system gives no randomness.
+    /// If the system provides no randomness.
     pub fn generate(kind: KeyAlgorithm) -> Self {
         match kind {
             KeyAlgorithm::Rsa1024 => Self::rsa(1024),
@@ -73,12 +72,12 @@ impl Key {
         }
     }
 
-    /// The DER of its SubjectPublicKeyInfo (RFC 5280 §4.1.2.7).
+    /// The DER-encoded SubjectPublicKeyInfo (RFC 5280 §4.1.2.7).
     pub fn spki(&self) -> &[u8] {
         &self.0.spki
     }
 
-    /// The algorithm that it signs certificates with unless told otherwise.
+    /// The default algorithm for signing certificates.
     pub fn algorithm(&self) -> SignatureAlgorithm {
         match &self.0.private {
             Private::Rsa(_) => SignatureAlgorithm::RsaSha256,
@@ -87,10 +86,10 @@ impl Key {
         }
     }
 
-    /// A signature over `message`. An elliptic key has but one algorithm and takes no notice of `algorithm`.
+    /// Signs `message`. Elliptic curve keys have only one algorithm and ignore `algorithm`.
     ///
     /// # Panics
-    /// Where an RSA key is to sign as another kind of key does.
+    /// If the key is an RSA key and `algorithm` is not an RSA algorithm.
     pub fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Vec<u8> {
         match &self.0.private {
             Private::Rsa(key) => sign_rsa(key, algorithm, message),
@@ -99,15 +98,15 @@ impl Key {
         }
     }
 
-    /// A chain that is served with this key.
+    /// An identity with this key and the given chain.
     ///
     /// # Panics
-    /// Where TLS has no way to sign with such a key.
+    /// If TLS has no signature scheme for the key.
     pub fn identity(&self, chain: Vec<CertificateDer<'static>>) -> Identity {
         match (&self.0.pkcs8, &self.0.private) {
             (Some(pkcs8), _) => Identity::new(chain, PrivatePkcs8KeyDer::from(pkcs8.clone()).into()),
             (None, Private::Rsa(_)) => Identity::with_signer(chain, Arc::new(RsaSigner(self.clone()))),
-            (None, _) => panic!("no TLS signature is made with this key"),
+            (None, _) => panic!("TLS has no signature scheme for this key"),
         }
     }
 
@@ -138,7 +137,7 @@ impl fmt::Debug for Key {
 struct Inner {
     spki: Vec<u8>,
     private: Private,
-    /// As the TLS library takes it; none where it would not, which is no loss for RSA.
+    /// The form that rustls loads; `None` if it rejects the key. RSA keys use [`RsaSigner`] instead.
     pkcs8: Option<Vec<u8>>,
 }
 
@@ -194,7 +193,7 @@ impl SignatureAlgorithm {
     }
 }
 
-/// An algorithm of the arc pkcs-1 (RFC 8017 appendix C) and its NULL.
+/// An algorithm under the pkcs-1 arc (RFC 8017 appendix C), with NULL parameters.
 fn pkcs1(last: u64) -> Vec<u8> {
     yasna::construct_der_seq(|writer| {
         writer.next().write_oid(&yasna::models::ObjectIdentifier::from_slice(&[1, 2, 840, 113549, 1, 1, last]));
@@ -213,7 +212,7 @@ fn sign_rsa(key: &RsaPrivateKey, algorithm: SignatureAlgorithm, message: &[u8]) 
         SignatureAlgorithm::RsaPssSha256 => {
             key.sign_with_rng(&mut OsRng, Pss::new::<Sha256>(), &Sha256::digest(message))
         }
-        _ => panic!("an RSA key makes no {algorithm:?} signature"),
+        _ => panic!("an RSA key cannot sign with {algorithm:?}"),
     };
     signature.expect("the key is large enough for its algorithm")
 }
@@ -222,7 +221,7 @@ fn sign_rsa(key: &RsaPrivateKey, algorithm: SignatureAlgorithm, message: &[u8]) 
 fn rsa_from_small_primes(bits: usize) -> RsaPrivateKey {
     let mut primes: Vec<BigUint> = (1..bits / PRIME_BITS).map(|_| OsRng.gen_prime(PRIME_BITS)).collect();
     let product = primes.iter().fold(BigUint::from(1_u32), |product, prime| product * prime);
-    // The product of two numbers has as many bits as both together, or one less.
+    // The product of two numbers has as many bits as both together, or one bit less.
     let missing = bits - product.bits();
     for size in [missing, missing + 1].into_iter().cycle() {
         let last = OsRng.gen_prime(size);
@@ -233,7 +232,7 @@ fn rsa_from_small_primes(bits: usize) -> RsaPrivateKey {
         if let Ok(key) = RsaPrivateKey::from_primes(primes.clone(), BigUint::from(65_537_u32)) {
             return key;
         }
-        // A prime whose predecessor is a multiple of the exponent: all over again.
+        // One of the primes minus one is a multiple of the exponent: start over.
         return rsa_from_small_primes(bits);
     }
     unreachable!("a cycle has no end")
@@ -245,7 +244,7 @@ fn x509<K: AsDer<PublicKeyX509Der<'static>>>(key: &K) -> Vec<u8> {
     key.as_der().expect("a key is encoded").as_ref().to_vec()
 }
 
-/// Signs handshakes with RSA keys, which rustls's provider loads only of 2,048 bits and more, and with two primes.
+/// Signs handshakes with RSA keys: rustls's provider loads only keys of at least 2,048 bits with two primes.
 #[derive(Clone, Debug)]
 struct RsaSigner(Key);
 
