@@ -23,6 +23,15 @@ pub use pki::{
 pub use script::{Chunk, Delivery, Fault, Script, ServerSpec, Step, Termination, TlsMode, TlsVersions};
 pub use server::{Fleet, Server, Session};
 
+/// Builder methods that each replace one field of `Self`.
+macro_rules! setters {
+    ($($(#[$meta:meta])* $method:ident($field:ident: $type:ty);)+) => {
+        $($(#[$meta])* pub fn $method(self, $field: $type) -> Self {
+            Self { $field, ..self }
+        })+
+    };
+}
+
 pub mod cases;
 pub mod client;
 pub mod demo;

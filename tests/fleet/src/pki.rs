@@ -134,24 +134,15 @@ impl CertSpec {
         Self { not_before, not_after, ..self }
     }
 
-    /// Sets the issuer.
-    pub fn with_issuer(self, issuer: Issuer) -> Self {
-        Self { issuer, ..self }
-    }
-
-    /// Sets which certificates are sent.
-    pub fn with_presented(self, presented: Presented) -> Self {
-        Self { presented, ..self }
-    }
-
-    /// Sets the kind of key.
-    pub fn with_key(self, key: KeyKind) -> Self {
-        Self { key, ..self }
-    }
-
-    /// Sets the extended key usage.
-    pub fn with_purpose(self, purpose: Purpose) -> Self {
-        Self { purpose, ..self }
+    setters! {
+        /// Sets the issuer.
+        with_issuer(issuer: Issuer);
+        /// Sets which certificates are sent.
+        with_presented(presented: Presented);
+        /// Sets the kind of key.
+        with_key(key: KeyKind);
+        /// Sets the extended key usage.
+        with_purpose(purpose: Purpose);
     }
 
     /// Sets the common name; `None` leaves the subject empty.

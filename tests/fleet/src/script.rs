@@ -29,14 +29,11 @@ impl ServerSpec {
         Self { identity: Some(identity), ..Self::default() }
     }
 
-    /// Sets the TLS mode.
-    pub fn with_tls(self, tls: TlsMode) -> Self {
-        Self { tls, ..self }
-    }
-
-    /// Replaces the script.
-    pub fn with_script(self, script: Script) -> Self {
-        Self { script, ..self }
+    setters! {
+        /// Sets the TLS mode.
+        with_tls(tls: TlsMode);
+        /// Replaces the script.
+        with_script(script: Script);
     }
 
     /// Sets the script's fault.

@@ -83,7 +83,7 @@ fn signatures(fixture: &Fixture) -> Vec<Case> {
     let signed = |name, algorithm| fixture.issued_by(name, &rsa, &leaf().with_signature_algorithm(algorithm));
     let bad_signature =
         |name, builder: &CertBuilder| fixture.chain(name, vec![tampered(&fixture.leaf(builder)), intermediate.der()]);
-    let rsa_1024 = fixture.intermediate.issue(&leaf(), &fixture.rsa_1024);
+    let leaf_over_rsa_1024 = fixture.intermediate.issue(&leaf(), &fixture.rsa_1024);
     vec![
         signed("signature-rsa-sha384", SignatureAlgorithm::RsaSha384),
         signed("signature-rsa-sha512", SignatureAlgorithm::RsaSha512),
@@ -115,7 +115,7 @@ fn signatures(fixture: &Fixture) -> Vec<Case> {
             .rejected(&["bad_signature"]),
         fixture
             .with_identity("signature-bad-over-rsa-1024", {
-                fixture.rsa_1024.identity(vec![tampered(&rsa_1024), intermediate.der()])
+                fixture.rsa_1024.identity(vec![tampered(&leaf_over_rsa_1024), intermediate.der()])
             })
             .rejected(&["weak_key", "bad_signature"]),
         fixture

@@ -55,24 +55,15 @@ impl ResponseSpec {
         Self::new(Status::Good)
     }
 
-    /// Replaces the single responses.
-    pub fn with_responses(self, responses: Vec<SingleResponseSpec>) -> Self {
-        Self { responses, ..self }
-    }
-
-    /// Sets the signer.
-    pub fn with_responder(self, responder: Responder) -> Self {
-        Self { responder, ..self }
-    }
-
-    /// Sets how the responder is identified.
-    pub fn with_responder_id(self, responder_id: ResponderIdKind) -> Self {
-        Self { responder_id, ..self }
-    }
-
-    /// Adds `padding` unused certificates.
-    pub fn with_padding(self, padding: usize) -> Self {
-        Self { padding, ..self }
+    setters! {
+        /// Replaces the single responses.
+        with_responses(responses: Vec<SingleResponseSpec>);
+        /// Sets the signer.
+        with_responder(responder: Responder);
+        /// Sets how the responder is identified.
+        with_responder_id(responder_id: ResponderIdKind);
+        /// Adds `padding` unused certificates.
+        with_padding(padding: usize);
     }
 
     /// Sets a flaw.
@@ -158,14 +149,11 @@ impl SingleResponseSpec {
         }
     }
 
-    /// Identifies another certificate.
-    pub fn with_cert_id(self, cert_id: CertIdKind) -> Self {
-        Self { cert_id, ..self }
-    }
-
-    /// Sets the hash.
-    pub fn with_hash(self, hash: Hash) -> Self {
-        Self { hash, ..self }
+    setters! {
+        /// Sets which certificate it identifies.
+        with_cert_id(cert_id: CertIdKind);
+        /// Sets the hash.
+        with_hash(hash: Hash);
     }
 
     /// Sets thisUpdate and nextUpdate, in seconds from now.
