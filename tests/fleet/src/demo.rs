@@ -39,12 +39,12 @@ impl Demo {
                     targets,
                     "  - {{host: {name}, port: {port}, tls: {tls}, name: {name}, labels: {{team: {team}}}}}"
                 )
-                .expect("strings take everything");
+                .expect("writing to a string never fails");
             }
         }
         std::fs::write(folder.join("root.pem"), pki.root_pem())?;
         let (config, draft) = (folder.join(CONFIG_FILE), folder.join("demo.yaml.draft"));
-        std::fs::write(&draft, text(&dns, &targets))?;
+        std::fs::write(&draft, config_text(&dns, &targets))?;
         std::fs::rename(draft, &config)?;
         Ok(Self { config, _fleet: fleet, _dns: dns })
     }
@@ -77,11 +77,11 @@ impl Case {
 /// First the case that the exporter was made for: only one of three backends lists the alias, all three list the other
 /// name.
 fn cases(pki: &Pki) -> Vec<Case> {
-    let alone =
+    let single =
         |name: &'static [&'static str], spec: ServerSpec| Case { names: name, team: "web", servers: vec![spec] };
-    let named = |name: &str| CertSpec::valid_for(&[name]);
+    let certificate_for = |name: &str| CertSpec::valid_for(&[name]);
     let issue = |spec: CertSpec| ServerSpec::new(pki.issue(&spec));
-    let as_named = |name, spec| ServerSpec { identity: Some(pki.issue(&named(name))), ..spec };
+    let with_certificate_for = |name, spec| ServerSpec { identity: Some(pki.issue(&certificate_for(name))), ..spec };
     const DAY: i64 = 86_400;
     vec![
         Case {
@@ -89,39 +89,51 @@ fn cases(pki: &Pki) -> Vec<Case> {
             team: "mail",
             servers: vec![profiles::good(pki), profiles::alias_missing(pki), profiles::alias_missing(pki)],
         },
-        alone(&["expired.example.com"], issue(named("expired.example.com").with_validity(-90 * DAY, -3 * DAY))),
-        alone(&["soon.example.com"], issue(named("soon.example.com").with_validity(-85 * DAY, 5 * DAY))),
-        alone(&["future.example.com"], issue(named("future.example.com").with_validity(DAY, 90 * DAY))),
-        alone(&["self-signed.example.com"], issue(named("self-signed.example.com").with_issuer(Issuer::SelfSigned))),
-        alone(&["incomplete.example.com"], issue(named("incomplete.example.com").with_presented(Presented::LeafOnly))),
-        alone(&["private-ca.example.com"], issue(named("private-ca.example.com").with_issuer(Issuer::Untrusted))),
-        alone(&["implicit.example.com"], issue(named("implicit.example.com")).with_tls(TlsMode::Implicit)),
-        alone(&["no-starttls.example.com"], profiles::no_starttls(pki)),
-        alone(
+        single(
+            &["expired.example.com"],
+            issue(certificate_for("expired.example.com").with_validity(-90 * DAY, -3 * DAY)),
+        ),
+        single(&["soon.example.com"], issue(certificate_for("soon.example.com").with_validity(-85 * DAY, 5 * DAY))),
+        single(&["future.example.com"], issue(certificate_for("future.example.com").with_validity(DAY, 90 * DAY))),
+        single(
+            &["self-signed.example.com"],
+            issue(certificate_for("self-signed.example.com").with_issuer(Issuer::SelfSigned)),
+        ),
+        single(
+            &["incomplete.example.com"],
+            issue(certificate_for("incomplete.example.com").with_presented(Presented::LeafOnly)),
+        ),
+        single(
+            &["private-ca.example.com"],
+            issue(certificate_for("private-ca.example.com").with_issuer(Issuer::Untrusted)),
+        ),
+        single(&["implicit.example.com"], issue(certificate_for("implicit.example.com")).with_tls(TlsMode::Implicit)),
+        single(&["no-starttls.example.com"], profiles::no_starttls(pki)),
+        single(
             &["no-longer-offered.example.com"],
             profiles::starttls_refused(pki, "454 TLS not available due to local problem"),
         ),
-        alone(&["busy.example.com"], profiles::greeting_421(pki)),
-        alone(
+        single(&["busy.example.com"], profiles::greeting_421(pki)),
+        single(
             &["postscreen.example.com"],
-            as_named("postscreen.example.com", profiles::screening(pki, Duration::from_secs(1))),
+            with_certificate_for("postscreen.example.com", profiles::screening(pki, Duration::from_secs(1))),
         ),
-        alone(
+        single(
             &["mutual.example.com"],
-            as_named("mutual.example.com", profiles::client_certificate(pki, TlsVersions::Tls13)),
+            with_certificate_for("mutual.example.com", profiles::client_certificate(pki, TlsVersions::Tls13)),
         ),
         // Certificate fields are untrusted input: their markup must be escaped.
-        alone(
+        single(
             &["markup.example.com"],
             issue(
-                named("<img src=x onerror=alert('name')>")
+                certificate_for("<img src=x onerror=alert('name')>")
                     .with_common_name(Some("</title><script>alert('subject')</script>")),
             ),
         ),
     ]
 }
 
-fn text(dns: &Dns, targets: &str) -> String {
+fn config_text(dns: &Dns, targets: &str) -> String {
     format!(
         "defaults: {{interval: 15s, timeout: 10s, ehlo_name: probe.example.net, trust: demo, resolver: demo}}\n\
          trust_stores: {{demo: {{roots: none, files: [root.pem]}}}}\n\

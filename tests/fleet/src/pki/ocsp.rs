@@ -98,7 +98,9 @@ impl ResponseSpec {
         let mut signature = signer.key().sign(&to_der(&signed)).expect("a generated key signs");
         let mut algorithm = signature_algorithm(signer.key());
         match self.flaw {
-            Some(Flaw::WrongSignature) => signature = signer.key().sign(b"something else").expect("it signs"),
+            Some(Flaw::WrongSignature) => {
+                signature = signer.key().sign(b"something else").expect("a generated key signs");
+            }
             Some(Flaw::WeakAlgorithm) => algorithm.oid = ECDSA_WITH_SHA1,
             _ => {}
         }
@@ -413,11 +415,11 @@ fn generalized_time<T: From<DateTime>>(seconds_from_now: i64) -> T {
 }
 
 fn octets(bytes: &[u8]) -> OctetString {
-    OctetString::new(bytes).expect("short")
+    OctetString::new(bytes).expect("less than 256 MiB")
 }
 
 fn to_der(value: &impl Encode) -> Vec<u8> {
-    value.to_der().expect("it is encoded")
+    value.to_der().expect("the value encodes")
 }
 
 const ECDSA_WITH_SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.1");

@@ -65,7 +65,7 @@ impl Key {
             KeyAlgorithm::Secp256k1 => Self::ecdsa(&ECDSA_P256K1_SHA256_ASN1_SIGNING, SignatureAlgorithm::EcdsaSha256),
             KeyAlgorithm::Ed25519 => {
                 let pair = Ed25519KeyPair::generate().expect("a key is generated");
-                let pkcs8 = pair.to_pkcs8v1().expect("a key is encoded").as_ref().to_vec();
+                let pkcs8 = pair.to_pkcs8v1().expect("a generated key encodes").as_ref().to_vec();
                 let spki = x509(pair.public_key());
                 Self::new(spki, Private::Ed25519(pair), Some(pkcs8))
             }
@@ -93,7 +93,9 @@ impl Key {
     pub fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Vec<u8> {
         match &self.0.private {
             Private::Rsa(key) => sign_rsa(key, algorithm, message),
-            Private::Ecdsa(pair, _) => pair.sign(&SystemRandom::new(), message).expect("a key signs").as_ref().to_vec(),
+            Private::Ecdsa(pair, _) => {
+                pair.sign(&SystemRandom::new(), message).expect("a generated key signs").as_ref().to_vec()
+            }
             Private::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
         }
     }
@@ -112,13 +114,13 @@ impl Key {
 
     fn rsa(bits: usize) -> Self {
         let key = rsa_from_small_primes(bits);
-        let spki = key.to_public_key().to_public_key_der().expect("a key is encoded").into_vec();
+        let spki = key.to_public_key().to_public_key_der().expect("a generated key encodes").into_vec();
         Self::new(spki, Private::Rsa(Box::new(key)), None)
     }
 
     fn ecdsa(curve: &'static EcdsaSigningAlgorithm, algorithm: SignatureAlgorithm) -> Self {
         let pair = EcdsaKeyPair::generate(curve).expect("a key is generated");
-        let pkcs8 = pair.to_pkcs8v1().expect("a key is encoded").as_ref().to_vec();
+        let pkcs8 = pair.to_pkcs8v1().expect("a generated key encodes").as_ref().to_vec();
         let served = provider::sign::any_supported_type(&PrivatePkcs8KeyDer::from(pkcs8.clone()).into()).is_ok();
         Self::new(x509(pair.public_key()), Private::Ecdsa(Box::new(pair), algorithm), served.then_some(pkcs8))
     }
@@ -241,7 +243,7 @@ fn rsa_from_small_primes(bits: usize) -> RsaPrivateKey {
 const PRIME_BITS: usize = 128;
 
 fn x509<K: AsDer<PublicKeyX509Der<'static>>>(key: &K) -> Vec<u8> {
-    key.as_der().expect("a key is encoded").as_ref().to_vec()
+    key.as_der().expect("a generated key encodes").as_ref().to_vec()
 }
 
 /// Signs handshakes with RSA keys: rustls's provider loads only keys of at least 2,048 bits with two primes.
