@@ -67,7 +67,7 @@ async fn watch(targets: u32, port: u16, first: Ipv4Addr, root: &str) -> String {
         join_all(names.iter().map(|name| handle.round(name))).await;
     }
     let fleet = handle.fleet();
-    let backends = fleet.targets.iter().flat_map(|target| &target.endpoints).flat_map(|endpoint| &endpoint.backends);
+    let backends = fleet.targets.iter().flat_map(|target| target.backends());
     let certificates: std::collections::HashMap<_, _> = backends
         .filter_map(|backend| backend.last_certificate.as_ref())
         .flat_map(|last| last.assessment.chain.certificates())

@@ -61,7 +61,7 @@ async fn main() -> Result<(), Failure> {
 
 fn print(report: &TargetReport, now: SystemTime) {
     println!("\n{}", report.target.name);
-    for backend in report.endpoints.iter().flat_map(|endpoint| &endpoint.backends) {
+    for backend in report.backends() {
         println!("  {:<22} {}", backend.backend.socket_addr().to_string(), line(backend, now));
     }
 }

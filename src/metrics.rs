@@ -29,7 +29,6 @@ mod tests;
 
 pub(crate) use probed::{Probed, encode_probed};
 pub use process::Process;
-pub(crate) use view::Counts;
 
 /// A text format for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

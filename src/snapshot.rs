@@ -2,6 +2,7 @@
 //! outputs read them.
 
 use std::net::IpAddr;
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -157,7 +158,81 @@ pub struct LastCertificate {
     pub mismatched_samples: Option<usize>,
 }
 
+impl TargetReport {
+    /// The backends of all endpoints, in their order.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<BackendReport>> {
+        self.endpoints.iter().flat_map(|endpoint| &endpoint.backends)
+    }
+
+    /// The backends currently in DNS.
+    pub fn resolved(&self) -> impl Iterator<Item = &Arc<BackendReport>> {
+        self.backends().filter(|backend| backend.resolved)
+    }
+
+    /// Counts of the backends currently in DNS, as of `now`.
+    pub fn counts(&self, now: SystemTime) -> BackendCounts {
+        BackendCounts::of(self.resolved(), now)
+    }
+}
+
+impl EndpointReport {
+    /// The backends currently in DNS.
+    pub fn resolved(&self) -> impl Iterator<Item = &Arc<BackendReport>> {
+        self.backends.iter().filter(|backend| backend.resolved)
+    }
+
+    /// Counts of the backends currently in DNS, as of `now`.
+    pub fn counts(&self, now: SystemTime) -> BackendCounts {
+        BackendCounts::of(self.resolved(), now)
+    }
+}
+
+/// Counts of backends currently in DNS. Verdicts are those on the last certificate seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendCounts {
+    /// All of them.
+    pub resolved: usize,
+    /// Those whose last probe succeeded.
+    pub reachable: usize,
+    /// Those whose certificate matches the server name.
+    pub matched: usize,
+    /// Those whose certificate does not match the server name.
+    pub mismatched: usize,
+    /// Those whose chain is valid.
+    pub chain_valid: usize,
+}
+
+impl BackendCounts {
+    fn of<'a>(backends: impl IntoIterator<Item = &'a Arc<BackendReport>>, now: SystemTime) -> Self {
+        let mut counts = Self::default();
+        for backend in backends {
+            let matches = backend.name_matches();
+            counts.resolved += 1;
+            counts.reachable += usize::from(backend.is_reachable());
+            counts.matched += usize::from(matches == Some(true));
+            counts.mismatched += usize::from(matches == Some(false));
+            counts.chain_valid += usize::from(backend.chain_valid(now) == Some(true));
+        }
+        counts
+    }
+}
+
+impl AddAssign for BackendCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.resolved += other.resolved;
+        self.reachable += other.reachable;
+        self.matched += other.matched;
+        self.mismatched += other.mismatched;
+        self.chain_valid += other.chain_valid;
+    }
+}
+
 impl BackendReport {
+    /// Whether the chain of its last certificate is trusted and within its validity period at `now`; none if unknown.
+    pub fn chain_valid(&self, now: SystemTime) -> Option<bool> {
+        self.last_certificate.as_ref()?.assessment.valid(now)
+    }
+
     /// Whether its last probe succeeded.
     pub fn is_reachable(&self) -> bool {
         self.probe.as_ref().is_some_and(|probe| probe.outcome.is_ok())

@@ -39,8 +39,7 @@ pub(super) struct Shown<'a> {
 
 impl<'a> Scene<'a> {
     pub(super) fn of(target: &'a TargetReport, report: &'a EndpointReport, now: SystemTime) -> Self {
-        let resolved: Vec<&BackendReport> =
-            report.backends.iter().map(|backend| &**backend).filter(|backend| backend.resolved).collect();
+        let resolved: Vec<&BackendReport> = report.resolved().map(|backend| &**backend).collect();
         let shown = resolved.iter().filter_map(|backend| Shown::of(backend, now)).collect();
         Self { target, report, now, resolved, shown }
     }

@@ -34,22 +34,16 @@ impl Probed {
     /// Whether all that clients may meet is well at `now`.
     pub(crate) fn is_success(&self, now: SystemTime) -> bool {
         let looked_up = self.report.lookup.as_ref().is_none_or(|lookup| lookup.success);
-        let is_ok = |backend: &BackendReport| {
-            let valid = backend.last_certificate.as_ref().and_then(|last| last.assessment.valid(now));
-            backend.is_reachable() && backend.name_matches() == Some(true) && valid == Some(true)
+        let is_ok = |backend: &Arc<BackendReport>| {
+            backend.is_reachable() && backend.name_matches() == Some(true) && backend.chain_valid(now) == Some(true)
         };
         let complete = self.ended && looked_up && self.refused.unwrap_or_default() == 0;
-        complete && self.resolved().next().is_some() && self.resolved().all(is_ok)
-    }
-
-    fn resolved(&self) -> impl Iterator<Item = &BackendReport> {
-        let all = self.report.endpoints.iter().flat_map(|endpoint| &endpoint.backends);
-        all.map(|backend| &**backend).filter(|backend| backend.resolved)
+        complete && self.report.resolved().next().is_some() && self.report.resolved().all(is_ok)
     }
 
     /// The earliest of what `read` finds in the resolved backends' chains.
     fn earliest(&self, read: impl Fn(&crate::verdict::ChainVerdict) -> Option<i64>) -> Option<i64> {
-        let last = self.resolved().filter_map(|backend| backend.last_certificate.as_ref());
+        let last = self.report.resolved().filter_map(|backend| backend.last_certificate.as_ref());
         last.filter_map(|last| read(last.assessment.chain.verdict())).min()
     }
 

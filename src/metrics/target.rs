@@ -1,10 +1,11 @@
 //! The families of targets and of their server names.
 
+use crate::snapshot::BackendCounts;
 use std::fmt;
 
 use super::family::Families;
 use super::table;
-use super::view::{Counts, View};
+use super::view::View;
 use crate::verdict::unix;
 
 pub(super) fn encode(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
@@ -52,7 +53,7 @@ fn targets(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
 
 fn endpoints(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     let each = || view.server_names.iter().map(|row| (view.labels(row), &row.data));
-    let count = |read: fn(Counts) -> usize| each().map(move |(labels, name)| (labels, read(name.counts)));
+    let count = |read: fn(BackendCounts) -> usize| each().map(move |(labels, name)| (labels, read(name.counts)));
 
     families.info(
         table::ENDPOINT_INFO,

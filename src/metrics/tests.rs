@@ -105,8 +105,7 @@ fn golden() {
         let (_, after) = after.split_once('}').expect("an end of labels");
         text = format!("{before}{{<of the build>}}{after}");
         // Keys are fresh in every run.
-        let backends =
-            fleet.targets.iter().flat_map(|target| &target.endpoints).flat_map(|endpoint| &endpoint.backends);
+        let backends = fleet.targets.iter().flat_map(|target| target.backends());
         for backend in backends {
             let Some(last) = &backend.last_certificate else { continue };
             let fingerprint = hex(&last.assessment.leaf().expect("a leaf").fingerprint());

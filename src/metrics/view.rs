@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::family::{Scoped, render};
 use crate::reason::SkipReason;
 use crate::snapshot::{
-    AlternateName, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
+    AlternateName, BackendCounts, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
 };
 use crate::target::ServerName;
 use crate::verdict::{Facts, Reasons, unix};
@@ -41,7 +41,7 @@ struct Span {
 /// counted together: their labels are equal.
 pub(super) struct ServerNameView<'a> {
     name: &'a ServerName,
-    pub(super) counts: Counts,
+    pub(super) counts: BackendCounts,
     pub(super) skipped: Vec<(SkipReason, usize)>,
     pub(super) alternates: Vec<&'a AlternateName>,
     pub(super) distinct_certificates: usize,
@@ -80,36 +80,6 @@ impl<'a> LastCertificateView<'a> {
             reasons: assessment.reasons(now),
             chain_not_after: verdict.earliest_not_after(),
             verified_not_after: verdict.verified_not_after(unix(now)),
-        }
-    }
-}
-
-/// Counts of backends; the last verdicts count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// DNS names them now. All other counts are of these.
-    pub(crate) resolved: usize,
-    /// Their last probe succeeded.
-    pub(crate) reachable: usize,
-    /// Their certificate carries the server name.
-    pub(crate) matched: usize,
-    /// Their certificate lacks the server name.
-    pub(crate) mismatched: usize,
-    /// Their chain is trusted and in time.
-    pub(crate) chain_valid: usize,
-}
-
-impl Counts {
-    /// Counts the backends of `endpoint` as they stand at `now`.
-    pub(crate) fn add(&mut self, endpoint: &EndpointReport, now: SystemTime) {
-        for backend in endpoint.backends.iter().filter(|backend| backend.resolved) {
-            let matches = backend.name_matches();
-            let valid = backend.last_certificate.as_ref().and_then(|last| last.assessment.valid(now));
-            self.resolved += 1;
-            self.reachable += usize::from(backend.is_reachable());
-            self.matched += usize::from(matches == Some(true));
-            self.mismatched += usize::from(matches == Some(false));
-            self.chain_valid += usize::from(valid == Some(true));
         }
     }
 }
@@ -201,7 +171,7 @@ impl<'a> ServerNameView<'a> {
     fn new(name: &'a ServerName) -> Self {
         Self {
             name,
-            counts: Counts::default(),
+            counts: BackendCounts::default(),
             skipped: Vec::new(),
             alternates: Vec::new(),
             distinct_certificates: 0,
@@ -211,7 +181,7 @@ impl<'a> ServerNameView<'a> {
     }
 
     fn add(&mut self, endpoint: &'a EndpointReport, now: SystemTime) {
-        self.counts.add(endpoint, now);
+        self.counts += endpoint.counts(now);
         for (reason, count) in &endpoint.skipped {
             match self.skipped.iter_mut().find(|(other, _)| other == reason) {
                 Some((_, sum)) => *sum += count,
@@ -224,8 +194,7 @@ impl<'a> ServerNameView<'a> {
                 self.alternates.push(shared);
             }
         }
-        let resolved = endpoint.backends.iter().filter(|backend| backend.resolved);
-        for leaf in resolved.filter_map(|backend| backend.last_certificate.as_ref()?.assessment.leaf()) {
+        for leaf in endpoint.resolved().filter_map(|backend| backend.last_certificate.as_ref()?.assessment.leaf()) {
             self.fingerprints.push(leaf.fingerprint());
             let not_after = leaf.facts().map(|facts| facts.not_after);
             self.earliest_not_after = [self.earliest_not_after, not_after].into_iter().flatten().min();

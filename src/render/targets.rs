@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use self::grid::{Cell, Grid};
-use self::wrong::{What, Wrong, resolved};
+use self::wrong::{What, Wrong};
 use super::moment::days;
 use super::style::{Style, Tone};
 use super::table::{counted, words};
@@ -61,8 +61,8 @@ impl Page {
 
     fn heading(&mut self, report: &TargetReport) {
         let name = printable(report.target.name.as_str(), MAX_NAME);
-        let all = resolved(report).count();
-        let bad = resolved(report).filter(|backend| of_backend(backend, self.now) != State::Ok).count();
+        let all = report.resolved().count();
+        let bad = report.resolved().filter(|backend| of_backend(backend, self.now) != State::Ok).count();
         let (tone, status) = if report.last_round.is_none() {
             (Tone::Doubtful, "NOT FINISHED in time".to_owned())
         } else if bad > 0 {
@@ -140,7 +140,7 @@ impl Page {
         if wrong.is_empty() {
             return;
         }
-        let (all, several) = (resolved(report).count(), needs_server_names(report));
+        let (all, several) = (report.resolved().count(), needs_server_names(report));
         self.title("  WHAT IS WRONG");
         for Wrong { what, backends } in wrong {
             // A target that is not finished is told as such.
@@ -210,10 +210,10 @@ impl Page {
 
     fn summary(&mut self, reports: &[Arc<TargetReport>]) {
         let not_ok = |report: &TargetReport| {
-            resolved(report).filter(|backend| of_backend(backend, self.now) != State::Ok).count()
+            report.resolved().filter(|backend| of_backend(backend, self.now) != State::Ok).count()
         };
         let finished = || reports.iter().filter(|report| report.last_round.is_some());
-        let backends: usize = reports.iter().map(|report| resolved(report).count()).sum();
+        let backends: usize = reports.iter().map(|report| report.resolved().count()).sum();
         let bad: usize = finished().map(|report| not_ok(report)).sum();
         let with_bad = finished().filter(|report| not_ok(report) > 0).count();
         let others = finished().filter(|report| not_ok(report) == 0 && !is_ok(report, self.now)).count();

@@ -18,7 +18,7 @@ use crate::verdict::{Facts, name};
 ///
 /// Empty where no resolved backend lacks the server name, and where the certificate of one of them is not known.
 pub fn alternate_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
-    let resolved = || endpoint.backends.iter().filter(|backend| backend.resolved);
+    let resolved = || endpoint.resolved();
     if !resolved().any(|backend| backend.name_matches() == Some(false)) {
         return Vec::new();
     }
@@ -60,7 +60,7 @@ pub fn resolves(addresses: Option<&[IpAddr]>, endpoint: &EndpointReport) -> Reso
     if addresses.is_empty() {
         return Resolves::Nowhere;
     }
-    let resolved = endpoint.backends.iter().filter(|backend| backend.resolved);
+    let resolved = endpoint.resolved();
     let backends: BTreeSet<IpAddr> = resolved.map(|backend| backend.backend.address).collect();
     let strangers: Vec<&IpAddr> = addresses.difference(&backends).collect();
     if strangers.is_empty() {

@@ -71,7 +71,6 @@ fn is_partly_wrong(last: &LastCertificate) -> bool {
 }
 
 fn findings(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = State> {
-    let resolved = || report.endpoints.iter().flat_map(|endpoint| &endpoint.backends).filter(|each| each.resolved);
     let lookup = report.lookup.as_deref();
     // A domain that says that it takes no mail is as it should be (RFC 7505).
     let takes_none = lookup.is_some_and(|lookup| lookup.success && lookup.hosts == Some(0));
@@ -80,9 +79,9 @@ fn findings(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = Stat
     let of_target = [
         (report.last_round.is_none(), State::Unknown),
         (disagree, State::Warning),
-        (failed, if resolved().next().is_some() { State::Warning } else { State::Critical }),
-        (report.last_round.is_some() && !takes_none && resolved().next().is_none(), State::Critical),
+        (failed, if report.resolved().next().is_some() { State::Warning } else { State::Critical }),
+        (report.last_round.is_some() && !takes_none && report.resolved().next().is_none(), State::Critical),
     ];
     let of_target = of_target.into_iter().filter_map(|(holds, state)| holds.then_some(state));
-    of_target.chain(resolved().map(move |backend| of_backend(backend, now)))
+    of_target.chain(report.resolved().map(move |backend| of_backend(backend, now)))
 }

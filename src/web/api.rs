@@ -66,8 +66,7 @@ fn find<'a>(fleet: &'a Fleet, name: &str) -> Option<&'a Arc<TargetReport>> {
 fn backends<'a>(report: &'a TargetReport, label: &str) -> Vec<&'a BackendReport> {
     let Ok(address) = label.parse::<SocketAddr>() else { return Vec::new() };
     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-    let all = report.endpoints.iter().flat_map(|endpoint| &endpoint.backends).map(|backend| &**backend);
-    all.filter(|backend| backend.backend.socket_addr() == address).collect()
+    report.backends().map(|backend| &**backend).filter(|backend| backend.backend.socket_addr() == address).collect()
 }
 
 fn server_name(query: &str) -> Option<String> {

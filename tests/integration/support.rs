@@ -111,7 +111,7 @@ impl Drop for Running {
 
 /// The report of one backend.
 pub(crate) fn backend(report: impl AsRef<TargetReport>, address: SocketAddr) -> Arc<BackendReport> {
-    let mut all = report.as_ref().endpoints.iter().flat_map(|endpoint| &endpoint.backends);
+    let mut all = report.as_ref().backends();
     let found = all.find(|backend| backend.backend.socket_addr() == address);
     Arc::clone(found.unwrap_or_else(|| panic!("{address} is a backend")))
 }

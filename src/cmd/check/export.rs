@@ -75,7 +75,7 @@ fn files(reports: &[Arc<TargetReport>]) -> Vec<(String, String)> {
     let mut taken = HashSet::new();
     let mut files = Vec::new();
     for report in reports {
-        for backend in report.endpoints.iter().flat_map(|endpoint| &endpoint.backends) {
+        for backend in report.backends() {
             let Some(last) = &backend.last_certificate else { continue };
             let name = unique(&stem(report, backend), &mut taken);
             files.push((name, render::pem(last.assessment.chain.certificates())));

@@ -24,7 +24,7 @@ pub(super) fn write(out: &mut String, report: &TargetReport, now: SystemTime, co
 /// The presented chains, each with those that presented it.
 fn chains(report: &TargetReport) -> Vec<(&[Arc<Certificate>], Vec<&Backend>)> {
     let mut chains: Vec<(&[Arc<Certificate>], Vec<&Backend>)> = Vec::new();
-    for backend in report.endpoints.iter().flat_map(|endpoint| &endpoint.backends) {
+    for backend in report.backends() {
         let Some(last) = &backend.last_certificate else { continue };
         let chain = last.assessment.chain.certificates();
         let same = |known: &[Arc<Certificate>]| {

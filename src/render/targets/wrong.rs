@@ -1,6 +1,5 @@
 //! What is wrong with a target, each thing once, with the backends of which it is true.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::client_errors::{self, ClientErrors};
@@ -88,7 +87,7 @@ pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<Wrong> {
             note(&mut all, What::NameServersDisagree, None);
         }
     }
-    let backends: Vec<_> = resolved(report).collect();
+    let backends: Vec<_> = report.resolved().collect();
     let says_why = report.lookup.as_ref().is_some_and(|lookup| match lookup.hosts {
         Some(0) => lookup.success,
         _ => !lookup.failures.is_empty(),
@@ -104,11 +103,6 @@ pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<Wrong> {
         }
     }
     all
-}
-
-/// The backends that DNS names now.
-pub(super) fn resolved(report: &TargetReport) -> impl Iterator<Item = &Arc<BackendReport>> {
-    report.endpoints.iter().flat_map(|endpoint| &endpoint.backends).filter(|backend| backend.resolved)
 }
 
 fn note(all: &mut Vec<Wrong>, what: What, backend: Option<&Backend>) {

@@ -118,7 +118,7 @@ fn target(links: &Links, view: &View<'_>, is_brief: bool, now: SystemTime) -> Ma
                     " " (when(view, now))
                 }
                 @if is_brief {
-                    p class="note" { a href=(url) { (counted(view.resolved().count(), "backend")) } }
+                    p class="note" { a href=(url) { (counted(view.report.resolved().count(), "backend")) } }
                     (advice(&url, &view.advice))
                 } @else {
                     (body(&url, view, now))

@@ -5,9 +5,8 @@ use std::time::SystemTime;
 use super::state::{self, State, of_backend};
 use super::text::{counted, unique};
 use crate::advice::{self, Advice};
-use crate::metrics::Counts;
 use crate::reason::{AdviceKind, Severity};
-use crate::snapshot::{BackendReport, TargetReport};
+use crate::snapshot::{BackendCounts, BackendReport, TargetReport};
 use crate::target::Backend;
 
 /// A target at one moment.
@@ -40,15 +39,9 @@ impl<'a> View<'a> {
         self.advice.iter().any(|advice| advice.kind == kind && names(advice, backend))
     }
 
-    /// All backends of all endpoints that DNS names.
-    pub(super) fn resolved(&self) -> impl Iterator<Item = &'a BackendReport> {
-        let backends = self.report.endpoints.iter().flat_map(|endpoint| &endpoint.backends);
-        backends.map(|backend| &**backend).filter(|backend| backend.resolved)
-    }
-
     /// The target in one line: what is wrong with how many backends, or that all is well.
     pub(super) fn headline(&self, now: SystemTime) -> String {
-        let counts = self.counts(now);
+        let counts = self.report.counts(now);
         let all = counts.resolved;
         let mut parts = Vec::new();
         if let Some(lookup) = self.report.lookup.as_deref().filter(|lookup| !lookup.failures.is_empty()) {
@@ -65,18 +58,18 @@ impl<'a> View<'a> {
             (count, all) => format!("{count} of {all} backends"),
         };
         let verb = |count: usize, one: &str, many: &str| if count == 1 { one.to_owned() } else { many.to_owned() };
-        let Counts { mismatched, matched, .. } = counts;
+        let BackendCounts { mismatched, matched, .. } = counts;
         if mismatched > 0 {
             let when = if matched > 0 { ": clients fail now and then" } else { "" };
             parts.push(format!("{} {} the name{when}", of(mismatched), verb(mismatched, "lacks", "lack")));
         }
-        let failures = || self.resolved().filter_map(|backend| backend.probe.as_ref()?.outcome.as_ref().err());
+        let failures = || self.report.resolved().filter_map(|backend| backend.probe.as_ref()?.outcome.as_ref().err());
         let failing = failures().count();
         if failing > 0 {
             let reasons = unique(failures().map(|failure| failure.reason.as_str()));
             parts.push(format!("{} {}: {reasons}", of(failing), verb(failing, "fails", "fail")));
         }
-        let refused = || self.resolved().filter_map(|backend| refusals(backend, now));
+        let refused = || self.report.resolved().filter_map(|backend| refusals(backend, now));
         let count = refused().count();
         if count > 0 {
             let words = unique(refused().flatten());
@@ -85,7 +78,7 @@ impl<'a> View<'a> {
         if parts.is_empty() {
             parts.extend(self.warnings());
         }
-        let fresh = self.resolved().filter(|backend| backend.probe.is_none()).count();
+        let fresh = self.report.resolved().filter(|backend| backend.probe.is_none()).count();
         if fresh > 0 {
             parts.push(format!("{} not probed yet", of(fresh)));
         }
@@ -97,14 +90,8 @@ impl<'a> View<'a> {
 
     /// The earliest end of a certificate that a resolved backend presents, Unix seconds.
     pub(super) fn earliest_end(&self) -> Option<i64> {
-        let last = self.resolved().filter_map(|backend| backend.last_certificate.as_ref());
+        let last = self.report.resolved().filter_map(|backend| backend.last_certificate.as_ref());
         last.filter_map(|last| Some(last.assessment.leaf()?.facts()?.not_after)).min()
-    }
-
-    pub(super) fn counts(&self, now: SystemTime) -> Counts {
-        let mut counts = Counts::default();
-        self.report.endpoints.iter().for_each(|endpoint| counts.add(endpoint, now));
-        counts
     }
 
     /// Where there are no backends to speak of.
