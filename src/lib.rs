@@ -27,6 +27,7 @@
 //! - A failure of this machine touches no report of a server.
 
 pub mod client_errors;
+pub mod file;
 pub mod net;
 pub mod reason;
 pub mod target;

@@ -7,6 +7,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Stage};
 use crate::target::ServerName;
+use crate::text::printable;
 
 /// How a lookup went.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,43 +130,4 @@ pub struct KeyProof {
     pub message: Box<[u8]>,
     /// The signature.
     pub signature: Box<[u8]>,
-}
-
-/// `text` without control, format (bidirectional) and line-breaking characters, cut after `limit` characters.
-pub fn printable(text: &str, limit: usize) -> String {
-    let mut out = String::with_capacity(text.len().min(limit * 4));
-    for (count, c) in text.chars().enumerate() {
-        if count == limit {
-            out.push('…');
-            break;
-        }
-        out.push(if is_printable(c) { c } else { '\u{fffd}' });
-    }
-    out
-}
-
-/// Whether a terminal shows a character and does nothing else with it.
-pub fn is_printable(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hostile_text_is_made_printable() {
-        for (text, limit, expected) in [
-            ("plain", 10, "plain"),
-            ("a\u{1b}[31mb", 20, "a\u{fffd}[31mb"),
-            ("x\r\ny", 20, "x\u{fffd}\u{fffd}y"),
-            ("\u{202e}evil", 20, "\u{fffd}evil"),
-            ("abcdef", 3, "abc…"),
-            ("übung", 2, "üb…"),
-        ] {
-            assert_eq!(printable(text, limit), expected, "{text:?}");
-        }
-    }
 }

@@ -1,1 +1,245 @@
-//! Small pieces of text that several outputs share: counts, lists, times and durations.
+//! Pieces of text that several outputs share: counts, lists, times, file names, and foreign text made printable. Pure.
+
+use std::cmp::Ordering;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// `text` without control, format (bidirectional) and line-breaking characters, cut after `limit` characters.
+pub fn printable(text: &str, limit: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(limit * 4));
+    for (count, c) in text.chars().enumerate() {
+        if count == limit {
+            out.push('…');
+            break;
+        }
+        out.push(if is_printable(c) { c } else { '\u{fffd}' });
+    }
+    out
+}
+
+/// Whether a terminal prints a character and does nothing else with it.
+pub fn is_printable(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `1 backend`, `0 backends`, `2,000 backends`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), plural(count, "", "s"))
+}
+
+/// `one` for a count of 1, else `many`.
+pub const fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
+}
+
+/// A number with commas between thousands.
+pub fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// For tables: `a, b, c`. Of more than `limit` items the first ones and the number of the others: `a, b and 2 more`.
+pub fn list(items: impl IntoIterator<Item = String>, limit: usize) -> String {
+    let (shown, more) = cut(items, limit);
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {} more", shown.join(", "), grouped(more)),
+    }
+}
+
+/// For sentences: `a`, `a and b`, `a, b and c`; else as [`list`].
+pub fn conjunction(items: impl IntoIterator<Item = String>, limit: usize) -> String {
+    let (mut shown, more) = cut(items, limit);
+    if more > 0 {
+        shown.push(format!("{} more", grouped(more)));
+    }
+    match shown.pop() {
+        None => String::new(),
+        Some(only) if shown.is_empty() => only,
+        Some(last) => format!("{} and {last}", shown.join(", ")),
+    }
+}
+
+fn cut(items: impl IntoIterator<Item = String>, limit: usize) -> (Vec<String>, usize) {
+    let mut items = items.into_iter();
+    (items.by_ref().take(limit).collect(), items.count())
+}
+
+/// `none` in place of an empty text.
+pub fn or_none(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
+}
+
+/// `text` with its first letter in upper case.
+pub fn capitalized(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map(|first| first.to_uppercase().collect::<String>() + rest.as_str()).unwrap_or_default()
+}
+
+/// Unix seconds in UTC, as RFC 3339 writes them; none outside of the years 0 to 9999.
+pub fn rfc3339(unix: i64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(unix).ok()?.format(&Rfc3339).ok()
+}
+
+/// Unix seconds in UTC: `2026-06-01 12:00:00 UTC`.
+pub fn utc(unix: i64) -> String {
+    match rfc3339(unix) {
+        Some(text) => text.replace('T', " ").replace('Z', " UTC"),
+        None => format!("{unix} s since 1970"),
+    }
+}
+
+/// Days from `from` to `to` (Unix seconds), negative if `to` is in the past.
+pub fn days(from: i64, to: i64) -> f64 {
+    to.saturating_sub(from) as f64 / SECONDS_PER_DAY as f64
+}
+
+/// A number of seconds in its largest unit, rounded toward zero: `119 s`, `5 min`, `3 h`, `12 days`, `2 years`.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        172_800..63_115_200 => format!("{} days", seconds / SECONDS_PER_DAY.unsigned_abs()),
+        _ => format!("{} years", seconds / 31_557_600),
+    }
+}
+
+/// How far `at` is from `now`, both in Unix seconds: `in 3 days`, `12 s ago`, `now`.
+pub fn distance(at: i64, now: i64) -> String {
+    let text = span(at.abs_diff(now));
+    match at.cmp(&now) {
+        Ordering::Less => format!("{text} ago"),
+        Ordering::Equal => "now".to_owned(),
+        Ordering::Greater => format!("in {text}"),
+    }
+}
+
+/// A file name from these parts: letters, digits, `-`, `_` and dots, with no dot or hyphen at the start of a part. Each part
+/// is cut at 56 characters, so that four of them fit the 255 octets of a file name.
+pub fn file_name<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    parts.into_iter().map(safe).collect::<Vec<_>>().join("_")
+}
+
+fn safe(part: &str) -> String {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let text: String = part.chars().take(MAX_PART).map(|c| if is_safe(c) { c } else { '-' }).collect();
+    match text.strip_prefix(['.', '-']) {
+        Some(rest) => format!("_{rest}"),
+        None => text,
+    }
+}
+
+/// Seconds in a day.
+pub const SECONDS_PER_DAY: i64 = 86_400;
+const MAX_PART: usize = 56;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makes_foreign_text_printable() {
+        for (text, limit, expected) in [
+            ("plain", 10, "plain"),
+            ("a\u{1b}[31mb", 20, "a\u{fffd}[31mb"),
+            ("x\r\ny", 20, "x\u{fffd}\u{fffd}y"),
+            ("\u{202e}evil", 20, "\u{fffd}evil"),
+            ("abcdef", 3, "abc…"),
+            ("übung", 2, "üb…"),
+        ] {
+            assert_eq!(printable(text, limit), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn counts_have_their_plural() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 1, 2_000].map(|count| counted(count, "day")), ["0 days", "1 day", "2,000 days"]);
+    }
+
+    #[test]
+    fn lists_are_cut_at_the_limit() {
+        let items = |count: usize| ["a", "b", "c"].into_iter().take(count).map(str::to_owned);
+        for (count, limit, listed, sentence) in [
+            (0, 9, "", ""),
+            (1, 9, "a", "a"),
+            (2, 9, "a, b", "a and b"),
+            (3, 3, "a, b, c", "a, b and c"),
+            (3, 2, "a, b and 1 more", "a, b and 1 more"),
+            (3, 1, "a and 2 more", "a and 2 more"),
+        ] {
+            assert_eq!((&*list(items(count), limit), &*conjunction(items(count), limit)), (listed, sentence));
+        }
+    }
+
+    #[test]
+    fn times_are_utc() {
+        for (unix, expected) in [
+            (0, Some("1970-01-01T00:00:00Z")),
+            (1_800_000_000, Some("2027-01-15T08:00:00Z")),
+            (-1, Some("1969-12-31T23:59:59Z")),
+            (253_402_300_799, Some("9999-12-31T23:59:59Z")),
+            (253_402_300_800, None),
+            (i64::MIN, None),
+            (i64::MAX, None),
+        ] {
+            assert_eq!(rfc3339(unix).as_deref(), expected, "{unix}");
+        }
+        assert_eq!(utc(1_800_000_000), "2027-01-15 08:00:00 UTC");
+        assert_eq!(utc(i64::MAX), "9223372036854775807 s since 1970");
+    }
+
+    #[test]
+    fn days_are_negative_in_the_past() {
+        assert_eq!(days(0, 129_600).to_bits(), 1.5f64.to_bits());
+        assert_eq!(days(86_400, 0).to_bits(), (-1.0f64).to_bits());
+        assert!(days(i64::MAX, i64::MIN).is_finite());
+    }
+
+    #[test]
+    fn distances_have_one_unit() {
+        for (at, expected) in [
+            (1_000_000, "now"),
+            (999_881, "119 s ago"),
+            (999_880, "2 min ago"),
+            (1_000_119, "in 119 s"),
+            (1_000_000 - 7_199, "119 min ago"),
+            (1_000_000 - 7_200, "2 h ago"),
+            (1_000_000 + 172_800, "in 2 days"),
+            (1_000_000 - 172_799, "47 h ago"),
+            (1_000_000 + 731 * SECONDS_PER_DAY, "in 2 years"),
+        ] {
+            assert_eq!(distance(at, 1_000_000), expected, "{at}");
+        }
+        assert!(distance(i64::MAX, i64::MIN).starts_with("in "));
+    }
+
+    #[test]
+    fn file_names_are_safe() {
+        for (part, expected) in [
+            ("smtp.example.com", "smtp.example.com"),
+            ("mx:example.com", "mx-example.com"),
+            ("2001:db8::1", "2001-db8--1"),
+            ("../../etc/passwd", "_.-..-etc-passwd"),
+            (".hidden", "_hidden"),
+            ("-rf", "_rf"),
+            ("a\0b\nc\\d\u{202e}", "a-b-c-d-"),
+            ("", ""),
+        ] {
+            assert_eq!(file_name([part]), expected, "{part:?}");
+        }
+        assert_eq!(file_name(["a.test", "::1", "25"]), "a.test__-1_25");
+        assert_eq!(file_name([&*"ü".repeat(300)]).len(), MAX_PART);
+    }
+}

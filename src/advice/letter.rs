@@ -5,9 +5,9 @@ use std::fmt::Write;
 use super::scene::{Scene, Shown};
 use super::words;
 use crate::client_errors::ClientErrors;
-use crate::observation::printable;
 use crate::snapshot::BackendReport;
 use crate::target::{Backend, TlsMode};
+use crate::text::printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::unix;
 

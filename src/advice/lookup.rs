@@ -1,10 +1,11 @@
 //! Lookups that fail, and name servers that disagree.
 
 use super::{Advice, Story, words};
-use crate::observation::{LookupFailure, printable};
+use crate::observation::LookupFailure;
 use crate::reason::{AdviceKind, LookupReason, Severity};
 use crate::snapshot::TargetReport;
 use crate::target::{IpFamily, TargetKind};
+use crate::text::printable;
 
 /// About the target as a whole.
 pub(super) fn of(report: &TargetReport) -> Vec<Story> {

@@ -5,8 +5,8 @@ use super::scene::{Scene, Shown, grouped, places, story};
 use super::validity::expires_soon;
 use super::words::{self, Listed, Place};
 use super::{Advice, Story};
-use crate::observation::printable;
 use crate::reason::{AdviceKind, Severity};
+use crate::text::printable;
 use crate::verdict::{Facts, name};
 
 /// Renewed on some backends only; on disk and not served.

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use super::words::{self, Place};
 use super::{Advice, Story};
 use crate::client_errors::ClientErrors;
-use crate::observation::printable;
 use crate::reason::{AdviceKind, OcspReason, Severity};
 use crate::snapshot::{BackendReport, EndpointReport, LastCertificate, TargetReport};
 use crate::target::{Endpoint, ServerName, TargetKind};
+use crate::text::printable;
 use crate::verdict::{Assessment, Certificate, Facts, NameVerdict, Reasons, unix};
 
 /// One endpoint at one moment.

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use time::OffsetDateTime;
 
-use crate::observation::printable;
 use crate::target::{Backend, Endpoint};
+use crate::text::printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, Facts, unix};
 

@@ -1,17 +1,20 @@
 //! From a file to what serde makes of its YAML, with faults that know line and column.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
 use super::error::{ErrorKind, Fault, message};
 use super::{nesting, yaml};
+use crate::file;
 
 /// The text of the file at `path`.
 pub(super) fn read(path: &Path) -> Result<String, Fault> {
     let unreadable = |error: io::Error| {
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            return Fault::at(ErrorKind::TooLarge, "", "a file of more than 16 MiB", "16 MiB at most");
+        }
         let found = match error.kind() {
             io::ErrorKind::NotFound => "no such file".to_owned(),
             io::ErrorKind::IsADirectory => "a directory".to_owned(),
@@ -20,12 +23,7 @@ pub(super) fn read(path: &Path) -> Result<String, Fault> {
         };
         Fault::at(ErrorKind::File, "", found, "a readable YAML file")
     };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Fault::at(ErrorKind::TooLarge, "", "a file of more than 16 MiB", "16 MiB at most"));
-    }
+    let bytes = file::read(path, MAX_FILE).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let message = message("a byte that is not UTF-8", "UTF-8 text");

@@ -1,8 +1,7 @@
 //! Questions to name servers. Each server is asked apart, so that no server's failure hides in another's answer, and
 //! only what follows from the name asked is taken from what it says.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use hickory_resolver::{Hosts, TokioResolver};
 use parking_lot::Mutex;
 
 use super::validation::hides_an_answer;
+use crate::file;
 use crate::reason::LookupReason;
 use crate::target::ResolverSpec;
 
@@ -153,7 +153,7 @@ impl SystemPaths {
             Vec::new()
         });
         let mut hosts = Hosts::default();
-        let read = read_bounded(&self.hosts).and_then(|text| hosts.read_hosts_conf(&*text));
+        let read = file::read(&self.hosts, MAX_FILE).and_then(|text| hosts.read_hosts_conf(&*text));
         if let Err(error) = read {
             tracing::warn!(file = %self.hosts.display(), %error, "the hosts file is not read to its end");
         }
@@ -162,14 +162,8 @@ impl SystemPaths {
 }
 
 fn resolv_conf(path: &Path) -> Result<Vec<NameServer>, NetError> {
-    let (config, _) = hickory_resolver::system_conf::parse_resolv_conf(read_bounded(path)?)?;
+    let (config, _) = hickory_resolver::system_conf::parse_resolv_conf(file::read(path, MAX_FILE)?)?;
     config.name_servers().iter().map(|server| build(server.clone())).collect()
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MAX_FILE).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 fn server(at: SocketAddr) -> Result<NameServer, NetError> {
@@ -321,7 +315,7 @@ mod tests {
             fs::write(path, text).expect("the file is written");
             self.writes += 1;
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(60 * self.writes);
-            File::options().write(true).open(path).and_then(|file| file.set_modified(at)).expect("a time");
+            fs::File::options().write(true).open(path).and_then(|file| file.set_modified(at)).expect("a time");
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::family::Families;
 use super::table;
 use super::view::{LastCertificateView, View};
-use crate::observation::printable;
+use crate::text::printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::{Facts, NameVerdict, unix};
 

@@ -1,7 +1,7 @@
 //! Findings for people: the verdicts first, then the facts, then the words that others have for what is wrong.
 
 use crate::client_errors::{self, ClientErrors};
-use crate::observation::printable;
+use crate::text::printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, Facts, NameVerdict};
 use crate::verify::Verification;

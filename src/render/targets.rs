@@ -12,11 +12,11 @@ use super::table::{counted, words};
 use super::wrap::hanging_in;
 use crate::advice::{Advice, advise};
 use crate::client_errors::ClientErrors;
-use crate::observation::printable;
 use crate::reason::Severity;
 use crate::snapshot::state::{State, is_ok, of_backend};
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
 use crate::target::{Backend, TargetKind, TlsMode};
+use crate::text::printable;
 use crate::verdict::{Facts, unix};
 
 mod certificates;

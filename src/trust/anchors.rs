@@ -1,12 +1,13 @@
 //! Loads the roots of trust stores: this machine's, Mozilla's, and certificates in PEM files.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
+
+use crate::file;
 
 /// The roots that a trust store begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub fn from_file(path: &Path) -> Result<Vec<TrustAnchor<'static>>, PemFileError>
 /// # Errors
 /// When the file cannot be read or holds no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
-    certificates_in(path, read(path))
+    certificates_in(path, file::read(path, MAX_FILE))
 }
 
 /// Likewise of what `input` gives, which is told as `name` where something is wrong.
@@ -77,15 +78,12 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFile
 /// # Errors
 /// When it cannot be read or holds no certificate.
 pub fn certificates_from(input: impl Read, name: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
-    certificates_in(name, read_all(input))
+    certificates_in(name, file::read_from(input, MAX_FILE))
 }
 
-fn certificates_in(
-    name: &Path,
-    bytes: Result<Vec<u8>, PemFault>,
-) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
+fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
     let fault = |fault| PemFileError::new(name, fault);
-    let bytes = bytes.map_err(fault)?;
+    let bytes = bytes.map_err(|error| fault(PemFault::Io(error)))?;
     let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
     let found = found.map_err(|error| fault(PemFault::Pem(error)))?;
     if found.is_empty() {
@@ -100,7 +98,7 @@ fn certificates_in(
 /// When the file cannot be read or holds no key.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
     let fault = |fault| PemFileError::new(path, fault);
-    let bytes = read(path).map_err(fault)?;
+    let bytes = file::read(path, MAX_FILE).map_err(|error| fault(PemFault::Io(error)))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
         fault(match error {
             pem::Error::NoItemsFound if bytes.trim_ascii().is_empty() => PemFault::Empty,
@@ -108,16 +106,6 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> 
             error => PemFault::Pem(error),
         })
     })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, PemFault> {
-    read_all(File::open(path).map_err(PemFault::Io)?)
-}
-
-fn read_all(input: impl Read) -> Result<Vec<u8>, PemFault> {
-    let mut bytes = Vec::new();
-    input.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(PemFault::Io)?;
-    if bytes.len() as u64 > MAX_FILE { Err(PemFault::TooLarge) } else { Ok(bytes) }
 }
 
 fn anchor(certificate: &CertificateDer<'_>) -> Result<TrustAnchor<'static>, webpki::Error> {
@@ -167,8 +155,6 @@ impl std::error::Error for PemFileError {}
 pub enum PemFault {
     /// It cannot be read.
     Io(io::Error),
-    /// More than 16 MiB.
-    TooLarge,
     /// Nothing in it.
     Empty,
     /// No certificate in it.
@@ -194,9 +180,9 @@ impl fmt::Display for PemFault {
                 io::ErrorKind::NotFound => f.write_str("which does not exist"),
                 io::ErrorKind::IsADirectory => f.write_str("which is a directory"),
                 io::ErrorKind::PermissionDenied => f.write_str("which this user may not read"),
+                io::ErrorKind::FileTooLarge => f.write_str("which has more than 16 MiB"),
                 _ => write!(f, "which cannot be read ({error})"),
             },
-            Self::TooLarge => f.write_str("which has more than 16 MiB"),
             Self::Empty => f.write_str("which is empty"),
             Self::NoCertificate => f.write_str("in which no PEM certificate is"),
             Self::NoKey => f.write_str("in which no PEM private key is"),

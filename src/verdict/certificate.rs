@@ -13,7 +13,7 @@ use super::der::content;
 use super::extension::embedded_scts;
 use super::key::Key;
 use super::signature::{SignatureFault, Signed};
-use crate::observation::printable;
+use crate::text::printable;
 
 /// A certificate as presented. Equal certificates are kept once ([`super::Judge`] interns them).
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use axum::http::{HeaderValue, StatusCode, header};
 
 use super::desk::Sheet;
-use crate::observation::printable;
 use crate::render;
 use crate::snapshot::{BackendReport, Fleet, TargetReport};
 use crate::target::ServerName;
+use crate::text::printable;
 
 /// All targets.
 pub(super) fn targets(fleet: &Fleet, now: SystemTime) -> Sheet {

@@ -17,9 +17,9 @@ use super::negotiate::{self, Coding};
 use super::scrape::exposition;
 use crate::metrics::{Format, Probed, encode_probed};
 use crate::monitor::OneOffError;
-use crate::observation::printable;
 use crate::snapshot::TargetReport;
 use crate::target::{Allow, HostTarget, Refusal, ServerName, TargetKind, TargetName};
+use crate::text::printable;
 
 /// Takes requests for probes.
 pub(super) struct Probes {

@@ -6,9 +6,9 @@ use std::io::{self, IsTerminal, Write};
 use terminal_size::{Width, terminal_size_of};
 
 use crate::cmd::cli::Color;
-use crate::observation::printable;
 use crate::render::Style;
 use crate::target::TargetName;
+use crate::text::printable;
 
 /// Where findings and progress go.
 #[derive(Clone, Copy, Debug)]

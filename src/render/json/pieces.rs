@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::client_errors::{self, ClientError, ClientErrors};
-use crate::observation::printable;
 use crate::reason::{ChainReason, NameReason, OcspReason, ProbeReason};
 use crate::render::moment::{days, rfc3339};
 use crate::target::ServerName;
+use crate::text::printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, NameVerdict};
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::pieces::{Chain, Everyone, Finding, Leaf, Moment, Name};
 use crate::advice::{Advice, advise};
-use crate::observation::{Connection, is_printable};
+use crate::observation::Connection;
 use crate::reason::Phase;
 use crate::snapshot::state::{State, is_ok, worst};
 use crate::snapshot::{
@@ -17,6 +17,7 @@ use crate::snapshot::{
     ProbeReport, StateChange, TargetReport,
 };
 use crate::target::{Backend, ServerName};
+use crate::text::is_printable;
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, unix};
 

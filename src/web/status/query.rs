@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use super::links::encoded;
 use super::state::{self, State};
 use super::view::View;
-use crate::observation::printable;
 use crate::snapshot::BackendReport;
+use crate::text::printable;
 
 /// What the overview is asked for. Whatever a client sends is some query: what is not understood is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use crate::observation::printable;
+use crate::text::printable;
 
 /// A name and what it is, in a list of facts.
 pub(super) fn fact(name: &str, value: &Markup) -> Markup {
