@@ -257,7 +257,7 @@ async fn opens_at_most_two_connections_to_an_address() {
     assert!(reports.iter().all(|report| report.last_round.is_some()));
     let server = &fleet.servers()[0];
     assert!(server.accepted() >= 12, "{} connections for 12 targets", server.accepted());
-    assert!(server.peak_concurrency() <= 2, "{} at once", server.peak_concurrency());
+    assert!(server.peak_concurrency() <= 2, "{} concurrent connections", server.peak_concurrency());
 }
 
 /// A third of 1,000 servers, each with an address of its own, accept connections and never reply.
