@@ -11,7 +11,7 @@ use crate::reason::ChainReason;
 use crate::target::ServerName;
 use crate::trust::TrustStore;
 
-mod candidates;
+mod cache;
 pub mod certificate;
 pub mod chain;
 mod constraints;
@@ -20,20 +20,20 @@ mod diagnosis;
 mod extension;
 mod issuers;
 pub mod key;
-mod memo;
 pub mod name;
 pub mod ocsp;
+mod order;
 mod proof;
 pub mod reasons;
 mod signature;
-pub mod span;
 #[cfg(test)]
 mod tests;
+pub mod validity;
 mod verifier;
 
+pub use cache::JudgedChain;
 pub use certificate::{Certificate, Facts};
 pub use chain::ChainVerdict;
-pub use memo::JudgedChain;
 pub use name::NameVerdict;
 pub use ocsp::OcspVerdict;
 pub use reasons::Reasons;
@@ -41,7 +41,7 @@ pub use reasons::Reasons;
 /// Judges observations; one for all probes, so that what is equal is parsed, judged and kept once.
 #[derive(Debug)]
 pub struct Judge {
-    memo: memo::Memo,
+    memo: cache::Memo,
     issuers: issuers::Issuers,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -49,7 +49,7 @@ pub struct Judge {
 impl Default for Judge {
     fn default() -> Self {
         Self {
-            memo: memo::Memo::default(),
+            memo: cache::Memo::default(),
             issuers: issuers::Issuers::default(),
             algorithms: rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms,
         }

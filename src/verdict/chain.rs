@@ -10,11 +10,11 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 use webpki::{EndEntityCert, Error, VerifiedPath};
 
-use super::candidates::Candidates;
+use super::order::Candidates;
 use super::certificate::Certificate;
 use super::diagnosis::{Diagnosis, diagnose};
 use super::reasons::Reasons;
-use super::span::Span;
+use super::validity::Span;
 use super::verifier::{self, is_of_effort, is_of_time, of_error};
 use crate::reason::ChainReason;
 use crate::trust::TrustStore;

@@ -16,7 +16,7 @@ use super::constraints;
 use super::der::{content, whole};
 use super::reasons::Reasons;
 use super::signature::{SignatureFault, Signed};
-use super::span::Span;
+use super::validity::Span;
 use super::verifier::{is_distrusted, of_form};
 use crate::reason::ChainReason;
 
