@@ -22,6 +22,7 @@ mod issuers;
 pub mod key;
 pub mod name;
 pub mod ocsp;
+mod oid;
 mod order;
 mod proof;
 pub mod reasons;

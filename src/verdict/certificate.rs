@@ -5,14 +5,19 @@ use std::net::IpAddr;
 use rustls_pki_types::CertificateDer;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use x509_parser::asn1_rs::Any;
-use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::asn1_rs::{Any, Oid};
+use x509_parser::oid_registry::{
+    OID_PKCS1_MD5WITHRSAENC, OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA1WITHRSA, OID_PKCS1_SHA256WITHRSA,
+    OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA, OID_SIG_DSA_WITH_SHA1, OID_SIG_ECDSA_WITH_SHA256,
+    OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512, OID_SIG_ED25519, OID_X509_EXT_SUBJECT_ALT_NAME,
+};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::der::content;
 use super::extension::embedded_scts;
 use super::key::Key;
-use super::signature::{SignatureFault, Signed};
+use super::oid::SIG_ECDSA_WITH_SHA1;
+use super::signature::{SignatureFault, Signed, WEAK_ALGORITHMS};
 use crate::text::printable;
 
 /// A certificate as presented. Equal certificates are kept once ([`super::Judge`] interns them).
@@ -192,7 +197,7 @@ impl Facts {
             common_names: common_names.len(),
             addresses: addresses.into(),
             key: Key::of(certificate.public_key()),
-            signature: signature(&certificate.signature_algorithm.algorithm.to_id_string()),
+            signature: Signature::of(&certificate.signature_algorithm.algorithm),
             self_signed: self_issued && made_its_signature(der, spki),
             scts: u16::try_from(embedded_scts(&certificate)).unwrap_or(u16::MAX),
             spki: (u32::try_from(spki_at).ok()?, u32::try_from(spki.len()).ok()?),
@@ -230,24 +235,30 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     <[u8; 4]>::try_from(octets).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
-fn signature(oid: &str) -> Signature {
-    let (name, weak) = match oid {
-        "1.2.840.113549.1.1.4" => ("md5WithRSAEncryption", true),
-        "1.2.840.113549.1.1.5" => ("sha1WithRSAEncryption", true),
-        "1.2.840.113549.1.1.10" => ("rsassaPss", false),
-        "1.2.840.113549.1.1.11" => ("sha256WithRSAEncryption", false),
-        "1.2.840.113549.1.1.12" => ("sha384WithRSAEncryption", false),
-        "1.2.840.113549.1.1.13" => ("sha512WithRSAEncryption", false),
-        "1.2.840.10040.4.3" => ("dsa-with-sha1", true),
-        "1.2.840.10045.4.1" => ("ecdsa-with-SHA1", true),
-        "1.2.840.10045.4.3.2" => ("ecdsa-with-SHA256", false),
-        "1.2.840.10045.4.3.3" => ("ecdsa-with-SHA384", false),
-        "1.2.840.10045.4.3.4" => ("ecdsa-with-SHA512", false),
-        "1.3.101.112" => ("Ed25519", false),
-        _ => ("other", false),
-    };
-    Signature { name, weak }
+impl Signature {
+    fn of(id: &Oid<'_>) -> Self {
+        match SIGNATURE_NAMES.iter().find(|(known, _)| known == id) {
+            Some((_, name)) => Self { name, weak: WEAK_ALGORITHMS.contains(id) },
+            None => Self { name: "other", weak: false },
+        }
+    }
 }
+
+/// The names of the `signature` label, which are not always those of the registry.
+const SIGNATURE_NAMES: &[(Oid<'static>, &str)] = &[
+    (OID_PKCS1_MD5WITHRSAENC, "md5WithRSAEncryption"),
+    (OID_PKCS1_SHA1WITHRSA, "sha1WithRSAEncryption"),
+    (OID_PKCS1_RSASSAPSS, "rsassaPss"),
+    (OID_PKCS1_SHA256WITHRSA, "sha256WithRSAEncryption"),
+    (OID_PKCS1_SHA384WITHRSA, "sha384WithRSAEncryption"),
+    (OID_PKCS1_SHA512WITHRSA, "sha512WithRSAEncryption"),
+    (OID_SIG_DSA_WITH_SHA1, "dsa-with-sha1"),
+    (SIG_ECDSA_WITH_SHA1, "ecdsa-with-SHA1"),
+    (OID_SIG_ECDSA_WITH_SHA256, "ecdsa-with-SHA256"),
+    (OID_SIG_ECDSA_WITH_SHA384, "ecdsa-with-SHA384"),
+    (OID_SIG_ECDSA_WITH_SHA512, "ecdsa-with-SHA512"),
+    (OID_SIG_ED25519, "Ed25519"),
+];
 
 /// Identifier octets of the kinds of names (RFC 5280 §4.2.1.6).
 const DNS_NAME: u8 = 0x82;

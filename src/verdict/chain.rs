@@ -10,9 +10,9 @@ use std::sync::Arc;
 use rustls_pki_types::CertificateDer;
 use webpki::{EndEntityCert, Error, VerifiedPath};
 
-use super::order::Candidates;
 use super::certificate::Certificate;
 use super::diagnosis::{Diagnosis, diagnose};
+use super::order::Candidates;
 use super::reasons::Reasons;
 use super::validity::Span;
 use super::verifier::{self, is_of_effort, is_of_time, of_error};

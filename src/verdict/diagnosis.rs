@@ -8,7 +8,11 @@ use std::sync::Arc;
 
 use rustls_pki_types::TrustAnchor;
 use webpki::EndEntityCert;
+use x509_parser::asn1_rs::Oid;
 use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::{
+    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS,
+};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use super::certificate::Certificate;
@@ -114,7 +118,7 @@ impl<'a> Node<'a> {
                 ParsedExtension::ExtendedKeyUsage(usage) if !usage.server_auth => {
                     self.faults.insert(ChainReason::MissingEku);
                 }
-                ParsedExtension::ParseError { .. } if READ_BY_VERIFIERS.contains(&&*extension.oid.to_id_string()) => {
+                ParsedExtension::ParseError { .. } if READ_BY_VERIFIERS.contains(&extension.oid) => {
                     self.faults.insert(ChainReason::Malformed);
                 }
                 _ => {}
@@ -278,7 +282,7 @@ fn breaks_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>) -> boo
         let below = path.get(..place).unwrap_or_default();
         authority.certificate.iter_extensions().any(|extension| match extension.parsed_extension() {
             ParsedExtension::NameConstraints(constraints) => breaks(below, constraints),
-            ParsedExtension::ParseError { .. } => extension.oid.to_id_string() == NAME_CONSTRAINTS,
+            ParsedExtension::ParseError { .. } => extension.oid == OID_X509_EXT_NAME_CONSTRAINTS,
             _ => false,
         })
     });
@@ -295,6 +299,5 @@ const MAX_PATHS: usize = 64;
 const MAX_COMPARISONS: usize = 100_000;
 /// Certificates between leaf and root that verifiers follow.
 const MAX_INTERMEDIATES: usize = 6;
-const NAME_CONSTRAINTS: &str = "2.5.29.30";
-/// Extensions whose form verifiers check: basicConstraints and extendedKeyUsage.
-const READ_BY_VERIFIERS: [&str; 2] = ["2.5.29.19", "2.5.29.37"];
+/// Extensions whose form verifiers check.
+const READ_BY_VERIFIERS: [Oid<'static>; 2] = [OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE];

@@ -2,14 +2,15 @@
 
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::Int;
-use x509_parser::asn1_rs::oid;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::X509Certificate;
+
+use super::oid::PE_TLS_FEATURE;
 
 /// Whether the certificate demands of its server to staple: the TLS features (RFC 7633 §4) name `status_request` (5) or
 /// `status_request_v2` (17). An extension that cannot be parsed demands nothing.
 pub(super) fn must_staple(certificate: &X509Certificate<'_>) -> bool {
-    let mut extensions = certificate.iter_extensions().filter(|extension| extension.oid == oid!(1.3.6.1.5.5.7.1.24));
+    let mut extensions = certificate.iter_extensions().filter(|extension| extension.oid == PE_TLS_FEATURE);
     extensions.any(|extension| {
         let features = Vec::<Int>::from_der(extension.value);
         features.is_ok_and(|features| features.iter().any(|feature| matches!(feature.as_bytes(), [5] | [17])))

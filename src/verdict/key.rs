@@ -1,5 +1,6 @@
 //! Public keys: their kinds and sizes.
 
+use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_SIG_ED25519};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -26,15 +27,13 @@ impl Key {
         match spki.parsed() {
             Ok(PublicKey::RSA(rsa)) => Self::Rsa(bits(rsa.modulus)),
             Ok(PublicKey::EC(_)) => {
+                let curves =
+                    [(OID_EC_P256, Self::P256), (OID_NIST_EC_P384, Self::P384), (OID_NIST_EC_P521, Self::P521)];
                 let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
-                match curve.map(|oid| oid.to_id_string()).as_deref() {
-                    Some("1.2.840.10045.3.1.7") => Self::P256,
-                    Some("1.3.132.0.34") => Self::P384,
-                    Some("1.3.132.0.35") => Self::P521,
-                    _ => Self::Other,
-                }
+                let known = curve.and_then(|curve| curves.into_iter().find(|(id, _)| *id == curve));
+                known.map_or(Self::Other, |(_, key)| key)
             }
-            _ if spki.algorithm.algorithm.to_id_string() == "1.3.101.112" => Self::Ed25519,
+            _ if spki.algorithm.algorithm == OID_SIG_ED25519 => Self::Ed25519,
             _ => Self::Other,
         }
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
+use x509_cert::der::asn1::{AnyRef, OctetStringRef};
+use x509_cert::der::oid::db::rfc5912::{ID_SHA_1, ID_SHA_256, ID_SHA_384, ID_SHA_512};
+use x509_cert::der::oid::db::rfc6960::ID_PKIX_OCSP_BASIC;
 use x509_cert::der::{self, Decode, ErrorKind, Reader, SliceReader, Tag, TagMode, TagNumber, Tagged};
 use x509_cert::ext::Extensions;
 use x509_ocsp::{CertId, CertStatus, OcspGeneralizedTime, OcspResponse, OcspResponseStatus, SingleResponse, Version};
@@ -146,7 +148,7 @@ struct Response<'a> {
 
 impl<'a> Response<'a> {
     fn parse(outer: &'a OcspResponse) -> Option<Self> {
-        let bytes = outer.response_bytes.as_ref().filter(|bytes| bytes.response_type == BASIC)?;
+        let bytes = outer.response_bytes.as_ref().filter(|bytes| bytes.response_type == ID_PKIX_OCSP_BASIC)?;
         if outer.response_status != OcspResponseStatus::Successful {
             return None;
         }
@@ -286,10 +288,10 @@ fn unix(time: OcspGeneralizedTime) -> i64 {
 /// The hash that `id` names, over `bytes`; none where it is not known.
 fn digest(id: &CertId, bytes: &[u8]) -> Option<Vec<u8>> {
     match id.hash_algorithm.oid {
-        SHA1 => Some(Sha1::digest(bytes).to_vec()),
-        SHA256 => Some(Sha256::digest(bytes).to_vec()),
-        SHA384 => Some(Sha384::digest(bytes).to_vec()),
-        SHA512 => Some(Sha512::digest(bytes).to_vec()),
+        ID_SHA_1 => Some(Sha1::digest(bytes).to_vec()),
+        ID_SHA_256 => Some(Sha256::digest(bytes).to_vec()),
+        ID_SHA_384 => Some(Sha384::digest(bytes).to_vec()),
+        ID_SHA_512 => Some(Sha512::digest(bytes).to_vec()),
         _ => None,
     }
 }
@@ -357,14 +359,6 @@ const MAX_STATEMENTS: usize = 16;
 const MAX_CERTIFICATES: usize = 8;
 /// Keys that are tried as the issuer's, among the presented certificates and among the roots.
 const MAX_ISSUERS: usize = 8;
-
-/// id-pkix-ocsp-basic (RFC 6960 §4.2.1).
-const BASIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");
-
-const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
-const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
-const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
-const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,16 @@
 
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use webpki::RawPublicKeyEntity;
-use x509_parser::asn1_rs::{Any, FromDer, Oid, Tag, oid};
+use x509_parser::asn1_rs::{Any, FromDer, Oid, Tag};
+use x509_parser::oid_registry::{
+    OID_HASH_SHA1, OID_MD5_WITH_RSA, OID_PKCS1_MD2WITHRSAENC, OID_PKCS1_MD4WITHRSAENC, OID_PKCS1_MD5WITHRSAENC,
+    OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA, OID_SIG_DSA_WITH_SHA1,
+};
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::key::Key;
+use super::oid::{HASH_MD5, OIW_DSA_WITH_SHA, OIW_DSA_WITH_SHA1, OIW_MD5_WITH_RSA, SIG_ECDSA_WITH_SHA1};
 
 /// Whether `signature` over `message` was made by the key in `spki`, the DER of a whole SubjectPublicKeyInfo, with the
 /// algorithm whose AlgorithmIdentifier (RFC 5280 §4.1.1.2) has the content `algorithm`: its octets without the tag and
@@ -96,33 +101,30 @@ fn modulus_bits(spki: &[u8]) -> Option<usize> {
 
 fn is_weak(algorithm: &[u8]) -> bool {
     let Ok((parameters, id)) = Oid::from_der(algorithm) else { return false };
-    if id != RSASSA_PSS {
-        return WEAK.contains(&id);
+    if id != OID_PKCS1_RSASSAPSS {
+        return WEAK_ALGORITHMS.contains(&id);
     }
     // The hash stands in the parameters, and is SHA-1 where they leave it out (RFC 4055 §3.1).
     let hash = Any::from_der(parameters).ok().and_then(|(_, any)| RsaSsaPssParams::try_from(any).ok());
     hash.is_some_and(|parameters| WEAK_HASHES.contains(parameters.hash_algorithm_oid()))
 }
 
-const RSASSA_PSS: Oid<'static> = oid!(1.2.840.113549.1.1.10);
-
-/// Signature algorithms on MD2, MD4, MD5 and SHA-1: RFC 3279 §2.2, and their elders in the OIW's arc.
-const WEAK: &[Oid<'static>] = &[
-    oid!(1.2.840.113549.1.1.2),
-    oid!(1.2.840.113549.1.1.3),
-    oid!(1.2.840.113549.1.1.4),
-    oid!(1.2.840.113549.1.1.5),
-    oid!(1.2.840.10040.4.3),
-    oid!(1.2.840.10045.4.1),
-    oid!(1.3.14.3.2.3),
-    oid!(1.3.14.3.2.13),
-    oid!(1.3.14.3.2.25),
-    oid!(1.3.14.3.2.27),
-    oid!(1.3.14.3.2.29),
+/// Signature algorithms on MD2, MD4, MD5, SHA-0 and SHA-1 (RFC 3279 §2.2, and the OIW's arc).
+pub(super) const WEAK_ALGORITHMS: &[Oid<'static>] = &[
+    OID_PKCS1_MD2WITHRSAENC,
+    OID_PKCS1_MD4WITHRSAENC,
+    OID_PKCS1_MD5WITHRSAENC,
+    OID_PKCS1_SHA1WITHRSA,
+    OID_SIG_DSA_WITH_SHA1,
+    SIG_ECDSA_WITH_SHA1,
+    OIW_MD5_WITH_RSA,
+    OIW_DSA_WITH_SHA,
+    OID_MD5_WITH_RSA,
+    OIW_DSA_WITH_SHA1,
+    OID_SHA1_WITH_RSA,
 ];
 
-/// MD5 and SHA-1.
-const WEAK_HASHES: &[Oid<'static>] = &[oid!(1.2.840.113549.2.5), oid!(1.3.14.3.2.26)];
+const WEAK_HASHES: &[Oid<'static>] = &[HASH_MD5, OID_HASH_SHA1];
 
 #[cfg(test)]
 mod tests {
@@ -131,10 +133,13 @@ mod tests {
     use rustls::crypto::aws_lc_rs::sign::any_supported_type;
     use rustls_pki_types::{PrivatePkcs8KeyDer, alg_id};
     use smtp_fleet::{CertSpec, KeyKind, Pki};
-    use x509_parser::asn1_rs::ToDer;
+    use x509_parser::asn1_rs::{ToDer, oid};
+    use x509_parser::oid_registry::{OID_PKCS1_RSAENCRYPTION, OID_PKCS1_SHA224WITHRSA, OID_SIG_ED448};
 
     use super::*;
 
+    /// id-sha224 (RFC 4055 §2.1), which the registry lacks.
+    const HASH_SHA224: Oid<'static> = oid!(2.16.840.1.101.3.4.2.4);
     const MESSAGE: &[u8] = b"what is signed";
 
     #[test]
@@ -192,26 +197,26 @@ mod tests {
         let rsa = rsa_spki(2048);
         let unsupported = SignatureFault::UnsupportedAlgorithm;
         let [weak, weak_key] = [SignatureFault::WeakAlgorithm, SignatureFault::WeakKey];
-        let rsa_sha224 = with_null(&oid!(1.2.840.113549.1.1.14));
+        let rsa_sha224 = with_null(&OID_PKCS1_SHA224WITHRSA);
         for (what, spki, algorithm, expected) in [
-            ("MD2", &rsa, &*with_null(&oid!(1.2.840.113549.1.1.2)), weak),
-            ("MD5", &rsa, &with_null(&oid!(1.2.840.113549.1.1.4)), weak),
-            ("SHA-1", &rsa, &with_null(&oid!(1.2.840.113549.1.1.5)), weak),
-            ("SHA-1 by the OIW", &rsa, &with_null(&oid!(1.3.14.3.2.29)), weak),
-            ("ECDSA SHA-1", &ec, &encode(&oid!(1.2.840.10045.4.1)), weak),
-            ("DSA SHA-1", &ec, &encode(&oid!(1.2.840.10040.4.3)), weak),
-            ("PSS that says nothing: SHA-1", &rsa, &[&*encode(&RSASSA_PSS), &[0x30, 0]].concat(), weak),
-            ("PSS that says SHA-1", &rsa, &pss(&oid!(1.3.14.3.2.26)), weak),
-            ("PSS without parameters", &rsa, &encode(&RSASSA_PSS), unsupported),
-            ("PSS with SHA-224", &rsa, &pss(&oid!(2.16.840.1.101.3.4.2.4)), unsupported),
+            ("MD2", &rsa, &*with_null(&OID_PKCS1_MD2WITHRSAENC), weak),
+            ("MD5", &rsa, &with_null(&OID_PKCS1_MD5WITHRSAENC), weak),
+            ("SHA-1", &rsa, &with_null(&OID_PKCS1_SHA1WITHRSA), weak),
+            ("SHA-1 by the OIW", &rsa, &with_null(&OID_SHA1_WITH_RSA), weak),
+            ("ECDSA SHA-1", &ec, &encode(&SIG_ECDSA_WITH_SHA1), weak),
+            ("DSA SHA-1", &ec, &encode(&OID_SIG_DSA_WITH_SHA1), weak),
+            ("PSS that says nothing: SHA-1", &rsa, &[&*encode(&OID_PKCS1_RSASSAPSS), &[0x30, 0]].concat(), weak),
+            ("PSS that says SHA-1", &rsa, &pss(&OID_HASH_SHA1), weak),
+            ("PSS without parameters", &rsa, &encode(&OID_PKCS1_RSASSAPSS), unsupported),
+            ("PSS with SHA-224", &rsa, &pss(&HASH_SHA224), unsupported),
             ("SHA-224", &rsa, &rsa_sha224, unsupported),
-            ("Ed448", &ec, &encode(&oid!(1.3.101.113)), unsupported),
+            ("Ed448", &ec, &encode(&OID_SIG_ED448), unsupported),
             ("no algorithm", &ec, &[], unsupported),
             ("no DER", &ec, &[0xff; 9], unsupported),
             ("RSA 512", &rsa_spki(512), &alg_id::RSA_PKCS1_SHA256, weak_key),
             ("RSA 1024", &rsa_spki(1024), &alg_id::RSA_PKCS1_SHA256, weak_key),
             ("RSA 2047", &rsa_spki(2047), &alg_id::RSA_PKCS1_SHA256, weak_key),
-            ("RSA 1024 SHA-1", &rsa_spki(1024), &with_null(&oid!(1.2.840.113549.1.1.5)), weak),
+            ("RSA 1024 SHA-1", &rsa_spki(1024), &with_null(&OID_PKCS1_SHA1WITHRSA), weak),
             ("RSA 2048", &rsa, &alg_id::RSA_PKCS1_SHA256, SignatureFault::Wrong),
             ("RSA 8192", &rsa_spki(8192), &alg_id::RSA_PKCS1_SHA256, SignatureFault::Wrong),
             ("RSA 8200", &rsa_spki(8200), &alg_id::RSA_PKCS1_SHA256, unsupported),
@@ -287,14 +292,14 @@ mod tests {
         modulus[0] = if bits.is_multiple_of(8) { 0xa5 } else { (1 << (bits % 8)) - 1 };
         let number = if modulus[0] >= 0x80 { [&[0], &*modulus].concat() } else { modulus };
         let key = tlv(Tag::Sequence, &[tlv(Tag::Integer, &number), tlv(Tag::Integer, &[1, 0, 1])].concat());
-        let algorithm = tlv(Tag::Sequence, &with_null(&oid!(1.2.840.113549.1.1.1)));
+        let algorithm = tlv(Tag::Sequence, &with_null(&OID_PKCS1_RSAENCRYPTION));
         tlv(Tag::Sequence, &[algorithm, tlv(Tag::BitString, &[&[0], &*key].concat())].concat())
     }
 
     fn pss(hash: &Oid<'_>) -> Vec<u8> {
         let hash = tlv(Tag::Sequence, &encode(hash));
         let tagged = [&[0xa0, u8::try_from(hash.len()).expect("short")], &*hash].concat();
-        [encode(&RSASSA_PSS), tlv(Tag::Sequence, &tagged)].concat()
+        [encode(&OID_PKCS1_RSASSAPSS), tlv(Tag::Sequence, &tagged)].concat()
     }
 
     fn with_null(oid: &Oid<'_>) -> Vec<u8> {
