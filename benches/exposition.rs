@@ -39,7 +39,7 @@ use smtp_tls_exporter::target::{
     TargetName, TlsMode,
 };
 use smtp_tls_exporter::trust::TrustStore;
-use smtp_tls_exporter::verdict::{Judge, Question};
+use smtp_tls_exporter::verdict::{AssessmentInput, Judge};
 use smtp_tls_exporter::web::{Options, Source, router};
 
 const TARGETS: u16 = 1000;
@@ -334,14 +334,14 @@ impl Bench {
     fn report(&self, backend: Backend, presented: PresentedChain, fails: bool) -> BackendReport {
         let now = SystemTime::now();
         let trust = &self.trust;
-        let question = Question {
+        let input = AssessmentInput {
             server_name: &backend.endpoint.server_name,
             expect_names: &[],
             ehlo_name: None,
             trust,
             known: None,
         };
-        let assessment = self.judge.assess(presented, Some(&self.proof), &question, now);
+        let assessment = self.judge.assess(presented, Some(&self.proof), &input, now);
         let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
         let mut phases = Phases::default();
         for (phase, at) in Phase::ALL.iter().zip(1..) {

@@ -16,7 +16,7 @@ use crate::probe::Prober;
 use crate::reason::LocalReason;
 use crate::target::{Backend, Target, TargetName};
 use crate::trust::TrustStore;
-use crate::verdict::{Judge, Question};
+use crate::verdict::{AssessmentInput, Judge};
 
 mod admission;
 mod backend;
@@ -417,14 +417,14 @@ fn rejudge(state: &mut TargetState, stores: &BTreeMap<Arc<str>, TrustStore>, jud
     let target = Arc::clone(&state.target);
     let Some(trust) = stores.get(&target.settings.trust) else { return };
     state.rejudge(|backend, assessment| {
-        let question = Question {
+        let input = AssessmentInput {
             server_name: &backend.endpoint.server_name,
             expect_names: &target.settings.expect_names,
             ehlo_name: None,
             trust,
             known: None,
         };
-        judge.reassess(assessment, &question, now)
+        judge.reassess(assessment, &input, now)
     });
 }
 

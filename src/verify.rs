@@ -13,7 +13,7 @@ use crate::observation::PresentedChain;
 use crate::target::ServerName;
 use crate::trust::TrustStore;
 use crate::trust::anchors::{self, NoSystemRoots, PemFileError, Roots};
-use crate::verdict::{Judge, JudgedChain, NameVerdict, Question, Reasons, name, unix};
+use crate::verdict::{AssessmentInput, Judge, JudgedChain, NameVerdict, Reasons, name, unix};
 
 /// What to judge, and by what.
 #[derive(Clone, Debug)]
@@ -101,8 +101,8 @@ fn conclude(
 ) -> Result<Verification, VerifyError> {
     let server_name = names.first().ok_or(VerifyError::NoName)?;
     let presented = PresentedChain { certificates, staple: Box::default() };
-    let question = Question { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
-    let assessment = Judge::default().assess(presented, None, &question, at);
+    let input = AssessmentInput { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
+    let assessment = Judge::default().assess(presented, None, &input, at);
     let facts = assessment.leaf().and_then(|leaf| leaf.facts());
     let judged = |reference: &ServerName| facts.map(|facts| name::judge(reference, facts));
     let (verdict, now) = (assessment.chain.verdict(), unix(at));

@@ -18,7 +18,7 @@ use crate::target::{
     Backend, Endpoint, HostTarget, Labels, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode,
 };
 use crate::trust::TrustStore;
-use crate::verdict::{Judge, Question};
+use crate::verdict::{AssessmentInput, Judge};
 
 /// A moment beyond all validity: 2100-01-01T00:00:00Z.
 pub(super) fn now() -> SystemTime {
@@ -90,14 +90,14 @@ fn last(host: &ServerName) -> LastCertificate {
     let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_issuer(Issuer::Untrusted));
     let presented = PresentedChain { certificates: identity.chain().to_vec(), staple: b"no staple"[..].into() };
     let trust = TrustStore::new("test", Vec::new());
-    let question = Question {
+    let input = AssessmentInput {
         server_name: host,
         expect_names: &[name("other.example.com")],
         ehlo_name: Some("mail.example.com"),
         trust: &trust,
         known: None,
     };
-    let assessment = Judge::default().assess(presented, None, &question, now());
+    let assessment = Judge::default().assess(presented, None, &input, now());
     LastCertificate { seen_at: now(), assessment, file_match: Some(false), distinct: 1, mismatched_samples: Some(2) }
 }
 

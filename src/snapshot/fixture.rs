@@ -16,7 +16,7 @@ use crate::target::{
     TargetName, TlsMode,
 };
 use crate::trust::TrustStore;
-use crate::verdict::{Assessment, Judge, Question};
+use crate::verdict::{Assessment, AssessmentInput, Judge};
 
 /// 2026-06-01T00:00:00Z.
 pub(crate) fn now() -> SystemTime {
@@ -55,7 +55,7 @@ impl TestCa {
 
     /// What is concluded of a chain; the key is taken as proved.
     pub(crate) fn assess(&self, fixture: &EndpointFixture, certificates: &[CertificateDer<'static>]) -> Assessment {
-        let question = Question {
+        let input = AssessmentInput {
             server_name: &fixture.endpoint.server_name,
             expect_names: &fixture.expect_names,
             ehlo_name: None,
@@ -63,7 +63,7 @@ impl TestCa {
             known: None,
         };
         let presented = PresentedChain { certificates: certificates.to_vec(), staple: Box::default() };
-        Assessment { proof: Some(true), ..self.judge.assess(presented, None, &question, now()) }
+        Assessment { proof: Some(true), ..self.judge.assess(presented, None, &input, now()) }
     }
 }
 

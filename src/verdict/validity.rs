@@ -1,21 +1,22 @@
-//! Spans of time.
+//! Validity periods.
 
-/// A time in which a path verifies, Unix seconds, both ends included.
+/// The validity period of a certificate or a path, in Unix seconds, both ends included. Empty if `until` is before
+/// `from`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The latest start of validity on the path.
+pub struct ValidityPeriod {
+    /// notBefore; of a path, the latest one.
     pub from: i64,
-    /// The earliest end of validity on the path.
+    /// notAfter; of a path, the earliest one.
     pub until: i64,
 }
 
-impl Span {
-    /// Whether `moment` lies in it.
-    pub(super) fn contains(self, moment: i64) -> bool {
-        (self.from..=self.until).contains(&moment)
+impl ValidityPeriod {
+    /// Whether `time` is within the period.
+    pub(super) fn contains(self, time: i64) -> bool {
+        (self.from..=self.until).contains(&time)
     }
 
-    /// The time that both have in common; begins after its end where there is none.
+    /// The time that both periods have in common.
     pub(super) fn intersect(self, other: Self) -> Self {
         Self { from: self.from.max(other.from), until: self.until.min(other.until) }
     }

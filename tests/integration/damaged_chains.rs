@@ -11,7 +11,7 @@ use smtp_fleet::cases::{self, Case};
 use smtp_tls_exporter::observation::{KeyProof, PresentedChain};
 use smtp_tls_exporter::target::ServerName;
 use smtp_tls_exporter::trust::TrustStore;
-use smtp_tls_exporter::verdict::{Judge, Question, unix};
+use smtp_tls_exporter::verdict::{AssessmentInput, Judge, unix};
 
 /// One change to the bytes of a certificate.
 #[derive(Clone, Debug)]
@@ -77,10 +77,10 @@ fn check(case: &Case, index: Index, damage: &[Damage], judge: &Judge, counts: &C
     let server_name = ServerName::parse(case.server_name).expect("a server name");
     let expect_names = std::slice::from_ref(&server_name);
     let ehlo_name = Some(case.server_name);
-    let question = Question { server_name: &server_name, expect_names, ehlo_name, trust: &trust, known: None };
+    let input = AssessmentInput { server_name: &server_name, expect_names, ehlo_name, trust: &trust, known: None };
     let noise: Box<[u8]> = certificates[0].iter().rev().copied().collect();
     let proof = KeyProof { scheme: 0x0403, tls13: true, message: Box::from([1]), signature: noise.clone() };
-    let assessment = judge.assess(PresentedChain { certificates, staple: noise }, Some(&proof), &question, now);
+    let assessment = judge.assess(PresentedChain { certificates, staple: noise }, Some(&proof), &input, now);
 
     let verdict = assessment.chain.verdict();
     let valid = verdict.valid(unix(now));

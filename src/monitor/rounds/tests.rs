@@ -6,7 +6,7 @@ use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Stage};
 use crate::target::{EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, TargetName, TlsMode};
 use crate::trust::TrustStore;
-use crate::verdict::Question;
+use crate::verdict::AssessmentInput;
 
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -166,8 +166,8 @@ fn check_logged(presented: &str, expected: &str) {
         let chain = PresentedChain { certificates: vec![signed.cert.der().clone()], staple: Box::default() };
         let server_name = &ServerName::parse("smtp.example.com").expect("a name");
         let trust = &TrustStore::new("none", Vec::new());
-        let question = Question { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
-        Judge::default().assess(chain, None, &question, SystemTime::now())
+        let input = AssessmentInput { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
+        Judge::default().assess(chain, None, &input, SystemTime::now())
     });
     let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
     let logged = presented.chars().map(|presented| {
