@@ -257,13 +257,13 @@ fn roots_are_those_that_are_named() {
     bench.refuses(
         "--host a.example --no-system-roots good.pem",
         "",
-        "no roots to judge by: --no-system-roots needs a --ca-file",
+        "no trusted roots: --no-system-roots requires --ca-file",
     );
     std::fs::remove_file(bench.folder().join("system.pem")).expect("the roots go");
     let output = bench.run("--host a.example good.pem", "");
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(error.contains("no root certificates on this machine"), "{error}");
+    assert!(error.contains("no system root certificates"), "{error}");
     assert!(error.contains("--no-system-roots"), "{error}");
 }
 
@@ -274,8 +274,8 @@ fn standard_input_is_a_file_too() {
     let (code, json) = bench.judge("--host smtp.example.com -", &chain);
     assert_eq!((code, json.pointer("/presented")), (Some(0), Some(&json!(2))), "{json:#}");
     let roots = "--host a.example --no-system-roots --ca-file root.pem -";
-    bench.refuses(roots, "", "no chain can be taken from standard input, which is empty");
-    bench.refuses(roots, "hello", "no chain can be taken from standard input, in which no PEM certificate is");
+    bench.refuses(roots, "", "cannot load certificate chain: standard input: file is empty");
+    bench.refuses(roots, "hello", "cannot load certificate chain: standard input: no PEM certificate found");
 }
 
 #[test]
@@ -314,19 +314,19 @@ fn what_cannot_be_read_is_told() {
     bench.file("with-key.pem", identity.key_pem() + &identity.chain_pem());
     std::fs::create_dir(bench.folder().join("folder")).expect("a folder");
     for (file, wrong) in [
-        ("absent.pem", "which does not exist"),
-        ("folder", "which is a directory"),
-        ("empty.pem", "which is empty"),
-        ("key.pem", "in which no PEM certificate is"),
-        ("der.pem", "in which no PEM certificate is"),
-        ("no-end.pem", "which is broken PEM (a section without its END line)"),
-        ("no-base64.pem", "which is broken PEM (a section that is not base64)"),
-        ("large.pem", "which has more than 16 MiB"),
+        ("absent.pem", "file not found"),
+        ("folder", "is a directory"),
+        ("empty.pem", "file is empty"),
+        ("key.pem", "no PEM certificate found"),
+        ("der.pem", "no PEM certificate found"),
+        ("no-end.pem", "invalid PEM (a section has no END line)"),
+        ("no-base64.pem", "invalid PEM (a section is not base64)"),
+        ("large.pem", "larger than 16 MiB"),
     ] {
         let roots = "--host a.example --no-system-roots --ca-file";
-        let chain = format!("no chain can be taken from {file}, {wrong}");
+        let chain = format!("cannot load certificate chain: {file}: {wrong}");
         bench.refuses(&format!("{roots} root.pem {file}"), "", &chain);
-        let roots_wrong = format!("no roots can be taken from {file}, {wrong}");
+        let roots_wrong = format!("cannot load trusted roots: {file}: {wrong}");
         bench.refuses(&format!("{roots} {file} good.pem"), "", &roots_wrong);
     }
     bench.check("--host smtp.example.com with-key.pem", 0, &[("/presented", json!(2))]);
