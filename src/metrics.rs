@@ -16,7 +16,7 @@ use crate::snapshot::Fleet;
 mod backend;
 mod exporter;
 mod family;
-mod probed;
+mod probe_response;
 mod process;
 pub mod table;
 mod target;
@@ -27,7 +27,7 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use probed::{Probed, encode_probed};
+pub(crate) use probe_response::{ProbeResponse, encode_probe_response};
 pub use process::Process;
 
 /// A text format for metrics.
