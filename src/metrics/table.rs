@@ -6,7 +6,7 @@ pub struct Metric {
     /// The name of its samples, with the suffix `_total` or `_info` where there is one.
     pub name: &'static str,
     /// The type.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What a series stands for.
     pub scope: Scope,
     /// Labels beyond those of the scope.
@@ -24,7 +24,7 @@ impl Metric {
 
 /// A metric's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// A value that goes up and down.
     Gauge,
     /// A value that only grows while the exporter runs.
@@ -33,7 +33,7 @@ pub enum Kind {
     Info,
 }
 
-impl Kind {
+impl MetricKind {
     /// What names of this type end in.
     pub const fn suffix(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ macro_rules! metrics {
     ($(#[$doc:meta])* $list:ident; $( $id:ident: $kind:ident $scope:ident $name:literal [$($label:literal),*] $help:literal; )+) => {
         $( pub(super) const $id: &Metric = &Metric {
             name: $name,
-            kind: Kind::$kind,
+            kind: MetricKind::$kind,
             scope: Scope::$scope,
             labels: &[$($label),*],
             help: $help,

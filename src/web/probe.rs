@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Source;
 use super::negotiate::{self, Coding};
 use super::scrape::exposition;
-use crate::metrics::{Format, Probed, encode_probed};
+use crate::metrics::{Format, ProbeResponse, encode_probe_response};
 use crate::monitor::OneOffError;
 use crate::snapshot::TargetReport;
 use crate::target::{Allow, HostTarget, Refusal, ServerName, TargetKind, TargetName};
@@ -56,7 +56,7 @@ impl Probes {
         }
     }
 
-    async fn probe(&self, asked: &Asked, begin: Instant, deadline: Instant) -> Result<Probed, No> {
+    async fn probe(&self, asked: &Asked, begin: Instant, deadline: Instant) -> Result<ProbeResponse, No> {
         let kind = asked.kind();
         if let Some(report) = self.configured(asked, kind.as_ref().ok()) {
             return self.probe_configured(&report.target.name, begin, deadline).await;
@@ -72,10 +72,15 @@ impl Probes {
             return Err(No::all_refused(asked, report.refused));
         }
         let (target, refused) = (report.target, Some(report.refused));
-        Ok(Probed { report: target, ended: report.ended, refused, duration: begin.elapsed() })
+        Ok(ProbeResponse { report: target, ended: report.ended, refused, duration: begin.elapsed() })
     }
 
-    async fn probe_configured(&self, name: &TargetName, begin: Instant, deadline: Instant) -> Result<Probed, No> {
+    async fn probe_configured(
+        &self,
+        name: &TargetName,
+        begin: Instant,
+        deadline: Instant,
+    ) -> Result<ProbeResponse, No> {
         let round = timeout_at(deadline, self.source.round(name.clone())).await;
         let (report, ended) = match round {
             Ok(report) => (report, true),
@@ -83,7 +88,7 @@ impl Probes {
         };
         // Gone by a reload, or by the end of it all.
         let report = report.ok_or_else(|| No::busy("the target was given up while it was probed"))?;
-        Ok(Probed { report, ended, refused: None, duration: begin.elapsed() })
+        Ok(ProbeResponse { report, ended, refused: None, duration: begin.elapsed() })
     }
 
     /// The target of the config that is asked for: by its name, else as what it is.
@@ -240,9 +245,9 @@ fn patience(headers: &HeaderMap) -> Duration {
     }
 }
 
-fn write(probed: Probed, format: Format, coding: Coding) -> Option<Vec<u8>> {
+fn write(probed: ProbeResponse, format: Format, coding: Coding) -> Option<Vec<u8>> {
     let mut text = String::new();
-    encode_probed(probed, SystemTime::now(), format, &mut text).ok()?;
+    encode_probe_response(probed, SystemTime::now(), format, &mut text).ok()?;
     match coding {
         Coding::Identity => Some(text.into_bytes()),
         Coding::Gzip => {

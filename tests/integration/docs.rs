@@ -10,7 +10,7 @@ use expect_test::expect_file;
 use serde_json::Value;
 use smtp_fleet::{CertSpec, Pki};
 use smtp_tls_exporter::client_errors::{self, ClientErrors};
-use smtp_tls_exporter::metrics::table::{Kind, METRICS, Metric, PROBE_METRICS, Scope};
+use smtp_tls_exporter::metrics::table::{METRICS, Metric, MetricKind, PROBE_METRICS, Scope};
 use smtp_tls_exporter::reason::{
     ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, Resolves,
     SkipReason, Stage,
@@ -97,9 +97,9 @@ fn metrics() -> String {
 
 fn row(page: &mut String, metric: &Metric) {
     let kind = match metric.kind {
-        Kind::Gauge => "gauge",
-        Kind::Counter => "counter",
-        Kind::Info => "info",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Counter => "counter",
+        MetricKind::Info => "info",
     };
     let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
     let _ = writeln!(page, "| `{}` | {kind} | {labels} | {} |", metric.name, metric.help.replace('|', "\\|"));
