@@ -66,7 +66,7 @@ const WRONG: &str = "
   WHAT IS WRONG
   - lookup of smtp.example.com AAAA: dns_servfail: A name
     server answered SERVFAIL, REFUSED or another error, or
-    could not be spoken to.
+    could not be reached.
   - the name servers give different answers
   - handshake no_certificate: The server presented no
     certificate.
@@ -75,22 +75,16 @@ const WRONG: &str = "
     at 192.0.2.12:587
   - name not_listed: The certificate lists other names.
     at 192.0.2.10:587
-  - chain expired: The validity of a certificate on the path
-    has ended.
+  - chain expired: A certificate on the path has expired
+    (RFC 5280 §4.1.2.5).
     at 192.0.2.10:587
   - chain unknown_issuer: The path ends at a certificate
-    whose issuer is neither presented nor a root of the
-    trust store, and that no other server presented either.
+    whose issuer is not in the trust store and was not
+    presented by this or any other server.
     at 192.0.2.10:587
-  - ocsp staple_invalid: The staple cannot be parsed, is
-    over the bounds on its size or reports an error; or it
-    is for another certificate; or neither the certificate's
-    issuer nor a responder that it certified for this (RFC
-    6960 §4.2.2.2) signed it, with an algorithm that can be
-    checked; or the responder's certificate is not valid
-    now; or thisUpdate is more than five minutes ahead. A
-    signature is not judged while no key is known that made
-    the certificate's own.
+  - ocsp staple_invalid: The stapled response cannot be
+    parsed, reports an error, is for another certificate, is
+    not yet valid, or is not validly signed (RFC 6960 §3.2).
     at 192.0.2.10:587
   - expected name missing: other.example.com
     at 192.0.2.10:587

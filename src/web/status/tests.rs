@@ -251,7 +251,7 @@ fn a_page_of_one_target() {
         "Names that the certificates of all these backends carry: mail.example.com leads to all of them and nowhere else: \
          192.0.2.10, 192.0.2.11 www.example.com leads elsewhere: 192.0.2.80 old.example.com has no address",
         "Addresses not probed: 3. The target has more addresses than",
-        "Failed in greeting . The server's first reply",
+        "Failed in greeting . The server's greeting",
         "Because timeout . The peer did not answer in time. It said no greeting In a row 2 failures",
         "Phases connect 8 ms greeting 125 ms starttls 31 ms handshake 62 ms",
         "TLS TLSv1.3, TLS13_AES_256_GCM_SHA384, X25519",
