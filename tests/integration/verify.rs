@@ -155,7 +155,7 @@ fn names() {
         1,
         &[
             ("/names/0/reason", json!("cn_only")),
-            ("/names/0/client_errors/postfix/accepts", json!("where the certificate has no DNS name among its SANs")),
+            ("/names/0/client_errors/postfix/accepts", json!("if the certificate lists no DNS names (SAN)")),
             ("/certificate/names", json!([])),
         ],
     );
@@ -382,7 +382,7 @@ fn the_table_is_for_people() {
                 "    not_listed: The certificate lists other names.",
                 "  trusted     yes",
                 "  valid       NO",
-                "    expired: The validity of a certificate on the path has ended.",
+                "    expired: A certificate on the path has expired (RFC 5280 §4.1.2.5).",
                 "  names       \u{fffd}[31mred.example.com, smtp.example.com",
                 "WHAT OTHERS SAY",
                 "    .NET/MailKit  RemoteCertificateChainErrors",

@@ -139,7 +139,7 @@ WHAT OTHERS SAY
                   The host name did not match the name given in the server's SSL
                   certificate.
     OpenSSL       verify error:num=62:hostname mismatch
-                  (accepts it where a wildcard is part of a label
+                  (accepts it if a wildcard for a part of a label matches
                   (`m*.example.com`))
     Postfix       server certificate verification failed for <server>:
                   num=62:hostname mismatch
@@ -165,7 +165,7 @@ WHAT OTHERS SAY
     .NET/MailKit  RemoteCertificateNameMismatch
                   The host name did not match the name given in the server's SSL certificate.
     OpenSSL       verify error:num=62:hostname mismatch
-                  (accepts it where a wildcard is part of a label (`m*.example.com`))
+                  (accepts it if a wildcard for a part of a label matches (`m*.example.com`))
     Postfix       server certificate verification failed for <server>: num=62:hostname mismatch
                   Server certificate not verified
     Go            x509: certificate is valid for <presented>, not <name>
@@ -188,22 +188,22 @@ smtp.example.com:587  NOT WELL: 3 of 4 backends
     reason  starttls_not_offered: EHLO does not list STARTTLS
 
   WHAT IS WRONG
-  - greeting rejected_5xx: A 5xx reply (RFC 5321 §4.2.1) where a positive one
-    was needed.
+  - greeting rejected_5xx: The server sent a 5xx reply where a positive one was
+    required (RFC 5321 §4.2.1).
     at 192.0.2.12:587
   - starttls starttls_not_offered: The EHLO reply does not list STARTTLS.
     at 192.0.2.13:587
-  - chain expired: The validity of a certificate on the path has ended.
+  - chain expired: A certificate on the path has expired (RFC 5280 §4.1.2.5).
     at 192.0.2.11:587
 
 WHAT OTHERS SAY
   starttls_not_offered
     .NET/MailKit  The SMTP server does not support the STARTTLS extension.
-                  (accepts it in the clear, with `StartTlsWhenAvailable`)
+                  (accepts it in plaintext, with `StartTlsWhenAvailable`)
     OpenSSL       Didn't find STARTTLS in server response, trying anyway...
     Postfix       TLS is required, but was not offered by host <server>
-                  (accepts it in the clear, at the level `may`)
-    Go            (accepts it in the clear, by `smtp.SendMail`)
+                  (accepts it in plaintext, at security level `may`)
+    Go            (accepts it in plaintext, with `smtp.SendMail`)
   expired
     .NET/MailKit  RemoteCertificateChainErrors
                   NotTimeValid
