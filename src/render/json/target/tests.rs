@@ -36,7 +36,7 @@ fn documented() -> BTreeSet<String> {
     for line in page.lines() {
         if let Some(heading) = line.strip_prefix("## ") {
             let place = heading.split('`').nth(1).map(|place| format!(".{place}")).unwrap_or_default();
-            before = if heading == "The whole" { String::new() } else { format!("targets[]{place}.") };
+            before = if heading == "Document" { String::new() } else { format!("targets[]{place}.") };
         }
         let Some(cell) = line.strip_prefix("| `").and_then(|rest| rest.split(" | ").next()) else { continue };
         for key in format!("`{cell}").split(", ") {
