@@ -91,7 +91,7 @@ fn metrics() -> String {
     }
     let reserved: BTreeSet<&str> = reserved_labels().chain(PROMETHEUS_LABELS.iter().copied()).collect();
     let reserved: Vec<&str> = reserved.into_iter().collect();
-    let _ = write!(page, "{METRICS_RESERVED}{}.\n", reserved.join(", "));
+    let _ = writeln!(page, "{METRICS_RESERVED}{}.", reserved.join(", "));
     page
 }
 
