@@ -33,9 +33,9 @@ pub(super) fn of(scene: &Scene<'_>) -> Vec<Story> {
 }
 
 /// What is wrong, in words that follow "A and B:", and what is to be done.
-struct Sentence {
-    wrong: String,
-    todo: String,
+pub(super) struct Sentence {
+    pub(super) wrong: String,
+    pub(super) todo: String,
     /// What else whoever runs the exporter can do, which is no matter of those who run the servers.
     ours: Option<&'static str>,
 }
@@ -125,7 +125,7 @@ fn self_signed(scene: &Scene<'_>) -> Sentence {
     Sentence { ours: Some(TRUST_CERTIFICATE), ..sentence }
 }
 
-fn other(reason: ChainReason) -> Sentence {
+pub(super) fn other(reason: ChainReason) -> Sentence {
     let as_given = "present the chain as the CA gives it, the server's certificate first";
     match reason {
         ChainReason::BadValidity => Sentence::new(
