@@ -11,18 +11,18 @@ use crate::target::Backend;
 
 mod alternates;
 mod chain;
-mod letter;
+mod context;
 mod lookup;
 mod names;
+mod phrases;
+mod probe_failures;
 mod renewal;
-mod scene;
-mod stops;
+mod request;
 #[cfg(test)]
 mod tests;
 mod validity;
-mod words;
 
-use scene::Scene;
+use context::Scene;
 
 /// One thing that is wrong, or the way out of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +47,10 @@ pub fn advise(report: &TargetReport, now: SystemTime) -> Vec<Advice> {
     let mut stories = lookup::of(report);
     for endpoint in &report.endpoints {
         let scene = Scene::of(report, endpoint, now);
-        let rooms = [stops::of, names::of, chain::of, validity::of, renewal::of];
+        let rooms = [probe_failures::of, names::of, chain::of, validity::of, renewal::of];
         let mut found: Vec<Story> = rooms.iter().flat_map(|room| room(&scene)).collect();
         if report.endpoints.len() > 1 {
-            let place = words::place(&endpoint.endpoint);
+            let place = phrases::place(&endpoint.endpoint);
             for advice in found.iter_mut().flatten() {
                 advice.text = format!("{place}: {}", advice.text);
             }

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::Advice;
-use super::scene::{Scene, Shown};
-use super::words::{self, Place};
+use super::context::{Scene, Shown};
+use super::phrases::{self, Place};
 use crate::reason::{AdviceKind, Resolves, Severity};
 use crate::snapshot::alternates::{alternate_candidates, common_labels, resolves};
 use crate::target::{ServerName, TargetKind};
@@ -80,7 +80,7 @@ fn use_shared(scene: &Scene<'_>, best: &SharedBy<'_>, others: &[&SharedBy<'_>]) 
         }
     };
     if !others.is_empty() {
-        let names = words::some_of(others.iter().map(|other| other.name.to_string()), MAX_NAMES);
+        let names = phrases::some_of(others.iter().map(|other| other.name.to_string()), MAX_NAMES);
         text.push_str(&format!(" The same holds for {names}."));
     }
     text.push_str(&reserves(scene));
@@ -109,18 +109,18 @@ fn astray(scene: &Scene<'_>, mut names: Vec<SharedBy<'_>>) -> Vec<Advice> {
                 let missing = backends.iter().filter(|address| !shared.addresses.contains(address));
                 format!(
                     "but resolves to {} only: give it records for {}, too, then let {namers} use it",
-                    words::addresses(shared.addresses),
-                    words::addresses(missing)
+                    phrases::addresses(shared.addresses),
+                    phrases::addresses(missing)
                 )
             }
             Resolves::Nowhere => format!(
                 "but has no address: give it records for {}, then let {namers} use it",
-                words::addresses(&backends)
+                phrases::addresses(&backends)
             ),
             Resolves::Elsewhere => {
                 let strangers = shared.addresses.iter().filter(|address| !backends.contains(address));
                 let also = if shared.addresses.iter().any(|address| backends.contains(address)) { "also " } else { "" };
-                let strangers = words::addresses(strangers);
+                let strangers = phrases::addresses(strangers);
                 format!(
                     "but resolves {also}to {strangers}, where {old} does not: let {namers} use it only once it leads to \
                      the same addresses"
@@ -144,7 +144,7 @@ fn use_one(scene: &Scene<'_>) -> Option<Advice> {
     let why = if unknown.is_empty() {
         "No name was found that all backends carry.".to_owned()
     } else {
-        let list = words::list(&unknown);
+        let list = phrases::list(&unknown);
         format!(
             "Whether all backends carry a name in common is not known, since no certificate of {list} could be read."
         )
@@ -181,9 +181,9 @@ fn not_valid(scene: &Scene<'_>) -> Option<String> {
         scene.shown.iter().filter(|shown| shown.valid == valid).map(|shown| shown.place()).collect()
     };
     let (bad, unknown) = (places(Some(false)), places(None));
-    let bad = (!bad.is_empty()).then(|| format!("the chain of {} is not valid", words::list(&bad)));
-    let unknown =
-        (!unknown.is_empty()).then(|| format!("whether the chain of {} is valid is not known", words::list(&unknown)));
+    let bad = (!bad.is_empty()).then(|| format!("the chain of {} is not valid", phrases::list(&bad)));
+    let unknown = (!unknown.is_empty())
+        .then(|| format!("whether the chain of {} is valid is not known", phrases::list(&unknown)));
     let said: Vec<String> = [bad, unknown].into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join(", and "))
 }
@@ -196,11 +196,11 @@ fn reserves(scene: &Scene<'_>) -> String {
     };
     let past = pick(|shown| shown.is_past);
     if !past.is_empty() {
-        text.push_str(&format!(" {} cannot be probed now.", words::list(&past)));
+        text.push_str(&format!(" {} cannot be probed now.", phrases::list(&past)));
     }
     let several = pick(|shown| shown.last.distinct > 1);
     if !several.is_empty() {
-        let list = words::list(&several);
+        let list = phrases::list(&several);
         text.push_str(&format!(
             " {list} showed more than one certificate lately, of which one was looked at for this."
         ));

@@ -1,8 +1,8 @@
 //! Chains that are refused, time set aside, and stapled OCSP responses.
 
-use super::letter::Letter;
-use super::scene::{Scene, Shown, grouped, places, story};
-use super::words::{self, Listed};
+use super::context::{Scene, Shown, grouped, places, story};
+use super::phrases::{self, Listed};
+use super::request::Letter;
 use super::{Advice, Story};
 use crate::client_errors;
 use crate::reason::{AdviceKind, ChainReason, OcspReason, Severity};
@@ -56,7 +56,7 @@ fn chain(
     let clients = client_errors::for_chain(reason);
     let places = places(shown);
     let ours = ours.map(|ours| format!(" {ours}.")).unwrap_or_default();
-    let text = format!("{}: {wrong}. {}.{ours}", words::list(&places), capital(&todo));
+    let text = format!("{}: {wrong}. {}.{ours}", phrases::list(&places), capital(&todo));
     let letter = Letter {
         subject: format!("certificate chain is refused ({reason})"),
         wrong: format!("{}.", capital(&wrong)),
@@ -75,7 +75,7 @@ fn missing_intermediate(scene: &Scene<'_>, shown: &[&Shown<'_>]) -> Vec<Story> {
     });
     let tell = |(_, shown): (Vec<[u8; 32]>, Vec<&Shown<'_>>)| {
         let missing = shown.first().map(|shown| shown.assessment().missing()).unwrap_or_default();
-        let names = words::some_of(missing.iter().map(|missing| words::certificate(missing)), missing.len());
+        let names = phrases::some_of(missing.iter().map(|missing| phrases::certificate(missing)), missing.len());
         let many = if missing.len() > 1 { "s, in this order" } else { "" };
         let sentence = Sentence::new(
             format!("the intermediate {names} is not sent, though a path needs it"),

@@ -1,6 +1,6 @@
 //! Lookups that fail, and name servers that disagree.
 
-use super::{Advice, Story, words};
+use super::{Advice, Story, phrases};
 use crate::observation::LookupFailure;
 use crate::reason::{AdviceKind, LookupReason, Severity};
 use crate::snapshot::TargetReport;
@@ -49,7 +49,7 @@ pub(super) fn of(report: &TargetReport) -> Vec<Story> {
 }
 
 fn failed(failure: &LookupFailure, types: &[&'static str], resolver: &str) -> String {
-    let (name, types) = (&failure.name, words::some_of(types.iter().map(ToString::to_string), types.len()));
+    let (name, types) = (&failure.name, phrases::some_of(types.iter().map(ToString::to_string), types.len()));
     match failure.reason {
         LookupReason::NxDomain => {
             format!("{name} does not exist in DNS (asked for {types}): mend the name, or its zone.")
@@ -77,7 +77,7 @@ fn failed(failure: &LookupFailure, types: &[&'static str], resolver: &str) -> St
 }
 
 fn about(kind: AdviceKind, severity: Severity, text: &str) -> Advice {
-    let text = printable(text, words::MAX_TEXT);
+    let text = printable(text, phrases::MAX_TEXT);
     Advice { kind, severity, backends: Vec::new(), text, request: None, clients: None }
 }
 

@@ -1,8 +1,8 @@
 //! Certificates that lack a name: the server name, or one that the config expects.
 
-use super::letter::Letter;
-use super::scene::{Scene, Shown, grouped, places, story};
-use super::words::{self, Listed, Place};
+use super::context::{Scene, Shown, grouped, places, story};
+use super::phrases::{self, Listed, Place};
+use super::request::Letter;
 use super::{Advice, Story, alternates};
 use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason, Severity};
@@ -84,7 +84,7 @@ fn mismatch(scene: &Scene<'_>, reason: NameReason, bare: bool, lacking: &[&Shown
         format!("certificate without {name}")
     };
     let more: Vec<String> = missing_of_all(scene, lacking).iter().map(ToString::to_string).collect();
-    let more = if more.is_empty() { String::new() } else { format!(" and {}", words::some_of(more, MAX_EXPECTED)) };
+    let more = if more.is_empty() { String::new() } else { format!(" and {}", phrases::some_of(more, MAX_EXPECTED)) };
     let added = match name.ip() {
         Some(_) => format!("{name} (as an IP address){more}"),
         None => format!("{name}{more}"),
@@ -105,10 +105,10 @@ fn mismatch(scene: &Scene<'_>, reason: NameReason, bare: bool, lacking: &[&Shown
 
 /// What a certificate presents, and on how many connections, where an address shows several.
 fn presented(shown: &Shown<'_>) -> String {
-    let names = shown.facts.map(|facts| words::names(facts, MAX_NAMES)).unwrap_or_default();
+    let names = shown.facts.map(|facts| phrases::names(facts, MAX_NAMES)).unwrap_or_default();
     match shown.last.mismatched_samples.filter(|_| shown.last.distinct > 1) {
         Some(count) => {
-            let connections = words::counted(u64::try_from(count).unwrap_or(u64::MAX), "connection");
+            let connections = phrases::counted(u64::try_from(count).unwrap_or(u64::MAX), "connection");
             format!("{names} on {connections} of its latest")
         }
         None => names,
@@ -124,7 +124,7 @@ fn wildcards(scene: &Scene<'_>) -> Vec<Advice> {
     for (parent, shown) in groups.into_iter().take(MAX_WILDCARDS) {
         let Some(parent) = parent else { continue };
         let places = places(&shown);
-        let list = words::list(&places);
+        let list = phrases::list(&places);
         let depth = name.split('.').count().saturating_sub(parent.split('.').count());
         let (lies, add) = match name.split_once('.') {
             Some((_, above)) if depth > 0 => {
@@ -155,7 +155,8 @@ fn expected(scene: &Scene<'_>) -> Option<Advice> {
     if lacking.is_empty() {
         return None;
     }
-    let note = |shown: &Shown<'_>| words::some_of(missing(scene, shown).iter().map(ToString::to_string), MAX_EXPECTED);
+    let note =
+        |shown: &Shown<'_>| phrases::some_of(missing(scene, shown).iter().map(ToString::to_string), MAX_EXPECTED);
     let noted: Vec<Place<'_>> = lacking.iter().map(|shown| shown.noted(note(shown))).collect();
     let listed = Listed::of(&noted);
     let what = match &listed.note {
@@ -169,7 +170,7 @@ fn expected(scene: &Scene<'_>) -> Option<Advice> {
         listed.verb("its certificate", "their certificates")
     );
     let all = missing_of_all(scene, &lacking);
-    let all = words::some_of(all.iter().map(ToString::to_string), MAX_EXPECTED);
+    let all = phrases::some_of(all.iter().map(ToString::to_string), MAX_EXPECTED);
     let letter = Letter {
         subject: format!("certificate without {all}"),
         wrong: format!("The certificate does not carry all of the names that it should: {all}."),

@@ -1,9 +1,9 @@
 //! Certificates that were renewed, and are not served everywhere.
 
-use super::letter::Letter;
-use super::scene::{Scene, Shown, grouped, places, story};
+use super::context::{Scene, Shown, grouped, places, story};
+use super::phrases::{self, Listed, Place};
+use super::request::Letter;
 use super::validity::expires_soon;
-use super::words::{self, Listed, Place};
 use super::{Advice, Story};
 use crate::reason::{AdviceKind, Severity};
 use crate::text::printable;
@@ -147,7 +147,7 @@ fn not_reloaded(scene: &Scene<'_>, path: &str, disk: &Facts, older: &[&Shown<'_>
 }
 
 fn until(moment: i64) -> String {
-    format!("until {}", words::moment(moment))
+    format!("until {}", phrases::moment(moment))
 }
 
 /// Characters of a path.

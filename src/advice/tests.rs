@@ -21,7 +21,7 @@ use crate::verdict::certificate::hex;
 mod alternates;
 mod certificates;
 mod facts;
-mod stops;
+mod probe_failures;
 
 /// A report, and what must be advised on it.
 struct Case {
@@ -54,7 +54,7 @@ fn heading(advice: &Advice) -> String {
 }
 
 fn cases() -> Vec<Case> {
-    [alternates::cases(), certificates::cases(), stops::cases()].into_iter().flatten().collect()
+    [alternates::cases(), certificates::cases(), probe_failures::cases()].into_iter().flatten().collect()
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn texts_and_requests() {
         page.push('\n');
     }
     page.push_str(&chain_reasons());
-    page.push_str(&stops::every_failure());
+    page.push_str(&probe_failures::every_failure());
     expect_file!["../../tests/golden/advice.txt"].assert_eq(&without_fingerprints(&page));
 }
 
@@ -197,7 +197,7 @@ fn hostile_certificates_give_short_printable_texts() {
         (1..=24).map(|n| fixture.shows(&ca, &format!("192.0.2.{n}"), &[builder.self_sign(&ca.key)])).collect();
     let advice = advise(&fixture.report(backends), now());
     for advice in &advice {
-        assert!(advice.text.chars().count() <= words::MAX_TEXT + 100, "{}", advice.text.len());
+        assert!(advice.text.chars().count() <= phrases::MAX_TEXT + 100, "{}", advice.text.len());
         assert!(advice.backends.len() <= 24);
         let request = advice.request.as_deref().unwrap_or_default();
         assert!(request.len() < 64 * 1024, "{}", request.len());

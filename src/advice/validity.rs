@@ -1,8 +1,8 @@
 //! Certificates out of their time, or nearly so.
 
-use super::letter::Letter;
-use super::scene::{Scene, Shown, grouped, places, story};
-use super::words::{self, Listed, Place};
+use super::context::{Scene, Shown, grouped, places, story};
+use super::phrases::{self, Listed, Place};
+use super::request::Letter;
 use super::{Advice, Story};
 use crate::client_errors;
 use crate::reason::{AdviceKind, ChainReason, Severity};
@@ -63,7 +63,7 @@ fn early(scene: &Scene<'_>, by_clock: bool) -> Option<Advice> {
     let clients = client_errors::for_chain(ChainReason::NotYetValid);
     let letter = Letter {
         subject: "certificate is not valid yet".to_owned(),
-        wrong: format!("At {}, as this machine has it, the certificate was not valid yet.", words::moment(now)),
+        wrong: format!("At {}, as this machine has it, the certificate was not valid yet.", phrases::moment(now)),
         todo: format!("{todo}."),
         clients: Some(&clients),
     };
@@ -78,7 +78,7 @@ fn soon(scene: &Scene<'_>) -> Option<Advice> {
     let (noted, listed) = noted(&shown, |facts| {
         let lifetime = facts.not_after.saturating_sub(facts.not_before);
         let short = lifetime / 5 < FORTNIGHT;
-        let left = format!("less than a fifth of {} left", words::span(lifetime.unsigned_abs()));
+        let left = format!("less than a fifth of {} left", phrases::span(lifetime.unsigned_abs()));
         ahead(facts.not_after, now) + &if short { format!(" with {left}") } else { String::new() }
     })?;
     let text = format!(
@@ -134,7 +134,7 @@ fn out_of_time_above(scene: &Scene<'_>, reason: ChainReason) -> Vec<Story> {
         let assessment = shown.assessment();
         let above = assessment.chain.certificates().iter().skip(1).chain(assessment.missing());
         let mut out = above.filter(|certificate| is_out(certificate));
-        let first = out.next().map(|certificate| words::certificate(certificate));
+        let first = out.next().map(|certificate| phrases::certificate(certificate));
         first.filter(|_| out.next().is_none())
     };
     let tell = |(culprit, shown): (Option<String>, Vec<&Shown<'_>>)| {
@@ -146,7 +146,7 @@ fn out_of_time_above(scene: &Scene<'_>, reason: ChainReason) -> Vec<Story> {
             .map_or_else(|| "a certificate above the server's own".to_owned(), |it| format!("the intermediate {it}"));
         let places = places(&shown);
         let todo = "replace it by the CA's current one in the file that the server presents, and reload the server";
-        let text = format!("{}: {what} {wrong}; {todo}.", words::list(&places));
+        let text = format!("{}: {what} {wrong}; {todo}.", phrases::list(&places));
         let clients = client_errors::for_chain(reason);
         let letter = Letter {
             subject: format!("an intermediate {wrong}"),
@@ -186,11 +186,11 @@ fn after(listed: &Listed) -> String {
 }
 
 fn ago(moment: i64, now: i64) -> String {
-    format!("{} ago, on {}", words::span(now.abs_diff(moment)), words::moment(moment))
+    format!("{} ago, on {}", phrases::span(now.abs_diff(moment)), phrases::moment(moment))
 }
 
 fn ahead(moment: i64, now: i64) -> String {
-    format!("in {}, on {}", words::span(now.abs_diff(moment)), words::moment(moment))
+    format!("in {}, on {}", phrases::span(now.abs_diff(moment)), phrases::moment(moment))
 }
 
 const DAY: i64 = 86_400;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::scene::{Scene, Shown};
-use super::words;
+use super::context::{Scene, Shown};
+use super::phrases;
 use crate::client_errors::ClientErrors;
 use crate::snapshot::BackendReport;
 use crate::target::{Backend, TlsMode};
@@ -38,7 +38,10 @@ impl Letter<'_> {
         let mut facts = String::new();
         for report in reports.iter().take(MAX_SERVERS) {
             let Some(probe) = &report.probe else { continue };
-            line(&mut facts, &format!("{}, probed on {}", report.backend.socket_addr(), words::moment(unix(probe.at))));
+            line(
+                &mut facts,
+                &format!("{}, probed on {}", report.backend.socket_addr(), phrases::moment(unix(probe.at))),
+            );
             if let Err(failure) = &probe.outcome {
                 line(&mut facts, &format!("  stopped at: {} ({})", failure.stage, failure.reason));
                 line(&mut facts, &format!("  in detail: {}", failure.detail));
@@ -54,7 +57,7 @@ impl Letter<'_> {
             TlsMode::StartTls => "STARTTLS",
             TlsMode::Implicit => "TLS at once",
         };
-        let addresses = words::addresses(backends.iter().map(|backend| &backend.address));
+        let addresses = phrases::addresses(backends.iter().map(|backend| &backend.address));
         let mut out = String::new();
         line(&mut out, &format!("Subject: {}: {}", addresses, self.subject));
         out.push('\n');
@@ -103,12 +106,12 @@ pub(super) fn command(backend: &Backend) -> String {
 
 fn certificate(out: &mut String, shown: &Shown<'_>) {
     let (backend, seen_at) = (&shown.report.backend, unix(shown.last.seen_at));
-    line(out, &format!("{}, seen on {}", backend.socket_addr(), words::moment(seen_at)));
+    line(out, &format!("{}, seen on {}", backend.socket_addr(), phrases::moment(seen_at)));
     line(out, &format!("  certificate (SHA-256): {}", hex(&shown.leaf.fingerprint())));
     let Some(facts) = shown.facts else { return };
-    line(out, &format!("  names: {}", words::names(facts, MAX_NAMES)));
+    line(out, &format!("  names: {}", phrases::names(facts, MAX_NAMES)));
     line(out, &format!("  issuer: {}", facts.issuer()));
-    line(out, &format!("  valid: {} to {}", words::moment(facts.not_before), words::moment(facts.not_after)));
+    line(out, &format!("  valid: {} to {}", phrases::moment(facts.not_before), phrases::moment(facts.not_after)));
 }
 
 /// The first words of each client that refuses.

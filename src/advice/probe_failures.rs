@@ -1,8 +1,8 @@
 //! Probes that stopped before they had seen all.
 
-use super::letter::Letter;
-use super::scene::{Scene, grouped, story};
-use super::words::{self, Listed, Place};
+use super::context::{Scene, grouped, story};
+use super::phrases::{self, Listed, Place};
+use super::request::Letter;
 use super::{Advice, Story};
 use crate::client_errors;
 use crate::observation::Failure;
@@ -202,7 +202,7 @@ fn rate_limited(scene: &Scene<'_>, reports: &[&BackendReport]) -> Advice {
     let text = format!(
         "{}: the server limits how often it may be asked from here (421). It is probed less often until it no longer does: \
          allow this machine there, or lengthen `interval`.",
-        words::list(&places)
+        phrases::list(&places)
     );
     scene.say(AdviceKind::RateLimited, Severity::Warning, &places, &text)
 }

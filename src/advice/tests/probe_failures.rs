@@ -213,7 +213,7 @@ fn mail_exchangers() -> Vec<Case> {
 #[test]
 fn commands_fit_the_endpoint() {
     let check = |fixture: &EndpointFixture, address: &str, expected: &str| {
-        assert_eq!(letter::command(&fixture.fresh(address).backend), format!("openssl s_client -connect {expected}"));
+        assert_eq!(request::command(&fixture.fresh(address).backend), format!("openssl s_client -connect {expected}"));
     };
     let named = "-servername smtp.example.com -verify_hostname smtp.example.com";
     let implicit = EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::words::{self, Place};
+use super::phrases::{self, Place};
 use super::{Advice, Story};
 use crate::client_errors::ClientErrors;
 use crate::reason::{AdviceKind, OcspReason, Severity};
@@ -91,7 +91,7 @@ impl<'a> Scene<'a> {
             kind,
             severity,
             backends: places.iter().map(|place| place.backend.clone()).collect(),
-            text: printable(text, words::MAX_TEXT),
+            text: printable(text, phrases::MAX_TEXT),
             request: None,
             clients: None,
         }
