@@ -1,97 +1,144 @@
-//! Texts that are ready to be sent to whoever runs the servers.
+//! The requests that can be sent to the server's operator.
 
 use std::fmt::Write;
 
-use super::context::{Scene, Shown};
+use super::context::{BackendCertificate, Context};
 use super::phrases;
 use crate::client_errors::ClientErrors;
+use crate::reason::Stage;
 use crate::snapshot::BackendReport;
 use crate::target::{Backend, TlsMode};
-use crate::text::printable;
+use crate::text::{capitalized, plural, printable, utc};
 use crate::verdict::certificate::hex;
 use crate::verdict::unix;
 
-/// What a letter says beside the facts.
-pub(super) struct Letter<'a> {
-    /// What is wrong, in a few words: `certificate lacks smtp.example.com`. The servers are added.
+/// A problem and its fix.
+pub(super) struct Problem {
+    /// The problem in a few words, for the subject line of the request.
     pub(super) subject: String,
-    /// What is wrong, as a sentence.
-    pub(super) wrong: String,
-    /// What is to be done, as a sentence.
-    pub(super) todo: String,
-    pub(super) clients: Option<&'a ClientErrors>,
+    /// The problem as a sentence without a full stop, which can follow "192.0.2.11: ".
+    pub(super) description: String,
+    /// What the server's operator can do, as imperative clauses without a full stop, which can follow "Please ".
+    pub(super) fix: String,
+    /// What the exporter's operator can do; a sentence that is not part of the request.
+    pub(super) exporter_fix: Option<&'static str>,
 }
 
-impl Letter<'_> {
-    /// About certificates.
-    pub(super) fn on_certificates(&self, scene: &Scene<'_>, shown: &[&Shown<'_>]) -> String {
-        let mut facts = String::new();
-        for shown in shown.iter().take(MAX_SERVERS) {
-            certificate(&mut facts, shown);
-        }
-        let backends: Vec<&Backend> = shown.iter().map(|shown| &shown.report.backend).collect();
-        self.write(scene, &backends, &facts)
+impl Problem {
+    pub(super) fn new(subject: impl Into<String>, description: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { subject: subject.into(), description: description.into(), fix: fix.into(), exporter_fix: None }
     }
 
-    /// About servers that stop a probe.
-    pub(super) fn on_stops(&self, scene: &Scene<'_>, reports: &[&BackendReport]) -> String {
+    /// The text of the advice. `detail` follows the problem; empty for none.
+    pub(super) fn text(&self, backends: &str, detail: &str) -> String {
+        let exporter_fix = self.exporter_fix.map(|fix| format!(" {fix}")).unwrap_or_default();
+        format!("{backends}: {}{detail}. {}.{exporter_fix}", self.description, capitalized(&self.fix))
+    }
+
+    /// A request about certificates.
+    pub(super) fn request_for_certificates(
+        &self,
+        context: &Context<'_>,
+        certificates: &[&BackendCertificate<'_>],
+        clients: Option<&ClientErrors>,
+    ) -> String {
+        let mut facts = String::new();
+        for certificate in certificates.iter().take(MAX_SERVERS) {
+            write_certificate(&mut facts, certificate);
+        }
+        let backends: Vec<&Backend> = certificates.iter().map(|certificate| &certificate.report.backend).collect();
+        self.request(context, &backends, &facts, clients)
+    }
+
+    /// A request about failed probes.
+    pub(super) fn request_for_failures(
+        &self,
+        context: &Context<'_>,
+        reports: &[&BackendReport],
+        clients: Option<&ClientErrors>,
+    ) -> String {
         let mut facts = String::new();
         for report in reports.iter().take(MAX_SERVERS) {
             let Some(probe) = &report.probe else { continue };
-            line(
-                &mut facts,
-                &format!("{}, probed on {}", report.backend.socket_addr(), phrases::moment(unix(probe.at))),
-            );
+            let at = utc(unix(probe.at));
+            write_line(&mut facts, &format!("{}, checked at {at}", report.backend.socket_addr()));
             if let Err(failure) = &probe.outcome {
-                line(&mut facts, &format!("  stopped at: {} ({})", failure.stage, failure.reason));
-                line(&mut facts, &format!("  in detail: {}", failure.detail));
+                write_line(&mut facts, &format!("  failed step: {}", step(failure.stage)));
+                if !failure.detail.is_empty() {
+                    write_line(&mut facts, &format!("  detail: {}", failure.detail));
+                }
             }
         }
         let backends: Vec<&Backend> = reports.iter().map(|report| &report.backend).collect();
-        self.write(scene, &backends, &facts)
+        self.request(context, &backends, &facts, clients)
     }
 
-    fn write(&self, scene: &Scene<'_>, backends: &[&Backend], facts: &str) -> String {
-        let endpoint = scene.endpoint();
-        let how = match endpoint.tls {
+    fn request(
+        &self,
+        context: &Context<'_>,
+        backends: &[&Backend],
+        facts: &str,
+        clients: Option<&ClientErrors>,
+    ) -> String {
+        let endpoint = context.endpoint();
+        let mode = match endpoint.tls {
             TlsMode::StartTls => "STARTTLS",
-            TlsMode::Implicit => "TLS at once",
+            TlsMode::Implicit => "implicit TLS",
         };
+        // Words for a recipient who does not know the exporter.
+        let [subject, description, fix] = [&self.subject, &self.description, &self.fix].map(|text| {
+            text.replace("the exporter host", "our monitoring host").replace("the trust store", "our trust store")
+        });
         let addresses = phrases::addresses(backends.iter().map(|backend| &backend.address));
+        let servers = plural(backends.len(), "this server", "these servers");
         let mut out = String::new();
-        line(&mut out, &format!("Subject: {}: {}", addresses, self.subject));
+        write_line(&mut out, &format!("Subject: {addresses}: {subject}"));
         out.push('\n');
-        let servers = if backends.len() == 1 { "this server" } else { "these servers" };
-        let name = &endpoint.server_name;
-        line(&mut out, &format!("Clients that connect to {name} on port {} ({how}) reach {servers}:", endpoint.port));
+        write_line(
+            &mut out,
+            &format!(
+                "Our monitoring of {}, port {} ({mode}), found a problem on {servers}:",
+                endpoint.server_name, endpoint.port
+            ),
+        );
         out.push('\n');
         out.push_str(facts);
         if let Some(more) = backends.len().checked_sub(MAX_SERVERS).filter(|more| *more > 0) {
-            line(&mut out, &format!("and {more} more"));
+            write_line(&mut out, &format!("and {more} more"));
         }
         out.push('\n');
-        line(&mut out, &self.wrong);
-        if let Some(clients) = self.clients {
-            report(&mut out, clients);
+        write_line(&mut out, &format!("{}.", capitalized(&description)));
+        if let Some(clients) = clients {
+            write_errors(&mut out, clients);
         }
         out.push('\n');
-        line(&mut out, &format!("Please: {}", self.todo));
+        write_line(&mut out, &format!("Please {fix}."));
         out.push('\n');
-        line(&mut out, "To check it afterwards:");
+        write_line(
+            &mut out,
+            plural(backends.len(), "To verify the fix, run:", "To verify the fix on each server, run:"),
+        );
         for backend in backends.iter().take(MAX_SERVERS) {
-            line(&mut out, &format!("  {}", command(backend)));
+            write_line(&mut out, &format!("  {}", openssl_command(backend)));
         }
-        // It says so as well where there was no handshake.
-        line(&mut out, "It must show the certificate, and say: Verify return code: 0 (ok)");
-        line(&mut out, "(with -CAfile and the root's file, where the root is a private one)");
+        out.push('\n');
+        // OpenSSL prints the return code 0 even if there was no handshake.
+        write_line(
+            &mut out,
+            "The output must contain the server certificate and the line \"Verify return code: 0 (ok)\".",
+        );
+        write_line(
+            &mut out,
+            "If the CA is private, add \"-CAfile FILE\" with a file that contains its root certificate.",
+        );
         out
     }
 }
 
-/// What shows whether a backend is as it should be.
-pub(super) fn command(backend: &Backend) -> String {
+/// The command that verifies name and chain of a backend.
+pub(super) fn openssl_command(backend: &Backend) -> String {
     let (at, name) = (backend.socket_addr(), &backend.endpoint.server_name);
-    // Shells read brackets.
+    // Shells interpret brackets.
     let at = if at.is_ipv6() { format!("'{at}'") } else { at.to_string() };
     let starttls = match backend.endpoint.tls {
         TlsMode::StartTls => " -starttls smtp",
@@ -104,35 +151,48 @@ pub(super) fn command(backend: &Backend) -> String {
     }
 }
 
-fn certificate(out: &mut String, shown: &Shown<'_>) {
-    let (backend, seen_at) = (&shown.report.backend, unix(shown.last.seen_at));
-    line(out, &format!("{}, seen on {}", backend.socket_addr(), phrases::moment(seen_at)));
-    line(out, &format!("  certificate (SHA-256): {}", hex(&shown.leaf.fingerprint())));
-    let Some(facts) = shown.facts else { return };
-    line(out, &format!("  names: {}", phrases::names(facts, MAX_NAMES)));
-    line(out, &format!("  issuer: {}", facts.issuer()));
-    line(out, &format!("  valid: {} to {}", phrases::moment(facts.not_before), phrases::moment(facts.not_after)));
-}
-
-/// The first words of each client that refuses.
-fn report(out: &mut String, clients: &ClientErrors) {
-    let said = clients.clients().into_iter().filter_map(|(client, words)| Some((client, *words.texts.first()?)));
-    for (number, (client, text)) in said.enumerate() {
-        if number == 0 {
-            line(out, "Clients report:");
-        }
-        line(out, &format!("  {client}: {text}"));
+fn step(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Resolve => "DNS lookup",
+        Stage::Connect => "TCP connection",
+        Stage::Greeting => "SMTP greeting",
+        Stage::Ehlo => "EHLO",
+        Stage::StartTls => "STARTTLS",
+        Stage::Handshake => "TLS handshake",
+        Stage::Session => "SMTP over TLS, after the handshake",
     }
 }
 
-/// One line, whatever is in it.
-fn line(out: &mut String, text: &str) {
+fn write_certificate(out: &mut String, certificate: &BackendCertificate<'_>) {
+    let seen_at = utc(unix(certificate.last.seen_at));
+    write_line(out, &format!("{}, seen at {seen_at}", certificate.report.backend.socket_addr()));
+    write_line(out, &format!("  certificate (SHA-256): {}", hex(&certificate.leaf.fingerprint())));
+    let Some(facts) = certificate.facts else { return };
+    write_line(out, &format!("  names: {}", phrases::names(facts, MAX_NAMES)));
+    write_line(out, &format!("  issuer: {}", facts.issuer()));
+    write_line(out, &format!("  valid: {} to {}", utc(facts.not_before), utc(facts.not_after)));
+}
+
+/// The first error of each client that rejects.
+fn write_errors(out: &mut String, clients: &ClientErrors) {
+    let errors = clients.clients().into_iter().filter_map(|(client, error)| Some((client, *error.texts.first()?)));
+    for (number, (client, text)) in errors.enumerate() {
+        if number == 0 {
+            out.push('\n');
+            write_line(out, "Clients report these errors:");
+        }
+        write_line(out, &format!("  {client}: {text}"));
+    }
+}
+
+/// One printable line, whatever the text contains.
+fn write_line(out: &mut String, text: &str) {
     let _ = writeln!(out, "{}", printable(text, MAX_LINE));
 }
 
 /// Servers that are described one by one.
 const MAX_SERVERS: usize = 10;
-/// Names of a certificate that are listed.
+/// Names of a certificate.
 const MAX_NAMES: usize = 20;
 /// Characters of a line.
 const MAX_LINE: usize = 2_400;

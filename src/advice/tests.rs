@@ -11,7 +11,7 @@ use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Name};
 
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};
-use crate::reason::{ChainReason, LookupReason, ProbeReason, SkipReason, Stage};
+use crate::reason::{ChainReason, LookupReason, OcspReason, ProbeReason, SkipReason, Stage};
 use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_alternates};
 use crate::snapshot::{BackendReport, LastCertificate};
 use crate::target::{MxTarget, ProbeSettings, Target, TargetKind, TlsMode};
@@ -42,7 +42,7 @@ fn summary(advice: &Advice) -> String {
     let request = if advice.request.is_some() { " request" } else { "" };
     let clients = advice.clients.map(|clients| {
         let texts = clients.dotnet.texts;
-        let flag = texts.iter().rev().find(|text| !text.contains(' ')).or(texts.first());
+        let flag = texts.iter().rev().find(|text| !text.contains(' ')).or_else(|| texts.first());
         format!(" {}", flag.unwrap_or(&"accepted"))
     });
     format!("{}{request}{}", heading(advice), clients.unwrap_or_default())
@@ -104,28 +104,55 @@ fn texts_and_requests() {
         }
         page.push('\n');
     }
-    page.push_str(&chain_reasons());
+    page.push_str(&other_reasons());
     page.push_str(&probe_failures::every_failure());
     expect_file!["../../tests/golden/advice.txt"].assert_eq(&without_fingerprints(&page));
 }
 
+/// A request or list of client errors that was written before is not repeated.
 fn write_advice(page: &mut String, advice: &Advice) {
     let _ = writeln!(page, "\n{}\n{}", heading(advice), advice.text);
-    for line in advice.request.iter().flat_map(|request| request.lines()) {
-        let _ = writeln!(page, "{}", format!("    {line}").trim_end());
+    let mut write_once = |block: String, instead: &str| {
+        let block = without_fingerprints(&block);
+        page.push_str(if page.contains(&block) { instead } else { &block });
+    };
+    if let Some(request) = &advice.request {
+        let lines = request.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n");
+        write_once(lines.collect(), "    (a request as above)\n");
     }
-    for (client, error) in advice.clients.iter().flat_map(|clients| clients.clients()) {
-        let _ = writeln!(page, "  - {client}: {}", error.texts.first().unwrap_or(&"no error"));
+    if let Some(clients) = &advice.clients {
+        let lines = clients
+            .clients()
+            .into_iter()
+            .map(|(client, error)| format!("  - {client}: {}\n", error.texts.first().unwrap_or(&"no error")));
+        write_once(lines.collect(), "  - (client errors as above)\n");
     }
 }
 
-fn chain_reasons() -> String {
-    let mut page = "## Every other chain reason\n\n".to_owned();
+/// Reasons that no case above has.
+fn other_reasons() -> String {
+    let mut page = String::new();
+    let mut write_problem = |reason: &str, problem: request::Problem| {
+        let _ = writeln!(page, "\n{reason}: {}", problem.subject);
+        let _ = writeln!(page, "{}", problem.text("192.0.2.11", ""));
+    };
     for reason in ChainReason::ALL {
-        let sentence = chain::other(*reason);
-        let _ = writeln!(page, "{reason}: {}. {}.", sentence.wrong, sentence.todo);
+        let has_advice_of_its_own = matches!(
+            reason,
+            ChainReason::Expired
+                | ChainReason::NotYetValid
+                | ChainReason::SelfSigned
+                | ChainReason::UnknownIssuer
+                | ChainReason::MissingIntermediate
+        );
+        if !has_advice_of_its_own {
+            write_problem(reason.as_str(), chain::chain_problem(*reason));
+        }
     }
-    page + "\n"
+    for reason in OcspReason::ALL {
+        write_problem(reason.as_str(), chain::staple_problem(*reason));
+    }
+    format!("## Other reasons of chains and stapled OCSP responses\n{page}\n")
 }
 
 /// Fingerprints differ from run to run.
@@ -164,8 +191,8 @@ fn a_request_has_all_that_its_reader_needs() {
     for part in [
         "Subject: 192.0.2.11 and 192.0.2.12: ",
         "port 587 (STARTTLS)",
-        "\n192.0.2.11:587, seen on 2026-05-31 23:59",
-        "\n192.0.2.12:587, seen on 2026-05-31 23:59",
+        "\n192.0.2.11:587, seen at 2026-05-31 23:59",
+        "\n192.0.2.12:587, seen at 2026-05-31 23:59",
         &fingerprint(1),
         &fingerprint(2),
         "names: mail.example.com\n",

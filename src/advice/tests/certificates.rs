@@ -111,7 +111,11 @@ fn names() -> Vec<Case> {
         case(
             "An address that presents several certificates",
             fixture.report(vec![BackendReport { last_certificate: last, ..several }]),
-            &[(REISSUE, &["192.0.2.11", "smtp.example.com", "mail.example.com", "1 connection"]), ELSEWHERE, QUEUED],
+            &[
+                (REISSUE, &["192.0.2.11", "smtp.example.com", "mail.example.com", "1 recent connection"]),
+                ELSEWHERE,
+                QUEUED,
+            ],
         ),
     ]
 }

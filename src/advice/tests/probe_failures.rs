@@ -96,23 +96,29 @@ fn failures() -> Vec<Case> {
     ]
 }
 
-/// The text on each stage and reason; those on port 465 where they differ.
+/// The texts on each reason; with the stage and the port if they differ by these.
 pub(super) fn every_failure() -> String {
-    let mut page = "## Every probe failure\n\n".to_owned();
+    let mut page = "## Every probe failure\n".to_owned();
     let starttls = EndpointFixture::of("smtp.example.com");
     let implicit = EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit);
     for reason in ProbeReason::ALL {
-        let mut seen = BTreeSet::new();
+        let mut found: Vec<(String, String)> = Vec::new();
         for (stage, fixture) in Stage::ALL.iter().flat_map(|stage| [(stage, &starttls), (stage, &implicit)]) {
             let report = fixture.report(vec![fixture.fails("192.0.2.11", *stage, *reason, "detail")]);
             let advice = advise(&report, now());
             let [advice] = advice.as_slice() else { panic!("{stage} {reason}: {advice:?}") };
             is_well_formed(advice);
             assert!(advice.request.is_some(), "{stage} {reason}");
-            let text = advice.text.trim_start_matches("192.0.2.11: ");
-            if seen.insert(text.replace("465", "587")) {
-                let _ = writeln!(page, "{reason} ({stage}, {}): {} {text}", fixture.endpoint.port, advice.kind);
+            let is_known =
+                found.iter().any(|(_, text)| text.replace("587", "465") == advice.text.replace("587", "465"));
+            // No backend is probed before its name is resolved.
+            if *stage != Stage::Resolve && !is_known {
+                found.push((format!(" ({stage}, port {})", fixture.endpoint.port), advice.text.clone()));
             }
+        }
+        let differ = found.len() > 1;
+        for (place, text) in found {
+            let _ = writeln!(page, "\n{reason}{}\n{text}", if differ { &place } else { "" });
         }
     }
     page
@@ -213,7 +219,10 @@ fn mail_exchangers() -> Vec<Case> {
 #[test]
 fn commands_fit_the_endpoint() {
     let check = |fixture: &EndpointFixture, address: &str, expected: &str| {
-        assert_eq!(request::command(&fixture.fresh(address).backend), format!("openssl s_client -connect {expected}"));
+        assert_eq!(
+            request::openssl_command(&fixture.fresh(address).backend),
+            format!("openssl s_client -connect {expected}")
+        );
     };
     let named = "-servername smtp.example.com -verify_hostname smtp.example.com";
     let implicit = EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit);
