@@ -13,7 +13,7 @@ mod changes;
 mod detail;
 mod endpoint;
 mod links;
-mod moment;
+mod times;
 mod overview;
 mod query;
 mod shell;

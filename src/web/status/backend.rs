@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::moment::{ago, distance};
+use super::times::{ago, distance};
 use super::state::{State, sign};
 use super::text::{listed, shown, spaced, unique};
 use super::view::View;

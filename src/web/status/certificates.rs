@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::moment::moment_unix;
+use super::times::moment_unix;
 use super::text::{counted, fact, grouped, shown};
 use crate::snapshot::LastCertificate;
 use crate::verdict::Certificate;

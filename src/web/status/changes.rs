@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::moment::moment;
+use super::times::moment;
 use super::state::{State, sign};
 use super::text::{listed, spaced, unique};
 use crate::snapshot::{Change, Condition, StateChange, TargetReport};

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::changes;
 use super::endpoint;
 use super::links::Links;
-use super::moment::{measured, moment, span};
+use super::times::{measured, moment, span};
 use super::shell::Parts;
 use super::state::{State, sign, word};
 use super::text::{fact, grouped, prose, shown, shown_lines, spaced};

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::backend::verdicts;
 use super::certificates::{self, Shown};
 use super::links::{Links, backend_id};
-use super::moment::{measured, moment, moment_unix};
+use super::times::{measured, moment, moment_unix};
 use super::state::{is_bad, rank};
 use super::text::{counted, fact, grouped, listed, prose, shown, spaced};
 use super::view::View;

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::backend;
 use super::links::{Links, backend_id, target_id};
-use super::moment::{ago, distance};
+use super::times::{ago, distance};
 use super::query::{MAX_WORDS, Query};
 use super::shell::Parts;
 use super::state::{STATES, State, is_bad, rank, sign, word};

@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::links::Links;
-use super::moment::moment;
+use super::times::moment;
 use super::text::counted;
 use crate::snapshot::ExporterReport;
 
