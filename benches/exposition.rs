@@ -39,8 +39,8 @@ use smtp_tls_exporter::target::{
     TargetName, TlsMode,
 };
 use smtp_tls_exporter::trust::TrustStore;
-use smtp_tls_exporter::verdict::{AssessmentInput, Judge};
-use smtp_tls_exporter::web::{Options, Source, router};
+use smtp_tls_exporter::verdict::{Judge, AssessmentInput};
+use smtp_tls_exporter::web::{FleetSource, Options, router};
 
 const TARGETS: u16 = 1000;
 const BACKENDS_EACH: u16 = 10;
@@ -237,7 +237,7 @@ fn bare(text: &str) -> (usize, Registry) {
 /// A fleet that does not change.
 struct Fixed(Fleet);
 
-impl Source for Fixed {
+impl FleetSource for Fixed {
     fn fleet(&self) -> Fleet {
         self.0.clone()
     }

@@ -38,7 +38,7 @@ use scrape::{Patience, Scraper};
 use status::{Pages, Query};
 
 /// What is served.
-pub trait Source: Send + Sync + 'static {
+pub trait FleetSource: Send + Sync + 'static {
     /// What is known now.
     fn fleet(&self) -> Fleet;
     /// Whether a config is loaded and probes are being scheduled.
@@ -57,7 +57,7 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-impl Source for Handle {
+impl FleetSource for Handle {
     fn fleet(&self) -> Fleet {
         self.fleet()
     }
@@ -108,7 +108,7 @@ impl Options {
         if path == PROBE {
             return Err(format!("--web.telemetry-path: found {path}, allowed is a path other than {PROBE}"));
         }
-        if let Some(taken) = TAKEN.iter().find(|taken| path.starts_with(**taken)) {
+        if let Some(taken) = RESERVED_PATHS.iter().find(|taken| path.starts_with(**taken)) {
             return Err(format!(
                 "--web.telemetry-path: found {path}, allowed is a path that does not begin with {taken}"
             ));
@@ -135,17 +135,17 @@ impl Options {
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
 /// All endpoints over `source`.
-pub fn router(source: impl Source, reload: mpsc::Sender<ReloadRequest>, options: &Options) -> Router {
+pub fn router(source: impl FleetSource, reload: mpsc::Sender<ReloadRequest>, options: &Options) -> Router {
     router_with(Patience::default(), source, reload, options)
 }
 
 fn router_with(
     patience: Patience,
-    source: impl Source,
+    source: impl FleetSource,
     reload: mpsc::Sender<ReloadRequest>,
     options: &Options,
 ) -> Router {
-    let source: Arc<dyn Source> = Arc::new(source);
+    let source: Arc<dyn FleetSource> = Arc::new(source);
     let (prefix, external) = (options.internal_prefix(), options.external_prefix());
     let telemetry_path = normal_path(&options.telemetry_path);
     let policy = status::policy();
@@ -179,21 +179,21 @@ fn router_with(
 
     let mut router = Router::new().without_v07_checks();
     for (path, methods) in paths {
-        router = router.route(&literal(&path), methods);
+        router = router.route(&escape_pattern(&path), methods);
     }
-    let prefix = literal(&prefix);
+    let prefix = escape_pattern(&prefix);
     router
         .route(&format!("{prefix}{TARGETS}{{*name}}"), get(target))
         .route(&format!("{prefix}{TARGETS_JSON}/{{name}}"), get(target_json))
         .route(&format!("{prefix}{TARGETS_JSON}/{{name}}/backends/{{backend}}/chain.pem"), get(chain))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
-        .layer(axum::middleware::map_response(guard))
+        .layer(axum::middleware::map_response(set_security_headers))
         .with_state(Arc::new(context))
 }
 
 struct Context {
-    source: Arc<dyn Source>,
+    source: Arc<dyn FleetSource>,
     scraper: Scraper,
     probes: Probes,
     desk: Desk,
@@ -243,17 +243,17 @@ async fn overview(
     State(context): State<Arc<Context>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let query = Query::parse(&bounded(query)?);
+) -> Result<Response, ErrorResponse> {
+    let query = Query::parse(&limited_query(query)?);
     let page = move |pages: &Pages, fleet: &Fleet, now| (StatusCode::OK, pages.overview(fleet, &query, now));
     Ok(context.page(&headers, page).await)
 }
 
-async fn target(State(context): State<Arc<Context>>, name: Named<String>, headers: HeaderMap) -> Response {
-    let name = named(name);
+async fn target(State(context): State<Arc<Context>>, name: PathParams<String>, headers: HeaderMap) -> Response {
+    let name = path_params(name);
     let page = move |pages: &Pages, fleet: &Fleet, now| match pages.target(fleet, &name, now) {
         Some(page) => (StatusCode::OK, page),
-        None => (StatusCode::NOT_FOUND, pages.nothing(fleet, now)),
+        None => (StatusCode::NOT_FOUND, pages.not_found(fleet, now)),
     };
     context.page(&headers, page).await
 }
@@ -262,33 +262,33 @@ async fn targets_json(State(context): State<Arc<Context>>, headers: HeaderMap) -
     context.data(&headers, api::targets).await
 }
 
-async fn target_json(State(context): State<Arc<Context>>, name: Named<String>, headers: HeaderMap) -> Response {
-    let name = named(name);
+async fn target_json(State(context): State<Arc<Context>>, name: PathParams<String>, headers: HeaderMap) -> Response {
+    let name = path_params(name);
     context.data(&headers, move |fleet, now| api::target(fleet, &name, now)).await
 }
 
 async fn chain(
     State(context): State<Arc<Context>>,
-    names: Named<(String, String)>,
+    names: PathParams<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let query = bounded(query)?;
-    let (name, backend) = named(names);
+) -> Result<Response, ErrorResponse> {
+    let query = limited_query(query)?;
+    let (name, backend) = path_params(names);
     Ok(context.data(&headers, move |fleet, _| api::chain(fleet, &name, &backend, &query)).await)
 }
 
-type Named<T> = Result<Path<T>, PathRejection>;
+type PathParams<T> = Result<Path<T>, PathRejection>;
 
 /// What a path names; the empty name, which nothing has, where it is no text (UTF-8).
-fn named<T: Default>(path: Named<T>) -> T {
+fn path_params<T: Default>(path: PathParams<T>) -> T {
     path.map(|Path(names)| names).unwrap_or_default()
 }
 
-type Refusal = (StatusCode, &'static str);
+type ErrorResponse = (StatusCode, &'static str);
 
 /// A query of reasonable length.
-fn bounded(query: Option<String>) -> Result<String, Refusal> {
+fn limited_query(query: Option<String>) -> Result<String, ErrorResponse> {
     let query = query.unwrap_or_default();
     if query.len() > MAX_QUERY { Err((StatusCode::URI_TOO_LONG, "the query is too long\n")) } else { Ok(query) }
 }
@@ -318,7 +318,7 @@ async fn reload_config(State(context): State<Arc<Context>>) -> (StatusCode, Stri
 
 /// Nothing that is served runs scripts, loads anything or stands in a frame, unless it brings a policy of its own; and
 /// no type is guessed.
-async fn guard(mut response: Response) -> Response {
+async fn set_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(
@@ -341,7 +341,7 @@ fn path_of(url: &str) -> &str {
 }
 
 /// A path in which nothing is a pattern.
-fn literal(path: &str) -> String {
+fn escape_pattern(path: &str) -> String {
     path.replace('{', "{{").replace('}', "}}")
 }
 
@@ -349,7 +349,7 @@ const PROBE: &str = "/probe";
 const TARGETS: &str = "/targets/";
 const TARGETS_JSON: &str = "/api/v1/targets";
 /// What paths of the metrics may not begin with.
-const TAKEN: [&str; 3] = ["/-/", "/api/", TARGETS];
+const RESERVED_PATHS: [&str; 3] = ["/-/", "/api/", TARGETS];
 /// Bytes of a query.
 const MAX_QUERY: usize = 4096;
 const HEALTHY: &str = "/-/healthy";

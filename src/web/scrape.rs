@@ -16,13 +16,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::Source;
+use super::FleetSource;
 use super::negotiate::{self, Coding};
 use crate::metrics::{Format, Process, encode};
 
 /// Answers scrapes of one source.
 pub(super) struct Scraper {
-    source: Arc<dyn Source>,
+    source: Arc<dyn FleetSource>,
     slots: Arc<Semaphore>,
     patience: Patience,
 }
@@ -43,7 +43,7 @@ impl Default for Patience {
 }
 
 impl Scraper {
-    pub(super) fn new(source: Arc<dyn Source>, patience: Patience) -> Self {
+    pub(super) fn new(source: Arc<dyn FleetSource>, patience: Patience) -> Self {
         Self { source, slots: Arc::new(Semaphore::new(CONCURRENT_SCRAPES)), patience }
     }
 
@@ -100,7 +100,7 @@ pub(super) fn exposition(body: Body, format: Format, coding: Coding) -> Response
     response
 }
 
-fn write(source: &dyn Source, format: Format, coding: Coding, chunks: Chunks) -> io::Result<()> {
+fn write(source: &dyn FleetSource, format: Format, coding: Coding, chunks: Chunks) -> io::Result<()> {
     let (fleet, process) = (source.fleet(), Process::read());
     let now = SystemTime::now();
     match coding {

@@ -13,12 +13,12 @@ mod changes;
 mod detail;
 mod endpoint;
 mod links;
-mod times;
 mod overview;
 mod query;
 mod shell;
 mod state;
 mod text;
+mod times;
 mod view;
 
 #[cfg(test)]
@@ -55,11 +55,11 @@ impl Pages {
     }
 
     /// What says that there is no such target.
-    pub(super) fn nothing(&self, fleet: &Fleet, now: SystemTime) -> String {
-        self.page(fleet, &detail::nothing(&self.links), now)
+    pub(super) fn not_found(&self, fleet: &Fleet, now: SystemTime) -> String {
+        self.page(fleet, &detail::not_found(&self.links), now)
     }
 
-    fn page(&self, fleet: &Fleet, parts: &shell::Parts, now: SystemTime) -> String {
+    fn page(&self, fleet: &Fleet, parts: &shell::PageParts, now: SystemTime) -> String {
         shell::page(&self.links, &self.telemetry, &fleet.exporter, parts, now)
     }
 }

@@ -4,16 +4,16 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::times::{ago, distance};
-use super::state::{State, sign};
+use super::state::{State, symbol};
 use super::text::{listed, shown, spaced, unique};
-use super::view::View;
+use super::times::{ago, distance};
+use super::view::TargetView;
 use crate::reason::AdviceKind;
 use crate::snapshot::{BackendReport, LastCertificate};
 use crate::verdict::{NameVerdict, unix};
 
 /// The row of a backend; `link` leads to more about it.
-pub(super) fn row(view: &View<'_>, backend: &BackendReport, link: &str, now: SystemTime) -> Markup {
+pub(super) fn row(view: &TargetView<'_>, backend: &BackendReport, link: &str, now: SystemTime) -> Markup {
     html! {
         li class={ "backend " (view.state_of(backend, now).as_str()) } {
             a class="address" href=(link) { (backend.backend.socket_addr()) }
@@ -23,7 +23,7 @@ pub(super) fn row(view: &View<'_>, backend: &BackendReport, link: &str, now: Sys
 }
 
 /// The verdicts alone.
-pub(super) fn verdicts(view: &View<'_>, backend: &BackendReport, now: SystemTime) -> Markup {
+pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport, now: SystemTime) -> Markup {
     let Some(last) = &backend.last_certificate else {
         return html! { (connection(backend)) };
     };
@@ -39,24 +39,24 @@ pub(super) fn verdicts(view: &View<'_>, backend: &BackendReport, now: SystemTime
     }
 }
 
-/// A sign, the state that colours it, and words.
-struct Verdict {
+/// A symbol, the state that colours it, and words.
+struct VerdictLabel {
     state: State,
     text: String,
 }
 
-impl Verdict {
+impl VerdictLabel {
     fn markup(&self) -> Markup {
         html! {
             span class={ "verdict " (self.state.as_str()) } {
-                span class="sign" aria-hidden="true" { (sign(self.state)) } " " (self.text)
+                span class="sign" aria-hidden="true" { (symbol(self.state)) } " " (self.text)
             }
         }
     }
 }
 
-fn verdict(state: State, text: impl Into<String>) -> Verdict {
-    Verdict { state, text: text.into() }
+fn verdict(state: State, text: impl Into<String>) -> VerdictLabel {
+    VerdictLabel { state, text: text.into() }
 }
 
 fn connection(backend: &BackendReport) -> Markup {
@@ -93,7 +93,7 @@ fn chain(last: &LastCertificate, now: SystemTime) -> Markup {
 }
 
 /// When the certificate ends; where it has, the verdict on the chain says so as well.
-fn end(view: &View<'_>, backend: &BackendReport, last: &LastCertificate, now: SystemTime) -> Markup {
+fn end(view: &TargetView<'_>, backend: &BackendReport, last: &LastCertificate, now: SystemTime) -> Markup {
     let Some(facts) = last.assessment.leaf().and_then(|leaf| leaf.facts()) else { return html! {} };
     let (from, end, now) = (facts.not_before, facts.not_after, unix(now));
     let text = match (now < from, end < now) {
@@ -108,7 +108,7 @@ fn end(view: &View<'_>, backend: &BackendReport, last: &LastCertificate, now: Sy
 }
 
 /// What else is not as it should be.
-fn warnings(last: &LastCertificate, now: SystemTime) -> Vec<Verdict> {
+fn warnings(last: &LastCertificate, now: SystemTime) -> Vec<VerdictLabel> {
     let assessment = &last.assessment;
     let mut warnings = Vec::new();
     let mut warn = |text: String| warnings.push(verdict(State::Warning, text));

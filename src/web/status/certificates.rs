@@ -4,18 +4,24 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::times::moment_unix;
 use super::text::{counted, fact, grouped, shown};
+use super::times::moment_unix;
 use crate::snapshot::LastCertificate;
 use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;
 
 /// The chains that a section has shown, each with the element of the backend that presented it.
 #[derive(Debug, Default)]
-pub(super) struct Shown(Vec<(Vec<[u8; 32]>, String)>);
+pub(super) struct ShownChains(Vec<(Vec<[u8; 32]>, String)>);
 
 /// The last certificate of the backend whose element is `id`; where it is open, with the server's own certificate unfolded.
-pub(super) fn presented(last: &LastCertificate, id: &str, is_open: bool, shown: &mut Shown, now: SystemTime) -> Markup {
+pub(super) fn presented(
+    last: &LastCertificate,
+    id: &str,
+    is_open: bool,
+    shown: &mut ShownChains,
+    now: SystemTime,
+) -> Markup {
     let chain = last.assessment.chain.certificates();
     let marks: Vec<[u8; 32]> = chain.iter().map(|certificate| certificate.fingerprint()).collect();
     if let Some((_, other)) = shown.0.iter().find(|(known, _)| *known == marks) {
@@ -25,24 +31,24 @@ pub(super) fn presented(last: &LastCertificate, id: &str, is_open: bool, shown: 
     let missing = last.assessment.missing();
     html! {
         @for (number, each) in chain.iter().take(MAX_CERTIFICATES).enumerate() {
-            (certificate(each, &Place::sent(id, number, is_open), now))
+            (certificate(each, &CertificateCard::sent(id, number, is_open), now))
         }
         @if let Some(more @ 1..) = chain.len().checked_sub(MAX_CERTIFICATES) {
             p class="note" { (counted(more, "more certificate")) " in chain.pem" }
         }
-        @for (number, each) in missing.iter().enumerate() { (certificate(each, &Place::missing(id, number), now)) }
+        @for (number, each) in missing.iter().enumerate() { (certificate(each, &CertificateCard::missing(id, number), now)) }
     }
 }
 
 /// Where a certificate stands in a chain.
-struct Place {
+struct CertificateCard {
     id: String,
     role: String,
     is_open: bool,
     names: usize,
 }
 
-impl Place {
+impl CertificateCard {
     fn sent(backend: &str, number: usize, is_open: bool) -> Self {
         let id = format!("{backend}-{number}");
         match number {
@@ -57,7 +63,7 @@ impl Place {
     }
 }
 
-fn certificate(certificate: &Certificate, place: &Place, now: SystemTime) -> Markup {
+fn certificate(certificate: &Certificate, place: &CertificateCard, now: SystemTime) -> Markup {
     let facts = certificate.facts();
     let subject = facts.map_or("cannot be read", |facts| or_none(facts.subject()));
     html! {

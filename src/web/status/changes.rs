@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::times::moment;
-use super::state::{State, sign};
+use super::state::{State, symbol};
 use super::text::{listed, spaced, unique};
+use super::times::moment;
 use crate::snapshot::{Change, Condition, StateChange, TargetReport};
 use crate::verdict::certificate::hex;
 
@@ -35,16 +35,16 @@ fn lines<'a>(changes: impl Iterator<Item = &'a StateChange>, now: SystemTime) ->
 }
 
 fn line(change: &StateChange, now: SystemTime) -> Markup {
-    let (state, text) = told(&change.what);
+    let (state, text) = describe(&change.what);
     html! {
         li {
             (moment(change.at, now)) " "
-            span class={ "verdict " (state.as_str()) } { span class="sign" aria-hidden="true" { (sign(state)) } " " (text) }
+            span class={ "verdict " (state.as_str()) } { span class="sign" aria-hidden="true" { (symbol(state)) } " " (text) }
         }
     }
 }
 
-fn told(change: &Change) -> (State, String) {
+fn describe(change: &Change) -> (State, String) {
     match change {
         Change::Condition(backend, condition) => {
             (state(condition), format!("{} {}", backend.socket_addr(), condition_in_words(condition)))

@@ -7,27 +7,27 @@ use maud::{Markup, html};
 use super::changes;
 use super::endpoint;
 use super::links::Links;
-use super::times::{measured, moment, span};
-use super::shell::Parts;
-use super::state::{State, sign, word};
+use super::shell::PageParts;
+use super::state::{State, symbol, word};
 use super::text::{fact, grouped, prose, shown, shown_lines, spaced};
-use super::view::View;
+use super::times::{measured, moment, span};
+use super::view::TargetView;
 use crate::advice::Advice;
 use crate::client_errors::ClientErrors;
 use crate::snapshot::TargetReport;
 
 /// The page of `report`.
-pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> Parts {
-    let view = View::new(report, now);
+pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> PageParts {
+    let view = TargetView::new(report, now);
     let name = shown(report.target.name.as_str());
-    Parts {
-        title: format!("{} {name}", sign(view.state)),
+    PageParts {
+        title: format!("{} {name}", symbol(view.state)),
         banner: html! {
             nav class="crumbs" aria-label="Place" { a href=(links.home()) { "All targets" } " › " span { (name) } }
         },
         main: html! {
             div class={ "heading " (view.state.as_str()) } {
-                span class="state" { span class="sign" aria-hidden="true" { (sign(view.state)) } " " (word(view.state)) }
+                span class="state" { span class="sign" aria-hidden="true" { (symbol(view.state)) } " " (word(view.state)) }
                 h1 { (name) }
                 p class="headline" { (shown(&view.headline(now))) }
             }
@@ -42,8 +42,8 @@ pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> Pa
 }
 
 /// The page for a name that no target has.
-pub(super) fn nothing(links: &Links) -> Parts {
-    Parts {
+pub(super) fn not_found(links: &Links) -> PageParts {
+    PageParts {
         title: "No such target".to_owned(),
         banner: html! {},
         main: html! {
@@ -53,7 +53,7 @@ pub(super) fn nothing(links: &Links) -> Parts {
     }
 }
 
-fn facts(links: &Links, view: &View<'_>, now: SystemTime) -> Markup {
+fn facts(links: &Links, view: &TargetView<'_>, now: SystemTime) -> Markup {
     let report = view.report;
     let target = &report.target;
     html! {
@@ -99,7 +99,7 @@ fn lookup(report: &TargetReport) -> Markup {
     let state = if lookup.success { State::Ok } else { State::Critical };
     html! {
         span class={ "verdict " (state.as_str()) } {
-            span class="sign" aria-hidden="true" { (sign(state)) } " "
+            span class="sign" aria-hidden="true" { (symbol(state)) } " "
             (if lookup.success { "succeeded" } else { "FAILS" })
         }
         " in " (measured(lookup.duration))

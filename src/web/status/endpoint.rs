@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::backend::verdicts;
-use super::certificates::{self, Shown};
+use super::certificates::{self, ShownChains};
 use super::links::{Links, backend_id};
-use super::times::{measured, moment, moment_unix};
-use super::state::{is_bad, rank};
+use super::state::{needs_attention, rank};
 use super::text::{counted, fact, grouped, listed, prose, shown, spaced};
-use super::view::View;
+use super::times::{measured, moment, moment_unix};
+use super::view::TargetView;
 use crate::reason::Resolves;
 use crate::snapshot::{AlternateName, BackendReport, EndpointReport, LastCertificate, ProbeReport};
 use crate::verdict::certificate::hex;
@@ -19,14 +19,14 @@ use crate::verdict::{Certificate, NameVerdict, unix};
 /// The section of the endpoint with this number on the page.
 pub(super) fn section(
     links: &Links,
-    view: &View<'_>,
+    view: &TargetView<'_>,
     report: &EndpointReport,
     number: usize,
     now: SystemTime,
 ) -> Markup {
     let endpoint = &report.endpoint;
     let title = format!("endpoint-{}", number + 1);
-    let mut shown = Shown::default();
+    let mut shown = ShownChains::default();
     let (mut named, unnamed): (Vec<_>, Vec<_>) = report.backends.iter().partition(|backend| backend.resolved);
     // Stable: by address within a state.
     named.sort_by_key(|backend| rank(view.state_of(backend, now)));
@@ -65,7 +65,7 @@ fn alternates(names: &[AlternateName]) -> Markup {
             ul class="shared" {
                 @for name in names.iter().take(MAX_SHARED) {
                     li {
-                        code { (name.name) } " " (leads(name.resolves))
+                        code { (name.name) } " " (resolves_to(name.resolves))
                         @if !name.addresses.is_empty() {
                             ": " (listed(name.addresses.iter().map(ToString::to_string), MAX_ADDRESSES))
                         }
@@ -76,7 +76,7 @@ fn alternates(names: &[AlternateName]) -> Markup {
     }
 }
 
-const fn leads(resolves: Resolves) -> &'static str {
+const fn resolves_to(resolves: Resolves) -> &'static str {
     match resolves {
         Resolves::All => "leads to all of them and nowhere else",
         Resolves::Part => "leads to a part of them",
@@ -86,7 +86,13 @@ const fn leads(resolves: Resolves) -> &'static str {
     }
 }
 
-fn article(links: &Links, view: &View<'_>, backend: &BackendReport, shown: &mut Shown, now: SystemTime) -> Markup {
+fn article(
+    links: &Links,
+    view: &TargetView<'_>,
+    backend: &BackendReport,
+    shown: &mut ShownChains,
+    now: SystemTime,
+) -> Markup {
     let id = backend_id(&backend.backend);
     let state = view.state_of(backend, now);
     html! {
@@ -94,10 +100,10 @@ fn article(links: &Links, view: &View<'_>, backend: &BackendReport, shown: &mut 
             h3 { (backend.backend.socket_addr()) }
             p class="verdicts" { (verdicts(view, backend, now)) }
             @if let Some(probe) = &backend.probe {
-                dl class="facts" { (self::probe(backend, probe, now)) (held_facts(backend, now)) }
+                dl class="facts" { (self::probe(backend, probe, now)) (certificate_facts(backend, now)) }
             }
             @if let Some(last) = &backend.last_certificate {
-                (certificates::presented(last, &id, is_bad(state), shown, now))
+                (certificates::presented(last, &id, needs_attention(state), shown, now))
                 p { a href=(links.chain(&view.report.target.name, &backend.backend)) download { "chain.pem" }
                     " " span class="note" { "what it presented, " (counted(last.assessment.chain.certificates().len(), "certificate")) } }
             }
@@ -131,7 +137,7 @@ fn probe(backend: &BackendReport, probe: &ProbeReport, now: SystemTime) -> Marku
 }
 
 /// The last certificate, judged again for now.
-fn held_facts(backend: &BackendReport, now: SystemTime) -> Markup {
+fn certificate_facts(backend: &BackendReport, now: SystemTime) -> Markup {
     let Some(last) = &backend.last_certificate else { return html! {} };
     let assessment = &last.assessment;
     let verdict = assessment.chain.verdict();

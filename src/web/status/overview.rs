@@ -6,22 +6,22 @@ use maud::{Markup, html};
 
 use super::backend;
 use super::links::{Links, backend_id, target_id};
-use super::times::{ago, distance};
 use super::query::{MAX_WORDS, Query};
-use super::shell::Parts;
-use super::state::{STATES, State, is_bad, rank, sign, word};
+use super::shell::PageParts;
+use super::state::{STATES, State, needs_attention, rank, symbol, word};
 use super::text::{counted, grouped, listed, prose, shown, spaced};
-use super::view::View;
+use super::times::{ago, distance};
+use super::view::TargetView;
 use crate::advice::Advice;
 use crate::snapshot::{BackendReport, EndpointReport, Fleet};
 use crate::verdict::unix;
 
 /// The overview of `fleet` that `query` asks for.
-pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime) -> Parts {
-    let mut views: Vec<View<'_>> = fleet.targets.iter().map(|report| View::new(report, now)).collect();
-    let of_all = Tally::of(&views);
+pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime) -> PageParts {
+    let mut views: Vec<TargetView<'_>> = fleet.targets.iter().map(|report| TargetView::new(report, now)).collect();
+    let of_all = StateCounts::of(&views);
     views.retain(|view| query.finds(view, now));
-    let found = Tally::of(&views);
+    let found = StateCounts::of(&views);
     views.retain(|view| query.state.is_none_or(|state| view.state == state));
     views.sort_by(|a, b| (rank(a.state), &a.report.target.name).cmp(&(rank(b.state), &b.report.target.name)));
 
@@ -33,7 +33,7 @@ pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime
         rows += view.report.endpoints.iter().map(|endpoint| endpoint.backends.len().min(MAX_BACKENDS)).sum::<usize>();
         target(links, view, is_brief, now)
     });
-    Parts {
+    PageParts {
         title: of_all.title(),
         banner: search(links, query),
         main: html! {
@@ -53,15 +53,15 @@ pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime
 }
 
 /// How many targets are in each state.
-struct Tally([(State, usize); STATES.len()]);
+struct StateCounts([(State, usize); STATES.len()]);
 
-impl Tally {
-    fn of(views: &[View<'_>]) -> Self {
+impl StateCounts {
+    fn of(views: &[TargetView<'_>]) -> Self {
         Self(STATES.map(|state| (state, views.iter().filter(|view| view.state == state).count())))
     }
 
     fn title(&self) -> String {
-        let bad = self.0.iter().filter(|(state, count)| *count > 0 && is_bad(*state));
+        let bad = self.0.iter().filter(|(state, count)| *count > 0 && needs_attention(*state));
         let bad: Vec<String> = bad.map(|(state, count)| format!("{} {}", grouped(*count), word(*state))).collect();
         if bad.is_empty() { "Status".to_owned() } else { bad.join(", ") }
     }
@@ -80,7 +80,7 @@ fn search(links: &Links, query: &Query) -> Markup {
 }
 
 /// The counts by state, each a filter.
-fn states(links: &Links, query: &Query, found: &Tally) -> Markup {
+fn states(links: &Links, query: &Query, found: &StateCounts) -> Markup {
     let all: usize = found.0.iter().map(|(_, count)| count).sum();
     let link = |state| query.in_state(state).link(&links.home());
     let current = |state| (query.state == state).then_some("true");
@@ -89,7 +89,7 @@ fn states(links: &Links, query: &Query, found: &Tally) -> Markup {
             a href=(link(None)) aria-current=[current(None)] { b { (grouped(all)) } " all" }
             @for (state, count) in found.0 {
                 a class=(state.as_str()) href=(link(Some(state))) aria-current=[current(Some(state))] {
-                    b { (grouped(count)) } " " span class="sign" aria-hidden="true" { (sign(state)) } " " (word(state))
+                    b { (grouped(count)) } " " span class="sign" aria-hidden="true" { (symbol(state)) } " " (word(state))
                 }
             }
         }
@@ -97,16 +97,16 @@ fn states(links: &Links, query: &Query, found: &Tally) -> Markup {
 }
 
 /// A target; a brief one leaves the backends to its own page.
-fn target(links: &Links, view: &View<'_>, is_brief: bool, now: SystemTime) -> Markup {
+fn target(links: &Links, view: &TargetView<'_>, is_brief: bool, now: SystemTime) -> Markup {
     let target = &view.report.target;
     let url = links.target(&target.name);
-    let is_open = is_bad(view.state);
+    let is_open = needs_attention(view.state);
     html! {
         li id=(target_id(&target.name)) class={ "target " (view.state.as_str()) } {
             div class="name" {
                 h2 {
                     span class="state" {
-                        span class="sign" aria-hidden="true" { (sign(view.state)) } " " (word(view.state))
+                        span class="sign" aria-hidden="true" { (symbol(view.state)) } " " (word(view.state))
                     }
                     " " a href=(url) { (shown(target.name.as_str())) }
                 }
@@ -129,8 +129,8 @@ fn target(links: &Links, view: &View<'_>, is_brief: bool, now: SystemTime) -> Ma
 }
 
 /// When the target was last looked at, and when the first of its certificates ends.
-fn when(view: &View<'_>, now: SystemTime) -> Markup {
-    let end = view.earliest_end().filter(|end| *end >= unix(now));
+fn when(view: &TargetView<'_>, now: SystemTime) -> Markup {
+    let end = view.earliest_expiry().filter(|end| *end >= unix(now));
     html! {
         span class="when" {
             @if let Some(end) = end { "expires " (distance(end, unix(now))) " · " }
@@ -142,13 +142,13 @@ fn when(view: &View<'_>, now: SystemTime) -> Markup {
     }
 }
 
-fn labels(view: &View<'_>) -> Markup {
+fn labels(view: &TargetView<'_>) -> Markup {
     let labels = view.report.target.labels.iter().map(|(key, value)| shown(&format!("{key}={value}")));
     let labels = listed(labels, MAX_LABELS);
     html! { @if !labels.is_empty() { p class="labels" { (labels) } } }
 }
 
-fn body(url: &str, view: &View<'_>, now: SystemTime) -> Markup {
+fn body(url: &str, view: &TargetView<'_>, now: SystemTime) -> Markup {
     let endpoints = &view.report.endpoints;
     html! {
         @for endpoint in endpoints.iter().take(MAX_ENDPOINTS) { (self::endpoint(url, view, endpoint, now)) }
@@ -157,7 +157,7 @@ fn body(url: &str, view: &View<'_>, now: SystemTime) -> Markup {
     }
 }
 
-fn endpoint(url: &str, view: &View<'_>, report: &EndpointReport, now: SystemTime) -> Markup {
+fn endpoint(url: &str, view: &TargetView<'_>, report: &EndpointReport, now: SystemTime) -> Markup {
     let of = |resolved: bool| {
         let mut backends: Vec<&BackendReport> =
             report.backends.iter().map(|backend| &**backend).filter(|backend| backend.resolved == resolved).collect();

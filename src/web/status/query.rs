@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::links::encoded;
 use super::state::{self, State};
-use super::view::View;
+use super::view::TargetView;
 use crate::snapshot::BackendReport;
 use crate::text::printable;
 
@@ -67,7 +67,7 @@ impl Query {
     }
 
     /// Whether all words are found in what is known of the target, in any case.
-    pub(super) fn finds(&self, view: &View<'_>, now: SystemTime) -> bool {
+    pub(super) fn finds(&self, view: &TargetView<'_>, now: SystemTime) -> bool {
         let words = self.words.to_lowercase();
         let mut words = words.split_whitespace().peekable();
         if words.peek().is_none() {
@@ -83,7 +83,7 @@ fn cut(value: &str) -> String {
 }
 
 /// What words are looked for in: names, labels, addresses, issuers and reasons.
-fn text(view: &View<'_>, now: SystemTime) -> String {
+fn text(view: &TargetView<'_>, now: SystemTime) -> String {
     let target = &view.report.target;
     let mut text = format!("{}\n{}\n", target.name, target.kind.as_str());
     for (key, value) in target.labels.iter() {

@@ -8,12 +8,12 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::links::Links;
-use super::times::moment;
 use super::text::counted;
+use super::times::moment;
 use crate::snapshot::ExporterReport;
 
 /// The parts of a page that differ.
-pub(super) struct Parts {
+pub(super) struct PageParts {
     /// Before the program's name.
     pub(super) title: String,
     /// Above what is refreshed.
@@ -27,7 +27,7 @@ pub(super) fn page(
     links: &Links,
     telemetry: &str,
     exporter: &ExporterReport,
-    parts: &Parts,
+    parts: &PageParts,
     now: SystemTime,
 ) -> String {
     let page = html! {

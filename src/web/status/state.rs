@@ -1,4 +1,4 @@
-//! How a state reads: its word, its sign, and its place in the order.
+//! How a state reads: its word, its symbol, and its place in the order.
 
 use std::cmp::Reverse;
 
@@ -18,7 +18,7 @@ pub(super) const fn word(state: State) -> &'static str {
 }
 
 /// A sign beside the word, of another shape for each.
-pub(super) const fn sign(state: State) -> &'static str {
+pub(super) const fn symbol(state: State) -> &'static str {
     match state {
         State::Critical => "✗",
         State::Warning => "!",
@@ -28,7 +28,7 @@ pub(super) const fn sign(state: State) -> &'static str {
 }
 
 /// Whether somebody should look at it.
-pub(super) fn is_bad(state: State) -> bool {
+pub(super) fn needs_attention(state: State) -> bool {
     state >= State::Warning
 }
 

@@ -10,14 +10,14 @@ use crate::snapshot::{BackendCounts, BackendReport, TargetReport};
 use crate::target::Backend;
 
 /// A target at one moment.
-pub(super) struct View<'a> {
+pub(super) struct TargetView<'a> {
     pub(super) report: &'a TargetReport,
     /// The most urgent first.
     pub(super) advice: Vec<Advice>,
     pub(super) state: State,
 }
 
-impl<'a> View<'a> {
+impl<'a> TargetView<'a> {
     pub(super) fn new(report: &'a TargetReport, now: SystemTime) -> Self {
         let advice = advice::advise(report, now);
         let state = state::worst(report, advice.iter().map(|advice| advice.severity), now);
@@ -50,7 +50,7 @@ impl<'a> View<'a> {
             parts.push(format!("lookup fails: {reasons}{kept}"));
         }
         if all == 0 {
-            return self.of_nothing(parts);
+            return self.headline_without_backends(parts);
         }
         let of = |count: usize| match (count, all) {
             (1, 1) => "the backend".to_owned(),
@@ -69,7 +69,7 @@ impl<'a> View<'a> {
             let reasons = unique(failures().map(|failure| failure.reason.as_str()));
             parts.push(format!("{} {}: {reasons}", of(failing), verb(failing, "fails", "fail")));
         }
-        let refused = || self.report.resolved().filter_map(|backend| refusals(backend, now));
+        let refused = || self.report.resolved().filter_map(|backend| chain_reasons(backend, now));
         let count = refused().count();
         if count > 0 {
             let words = unique(refused().flatten());
@@ -89,13 +89,13 @@ impl<'a> View<'a> {
     }
 
     /// The earliest end of a certificate that a resolved backend presents, Unix seconds.
-    pub(super) fn earliest_end(&self) -> Option<i64> {
+    pub(super) fn earliest_expiry(&self) -> Option<i64> {
         let last = self.report.resolved().filter_map(|backend| backend.last_certificate.as_ref());
         last.filter_map(|last| Some(last.assessment.leaf()?.facts()?.not_after)).min()
     }
 
     /// Where there are no backends to speak of.
-    fn of_nothing(&self, failing: Vec<String>) -> String {
+    fn headline_without_backends(&self, failing: Vec<String>) -> String {
         match self.report.lookup.as_deref() {
             _ if !failing.is_empty() => failing.join("; "),
             None => "not looked up yet".to_owned(),
@@ -121,7 +121,7 @@ fn names(advice: &Advice, backend: &Backend) -> bool {
 }
 
 /// What is wrong with the chain, where something is.
-fn refusals(backend: &BackendReport, now: SystemTime) -> Option<impl Iterator<Item = &'static str>> {
+fn chain_reasons(backend: &BackendReport, now: SystemTime) -> Option<impl Iterator<Item = &'static str>> {
     let reasons = backend.last_certificate.as_ref()?.assessment.reasons(now);
     (!reasons.is_empty()).then(|| reasons.iter().map(|reason| reason.as_str()))
 }
