@@ -28,6 +28,8 @@ mod stall;
 mod status;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;
 
 pub use serve::{bind, serve};
