@@ -1,4 +1,4 @@
-//! The exporter over HTTP: metrics, probes for whoever asks, a page, health and reload.
+//! The HTTP endpoints of the exporter: metrics, `/probe`, the status page, the API, health and reload.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,20 +39,20 @@ use probe::Probes;
 use scrape::{Patience, Scraper};
 use status::{Pages, Query};
 
-/// What is served.
+/// Where the endpoints get their data.
 pub trait FleetSource: Send + Sync + 'static {
-    /// What is known now.
+    /// The current reports.
     fn fleet(&self) -> Fleet;
-    /// Whether a config is loaded and probes are being scheduled.
+    /// Whether a configuration is loaded and probes are being scheduled.
     fn is_ready(&self) -> bool;
 
-    /// As [`Handle::round`]; what only shows reports makes no rounds.
+    /// As [`Handle::round`]. By default, no target is known.
     fn round(&self, target: TargetName) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
         let _ = target;
         at_once(None).boxed()
     }
 
-    /// As [`Handle::probe_once`], likewise.
+    /// As [`Handle::probe_once`]. By default, no target is probed.
     fn probe_once(&self, target: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
         let _ = target;
         at_once(Err(OneOffError::Ended)).boxed()
@@ -79,14 +79,14 @@ impl FleetSource for Handle {
     }
 }
 
-/// Where things are served.
+/// The paths of the endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The path of the metrics, below the prefix.
+    /// Path of the metrics, below the prefix.
     pub telemetry_path: String,
-    /// What all paths begin with; none: the path of `external_url`.
+    /// Prefix of all paths; by default the path of `external_url`.
     pub route_prefix: Option<String>,
-    /// Under which URL the exporter is reached from outside, for links. None: as it is served.
+    /// URL under which the exporter is reachable from outside, for links.
     pub external_url: Option<String>,
 }
 
@@ -97,10 +97,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The options that these flags give.
+    /// The options from the values of the flags.
     ///
     /// # Errors
-    /// When the metrics would stand in another page's place.
+    /// If the path of the metrics is reserved for another endpoint.
     pub fn new(
         telemetry_path: String,
         route_prefix: Option<String>,
@@ -108,22 +108,20 @@ impl Options {
     ) -> Result<Self, String> {
         let path = normal_path(&telemetry_path);
         if path == PROBE {
-            return Err(format!("--web.telemetry-path: found {path}, allowed is a path other than {PROBE}"));
+            return Err(format!("invalid --web.telemetry-path `{path}`: the path is reserved"));
         }
-        if let Some(taken) = RESERVED_PATHS.iter().find(|taken| path.starts_with(**taken)) {
-            return Err(format!(
-                "--web.telemetry-path: found {path}, allowed is a path that does not begin with {taken}"
-            ));
+        if let Some(reserved) = RESERVED_PATHS.iter().find(|reserved| path.starts_with(**reserved)) {
+            return Err(format!("invalid --web.telemetry-path `{path}`: paths below `{reserved}` are reserved"));
         }
         Ok(Self { telemetry_path, route_prefix, external_url })
     }
 
-    /// The prefix of what is served: empty, or with a leading and without a trailing slash.
+    /// The prefix of the routes: empty, or with a leading and no trailing slash.
     fn internal_prefix(&self) -> String {
         self.route_prefix.as_deref().map_or_else(|| self.external_prefix(), normal_path)
     }
 
-    /// The prefix of links, in the same form.
+    /// The prefix of links, likewise.
     fn external_prefix(&self) -> String {
         match (&self.external_url, &self.route_prefix) {
             (Some(url), _) => normal_path(path_of(url)),
@@ -133,10 +131,10 @@ impl Options {
     }
 }
 
-/// Asks for a reload of the config; the answer goes back through it.
+/// A request to reload the configuration: the sender of its result.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
-/// All endpoints over `source`.
+/// A router with all endpoints.
 pub fn router(source: impl FleetSource, reload: mpsc::Sender<ReloadRequest>, options: &Options) -> Router {
     router_with(Patience::default(), source, reload, options)
 }
@@ -161,7 +159,7 @@ fn router_with(
         reload,
     };
 
-    // A map, for paths from the command line may be equal to others; the later one holds.
+    // A map, because paths of the command line may equal others; the last one wins.
     let mut paths: BTreeMap<String, MethodRouter<Arc<Context>>> = BTreeMap::new();
     if !prefix.is_empty() {
         let home = format!("{external}/");
@@ -205,7 +203,7 @@ struct Context {
 }
 
 impl Context {
-    /// The page that `write` gives.
+    /// Responds with the page that `write` returns.
     async fn page(
         &self,
         headers: &HeaderMap,
@@ -222,7 +220,7 @@ impl Context {
         self.desk.answer(headers, write).await
     }
 
-    /// What `write` gives for programs.
+    /// Responds with the data that `write` returns.
     async fn data(
         &self,
         headers: &HeaderMap,
@@ -282,17 +280,20 @@ async fn chain(
 
 type PathParams<T> = Result<Path<T>, PathRejection>;
 
-/// What a path names; the empty name, which nothing has, where it is no text (UTF-8).
+/// The parameters of a path. Parameters that are not UTF-8 become empty, which no name is.
 fn path_params<T: Default>(path: PathParams<T>) -> T {
     path.map(|Path(names)| names).unwrap_or_default()
 }
 
 type ErrorResponse = (StatusCode, &'static str);
 
-/// A query of reasonable length.
+/// The query.
+///
+/// # Errors
+/// If it is longer than [`MAX_QUERY`].
 fn limited_query(query: Option<String>) -> Result<String, ErrorResponse> {
     let query = query.unwrap_or_default();
-    if query.len() > MAX_QUERY { Err((StatusCode::URI_TOO_LONG, "the query is too long\n")) } else { Ok(query) }
+    if query.len() > MAX_QUERY { Err((StatusCode::URI_TOO_LONG, "query string too long\n")) } else { Ok(query) }
 }
 
 async fn healthy() -> &'static str {
@@ -309,17 +310,16 @@ async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str
 
 async fn reload_config(State(context): State<Arc<Context>>) -> (StatusCode, String) {
     let (request, answer) = oneshot::channel();
-    // Where nobody takes requests any more, the answer's sender is dropped with the request.
+    // If requests are no longer received, the sender of the answer is dropped with the request.
     let _ = context.reload.send(request).await;
     match answer.await {
-        Ok(Ok(())) => (StatusCode::OK, "config reloaded\n".to_owned()),
+        Ok(Ok(())) => (StatusCode::OK, "configuration reloaded\n".to_owned()),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the exporter is shutting down\n".to_owned()),
     }
 }
 
-/// Nothing that is served runs scripts, loads anything or stands in a frame, unless it brings a policy of its own; and
-/// no type is guessed.
+/// Responses without a policy of their own run no scripts, load nothing and are not framed. Content types are not sniffed.
 async fn set_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -329,20 +329,20 @@ async fn set_security_headers(mut response: Response) -> Response {
     response
 }
 
-/// With a leading slash and without trailing ones; empty for the root.
+/// The path with a leading and no trailing slash; empty for the root.
 fn normal_path(path: &str) -> String {
     let path = path.trim_matches('/');
     if path.is_empty() { String::new() } else { format!("/{path}") }
 }
 
-/// What follows the authority of a URL (RFC 3986 §3).
+/// The path of a URL (RFC 3986 §3).
 fn path_of(url: &str) -> &str {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..)).unwrap_or_default();
     path.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// A path in which nothing is a pattern.
+/// Escapes route patterns.
 fn escape_pattern(path: &str) -> String {
     path.replace('{', "{{").replace('}', "}}")
 }
@@ -350,9 +350,9 @@ fn escape_pattern(path: &str) -> String {
 const PROBE: &str = "/probe";
 const TARGETS: &str = "/targets/";
 const TARGETS_JSON: &str = "/api/v1/targets";
-/// What paths of the metrics may not begin with.
+/// Prefixes that the path of the metrics must not have.
 const RESERVED_PATHS: [&str; 3] = ["/-/", "/api/", TARGETS];
-/// Bytes of a query.
+/// The longest query, in bytes.
 const MAX_QUERY: usize = 4096;
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";

@@ -1,14 +1,11 @@
-//! Answers `/probe?target=…`: a round of one target for whoever asks, in the way of blackbox_exporter.
+//! Answers `/probe?target=…` with a round of one target, like blackbox_exporter.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,9 +16,9 @@ use crate::metrics::{Format, ProbeResponse, encode_probe_response};
 use crate::monitor::OneOffError;
 use crate::snapshot::TargetReport;
 use crate::target::{Allow, HostTarget, Refusal, ServerName, TargetKind, TargetName};
-use crate::text::printable;
+use crate::text::{list, printable};
 
-/// Takes requests for probes.
+/// Answers requests for probes.
 pub(super) struct Probes {
     source: Arc<dyn FleetSource>,
     slots: Semaphore,
@@ -32,7 +29,7 @@ impl Probes {
         Self { source, slots: Semaphore::new(CONCURRENT_PROBES) }
     }
 
-    /// The answer to GET or HEAD; a client that hangs up ends its wait, never a round.
+    /// The response to GET or HEAD. If the client disconnects, the round goes on.
     pub(super) async fn answer(&self, method: &Method, query: &str, headers: &HeaderMap) -> Response {
         let begin = Instant::now();
         let (format, coding) = (negotiate::format(headers), negotiate::coding(headers));
@@ -44,13 +41,13 @@ impl Probes {
             return exposition(Body::empty(), format, coding);
         }
         let Ok(_slot) = self.slots.try_acquire() else {
-            return ProbeError::unavailable("too many probes at once").into_response();
+            return ProbeError::unavailable("too many concurrent probe requests").into_response();
         };
         let probed = match self.probe(&request, begin, begin + time_limit(headers)).await {
             Ok(probed) => probed,
             Err(error) => return error.into_response(),
         };
-        // Many backends make a text that is long to write.
+        // With many backends, encoding takes a while.
         let written = tokio::task::spawn_blocking(move || write(probed, format, coding)).await;
         match written {
             Ok(Some(body)) => exposition(body.into(), format, coding),
@@ -64,13 +61,13 @@ impl Probes {
             return self.probe_configured(&report.target.name, begin, deadline).await;
         }
         let kind = kind?;
-        let begun = self.source.probe_once(kind).await;
-        let mut one_off = begun.map_err(|error| ProbeError::one_off(request, &error))?;
-        // Whatever came of it until then is told.
+        let started = self.source.probe_once(kind).await;
+        let mut one_off = started.map_err(|error| ProbeError::one_off(request, &error))?;
+        // At the deadline, the results so far are reported.
         let _ = timeout_at(deadline, one_off.end()).await;
         let report = one_off.report();
-        let leads_nowhere_else = report.target.endpoints.iter().all(|endpoint| endpoint.backends.is_empty());
-        if report.refused > 0 && report.ended && leads_nowhere_else {
+        let has_no_backends = report.target.endpoints.iter().all(|endpoint| endpoint.backends.is_empty());
+        if report.refused > 0 && report.ended && has_no_backends {
             return Err(ProbeError::all_refused(request, report.refused));
         }
         let (target, refused) = (report.target, Some(report.refused));
@@ -86,35 +83,36 @@ impl Probes {
         let round = timeout_at(deadline, self.source.round(name.clone())).await;
         let (report, ended) = match round {
             Ok(report) => (report, true),
-            Err(_) => (self.named(|report| report.target.name == *name), false),
+            Err(_) => (self.find(|report| report.target.name == *name), false),
         };
-        // Gone by a reload, or by the end of it all.
-        let report = report.ok_or_else(|| ProbeError::unavailable("the target was given up while it was probed"))?;
+        // Removed by a reload, or by a shutdown.
+        let report = report
+            .ok_or_else(|| ProbeError::unavailable("the target was removed from the configuration during the probe"))?;
         Ok(ProbeResponse { report, ended, refused: None, duration: begin.elapsed() })
     }
 
-    /// The target of the config that is asked for: by its name, else by what it is.
+    /// The configured target that is requested: by its name, else by its kind and address.
     fn configured(&self, request: &ProbeRequest, kind: Option<&TargetKind>) -> Option<Arc<TargetReport>> {
         let has_name = |report: &TargetReport| report.target.name.as_str() == request.target;
-        let by_name = request.server_name.is_none().then(|| self.named(has_name)).flatten();
-        by_name.or_else(|| kind.and_then(|kind| self.named(|report| report.target.kind == *kind)))
+        let by_name = request.server_name.is_none().then(|| self.find(has_name)).flatten();
+        by_name.or_else(|| kind.and_then(|kind| self.find(|report| report.target.kind == *kind)))
     }
 
-    fn named(&self, is_it: impl Fn(&TargetReport) -> bool) -> Option<Arc<TargetReport>> {
-        self.source.fleet().targets.into_iter().find(|report| is_it(report))
+    fn find(&self, matches: impl Fn(&TargetReport) -> bool) -> Option<Arc<TargetReport>> {
+        self.source.fleet().targets.into_iter().find(|report| matches(report))
     }
 }
 
-/// What a request is for.
+/// What a request asks to probe.
 #[derive(Debug, PartialEq)]
 pub(super) struct ProbeRequest {
     target: String,
-    /// In place of the host's own name.
+    /// Replaces the name of the host as server name.
     server_name: Option<ServerName>,
 }
 
 impl ProbeRequest {
-    /// Unknown parameters are passed over, as blackbox_exporter does; `module` and `debug` are among them.
+    /// Unknown parameters are ignored, as by blackbox_exporter, among them its `module` and `debug`.
     pub(super) fn parse(query: &str) -> Result<Self, ProbeError> {
         let (mut target, mut hostname) = (None, None);
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -124,30 +122,37 @@ impl ProbeRequest {
                 _ => continue,
             };
             if value.len() > MAX_PARAMETER {
-                return Err(ProbeError::bad_request(format_args!("{key}: at most {MAX_PARAMETER} bytes are taken")));
+                return Err(ProbeError::bad_request(format_args!(
+                    "invalid parameter `{key}`: longer than {MAX_PARAMETER} bytes"
+                )));
             }
             if slot.replace(value.into_owned()).is_some() {
-                return Err(ProbeError::bad_request(format_args!("{key}: is given twice")));
+                return Err(ProbeError::bad_request(format_args!("invalid parameter `{key}`: given more than once")));
             }
         }
         let Some(target) = target.filter(|target| !target.is_empty()) else {
-            return Err(ProbeError::bad_request(format_args!("target: is missing")));
+            return Err(ProbeError::bad_request(format_args!("missing parameter `target`")));
         };
         let server_name = match hostname.filter(|hostname| !hostname.is_empty()) {
             None => None,
             Some(hostname) => match ServerName::parse(&hostname) {
                 Ok(name) => Some(name),
-                Err(error) => return Err(ProbeError::bad_request(format_args!("hostname: {error}"))),
+                Err(error) => {
+                    return Err(ProbeError::bad_request(format_args!("invalid parameter `hostname`: {error}")));
+                }
             },
         };
         Ok(Self { target, server_name })
     }
 
-    /// The target that it names, if it is none of the config's.
+    /// The target to probe, if it is not a configured one.
     fn kind(&self) -> Result<TargetKind, ProbeError> {
         let kind: Result<TargetKind, _> = self.target.parse();
         let kind = kind.map_err(|error| {
-            ProbeError::bad_request(format_args!("{} is no target of the config, and {error}", self.shown()))
+            ProbeError::bad_request(format_args!(
+                "unknown target {}: not configured, and not a valid host or domain: {error}",
+                self.quoted()
+            ))
         })?;
         match (kind, &self.server_name) {
             (kind, None) => Ok(kind),
@@ -155,18 +160,18 @@ impl ProbeRequest {
                 let endpoint = crate::target::Endpoint { server_name: server_name.clone(), ..(*host.endpoint).clone() };
                 Ok(TargetKind::Host(HostTarget { endpoint: endpoint.into(), ..host }))
             }
-            (_, Some(_)) => {
-                Err(ProbeError::bad_request(format_args!("hostname: goes with a host, not with a domain's hosts")))
-            }
+            (_, Some(_)) => Err(ProbeError::bad_request(format_args!(
+                "invalid parameter `hostname`: not applicable to the hosts of a domain"
+            ))),
         }
     }
 
-    fn shown(&self) -> String {
-        printable(&self.target, SHOWN)
+    fn quoted(&self) -> String {
+        format!("`{}`", printable(&self.target, MAX_QUOTED))
     }
 }
 
-/// Why there is no probe: a status and a line or two for whoever reads them.
+/// Why a request is not answered with metrics.
 #[derive(Debug)]
 pub(super) struct ProbeError {
     status: StatusCode,
@@ -174,49 +179,48 @@ pub(super) struct ProbeError {
 }
 
 impl ProbeError {
-    fn bad_request(what: std::fmt::Arguments<'_>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, text: format!("{what}\n{USAGE}\n") }
+    fn bad_request(text: std::fmt::Arguments<'_>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, text: format!("{text}\n{USAGE}\n") }
     }
 
-    fn unavailable(what: &str) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, text: format!("{what}\n") }
+    fn unavailable(text: &str) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, text: format!("{text}\n") }
     }
 
     fn one_off(request: &ProbeRequest, error: &OneOffError) -> Self {
         match error {
             OneOffError::NotAllowed(_, allow) if allow.is_empty() => Self {
                 status: StatusCode::NOT_FOUND,
-                text: format!("{} is no target of the config, and probe.allow is empty\n", request.shown()),
+                text: format!("unknown target {}: not configured, and `probe.allow` is empty\n", request.quoted()),
             },
             OneOffError::NotAllowed(Refusal::Target, allow) => Self {
                 status: StatusCode::FORBIDDEN,
                 text: format!(
-                    "{} is no target of the config, and probe.allow has only: {}\n",
-                    request.shown(),
+                    "unknown target {}: not configured and not permitted by `probe.allow` (permitted: {})\n",
+                    request.quoted(),
                     patterns(allow)
                 ),
             },
             OneOffError::NotAllowed(Refusal::Port(port), allow) => Self {
                 status: StatusCode::FORBIDDEN,
                 text: format!(
-                    "{}: port {port} is not allowed; 25, 465 and 587 are, unless a pattern of probe.allow names another: {}\n",
-                    request.shown(),
+                    "target {}: port {port} is not permitted by `probe.allow` (permitted: {}); patterns without a port permit 25, \
+                     465 and 587\n",
+                    request.quoted(),
                     patterns(allow)
                 ),
             },
-            OneOffError::TooMany => {
-                Self::unavailable("too many targets that the config does not name are probed at once")
-            }
+            OneOffError::TooMany => Self::unavailable("too many concurrent probes of targets that are not configured"),
             OneOffError::Ended => Self::unavailable("the exporter is shutting down"),
         }
     }
 
-    /// The addresses are not told: they are those of a network that is not for whoever asks.
+    /// The addresses are not disclosed, because they may be those of an internal network.
     pub(super) fn all_refused(request: &ProbeRequest, refused: usize) -> Self {
         let text = format!(
-            "{} leads to {refused} addresses or ports that are not public or not allowed; a network in probe.allow would \
-             open them\n",
-            request.shown()
+            "target {} resolves only to addresses or ports that are not permitted ({refused} refused); to permit them, \
+             add their network to `probe.allow`\n",
+            request.quoted()
         );
         Self { status: StatusCode::FORBIDDEN, text }
     }
@@ -233,14 +237,10 @@ impl IntoResponse for ProbeError {
 }
 
 fn patterns(allow: &Allow) -> String {
-    let mut patterns: Vec<String> = allow.patterns().iter().take(SHOWN_PATTERNS).map(ToString::to_string).collect();
-    if allow.patterns().len() > SHOWN_PATTERNS {
-        patterns.push("…".to_owned());
-    }
-    patterns.join(", ")
+    list(allow.patterns().iter().map(ToString::to_string), MAX_PATTERNS)
 }
 
-/// How long the client waits, less what the way back may take. What is no such time is passed over.
+/// How long the client waits, less the time for the response. Invalid values are ignored.
 fn time_limit(headers: &HeaderMap) -> Duration {
     let text = headers.get(SCRAPE_TIMEOUT).and_then(|value| value.to_str().ok());
     let seconds: Option<f64> = text.and_then(|text| text.trim().parse().ok());
@@ -256,28 +256,22 @@ fn time_limit(headers: &HeaderMap) -> Duration {
 fn write(probed: ProbeResponse, format: Format, coding: Coding) -> Option<Vec<u8>> {
     let mut text = String::new();
     encode_probe_response(probed, SystemTime::now(), format, &mut text).ok()?;
-    match coding {
-        Coding::Identity => Some(text.into_bytes()),
-        Coding::Gzip => {
-            let mut out = GzEncoder::new(Vec::new(), Compression::fast());
-            out.write_all(text.as_bytes()).ok()?;
-            out.finish().ok()
-        }
-    }
+    Some(coding.encode(text))
 }
 
-const USAGE: &str = "give it as /probe?target=NAME, where NAME is the name of a target of the config, or HOST, HOST:PORT, \
-                     [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN as probe.allow has it";
-/// Requests that wait for their round.
+const USAGE: &str = "usage: /probe?target=TARGET, where TARGET is the name of a configured target or, if `probe.allow` \
+                     permits it, HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN";
+/// Concurrent requests.
 const CONCURRENT_PROBES: usize = 64;
-/// The longest name of a target is 255 bytes, and every one of a host is shorter in ASCII.
+/// The longest value of a parameter, in bytes. Names of targets and hosts are at most 255 bytes long.
 const MAX_PARAMETER: usize = 512;
-/// Characters of a target that an answer shows.
-const SHOWN: usize = 100;
-const SHOWN_PATTERNS: usize = 20;
-/// What Prometheus says it waits for.
+/// Characters of a target that an error repeats.
+const MAX_QUOTED: usize = 100;
+/// Patterns that an error lists.
+const MAX_PATTERNS: usize = 20;
+/// Prometheus's timeout of the scrape.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
-/// What blackbox_exporter leaves of it for the answer, in seconds; half of it where it is shorter than a second.
+/// Seconds of the timeout that are left for the response, as in blackbox_exporter; half of a timeout below a second.
 const TIMEOUT_OFFSET: f64 = 0.5;
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(120);
 const MAX_TIME_LIMIT: Duration = Duration::from_secs(600);

@@ -94,8 +94,8 @@ fn pages(text: &mut String) {
         crate::metrics::fixture::reachable(backend, assessment.clone())
     });
     let many = target("many", &[], &alias, backends.collect());
-    let many = TargetReport { last_round: Some(now()), ..many };
-    let targets = Fleet { targets: vec![Arc::new(many); 600], ..fleet };
+    let many = Arc::new(TargetReport { last_round: Some(now()), ..many });
+    let targets = Fleet { targets: vec![many; 600], ..fleet };
     let page = overview(&targets, "page=2");
     let of_interest = |line: &&str| line.contains("backends") || line.contains("Page ") || line.contains("[aria-label");
     let lines: Vec<&str> = page.lines().filter(of_interest).collect();
@@ -154,7 +154,7 @@ async fn probe_errors(text: &mut String) {
         "/probe?target=mx:a.test&hostname=b.test",
         "/probe?target=https://smtp.example.com",
         "/probe?target=mx1.example.com:0",
-        // What nobody but the running monitor probes.
+        // This source probes nothing.
         "/probe?target=mx1.example.com",
         "/probe?target=relay",
     ] {
