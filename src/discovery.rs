@@ -12,14 +12,14 @@ use crate::observation::{LookupFailure, LookupReport};
 use crate::target::{AllowedAddresses, Endpoint, HostTarget, ProbeSettings, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
+mod hosts;
 mod name_servers;
-mod named;
-mod question;
+mod query;
 mod validation;
 
 use addresses::Addresses;
+use hosts::{MAX_HOSTS, Named};
 use name_servers::{NameServers, Servers};
-use named::{MAX_HOSTS, Named};
 
 /// The resolvers of a config, by name.
 #[derive(Debug)]
@@ -129,8 +129,8 @@ impl Resolvers {
         let (half, deadline) = (begin + patience / 2, begin + patience);
         let named = match target {
             TargetKind::Host(host) => return discover_host(host, settings, &servers, begin, deadline).await,
-            TargetKind::Mx(mx) => named::mail_hosts(mx, &servers, known, half).await,
-            TargetKind::Submission(submission) => named::submission_hosts(submission, &servers, known, half).await,
+            TargetKind::Mx(mx) => hosts::mail_hosts(mx, &servers, known, half).await,
+            TargetKind::Submission(submission) => hosts::submission_hosts(submission, &servers, known, half).await,
         };
         let names: BTreeSet<ServerName> = named.hosts.iter().map(|host| host.endpoint.server_name.clone()).collect();
         let servers_of_hosts = &servers;

@@ -8,7 +8,7 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
 use super::name_servers::{self, Records, Servers};
-use super::question::{self, Heard};
+use super::query::{self, Heard};
 use crate::net::has_route;
 use crate::observation::LookupFailure;
 use crate::reason::LookupReason;
@@ -45,7 +45,7 @@ pub(super) async fn look_up(host: &ServerName, servers: &Servers, ip_family: IpF
 }
 
 async fn ask(servers: &Servers, name: &Name, family: RecordType, deadline: Instant) -> Heard<IpAddr> {
-    question::put(servers, deadline, |server| name_servers::addresses(server, name, family)).await
+    query::put(servers, deadline, |server| name_servers::addresses(server, name, family)).await
 }
 
 fn of_family(entry: &[IpAddr], family: RecordType) -> Heard<IpAddr> {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::KnownHost;
 use super::name_servers::{self, Exchange, Location, Servers};
-use super::question::{self, Heard};
+use super::query::{self, Heard};
 use crate::observation::LookupFailure;
 use crate::reason::LookupReason;
 use crate::target::{Endpoint, MxTarget, ServerName, SubmissionTarget, TlsMode};
@@ -33,7 +33,7 @@ pub(super) struct Named {
 pub(super) async fn mail_hosts(target: &MxTarget, servers: &Servers, known: &[KnownHost], deadline: Instant) -> Named {
     let domain = &target.domain;
     let heard = match domain.dns().and_then(name_servers::absolute) {
-        Some(name) => question::put(servers, deadline, |server| name_servers::exchanges(server, &name)).await,
+        Some(name) => query::put(servers, deadline, |server| name_servers::exchanges(server, &name)).await,
         None => Heard::new(Err(LookupReason::NxDomain)),
     };
     let mut gathered = Gathered { disagree: heard.disagree, ..Gathered::default() };
@@ -117,7 +117,7 @@ impl Service {
 
     async fn ask(&self, servers: &Servers, deadline: Instant) -> Heard<Location> {
         match &self.name {
-            Some(name) => question::put(servers, deadline, |server| name_servers::locations(server, name)).await,
+            Some(name) => query::put(servers, deadline, |server| name_servers::locations(server, name)).await,
             None => Heard::new(Err(LookupReason::NxDomain)),
         }
     }
