@@ -1,7 +1,7 @@
 //! One probe: from a backend to an observation, under one deadline.
 //!
-//! A probe never judges. What the server presents is kept whatever happens afterwards, and a failure says at which
-//! stage it came. SMTP is left by QUIT wherever it is still spoken, so that no server logs a lost connection.
+//! A probe draws no conclusions. Whatever the server presented is kept even if a later stage fails, and a failure names
+//! its stage. While the connection still carries SMTP, it is closed with QUIT, so that no server logs a lost connection.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,7 +19,7 @@ mod session;
 pub mod smtp;
 
 use handshake::{Capture, TlsClients};
-use session::{Sight, Stop, Street};
+use session::{ProbeSession, ProbeState, SessionError};
 
 /// Probes backends. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,52 +28,51 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// A prober with TLS set up.
+    /// A prober whose TLS clients are ready.
     ///
     /// # Errors
-    /// When the TLS library refuses its own defaults, which no input can cause.
+    /// If the TLS library rejects its own defaults, which no input can cause.
     pub fn new() -> Result<Self, rustls::Error> {
         Ok(Self { tls: Arc::new(TlsClients::new()?) })
     }
 
-    /// Connects to `backend` once and tells what was seen; `at` is the wall clock, taken down as it is.
-    /// Takes `settings.timeout` at most, and a second more where a QUIT is still to be said.
+    /// Connects to `backend` once and returns what was observed; `at` is the wall clock time to record.
+    /// Takes at most `settings.timeout`, plus one second for a QUIT.
     ///
     /// # Errors
-    /// Where this machine failed, so that nothing is known of the server.
+    /// If this host failed, so that nothing is known about the server.
     pub async fn probe(
         &self,
         backend: &Backend,
         settings: &ProbeSettings,
         at: SystemTime,
     ) -> Result<Observation, Box<LocalFailure>> {
-        let begin = Instant::now();
-        let mut sight = Sight::new(begin);
-        let deadline = begin + settings.timeout;
-        let street = Street { prober: self, backend, settings, begin };
-        let outcome = match timeout_at(deadline, street.walk(&mut sight)).await {
+        let start = Instant::now();
+        let mut state = ProbeState::new(start);
+        let session = ProbeSession { tls: &self.tls, backend, settings, start };
+        let outcome = match timeout_at(start + settings.timeout, session.run(&mut state)).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(Stop::Failed(failure))) => Err(failure),
-            Ok(Err(Stop::Local(local))) => return Err(local),
-            Err(_) => sight.proven.ok_or_else(|| {
+            Ok(Err(SessionError::Failed(failure))) => Err(failure),
+            Ok(Err(SessionError::Local(local))) => return Err(local),
+            Err(_) => state.proven.ok_or_else(|| {
                 let detail = format_args!("no answer within {:?}", settings.timeout);
-                Failure::new(sight.stage, ProbeReason::Timeout, detail)
+                Failure::new(state.stage, ProbeReason::Timeout, detail)
             }),
         };
-        let duration = begin.elapsed();
-        if let Some(farewell) = sight.farewell.take() {
-            farewell.say().await;
+        let duration = start.elapsed();
+        if let Some(quit) = state.quit.take() {
+            quit.send().await;
         }
-        let (presented, proof) = sight.capture.as_deref().map(Capture::take).unwrap_or_default();
+        let (presented, proof) = state.capture.as_deref().map(Capture::take).unwrap_or_default();
         Ok(Observation {
             at,
             duration,
-            phases: sight.phases,
+            phases: state.phases,
             outcome,
             presented,
             proof,
-            ehlo_name: sight.ehlo_name,
-            rate_limited: sight.rate_limited,
+            ehlo_name: state.ehlo_name,
+            rate_limited: state.rate_limited,
         })
     }
 }

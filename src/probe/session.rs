@@ -1,58 +1,58 @@
-//! The stages of a probe.
+//! The stages of a probe, in order: connect, greeting, EHLO, STARTTLS, handshake, and SMTP inside TLS.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
 
-use super::handshake::{self, Capture};
+use super::handshake::{self, Capture, TlsClients};
 use super::smtp::reply::{Class, Reply};
-use super::smtp::{self, Dialogue};
-use super::{Prober, dial, failure};
+use super::smtp::{Dialogue, SmtpError};
+use super::{dial, failure};
 use crate::observation::{Connection, Failure, LocalFailure, Phases};
 use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
 use crate::target::{Backend, EhloName, ProbeSettings, TlsMode};
 
-/// What a probe has seen so far. It outlives the walk, so that the deadline loses nothing.
-pub(super) struct Sight {
+/// What a probe has observed so far. It is kept outside of the session, so that the deadline loses nothing.
+pub(super) struct ProbeState {
     pub(super) stage: Stage,
-    since: Instant,
+    phase_start: Instant,
     pub(super) phases: Phases,
     pub(super) capture: Option<Arc<Capture>>,
     /// Set once a reply was read inside TLS.
     pub(super) proven: Option<Connection>,
     pub(super) ehlo_name: Option<Box<str>>,
     pub(super) rate_limited: bool,
-    pub(super) farewell: Option<Farewell>,
+    pub(super) quit: Option<PendingQuit>,
 }
 
-impl Sight {
-    pub(super) fn new(begin: Instant) -> Self {
+impl ProbeState {
+    pub(super) fn new(start: Instant) -> Self {
         Self {
             stage: Stage::Connect,
-            since: begin,
+            phase_start: start,
             phases: Phases::default(),
             capture: None,
             proven: None,
             ehlo_name: None,
             rate_limited: false,
-            farewell: None,
+            quit: None,
         }
     }
 
     fn finish(&mut self, phase: Phase) {
         let now = Instant::now();
-        self.phases.set(phase, now - self.since);
-        self.since = now;
+        self.phases.set(phase, now - self.phase_start);
+        self.phase_start = now;
     }
 
-    fn hear(&mut self, reply: &Reply) {
-        // RFC 5321 §3.8: the server is closing, most often because of a limit; RFC 3463 §3.8: for reasons of policy, and
-        // not for good.
+    /// A server limits its clients by a 421 (RFC 5321 §3.8), or by a transient reply for a policy reason (4.7.x,
+    /// RFC 3463 §3.8).
+    fn record_reply(&mut self, reply: &Reply) {
         let is_policy = || reply.first_word().is_some_and(|word| word.starts_with("4.7."));
         self.rate_limited |= reply.code == 421 || reply.class() == Class::Transient && is_policy();
     }
@@ -62,63 +62,70 @@ impl Sight {
     }
 }
 
-pub(super) enum Stop {
+/// Why a session ended without TLS.
+pub(super) enum SessionError {
     Failed(Failure),
+    /// This host failed.
     Local(Box<LocalFailure>),
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for SessionError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-/// A dialogue that is over but for the QUIT.
-pub(super) enum Farewell {
+/// A finished dialogue in which only the QUIT is missing.
+pub(super) enum PendingQuit {
     Plain(Dialogue<TcpStream>),
-    Tls(Box<Dialogue<tokio_rustls::client::TlsStream<TcpStream>>>),
+    Tls(Box<Dialogue<TlsStream<TcpStream>>>),
 }
 
-impl Farewell {
-    pub(super) async fn say(self) {
+impl PendingQuit {
+    pub(super) async fn send(self) {
         match self {
-            Self::Plain(dialogue) => dialogue.quit(QUIT_PATIENCE).await,
-            Self::Tls(dialogue) => dialogue.quit(QUIT_PATIENCE).await,
+            Self::Plain(dialogue) => dialogue.quit(QUIT_TIMEOUT).await,
+            Self::Tls(dialogue) => dialogue.quit(QUIT_TIMEOUT).await,
         }
     }
 }
 
-/// The stages in their order.
-pub(super) struct Street<'a> {
-    pub(super) prober: &'a Prober,
+/// One connection to a backend.
+pub(super) struct ProbeSession<'a> {
+    pub(super) tls: &'a TlsClients,
     pub(super) backend: &'a Backend,
     pub(super) settings: &'a ProbeSettings,
-    pub(super) begin: Instant,
+    pub(super) start: Instant,
 }
 
-impl Street<'_> {
-    pub(super) async fn walk(&self, sight: &mut Sight) -> Result<Connection, Stop> {
-        let stream = self.connect(sight).await?;
+impl ProbeSession<'_> {
+    pub(super) async fn run(&self, state: &mut ProbeState) -> Result<Connection, SessionError> {
+        let stream = self.connect(state).await?;
         let ehlo = self.ehlo_command(&stream);
         let stream = match self.backend.endpoint.tls {
             TlsMode::Implicit => stream,
-            TlsMode::StartTls => self.start_tls(stream, &ehlo, sight).await?,
+            TlsMode::StartTls => start_tls(stream, &ehlo, state).await?,
         };
-        self.session(stream, &ehlo, sight).await
+        self.secure(stream, &ehlo, state).await
     }
 
-    async fn connect(&self, sight: &mut Sight) -> Result<TcpStream, Stop> {
+    async fn connect(&self, state: &mut ProbeState) -> Result<TcpStream, SessionError> {
         let address = self.backend.socket_addr();
-        let patience = self.begin + self.settings.connect_timeout;
-        let stream = match timeout_at(patience, dial::dial(address)).await {
+        let timeout = self.settings.connect_timeout;
+        let stream = match timeout_at(self.start + timeout, dial::dial(address)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(connect_failure(&error, address)),
+            Ok(Err(error)) => {
+                return Err(match dial::local_failure(&error, address) {
+                    Some(local) => SessionError::Local(Box::new(local)),
+                    None => failure::of_io(Stage::Connect, &error, false).into(),
+                });
+            }
             Err(_) => {
-                let detail = format_args!("no answer within {:?}", self.settings.connect_timeout);
+                let detail = format_args!("no answer within {timeout:?}");
                 return Err(Failure::new(Stage::Connect, ProbeReason::Timeout, detail).into());
             }
         };
-        sight.finish(Phase::Connect);
+        state.finish(Phase::Connect);
         Ok(stream)
     }
 
@@ -132,130 +139,127 @@ impl Street<'_> {
         }
     }
 
-    /// RFC 3207: greeting, EHLO, STARTTLS, and silence until the client speaks TLS.
-    async fn start_tls(&self, stream: TcpStream, ehlo: &str, sight: &mut Sight) -> Result<TcpStream, Failure> {
-        let mut dialogue = Dialogue::new(stream);
-        match plain(&mut dialogue, ehlo, sight).await {
-            Ok(()) => {}
-            Err(Plain::Refused(failure)) => {
-                sight.farewell = Some(Farewell::Plain(dialogue));
-                return Err(failure);
-            }
-            Err(Plain::Broken(failure)) => return Err(failure),
-        }
-        let stream = dialogue.into_silent_stream().await;
-        stream.map_err(|error| failure::of_smtp(Stage::StartTls, &error, false))
-    }
-
-    /// The handshake, and the first reply inside it, which is what proves that TLS came up: a TLS 1.3 server that
-    /// wants a client certificate says so only after the client's part is done.
-    async fn session(&self, stream: TcpStream, ehlo: &str, sight: &mut Sight) -> Result<Connection, Stop> {
-        sight.stage = Stage::Handshake;
+    /// The handshake and the first reply inside TLS. Only that reply proves that TLS is up: a TLS 1.3 server rejects a
+    /// missing client certificate after the client has finished its part (RFC 8446 §4.4.2.4).
+    async fn secure(&self, stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Result<Connection, SessionError> {
+        state.stage = Stage::Handshake;
         let Some(name) = self.backend.endpoint.server_name.to_pki() else {
-            let detail = "the server name has no form for TLS".into();
-            return Err(Stop::Local(Box::new(LocalFailure { reason: LocalReason::Defect, detail })));
+            let detail = "the server name cannot be used for TLS".into();
+            return Err(SessionError::Local(Box::new(LocalFailure { reason: LocalReason::Defect, detail })));
         };
         let identity = self.settings.client_certificate.as_ref();
-        let stream = match self.prober.tls.handshake(name, identity, stream, &mut sight.capture).await {
+        let stream = match self.tls.handshake(name, identity, stream, &mut state.capture).await {
             Ok(stream) => stream,
-            Err(error) => {
-                return Err(failure::of_io(Stage::Handshake, &error, sight.certificate_requested()).into());
-            }
+            Err(error) => return Err(failure::of_io(state.stage, &error, state.certificate_requested()).into()),
         };
-        sight.finish(Phase::Handshake);
-        sight.stage = Stage::Session;
+        state.finish(Phase::Handshake);
+        state.stage = Stage::Session;
         let connection = handshake::connection(&stream);
         let mut dialogue = Dialogue::new(stream);
-        match self.first_words_inside(&mut dialogue, ehlo, connection, sight).await {
+        match self.smtp_inside_tls(&mut dialogue, ehlo, connection, state).await {
             Ok(()) => {
-                sight.farewell = Some(Farewell::Tls(Box::new(dialogue)));
+                state.quit = Some(PendingQuit::Tls(Box::new(dialogue)));
                 Ok(connection)
             }
-            Err(_) if sight.proven.is_some() => Ok(connection),
-            Err(error) => Err(failure::of_smtp(Stage::Session, &error, sight.certificate_requested()).into()),
+            Err(_) if state.proven.is_some() => Ok(connection),
+            Err(error) => Err(failure::of_smtp(state.stage, &error, state.certificate_requested()).into()),
         }
     }
 
-    async fn first_words_inside<S: AsyncRead + AsyncWrite + Unpin>(
+    /// EHLO after the handshake, which discards what was learned before it (RFC 3207 §4.2); with implicit TLS
+    /// (RFC 8314 §3) the greeting comes first.
+    async fn smtp_inside_tls<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         dialogue: &mut Dialogue<S>,
         ehlo: &str,
         connection: Connection,
-        sight: &mut Sight,
-    ) -> Result<(), smtp::SmtpError> {
+        state: &mut ProbeState,
+    ) -> Result<(), SmtpError> {
         if self.backend.endpoint.tls == TlsMode::Implicit {
             let greeting = dialogue.reply().await?;
-            sight.proven = Some(connection);
-            sight.hear(&greeting);
-            sight.finish(Phase::Greeting);
-            // A server that refuses is left politely, without an EHLO.
+            state.proven = Some(connection);
+            state.record_reply(&greeting);
+            state.finish(Phase::Greeting);
+            // After a 554 greeting only QUIT is allowed (RFC 5321 §3.1).
             if greeting.class() != Class::Success {
                 return Ok(());
             }
-            sight.ehlo_name = server_name_of(&greeting);
+            state.ehlo_name = server_name_of(&greeting);
         }
-        // What was learnt before TLS is forgotten (RFC 3207 §4.2), so EHLO is said anew.
         let reply = dialogue.command(ehlo).await?;
-        sight.proven = Some(connection);
-        sight.hear(&reply);
+        state.proven = Some(connection);
+        state.record_reply(&reply);
         if reply.class() == Class::Success {
-            sight.ehlo_name = server_name_of(&reply);
+            state.ehlo_name = server_name_of(&reply);
         }
         Ok(())
     }
 }
 
-/// How the plain part ended, where it did not lead to TLS.
-enum Plain {
-    /// By a reply: SMTP is still spoken.
-    Refused(Failure),
-    /// By something else.
+/// Why SMTP before TLS ended without TLS.
+enum PlaintextError {
+    /// A reply ended it, so QUIT can still be sent.
+    Reply(Failure),
+    /// The connection or the dialogue is broken.
     Broken(Failure),
 }
 
-async fn plain(dialogue: &mut Dialogue<TcpStream>, ehlo: &str, sight: &mut Sight) -> Result<(), Plain> {
-    let broken = |stage| move |error| Plain::Broken(failure::of_smtp(stage, &error, false));
-    let refused = |stage, reply: &Reply| Plain::Refused(failure::of_reply(stage, reply));
+/// RFC 3207: greeting, EHLO, STARTTLS, and no further byte from the server until the client starts TLS.
+async fn start_tls(stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Result<TcpStream, Failure> {
+    let mut dialogue = Dialogue::new(stream);
+    match plaintext_dialogue(&mut dialogue, ehlo, state).await {
+        Ok(()) => {}
+        Err(PlaintextError::Reply(failure)) => {
+            state.quit = Some(PendingQuit::Plain(dialogue));
+            return Err(failure);
+        }
+        Err(PlaintextError::Broken(failure)) => return Err(failure),
+    }
+    let stream = dialogue.into_silent_stream().await;
+    stream.map_err(|error| failure::of_smtp(Stage::StartTls, &error, false))
+}
 
-    sight.stage = Stage::Greeting;
+async fn plaintext_dialogue(
+    dialogue: &mut Dialogue<TcpStream>,
+    ehlo: &str,
+    state: &mut ProbeState,
+) -> Result<(), PlaintextError> {
+    let broken = |stage| move |error| PlaintextError::Broken(failure::of_smtp(stage, &error, false));
+    let rejected = |stage, reply: &Reply| PlaintextError::Reply(failure::of_reply(stage, reply));
+
+    state.stage = Stage::Greeting;
     let greeting = dialogue.reply().await.map_err(broken(Stage::Greeting))?;
-    sight.hear(&greeting);
-    sight.finish(Phase::Greeting);
+    state.record_reply(&greeting);
+    state.finish(Phase::Greeting);
     if greeting.class() != Class::Success {
-        return Err(refused(Stage::Greeting, &greeting));
+        return Err(rejected(Stage::Greeting, &greeting));
     }
 
-    sight.stage = Stage::Ehlo;
+    state.stage = Stage::Ehlo;
     let reply = dialogue.command(ehlo).await.map_err(broken(Stage::Ehlo))?;
-    sight.hear(&reply);
+    state.record_reply(&reply);
     if reply.class() != Class::Success {
-        return Err(refused(Stage::Ehlo, &reply));
+        return Err(rejected(Stage::Ehlo, &reply));
     }
 
-    sight.stage = Stage::StartTls;
+    state.stage = Stage::StartTls;
     if !reply.has_keyword("STARTTLS") {
         let failure = Failure::new(Stage::StartTls, ProbeReason::StartTlsNotOffered, "EHLO does not list STARTTLS");
-        return Err(Plain::Refused(failure));
+        return Err(PlaintextError::Reply(failure));
     }
     let reply = dialogue.command("STARTTLS").await.map_err(broken(Stage::StartTls))?;
-    sight.hear(&reply);
+    state.record_reply(&reply);
     if reply.code != 220 {
-        return Err(Plain::Refused(Failure::new(Stage::StartTls, ProbeReason::StartTlsRefused, &reply)));
+        return Err(PlaintextError::Reply(Failure::new(Stage::StartTls, ProbeReason::StartTlsRefused, &reply)));
     }
-    sight.finish(Phase::StartTls);
+    state.finish(Phase::StartTls);
     Ok(())
 }
 
+/// The name that a server gives for itself in its greeting and in its reply to EHLO (RFC 5321 §4.2, §4.1.1.1).
 fn server_name_of(reply: &Reply) -> Option<Box<str>> {
     reply.first_word().filter(|word| word.len() <= 255).map(Into::into)
 }
 
-fn connect_failure(error: &io::Error, address: SocketAddr) -> Stop {
-    match dial::local_failure(error, address) {
-        Some(local) => Stop::Local(Box::new(local)),
-        None => Stop::Failed(failure::of_io(Stage::Connect, error, false)),
-    }
-}
-
-/// How long the answer to a QUIT is waited for.
-const QUIT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for the reply to QUIT.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
