@@ -1,82 +1,82 @@
-//! One question to the name servers of a resolver: in turn until one can say, or all of them for comparison.
+//! One query to the name servers of a resolver: to one after another until one has a definite answer, or to all of them to
+//! compare their answers.
 
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use super::name_servers::{Answer, NameServer, Records, Servers};
+use super::name_servers::{NameServer, QueryResult, Records, Servers};
 use crate::reason::LookupReason;
 
-/// What was heard.
+/// The answer of a resolver.
 #[derive(Debug, PartialEq)]
-pub(super) struct Heard<T> {
-    pub(super) answer: Answer<T>,
-    /// A server that is compared with others failed: what only it names is not known.
-    pub(super) partly: Option<LookupReason>,
-    /// Servers that were compared gave different answers.
+pub(super) struct Answer<T> {
+    pub(super) result: QueryResult<T>,
+    /// Why one of the compared servers failed: records that only it has are missing.
+    pub(super) partial_failure: Option<LookupReason>,
+    /// The compared servers gave different answers.
     pub(super) disagree: bool,
 }
 
-impl<T> Heard<T> {
-    pub(super) fn new(answer: Answer<T>) -> Self {
-        Self { answer, partly: None, disagree: false }
+impl<T> Answer<T> {
+    pub(super) fn new(result: QueryResult<T>) -> Self {
+        Self { result, partial_failure: None, disagree: false }
     }
 }
 
-/// Puts a question, by `ask`, to each server that it has to go to. The time is this question's own, so that its silence
-/// costs no other one the answer.
-pub(super) async fn put<'a, T, F>(
+/// Sends a query, by `ask`, to the servers until `deadline`.
+pub(super) async fn query<'a, T, F>(
     servers: &'a Servers,
     deadline: Instant,
     ask: impl Fn(&'a NameServer) -> F,
-) -> Heard<T>
+) -> Answer<T>
 where
     T: Clone + Ord,
-    F: Future<Output = Answer<T>>,
+    F: Future<Output = QueryResult<T>>,
 {
-    // Where the time is up, no packet is sent for an answer that nobody waits for.
+    // After the deadline no packet may be sent.
     if Instant::now() >= deadline {
-        return Heard::new(Err(LookupReason::Timeout));
+        return Answer::new(Err(LookupReason::Timeout));
     }
-    let late = |_| Err(LookupReason::Timeout);
+    let timed_out = |_| Err(LookupReason::Timeout);
     if servers.compare {
         let each = servers.servers.iter().map(|server| timeout_at(deadline, ask(server)));
-        return union(join_all(each).await.into_iter().map(|answer| answer.unwrap_or_else(late)).collect());
+        return merge(join_all(each).await.into_iter().map(|result| result.unwrap_or_else(timed_out)).collect());
     }
     let in_turn = async {
         let mut last = Err(LookupReason::ServFail);
         for server in &servers.servers {
             last = ask(server).await;
-            // Only a server that could not say sends us to the next one.
-            if could_say(&last) {
+            if is_definite(&last) {
                 break;
             }
         }
         last
     };
-    Heard::new(timeout_at(deadline, in_turn).await.unwrap_or_else(late))
+    Answer::new(timeout_at(deadline, in_turn).await.unwrap_or_else(timed_out))
 }
 
-fn could_say<T>(answer: &Answer<T>) -> bool {
-    !matches!(answer, Err(LookupReason::Timeout | LookupReason::ServFail | LookupReason::Bogus))
+fn is_definite<T>(result: &QueryResult<T>) -> bool {
+    !matches!(result, Err(LookupReason::Timeout | LookupReason::ServFail | LookupReason::Bogus))
 }
 
-/// All records that any server names; they disagree where those that answered did not answer the same.
-fn union<T: Clone + Ord>(answers: Vec<Answer<T>>) -> Heard<T> {
-    let (said, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(could_say);
+/// The union of the servers' records. Servers disagree if their definite answers differ.
+fn merge<T: Clone + Ord>(results: Vec<QueryResult<T>>) -> Answer<T> {
+    let (definite, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(is_definite);
     let failed = failed.into_iter().find_map(Result::err);
-    let aliased = said.iter().flatten().any(|records| records.aliased);
-    let said: Vec<Result<BTreeSet<T>, LookupReason>> =
-        said.into_iter().map(|answer| answer.map(|records| records.data.into_iter().collect())).collect();
-    let disagree = said.windows(2).any(|pair| matches!(pair, [a, b] if a != b));
-    let data: BTreeSet<T> = said.iter().flatten().flatten().cloned().collect();
+    let aliased = definite.iter().flatten().any(|records| records.aliased);
+    let definite: Vec<Result<BTreeSet<T>, LookupReason>> =
+        definite.into_iter().map(|result| result.map(|records| records.data.into_iter().collect())).collect();
+    let disagree = definite.windows(2).any(|pair| matches!(pair, [a, b] if a != b));
+    let data: BTreeSet<T> = definite.iter().flatten().flatten().cloned().collect();
     if data.is_empty() {
-        let negative = said.into_iter().find_map(Result::err);
-        let partly = failed.filter(|_| negative.is_some());
-        return Heard { answer: Err(negative.or(failed).unwrap_or(LookupReason::ServFail)), partly, disagree };
+        let negative = definite.into_iter().find_map(Result::err);
+        let partial_failure = failed.filter(|_| negative.is_some());
+        let result = Err(negative.or(failed).unwrap_or(LookupReason::ServFail));
+        return Answer { result, partial_failure, disagree };
     }
-    Heard { answer: Ok(Records { data: data.into_iter().collect(), aliased }), partly: failed, disagree }
+    Answer { result: Ok(Records { data: data.into_iter().collect(), aliased }), partial_failure: failed, disagree }
 }
 
 #[cfg(test)]
@@ -85,22 +85,27 @@ mod tests {
 
     use super::*;
 
-    fn says(data: &[u8]) -> Answer<u8> {
+    fn records(data: &[u8]) -> QueryResult<u8> {
         Ok(Records { data: data.to_vec(), aliased: false })
     }
 
     #[track_caller]
-    fn check(answers: Vec<Answer<u8>>, answer: Answer<u8>, partly: Option<LookupReason>, disagree: bool) {
-        assert_eq!(union(answers.clone()), Heard { answer, partly, disagree }, "{answers:?}");
+    fn check(
+        results: Vec<QueryResult<u8>>,
+        result: QueryResult<u8>,
+        partial_failure: Option<LookupReason>,
+        disagree: bool,
+    ) {
+        assert_eq!(merge(results.clone()), Answer { result, partial_failure, disagree }, "{results:?}");
     }
 
     #[test]
-    fn answers_are_compared_as_sets() {
-        check(vec![says(&[1, 2]), says(&[2, 1])], says(&[1, 2]), None, false);
-        check(vec![says(&[1, 2]), says(&[2, 3])], says(&[1, 2, 3]), None, true);
-        check(vec![says(&[1]), Err(NoData)], says(&[1]), None, true);
-        check(vec![says(&[1]), says(&[1]), Err(NxDomain)], says(&[1]), None, true);
-        check(vec![Err(ServFail), says(&[1])], says(&[1]), Some(ServFail), false);
+    fn merges_results_as_sets_and_reports_disagreement() {
+        check(vec![records(&[1, 2]), records(&[2, 1])], records(&[1, 2]), None, false);
+        check(vec![records(&[1, 2]), records(&[2, 3])], records(&[1, 2, 3]), None, true);
+        check(vec![records(&[1]), Err(NoData)], records(&[1]), None, true);
+        check(vec![records(&[1]), records(&[1]), Err(NxDomain)], records(&[1]), None, true);
+        check(vec![Err(ServFail), records(&[1])], records(&[1]), Some(ServFail), false);
         check(vec![Err(Timeout), Err(NxDomain)], Err(NxDomain), Some(Timeout), false);
         check(vec![Err(NoData), Err(NxDomain)], Err(NoData), None, true);
         check(vec![Err(Timeout), Err(ServFail)], Err(Timeout), None, false);

@@ -89,13 +89,13 @@ impl Workshop {
     /// Where names lead, as far as that is found out in a moment.
     pub(super) async fn look_up_names(self: Arc<Self>, target: Arc<Target>, names: Vec<ServerName>) -> LookedUp {
         let patience = target.settings.timeout.min(NAMES_PATIENCE);
-        LookedUp::Names(self.resolvers.addresses(names, &target.settings, patience).await)
+        LookedUp::Names(self.resolvers.resolve_names(names, &target.settings, patience).await)
     }
 
     /// Looks up a target that comes from outside, and leaves out what it may not reach.
     pub(super) async fn look_up_within(self: Arc<Self>, reach: AllowedAddresses, target: Arc<Target>) -> LookedUp {
         let patience = target.settings.timeout.min(MAX_LOOKUP);
-        let looked_up = self.resolvers.discover_within(&reach, &target.kind, &target.settings, patience);
+        let looked_up = self.resolvers.discover_allowed(&reach, &target.kind, &target.settings, patience);
         let (found, refused) = looked_up.await;
         LookedUp::Hosts { found, file: None, refused }
     }
