@@ -390,7 +390,7 @@ impl State {
 
     fn count_local(&self, failure: &LocalFailure) {
         if self.board.count_local(failure.reason) {
-            tracing::warn!(reason = %failure.reason, detail = %failure.detail, "a probe failed on this machine's side");
+            tracing::warn!(reason = %failure.reason, detail = %failure.detail, "probe failed on the exporter host");
         }
     }
 
@@ -434,7 +434,7 @@ fn permits(limits: Limits) -> usize {
     let possible = usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX).max(1);
     let Some(wanted) = limits.concurrent_probes else { return possible.min(MAX_PERMITS) };
     if wanted.get() > possible {
-        tracing::warn!(%wanted, possible, "limits.concurrent_probes is more than this process may have open files");
+        tracing::warn!(%wanted, possible, "limits.concurrent_probes exceeds the open file limit");
     }
     possible.min(wanted.get())
 }
