@@ -35,8 +35,8 @@ use smtp_tls_exporter::snapshot::{
     TargetReport,
 };
 use smtp_tls_exporter::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, Target, TargetKind,
-    TargetName, TlsMode,
+    Backend, EhloName, Endpoint, HostTarget, IpFamily, ProbeSettings, ServerName, Target, TargetKind, TargetName,
+    TlsMode, UserLabels,
 };
 use smtp_tls_exporter::trust::TrustStore;
 use smtp_tls_exporter::verdict::{Judge, AssessmentInput};
@@ -303,7 +303,7 @@ impl Bench {
             target: Arc::new(Target {
                 name: TargetName::new(&format!("{name}:587")).expect("a name"),
                 kind: TargetKind::Host(host),
-                labels: Labels::new([("team".to_owned(), format!("mail-{}", n % 7))]),
+                labels: UserLabels::new([("team".to_owned(), format!("mail-{}", n % 7))]),
                 settings: Arc::new(settings()),
             }),
             lookup: Some(Arc::new(lookup)),

@@ -11,7 +11,7 @@ use super::duration;
 use super::value::{Refusal, Scalar, scalar};
 use crate::metrics::table;
 use crate::net::is_unicast;
-use crate::target::{AllowPattern, AllowPatternError, EhloName, IpFamily, ServerName, TargetName, TlsMode};
+use crate::target::{AllowPattern, EhloName, IpFamily, ServerName, TargetName, TargetSpecError, TlsMode};
 use crate::trust::anchors::Roots;
 
 /// Defines newtypes that are read by their [`Scalar`] rule.
@@ -375,7 +375,7 @@ impl Scalar for Allowed {
                                    submission: (without), or a network such as 192.0.2.0/24";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
-        text.parse().map(Self).map_err(|error: AllowPatternError| Refusal::Because(error.to_string()))
+        text.parse().map(Self).map_err(|error: TargetSpecError| Refusal::Because(error.to_string()))
     }
 }
 

@@ -41,9 +41,9 @@ pub(super) async fn look_up(host: &ServerName, servers: &Servers, ip_family: IpF
         Some(entry) => families.iter().map(|family| of_family(&entry, *family)).collect(),
         None => {
             let name = &name;
-            let queries = families.iter().map(|family| {
-                query(servers, deadline, |server| name_servers::addresses(server, name, *family))
-            });
+            let queries = families
+                .iter()
+                .map(|family| query(servers, deadline, |server| name_servers::addresses(server, name, *family)));
             join_all(queries).await
         }
     };

@@ -15,7 +15,7 @@ use crate::snapshot::{
     AlternateName, BackendReport, Counters, ExporterReport, Fleet, LastCertificate, LookupFailure, LookupReport,
     ProbeReport, TargetReport,
 };
-use crate::target::{Endpoint, Labels, ServerName, TlsMode};
+use crate::target::{Endpoint, ServerName, TlsMode, UserLabels};
 use crate::trust::TrustStore;
 use crate::verdict::{Assessment, AssessmentInput, Judge};
 
@@ -94,7 +94,7 @@ pub(crate) fn target(
     server_name: &ServerName,
     backends: Vec<BackendReport>,
 ) -> TargetReport {
-    let labels = Labels::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    let labels = UserLabels::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     fixture::target(target_name, labels, vec![name("mail.example.com")], &endpoint(server_name), backends)
 }
 

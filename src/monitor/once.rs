@@ -12,7 +12,7 @@ use super::work::{Job, Workshop};
 use super::{State, TargetId};
 use crate::config;
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, AllowedAddresses, Labels, Refusal, Target, TargetKind, TargetName};
+use crate::target::{Allow, AllowedAddresses, NotAllowed, Target, TargetKind, TargetName, UserLabels};
 use crate::trust::TrustStore;
 
 /// A one-off round that was begun. Letting go of it does not end it.
@@ -47,7 +47,7 @@ pub struct OneOffReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OneOffError {
     /// The config does not allow it. What it does allow; nothing at all where that is empty.
-    NotAllowed(Refusal, Allow),
+    NotAllowed(NotAllowed, Allow),
     /// As many as may be are under way.
     TooMany,
     /// The monitor has ended.
@@ -94,7 +94,7 @@ impl OneOffRounds {
         if let Some(round) = self.underway.get_mut(&id)
             && !refused.is_empty()
         {
-            tracing::debug!(%target, addresses = ?refused, "probe.allow opens none of these addresses: not probed");
+            tracing::debug!(%target, addresses = ?refused, "addresses skipped: not permitted by probe.allow");
             round.refused = refused.len();
         }
     }
@@ -109,10 +109,10 @@ impl State {
     /// Begins a round of this target, or joins the one that is under way.
     pub(super) fn one_off(&mut self, kind: TargetKind) -> Result<OneOff, OneOffError> {
         let Some(rules) = &self.one_offs.rules else {
-            return Err(OneOffError::NotAllowed(Refusal::Target, Allow::default()));
+            return Err(OneOffError::NotAllowed(NotAllowed::Target, Allow::default()));
         };
         let refuse = |refusal| OneOffError::NotAllowed(refusal, rules.allow.clone());
-        let reach = rules.allow.admit(&kind).map_err(refuse)?;
+        let reach = rules.allow.permit(&kind).map_err(refuse)?;
         let is_same = |id: &TargetId| self.targets.get(id).is_some_and(|state| state.target.kind == kind);
         if let Some((_, round)) = self.one_offs.underway.iter().find(|(id, _)| is_same(id)) {
             return Ok(OneOff(round.reports.subscribe()));
@@ -122,8 +122,8 @@ impl State {
         }
         let settings = Arc::clone(&rules.settings);
         let trust = self.trust_stores.get(&settings.trust).cloned().ok_or(OneOffError::Ended)?;
-        let name = kind.default_name().ok_or_else(|| refuse(Refusal::Target))?;
-        let target = Arc::new(Target { name, kind, labels: Labels::default(), settings });
+        let name = kind.default_name().ok_or_else(|| refuse(NotAllowed::Target))?;
+        let target = Arc::new(Target { name, kind, labels: UserLabels::default(), settings });
         let state = TargetState::new(target, NO_PLACE);
         let report = OneOffReport { target: Arc::new(state.report()), refused: 0, ended: false };
         let (reports, one_off) = watch::channel(report);
@@ -283,7 +283,7 @@ mod tests {
         assert!(!joined.report().ended);
         // New rules apply to later one-offs only.
         state.one_offs.allow(None);
-        let refused = OneOffError::NotAllowed(Refusal::Target, Allow::default());
+        let refused = OneOffError::NotAllowed(NotAllowed::Target, Allow::default());
         assert_eq!(begin(&mut state, "10.0.0.1").err(), Some(refused));
     }
 

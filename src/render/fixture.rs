@@ -15,7 +15,7 @@ use crate::snapshot::{
     StateChange, TargetReport,
 };
 use crate::target::{
-    Backend, Endpoint, HostTarget, Labels, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode,
+    Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
 use crate::trust::TrustStore;
 use crate::verdict::{AssessmentInput, Judge};
@@ -79,7 +79,7 @@ fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
     Target {
         name: TargetName::new("smtp.example.com:587").expect("a name"),
         kind: TargetKind::Host(kind),
-        labels: Labels::new([("team".to_owned(), "mail".to_owned())]),
+        labels: UserLabels::new([("team".to_owned(), "mail".to_owned())]),
         settings: Arc::new(settings),
     }
 }

@@ -12,8 +12,8 @@ use super::{AlternateName, BackendReport, Counters, EndpointReport, LastCertific
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Resolves, Stage};
 use crate::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, Target, TargetKind,
-    TargetName, TlsMode,
+    Backend, EhloName, Endpoint, HostTarget, IpFamily, ProbeSettings, ServerName, Target, TargetKind, TargetName,
+    TlsMode, UserLabels,
 };
 use crate::trust::TrustStore;
 use crate::verdict::{Assessment, AssessmentInput, Judge};
@@ -121,7 +121,7 @@ impl EndpointFixture {
     /// A target with this endpoint.
     pub(crate) fn report(&self, backends: Vec<BackendReport>) -> TargetReport {
         let expect_names = self.expect_names.clone();
-        let report = target("relay", Labels::default(), expect_names, &self.endpoint, backends);
+        let report = target("relay", UserLabels::default(), expect_names, &self.endpoint, backends);
         TargetReport { last_round: Some(now() - Duration::from_secs(29)), ..report }
     }
 
@@ -152,7 +152,7 @@ pub(crate) fn settings(expect_names: Vec<ServerName>) -> ProbeSettings {
 /// A target with one endpoint, before its first round is finished.
 pub(crate) fn target(
     name: &str,
-    labels: Labels,
+    labels: UserLabels,
     expect_names: Vec<ServerName>,
     endpoint: &Arc<Endpoint>,
     backends: Vec<BackendReport>,

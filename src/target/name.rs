@@ -1,4 +1,4 @@
-//! Names of servers.
+//! Server names: DNS names and IP addresses.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::DnsName;
 
-/// The name a client wants: a lower-case A-label DNS name without trailing dot, or an IP address.
+/// The name that a client connects to: a DNS name in lower-case A-labels without trailing dot, or an IP address.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerName(Repr);
 
@@ -17,11 +17,11 @@ enum Repr {
 }
 
 impl ServerName {
-    /// Takes a host name (U-labels are turned into A-labels by UTS 46, a trailing dot and case are dropped)
-    /// or an IP address, bracketed or not.
+    /// Parses an IP address, with or without brackets, or a host name. U-labels are converted to A-labels (UTS 46); case
+    /// and a trailing dot are dropped.
     ///
     /// # Errors
-    /// When it is neither; underscores are accepted, as resolvers and certificates do.
+    /// If it is neither. Underscores are accepted, as by resolvers and in certificates.
     pub fn parse(text: &str) -> Result<Self, ServerNameError> {
         let unbracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
         if let Ok(ip) = unbracketed.unwrap_or(text).parse::<IpAddr>() {
@@ -42,12 +42,12 @@ impl ServerName {
                 _ => return Err(ServerNameError::LabelTooLong),
             }
         }
-        // The TLS library's own rule decides, so that no name fails later.
-        DnsName::try_from(ascii).map_err(|_| ServerNameError::Characters)?;
+        // By the rule of the TLS library, so that no name fails later.
+        DnsName::try_from(ascii).map_err(|_| ServerNameError::Syntax)?;
         Ok(Self(Repr::Dns(ascii.to_ascii_lowercase().into())))
     }
 
-    /// The address, where the name is one.
+    /// The address, if it is one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self.0 {
             Repr::Ip(ip) => Some(ip),
@@ -55,7 +55,7 @@ impl ServerName {
         }
     }
 
-    /// The DNS name, where it is one.
+    /// The DNS name, if it is one.
     pub fn dns(&self) -> Option<&str> {
         match &self.0 {
             Repr::Dns(name) => Some(name),
@@ -63,7 +63,7 @@ impl ServerName {
         }
     }
 
-    /// The form that TLS and certificate libraries take. None cannot happen for a parsed name.
+    /// The name for TLS and certificate libraries. Never none for a parsed name.
     pub fn to_pki(&self) -> Option<rustls_pki_types::ServerName<'static>> {
         match &self.0 {
             Repr::Ip(ip) => Some(rustls_pki_types::ServerName::IpAddress((*ip).into())),
@@ -93,19 +93,19 @@ impl fmt::Debug for ServerName {
     }
 }
 
-/// Why a text is no server name.
+/// Why a text is not a valid server name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerNameError {
-    /// Nothing there.
+    /// The name is empty.
     Empty,
-    /// Two dots in a row, or one at the start.
+    /// A label is empty: two dots in a row, or a leading dot.
     EmptyLabel,
-    /// A label of more than 63 octets (RFC 1035 §2.3.4).
+    /// A label has more than 63 octets (RFC 1035 §2.3.4).
     LabelTooLong,
-    /// More than 253 octets in all.
+    /// The name has more than 253 octets.
     TooLong,
-    /// A character that no host name has.
-    Characters,
+    /// A character is not allowed, a label begins or ends with a hyphen, or the last one has digits only.
+    Syntax,
     /// Not a valid internationalized name (UTS 46).
     Idna,
 }
@@ -113,12 +113,12 @@ pub enum ServerNameError {
 impl fmt::Display for ServerNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "the name is empty",
-            Self::EmptyLabel => "a label of the name is empty",
-            Self::LabelTooLong => "a label of the name has more than 63 octets",
-            Self::TooLong => "the name has more than 253 octets",
-            Self::Characters => "a host name has letters, digits, `-`, `_` and `.` only",
-            Self::Idna => "not a valid internationalized name",
+            Self::Empty => "empty name",
+            Self::EmptyLabel => "empty label: found a leading dot or two dots in a row",
+            Self::LabelTooLong => "label too long: expected at most 63 octets",
+            Self::TooLong => "name too long: expected at most 253 octets",
+            Self::Syntax => "invalid host name: expected labels of letters, digits, `-` and `_`",
+            Self::Idna => "invalid internationalized name",
         })
     }
 }
@@ -129,31 +129,37 @@ impl std::error::Error for ServerNameError {}
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(text: &str, expected: Result<&str, ServerNameError>) {
-        let found = ServerName::parse(text).map(|name| name.to_string());
-        assert_eq!(found, expected.map(str::to_owned), "{text:?}");
-        if let Ok(name) = ServerName::parse(text) {
+    #[test]
+    fn parses_names_and_addresses() {
+        for (text, expected) in [
+            ("smtp.example.com", "smtp.example.com"),
+            ("SMTP.Example.COM.", "smtp.example.com"),
+            ("mail_x.test", "mail_x.test"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:DB8::1", "2001:db8::1"),
+            ("[2001:db8:0:0::1]", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+        ] {
+            let name = ServerName::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(name.to_string(), expected);
             assert!(name.to_pki().is_some(), "{text:?} has a form for TLS");
         }
     }
 
     #[test]
-    fn server_names() {
-        check("smtp.example.com", Ok("smtp.example.com"));
-        check("SMTP.Example.COM.", Ok("smtp.example.com"));
-        check("mail_x.test", Ok("mail_x.test"));
-        check("bücher.example", Ok("xn--bcher-kva.example"));
-        check("192.0.2.1", Ok("192.0.2.1"));
-        check("2001:DB8::1", Ok("2001:db8::1"));
-        check("[2001:db8:0:0::1]", Ok("2001:db8::1"));
-        check("::ffff:192.0.2.1", Ok("192.0.2.1"));
-        check("", Err(ServerNameError::Empty));
-        check(".", Err(ServerNameError::Empty));
-        check("a..b", Err(ServerNameError::EmptyLabel));
-        check(&format!("{}.test", "a".repeat(64)), Err(ServerNameError::LabelTooLong));
-        check(&["abcdefghi"; 26].join("."), Err(ServerNameError::TooLong));
-        check("two words", Err(ServerNameError::Characters));
-        check("*.example.com", Err(ServerNameError::Characters));
+    fn rejects_invalid_names() {
+        let (long_label, long_name) = (format!("{}.test", "a".repeat(64)), ["abcdefghi"; 26].join("."));
+        for (text, expected) in [
+            ("", ServerNameError::Empty),
+            (".", ServerNameError::Empty),
+            ("a..b", ServerNameError::EmptyLabel),
+            (&long_label, ServerNameError::LabelTooLong),
+            (&long_name, ServerNameError::TooLong),
+            ("two words", ServerNameError::Syntax),
+            ("*.example.com", ServerNameError::Syntax),
+        ] {
+            assert_eq!(ServerName::parse(text), Err(expected), "{text:?}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::scrape::exposition;
 use crate::metrics::{Format, ProbeResponse, encode_probe_response};
 use crate::monitor::OneOffError;
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, HostTarget, Refusal, ServerName, TargetKind, TargetName};
+use crate::target::{Allow, HostTarget, NotAllowed, ServerName, TargetKind, TargetName};
 use crate::text::{list, printable};
 
 /// Answers requests for probes.
@@ -193,7 +193,7 @@ impl ProbeError {
                 status: StatusCode::NOT_FOUND,
                 text: format!("unknown target {}: not configured, and `probe.allow` is empty\n", request.quoted()),
             },
-            OneOffError::NotAllowed(Refusal::Target, allow) => Self {
+            OneOffError::NotAllowed(NotAllowed::Target, allow) => Self {
                 status: StatusCode::FORBIDDEN,
                 text: format!(
                     "unknown target {}: not configured and not permitted by `probe.allow` (permitted: {})\n",
@@ -201,7 +201,7 @@ impl ProbeError {
                     patterns(allow)
                 ),
             },
-            OneOffError::NotAllowed(Refusal::Port(port), allow) => Self {
+            OneOffError::NotAllowed(NotAllowed::Port(port), allow) => Self {
                 status: StatusCode::FORBIDDEN,
                 text: format!(
                     "target {}: port {port} is not permitted by `probe.allow` (permitted: {}); patterns without a port permit 25, \

@@ -4,7 +4,9 @@ use super::*;
 use crate::discovery::FoundHost;
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Stage};
-use crate::target::{EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, TargetName, TlsMode};
+use crate::target::{
+    EhloName, Endpoint, HostTarget, IpFamily, ProbeSettings, ServerName, TargetName, TlsMode, UserLabels,
+};
 use crate::trust::TrustStore;
 use crate::verdict::AssessmentInput;
 
@@ -34,7 +36,7 @@ fn state(interval: Duration, tls: TlsMode) -> TargetState {
     let target = Target {
         name: TargetName::new("one").expect("a name"),
         kind: TargetKind::Host(HostTarget { host, addresses: vec![ADDRESS], endpoint }),
-        labels: Labels::default(),
+        labels: UserLabels::default(),
         settings: Arc::new(settings),
     };
     let mut state = TargetState::new(Arc::new(target), 0);

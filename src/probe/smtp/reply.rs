@@ -212,11 +212,11 @@ mod tests {
                     break;
                 }
             }
-            let found =
-                outcome.map(|reply| reply.map(|r| (r.code, r.lines().map(Cow::into_owned).collect::<Vec<_>>(), consumed)));
-            let expected = expected
-                .clone()
-                .map(|e| e.map(|(code, lines, consumed)| (code, lines.iter().map(ToString::to_string).collect(), consumed)));
+            let found = outcome
+                .map(|reply| reply.map(|r| (r.code, r.lines().map(Cow::into_owned).collect::<Vec<_>>(), consumed)));
+            let expected = expected.clone().map(|e| {
+                e.map(|(code, lines, consumed)| (code, lines.iter().map(ToString::to_string).collect(), consumed))
+            });
             match (&found, &expected) {
                 // How much of an invalid line was received depends on the split.
                 (Err(ReplyError::NotAReply(_)), Err(ReplyError::NotAReply(_))) => {}
