@@ -397,7 +397,7 @@ async fn wrong_usage_is_told() {
             &["--config.file=config.yaml", "foo bar"],
             "`foo bar` is no target of config.yaml, nor a target itself: a host name has letters",
         ),
-        (&["--config.file=config.yaml", "mx:192.0.2.1"], "an IP address is no domain"),
+        (&["--config.file=config.yaml", "mx:192.0.2.1"], "expected a domain, got an IP address"),
         (&["--config.file=config.yaml", "mx:a.test", "--name=b.test"], "--name goes with hosts and addresses"),
         (&["--config.file=config.yaml", "a.test", "--export=plain.txt"], "--export=plain.txt: "),
     ] {

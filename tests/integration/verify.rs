@@ -338,7 +338,7 @@ fn wrong_usage_is_told() {
     for (args, message) in [
         ("good.pem", "--host <NAME>"),
         ("--host smtp.example.com", "<CHAIN.pem>"),
-        ("--host a..b good.pem", "a label of the name is empty"),
+        ("--host a..b good.pem", "empty label: found a leading dot or two dots in a row"),
         ("--host *.example.com good.pem", "a host name has letters"),
         ("--host a.example --at yesterday good.pem", "'yesterday' for '--at <RFC3339>'"),
         ("--host a.example --at 2026-02-30T00:00:00Z good.pem", "2026-02-30T00:00:00Z"),
