@@ -12,8 +12,7 @@ use super::{AlternateName, BackendReport, Counters, EndpointReport, LastCertific
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Resolves, Stage};
 use crate::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, ProbeSettings, ServerName, Target, TargetKind, TargetName,
-    TlsMode, UserLabels,
+    Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
 use crate::trust::TrustStore;
 use crate::verdict::{Assessment, AssessmentInput, Judge};
@@ -133,20 +132,7 @@ impl EndpointFixture {
 
 /// How such targets are probed and judged.
 pub(crate) fn settings(expect_names: Vec<ServerName>) -> ProbeSettings {
-    ProbeSettings {
-        interval: Duration::from_secs(60),
-        timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(5),
-        ehlo_name: EhloName::AddressLiteral,
-        ip_family: IpFamily::Auto,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names,
-        trust: "test".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
-    }
+    ProbeSettings { interval: Duration::from_secs(60), expect_names, trust: "test".into(), ..ProbeSettings::default() }
 }
 
 /// A target with one endpoint, before its first round is finished.
