@@ -37,8 +37,8 @@ impl Exporter {
             BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
         });
         let mut this = Self { process, lines, log: Vec::new(), address: ([127, 0, 0, 1], 0).into() };
-        let serving = this.wait_line("serving");
-        let address = serving.split("address").nth(1).expect("an address");
+        let listening = this.wait_line("listening");
+        let address = listening.split("address").nth(1).expect("an address");
         let address: String =
             address.chars().skip_while(|c| !c.is_ascii_digit()).take_while(|c| !" \",".contains(*c)).collect();
         this.address = address.parse().expect("an address");
@@ -130,14 +130,14 @@ fn a_check_tells_targets_and_target_files() {
         let output = exporter(&[&config, "--config.check"]).output().expect("it runs");
         assert_eq!(output.status.code(), Some(0));
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert_eq!((&*out, &*err), (&*format!("{} is good: {expected}\n", path.display()), warning));
+        assert_eq!((&*out, &*err), (&*format!("{} is valid: {expected}\n", path.display()), warning));
     }
     check("", "1 targets", "");
     check("target_files: ['*.json']", "3 targets, 2 target files", "");
     check(
         "target_files: ['*.yml']",
         "1 targets, 0 target files",
-        "smtp-tls-exporter: warning: no file matches *.yml of target_files\n",
+        "smtp-tls-exporter: warning: no file matches target_files pattern `*.yml`\n",
     );
 }
 
@@ -171,7 +171,7 @@ async fn a_line_for_each_change_and_none_for_what_stays() {
             log.iter().filter(|line| line.contains(&backend)).collect()
         };
         let changes = lines(0);
-        let is_ok: Vec<bool> = changes.iter().map(|line| line.contains("is well")).collect();
+        let is_ok: Vec<bool> = changes.iter().map(|line| line.contains("backend recovered")).collect();
         // A server that goes down in the midst of a probe fails in two ways, one after the other.
         assert!([&[true, false, true][..], &[true, false, false, true]].contains(&&*is_ok), "{changes:#?}");
         assert_eq!(lines(1).len(), 1, "a bad certificate, all the time:\n{}", log.join("\n"));

@@ -395,7 +395,7 @@ async fn wrong_usage_is_told() {
         (&["--config.file=bad.yaml"], "bad.yaml: targets[0].port: found 0, allowed is 1 to 65535"),
         (
             &["--config.file=config.yaml", "foo bar"],
-            "`foo bar` is no target of config.yaml, nor a target itself: a host name has letters",
+            "`foo bar` is no target of config.yaml, nor a target itself: invalid host name",
         ),
         (&["--config.file=config.yaml", "mx:192.0.2.1"], "expected a domain, got an IP address"),
         (&["--config.file=config.yaml", "mx:a.test", "--name=b.test"], "--name goes with hosts and addresses"),

@@ -339,7 +339,7 @@ fn wrong_usage_is_told() {
         ("good.pem", "--host <NAME>"),
         ("--host smtp.example.com", "<CHAIN.pem>"),
         ("--host a..b good.pem", "empty label: found a leading dot or two dots in a row"),
-        ("--host *.example.com good.pem", "a host name has letters"),
+        ("--host *.example.com good.pem", "invalid host name: expected labels of letters, digits, `-` and `_`"),
         ("--host a.example --at yesterday good.pem", "'yesterday' for '--at <RFC3339>'"),
         ("--host a.example --at 2026-02-30T00:00:00Z good.pem", "2026-02-30T00:00:00Z"),
         ("--host a.example --at 2026-02-03 good.pem", "--at <RFC3339>"),
