@@ -102,7 +102,7 @@ impl Failure {
     }
 }
 
-/// A failure of this host, which tells nothing about the server.
+/// A failure of this host. The state of the server is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalFailure {
     /// The reason.

@@ -41,12 +41,12 @@ impl Allow {
             TargetKind::Submission(_) => None,
         };
         let matches = |pattern: &Pattern| match (pattern, target) {
-            (Pattern::Host(names, _), TargetKind::Host(host)) => names.match_name(&host.host),
+            (Pattern::Host(names, _), TargetKind::Host(host)) => names.matches(&host.host),
             (Pattern::Network(network, _), TargetKind::Host(host)) => {
                 host.host.ip().is_some_and(|ip| network.permits(ip))
             }
-            (Pattern::Mx(names), TargetKind::Mx(mx)) => names.match_name(&mx.domain),
-            (Pattern::Submission(names), TargetKind::Submission(submission)) => names.match_name(&submission.domain),
+            (Pattern::Mx(names), TargetKind::Mx(mx)) => names.matches(&mx.domain),
+            (Pattern::Submission(names), TargetKind::Submission(submission)) => names.matches(&submission.domain),
             _ => false,
         };
         let mut matching = self.0.iter().map(|pattern| &pattern.0).filter(|pattern| matches(pattern)).peekable();
@@ -54,7 +54,7 @@ impl Allow {
             return Err(NotAllowed::Target);
         }
         let requested = port.unwrap_or(SUBMISSION);
-        if matching.any(|pattern| pattern.ports().contain(requested)) {
+        if matching.any(|pattern| pattern.ports().contains(requested)) {
             Ok(AllowedAddresses { allow: self.clone(), port })
         } else {
             Err(NotAllowed::Port(requested))
@@ -86,10 +86,10 @@ impl AllowedAddresses {
         let (ip, port) = (address.ip(), address.port());
         let ports = self.port.map_or(Ports::Default, Ports::One);
         let in_network = |pattern: &AllowPattern| match pattern.0 {
-            Pattern::Network(network, ports) => network.permits(ip) && ports.contain(port),
+            Pattern::Network(network, ports) => network.permits(ip) && ports.contains(port),
             _ => false,
         };
-        AddressScope::of(ip) == AddressScope::Global && ports.contain(port)
+        AddressScope::of(ip) == AddressScope::Global && ports.contains(port)
             || self.allow.patterns().iter().any(in_network)
     }
 }
@@ -133,7 +133,7 @@ impl Pattern {
 }
 
 impl Names {
-    fn match_name(&self, name: &ServerName) -> bool {
+    fn matches(&self, name: &ServerName) -> bool {
         let Some(dns) = name.dns() else { return false };
         match self {
             Self::One(one) => one == name,
@@ -147,7 +147,7 @@ impl Names {
 }
 
 impl Ports {
-    fn contain(self, port: u16) -> bool {
+    fn contains(self, port: u16) -> bool {
         match self {
             Self::Default => [SMTP, 465, SUBMISSION].contains(&port),
             Self::One(one) => one == port,
@@ -228,92 +228,70 @@ mod tests {
         Allow::new(patterns.split_whitespace().map(parse))
     }
 
-    /// Checks the `outcome` of each word of some texts.
-    #[track_caller]
-    fn check_each<T: PartialEq + fmt::Debug>(what: &str, cases: &[(T, &str)], outcome: impl Fn(&str) -> T) {
-        for (expected, texts) in cases {
-            for text in texts.split_whitespace() {
-                assert_eq!(outcome(text), *expected, "{what}: {text}");
+    /// The cells of a table with `|` between them.
+    fn rows(table: &str) -> impl Iterator<Item = [&str; 4]> {
+        table.lines().filter(|line| !line.trim().is_empty()).map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            cells.try_into().unwrap_or_else(|_| panic!("four cells: {line}"))
+        })
+    }
+
+    #[test]
+    fn permits_targets_that_match_name_and_port() {
+        // Patterns | permitted targets | targets that no pattern matches | targets with another port
+        let table = "
+            | | a.test 192.0.2.1 mx:a.test submission:a.test |
+            a.test | a.test A.Test. a.test:25 a.test:465 | b.test x.a.test a.test.b.test 1.1.1.1 mx:a.test | a.test:2525
+            *.a.test | x.a.test x.y.a.test:25 X.A.TEST. | a.test xa.test a.test.x | x.a.test:22
+            * | a.test xn--bcher-kva.test localhost 0x7f000001 | 1.1.1.1 [2600::1]:25 mx:a.test | a.test:22
+            a.test:2525 a.test | a.test a.test:2525 | b.test:2525 | a.test:2526
+            a.test:2525 | a.test:2525 | | a.test a.test:25
+            bücher.test | bücher.test xn--bcher-kva.test BÜCHER.test | bucher.test |
+            mx:*.a.test mx:b.test | mx:x.a.test mx:b.test | mx:a.test x.a.test b.test submission:b.test |
+            submission:* | submission:a.test | mx:a.test a.test |
+            *.test:2525 | a.test:2525 | test:2525 | a.test:587
+            10.0.0.0/8 | 10.1.2.3 [::ffff:10.1.2.3]:25 10.1.2.3:465 | 11.1.1.1 a.test 127.0.0.1 | 10.1.2.3:22
+            10.0.0.0/8:2525 | 10.1.2.3:2525 | 11.1.1.1:2525 | 10.1.2.3
+            0.0.0.0/0 ::/0 | 1.1.1.1 [2600::1]:25 | 127.0.0.1 10.0.0.1 [::1]:25 [fd00::1]:25 | 1.1.1.1:22
+            ::1 [fd00::/8]:2525 | [::1]:25 [fd00::1]:2525 | [fe80::1]:25 127.0.0.1 | [fd00::1]:25
+            * mx:* submission:* | | 1.1.1.1 127.0.0.1 [::1]:25 |
+        ";
+        for [patterns, permitted, unmatched, other_port] in rows(table) {
+            let allow = allow(patterns);
+            let outcome = |target: &str| allow.permit(&target.parse().expect(target)).err();
+            for target in permitted.split_whitespace() {
+                assert_eq!(outcome(target), None, "{patterns}: {target}");
+            }
+            for target in unmatched.split_whitespace() {
+                assert_eq!(outcome(target), Some(NotAllowed::Target), "{patterns}: {target}");
+            }
+            for target in other_port.split_whitespace() {
+                assert!(matches!(outcome(target), Some(NotAllowed::Port(_))), "{patterns}: {target}");
             }
         }
     }
 
-    #[derive(Debug, PartialEq)]
-    enum Outcome {
-        Permitted,
-        UnknownTarget,
-        OtherPort,
-    }
-
-    #[track_caller]
-    fn check(patterns: &str, permitted: &str, unknown: &str, other_ports: &str) {
-        let allow = allow(patterns);
-        let cases =
-            [(Outcome::Permitted, permitted), (Outcome::UnknownTarget, unknown), (Outcome::OtherPort, other_ports)];
-        check_each(patterns, &cases, |target| {
-            let kind = target.parse().unwrap_or_else(|error| panic!("{target}: {error}"));
-            match allow.permit(&kind) {
-                Ok(_) => Outcome::Permitted,
-                Err(NotAllowed::Target) => Outcome::UnknownTarget,
-                Err(NotAllowed::Port(_)) => Outcome::OtherPort,
-            }
-        });
-    }
-
     #[test]
-    fn patterns_permit_names() {
-        check("", "", "a.test 192.0.2.1 mx:a.test submission:a.test", "");
-        check(
-            "a.test",
-            "a.test A.Test. a.test:25 a.test:465",
-            "b.test x.a.test a.test.b.test 1.1.1.1 mx:a.test",
-            "a.test:2525",
-        );
-        check("*.a.test", "x.a.test x.y.a.test:25 X.A.TEST.", "a.test xa.test a.test.x", "x.a.test:22");
-        check("*", "a.test xn--bcher-kva.test localhost 0x7f000001", "1.1.1.1 [2600::1]:25 mx:a.test", "a.test:22");
-        check("a.test:2525 a.test", "a.test a.test:2525", "b.test:2525", "a.test:2526");
-        check("a.test:2525", "a.test:2525", "", "a.test a.test:25");
-        check("bücher.test", "bücher.test xn--bcher-kva.test BÜCHER.test", "bucher.test", "");
-        check("mx:*.a.test mx:b.test", "mx:x.a.test mx:b.test", "mx:a.test x.a.test b.test submission:b.test", "");
-        check("submission:*", "submission:a.test", "mx:a.test a.test", "");
-        check("*.test:2525", "a.test:2525", "test:2525", "a.test:587");
-    }
-
-    #[test]
-    fn networks_permit_addresses() {
-        check("10.0.0.0/8", "10.1.2.3 [::ffff:10.1.2.3]:25 10.1.2.3:465", "11.1.1.1 a.test 127.0.0.1", "10.1.2.3:22");
-        check("10.0.0.0/8:2525", "10.1.2.3:2525", "11.1.1.1:2525", "10.1.2.3");
-        check("0.0.0.0/0 ::/0", "1.1.1.1 [2600::1]:25", "127.0.0.1 10.0.0.1 [::1]:25 [fd00::1]:25", "1.1.1.1:22");
-        check("::1 [fd00::/8]:2525", "[::1]:25 [fd00::1]:2525", "[fe80::1]:25 127.0.0.1", "[fd00::1]:25");
-        check("* mx:* submission:*", "", "1.1.1.1 127.0.0.1 [::1]:25", "");
-    }
-
-    #[track_caller]
-    fn check_addresses(patterns: &str, target: &str, permitted: &str, denied: &str) {
-        let kind = target.parse().unwrap_or_else(|error| panic!("{target}: {error}"));
-        let allowed = allow(patterns).permit(&kind).expect("a permitted target");
-        check_each(&format!("{patterns}, {target}"), &[(true, permitted), (false, denied)], |address| {
-            allowed.permits(address.parse().unwrap_or_else(|_| panic!("{address} is an address")))
-        });
-    }
-
-    #[test]
-    fn permitted_targets_may_connect_to_global_addresses_and_networks() {
-        check_addresses("*", "a.test", "1.1.1.1:587 [2600::1]:587", "127.0.0.1:587 10.0.0.1:587 [::1]:587 1.1.1.1:25");
-        check_addresses("*:2525", "a.test:2525", "1.1.1.1:2525", "1.1.1.1:25 127.0.0.1:2525 [::ffff:127.0.0.1]:2525");
-        check_addresses("mx:*", "mx:a.test", "1.1.1.1:25", "127.0.0.1:25 1.1.1.1:587 1.1.1.1:22 169.254.169.254:25");
-        check_addresses(
-            "submission:*",
-            "submission:a.test",
-            "1.1.1.1:587 1.1.1.1:465 1.1.1.1:25",
-            "1.1.1.1:22 127.0.0.1:587",
-        );
-        check_addresses("submission:* 1.1.1.0/24:2525", "submission:a.test", "1.1.1.1:2525", "1.1.2.1:2525");
-        check_addresses("* 10.0.0.0/8", "a.test", "10.0.0.1:587 10.0.0.1:25", "10.0.0.1:22 127.0.0.1:587");
-        check_addresses("*:2525 10.0.0.0/8", "a.test:2525", "1.1.1.1:2525", "10.0.0.1:2525");
-        check_addresses("*:2525 10.0.0.0/8:2525", "a.test:2525", "10.0.0.1:2525", "10.0.0.1:2526");
-        check_addresses("* 0.0.0.0/0", "a.test", "1.1.1.1:587", "127.0.0.1:587 0.0.0.0:587 224.0.0.1:587");
-        check_addresses("127.0.0.1", "127.0.0.1:25", "127.0.0.1:25", "127.0.0.2:25");
+    fn permits_connections_to_global_addresses_and_to_networks() {
+        // Patterns | target | permitted addresses | other addresses
+        let table = "
+            * | a.test | 1.1.1.1:587 [2600::1]:587 | 127.0.0.1:587 10.0.0.1:587 [::1]:587 1.1.1.1:25
+            *:2525 | a.test:2525 | 1.1.1.1:2525 | 1.1.1.1:25 127.0.0.1:2525 [::ffff:127.0.0.1]:2525
+            mx:* | mx:a.test | 1.1.1.1:25 | 127.0.0.1:25 1.1.1.1:587 1.1.1.1:22 169.254.169.254:25
+            submission:* | submission:a.test | 1.1.1.1:587 1.1.1.1:465 1.1.1.1:25 | 1.1.1.1:22 127.0.0.1:587
+            submission:* 1.1.1.0/24:2525 | submission:a.test | 1.1.1.1:2525 | 1.1.2.1:2525
+            * 10.0.0.0/8 | a.test | 10.0.0.1:587 10.0.0.1:25 | 10.0.0.1:22 127.0.0.1:587
+            *:2525 10.0.0.0/8 | a.test:2525 | 1.1.1.1:2525 | 10.0.0.1:2525
+            *:2525 10.0.0.0/8:2525 | a.test:2525 | 10.0.0.1:2525 | 10.0.0.1:2526
+            * 0.0.0.0/0 | a.test | 1.1.1.1:587 | 127.0.0.1:587 0.0.0.0:587 224.0.0.1:587
+            127.0.0.1 | 127.0.0.1:25 | 127.0.0.1:25 | 127.0.0.2:25
+        ";
+        for [patterns, target, permitted, other] in rows(table) {
+            let allowed = allow(patterns).permit(&target.parse().expect(target)).expect("a permitted target");
+            let permits = |address: &&str| allowed.permits(address.parse().expect(address));
+            let addresses = permitted.split_whitespace().chain(other.split_whitespace());
+            assert_eq!(addresses.filter(permits).collect::<Vec<_>>().join(" "), permitted, "{patterns}: {target}");
+        }
     }
 
     #[test]

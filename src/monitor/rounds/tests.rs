@@ -4,9 +4,7 @@ use super::*;
 use crate::discovery::FoundHost;
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Stage};
-use crate::target::{
-    EhloName, Endpoint, HostTarget, IpFamily, ProbeSettings, ServerName, TargetName, TlsMode, UserLabels,
-};
+use crate::target::{Endpoint, HostTarget, IpFamily, ProbeSettings, ServerName, TargetName, TlsMode, UserLabels};
 use crate::trust::TrustStore;
 use crate::verdict::AssessmentInput;
 
@@ -22,16 +20,8 @@ fn state(interval: Duration, tls: TlsMode) -> TargetState {
     let settings = ProbeSettings {
         interval,
         timeout: Duration::from_secs(5),
-        connect_timeout: Duration::from_secs(5),
-        ehlo_name: EhloName::AddressLiteral,
         ip_family: IpFamily::Any,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names: Vec::new(),
-        trust: "system".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
+        ..ProbeSettings::default()
     };
     let target = Target {
         name: TargetName::new("one").expect("a name"),
