@@ -12,7 +12,7 @@
 //! | | [`target`], [`net`] | targets and their text forms; networks, address scopes and routes |
 //! | | [`trust`] | trust stores |
 //! | | [`observation`] | what a lookup or a probe observed |
-//! | | [`text`], [`file`] | shared helpers: counts, lists, times; bounded reads |
+//! | | [`text`], [`mod@file`] | shared helpers: counts, lists, times; bounded reads |
 //! | input | [`config`] | configuration and target files |
 //! | work | [`discovery`] | target to endpoints to addresses, by DNS |
 //! | | [`probe`] | backend to observation, by SMTP and TLS |
