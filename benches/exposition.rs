@@ -35,7 +35,7 @@ use smtp_tls_exporter::target::{
     Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
 use smtp_tls_exporter::trust::TrustStore;
-use smtp_tls_exporter::verdict::{Judge, AssessmentInput};
+use smtp_tls_exporter::verdict::{AssessmentInput, Judge};
 use smtp_tls_exporter::web::{FleetSource, Options, router};
 
 mod support;

@@ -55,7 +55,12 @@ impl Probes {
         }
     }
 
-    async fn probe(&self, request: &ProbeRequest, begin: Instant, deadline: Instant) -> Result<ProbeResponse, ProbeError> {
+    async fn probe(
+        &self,
+        request: &ProbeRequest,
+        begin: Instant,
+        deadline: Instant,
+    ) -> Result<ProbeResponse, ProbeError> {
         let kind = request.kind();
         if let Some(report) = self.configured(request, kind.as_ref().ok()) {
             return self.probe_configured(&report.target.name, begin, deadline).await;

@@ -10,7 +10,7 @@ use expect_test::expect_file;
 use super::*;
 use crate::metrics::fixture::{name, now};
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, Refusal, TargetKind};
+use crate::target::{Allow, NotAllowed, TargetKind};
 use crate::web::fixture::{eventful, plain};
 use crate::web::probe::{ProbeError, ProbeRequest};
 
@@ -162,9 +162,9 @@ async fn probe_errors(text: &mut String) {
     }
     add_answer(text, &ended, Request::get(long), "GET /probe?target=<600 characters>").await;
     for (error, path) in [
-        (OneOffError::NotAllowed(Refusal::Target, Allow::default()), "/probe?target=smtp.example.net"),
-        (OneOffError::NotAllowed(Refusal::Target, allow()), "/probe?target=smtp.example.net"),
-        (OneOffError::NotAllowed(Refusal::Port(2525), allow()), "/probe?target=mx1.example.com:2525"),
+        (OneOffError::NotAllowed(NotAllowed::Target, Allow::default()), "/probe?target=smtp.example.net"),
+        (OneOffError::NotAllowed(NotAllowed::Target, allow()), "/probe?target=smtp.example.net"),
+        (OneOffError::NotAllowed(NotAllowed::Port(2525), allow()), "/probe?target=mx1.example.com:2525"),
         (OneOffError::TooMany, "/probe?target=mx1.example.com"),
     ] {
         let router = router(Refusing(classic(&ca), Some(error)), mpsc::channel(1).0, &Options::default());
