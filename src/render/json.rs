@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use self::pieces::{Chain, Finding, Leaf, Moment, Name};
+use self::common::{Chain, Finding, Leaf, Moment, Name};
 use crate::verify::Verification;
 
-mod pieces;
+mod common;
 mod target;
 
 pub(super) use self::target::{one, write_all};

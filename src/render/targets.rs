@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use self::grid::{Cell, Grid};
-use self::wrong::{What, Wrong};
+use self::problems::{What, Wrong};
 use super::moment::days;
 use super::style::{Style, Tone};
 use super::table::{counted, words};
@@ -23,7 +23,7 @@ mod certificates;
 mod grid;
 #[cfg(test)]
 mod tests;
-mod wrong;
+mod problems;
 
 /// All of `reports` in their order.
 pub(super) fn write(reports: &[Arc<TargetReport>], now: SystemTime, style: &Style) -> String {
@@ -136,7 +136,7 @@ impl Page {
     }
 
     fn wrong(&mut self, report: &TargetReport) {
-        let wrong = wrong::of(report, self.now);
+        let wrong = problems::of(report, self.now);
         if wrong.is_empty() {
             return;
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::pieces::{Chain, Everyone, Finding, Leaf, Moment, Name};
+use super::common::{Chain, Everyone, Finding, Leaf, Moment, Name};
 use crate::advice::{Advice, advise};
 use crate::observation::Connection;
 use crate::reason::Phase;
