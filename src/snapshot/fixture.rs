@@ -1,4 +1,4 @@
-//! Reports for tests: real certificates with fixed dates, really judged, at a fixed moment.
+//! Reports for tests: real certificates with fixed dates, verified at a fixed time.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) fn name(text: &str) -> ServerName {
     ServerName::parse(text).expect("a server name")
 }
 
-/// A root, an intermediate, and what is needed to judge by them.
+/// A root and an intermediate, and a trust store with the root.
 pub(crate) struct TestCa {
     pub(crate) root: Ca,
     pub(crate) intermediate: Ca,
@@ -48,12 +48,12 @@ impl TestCa {
         Self { root, intermediate, key: key(), trust, judge: Judge::default() }
     }
 
-    /// A certificate of the intermediate's, and the intermediate.
+    /// A certificate issued by the intermediate, and the intermediate.
     pub(crate) fn chain(&self, leaf: &CertBuilder) -> Vec<CertificateDer<'static>> {
         vec![self.intermediate.issue(leaf, &self.key), self.intermediate.der()]
     }
 
-    /// What is concluded of a chain; the key is taken as proved.
+    /// The verdicts on a chain, with a valid key proof.
     pub(crate) fn assess(&self, fixture: &EndpointFixture, certificates: &[CertificateDer<'static>]) -> Assessment {
         let question = Question {
             server_name: &fixture.endpoint.server_name,
@@ -67,17 +67,17 @@ impl TestCa {
     }
 }
 
-/// A server's certificate for these names, from 2026-05-01 to 2026-09-01.
+/// A server certificate for these names, valid from 2026-05-01 to 2026-09-01.
 pub(crate) fn leaf(names: &[&str]) -> CertBuilder {
     between(CertBuilder::leaf(names), "20260501000000Z", "20260901000000Z")
 }
 
-/// Valid between two moments, as GeneralizedTime.
+/// Valid between two times, as GeneralizedTime.
 pub(crate) fn between(builder: CertBuilder, from: &'static str, until: &'static str) -> CertBuilder {
     CertBuilder { not_before: Time::Text(from), not_after: Time::Text(until), ..builder }
 }
 
-/// An endpoint and what is expected of it.
+/// An endpoint and its `expect_names`.
 pub(crate) struct EndpointFixture {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) expect_names: Vec<ServerName>,
@@ -94,12 +94,12 @@ impl EndpointFixture {
         Self { endpoint, expect_names: Vec::new() }
     }
 
-    /// A backend that DNS names and that was never probed.
+    /// A resolved backend that was never probed.
     pub(crate) fn fresh(&self, address: &str) -> BackendReport {
         fresh(&self.endpoint, address)
     }
 
-    /// A backend whose probe 30 seconds ago brought these certificates.
+    /// A backend that presented these certificates 30 seconds ago.
     pub(crate) fn shows(&self, ca: &TestCa, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
         let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
         let probe = probe(Ok(connection));
@@ -125,13 +125,13 @@ impl EndpointFixture {
         TargetReport { last_round: Some(now() - Duration::from_secs(29)), ..report }
     }
 
-    /// The endpoint alone.
+    /// The endpoint without a target.
     pub(crate) fn endpoint_report(&self, backends: Vec<BackendReport>) -> EndpointReport {
         endpoint_report(&self.endpoint, backends)
     }
 }
 
-/// How such targets are probed and judged.
+/// The settings of these targets.
 pub(crate) fn settings(expect_names: Vec<ServerName>) -> ProbeSettings {
     ProbeSettings {
         interval: Duration::from_secs(60),
@@ -185,7 +185,7 @@ fn endpoint_report(endpoint: &Arc<Endpoint>, backends: Vec<BackendReport>) -> En
     }
 }
 
-/// A backend that DNS names and that was never probed.
+/// A resolved backend that was never probed.
 pub(crate) fn fresh(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
     let address: IpAddr = address.parse().expect("an address");
     BackendReport {
@@ -197,8 +197,8 @@ pub(crate) fn fresh(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
     }
 }
 
-/// The same, with names that were looked up: those that lead to nothing known have no list of addresses.
-pub(crate) fn with_alternates(mut report: TargetReport, shared: &[(&str, Option<&[&str]>)]) -> TargetReport {
+/// The same report with alternate names; none for the addresses means that their lookup failed.
+pub(crate) fn with_alternates(mut report: TargetReport, names: &[(&str, Option<&[&str]>)]) -> TargetReport {
     let endpoint = report.endpoints.first_mut().expect("an endpoint");
     let look_up = |(text, addresses): &(&str, Option<&[&str]>)| {
         let addresses: Option<Box<[IpAddr]>> =
@@ -206,12 +206,12 @@ pub(crate) fn with_alternates(mut report: TargetReport, shared: &[(&str, Option<
         let resolves: Resolves = resolves(addresses.as_deref(), endpoint);
         AlternateName { name: name(text), resolves, addresses: addresses.unwrap_or_default() }
     };
-    let shared: Vec<AlternateName> = shared.iter().map(look_up).collect();
-    endpoint.alternates = shared.into();
+    let alternates: Vec<AlternateName> = names.iter().map(look_up).collect();
+    endpoint.alternates = alternates.into();
     report
 }
 
-/// The same backend, with a probe that failed after an earlier one had brought its certificate an hour before.
+/// The same backend after a failed probe, with its last certificate seen an hour ago.
 pub(crate) fn past(report: BackendReport) -> BackendReport {
     let last =
         report.last_certificate.map(|last| LastCertificate { seen_at: now() - Duration::from_secs(3630), ..last });
@@ -219,7 +219,7 @@ pub(crate) fn past(report: BackendReport) -> BackendReport {
     BackendReport { probe: Some(probe(Err(failure))), last_certificate: last, ..report }
 }
 
-/// The same backend, which DNS names no longer.
+/// The same backend, no longer in DNS.
 pub(crate) fn unnamed(report: BackendReport) -> BackendReport {
     BackendReport { resolved: false, ..report }
 }

@@ -96,7 +96,7 @@ fn changes(report: &TargetReport) -> Vec<String> {
             let what = failure.unwrap_or_else(|| format!("name {:?}", condition.name.expect("a verdict")));
             format!("{} {what}", backend.address)
         }
-        Change::Named(backend, named) => format!("{} named {named}", backend.address),
+        Change::Resolved(backend, named) => format!("{} named {named}", backend.address),
         Change::Lookup(failures) => {
             let reasons: Vec<_> = failures.iter().map(|failure| failure.reason.as_str()).collect();
             format!("lookup {}", reasons.join(" "))

@@ -49,8 +49,8 @@ fn told(change: &Change) -> (State, String) {
         Change::Condition(backend, condition) => {
             (state(condition), format!("{} {}", backend.socket_addr(), condition_in_words(condition)))
         }
-        Change::Named(backend, true) => (State::Ok, format!("{} is named by DNS", backend.socket_addr())),
-        Change::Named(backend, false) => {
+        Change::Resolved(backend, true) => (State::Ok, format!("{} is named by DNS", backend.socket_addr())),
+        Change::Resolved(backend, false) => {
             (State::Warning, format!("{} is no longer named by DNS", backend.socket_addr()))
         }
         Change::Lookup(failures) if failures.is_empty() => (State::Ok, "lookup is well".to_owned()),

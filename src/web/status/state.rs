@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-pub(super) use crate::snapshot::state::{State, of_backend, worst};
+pub(super) use crate::snapshot::state::{State, state_of, worst};
 
 /// The worst first.
 pub(super) const STATES: [State; 4] = [State::Critical, State::Warning, State::Unknown, State::Ok];

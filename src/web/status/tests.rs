@@ -232,8 +232,8 @@ fn a_page_of_one_target() {
     let changes = [
         Change::Condition(of("192.0.2.10"), well),
         Change::Condition(of("192.0.2.11"), bad),
-        Change::Named(of("192.0.2.13"), true),
-        Change::Named(of("2001:db8::10"), false),
+        Change::Resolved(of("192.0.2.13"), true),
+        Change::Resolved(of("2001:db8::10"), false),
         Change::Lookup([failure].into()),
         Change::Lookup([].into()),
     ];

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::state::{self, State, of_backend};
+use super::state::{self, State, state_of};
 use super::text::{counted, unique};
 use crate::advice::{self, Advice};
 use crate::reason::{AdviceKind, Severity};
@@ -26,7 +26,7 @@ impl<'a> View<'a> {
 
     /// The state of a backend, with the advice that names it; what is good to know only does not count.
     pub(super) fn state_of(&self, backend: &BackendReport, now: SystemTime) -> State {
-        let state = of_backend(backend, now);
+        let state = state_of(backend, now);
         let advised = self
             .advice
             .iter()
