@@ -62,7 +62,7 @@ pub enum Command {
     /// Probe every backend of mail servers once, and print problems and how to fix them.
     #[command(long_about = help::CHECK_ABOUT, after_long_help = help::CHECK_EXAMPLES, after_help = help::CHECK)]
     Check(CheckArgs),
-    /// Verify a certificate chain in a file like the exporter verifies a presented chain.
+    /// Verify a certificate chain in a file by the same rules as a presented chain.
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
     /// Check whether a running exporter is ready, for container health checks.
@@ -193,13 +193,13 @@ pub enum Output {
 /// Log levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// Everything, for development.
+    /// Everything.
     Debug,
-    /// Also changes for the better.
+    /// Recoveries, reloads and other changes of state.
     Info,
-    /// Also changes for the worse.
+    /// Problems of targets.
     Warn,
-    /// Errors of the exporter only.
+    /// Errors of the exporter.
     Error,
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod discovery;
 mod docs;
 mod domains;
+mod golden;
 mod health;
 mod layering;
 

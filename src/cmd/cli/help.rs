@@ -50,7 +50,7 @@ Examples:
 
 Exit codes:
   0    everything is ok
-  1    problems found: a backend is unreachable or its certificate does not match the name, a chain is
-       not valid, a lookup failed, there is no backend, or a target was not finished in time
+  1    problems found: an unreachable backend, a certificate that does not match the name,
+       an invalid chain, a failed lookup, no backend, a target not finished in time
   2    invalid usage or configuration, or a file cannot be written
   130  interrupted";

@@ -138,7 +138,8 @@ impl<'a> CertificateJson<'a> {
             not_before: facts.map(|facts| TimeJson::from(facts.not_before)),
             not_after: facts.map(|facts| TimeJson::from(facts.not_after)),
             expiry_days: facts.map(|facts| days(at, facts.not_after)),
-            names: facts.map(|facts| facts.names().take(max_names).map(|name| printable(&name.to_string(), 253)).collect()),
+            names: facts
+                .map(|facts| facts.names().take(max_names).map(|name| printable(&name.to_string(), 253)).collect()),
             names_total: facts.map(|facts| facts.names().count()),
             scts: facts.map(|facts| facts.scts),
             must_staple,

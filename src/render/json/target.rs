@@ -141,7 +141,8 @@ struct EndpointJson<'a> {
 
 impl<'a> EndpointJson<'a> {
     fn new(target: &'a TargetReport, report: &'a EndpointReport, now: SystemTime) -> Self {
-        let skipped = report.skipped.iter().map(|(reason, count)| SkippedJson { reason: reason.as_str(), count: *count });
+        let skipped =
+            report.skipped.iter().map(|(reason, count)| SkippedJson { reason: reason.as_str(), count: *count });
         Self {
             server_name: report.endpoint.server_name.to_string(),
             port: report.endpoint.port,
@@ -299,7 +300,11 @@ struct ExpectedNameJson {
 
 fn expected(names: &[ServerName], last: &LastCertificate) -> Vec<ExpectedNameJson> {
     let matches = |index| last.assessment.expected.get(index).copied();
-    names.iter().enumerate().map(|(index, name)| ExpectedNameJson { name: name.to_string(), r#match: matches(index) }).collect()
+    names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| ExpectedNameJson { name: name.to_string(), r#match: matches(index) })
+        .collect()
 }
 
 fn chain(last: &LastCertificate, now: SystemTime) -> ChainJson {
