@@ -1,8 +1,6 @@
-//! What a scrape costs, measured against the library that writes it.
-//!
-//! The whole answer to a scrape of 10,000 backends, from the router to the last byte of the body, is compared with
-//! `prometheus-client` writing as many samples with as many labels, made beforehand, into a String. Each round runs both,
-//! so that whatever else the machine does falls on both; CPU time of the whole process is what counts.
+//! CPU time of a scrape of 10,000 backends, from the router to the last byte of the body, compared with
+//! `prometheus-client` writing the same samples from prepared values to a String. Each round runs both, so that other load
+//! affects both.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +23,6 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SerialNumber};
-use rustix::time::{ClockId, clock_gettime};
 use rustls_pki_types::PrivateKeyDer;
 use smtp_tls_exporter::metrics::Format;
 use smtp_tls_exporter::observation::{Connection, Failure, KeyProof, Phases, PresentedChain};
@@ -35,21 +32,24 @@ use smtp_tls_exporter::snapshot::{
     TargetReport,
 };
 use smtp_tls_exporter::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, Target, TargetKind,
-    TargetName, TlsMode,
+    Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
 use smtp_tls_exporter::trust::TrustStore;
-use smtp_tls_exporter::verdict::{Judge, Question};
-use smtp_tls_exporter::web::{Options, Source, router};
+use smtp_tls_exporter::verdict::{AssessmentInput, Judge};
+use smtp_tls_exporter::web::{FleetSource, Options, router};
+
+mod support;
+
+use support::{cpu_seconds, median, memory};
 
 const TARGETS: u16 = 1000;
 const BACKENDS_EACH: u16 = 10;
 const ROUNDS: usize = 15;
-/// What a ratio of uncompressed expositions should stay under.
-const AIM: f64 = 1.30;
+/// Limit of the ratio of uncompressed expositions.
+const LIMIT: f64 = 1.30;
 
 fn main() {
-    // `cargo test --benches` only wants to know whether it runs.
+    // `cargo test --benches` only checks that it runs.
     let (targets, rounds) = if std::env::args().any(|arg| arg == "--bench") { (TARGETS, ROUNDS) } else { (10, 1) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let backends = u32::from(targets) * u32::from(BACKENDS_EACH);
@@ -57,13 +57,11 @@ fn main() {
     let (reload, _requests) = tokio::sync::mpsc::channel(1);
     let router = router(Fixed(fleet), reload, &Options::default());
 
-    let (size, peak) = watched(|| runtime.block_on(drain(&router, Format::OpenMetrics, false)));
-    println!(
-        "a scrape that is passed on as it is written: {size} bytes, resident memory at its peak {peak} KiB higher"
-    );
+    let (size, growth) = peak_growth(|| runtime.block_on(drain(&router, Format::OpenMetrics, false)));
+    println!("streamed scrape: {size} bytes, peak of resident memory raised by {growth} KiB");
     let mut text = runtime.block_on(scrape(&router, Format::OpenMetrics));
     let (samples, registry) = bare(&text);
-    println!("{backends} backends: {samples} samples, {} to a backend", samples / backends as usize);
+    println!("{backends} backends: {samples} samples, {} per backend", samples / backends as usize);
 
     for (name, format, gzip) in [
         ("OpenMetrics", Format::OpenMetrics, false),
@@ -71,48 +69,37 @@ fn main() {
         ("OpenMetrics, gzip", Format::OpenMetrics, true),
         ("text, gzip", Format::Text, true),
     ] {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut exporter, mut library) = (Vec::new(), Vec::new());
         let mut sent = 0;
         for _ in 0..rounds {
-            ours.push(cpu(|| sent = runtime.block_on(drain(&router, format, gzip))));
-            theirs.push(cpu(|| {
+            exporter.push(cpu(|| sent = runtime.block_on(drain(&router, format, gzip))));
+            library.push(cpu(|| {
                 black_box(write_bare(&registry, &mut text, gzip));
             }));
         }
-        // Of the rounds' own ratios: both halves of a round ran under the same load.
-        let ratio = median(ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect());
-        let (ours, theirs) = (median(ours), median(theirs));
+        // The median of the ratios of rounds, as both parts of a round ran under the same load.
+        let ratio = median(exporter.iter().zip(&library).map(|(exporter, library)| exporter / library).collect());
+        let (exporter, library) = (median(exporter), median(library));
         println!(
-            "scrape {backends} backends, {name}: ours {ours:.1} ms, bare {theirs:.1} ms, ratio {ratio:.2} (aim {AIM:.2}), {sent} bytes sent"
+            "scrape of {backends} backends, {name}: exporter {exporter:.1} ms, bare library {library:.1} ms, ratio {ratio:.2} \
+             (limit {LIMIT:.2}), {sent} bytes sent"
         );
     }
 }
 
-/// CPU time of this process over `work`, in milliseconds.
+/// CPU time of `work` in milliseconds.
 fn cpu(work: impl FnOnce()) -> f64 {
-    let now = || {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
-    };
-    let start = now();
+    let start = cpu_seconds();
     work();
-    now() - start
+    (cpu_seconds() - start) * 1e3
 }
 
-/// By how much `work` raised the greatest resident size that this process ever had, in KiB.
-fn watched<T>(work: impl FnOnce() -> T) -> (T, u64) {
-    let peak = || {
-        let status = procfs::process::Process::myself().and_then(|process| process.status()).expect("/proc is there");
-        status.vmhwm.unwrap_or(0)
-    };
+/// The result of `work`, and by how many KiB it raised the peak of this process's resident memory.
+fn peak_growth<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let peak = || memory().vmhwm.unwrap_or(0);
     let before = peak();
     let result = work();
     (result, peak() - before)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 async fn answer(router: &Router, format: Format, gzip: bool) -> Body {
@@ -140,7 +127,7 @@ async fn drain(router: &Router, format: Format, gzip: bool) -> usize {
     size
 }
 
-/// In favour of the bare library, its String is there already and has room for everything. Gives the size.
+/// Returns the size. In favor of the library, its String is allocated in advance.
 fn write_bare(registry: &Registry, text: &mut String, gzip: bool) -> usize {
     text.clear();
     encode(text, registry).expect("a String takes everything");
@@ -152,7 +139,7 @@ fn write_bare(registry: &Registry, text: &mut String, gzip: bool) -> usize {
     written.expect("a Vec takes everything").len()
 }
 
-/// The samples of an exposition, ready to be written again.
+/// The parsed samples of an exposition.
 #[derive(Debug)]
 struct Bare(Vec<BareFamily>);
 
@@ -198,7 +185,7 @@ impl Collector for Bare {
     }
 }
 
-/// A registry that writes `text` again, byte for byte, and how many samples that has. `text` holds no escapes.
+/// The number of samples in `text`, and a registry that writes them byte for byte. `text` must have no escapes.
 fn bare(text: &str) -> (usize, Registry) {
     let mut helps = BTreeMap::new();
     let mut families: Vec<BareFamily> = Vec::new();
@@ -230,14 +217,13 @@ fn bare(text: &str) -> (usize, Registry) {
     registry.register_collector(Box::new(Bare(families)));
     let mut again = String::new();
     write_bare(&registry, &mut again, false);
-    assert!(again == text, "the bare library writes something else");
+    assert!(again == text, "the library writes the same text");
     (samples, registry)
 }
 
-/// A fleet that does not change.
 struct Fixed(Fleet);
 
-impl Source for Fixed {
+impl FleetSource for Fixed {
     fn fleet(&self) -> Fleet {
         self.0.clone()
     }
@@ -247,7 +233,7 @@ impl Source for Fixed {
     }
 }
 
-/// Targets of ten backends each: seven in order, one that lacks the name, one expired, one that fails.
+/// Targets of ten backends: seven healthy, one whose certificate does not list the name, one expired, one failing.
 fn synthetic(targets: u16) -> Fleet {
     let (ca_key, key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
     let mut params = CertificateParams::default();
@@ -276,15 +262,15 @@ impl Bench {
         let name = format!("smtp-{n:04}.example.com");
         let server_name = ServerName::parse(&name).expect("a name");
         let endpoint = Arc::new(Endpoint { server_name: server_name.clone(), port: 587, tls: TlsMode::StartTls });
-        let good = self.chain(n, &[&name, "mail.example.com"], 2099);
-        let lacking = self.chain(n, &["mail.example.com", "mail.example.net"], 2099);
+        let valid = self.chain(n, &[&name, "mail.example.com"], 2099);
+        let mismatched = self.chain(n, &["mail.example.com", "mail.example.net"], 2099);
         let expired = self.chain(n, &[&name], 2025);
         let [high, low] = n.to_be_bytes();
         let backends = (1..=10).map(|host| {
             let presented = match host {
-                8 => &lacking,
+                8 => &mismatched,
                 9 => &expired,
-                _ => &good,
+                _ => &valid,
             };
             let backend = Backend::new(Arc::clone(&endpoint), Ipv4Addr::new(10, high, low, host).into());
             Arc::new(self.report(backend, presented.clone(), host == 10))
@@ -298,13 +284,13 @@ impl Bench {
             failures: vec![],
             disagree: None,
         };
-        let host = HostTarget { host: server_name, addresses: Vec::new(), endpoint: Arc::clone(&endpoint) };
+        let kind = HostTarget { endpoint: Arc::clone(&endpoint), ..HostTarget::new(server_name, 587) };
         TargetReport {
             target: Arc::new(Target {
                 name: TargetName::new(&format!("{name}:587")).expect("a name"),
-                kind: TargetKind::Host(host),
-                labels: Labels::new([("team".to_owned(), format!("mail-{}", n % 7))]),
-                settings: Arc::new(settings()),
+                kind: TargetKind::Host(kind),
+                labels: UserLabels::new([("team".to_owned(), format!("mail-{}", n % 7))]),
+                settings: Arc::new(ProbeSettings { trust: "bench".into(), ..ProbeSettings::default() }),
             }),
             lookup: Some(Arc::new(lookup)),
             last_round: Some(SystemTime::now()),
@@ -334,14 +320,14 @@ impl Bench {
     fn report(&self, backend: Backend, presented: PresentedChain, fails: bool) -> BackendReport {
         let now = SystemTime::now();
         let trust = &self.trust;
-        let question = Question {
+        let input = AssessmentInput {
             server_name: &backend.endpoint.server_name,
             expect_names: &[],
             ehlo_name: None,
             trust,
             known: None,
         };
-        let assessment = self.judge.assess(presented, Some(&self.proof), &question, now);
+        let assessment = self.judge.assess(presented, Some(&self.proof), &input, now);
         let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
         let mut phases = Phases::default();
         for (phase, at) in Phase::ALL.iter().zip(1..) {
@@ -373,21 +359,4 @@ fn proof(key: &KeyPair) -> KeyProof {
     let message = b"handshake";
     let signature = signer.sign(message).expect("a signature").into();
     KeyProof { scheme: scheme.into(), tls13: true, message: message[..].into(), signature }
-}
-
-fn settings() -> ProbeSettings {
-    ProbeSettings {
-        interval: Duration::from_secs(300),
-        timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(5),
-        ehlo_name: EhloName::AddressLiteral,
-        ip_family: IpFamily::Auto,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names: Vec::new(),
-        trust: "bench".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
-    }
 }

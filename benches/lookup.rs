@@ -1,5 +1,5 @@
-//! CPU time of a lookup: discovery of a host of one family in one process against bare queries in another, each by a
-//! UDP socket of its own, whose answers are parsed and read. The responder runs in the parent and is not counted.
+//! CPU time per lookup: discovery of a host in one process, compared with bare queries in another, each with its own UDP
+//! socket, whose answers are parsed. The name server runs in the parent process and is not counted.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,34 +11,24 @@ use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::{Name, RData};
 use smtp_fleet::{Answer, Dns, RecordType};
 use smtp_tls_exporter::discovery::Resolvers;
-use smtp_tls_exporter::target::{
-    EhloName, Endpoint, HostTarget, IpFamily, ProbeSettings, ResolverSpec, ServerName, TargetKind, TlsMode,
-};
+use smtp_tls_exporter::target::{IpFamily, ProbeSettings, ResolverSpec, TargetKind};
 use tokio::net::UdpSocket;
 
 mod support;
 
 const NAMES: usize = 50;
 const ROUNDS: usize = 400;
-const PAIRS: usize = 5;
-const AIM: f64 = 2.5;
+const RUNS: usize = 5;
+const LIMIT: f64 = 2.5;
 const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)];
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() {
-    let args = support::arguments();
-    let runtime = support::runtime();
-    match args.as_slice() {
-        [mode, at] => {
-            let at = at.parse().expect("an address");
-            let micros = match mode.as_str() {
-                "ours" => runtime.block_on(ours(at)),
-                _ => runtime.block_on(bare(at)),
-            };
-            println!("{micros}");
-        }
-        _ => runtime.block_on(compare()),
-    }
+    support::run(compare(), async |args| {
+        let [mode, server] = args else { panic!("two arguments: {args:?}") };
+        let server = server.parse().expect("an address");
+        if mode == "discovery" { discovery(server).await } else { bare(server).await }
+    });
 }
 
 async fn compare() {
@@ -46,46 +36,30 @@ async fn compare() {
     for name in names() {
         dns.set(&name, RecordType::A, Answer::Addresses(ADDRESSES.map(IpAddr::V4).to_vec()));
     }
-    let run = |mode: &str| {
-        let args = [mode.to_owned(), dns.addr().to_string()];
-        tokio::task::block_in_place(|| support::child(&args)).parse::<f64>().expect("a number")
-    };
-    let runs: Vec<(f64, f64)> = (0..PAIRS).map(|_| (run("ours"), run("bare"))).collect();
+    let run = |mode: &str| support::child(&[mode.to_owned(), dns.addr().to_string()]).parse::<f64>().expect("a number");
+    let runs: Vec<(f64, f64)> = (0..RUNS).map(|_| (run("discovery"), run("bare"))).collect();
     let median = |pick: fn(&(f64, f64)) -> f64| support::median(runs.iter().map(pick).collect());
     println!(
-        "lookup: ours {:.1} us, bare {:.1} us, ratio {:.2} (aim {AIM})",
+        "lookup: discovery {:.1} us, bare query {:.1} us, ratio {:.2} (limit {LIMIT})",
         median(|run| run.0),
         median(|run| run.1),
         median(|run| run.0 / run.1),
     );
 }
 
-/// Microseconds of CPU a lookup through discovery.
-async fn ours(at: SocketAddr) -> f64 {
-    let spec = ResolverSpec::Listed { name_servers: vec![at], compare: false };
+/// Microseconds of CPU per lookup through discovery.
+async fn discovery(server: SocketAddr) -> f64 {
+    let spec = ResolverSpec::Listed { name_servers: vec![server], compare: false };
     let resolvers = Resolvers::new(&BTreeMap::from([("farm".into(), spec)])).expect("resolvers");
-    let settings = ProbeSettings {
-        interval: Duration::from_secs(60),
-        timeout: PATIENCE,
-        connect_timeout: PATIENCE,
-        ehlo_name: EhloName::AddressLiteral,
-        ip_family: IpFamily::Ipv4,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names: Vec::new(),
-        trust: "mozilla".into(),
-        resolver: "farm".into(),
-        client_certificate: None,
-        certificate_file: None,
-    };
+    let settings = ProbeSettings { ip_family: IpFamily::Ipv4, resolver: "farm".into(), ..ProbeSettings::default() };
     let shared = Arc::new((resolvers, settings));
-    let targets: Vec<Arc<TargetKind>> = names().map(|name| Arc::new(target(&name))).collect();
+    let targets: Vec<Arc<TargetKind>> = names().map(|name| Arc::new(name.parse().expect("a target"))).collect();
     micros_per_lookup(async || {
         let lookups = targets.iter().map(|target| {
             let (target, shared) = (Arc::clone(target), Arc::clone(&shared));
             tokio::spawn(async move {
                 let (resolvers, settings) = &*shared;
-                let found = resolvers.discover(&target, settings, &[], PATIENCE).await;
+                let found = resolvers.discover(&target, settings, &[], TIMEOUT).await;
                 assert_eq!(found.hosts.iter().map(|host| host.addresses.len()).sum::<usize>(), ADDRESSES.len());
             })
         });
@@ -94,17 +68,11 @@ async fn ours(at: SocketAddr) -> f64 {
     .await
 }
 
-fn target(name: &str) -> TargetKind {
-    let host = ServerName::parse(name).expect("a name");
-    let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 25, tls: TlsMode::StartTls });
-    TargetKind::Host(HostTarget { host, addresses: Vec::new(), endpoint })
-}
-
 /// The same for bare queries.
-async fn bare(at: SocketAddr) -> f64 {
+async fn bare(server: SocketAddr) -> f64 {
     let names: Vec<Name> = names().map(|name| Name::from_ascii(format!("{name}.")).expect("a name")).collect();
     micros_per_lookup(async || {
-        let queries = names.iter().cloned().enumerate().map(|(id, name)| tokio::spawn(query(at, id, name)));
+        let queries = names.iter().cloned().enumerate().map(|(id, name)| tokio::spawn(query(server, id, name)));
         for addresses in join_all(queries).await {
             assert_eq!(addresses.expect("a query").expect("an answer").len(), ADDRESSES.len());
         }
@@ -112,14 +80,14 @@ async fn bare(at: SocketAddr) -> f64 {
     .await
 }
 
-async fn query(at: SocketAddr, id: usize, name: Name) -> std::io::Result<Vec<Ipv4Addr>> {
+async fn query(server: SocketAddr, id: usize, name: Name) -> std::io::Result<Vec<Ipv4Addr>> {
     let mut message = Message::query();
     message.metadata.id = u16::try_from(id).map_err(std::io::Error::other)?;
     message.metadata.recursion_desired = true;
     message.add_query(Query::query(name, RecordType::A));
     message.edns = Some(Edns::new());
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-    socket.connect(at).await?;
+    socket.connect(server).await?;
     socket.send(&message.to_vec().map_err(std::io::Error::other)?).await?;
     let mut buffer = vec![0; 2048];
     let length = socket.recv(&mut buffer).await?;
@@ -131,16 +99,16 @@ async fn query(at: SocketAddr, id: usize, name: Name) -> std::io::Result<Vec<Ipv
     Ok(addresses.collect())
 }
 
-/// After a first round that sets up what is set up once.
+/// Microseconds of CPU per lookup, after a first round of one-time set-up.
 async fn micros_per_lookup(mut round: impl AsyncFnMut()) -> f64 {
     round().await;
-    let begin = support::cpu_seconds();
+    let start = support::cpu_seconds();
     for _ in 0..ROUNDS {
         round().await;
     }
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     let lookups = (NAMES * ROUNDS) as f64;
-    (support::cpu_seconds() - begin) * 1e6 / lookups
+    (support::cpu_seconds() - start) * 1e6 / lookups
 }
 
 fn names() -> impl Iterator<Item = String> {

@@ -1,8 +1,7 @@
-//! Resident memory a backend: a child process watches 2,000 and 10,000 backends, and the difference is what 8,000 of
-//! them cost, free of what the process needs anyway. Once with a certificate of its own for each, once with one for
-//! all. The limit is 1.5 KiB a backend and one copy of each distinct certificate.
+//! Resident memory per backend: the difference between child processes with 2,000 and with 10,000 backends, once with one
+//! certificate for all backends, once with one for each. The limit is 1.5 KiB per backend plus one copy of each distinct
+//! certificate.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,33 +11,28 @@ use smtp_tls_exporter::monitor::Monitor;
 
 mod support;
 
+use support::FarmArgs;
+
 const EACH: u32 = 10;
 const FEW: u32 = 200;
 const MANY: u32 = 1000;
 const LIMIT: f64 = 1536.0;
 
 fn main() {
-    let runtime = support::runtime();
-    match support::arguments().as_slice() {
-        [targets, port, first, root] => {
-            let number = |text: &String| text.parse().expect("a number");
-            let port = port.parse().expect("a port");
-            let first = first.parse().expect("an address");
-            println!("{}", runtime.block_on(watch(number(targets), port, first, root)));
-        }
-        _ => runtime.block_on(compare()),
-    }
+    support::run(compare(), async |args| {
+        let (targets, farm) = FarmArgs::parse(args);
+        watch(targets.parse().expect("a number"), &farm).await
+    });
 }
 
 async fn compare() {
     let pki = Arc::new(Pki::new());
     let root = support::RootFile::new(&pki);
-    for (own, label) in [(false, "one certificate for all"), (true, "each its own certificate")] {
+    for (own, label) in [(false, "one certificate for all"), (true, "one certificate per backend")] {
         let farm = support::farm(&pki, own, KeyKind::P256).await;
-        let first = farm.addr(0).ip().to_string();
+        let args = FarmArgs::new(&farm, &root);
         let run = |targets: u32| {
-            let args = [targets.to_string(), farm.port().to_string(), first.clone(), root.path()];
-            let answer = tokio::task::block_in_place(|| support::child(&args));
+            let answer = support::child(&args.to_args(targets));
             let (resident, der) = answer.split_once(' ').expect("two numbers");
             (resident.parse::<f64>().expect("a number"), der.parse::<f64>().expect("a number"))
         };
@@ -47,8 +41,8 @@ async fn compare() {
         let total = (many.0 - few.0) / backends;
         let certificates = (many.1 - few.1) / backends;
         println!(
-            "memory, {label}: {total:.0} B a backend, of which {certificates:.0} B are certificates; \
-             {:.0} B beside them, ratio {:.2} to {LIMIT:.0} B (aim 1.00); {:.1} MB resident at {} backends",
+            "memory, {label}: {total:.0} B per backend, {certificates:.0} B of it certificates; \
+             remaining {:.0} B, {:.2} of {LIMIT:.0} B (limit 1.00); {:.1} MB resident with {} backends",
             total - certificates,
             (total - certificates) / LIMIT,
             many.0 / 1e6,
@@ -57,9 +51,9 @@ async fn compare() {
     }
 }
 
-/// Resident bytes after three rounds, and the octets of all distinct certificates.
-async fn watch(targets: u32, port: u16, first: Ipv4Addr, root: &str) -> String {
-    let config = support::config(port, first, targets, EACH, root);
+/// Resident bytes after three rounds, and the size of all distinct certificates.
+async fn watch(targets: u32, farm: &FarmArgs) -> String {
+    let config = farm.config(targets, EACH);
     let names: Vec<_> = config.targets.iter().map(|target| target.name.clone()).collect();
     let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).expect("a monitor");
     let running = tokio::spawn(monitor.run(std::future::pending()));
@@ -75,7 +69,7 @@ async fn watch(targets: u32, port: u16, first: Ipv4Addr, root: &str) -> String {
         .collect();
     let der: usize = certificates.values().sum();
     drop((names, certificates));
-    let resident = support::resident_bytes();
+    let resident = support::memory().vmrss.expect("VmRSS") * 1024;
     running.abort();
     format!("{resident} {der}")
 }

@@ -1,9 +1,9 @@
-//! CPU time of a probe: our whole street (schedule, admission, probe, verdicts, publication) in one process against a
-//! bare loop in another that connects, says EHLO, STARTTLS, shakes hands, says EHLO and QUIT, and verifies nothing.
-//! Both visit the same 200 loopback backends; the servers run in the parent and are not counted. A third process runs
-//! the bare loop with the one check that no memory can spare, that of the handshake signature: what the proof costs.
+//! CPU time per probe: the exporter (schedule, admission, probe, verdicts, publication) in one process, compared with a
+//! bare client in another that connects, sends EHLO and STARTTLS, performs the handshake, sends EHLO and QUIT, and
+//! verifies nothing. Both probe the same 200 loopback backends. A third process runs the bare client with a check of the
+//! handshake signature, the only check whose result cannot be cached.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -20,27 +20,19 @@ use tokio_rustls::TlsConnector;
 
 mod support;
 
+use support::FarmArgs;
+
 const TARGETS: u32 = 20;
 const EACH: u32 = 10;
 const ROUNDS: u32 = 20;
-const PAIRS: usize = 5;
-const AIM: f64 = 1.10;
+const RUNS: usize = 5;
+const LIMIT: f64 = 1.10;
 
 fn main() {
-    let runtime = support::runtime();
-    match support::arguments().as_slice() {
-        [mode, port, first, root] => {
-            let port = port.parse().expect("a port");
-            let first = first.parse().expect("an address");
-            let micros = match mode.as_str() {
-                "ours" => runtime.block_on(ours(port, first, root)),
-                "proof" => runtime.block_on(bare(port, first, true)),
-                _ => runtime.block_on(bare(port, first, false)),
-            };
-            println!("{micros}");
-        }
-        _ => runtime.block_on(compare()),
-    }
+    support::run(compare(), async |args| {
+        let (mode, farm) = FarmArgs::parse(args);
+        if mode == "exporter" { exporter(&farm).await } else { bare(&farm, mode == "signature").await }
+    });
 }
 
 async fn compare() {
@@ -48,17 +40,14 @@ async fn compare() {
     let root = support::RootFile::new(&pki);
     for (key, label) in [(KeyKind::P256, "P-256"), (KeyKind::Rsa2048, "RSA 2048")] {
         let farm = support::farm(&pki, false, key).await;
-        let first = farm.addr(0).ip().to_string();
-        let run = |mode: &str| {
-            let args = [mode.to_owned(), farm.port().to_string(), first.clone(), root.path()];
-            tokio::task::block_in_place(|| support::child(&args)).parse::<f64>().expect("a number")
-        };
+        let args = FarmArgs::new(&farm, &root);
+        let run = |mode| support::child(&args.to_args(mode)).parse::<f64>().expect("a number");
         type Triple = (f64, f64, f64);
-        let runs: Vec<Triple> = (0..PAIRS).map(|_| (run("ours"), run("bare"), run("proof"))).collect();
+        let runs: Vec<Triple> = (0..RUNS).map(|_| (run("exporter"), run("bare"), run("signature"))).collect();
         let median = |pick: fn(&Triple) -> f64| support::median(runs.iter().map(pick).collect());
         println!(
-            "probe, {label} leaf: ours {:.0} us, bare {:.0} us, ratio {:.2} (aim {AIM}); \
-             bare with the handshake signature checked {:.0} us, ratio to that {:.2}",
+            "probe, {label} leaf: exporter {:.0} us, bare client {:.0} us, ratio {:.2} (limit {LIMIT}); \
+             bare client that checks the handshake signature {:.0} us, ratio {:.2}",
             median(|run| run.0),
             median(|run| run.1),
             median(|run| run.0 / run.1),
@@ -68,9 +57,9 @@ async fn compare() {
     }
 }
 
-/// Microseconds of CPU a probe, after a first round that fills what is remembered.
-async fn ours(port: u16, first: Ipv4Addr, root: &str) -> f64 {
-    let config = support::config(port, first, TARGETS, EACH, root);
+/// Microseconds of CPU per probe of the exporter.
+async fn exporter(farm: &FarmArgs) -> f64 {
+    let config = farm.config(TARGETS, EACH);
     let names: Vec<_> = config.targets.iter().map(|target| target.name.clone()).collect();
     let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).expect("a monitor");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -83,67 +72,60 @@ async fn ours(port: u16, first: Ipv4Addr, root: &str) -> f64 {
             assert!(report.endpoints.iter().flat_map(|e| &e.backends).all(|backend| backend.is_reachable()));
         }
     };
-    round().await;
-    let begin = support::cpu_seconds();
-    for _ in 0..ROUNDS {
-        round().await;
-    }
-    let spent = support::cpu_seconds() - begin;
+    let micros = micros_per_probe(round).await;
     let _ = stop.send(());
-    running.await.expect("the monitor ends well");
-    micros_per_probe(spent)
+    running.await.expect("the monitor stops");
+    micros
 }
 
-/// The same for the bare loop.
-async fn bare(port: u16, first: Ipv4Addr, proof: bool) -> f64 {
+/// The same for the bare client.
+async fn bare(farm: &FarmArgs, check_signature: bool) -> f64 {
     let signature_valid = Arc::new(AtomicBool::new(true));
-    let verifier = if proof { AcceptAny::recording(&signature_valid) } else { AcceptAny::unchecked() };
+    let verifier = if check_signature { AcceptAny::recording(&signature_valid) } else { AcceptAny::unchecked() };
     let mut config = verifier.into_config();
     config.resumption = Resumption::disabled();
     let connector = TlsConnector::from(Arc::new(config));
     let round = async || {
-        let visits = (0..TARGETS * EACH).map(|n| {
-            let address = SocketAddr::from((Ipv4Addr::from(u32::from(first) + n), port));
-            tokio::spawn(visit(address, connector.clone()))
-        });
-        for visit in join_all(visits).await {
-            visit.expect("a visit").expect("a visit without an error");
+        let probes = farm.addresses(TARGETS * EACH).map(|address| tokio::spawn(probe(address, connector.clone())));
+        for probe in join_all(probes).await {
+            probe.expect("a probe").expect("a probe without an error");
         }
     };
+    let micros = micros_per_probe(round).await;
+    assert!(signature_valid.load(Ordering::Relaxed), "the handshake signature is valid");
+    micros
+}
+
+/// Microseconds of CPU per probe, after a first round that fills the caches.
+async fn micros_per_probe(round: impl AsyncFn()) -> f64 {
     round().await;
-    let begin = support::cpu_seconds();
+    let start = support::cpu_seconds();
     for _ in 0..ROUNDS {
         round().await;
     }
-    let spent = support::cpu_seconds() - begin;
-    assert!(signature_valid.load(Ordering::Relaxed), "the handshake signature is valid");
-    micros_per_probe(spent)
+    (support::cpu_seconds() - start) * 1e6 / f64::from(TARGETS * EACH * ROUNDS)
 }
 
-fn micros_per_probe(seconds: f64) -> f64 {
-    seconds * 1e6 / f64::from(TARGETS * EACH * ROUNDS)
-}
-
-async fn visit(address: SocketAddr, connector: TlsConnector) -> std::io::Result<()> {
+async fn probe(address: (Ipv4Addr, u16), connector: TlsConnector) -> std::io::Result<()> {
     let mut plain = TcpStream::connect(address).await?;
     plain.set_nodelay(true)?;
     reply(&mut plain).await?;
-    say(&mut plain, b"EHLO probe.example.net\r\n").await?;
-    say(&mut plain, b"STARTTLS\r\n").await?;
+    command(&mut plain, b"EHLO probe.example.net\r\n").await?;
+    command(&mut plain, b"STARTTLS\r\n").await?;
     let name = ServerName::try_from("smtp.example.com").expect("a name");
     let mut tls = connector.connect(name, plain).await?;
-    say(&mut tls, b"EHLO probe.example.net\r\n").await?;
-    say(&mut tls, b"QUIT\r\n").await?;
+    command(&mut tls, b"EHLO probe.example.net\r\n").await?;
+    command(&mut tls, b"QUIT\r\n").await?;
     tls.shutdown().await
 }
 
-async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), line: &[u8]) -> std::io::Result<()> {
+async fn command(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), line: &[u8]) -> std::io::Result<()> {
     stream.write_all(line).await?;
     stream.flush().await?;
     reply(stream).await
 }
 
-/// Reads until a line with a code and a blank is complete.
+/// Reads to the last line of a reply, which has a space after the code.
 async fn reply(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(1024);
     while stream.read_buf(&mut buffer).await? > 0 {

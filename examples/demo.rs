@@ -1,6 +1,6 @@
-//! The exporter against an embedded fleet of good and bad SMTP servers; nothing else is needed.
+//! Runs the exporter with an embedded fleet of SMTP servers, healthy and broken ones. Needs no network.
 //!
-//! `cargo run --release --example demo` serves until it is stopped, `-- --once` ends after one round.
+//! `cargo run --release --example demo` serves metrics until stopped; with `-- --once` it exits after one round.
 
 use std::time::SystemTime;
 
@@ -10,16 +10,18 @@ use smtp_fleet::demo::Demo;
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::Service;
 use smtp_tls_exporter::snapshot::{BackendReport, TargetReport};
+use smtp_tls_exporter::text::{SECONDS_PER_DAY, list};
+use smtp_tls_exporter::verdict::{Assessment, unix};
 use smtp_tls_exporter::web;
 
-/// The exporter against an embedded fleet of good and bad SMTP servers.
+/// Run the exporter with an embedded fleet of SMTP servers, healthy and broken ones.
 #[derive(Debug, Parser)]
 struct Args {
-    /// End after one round.
+    /// Exit after one round of probes.
     #[arg(long)]
     once: bool,
 
-    /// Address to serve on, repeatable; without a host on all of them.
+    /// Listen address; repeatable (`:PORT` listens on all interfaces).
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10465")]
     listen: Vec<String>,
 }
@@ -38,18 +40,18 @@ async fn main() -> Result<(), Failure> {
     for address in &args.listen {
         listeners.extend(web::bind(address).await?);
     }
-    let url = format!("http://localhost:{}/metrics", listeners.first().ok_or("no listener")?.local_addr()?.port());
+    let url = format!("http://localhost:{}/", listeners.first().ok_or("no listener")?.local_addr()?.port());
     let web = web::Options::default();
     let running = Service { config, config_file: None, listeners, web }.start()?;
     let reports = join_all(names.iter().map(|name| running.handle.round(name))).await;
     for report in reports {
-        let report = report.ok_or("a target without a round")?;
+        let report = report.ok_or("a target was not probed")?;
         print(&report, SystemTime::now());
     }
     if args.once {
         running.until(std::future::ready(())).await?;
     } else {
-        println!("\nServing {url}, for people {}; Ctrl-C ends it.", url.trim_end_matches("metrics"));
+        println!("\nMetrics: {url}metrics\nStatus page: {url}\nPress Ctrl-C to stop.");
         running
             .until(async {
                 let _ = tokio::signal::ctrl_c().await;
@@ -70,23 +72,24 @@ fn line(backend: &BackendReport, now: SystemTime) -> String {
     let tls = match backend.probe.as_ref().map(|probe| &probe.outcome) {
         None => "not probed".to_owned(),
         Some(Ok(connection)) => connection.version.to_owned(),
-        Some(Err(failure)) => format!("FAILS in {}: {}", failure.stage, failure.reason),
+        Some(Err(failure)) => format!("FAILED in {}: {}", failure.stage, failure.reason),
     };
     let Some(assessment) = backend.last_certificate.as_ref().map(|last| &last.assessment) else { return tls };
     let name = match backend.name_matches() {
         Some(true) => "name ok".to_owned(),
         None => "name unknown".to_owned(),
-        Some(false) => format!("NAME MISSING, presents {}", presented(assessment)),
+        Some(false) => format!("NAME MISMATCH: presents {}", presented(assessment)),
     };
     let reasons: Vec<_> = assessment.reasons(now).iter().map(|reason| reason.as_str()).collect();
-    let chain = if reasons.is_empty() { "chain ok".to_owned() } else { format!("CHAIN {}", reasons.join(", ")) };
+    let chain =
+        if reasons.is_empty() { "chain ok".to_owned() } else { format!("CHAIN INVALID: {}", reasons.join(", ")) };
     let not_after = assessment.leaf().and_then(|leaf| leaf.facts()).map(|facts| facts.not_after);
-    let days = not_after.map_or(0, |end| (end - smtp_tls_exporter::verdict::unix(now)) / 86_400);
+    let days = not_after.map_or(0, |end| (end - unix(now)) / SECONDS_PER_DAY);
     format!("{tls}  {name}  {chain}  {days} days")
 }
 
-fn presented(assessment: &smtp_tls_exporter::verdict::Assessment) -> String {
+fn presented(assessment: &Assessment) -> String {
     let facts = assessment.leaf().and_then(|leaf| leaf.facts());
     let names = facts.into_iter().flat_map(|facts| facts.names()).map(|name| name.to_string());
-    names.collect::<Vec<_>>().join(", ")
+    list(names, 3)
 }

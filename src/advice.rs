@@ -1,6 +1,5 @@
-//! What to do about what was found. Pure: advice is made of a report when somebody reads it, and nothing is advised
-//! that is not true of every backend it names. Of backends that DNS names no longer nothing is said; what is known of
-//! those that fail now is said as last seen.
+//! What to do about a report. Pure. Advice is derived when a report is read, and holds for every backend that it names.
+//! Backends that are no longer in DNS are left out; what is known about backends that currently fail is dated.
 
 use std::time::SystemTime;
 
@@ -11,60 +10,60 @@ use crate::target::Backend;
 
 mod alternates;
 mod chain;
-mod letter;
+mod context;
 mod lookup;
 mod names;
+mod phrases;
+mod probe_failures;
 mod renewal;
-mod scene;
-mod stops;
+mod request;
 #[cfg(test)]
 mod tests;
 mod validity;
-mod words;
 
-use scene::Scene;
+use context::Context;
 
-/// One thing that is wrong, or the way out of it.
+/// One problem, or the remedy for one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
     /// What it is about.
     pub kind: AdviceKind,
-    /// How bad what it is about is.
+    /// How severe the problem is.
     pub severity: Severity,
-    /// The backends that it is true of; empty where it is about the target as a whole.
+    /// The backends that it is about; empty if it is about the target as a whole.
     pub backends: Vec<Backend>,
     /// What is wrong and what to do, in a few sentences. Printable, in one line.
     pub text: String,
-    /// A text ready to be sent to whoever runs the backends, several lines; where somebody else has to act.
+    /// A message of several lines that can be sent to the server's operator; none if nobody else has to act.
     pub request: Option<String>,
-    /// What clients report that land on these backends, where they fail.
+    /// The errors that clients report when they connect to these backends.
     pub clients: Option<ClientErrors>,
 }
 
-/// All advice on a target as of `now`, the most urgent first; the ways out of a mismatch follow upon it. At most
-/// [`MAX_ADVICE`].
+/// All advice on a target as of `now`, the most severe first; remedies for a mismatch follow it. At most
+/// [`MAX_ADVICE`] pieces.
 pub fn advise(report: &TargetReport, now: SystemTime) -> Vec<Advice> {
-    let mut stories = lookup::of(report);
+    let mut groups = lookup::advise(report);
     for endpoint in &report.endpoints {
-        let scene = Scene::of(report, endpoint, now);
-        let rooms = [stops::of, names::of, chain::of, validity::of, renewal::of];
-        let mut found: Vec<Story> = rooms.iter().flat_map(|room| room(&scene)).collect();
+        let context = Context::new(report, endpoint, now);
+        let rules = [probe_failures::advise, names::advise, chain::advise, validity::advise, renewal::advise];
+        let mut found: Vec<AdviceGroup> = rules.iter().flat_map(|rule| rule(&context)).collect();
         if report.endpoints.len() > 1 {
-            let place = words::place(&endpoint.endpoint);
+            let endpoint = phrases::host_and_port(&endpoint.endpoint);
             for advice in found.iter_mut().flatten() {
-                advice.text = format!("{place}: {}", advice.text);
+                advice.text = format!("{endpoint}: {}", advice.text);
             }
         }
-        stories.append(&mut found);
+        groups.append(&mut found);
     }
-    stories.sort_by_key(|story| story.iter().map(|advice| advice.severity).min());
-    let mut advice: Vec<Advice> = stories.into_iter().flatten().collect();
+    groups.sort_by_key(|group| group.iter().map(|advice| advice.severity).min());
+    let mut advice: Vec<Advice> = groups.into_iter().flatten().collect();
     advice.truncate(MAX_ADVICE);
     advice
 }
 
-/// Advice that belongs together, in the order in which it is told.
-type Story = Vec<Advice>;
+/// Advice that stays together, in this order.
+type AdviceGroup = Vec<Advice>;
 
-/// Pieces of advice on one target.
+/// The most advice given on one target.
 pub const MAX_ADVICE: usize = 100;

@@ -1,4 +1,4 @@
-//! From a target to the hosts behind it, and from those to their addresses.
+//! Resolves targets to hosts (MX, SRV) and hosts to addresses (A, AAAA).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -8,42 +8,42 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use crate::observation::{LookupFailure, LookupReport};
+use crate::observation::LookupReport;
 use crate::target::{AllowedAddresses, Endpoint, HostTarget, ProbeSettings, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
+mod hosts;
 mod name_servers;
-mod named;
-mod question;
+mod query;
 mod validation;
 
 use addresses::Addresses;
+use hosts::{DomainHosts, MAX_HOSTS};
 use name_servers::{NameServers, Servers};
-use named::{MAX_HOSTS, Named};
 
-/// The resolvers of a config, by name.
+/// The resolvers of the configuration, by name.
 #[derive(Debug)]
 pub struct Resolvers(HashMap<Arc<str>, NameServers>);
 
-/// What one lookup of a target brought.
+/// The result of one lookup of a target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Discovered {
-    /// The hosts behind the target. Where that could not be found out, those that were known.
+    /// The hosts of the target. If their records could not be looked up, the hosts known before.
     pub hosts: Vec<FoundHost>,
-    /// How it went; none where nothing had to be looked up.
+    /// How it went; none if nothing had to be looked up.
     pub report: Option<LookupReport>,
 }
 
-/// A host behind a target.
+/// A host of a target, with its addresses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoundHost {
     /// Server name, port and TLS mode.
     pub endpoint: Arc<Endpoint>,
-    /// As MX or SRV records say.
+    /// MX preference (RFC 5321 §5.1) or SRV priority (RFC 2782); none for other hosts.
     pub preference: Option<u16>,
     /// Sorted, each once.
     pub addresses: Vec<IpAddr>,
-    /// Addresses left out because this machine has no route to their family.
+    /// Number of addresses left out because this host has no route to them.
     pub without_route: usize,
     /// The A lookup failed.
     pub ipv4_failed: bool,
@@ -51,20 +51,20 @@ pub struct FoundHost {
     pub ipv6_failed: bool,
 }
 
-/// A host that was behind a target before.
+/// A host that an earlier lookup of the target found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnownHost {
     /// Server name, port and TLS mode.
     pub endpoint: Arc<Endpoint>,
-    /// As MX or SRV records said.
+    /// MX preference or SRV priority.
     pub preference: Option<u16>,
 }
 
 impl Resolvers {
-    /// Sets up the resolvers; nothing is asked yet.
+    /// Sets up the resolvers without sending a query.
     ///
     /// # Errors
-    /// With the resolver's name and the reason, when the DNS library refuses its configuration.
+    /// If the DNS library rejects the configuration of a resolver; the text names the resolver and the reason.
     pub fn new(specs: &BTreeMap<Arc<str>, ResolverSpec>) -> Result<Self, String> {
         let servers = specs.iter().map(|(name, spec)| {
             let servers = NameServers::new(spec).map_err(|error| format!("resolver {name}: {error}"))?;
@@ -73,109 +73,110 @@ impl Resolvers {
         servers.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Finds the hosts of a target and their addresses, within `patience`. Where the hosts cannot be found out, those in
-    /// `known` are looked up.
+    /// Looks up the hosts of a target and their addresses, within `timeout`. If the records that name the hosts cannot be
+    /// looked up, the hosts in `known` are used.
     pub async fn discover(
         &self,
         target: &TargetKind,
         settings: &ProbeSettings,
         known: &[KnownHost],
-        patience: Duration,
+        timeout: Duration,
     ) -> Discovered {
-        self.find(target, settings, known, patience, News::Logged).await
+        self.find(target, settings, Some(known), timeout).await
     }
 
-    /// As [`Resolvers::discover`], for a target that comes from outside: addresses that it may not reach are left out,
-    /// and given apart. What is connected to is what was judged here, for nothing is looked up a second time.
-    pub async fn discover_within(
+    /// As [`Resolvers::discover`], for a target that is not configured. Addresses that `allowed` does not permit are left
+    /// out and returned separately. Probes connect to the addresses checked here, as nothing is looked up again.
+    pub async fn discover_allowed(
         &self,
-        reach: &AllowedAddresses,
+        allowed: &AllowedAddresses,
         target: &TargetKind,
         settings: &ProbeSettings,
-        patience: Duration,
+        timeout: Duration,
     ) -> (Discovered, Vec<SocketAddr>) {
-        let mut found = self.find(target, settings, &[], patience, News::Unlogged).await;
-        let mut refused = Vec::new();
+        let mut found = self.find(target, settings, None, timeout).await;
+        let mut denied = Vec::new();
         for FoundHost { endpoint, addresses, .. } in &mut found.hosts {
             addresses.retain(|ip| {
-                let to = SocketAddr::new(*ip, endpoint.port);
-                let allowed = reach.permits(to);
-                if !allowed {
-                    refused.push(to);
+                let address = SocketAddr::new(*ip, endpoint.port);
+                let is_permitted = allowed.permits(address);
+                if !is_permitted {
+                    denied.push(address);
                 }
-                allowed
+                is_permitted
             });
         }
-        (found, refused)
+        (found, denied)
     }
 
+    /// `known` is none for targets that are looked up once: all of their hosts are new, so nothing is logged about them.
     async fn find(
         &self,
         target: &TargetKind,
         settings: &ProbeSettings,
-        known: &[KnownHost],
-        patience: Duration,
-        news: News,
+        known: Option<&[KnownHost]>,
+        timeout: Duration,
     ) -> Discovered {
         if let TargetKind::Host(host) = target
-            && let Some(addresses) = given_addresses(host)
+            && let Some(addresses) = configured_addresses(host)
         {
-            let host = FoundHost::given(Arc::clone(&host.endpoint), addresses);
+            let host = FoundHost::configured(Arc::clone(&host.endpoint), addresses);
             return Discovered { hosts: vec![host], report: None };
         }
         let servers = self.0.get(&settings.resolver).map(NameServers::current).unwrap_or_default();
-        let begin = Instant::now();
-        // What is left of the time must do for the hosts.
-        let (half, deadline) = (begin + patience / 2, begin + patience);
-        let named = match target {
-            TargetKind::Host(host) => return discover_host(host, settings, &servers, begin, deadline).await,
-            TargetKind::Mx(mx) => named::mail_hosts(mx, &servers, known, half).await,
-            TargetKind::Submission(submission) => named::submission_hosts(submission, &servers, known, half).await,
+        let start = Instant::now();
+        // The other half of the time is for the addresses of the hosts.
+        let (half, deadline) = (start + timeout / 2, start + timeout);
+        let known_hosts = known.unwrap_or_default();
+        let found = match target {
+            TargetKind::Host(host) => return discover_host(host, settings, &servers, start, deadline).await,
+            TargetKind::Mx(mx) => hosts::mx_hosts(mx, &servers, known_hosts, half).await,
+            TargetKind::Submission(submission) => {
+                hosts::submission_hosts(submission, &servers, known_hosts, half).await
+            }
         };
-        let names: BTreeSet<ServerName> = named.hosts.iter().map(|host| host.endpoint.server_name.clone()).collect();
-        let servers_of_hosts = &servers;
-        let each = names.into_iter().map(|name| async move {
-            let found = addresses::look_up(&name, servers_of_hosts, settings.ip_family, deadline).await;
-            (name, found)
-        });
-        let found: BTreeMap<_, _> = stream::iter(each).buffer_unordered(HOSTS_AT_ONCE).collect().await;
-        if news == News::Logged {
-            log_news(target, &named, &found, known);
+        let names: BTreeSet<ServerName> = found.hosts.iter().map(|host| host.endpoint.server_name.clone()).collect();
+        let addresses = look_up_all(names, &servers, settings, deadline).await;
+        if let Some(known) = known {
+            log_new_hosts(target, &found, &addresses, known);
         }
-        assemble(named, &found, servers.compare, begin)
+        assemble(found, &addresses, servers.compare, start)
     }
-}
 
-impl Resolvers {
-    /// The addresses of each of `names`, within `patience`: none at all where it has none, no answer where that could not
-    /// be found out. 64 are looked up at most.
-    pub async fn addresses(
+    /// The addresses of each of the first 64 of `names`, within `timeout`: empty if the name has none, `None` if it could
+    /// not be looked up.
+    pub async fn resolve_names(
         &self,
         names: Vec<ServerName>,
         settings: &ProbeSettings,
-        patience: Duration,
+        timeout: Duration,
     ) -> BTreeMap<ServerName, Option<Vec<IpAddr>>> {
-        let servers = &self.0.get(&settings.resolver).map(NameServers::current).unwrap_or_default();
-        let deadline = Instant::now() + patience;
-        let each = names.into_iter().take(MAX_NAMES).map(|name| async move {
-            let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await;
-            let has_none = |failure: &LookupFailure| failure.reason.has_none();
-            let is_known = found.failures.iter().all(has_none);
+        let servers = self.0.get(&settings.resolver).map(NameServers::current).unwrap_or_default();
+        let names = names.into_iter().take(MAX_NAMES);
+        let found = look_up_all(names, &servers, settings, Instant::now() + timeout).await;
+        let addresses = found.into_iter().map(|(name, found)| {
+            let is_known = found.failures.iter().all(|failure| failure.reason.has_none());
             (name, is_known.then_some(found.addresses))
         });
-        stream::iter(each).buffer_unordered(HOSTS_AT_ONCE).collect().await
+        addresses.collect()
     }
 }
 
-/// Whether the log tells what is odd about new hosts. To a target that is looked up once, all are new.
-#[derive(Clone, Copy, PartialEq)]
-enum News {
-    Logged,
-    Unlogged,
+async fn look_up_all(
+    names: impl IntoIterator<Item = ServerName>,
+    servers: &Servers,
+    settings: &ProbeSettings,
+    deadline: Instant,
+) -> BTreeMap<ServerName, Addresses> {
+    let lookups = names.into_iter().map(|name| async move {
+        let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await;
+        (name, found)
+    });
+    stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).collect().await
 }
 
-/// The addresses of a host that is not looked up.
-fn given_addresses(target: &HostTarget) -> Option<Vec<IpAddr>> {
+/// The addresses of a host that needs no lookup.
+fn configured_addresses(target: &HostTarget) -> Option<Vec<IpAddr>> {
     if target.addresses.is_empty() { target.host.ip().map(|ip| vec![ip]) } else { Some(target.addresses.clone()) }
 }
 
@@ -183,7 +184,7 @@ async fn discover_host(
     target: &HostTarget,
     settings: &ProbeSettings,
     servers: &Servers,
-    begin: Instant,
+    start: Instant,
     deadline: Instant,
 ) -> Discovered {
     let mut found = addresses::look_up(&target.host, servers, settings.ip_family, deadline).await;
@@ -191,7 +192,7 @@ async fn discover_host(
     let report = LookupReport {
         success: failures.is_empty(),
         hosts: None,
-        duration: begin.elapsed(),
+        duration: start.elapsed(),
         failures,
         disagree: servers.compare.then_some(found.disagree),
     };
@@ -199,26 +200,36 @@ async fn discover_host(
     Discovered { hosts: vec![host], report: Some(report) }
 }
 
-/// Puts the hosts and the addresses of each together. A name that stands on several ports was looked up once.
-fn assemble(named: Named, found: &BTreeMap<ServerName, Addresses>, compare: bool, begin: Instant) -> Discovered {
-    let Named { hosts, count, mut failures, disagree } = named;
-    failures.extend(found.values().flat_map(|found| found.failures.iter().cloned()));
+/// Joins hosts and addresses. A name with several ports was looked up once.
+fn assemble(
+    found: DomainHosts,
+    addresses: &BTreeMap<ServerName, Addresses>,
+    compare: bool,
+    start: Instant,
+) -> Discovered {
+    let DomainHosts { hosts, count, mut failures, disagree } = found;
+    failures.extend(addresses.values().flat_map(|found| found.failures.iter().cloned()));
     let report = LookupReport {
         success: failures.is_empty(),
         hosts: count,
-        duration: begin.elapsed(),
+        duration: start.elapsed(),
         failures,
-        disagree: compare.then(|| disagree || found.values().any(|found| found.disagree)),
+        disagree: compare.then(|| disagree || addresses.values().any(|found| found.disagree)),
     };
     let hosts = hosts.into_iter().map(|KnownHost { endpoint, preference }| {
-        let addresses = found.get(&endpoint.server_name).cloned().unwrap_or_default();
-        FoundHost::new(endpoint, preference, addresses)
+        let found = addresses.get(&endpoint.server_name).cloned().unwrap_or_default();
+        FoundHost::new(endpoint, preference, found)
     });
     Discovered { hosts: hosts.collect(), report: Some(report) }
 }
 
-/// Says what is odd about hosts that were not known: once, not in every round.
-fn log_news(target: &TargetKind, named: &Named, found: &BTreeMap<ServerName, Addresses>, known: &[KnownHost]) {
+/// Logs problems of hosts that were not known before, so that each is logged once.
+fn log_new_hosts(
+    target: &TargetKind,
+    found: &DomainHosts,
+    addresses: &BTreeMap<ServerName, Addresses>,
+    known: &[KnownHost],
+) {
     let domain = match target {
         TargetKind::Host(host) => &host.host,
         TargetKind::Mx(mx) => &mx.domain,
@@ -226,17 +237,17 @@ fn log_news(target: &TargetKind, named: &Named, found: &BTreeMap<ServerName, Add
     };
     let is_known = |endpoint: &Arc<Endpoint>| known.iter().any(|host| host.endpoint == *endpoint);
     let mut any_new = false;
-    for KnownHost { endpoint, preference } in named.hosts.iter().filter(|host| !is_known(&host.endpoint)) {
+    for KnownHost { endpoint, preference } in found.hosts.iter().filter(|host| !is_known(&host.endpoint)) {
         any_new = true;
-        let aliased = found.get(&endpoint.server_name).is_some_and(|found| found.aliased);
-        // An implicit MX may be an alias: the domain is asked for as such.
+        let aliased = addresses.get(&endpoint.server_name).is_some_and(|found| found.aliased);
+        // A domain without MX records may itself be an alias.
         if aliased && preference.is_some() {
             let host = &endpoint.server_name;
-            tracing::warn!(%domain, %host, "an MX or SRV record names an alias (against RFC 5321 §5.1 and RFC 2782)");
+            tracing::warn!(%domain, %host, "MX or SRV record points to an alias (RFC 5321 §5.1, RFC 2782)");
         }
     }
-    if let Some(count) = named.count.filter(|count| any_new && *count > MAX_HOSTS) {
-        tracing::warn!(%domain, hosts = count, probed = MAX_HOSTS, "more hosts than are looked up");
+    if let Some(count) = found.count.filter(|count| any_new && *count > MAX_HOSTS) {
+        tracing::warn!(%domain, hosts = count, limit = MAX_HOSTS, "hosts skipped: too many MX or SRV records");
     }
 }
 
@@ -246,7 +257,7 @@ impl FoundHost {
         Self { endpoint, preference, addresses, without_route, ipv4_failed, ipv6_failed }
     }
 
-    fn given(endpoint: Arc<Endpoint>, addresses: Vec<IpAddr>) -> Self {
+    fn configured(endpoint: Arc<Endpoint>, addresses: Vec<IpAddr>) -> Self {
         let mut addresses: Vec<IpAddr> = addresses.into_iter().map(|ip| ip.to_canonical()).collect();
         addresses.sort_unstable();
         addresses.dedup();
@@ -254,7 +265,7 @@ impl FoundHost {
     }
 }
 
-/// Names that are looked up beside a target's own.
+/// Limit of names in one call of [`Resolvers::resolve_names`].
 const MAX_NAMES: usize = 64;
-/// How many hosts of a target are looked up at the same time.
-const HOSTS_AT_ONCE: usize = 8;
+/// Limit of lookups at a time for one target.
+const CONCURRENT_LOOKUPS: usize = 8;

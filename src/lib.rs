@@ -1,53 +1,58 @@
-//! Probes the TLS certificates of SMTP servers, **once per resolved backend address**, on an interval, and publishes
-//! for Prometheus what it saw and what it concludes.
+//! A Prometheus exporter that probes the TLS of SMTP servers, **once per resolved backend address**, on an interval.
 //!
 //! # Bird's-eye view
-//! Data runs one way, through the modules in this order:
+//! A *target* (an entry of the configuration) expands to *endpoints* (server name, port, TLS mode), and an endpoint to
+//! *backends* (one per resolved address). A probe of a backend yields an *observation*, from which *verdicts* are
+//! concluded. Immutable *reports* hold both, and all outputs read them. Data flows one way, from the first layer to the
+//! last:
 //!
-//! | wing | modules |
-//! |---|---|
-//! | vocabulary: no I/O, no runtime | [`reason`], [`client_errors`], [`net`], [`target`], [`trust`], [`observation`] |
-//! | input | [`cli`], [`config`], [`logging`] |
-//! | work | [`discovery`], [`probe`], [`verdict`], [`snapshot`], [`monitor`], [`verify`] |
-//! | output | [`advice`], [`render`], [`web`], [`service`], [`check`], [`health`] |
-//!
-//! A *target* (an entry of the config) expands to *endpoints* (server name, port, TLS mode), and those by DNS to
-//! *backends* (endpoint and one address). A probe of a backend yields an *observation*; a *verdict* is concluded from
-//! it; *reports* of both are what the outputs read.
+//! | layer | module | holds |
+//! |---|---|---|
+//! | vocabulary | [`reason`], [`client_errors`] | reasons of failures and verdicts, and what clients report for them |
+//! | | [`target`], [`net`] | targets and their text forms; networks, address scopes and routes |
+//! | | [`trust`] | trust stores |
+//! | | [`observation`] | what a lookup or a probe observed |
+//! | | [`text`], [`mod@file`] | shared helpers: counts, lists, times; bounded reads |
+//! | input | [`config`] | configuration and target files |
+//! | work | [`discovery`] | target to endpoints to addresses, by DNS |
+//! | | [`probe`] | backend to observation, by SMTP and TLS |
+//! | | [`verdict`] | certificate facts, chain, name, key proof, OCSP |
+//! | | [`snapshot`] | immutable reports, states, alternate names |
+//! | | [`monitor`] | schedules lookups and probes, owns all state |
+//! | | [`verify`] | verdicts on certificates from files |
+//! | output | [`metrics`] | reports to Prometheus metrics |
+//! | | [`advice`], [`render`] | what to fix; text, JSON and PEM |
+//! | | [`web`], [`service`] | HTTP; listeners, monitor and reload together |
+//! | | [`cmd`] | the command line and its sub-commands |
 //!
 //! # Invariants
-//! `tests/integration/imports.rs` holds those that can be read from imports.
-//! - `discovery`, `probe` and `verdict` import vocabulary only (and `route`, which asks the kernel one question).
-//! - Vocabulary, `verdict`, `snapshot`, `verify`, `advice` and `report` never import tokio; `web` sees snapshots and the monitor's `Handle`.
-//! - Only `discovery` imports hickory; only `probe` speaks TLS as a client; only `verdict` and `trust` import webpki,
-//!   and only `verdict` x509-parser and x509-ocsp.
-//! - Only `monitor` starts probes, so that every bound on connections holds for all of them.
-//! - Time, roots and policy are arguments: no verdict asks a clock.
-//! - A bad certificate is data, not an error. A verdict that is not known is absent, never negative.
-//! - A failure of this machine touches no report of a server.
+//! `tests/integration/layering.rs` checks those that concern imports.
+//! - `discovery`, `probe` and `verdict` import only the vocabulary.
+//! - The vocabulary, `verdict`, `snapshot`, `verify`, `metrics`, `advice` and `render` never import tokio. `web` uses
+//!   reports and the monitor's `Handle`.
+//! - Only `discovery` imports hickory; only `probe` opens TLS connections; only `verdict` and `trust` import webpki, and
+//!   only `verdict` x509-parser and x509-ocsp.
+//! - Only `monitor` starts probes, so that every limit on connections applies to all of them.
+//! - Time, trust anchors and settings are arguments: verdicts never read a clock.
+//! - An invalid certificate is data, not an error. A verdict that is not known is absent, never negative.
+//! - A failure of the exporter host never changes the report of a server.
 
 pub mod client_errors;
 pub mod file;
 pub mod net;
+pub mod observation;
 pub mod reason;
 pub mod target;
 pub mod text;
 pub mod trust;
 
-pub mod observation;
-
 pub mod config;
 
 pub mod discovery;
-
-pub mod probe;
-
-pub mod verdict;
-
-pub mod snapshot;
-
 pub mod monitor;
-
+pub mod probe;
+pub mod snapshot;
+pub mod verdict;
 pub mod verify;
 
 pub mod advice;

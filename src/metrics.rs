@@ -1,5 +1,7 @@
-//! A fleet as Prometheus reads it. Every exposition is built from snapshots: what is gone vanishes by itself, and nothing
-//! is kept between scrapes.
+//! The metrics of a fleet in Prometheus's exposition formats.
+//!
+//! Every exposition is built from a snapshot and keeps no state between scrapes: series of removed targets and backends
+//! disappear by themselves.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -10,13 +12,13 @@ use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 use self::family::Families;
-use self::view::View;
+use self::view::FleetView;
 use crate::snapshot::Fleet;
 
 mod backend;
 mod exporter;
 mod family;
-mod probed;
+mod probe_response;
 mod process;
 pub mod table;
 mod target;
@@ -27,20 +29,20 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use probed::{Probed, encode_probed};
+pub(crate) use probe_response::{ProbeResponse, encode_probe_response};
 pub use process::Process;
 
-/// A text format for metrics.
+/// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.0.
     OpenMetrics,
-    /// Prometheus's text format 0.0.4.
+    /// Prometheus text format 0.0.4.
     Text,
 }
 
 impl Format {
-    /// The media type to send with it.
+    /// The media type (`Content-Type`) of the format.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -49,10 +51,10 @@ impl Format {
     }
 }
 
-/// Writes all of `fleet`, judged at `now`, and of `process` where that is given.
+/// Writes the metrics of `fleet` as of `now`, of the exporter, and of `process` if given.
 ///
 /// # Errors
-/// Only those of `out`.
+/// If `out` returns an error.
 pub fn encode(
     fleet: Fleet,
     process: Option<Process>,
@@ -60,21 +62,20 @@ pub fn encode(
     format: Format,
     out: &mut impl fmt::Write,
 ) -> fmt::Result {
-    write(Snapshot { fleet, process, of_service: true, now, format }, out)
+    write(FleetCollector { fleet, process, with_exporter: true, now, format }, format, out)
 }
 
-/// Likewise of the targets of `fleet` alone: what is about the exporter as a service is left out.
+/// Writes the metrics of the targets of `fleet` as of `now`, without those of the exporter.
 ///
 /// # Errors
-/// Only those of `out`.
+/// If `out` returns an error.
 pub fn encode_targets(fleet: Fleet, now: SystemTime, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
-    write(Snapshot { fleet, process: None, of_service: false, now, format }, out)
+    write(FleetCollector { fleet, process: None, with_exporter: false, now, format }, format, out)
 }
 
-fn write(snapshot: Snapshot, out: &mut impl fmt::Write) -> fmt::Result {
-    let format = snapshot.format;
+fn write(collector: impl Collector + 'static, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(snapshot));
+    registry.register_collector(Box::new(collector));
     encode_registry(out, &registry)?;
     match format {
         Format::OpenMetrics => encode_eof(out),
@@ -83,22 +84,22 @@ fn write(snapshot: Snapshot, out: &mut impl fmt::Write) -> fmt::Result {
 }
 
 #[derive(Debug)]
-struct Snapshot {
+struct FleetCollector {
     fleet: Fleet,
     process: Option<Process>,
-    /// Whether a service runs, of which there is something to tell.
-    of_service: bool,
+    /// Whether to write the metrics of the exporter, too.
+    with_exporter: bool,
     now: SystemTime,
     format: Format,
 }
 
-impl Collector for Snapshot {
+impl Collector for FleetCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let view = View::new(&self.fleet, self.now);
+        let view = FleetView::new(&self.fleet, self.now);
         let mut families = Families::new(encoder, self.format);
         target::encode(&mut families, &view)?;
         backend::encode(&mut families, &view, self.now)?;
-        if self.of_service {
+        if self.with_exporter {
             exporter::encode(&mut families, &self.fleet, self.process.as_ref())?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::probe::Prober;
 use crate::reason::LocalReason;
 use crate::target::{Backend, Target, TargetName};
 use crate::trust::TrustStore;
-use crate::verdict::{Judge, Question};
+use crate::verdict::{AssessmentInput, Judge};
 
 mod admission;
 mod backend;
@@ -390,7 +390,7 @@ impl State {
 
     fn count_local(&self, failure: &LocalFailure) {
         if self.board.count_local(failure.reason) {
-            tracing::warn!(reason = %failure.reason, detail = %failure.detail, "a probe failed on this machine's side");
+            tracing::warn!(reason = %failure.reason, detail = %failure.detail, "probe failed on the exporter host");
         }
     }
 
@@ -417,14 +417,14 @@ fn rejudge(state: &mut TargetState, stores: &BTreeMap<Arc<str>, TrustStore>, jud
     let target = Arc::clone(&state.target);
     let Some(trust) = stores.get(&target.settings.trust) else { return };
     state.rejudge(|backend, assessment| {
-        let question = Question {
+        let input = AssessmentInput {
             server_name: &backend.endpoint.server_name,
             expect_names: &target.settings.expect_names,
             ehlo_name: None,
             trust,
             known: None,
         };
-        judge.reassess(assessment, &question, now)
+        judge.reassess(assessment, &input, now)
     });
 }
 
@@ -434,7 +434,7 @@ fn permits(limits: Limits) -> usize {
     let possible = usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX).max(1);
     let Some(wanted) = limits.concurrent_probes else { return possible.min(MAX_PERMITS) };
     if wanted.get() > possible {
-        tracing::warn!(%wanted, possible, "limits.concurrent_probes is more than this process may have open files");
+        tracing::warn!(%wanted, possible, "limits.concurrent_probes exceeds the open file limit");
     }
     possible.min(wanted.get())
 }

@@ -1,4 +1,4 @@
-//! Networks, and which addresses lie inside of somewhere rather than on the public Internet.
+//! Networks, routes, and the scopes of IP addresses (RFC 6890).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,18 +10,18 @@ mod route;
 
 pub use self::route::has_route;
 
-/// A range of addresses, in the form of RFC 4632 §3.1: `192.0.2.0/24`, `2001:db8::/32`; one address is a range of one.
+/// A range of addresses in CIDR notation (RFC 4632 §3.1): `192.0.2.0/24`, `2001:db8::/32`, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether an address lies in it.
+    /// Whether it contains `ip`; IPv4-mapped addresses count as IPv4.
     pub fn contains(self, ip: IpAddr) -> bool {
         self.0.contains(&ip.to_canonical())
     }
 
-    /// Whether it is meant to open an address: it contains it and, where that is no public one, lies inside the range
-    /// that makes it so. `0.0.0.0/0` is all public addresses, and opens nobody's own machine.
+    /// Whether it permits connections to `ip`: it contains `ip` and, if `ip` is local, is itself within a local range.
+    /// `0.0.0.0/0` permits all global addresses, but no loopback or private ones.
     pub fn permits(self, ip: IpAddr) -> bool {
         self.contains(ip)
             && match AddressScope::of(ip) {
@@ -35,7 +35,7 @@ impl Network {
 impl FromStr for Network {
     type Err = NetworkError;
 
-    /// Takes an address, or an address and a length. IPv4-mapped ones become IPv4.
+    /// Parses an address, or an address and a prefix length. IPv4-mapped ones become IPv4.
     fn from_str(text: &str) -> Result<Self, NetworkError> {
         let (ip, length) = match text.split_once('/') {
             Some((ip, length)) => (ip, Some(length)),
@@ -46,15 +46,15 @@ impl FromStr for Network {
         let length: u8 = match length {
             None => longest,
             Some(digits) if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(NetworkError::Length);
+                return Err(NetworkError::PrefixLength);
             }
-            Some(digits) => digits.parse().map_err(|_| NetworkError::Length)?,
+            Some(digits) => digits.parse().map_err(|_| NetworkError::PrefixLength)?,
         };
         let (ip, length) = match (ip, ip.to_canonical()) {
             (IpAddr::V6(_), IpAddr::V4(mapped)) if length >= MAPPED => (IpAddr::V4(mapped), length - MAPPED),
             _ => (ip, length),
         };
-        let net = IpNet::new(ip, length).map_err(|_| NetworkError::Length)?;
+        let net = IpNet::new(ip, length).map_err(|_| NetworkError::PrefixLength)?;
         if net.trunc() == net { Ok(Self(net)) } else { Err(NetworkError::HostBits(Self(net.trunc()))) }
     }
 }
@@ -71,51 +71,51 @@ impl fmt::Display for Network {
     }
 }
 
-/// Why a text is no network.
+/// Why a text is not a valid network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkError {
-    /// No IP address before the slash.
+    /// The part before the slash is not an IP address.
     Address,
-    /// No length after it, or one that is too long.
-    Length,
-    /// The address goes on behind the length; the network that it lies in.
+    /// The prefix length is not a number, or too long.
+    PrefixLength,
+    /// The address has bits set after the prefix. Holds the network without them.
     HostBits(Network),
 }
 
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address => f.write_str("not an IP address before the `/`"),
-            Self::Length => f.write_str("the length after the `/` is none of this kind of address"),
-            Self::HostBits(network) => write!(f, "the network of that length is {network}"),
+            Self::Address => f.write_str("invalid IP address"),
+            Self::PrefixLength => f.write_str("invalid prefix length: expected 0 to 32 for IPv4, 0 to 128 for IPv6"),
+            Self::HostBits(network) => write!(f, "host bits are set: expected {network}"),
         }
     }
 }
 
 impl std::error::Error for NetworkError {}
 
-/// Whether an address can be one machine's: it is not unspecified, multicast or broadcast.
+/// Whether `ip` can be the address of a single host: it is not unspecified, multicast or broadcast.
 pub fn is_unicast(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
-/// Where an address leads.
+/// The scope of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AddressScope {
-    /// To a machine on the Internet.
+    /// A host on the Internet.
     Global,
-    /// To this machine, its link or its owner's networks, to a tunnel into any of those, or to none at all
-    /// (the registries of RFC 6890).
+    /// This host, its link, a private network, a tunnel into any of those, or a range that is not assigned to hosts (the
+    /// special-purpose registries of RFC 6890).
     Local,
-    /// To no single machine, or to one that another address must be used for.
+    /// No single host, or a local host behind a translator, to which its own address permits connections.
     Unroutable,
 }
 
 impl AddressScope {
     pub(crate) fn of(ip: IpAddr) -> Self {
         let ip = match ip.to_canonical() {
-            // A translator leads on to the IPv4 address inside (RFC 6052 §3.1: only where that is a public one).
+            // A translator forwards to the embedded IPv4 address, which must be global (RFC 6052 §3.1).
             IpAddr::V6(v6) if NAT64.contains(&v6) => {
                 let [.., a, b, c, d] = v6.octets();
                 let is_public = Self::of(Ipv4Addr::new(a, b, c, d).into()) == Self::Global;
@@ -140,14 +140,14 @@ const fn v6(first: u16, second: u16, length: u8) -> IpNet {
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), length))
 }
 
-/// `::ffff:0:0/96`, what an IPv4-mapped address begins with (RFC 4291 §2.5.5.2).
+/// Prefix length of IPv4-mapped addresses, `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
 const MAPPED: u8 = 96;
 
-/// RFC 6052 §2.1.
+/// The well-known prefix of translators (RFC 6052 §2.1).
 const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 const UNROUTABLE: [IpNet; 5] = [
-    // "This network" (RFC 791 §3.2): its first address leads to this machine.
+    // "This network" (RFC 791 §3.2); connections to 0.0.0.0 reach this host.
     v4(0, 0, 0, 8),
     // Multicast (RFC 5771), reserved and broadcast (RFC 1112 §4, RFC 919 §7).
     v4(224, 0, 0, 3),
@@ -164,12 +164,12 @@ const LOCAL: [IpNet; 21] = [
     v4(10, 0, 0, 8),
     v4(172, 16, 0, 12),
     v4(192, 168, 0, 16),
-    // Shared by carriers (RFC 6598).
+    // Carrier-grade NAT (RFC 6598).
     v4(100, 64, 0, 10),
-    // Loopback (RFC 1122 §3.2.1.3), link-local (RFC 3927), where clouds keep what machines are told of themselves.
+    // Loopback (RFC 1122 §3.2.1.3), link-local (RFC 3927) with the metadata services of clouds.
     v4(127, 0, 0, 8),
     v4(169, 254, 0, 16),
-    // Protocol assignments (RFC 6890 §2.1), relays of 6to4 (RFC 7526).
+    // Protocol assignments (RFC 6890 §2.1), 6to4 relays (RFC 7526).
     v4(192, 0, 0, 24),
     v4(192, 88, 99, 24),
     // Documentation (RFC 5737), benchmarks (RFC 2544).
@@ -177,14 +177,14 @@ const LOCAL: [IpNet; 21] = [
     v4(198, 51, 100, 24),
     v4(203, 0, 113, 24),
     v4(198, 18, 0, 15),
-    // All IPv6 that is not global unicast (RFC 4291 §2.4): loopback, link-local, unique local, IPv4-compatible,
-    // translated locally (RFC 8215).
+    // All IPv6 that is not global unicast (RFC 4291 §2.4): loopback, link-local, unique local, IPv4-compatible, local
+    // translation (RFC 8215).
     v6(0, 0, 3),
     v6(0x4000, 0, 2),
     v6(0x8000, 0, 1),
-    // Protocol assignments (RFC 2928), Teredo (RFC 4380) among them.
+    // Protocol assignments (RFC 2928), including Teredo (RFC 4380).
     v6(0x2001, 0, 23),
-    // 6to4 (RFC 3056), with an IPv4 address inside.
+    // 6to4 (RFC 3056), which embeds an IPv4 address.
     v6(0x2002, 0, 16),
     // Documentation (RFC 3849, RFC 9637).
     v6(0x2001, 0xdb8, 32),
@@ -203,34 +203,27 @@ mod tests {
     }
 
     #[test]
-    fn places() {
+    fn scopes_follow_the_registries() {
         for (expected, addresses) in [
             (
                 AddressScope::Global,
-                "1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0",
-            ),
-            (AddressScope::Global, "172.15.255.255 172.32.0.0 192.0.1.0 192.167.255.255 198.17.255.255 198.20.0.0"),
-            (AddressScope::Global, "223.255.255.255 2000:: 2001:200::1 2600::1 2a00::1 3ffe::1 ::ffff:1.1.1.1"),
-            (AddressScope::Global, "64:ff9b::1.1.1.1"),
-            (
-                AddressScope::Local,
-                "10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 100.64.0.1 100.127.255.255",
+                "1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 172.15.255.255 \
+                 172.32.0.0 192.0.1.0 192.167.255.255 198.17.255.255 198.20.0.0 223.255.255.255 2000:: 2001:200::1 \
+                 2600::1 2a00::1 3ffe::1 ::ffff:1.1.1.1 64:ff9b::1.1.1.1",
             ),
             (
                 AddressScope::Local,
-                "127.0.0.1 127.255.255.254 169.254.169.254 192.0.0.8 192.0.2.1 198.18.0.1 198.19.255.255",
-            ),
-            (AddressScope::Local, "198.51.100.1 203.0.113.1 192.88.99.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1"),
-            (AddressScope::Local, "::1 ::127.0.0.1 fe80::1 febf::1 fc00::1 fd12:3456::1 fec0::1 64:ff9b:1::7f00:1"),
-            (
-                AddressScope::Local,
-                "2001::1 2001:0:7f00:1:: 2001:2::1 2002:7f00:1::1 2001:db8::1 3fff::1 4000::1 5f00::1",
+                "10.0.0.0 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 100.64.0.1 100.127.255.255 127.0.0.1 \
+                 127.255.255.254 169.254.169.254 192.0.0.8 192.0.2.1 198.18.0.1 198.19.255.255 198.51.100.1 203.0.113.1 \
+                 192.88.99.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::1 ::127.0.0.1 fe80::1 febf::1 fc00::1 fd12:3456::1 \
+                 fec0::1 64:ff9b:1::7f00:1 2001::1 2001:0:7f00:1:: 2001:2::1 2002:7f00:1::1 2001:db8::1 3fff::1 4000::1 \
+                 5f00::1",
             ),
             (
                 AddressScope::Unroutable,
-                "0.0.0.0 0.1.2.3 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ff02::1 100::1",
+                "0.0.0.0 0.1.2.3 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 :: ff02::1 100::1 ::ffff:0.0.0.0 \
+                 64:ff9b::127.0.0.1 64:ff9b::10.0.0.1 64:ff9b::169.254.169.254",
             ),
-            (AddressScope::Unroutable, "::ffff:0.0.0.0 64:ff9b::127.0.0.1 64:ff9b::10.0.0.1 64:ff9b::169.254.169.254"),
         ] {
             for address in addresses.split(' ') {
                 assert_eq!(AddressScope::of(ip(address)), expected, "{address}");
@@ -239,18 +232,16 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(network: &str, shown: &str, opened: &str, closed: &str) {
-        let network: Network = network.parse().unwrap_or_else(|error| panic!("{network}: {error}"));
+    fn check(text: &str, shown: &str, permitted: &str, denied: &str) {
+        let network: Network = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(network.to_string(), shown);
-        for (expected, addresses) in [(true, opened), (false, closed)] {
-            for address in addresses.split_whitespace() {
-                assert_eq!(network.permits(ip(address)), expected, "{network} and {address}");
-            }
-        }
+        let mut addresses: Vec<&str> = permitted.split_whitespace().chain(denied.split_whitespace()).collect();
+        addresses.retain(|address| network.permits(ip(address)));
+        assert_eq!(addresses.join(" "), permitted, "{text}");
     }
 
     #[test]
-    fn networks_open_what_they_are_about() {
+    fn networks_permit_local_addresses_only_if_they_are_local() {
         check("10.0.0.0/8", "10.0.0.0/8", "10.1.2.3 ::ffff:10.1.2.3", "11.0.0.1 192.168.0.1 64:ff9b::10.0.0.1");
         check("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2 ::1");
         check("127.0.0.0/9", "127.0.0.0/9", "127.0.0.1", "127.128.0.1");
@@ -266,19 +257,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network() {
+    fn rejects_invalid_networks() {
         for (text, expected) in [
             ("", NetworkError::Address),
             ("a.test", NetworkError::Address),
             ("10.0.0/8", NetworkError::Address),
             ("010.0.0.0/8", NetworkError::Address),
             ("/8", NetworkError::Address),
-            ("10.0.0.0/", NetworkError::Length),
-            ("10.0.0.0/+8", NetworkError::Length),
-            ("10.0.0.0/33", NetworkError::Length),
-            ("10.0.0.0/8/8", NetworkError::Length),
-            ("fd00::/129", NetworkError::Length),
-            ("fd00::/1000", NetworkError::Length),
+            ("10.0.0.0/", NetworkError::PrefixLength),
+            ("10.0.0.0/+8", NetworkError::PrefixLength),
+            ("10.0.0.0/33", NetworkError::PrefixLength),
+            ("10.0.0.0/8/8", NetworkError::PrefixLength),
+            ("fd00::/129", NetworkError::PrefixLength),
+            ("fd00::/1000", NetworkError::PrefixLength),
             ("10.1.0.0/8", NetworkError::HostBits("10.0.0.0/8".parse().expect("a network"))),
         ] {
             assert_eq!(text.parse::<Network>(), Err(expected), "{text:?}");

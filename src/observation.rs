@@ -1,4 +1,4 @@
-//! What one lookup or one probe saw: bytes and numbers, nothing concluded.
+//! What one lookup or one probe observed: bytes and numbers, without verdicts.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -9,59 +9,59 @@ use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Stage};
 use crate::target::ServerName;
 use crate::text::printable;
 
-/// How a lookup went.
+/// The outcome of a lookup of a target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LookupReport {
-    /// It gave the addresses of every host of the target; also where a domain says that it has none (RFC 7505).
+    /// The addresses of every host were found, or the domain states that it has no host (RFC 7505).
     pub success: bool,
-    /// How many hosts MX or SRV records name; none for hosts that the config names, and where that was not found out.
+    /// Number of hosts in MX or SRV records; none for `host` targets, and if the records are not known.
     pub hosts: Option<usize>,
-    /// From the first question to the last answer.
+    /// From the first query to the last answer.
     pub duration: Duration,
-    /// What failed.
+    /// The queries that failed.
     pub failures: Vec<LookupFailure>,
-    /// Whether name servers disagreed; none where they are not compared.
+    /// Whether name servers disagreed; none if they are not compared.
     pub disagree: Option<bool>,
 }
 
-/// A question that was not answered with addresses.
+/// A query that failed, or a record without a usable host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupFailure {
-    /// The name that was asked for.
+    /// The queried name.
     pub name: ServerName,
     /// The record type: `A`, `AAAA`, `MX`, `SRV`.
     pub record_type: &'static str,
-    /// Why.
+    /// The reason.
     pub reason: LookupReason,
 }
 
 /// One probe of one backend.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// When the probe began, on the wall clock.
+    /// Start of the probe, by the wall clock.
     pub at: SystemTime,
-    /// From the first packet to the end.
+    /// From the start of the connection to the outcome.
     pub duration: Duration,
-    /// How long each phase took; only phases that were finished.
+    /// Durations of the finished phases.
     pub phases: Phases,
-    /// TLS parameters where TLS came up and an SMTP reply was read inside it, else where and why it stopped.
+    /// The TLS parameters if an SMTP reply was read inside TLS, else the failure.
     pub outcome: Result<Connection, Failure>,
-    /// What the server presented, also when a later step failed.
+    /// What the server presented, even if a later stage failed.
     pub presented: Option<PresentedChain>,
-    /// The handshake signature, not yet checked.
+    /// The handshake signature, unchecked.
     pub proof: Option<KeyProof>,
-    /// The name that the server gave in its last EHLO reply, or in its greeting before that.
+    /// The server's name in its last EHLO reply or, before that, in its greeting.
     pub ehlo_name: Option<Box<str>>,
-    /// The server said that it limits connections or rate (a 421, RFC 5321 §3.8).
+    /// The server limited the client: a 421 (RFC 5321 §3.8), or a transient reply with 4.7.x (RFC 3463 §3.8).
     pub rate_limited: bool,
 }
 
-/// How long the phases of a probe took.
+/// The durations of the phases of a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases([Option<Duration>; Phase::ALL.len()]);
 
 impl Phases {
-    /// Notes that `phase` is finished.
+    /// Records that `phase` took `duration`.
     pub fn set(&mut self, phase: Phase, duration: Duration) {
         self.0[phase as usize] = Some(duration);
     }
@@ -72,7 +72,8 @@ impl Phases {
     }
 }
 
-/// What was negotiated. Words are the IANA registry's, bounded by what the TLS library knows.
+/// The negotiated TLS parameters, by their names in the IANA registry; `unknown` for those that the TLS library does not
+/// know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// `TLSv1.2` or `TLSv1.3`.
@@ -83,50 +84,50 @@ pub struct Connection {
     pub group: &'static str,
 }
 
-/// Where and why a probe stopped.
+/// Where and why a probe failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Where.
+    /// The stage.
     pub stage: Stage,
-    /// Why.
+    /// The reason.
     pub reason: ProbeReason,
-    /// The evidence for a log line (a reply's text, an alert's name); made printable and cut.
+    /// The evidence (a reply, an error, an alert), printable and at most 200 characters long.
     pub detail: Box<str>,
 }
 
 impl Failure {
-    /// A failure whose detail is cleaned of control characters and cut at 200 characters.
+    /// A failure with `detail` made printable and cut at 200 characters.
     pub fn new(stage: Stage, reason: ProbeReason, detail: impl fmt::Display) -> Self {
         Self { stage, reason, detail: printable(&detail.to_string(), 200).into() }
     }
 }
 
-/// A failure on this machine's side, which says nothing about the server.
+/// A failure of this host. The state of the server is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalFailure {
-    /// Why.
+    /// The reason.
     pub reason: LocalReason,
-    /// The evidence for a log line.
+    /// The evidence.
     pub detail: Box<str>,
 }
 
-/// The certificates as sent, leaf first, with the stapled OCSP response.
+/// The certificates that a server sent, and the stapled OCSP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentedChain {
-    /// As sent; never empty.
+    /// In the order sent, normally leaf first; never empty.
     pub certificates: Vec<CertificateDer<'static>>,
-    /// As sent; empty where none came.
+    /// Empty if none was sent.
     pub staple: Box<[u8]>,
 }
 
-/// The server's signature over the handshake, which binds the leaf's key to the peer.
+/// The server's signature over the handshake, which proves possession of the leaf's private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyProof {
     /// The TLS SignatureScheme code point (RFC 8446 §4.2.3).
     pub scheme: u16,
-    /// Whether the rules of TLS 1.3 hold for the scheme, rather than those of TLS 1.2.
+    /// Whether the scheme is subject to the rules of TLS 1.3, not those of TLS 1.2.
     pub tls13: bool,
-    /// What was signed.
+    /// The signed bytes.
     pub message: Box<[u8]>,
     /// The signature.
     pub signature: Box<[u8]>,

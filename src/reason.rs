@@ -1,8 +1,9 @@
-//! The bounded words that labels, logs and documents use.
+//! The fixed values of labels, logs and JSON documents.
 //!
-//! Each enum lists its members in `ALL`, names them in `as_str` and says in
-//! `doc` when they are given; `docs/metrics.md` is made from these lines.
+//! The members of each enum have a value (`as_str`) and a meaning (`doc`). The tables in `docs/metrics.md` and
+//! `docs/verdicts.md` are generated from them.
 
+/// Defines an enum whose members each have a value and a meaning, the doc comment.
 macro_rules! vocabulary {
     (
         $(#[$meta:meta])*
@@ -13,15 +14,15 @@ macro_rules! vocabulary {
         pub enum $name { $( $(#[doc = $doc])+ $variant, )+ }
 
         impl $name {
-            /// Every member, in the order of declaration.
+            /// All members, in the order of declaration.
             pub const ALL: &'static [Self] = &[ $( Self::$variant, )+ ];
 
-            /// The word as it stands in labels and logs.
+            /// Returns the value in labels, logs and JSON.
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $text, )+ }
             }
 
-            /// When this word is given.
+            /// Returns the meaning: one sentence, without Markdown but code spans.
             pub fn doc(self) -> &'static str {
                 match self { $( Self::$variant => concat!($($doc),+).trim_ascii(), )+ }
             }
@@ -38,19 +39,19 @@ macro_rules! vocabulary {
 vocabulary! {
     /// Where a probe stopped.
     Stage {
-        /// The name could not be turned into addresses.
+        /// The name could not be resolved to addresses.
         Resolve = "resolve",
-        /// TCP did not come up.
+        /// The TCP connection could not be established.
         Connect = "connect",
-        /// The server's first reply (RFC 5321 §3.1) was missing, malformed or a refusal.
+        /// The server's greeting (RFC 5321 §3.1) was missing, malformed or a rejection.
         Greeting = "greeting",
         /// EHLO before TLS (RFC 5321 §4.1.1.1) failed.
         Ehlo = "ehlo",
-        /// STARTTLS (RFC 3207) was not offered, was refused or was answered wrongly.
+        /// STARTTLS (RFC 3207) was not offered, was refused, or received an invalid reply.
         StartTls = "starttls",
         /// The TLS handshake failed.
         Handshake = "handshake",
-        /// TLS came up, but no SMTP reply could be read inside it.
+        /// TLS was established, but no SMTP reply could be read over it.
         Session = "session",
     }
 }
@@ -58,11 +59,11 @@ vocabulary! {
 vocabulary! {
     /// A timed part of a probe.
     Phase {
-        /// From the first packet until TCP is up.
+        /// From the first packet until the TCP connection is established.
         Connect = "connect",
-        /// From TCP (TLS, where implicit) until the greeting is complete.
+        /// From the established connection (TCP, or TLS if implicit) until the greeting is complete.
         Greeting = "greeting",
-        /// From the greeting until STARTTLS is answered, EHLO included.
+        /// From the greeting until the reply to STARTTLS, including EHLO.
         StartTls = "starttls",
         /// The TLS handshake.
         Handshake = "handshake",
@@ -70,139 +71,141 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// Why a lookup gave no address.
+    /// Why a lookup returned no address.
     LookupReason {
         /// The name does not exist (RFC 8020).
         NxDomain = "nxdomain",
-        /// The name exists, but has neither an A nor an AAAA record that could be used.
+        /// The name exists, but has no usable A or AAAA record.
         NoData = "nodata",
         /// No name server answered in time.
         Timeout = "dns_timeout",
-        /// A name server answered SERVFAIL, REFUSED or another error, or could not be spoken to.
+        /// A name server answered SERVFAIL, REFUSED or another error, or could not be reached.
         ServFail = "dns_servfail",
-        /// The answer failed DNSSEC validation.
+        /// The answer failed DNSSEC validation (RFC 4035 §4.3).
         Bogus = "dns_bogus",
-        /// The domain says by a null MX that it takes no mail (RFC 7505).
+        /// The domain has a null MX record: it accepts no mail (RFC 7505).
         NullMx = "null_mx",
     }
 }
 
 impl LookupReason {
-    /// Whether it says that there is nothing, rather than that nothing could be found out.
+    /// Whether the name has no address, as opposed to a lookup that failed.
     pub const fn has_none(self) -> bool {
         matches!(self, Self::NxDomain | Self::NoData | Self::NullMx)
     }
 }
 
 vocabulary! {
-    /// Why a probe failed; the stage says where.
+    /// Why a probe failed. The stage says where.
     ProbeReason {
         /// The connection was refused.
         Refused = "refused",
-        /// The network or the host cannot be reached.
+        /// The network or the host is unreachable.
         Unreachable = "unreachable",
         /// The peer reset the connection.
         Reset = "reset",
-        /// The peer closed the connection before it had answered.
+        /// The peer closed the connection before it answered.
         Eof = "eof",
         /// The peer did not answer in time.
         Timeout = "timeout",
-        /// A 4xx reply (RFC 5321 §4.2.1) where a positive one was needed.
+        /// The server sent a 4xx reply where a positive one was required (RFC 5321 §4.2.1).
         Rejected4xx = "rejected_4xx",
-        /// A 5xx reply (RFC 5321 §4.2.1) where a positive one was needed.
+        /// The server sent a 5xx reply where a positive one was required (RFC 5321 §4.2.1).
         Rejected5xx = "rejected_5xx",
-        /// What came is not an SMTP reply (RFC 5321 §4.2), or its lines carry different codes.
+        /// The server's answer is not an SMTP reply, or its lines have different codes (RFC 5321 §4.2).
         MalformedReply = "malformed_reply",
-        /// A reply longer than the bounds on lines and bytes.
+        /// The reply exceeds the limits on lines or bytes.
         ReplyTooLarge = "reply_too_large",
         /// The EHLO reply does not list STARTTLS.
         StartTlsNotOffered = "starttls_not_offered",
-        /// STARTTLS is listed, and was answered with something other than 220.
+        /// The server lists STARTTLS, but answered it with a code other than 220 (RFC 3207 §4).
         StartTlsRefused = "starttls_refused",
-        /// Bytes came between the 220 and TLS: an injection or a broken proxy (CVE-2011-0411).
+        /// Plaintext arrived between the 220 reply and the TLS handshake: an injection or a broken proxy
+        /// (CVE-2011-0411).
         PlaintextAfterStartTls = "plaintext_after_starttls",
-        /// The server speaks no TLS version that is still safe (TLS 1.2 or 1.3).
+        /// The server supports neither TLS 1.2 nor TLS 1.3.
         TlsVersion = "tls_version",
-        /// No cipher suite, group or signature scheme in common.
+        /// The server and the exporter have no cipher suite, group or signature scheme in common.
         NoCommonParams = "no_common_params",
-        /// The server demands a client certificate.
+        /// The server requires a client certificate.
         ClientCertificateRequired = "client_certificate_required",
-        /// The server knows no certificate for the name that was asked for (alert 112).
+        /// The server has no certificate for the requested name (TLS alert 112, RFC 6066 §3).
         UnrecognizedName = "unrecognized_name",
-        /// The server ended TLS with another alert.
+        /// The server ended TLS with another alert (RFC 8446 §6.2).
         TlsAlert = "tls_alert",
-        /// The bytes that came are not TLS.
+        /// The server's answer is not TLS.
         NotTls = "not_tls",
         /// The server presented no certificate.
         NoCertificate = "no_certificate",
         /// The certificate message is larger than 64 KiB.
         ChainTooLarge = "chain_too_large",
-        /// The server broke the TLS protocol.
+        /// The server violated the TLS protocol.
         ProtocolViolation = "protocol_violation",
     }
 }
 
 vocabulary! {
-    /// Why a chain is not valid; several may hold at once.
+    /// Why a chain is not valid. Several reasons can apply at once.
     ChainReason {
-        /// The validity of a certificate on the path has ended.
+        /// A certificate on the path has expired (RFC 5280 §4.1.2.5).
         Expired = "expired",
-        /// The validity of a certificate on the path has not begun yet.
+        /// A certificate on the path is not yet valid (RFC 5280 §4.1.2.5).
         NotYetValid = "not_yet_valid",
-        /// The validity of a certificate on the path ends before it begins.
+        /// The validity period of a certificate on the path ends before it starts (RFC 5280 §4.1.2.5).
         BadValidity = "bad_validity",
-        /// The server's certificate is signed with its own key, and is no root of the trust store.
+        /// The server certificate is self-signed and is not a root in the trust store.
         SelfSigned = "self_signed",
-        /// The path ends at a certificate whose issuer is neither presented nor a root of the trust store, and that no
-        /// other server presented either.
+        /// The path ends at a certificate whose issuer is not in the trust store and was not presented by this or any
+        /// other server.
         UnknownIssuer = "unknown_issuer",
-        /// The server does not present an intermediate certificate that the path needs. Another server presented it on a
-        /// path that verifies.
+        /// The server does not send an intermediate certificate that the path needs; another server sent it in a chain
+        /// that verifies (RFC 8446 §4.4.2).
         MissingIntermediate = "missing_intermediate",
-        /// A certificate that issued another one on the path is no CA certificate (RFC 5280 §4.2.1.9).
+        /// An issuer on the path is not a CA certificate (RFC 5280 §4.2.1.9).
         NotACa = "not_a_ca",
-        /// The server's own certificate is a CA certificate, and not a self-signed one.
+        /// The server certificate is a CA certificate and is not self-signed (RFC 5280 §4.2.1.9).
         CaAsEndEntity = "ca_as_end_entity",
-        /// An RSA key of less than 2048 bits on the path, the server's and the root's among them.
+        /// An RSA key on the path, including those of the server certificate and the root, has fewer than 2048 bits.
         WeakKey = "weak_key",
-        /// A signature on the path was not made with the issuer's key.
+        /// A signature on the path was not made with the issuer's key (RFC 5280 §6.1.3).
         BadSignature = "bad_signature",
-        /// The server's certificate or an intermediate is signed with SHA-1 or MD5.
+        /// The server certificate or an intermediate is signed with SHA-1 or MD5.
         WeakSignatureAlgorithm = "weak_signature_algorithm",
-        /// A signature on the path is of an algorithm or by a key that cannot be checked.
+        /// A signature on the path uses an algorithm or a key that the exporter cannot verify.
         UnsupportedAlgorithm = "unsupported_algorithm",
-        /// A certificate on the path says what it is for, and a TLS server is not among it (RFC 5280 §4.2.1.12).
+        /// The extended key usage of a certificate on the path does not include TLS servers (RFC 5280 §4.2.1.12).
         MissingEku = "missing_eku",
-        /// A name lies outside those that a CA above it may issue for (RFC 5280 §4.2.1.10).
+        /// A name in a certificate on the path violates the name constraints of a CA above it (RFC 5280 §4.2.1.10).
         NameConstraints = "name_constraints",
-        /// More certificates than a CA on the path allows below it (RFC 5280 §4.2.1.9), or more than six intermediates.
+        /// The path is longer than a CA on it allows (RFC 5280 §4.2.1.9), or has more than six intermediates.
         PathTooLong = "path_too_long",
-        /// More than 64 of the presented certificates may stand on a path and none was found among those, or finding
-        /// one would take more work than is allowed.
+        /// More than 64 presented certificates are candidates for the path and none was found among those, or the
+        /// search exceeded its budget.
         TooComplex = "too_complex",
-        /// A key on the path is on the verifier's list of withdrawn ones, whatever the trust store says.
+        /// A key on the path is on the verifier's list of distrusted keys, regardless of the trust store.
         Distrusted = "distrusted",
-        /// A certificate on the path is not of version 3 (RFC 5280 §4.1.2.1).
+        /// A certificate on the path is not of X.509 version 3 (RFC 5280 §4.1.2.1).
         UnsupportedVersion = "unsupported_version",
-        /// A certificate on the path has a critical extension that is not understood (RFC 5280 §4.2).
+        /// A certificate on the path has a critical extension that the verifier does not recognize (RFC 5280 §4.2).
         CriticalExtension = "critical_extension",
-        /// A certificate on the path, or one that may belong there, cannot be parsed.
+        /// A certificate on the path, or a candidate for it, cannot be parsed.
         Malformed = "malformed",
-        /// The handshake was signed with another key than the certificate's (RFC 8446 §4.4.3).
+        /// The handshake was not signed with the key of the server certificate (RFC 8446 §4.4.3).
         KeyProofFailed = "key_proof_failed",
     }
 }
 
 vocabulary! {
-    /// Why the server name is not among the presented names.
+    /// Why the certificate does not match the server name.
     NameReason {
         /// The certificate lists other names.
         NotListed = "not_listed",
-        /// A wildcard covers one label, and the name is deeper or shorter (RFC 9525 §6.3).
+        /// A wildcard in the certificate covers exactly one label, and the server name has more or fewer (RFC 9525
+        /// §6.3).
         WildcardDepth = "wildcard_depth",
-        /// Only the common name carries it, which clients no longer read (RFC 9525 §2).
+        /// Only the common name matches, which clients no longer check (RFC 9525 §2).
         CnOnly = "cn_only",
-        /// The certificate lists no name of this kind at all.
+        /// The certificate lists no names of this type (DNS name or IP address).
         NoSan = "no_san",
         /// The server name is an IP address that the certificate does not list.
         IpReference = "ip_reference",
@@ -210,11 +213,11 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What a stapled OCSP response says of the certificate (RFC 6960 §2.2).
+    /// The status of the certificate in a stapled OCSP response (RFC 6960 §2.2).
     OcspStatus {
-        /// It is not revoked.
+        /// The certificate is not revoked.
         Good = "good",
-        /// It is revoked, for good or for a while.
+        /// The certificate is revoked, permanently or temporarily.
         Revoked = "revoked",
         /// The responder does not know the certificate.
         Unknown = "unknown",
@@ -222,39 +225,37 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What is wrong with a stapled OCSP response (RFC 6960).
+    /// Why a stapled OCSP response is not valid (RFC 6960).
     OcspReason {
-        /// The certificate demands a staple (RFC 7633), and the server sent none.
+        /// The certificate requires a stapled OCSP response (RFC 7633), and the server sent none.
         StapleMissing = "staple_missing",
-        /// The staple's nextUpdate has passed (RFC 6960 §4.2.2.1).
+        /// The nextUpdate time of the stapled response has passed (RFC 6960 §4.2.2.1).
         StapleStale = "staple_stale",
-        /// The staple cannot be parsed, is over the bounds on its size or reports an error; or it is for another
-        /// certificate; or neither the certificate's issuer nor a responder that it certified for this (RFC 6960
-        /// §4.2.2.2) signed it, with an algorithm that can be checked; or the responder's certificate is not valid
-        /// now; or thisUpdate is more than five minutes ahead. A signature is not judged while no key is known that made
-        /// the certificate's own.
+        /// The stapled response cannot be parsed, reports an error, is for another certificate, is not yet valid, or is
+        /// not validly signed (RFC 6960 §3.2).
         StapleInvalid = "staple_invalid",
-        /// A staple that is signed as it must be says that the certificate is revoked, however old the staple is.
+        /// A stapled response with a valid signature says that the certificate is revoked, even if the response is
+        /// stale (RFC 6960 §2.2).
         Revoked = "revoked",
     }
 }
 
 vocabulary! {
-    /// Why a probe failed on this machine's side: nothing is said about the server.
+    /// Why a probe failed on the exporter host. Such a failure says nothing about the server.
     LocalReason {
-        /// No file descriptor was free (EMFILE, ENFILE).
+        /// No file descriptor was available (EMFILE, ENFILE).
         FileDescriptors = "file_descriptors",
-        /// The kernel had no buffer or memory to spare (ENOBUFS, ENOMEM).
+        /// The kernel had no buffer or memory available (ENOBUFS, ENOMEM).
         Buffers = "buffers",
-        /// No local address or port was free (EADDRNOTAVAIL).
+        /// No local address or port was available (EADDRNOTAVAIL).
         LocalAddress = "local_address",
-        /// This machine's rules forbid the connection (EACCES, EPERM).
+        /// The exporter host's firewall or security policy forbids the connection (EACCES, EPERM).
         Forbidden = "forbidden",
-        /// This machine has no route to the address (ENETUNREACH).
+        /// The exporter host has no route to the address (ENETUNREACH).
         NoRoute = "no_route",
-        /// The exporter itself was over a second late while the probe timed out.
+        /// The exporter was more than a second late itself when the probe timed out.
         Overloaded = "overloaded",
-        /// A probe ended by a defect of the exporter.
+        /// A bug in the exporter ended the probe.
         Defect = "defect",
     }
 }
@@ -264,23 +265,23 @@ vocabulary! {
     SkipReason {
         /// The target has more addresses than `limits.backends_per_target`.
         Cap = "cap",
-        /// This machine has no IPv6 route (`ip_family: auto`).
+        /// The exporter host has no IPv6 route (`ip_family: auto`).
         NoRoute = "no_route",
     }
 }
 
 vocabulary! {
-    /// Where a name leads, held against the backends of another one.
+    /// What a name resolves to, compared with the backends of another name.
     Resolves {
-        /// To all of these backends, and nowhere else.
+        /// The name resolves to all of the backends and to no other address.
         All = "all",
-        /// To a part of these backends, and nowhere else.
+        /// The name resolves to some of the backends and to no other address.
         Part = "some",
-        /// To an address that is none of these backends, perhaps beside some of them.
+        /// The name resolves to an address that is not one of the backends.
         Elsewhere = "elsewhere",
-        /// It has no address.
+        /// The name has no address.
         Nowhere = "nowhere",
-        /// It could not be found out.
+        /// The name could not be looked up.
         Unknown = "unknown",
     }
 }
@@ -288,71 +289,71 @@ vocabulary! {
 vocabulary! {
     /// What a piece of advice is about.
     AdviceKind {
-        /// Another name is on the certificates of all backends and leads to them.
+        /// Another name is listed by the certificates of all backends and resolves to them.
         UseAlternateName = "use_shared_name",
-        /// A name is on the certificates of all backends, but does not lead to all of them and nowhere else, or it is not
-        /// known whether it does.
+        /// Another name is listed by the certificates of all backends, but it does not resolve to exactly these, or
+        /// this is not known.
         AlternateNameElsewhere = "shared_name_elsewhere",
-        /// No name was found that all backends carry: the name of one, at the cost of redundancy.
+        /// No name is listed by the certificates of all backends: use the name of one of them, at the cost of
+        /// redundancy.
         UseBackendName = "use_backend_name",
-        /// Certificates lack the server name and have to be issued anew.
+        /// Certificates do not list the server name and have to be reissued.
         Reissue = "reissue",
-        /// Mail that is queued keeps the name that it was queued with.
+        /// Mail that is already queued keeps the name with which it was queued.
         QueuedMail = "queued_mail",
-        /// A wildcard stands for one label only (RFC 9525 §6.3).
+        /// A wildcard covers exactly one label (RFC 9525 §6.3).
         WildcardDepth = "wildcard_depth",
-        /// An IP address is asked for that the certificate does not carry.
+        /// The server name is an IP address that the certificate does not list.
         IpReference = "ip_reference",
-        /// An intermediate is not sent.
+        /// An intermediate certificate is not sent.
         MissingIntermediate = "missing_intermediate",
-        /// The certificate signed itself.
+        /// The certificate is self-signed.
         SelfSigned = "self_signed",
-        /// No path leads to a trusted root.
+        /// There is no path to a trusted root.
         UnknownIssuer = "unknown_issuer",
-        /// The chain is refused for something else.
+        /// The chain is not valid for another reason.
         BadChain = "bad_chain",
         /// A certificate has expired.
         Expired = "expired",
-        /// A certificate is about to expire: in less than 14 days, or in less than a fifth of its lifetime where that is
-        /// shorter.
+        /// A certificate expires in less than 14 days, or in less than a fifth of its lifetime if that is shorter.
         ExpiresSoon = "expires_soon",
-        /// A certificate begins within a day: a clock is wrong.
+        /// A certificate becomes valid within a day: a clock is wrong.
         Clock = "clock",
-        /// A certificate is issued for later.
+        /// A certificate becomes valid later.
         NotYetValid = "not_yet_valid",
         /// Some backends present a renewed certificate, others an older one for the same names.
         RenewedPartly = "renewed_partly",
-        /// The certificate on disk is another one than is served.
+        /// The certificate file on disk differs from the certificate that the server presents.
         NotReloaded = "not_reloaded",
-        /// The certificate on disk cannot be read.
+        /// The certificate file on disk cannot be read.
         FileUnreadable = "file_unreadable",
-        /// A name that the config expects is missing.
+        /// The certificate does not list a name in `expect_names`.
         ExpectedName = "expected_name",
-        /// The stapled OCSP response is wrong or missing.
+        /// The stapled OCSP response is not valid or is missing.
         Staple = "staple",
-        /// Servers offer no STARTTLS, or refuse it.
+        /// Servers do not offer STARTTLS, or refuse it.
         StartTls = "starttls",
-        /// The handshake fails.
+        /// The TLS handshake fails.
         Handshake = "handshake",
-        /// Servers cannot be reached, or do not speak SMTP as they should.
+        /// Servers cannot be reached, or do not speak SMTP correctly.
         Unreachable = "unreachable",
-        /// Servers limit connections or rate.
+        /// Servers limit connections or their rate.
         RateLimited = "rate_limited",
         /// Lookups fail.
         Dns = "dns",
-        /// Name servers give different answers.
+        /// Name servers return different answers.
         NameServersDisagree = "nameservers_disagree",
     }
 }
 
 vocabulary! {
-    /// How bad it is.
+    /// How severe a finding is.
     Severity {
-        /// Clients that land on these backends fail.
+        /// Clients that connect to these backends fail.
         Critical = "critical",
         /// Some clients fail, or all of them will soon.
         Warning = "warning",
-        /// Good to know, or the way out of something worse.
+        /// Background information, or the remedy for a more severe finding.
         Info = "info",
     }
 }

@@ -1,4 +1,4 @@
-//! A trust store as the verdicts take it: roots, and a number that tells one set from another.
+//! Trust stores: named sets of trusted roots.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 pub mod anchors;
 
-/// The roots that a target's chains must lead to.
+/// The roots that the chains of a target must build to.
 #[derive(Clone, Debug)]
 pub struct TrustStore {
     name: Arc<str>,
@@ -16,7 +16,7 @@ pub struct TrustStore {
 }
 
 impl TrustStore {
-    /// A store of this name in the config with these roots.
+    /// A store named `name` in the configuration.
     pub fn new(name: &str, anchors: Vec<TrustAnchor<'static>>) -> Self {
         let mut hash = Sha256::new();
         for anchor in &anchors {
@@ -29,17 +29,17 @@ impl TrustStore {
         Self { name: name.into(), anchors: anchors.into(), id: hash.finalize().into() }
     }
 
-    /// Its name in the config.
+    /// The name in the configuration.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The roots.
+    /// The trusted roots.
     pub fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
     }
 
-    /// Equal for equal roots in equal order, whatever the name.
+    /// A hash over the roots in their order. Does not depend on the name.
     pub fn id(&self) -> [u8; 32] {
         self.id
     }

@@ -1,5 +1,6 @@
-//! What is concluded from an observation: does the name match, is the chain trusted, is the time right, does the peer
-//! hold the key. Each is judged on its own and none hides another. Pure: time and roots are arguments.
+//! Verdicts on an observation: whether the name matches, whether the chain is trusted, whether it is within its
+//! validity period, and whether the peer holds the private key. Each verdict is reached separately, so that none hides
+//! another. Pure: time and roots are arguments.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +12,7 @@ use crate::reason::ChainReason;
 use crate::target::ServerName;
 use crate::trust::TrustStore;
 
-mod candidates;
+mod cache;
 pub mod certificate;
 pub mod chain;
 mod constraints;
@@ -20,123 +21,124 @@ mod diagnosis;
 mod extension;
 mod issuers;
 pub mod key;
-mod memo;
 pub mod name;
 pub mod ocsp;
+mod oid;
+mod order;
 mod proof;
 pub mod reasons;
 mod signature;
-pub mod span;
 #[cfg(test)]
 mod tests;
+pub mod validity;
 mod verifier;
 
+pub use cache::JudgedChain;
 pub use certificate::{Certificate, Facts};
 pub use chain::ChainVerdict;
-pub use memo::JudgedChain;
 pub use name::NameVerdict;
 pub use ocsp::OcspVerdict;
 pub use reasons::Reasons;
 
-/// Judges observations; one for all probes, so that what is equal is parsed, judged and kept once.
+/// Reaches verdicts on observations. All probes share one, so that equal certificates and chains are parsed, judged and
+/// stored once.
 #[derive(Debug)]
 pub struct Judge {
-    memo: memo::Memo,
-    issuers: issuers::Issuers,
+    cache: cache::VerdictCache,
+    issuers: issuers::KnownIssuers,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Default for Judge {
     fn default() -> Self {
         Self {
-            memo: memo::Memo::default(),
-            issuers: issuers::Issuers::default(),
+            cache: cache::VerdictCache::default(),
+            issuers: issuers::KnownIssuers::default(),
             algorithms: rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms,
         }
     }
 }
 
 impl Judge {
-    /// Judges what a server presented when it was asked for `question.server_name`.
+    /// All verdicts at `now` on what a server presented when `input.server_name` was sent as SNI.
     pub fn assess(
         &self,
         presented: PresentedChain,
         proof: Option<&KeyProof>,
-        question: &Question<'_>,
+        input: &AssessmentInput<'_>,
         now: SystemTime,
     ) -> Assessment {
         let now = unix(now);
-        let same = question.known.filter(|known| known.holds_for(&presented, question.trust, now)).cloned();
-        let chain = same.unwrap_or_else(|| self.memo.judged(presented, question.trust, &self.issuers, now));
+        let same = input.known.filter(|known| known.holds_for(&presented, input.trust, now)).cloned();
+        let chain = same.unwrap_or_else(|| self.cache.judge(presented, input.trust, &self.issuers, now));
         let leaf = chain.certificates().first();
         let facts = leaf.and_then(|leaf| leaf.facts());
         let matches = |name: &ServerName| facts.is_some_and(|facts| name::judge(name, facts).is_match());
         Assessment {
-            name: facts.map(|facts| name::judge(question.server_name, facts)),
-            expected: facts.map(|_| question.expect_names.iter().map(matches).collect()).unwrap_or_default(),
-            ehlo: facts
-                .and(question.ehlo_name)
-                .and_then(|name| ServerName::parse(name).ok())
-                .map(|name| matches(&name)),
-            proof: proof.zip(leaf).and_then(|(proof, leaf)| proof::judge(proof, leaf, &self.algorithms)),
-            completed: self.completed(&chain, question.trust, now, MAX_MISSING),
+            name: facts.map(|facts| name::judge(input.server_name, facts)),
+            expected: facts.map(|_| input.expect_names.iter().map(matches).collect()).unwrap_or_default(),
+            ehlo: facts.and(input.ehlo_name).and_then(|name| ServerName::parse(name).ok()).map(|name| matches(&name)),
+            proof: proof.zip(leaf).and_then(|(proof, leaf)| proof::verify(proof, leaf, &self.algorithms)),
+            completed: self.completed(&chain, input.trust, now, MAX_MISSING),
             chain,
         }
     }
 
-    /// The judged form of `presented`, where these roots have judged the same chain for anybody.
-    pub fn recall(&self, presented: &PresentedChain, trust: &TrustStore, now: SystemTime) -> Option<Arc<JudgedChain>> {
-        self.memo.recall(presented, trust, unix(now))
+    /// The verdict on `presented` if the same chain and staple were judged by the same roots before, for any target.
+    pub fn cached(&self, presented: &PresentedChain, trust: &TrustStore, now: SystemTime) -> Option<Arc<JudgedChain>> {
+        self.cache.get(presented, trust, unix(now))
     }
 
-    /// Judges anew what was presented before; what was proved of the key and said in EHLO stays.
-    pub fn reassess(&self, before: &Assessment, question: &Question<'_>, now: SystemTime) -> Assessment {
+    /// Reassesses what was presented in `before`. The results for the key proof and the EHLO name are kept.
+    pub fn reassess(&self, before: &Assessment, input: &AssessmentInput<'_>, now: SystemTime) -> Assessment {
         let Assessment { proof, ehlo, .. } = *before;
-        Assessment { proof, ehlo, ..self.assess(before.chain.presented(), None, question, now) }
+        Assessment { proof, ehlo, ..self.assess(before.chain.presented(), None, input, now) }
     }
 
-    /// Whether judging anything that was presented as `known` is the work of a moment.
+    /// Whether a chain equal to `known` can be assessed without building paths: it lacks no issuer, or none that is
+    /// known.
     pub fn is_quick(&self, known: &JudgedChain) -> bool {
-        known.verdict().wanted().is_none_or(|wanted| self.issuers.of(wanted).is_empty())
+        known.verdict().missing_issuer().is_none_or(|subject| self.issuers.by_subject(subject).is_empty())
     }
 
-    /// How many intermediates were seen on paths that verify. Where this grows, what an [`Assessment::lacks_issuer`]
-    /// says may be another.
-    pub fn issuers_learnt(&self) -> u64 {
-        self.issuers.learnt()
+    /// Number of intermediates learned from paths that verify. When it grows, a reassessment may complete a chain that
+    /// [`Assessment::lacks_issuer`].
+    pub fn issuers_learned(&self) -> u64 {
+        self.issuers.learned()
     }
 
-    /// `chain` with up to `most` intermediates that it lacks and other servers presented, where they lead to a root.
+    /// `chain` extended by at most `most` missing intermediates that other servers presented, if it then builds to a
+    /// root.
     fn completed(&self, chain: &JudgedChain, store: &TrustStore, now: i64, most: usize) -> Option<Arc<JudgedChain>> {
-        let wanted = chain.verdict().wanted()?;
+        let missing_issuer = chain.verdict().missing_issuer()?;
         let left = most.checked_sub(1)?;
-        self.issuers.of(wanted).iter().find_map(|issuer| {
+        self.issuers.by_subject(missing_issuer).iter().find_map(|issuer| {
             let mut presented = chain.presented();
             presented.certificates.push(issuer.der().clone());
             presented.staple = Box::default();
-            let longer = self.memo.judged(presented, store, &self.issuers, now);
-            match longer.verdict().wanted() {
-                Some(_) => self.completed(&longer, store, now, left),
-                // One of the same name with another key is not the one that is missing.
-                None if longer.verdict().reasons(now).contains(ChainReason::BadSignature) => None,
-                None => Some(longer),
+            let extended = self.cache.judge(presented, store, &self.issuers, now);
+            match extended.verdict().missing_issuer() {
+                Some(_) => self.completed(&extended, store, now, left),
+                // An issuer with the same name and another key is not the missing one.
+                None if extended.verdict().reasons(now).contains(ChainReason::BadSignature) => None,
+                None => Some(extended),
             }
         })
     }
 }
 
-/// What is asked of a certificate.
+/// What an observation is assessed against.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// The reference name.
+pub struct AssessmentInput<'a> {
+    /// The reference identifier (RFC 9525 §6.1), also sent as SNI.
     pub server_name: &'a ServerName,
-    /// Further names that it must carry.
+    /// Further names that the certificate must list.
     pub expect_names: &'a [ServerName],
-    /// The name that the server gave in EHLO.
+    /// The name in the server's EHLO response.
     pub ehlo_name: Option<&'a str>,
-    /// The roots.
+    /// The trusted roots.
     pub trust: &'a TrustStore,
-    /// What was presented last time, where that is known: what is equal is not judged twice.
+    /// The verdict on the chain presented last time, reused if the chain is the same.
     pub known: Option<&'a Arc<JudgedChain>>,
 }
 
@@ -145,47 +147,47 @@ pub struct Question<'a> {
 pub struct Assessment {
     /// The chain and its verdict.
     pub chain: Arc<JudgedChain>,
-    /// The chain and the intermediates that it lacks, where servers of this fleet presented them and a path to a root
-    /// leads through them.
+    /// The chain extended by its missing intermediates, if other servers presented them and it then builds to a root.
     pub completed: Option<Arc<JudgedChain>>,
-    /// The server name against the presented names; none where the leaf cannot be parsed.
+    /// Whether the certificate lists the server name. `None` if the leaf cannot be parsed.
     pub name: Option<NameVerdict>,
-    /// For each expected name in order, whether the certificate carries it; empty where the leaf cannot be parsed.
+    /// For each expected name in order, whether the certificate lists it. Empty if the leaf cannot be parsed.
     pub expected: Box<[bool]>,
-    /// Whether the certificate carries the name that the server gave in EHLO, where it gave one.
+    /// Whether the certificate lists the name in the EHLO response. `None` if there is no such name or no parsed leaf.
     pub ehlo: Option<bool>,
-    /// Whether the peer holds the leaf's key; none where that could not be checked.
+    /// Whether the peer holds the leaf's private key. `None` if that could not be checked.
     pub proof: Option<bool>,
 }
 
 impl Assessment {
-    /// The server's own certificate.
+    /// The server certificate.
     pub fn leaf(&self) -> Option<&Arc<Certificate>> {
         self.chain.certificates().first()
     }
 
-    /// The certificates that a path needs and the server does not present, as far as they are known.
+    /// Intermediates that a path needs and the server does not present, if they are known.
     pub fn missing(&self) -> &[Arc<Certificate>] {
         let all = self.completed.as_ref().map(|completed| completed.certificates()).unwrap_or_default();
         all.get(self.chain.certificates().len()..).unwrap_or_default()
     }
 
-    /// Whether no path leads to a root for want of an issuer that is not known.
+    /// Whether there is no path to a root because an issuer is missing and not known.
     pub fn lacks_issuer(&self) -> bool {
-        self.completed.is_none() && self.chain.verdict().wanted().is_some()
+        self.completed.is_none() && self.chain.verdict().missing_issuer().is_some()
     }
 
-    /// Whether the chain leads to a root, time set aside. Without a checked proof of the key nothing positive is said.
+    /// Whether the chain builds to a trusted root at any time. `Some(true)` only if the key proof was verified.
     pub fn trusted(&self) -> Option<bool> {
         self.with_proof(self.chain.verdict().trusted())
     }
 
-    /// Whether the chain is trusted and in time at `now`.
+    /// Whether the chain is trusted and within its validity period at `now`. `Some(true)` only if the key proof was
+    /// verified.
     pub fn valid(&self, now: SystemTime) -> Option<bool> {
         self.with_proof(Some(self.chain.verdict().valid(unix(now))))
     }
 
-    /// All that is wrong with the chain at `now`.
+    /// Everything that is wrong with the chain at `now`.
     pub fn reasons(&self, now: SystemTime) -> Reasons {
         let mut reasons = self.chain.verdict().reasons(unix(now));
         if let Some(completed) = &self.completed {
@@ -206,7 +208,7 @@ impl Assessment {
     }
 }
 
-/// Intermediates that are looked for when a chain lacks some.
+/// Missing intermediates that are added to one chain.
 const MAX_MISSING: usize = 3;
 
 /// Whole seconds since 1970, negative before.

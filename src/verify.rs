@@ -1,5 +1,5 @@
-//! Judges a chain in a file as the exporter judges a presented one. Nobody proves here that he holds the key, and no
-//! OCSP response is stapled: neither is asked for.
+//! Verdicts on a certificate chain in a file. Unlike for a presented chain, there is no key proof and no stapled OCSP
+//! response.
 
 use std::fmt;
 use std::io;
@@ -13,75 +13,75 @@ use crate::observation::PresentedChain;
 use crate::target::ServerName;
 use crate::trust::TrustStore;
 use crate::trust::anchors::{self, NoSystemRoots, PemFileError, Roots};
-use crate::verdict::{Judge, JudgedChain, NameVerdict, Question, Reasons, name, unix};
+use crate::verdict::{AssessmentInput, Judge, JudgedChain, NameVerdict, Reasons, name, unix};
 
-/// What to judge, and by what.
+/// What to verify, and against which names and roots.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The names that clients ask for; at least one.
+    /// The reference identifiers; at least one.
     pub names: Vec<ServerName>,
-    /// The moment to judge at.
+    /// The time of the verdicts.
     pub at: SystemTime,
-    /// The chain as PEM, leaf first; `-` is standard input.
+    /// A PEM file with the chain, leaf first; `-` is standard input.
     pub chain: PathBuf,
-    /// PEM files of roots.
+    /// PEM files with trusted roots.
     pub ca_files: Vec<PathBuf>,
-    /// Whether this machine's roots are trusted, too.
+    /// Whether to also trust the system's roots.
     pub system_roots: bool,
 }
 
-/// What is concluded of a chain in a file.
+/// The verdicts on a chain in a file.
 #[derive(Debug)]
 pub struct Verification {
-    /// The moment it was judged at, Unix seconds.
+    /// The time of the verdicts, Unix seconds.
     pub at: i64,
-    /// Each name in the order of the request; no verdict where the leaf cannot be parsed.
+    /// The names of the request in order. No verdict if the leaf cannot be parsed.
     pub names: Vec<(ServerName, Option<NameVerdict>)>,
     /// The certificates, leaf first.
     pub chain: Arc<JudgedChain>,
-    /// Whether a path leads to a root, time set aside; none where that cannot be decided.
+    /// See [`crate::verdict::ChainVerdict::trusted`].
     pub trusted: Option<bool>,
-    /// Whether a path leads to a root at the moment.
+    /// Whether a path verifies up to a trusted root at that time.
     pub valid: bool,
-    /// All that is wrong with the chain at the moment.
+    /// Everything that is wrong with the chain at that time.
     pub reasons: Reasons,
-    /// The earliest end of validity in the file, Unix seconds.
+    /// The earliest notAfter in the file, Unix seconds.
     pub not_after: Option<i64>,
-    /// The earliest end of validity on the verified path, Unix seconds.
+    /// The earliest notAfter on the verified path, Unix seconds.
     pub verified_not_after: Option<i64>,
 }
 
 impl Verification {
-    /// Whether every name matches and nothing is wrong with the chain.
+    /// Whether every name matches and the chain is valid.
     pub fn is_ok(&self) -> bool {
         let names_match = self.names.iter().all(|(_, verdict)| verdict.is_some_and(NameVerdict::is_match));
         names_match && self.valid && self.reasons.is_empty()
     }
 }
 
-/// Reads the files and judges.
+/// Reads the files and verifies the chain.
 ///
 /// # Errors
-/// When nothing can be judged: a file cannot be read, there is no root to judge by, no name to judge for.
+/// If a file cannot be read, or there is no root or no name.
 pub fn verify(request: &Request) -> Result<Verification, VerifyError> {
     let anchors = roots(request.system_roots, &request.ca_files)?;
     let certificates = chain(&request.chain)?;
-    conclude(certificates, &request.names, &TrustStore::new("verify", anchors), request.at)
+    assess(certificates, &request.names, &TrustStore::new("verify", anchors), request.at)
 }
 
-/// This machine's roots, where they are wanted, and those in PEM files.
+/// The system's roots, if `system_roots` is set, and those in PEM files.
 ///
 /// # Errors
-/// When there is none, or a file has none.
+/// If there are none, or a file cannot be read or has none.
 pub fn roots(system_roots: bool, ca_files: &[PathBuf]) -> Result<Vec<TrustAnchor<'static>>, VerifyError> {
     if !system_roots && ca_files.is_empty() {
         return Err(VerifyError::NoRoots);
     }
-    let mut found = if system_roots { Roots::System.load().map_err(VerifyError::NoSystemRoots)? } else { Vec::new() };
+    let mut anchors = if system_roots { Roots::System.load().map_err(VerifyError::NoSystemRoots)? } else { Vec::new() };
     for file in ca_files {
-        found.extend(anchors::from_file(file).map_err(VerifyError::CaFile)?);
+        anchors.extend(anchors::from_file(file).map_err(VerifyError::CaFile)?);
     }
-    Ok(found)
+    Ok(anchors)
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, VerifyError> {
@@ -93,7 +93,7 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, VerifyError> {
     found.map_err(VerifyError::Chain)
 }
 
-fn conclude(
+fn assess(
     certificates: Vec<CertificateDer<'static>>,
     names: &[ServerName],
     trust: &TrustStore,
@@ -101,14 +101,14 @@ fn conclude(
 ) -> Result<Verification, VerifyError> {
     let server_name = names.first().ok_or(VerifyError::NoName)?;
     let presented = PresentedChain { certificates, staple: Box::default() };
-    let question = Question { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
-    let assessment = Judge::default().assess(presented, None, &question, at);
+    let input = AssessmentInput { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
+    let assessment = Judge::default().assess(presented, None, &input, at);
     let facts = assessment.leaf().and_then(|leaf| leaf.facts());
-    let judged = |reference: &ServerName| facts.map(|facts| name::judge(reference, facts));
+    let verdict_on = |reference: &ServerName| facts.map(|facts| name::judge(reference, facts));
     let (verdict, now) = (assessment.chain.verdict(), unix(at));
     Ok(Verification {
         at: now,
-        names: names.iter().map(|reference| (reference.clone(), judged(reference))).collect(),
+        names: names.iter().map(|reference| (reference.clone(), verdict_on(reference))).collect(),
         trusted: verdict.trusted(),
         valid: verdict.valid(now),
         reasons: verdict.reasons(now),
@@ -118,29 +118,29 @@ fn conclude(
     })
 }
 
-/// Why nothing could be judged.
+/// Why a chain cannot be verified.
 #[derive(Debug)]
 pub enum VerifyError {
-    /// Neither this machine's roots nor others are trusted.
+    /// Neither the system's roots nor any others are trusted.
     NoRoots,
-    /// This machine has no roots.
+    /// The system has no roots.
     NoSystemRoots(NoSystemRoots),
-    /// A file of roots is no such file.
+    /// A file with trusted roots is unusable.
     CaFile(PemFileError),
-    /// The file of the chain is no such file.
+    /// The file with the chain is unusable.
     Chain(PemFileError),
-    /// No name is asked for.
+    /// The request has no name.
     NoName,
 }
 
 impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRoots => f.write_str("no roots to judge by: --no-system-roots needs a --ca-file"),
-            Self::NoSystemRoots(error) => write!(f, "{error}: give a --ca-file and --no-system-roots"),
-            Self::CaFile(error) => write!(f, "no roots can be taken from {error}"),
-            Self::Chain(error) => write!(f, "no chain can be taken from {error}"),
-            Self::NoName => f.write_str("no name to judge for"),
+            Self::NoRoots => f.write_str("no trusted roots: --no-system-roots requires --ca-file"),
+            Self::NoSystemRoots(error) => write!(f, "{error}: use --ca-file and --no-system-roots"),
+            Self::CaFile(error) => write!(f, "cannot load trusted roots: {error}"),
+            Self::Chain(error) => write!(f, "cannot load certificate chain: {error}"),
+            Self::NoName => f.write_str("no host name given"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The exporter over HTTP: metrics, probes for whoever asks, a page, health and reload.
+//! The HTTP endpoints of the exporter: metrics, `/probe`, the status page, the API, health and reload.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ mod stall;
 mod status;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;
 
 pub use serve::{bind, serve};
@@ -37,27 +39,27 @@ use probe::Probes;
 use scrape::{Patience, Scraper};
 use status::{Pages, Query};
 
-/// What is served.
-pub trait Source: Send + Sync + 'static {
-    /// What is known now.
+/// Where the endpoints get their data.
+pub trait FleetSource: Send + Sync + 'static {
+    /// The current reports.
     fn fleet(&self) -> Fleet;
-    /// Whether a config is loaded and probes are being scheduled.
+    /// Whether a configuration is loaded and probes are being scheduled.
     fn is_ready(&self) -> bool;
 
-    /// As [`Handle::round`]; what only shows reports makes no rounds.
+    /// As [`Handle::round`]. By default, no target is known.
     fn round(&self, target: TargetName) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
         let _ = target;
         at_once(None).boxed()
     }
 
-    /// As [`Handle::probe_once`], likewise.
+    /// As [`Handle::probe_once`]. By default, no target is probed.
     fn probe_once(&self, target: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
         let _ = target;
         at_once(Err(OneOffError::Ended)).boxed()
     }
 }
 
-impl Source for Handle {
+impl FleetSource for Handle {
     fn fleet(&self) -> Fleet {
         self.fleet()
     }
@@ -77,14 +79,14 @@ impl Source for Handle {
     }
 }
 
-/// Where things are served.
+/// The paths of the endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The path of the metrics, below the prefix.
+    /// Path of the metrics, below the prefix.
     pub telemetry_path: String,
-    /// What all paths begin with; none: the path of `external_url`.
+    /// Prefix of all paths; by default the path of `external_url`.
     pub route_prefix: Option<String>,
-    /// Under which URL the exporter is reached from outside, for links. None: as it is served.
+    /// URL under which the exporter is reachable from outside, for links.
     pub external_url: Option<String>,
 }
 
@@ -95,10 +97,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The options that these flags give.
+    /// The options from the values of the flags.
     ///
     /// # Errors
-    /// When the metrics would stand in another page's place.
+    /// If the path of the metrics is reserved for another endpoint.
     pub fn new(
         telemetry_path: String,
         route_prefix: Option<String>,
@@ -106,22 +108,20 @@ impl Options {
     ) -> Result<Self, String> {
         let path = normal_path(&telemetry_path);
         if path == PROBE {
-            return Err(format!("--web.telemetry-path: found {path}, allowed is a path other than {PROBE}"));
+            return Err(format!("invalid --web.telemetry-path `{path}`: the path is reserved"));
         }
-        if let Some(taken) = TAKEN.iter().find(|taken| path.starts_with(**taken)) {
-            return Err(format!(
-                "--web.telemetry-path: found {path}, allowed is a path that does not begin with {taken}"
-            ));
+        if let Some(reserved) = RESERVED_PATHS.iter().find(|reserved| path.starts_with(**reserved)) {
+            return Err(format!("invalid --web.telemetry-path `{path}`: paths below `{reserved}` are reserved"));
         }
         Ok(Self { telemetry_path, route_prefix, external_url })
     }
 
-    /// The prefix of what is served: empty, or with a leading and without a trailing slash.
+    /// The prefix of the routes: empty, or with a leading and no trailing slash.
     fn internal_prefix(&self) -> String {
         self.route_prefix.as_deref().map_or_else(|| self.external_prefix(), normal_path)
     }
 
-    /// The prefix of links, in the same form.
+    /// The prefix of links, likewise.
     fn external_prefix(&self) -> String {
         match (&self.external_url, &self.route_prefix) {
             (Some(url), _) => normal_path(path_of(url)),
@@ -131,21 +131,21 @@ impl Options {
     }
 }
 
-/// Asks for a reload of the config; the answer goes back through it.
+/// A request to reload the configuration: the sender of its result.
 pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
-/// All endpoints over `source`.
-pub fn router(source: impl Source, reload: mpsc::Sender<ReloadRequest>, options: &Options) -> Router {
+/// A router with all endpoints.
+pub fn router(source: impl FleetSource, reload: mpsc::Sender<ReloadRequest>, options: &Options) -> Router {
     router_with(Patience::default(), source, reload, options)
 }
 
 fn router_with(
     patience: Patience,
-    source: impl Source,
+    source: impl FleetSource,
     reload: mpsc::Sender<ReloadRequest>,
     options: &Options,
 ) -> Router {
-    let source: Arc<dyn Source> = Arc::new(source);
+    let source: Arc<dyn FleetSource> = Arc::new(source);
     let (prefix, external) = (options.internal_prefix(), options.external_prefix());
     let telemetry_path = normal_path(&options.telemetry_path);
     let policy = status::policy();
@@ -159,7 +159,7 @@ fn router_with(
         reload,
     };
 
-    // A map, for paths from the command line may be equal to others; the later one holds.
+    // A map, because paths of the command line may equal others; the last one wins.
     let mut paths: BTreeMap<String, MethodRouter<Arc<Context>>> = BTreeMap::new();
     if !prefix.is_empty() {
         let home = format!("{external}/");
@@ -179,21 +179,21 @@ fn router_with(
 
     let mut router = Router::new().without_v07_checks();
     for (path, methods) in paths {
-        router = router.route(&literal(&path), methods);
+        router = router.route(&escape_pattern(&path), methods);
     }
-    let prefix = literal(&prefix);
+    let prefix = escape_pattern(&prefix);
     router
         .route(&format!("{prefix}{TARGETS}{{*name}}"), get(target))
         .route(&format!("{prefix}{TARGETS_JSON}/{{name}}"), get(target_json))
         .route(&format!("{prefix}{TARGETS_JSON}/{{name}}/backends/{{backend}}/chain.pem"), get(chain))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
-        .layer(axum::middleware::map_response(guard))
+        .layer(axum::middleware::map_response(set_security_headers))
         .with_state(Arc::new(context))
 }
 
 struct Context {
-    source: Arc<dyn Source>,
+    source: Arc<dyn FleetSource>,
     scraper: Scraper,
     probes: Probes,
     desk: Desk,
@@ -203,7 +203,7 @@ struct Context {
 }
 
 impl Context {
-    /// The page that `write` gives.
+    /// Responds with the page that `write` returns.
     async fn page(
         &self,
         headers: &HeaderMap,
@@ -220,7 +220,7 @@ impl Context {
         self.desk.answer(headers, write).await
     }
 
-    /// What `write` gives for programs.
+    /// Responds with the data that `write` returns.
     async fn data(
         &self,
         headers: &HeaderMap,
@@ -243,17 +243,17 @@ async fn overview(
     State(context): State<Arc<Context>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let query = Query::parse(&bounded(query)?);
+) -> Result<Response, ErrorResponse> {
+    let query = Query::parse(&limited_query(query)?);
     let page = move |pages: &Pages, fleet: &Fleet, now| (StatusCode::OK, pages.overview(fleet, &query, now));
     Ok(context.page(&headers, page).await)
 }
 
-async fn target(State(context): State<Arc<Context>>, name: Named<String>, headers: HeaderMap) -> Response {
-    let name = named(name);
+async fn target(State(context): State<Arc<Context>>, name: PathParams<String>, headers: HeaderMap) -> Response {
+    let name = path_params(name);
     let page = move |pages: &Pages, fleet: &Fleet, now| match pages.target(fleet, &name, now) {
         Some(page) => (StatusCode::OK, page),
-        None => (StatusCode::NOT_FOUND, pages.nothing(fleet, now)),
+        None => (StatusCode::NOT_FOUND, pages.not_found(fleet, now)),
     };
     context.page(&headers, page).await
 }
@@ -262,35 +262,38 @@ async fn targets_json(State(context): State<Arc<Context>>, headers: HeaderMap) -
     context.data(&headers, api::targets).await
 }
 
-async fn target_json(State(context): State<Arc<Context>>, name: Named<String>, headers: HeaderMap) -> Response {
-    let name = named(name);
+async fn target_json(State(context): State<Arc<Context>>, name: PathParams<String>, headers: HeaderMap) -> Response {
+    let name = path_params(name);
     context.data(&headers, move |fleet, now| api::target(fleet, &name, now)).await
 }
 
 async fn chain(
     State(context): State<Arc<Context>>,
-    names: Named<(String, String)>,
+    names: PathParams<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let query = bounded(query)?;
-    let (name, backend) = named(names);
+) -> Result<Response, ErrorResponse> {
+    let query = limited_query(query)?;
+    let (name, backend) = path_params(names);
     Ok(context.data(&headers, move |fleet, _| api::chain(fleet, &name, &backend, &query)).await)
 }
 
-type Named<T> = Result<Path<T>, PathRejection>;
+type PathParams<T> = Result<Path<T>, PathRejection>;
 
-/// What a path names; the empty name, which nothing has, where it is no text (UTF-8).
-fn named<T: Default>(path: Named<T>) -> T {
+/// The parameters of a path. Parameters that are not UTF-8 become empty, which no name is.
+fn path_params<T: Default>(path: PathParams<T>) -> T {
     path.map(|Path(names)| names).unwrap_or_default()
 }
 
-type Refusal = (StatusCode, &'static str);
+type ErrorResponse = (StatusCode, &'static str);
 
-/// A query of reasonable length.
-fn bounded(query: Option<String>) -> Result<String, Refusal> {
+/// The query.
+///
+/// # Errors
+/// If it is longer than [`MAX_QUERY`].
+fn limited_query(query: Option<String>) -> Result<String, ErrorResponse> {
     let query = query.unwrap_or_default();
-    if query.len() > MAX_QUERY { Err((StatusCode::URI_TOO_LONG, "the query is too long\n")) } else { Ok(query) }
+    if query.len() > MAX_QUERY { Err((StatusCode::URI_TOO_LONG, "query string too long\n")) } else { Ok(query) }
 }
 
 async fn healthy() -> &'static str {
@@ -307,18 +310,17 @@ async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str
 
 async fn reload_config(State(context): State<Arc<Context>>) -> (StatusCode, String) {
     let (request, answer) = oneshot::channel();
-    // Where nobody takes requests any more, the answer's sender is dropped with the request.
+    // If requests are no longer received, the sender of the answer is dropped with the request.
     let _ = context.reload.send(request).await;
     match answer.await {
-        Ok(Ok(())) => (StatusCode::OK, "config reloaded\n".to_owned()),
+        Ok(Ok(())) => (StatusCode::OK, "configuration reloaded\n".to_owned()),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the exporter is shutting down\n".to_owned()),
     }
 }
 
-/// Nothing that is served runs scripts, loads anything or stands in a frame, unless it brings a policy of its own; and
-/// no type is guessed.
-async fn guard(mut response: Response) -> Response {
+/// Responses without a policy of their own run no scripts, load nothing and are not framed. Content types are not sniffed.
+async fn set_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(
@@ -327,30 +329,30 @@ async fn guard(mut response: Response) -> Response {
     response
 }
 
-/// With a leading slash and without trailing ones; empty for the root.
+/// The path with a leading and no trailing slash; empty for the root.
 fn normal_path(path: &str) -> String {
     let path = path.trim_matches('/');
     if path.is_empty() { String::new() } else { format!("/{path}") }
 }
 
-/// What follows the authority of a URL (RFC 3986 §3).
+/// The path of a URL (RFC 3986 §3).
 fn path_of(url: &str) -> &str {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..)).unwrap_or_default();
     path.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// A path in which nothing is a pattern.
-fn literal(path: &str) -> String {
+/// Escapes route patterns.
+fn escape_pattern(path: &str) -> String {
     path.replace('{', "{{").replace('}', "}}")
 }
 
 const PROBE: &str = "/probe";
 const TARGETS: &str = "/targets/";
 const TARGETS_JSON: &str = "/api/v1/targets";
-/// What paths of the metrics may not begin with.
-const TAKEN: [&str; 3] = ["/-/", "/api/", TARGETS];
-/// Bytes of a query.
+/// Prefixes that the path of the metrics must not have.
+const RESERVED_PATHS: [&str; 3] = ["/-/", "/api/", TARGETS];
+/// The longest query, in bytes.
 const MAX_QUERY: usize = 4096;
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";

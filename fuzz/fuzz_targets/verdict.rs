@@ -1,7 +1,7 @@
-//! Arbitrary bytes as a presented chain, and as its staple and key proof: nothing panics, nothing takes for ever, and
-//! nothing but a chain under the roots is ever called valid.
+//! Arbitrary bytes as a presented chain, its staple and its key proof: the verdicts do not panic, terminate quickly
+//! and never call such a chain valid.
 //!
-//! The input is DER elements end to end, each a certificate; what does not read as one is the staple.
+//! The input is a sequence of DER elements, each used as a certificate; the rest is the staple and the signature.
 
 #![no_main]
 
@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use libfuzzer_sys::fuzz_target;
 use rustls_pki_types::CertificateDer;
-use smtp_tls_exporter::trust::anchors::Roots;
 use smtp_tls_exporter::observation::{KeyProof, PresentedChain};
 use smtp_tls_exporter::target::ServerName;
 use smtp_tls_exporter::trust::TrustStore;
-use smtp_tls_exporter::verdict::{Judge, Question};
+use smtp_tls_exporter::trust::anchors::Roots;
+use smtp_tls_exporter::verdict::{AssessmentInput, Judge};
 
-struct Bench {
+struct Fixture {
     judge: Judge,
     trust: TrustStore,
     name: ServerName,
@@ -24,11 +24,11 @@ struct Bench {
     now: SystemTime,
 }
 
-static BENCH: LazyLock<Bench> = LazyLock::new(|| {
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     let name = |text| ServerName::parse(text).expect("a name");
-    Bench {
+    Fixture {
         judge: Judge::default(),
-        trust: TrustStore::new("mozilla", Roots::Mozilla.load().expect("built in")),
+        trust: TrustStore::new("mozilla", Roots::Mozilla.load().expect("built-in roots")),
         name: name("smtp.example.com"),
         expected: vec![name("192.0.2.1"), name("2001:db8::1"), name("a.b.example.com")],
         now: UNIX_EPOCH + Duration::from_secs(1_800_000_000),
@@ -36,7 +36,7 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
 });
 
 fuzz_target!(|input: &[u8]| {
-    let Bench { judge, trust, name, expected, now } = &*BENCH;
+    let Fixture { judge, trust, name, expected, now } = &*FIXTURE;
     let mut rest = input;
     let mut certificates = Vec::new();
     while let Some((element, after)) = element(rest).filter(|_| certificates.len() < 20) {
@@ -48,15 +48,23 @@ fuzz_target!(|input: &[u8]| {
     }
     let proof = KeyProof { scheme: 0x0403, tls13: true, message: input.into(), signature: rest.into() };
     let presented = PresentedChain { certificates, staple: rest.into() };
-    let question =
-        Question { server_name: name, expect_names: expected, ehlo_name: Some("mail.example.com"), trust, known: None };
-    let assessment = judge.assess(presented, Some(&proof), &question, *now);
+    let against = AssessmentInput {
+        server_name: name,
+        expect_names: expected,
+        ehlo_name: Some("mail.example.com"),
+        trust,
+        known: None,
+    };
+    let assessment = judge.assess(presented, Some(&proof), &against, *now);
     let valid = assessment.valid(*now);
-    assert!(valid != Some(true), "no key signed the input");
-    assert_eq!(assessment.chain.verdict().valid(1_800_000_000), assessment.chain.verdict().reasons(1_800_000_000).is_empty());
+    assert!(valid != Some(true), "the key proof is random");
+    assert_eq!(
+        assessment.chain.verdict().valid(1_800_000_000),
+        assessment.chain.verdict().reasons(1_800_000_000).is_empty()
+    );
 });
 
-/// The DER element at the start of `input`, by its length octets alone, and what follows it.
+/// Splits `input` after its first DER element, going by the length octets only.
 fn element(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = match *input.get(1)? {
         short @ 0..0x80 => usize::from(short) + 2,

@@ -1,242 +1,268 @@
-//! The ways out of a mismatch: another name that all backends carry, else the name of one of them.
+//! The remedies for a mismatch: an alternate name that all certificates list, else a name of one backend.
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::Advice;
-use super::scene::{Scene, Shown};
-use super::words::{self, Place};
+use super::context::{BackendCertificate, Context, advice, backends};
+use super::phrases;
 use crate::reason::{AdviceKind, Resolves, Severity};
 use crate::snapshot::alternates::{alternate_candidates, common_labels, resolves};
 use crate::target::{ServerName, TargetKind};
+use crate::text::{conjunction, grouped, plural};
 use crate::verdict::certificate::PresentedName;
 use crate::verdict::name;
 
-/// What clients can do while certificates are not reissued.
-pub(super) fn remedies(scene: &Scene<'_>) -> Vec<Advice> {
-    let names = carried_by_all(scene);
-    let leading: Vec<&SharedBy<'_>> = names.iter().filter(|shared| shared.resolves == Resolves::All).collect();
-    let mut found: Vec<Advice> = if let [best, others @ ..] = leading.as_slice() {
-        vec![use_shared(scene, best, others)]
-    } else if names.is_empty() {
-        use_one(scene).into_iter().collect()
+/// What clients can do until the certificates are reissued.
+pub(super) fn remedies(context: &Context<'_>) -> Vec<Advice> {
+    let alternates = alternates(context);
+    let usable: Vec<&Alternate<'_>> =
+        alternates.iter().filter(|alternate| alternate.resolves == Resolves::All).collect();
+    let mut found: Vec<Advice> = if let [best, others @ ..] = usable.as_slice() {
+        vec![use_alternate(context, best, others)]
+    } else if alternates.is_empty() {
+        use_backend_name(context).into_iter().collect()
     } else {
-        astray(scene, names)
+        alternates_elsewhere(context, alternates)
     };
-    // Those that follow records look them up anew for every mail.
-    if !found.is_empty() && !matches!(scene.target.target.kind, TargetKind::Mx(_)) {
-        let text = format!(
-            "After a change from {} to another name, mail already queued keeps the old name: purge or requeue, then test \
-             again and watch.",
-            scene.server_name()
-        );
-        found.push(scene.say(AdviceKind::QueuedMail, Severity::Info, &[], &text));
+    // Senders look up MX records again for every attempt.
+    if !found.is_empty() && !matches!(context.target.target.kind, TargetKind::Mx(_)) {
+        let text = "Mail that is already queued keeps the name it was queued with: purge or requeue it after changing the \
+                    name, then test again.";
+        found.push(advice(AdviceKind::QueuedMail, Severity::Info, &[], text));
     }
     found
 }
 
-/// A name that every resolved backend carries, and where it leads.
-struct SharedBy<'a> {
+/// A name that the certificates of all resolved backends list, and what it resolves to.
+struct Alternate<'a> {
     name: ServerName,
     resolves: Resolves,
     addresses: &'a [IpAddr],
 }
 
-/// Judged anew: backends may have come since the names were looked up.
-fn carried_by_all<'a>(scene: &Scene<'a>) -> Vec<SharedBy<'a>> {
-    if scene.shown.len() != scene.resolved.len() {
+/// Verified again: backends may have been added since the names were looked up.
+fn alternates<'a>(context: &Context<'a>) -> Vec<Alternate<'a>> {
+    if context.certificates.len() != context.resolved.len() {
         return Vec::new();
     }
-    let is_carried = |name: &ServerName| {
-        let carries = |shown: &Shown<'_>| shown.facts.is_some_and(|facts| name::judge(name, facts).is_match());
-        name != scene.server_name() && scene.shown.iter().all(carries)
+    let matches_all = |name: &ServerName| {
+        let matches = |certificate: &BackendCertificate<'_>| {
+            certificate.facts.is_some_and(|facts| name::judge(name, facts).is_match())
+        };
+        name != context.server_name() && context.certificates.iter().all(matches)
     };
-    let looked_up = scene.report.alternates.iter().filter(|shared| is_carried(&shared.name));
-    let mut names: Vec<SharedBy<'_>> = looked_up
-        .map(|shared| {
-            let found_out = (shared.resolves != Resolves::Unknown).then_some(&*shared.addresses);
-            let resolves = resolves(found_out, scene.report);
-            SharedBy { name: shared.name.clone(), resolves, addresses: &shared.addresses }
+    let looked_up = context.report.alternates.iter().filter(|alternate| matches_all(&alternate.name));
+    let mut found: Vec<Alternate<'_>> = looked_up
+        .map(|alternate| {
+            let addresses = (alternate.resolves != Resolves::Unknown).then_some(&*alternate.addresses);
+            let resolves = resolves(addresses, context.report);
+            Alternate { name: alternate.name.clone(), resolves, addresses: &alternate.addresses }
         })
         .collect();
-    for name in alternate_candidates(scene.report) {
-        if !names.iter().any(|known| known.name == name) {
-            names.push(SharedBy { name, resolves: Resolves::Unknown, addresses: &[] });
+    for name in alternate_candidates(context.report) {
+        if !found.iter().any(|known| known.name == name) {
+            found.push(Alternate { name, resolves: Resolves::Unknown, addresses: &[] });
         }
     }
-    names
+    found
 }
 
-fn use_shared(scene: &Scene<'_>, best: &SharedBy<'_>, others: &[&SharedBy<'_>]) -> Advice {
-    let (name, namers) = (&best.name, scene.namers());
-    let them = if scene.resolved.len() == 1 { "it" } else { "them" };
-    let all = all_of(scene);
-    let mut text = match not_valid(scene) {
-        None => format!("Let {namers} use {name}: valid on {all} and resolves to {them}."),
-        Some(but) => {
-            format!(
-                "The certificates of {all} carry {name}, and it resolves to {them}; but {but}. Mend that, then let {namers} use {name}."
-            )
-        }
+fn use_alternate(context: &Context<'_>, best: &Alternate<'_>, others: &[&Alternate<'_>]) -> Advice {
+    let (name, in_records) = (&best.name, context.in_records());
+    let same_backends = plural(context.resolved.len(), "the same backend", "the same backends");
+    let mut text = match invalid_chains(context) {
+        None => format!(
+            "Use {name} instead{in_records}: {}, and it resolves to {same_backends}.",
+            certificates_list_it(context, true)
+        ),
+        Some(InvalidChains { problem, remedy }) => format!(
+            "{remedy}, then use {name} instead{in_records}: {}, and it resolves to {same_backends}, but {problem}.",
+            certificates_list_it(context, false)
+        ),
     };
     if !others.is_empty() {
-        let names = words::some_of(others.iter().map(|other| other.name.to_string()), MAX_NAMES);
-        text.push_str(&format!(" The same holds for {names}."));
+        let names = conjunction(others.iter().map(|other| other.name.to_string()), MAX_NAMES);
+        text.push_str(&format!(" The same applies to {names}."));
     }
-    text.push_str(&reserves(scene));
-    scene.say(AdviceKind::UseAlternateName, Severity::Info, &all_places(scene), &text)
+    text.push_str(&caveats(context));
+    about_all_backends(context, AdviceKind::UseAlternateName, &text)
 }
 
-/// Names that all carry, and that do not lead to all of them and nowhere else.
-fn astray(scene: &Scene<'_>, mut names: Vec<SharedBy<'_>>) -> Vec<Advice> {
-    names.sort_by_key(|shared| match shared.resolves {
+/// Names on all certificates that resolve to something else than exactly these backends.
+fn alternates_elsewhere(context: &Context<'_>, mut alternates: Vec<Alternate<'_>>) -> Vec<Advice> {
+    alternates.sort_by_key(|alternate| match alternate.resolves {
         Resolves::All | Resolves::Part => 0,
         Resolves::Unknown => 1,
         Resolves::Nowhere => 2,
         Resolves::Elsewhere => 3,
     });
-    let backends: Vec<IpAddr> = scene.resolved.iter().map(|report| report.backend.address).collect();
-    let them = if backends.len() == 1 { "it" } else { "them" };
-    let (namers, old) = (scene.namers(), scene.server_name());
-    let tell = |shared: &SharedBy<'_>| {
-        let name = &shared.name;
-        let is = match not_valid(scene) {
-            None => format!("{name} is valid on {}", all_of(scene)),
-            Some(but) => format!("{name} stands in the certificates of {} ({but})", all_of(scene)),
-        };
-        let leads = match shared.resolves {
+    let addresses: Vec<IpAddr> = context.resolved.iter().map(|report| report.backend.address).collect();
+    let (server_name, in_records) = (context.server_name(), context.in_records());
+    let (certificates, but) = match invalid_chains(context) {
+        None => (certificates_list_it(context, true), "but"),
+        Some(InvalidChains { problem, .. }) => {
+            (format!("{}, but {problem}", certificates_list_it(context, false)), "and")
+        }
+    };
+    let text = |alternate: &Alternate<'_>| {
+        let name = &alternate.name;
+        let (remedy, state) = match alternate.resolves {
             Resolves::All | Resolves::Part => {
-                let missing = backends.iter().filter(|address| !shared.addresses.contains(address));
-                format!(
-                    "but resolves to {} only: give it records for {}, too, then let {namers} use it",
-                    words::addresses(shared.addresses),
-                    words::addresses(missing)
+                let missing = addresses.iter().filter(|address| !alternate.addresses.contains(address));
+                (
+                    format!(
+                        "Add address records for {} to {name}, then use it instead{in_records}",
+                        phrases::addresses(missing)
+                    ),
+                    format!("it resolves to {} only", phrases::addresses(alternate.addresses)),
                 )
             }
-            Resolves::Nowhere => format!(
-                "but has no address: give it records for {}, then let {namers} use it",
-                words::addresses(&backends)
+            Resolves::Nowhere => (
+                format!(
+                    "Add address records for {} to {name}, then use it instead{in_records}",
+                    phrases::addresses(&addresses)
+                ),
+                "it has no address".to_owned(),
             ),
             Resolves::Elsewhere => {
-                let strangers = shared.addresses.iter().filter(|address| !backends.contains(address));
-                let also = if shared.addresses.iter().any(|address| backends.contains(address)) { "also " } else { "" };
-                let strangers = words::addresses(strangers);
-                format!(
-                    "but resolves {also}to {strangers}, where {old} does not: let {namers} use it only once it leads to \
-                     the same addresses"
+                let others: Vec<&IpAddr> =
+                    alternate.addresses.iter().filter(|address| !addresses.contains(address)).collect();
+                let also = if others.len() < alternate.addresses.len() { "also " } else { "" };
+                let which_are = plural(others.len(), "which is not an address", "which are not addresses");
+                (
+                    format!("Use {name} instead{in_records} only once it resolves to the same addresses"),
+                    format!("it {also}resolves to {}, {which_are} of {server_name}", phrases::addresses(others)),
                 )
             }
-            Resolves::Unknown => format!(
-                "but whether it resolves to {them} and nowhere else is not known: look that up before {namers} use it"
+            Resolves::Unknown => (
+                format!("Use {name} instead{in_records} if it resolves to the same addresses and to no others"),
+                "it is not known what it resolves to".to_owned(),
             ),
         };
-        let text = format!("{is}, {leads}.{}", reserves(scene));
-        scene.say(AdviceKind::AlternateNameElsewhere, Severity::Info, &all_places(scene), &text)
+        format!("{remedy}: {certificates}, {but} {state}.{}", caveats(context))
     };
-    names.iter().take(MAX_NAMES).map(tell).collect()
+    let alternates = alternates.iter().take(MAX_NAMES);
+    alternates
+        .map(|alternate| about_all_backends(context, AdviceKind::AlternateNameElsewhere, &text(alternate)))
+        .collect()
 }
 
-/// The name of one good backend.
-fn use_one(scene: &Scene<'_>) -> Option<Advice> {
-    let is_good = |shown: &&Shown<'_>| shown.report.is_reachable() && shown.valid == Some(true);
-    let (shown, name) = scene.shown.iter().filter(is_good).find_map(|shown| Some((shown, own_name(scene, shown)?)))?;
-    let unknown: Vec<Place<'_>> = scene.resolved.iter().filter(|report| !is_read(report)).map(place).collect();
-    let why = if unknown.is_empty() {
-        "No name was found that all backends carry.".to_owned()
+/// A name of one reachable backend whose chain is valid.
+fn use_backend_name(context: &Context<'_>) -> Option<Advice> {
+    let is_usable =
+        |certificate: &&BackendCertificate<'_>| certificate.report.is_reachable() && certificate.valid == Some(true);
+    let mut usable = context.certificates.iter().filter(is_usable);
+    let (certificate, name) = usable.find_map(|certificate| Some((certificate, own_name(context, certificate)?)))?;
+    let unread = context.resolved.iter().filter(|report| report.leaf().is_none_or(|leaf| leaf.facts().is_none()));
+    let unread: Vec<&IpAddr> = unread.map(|report| &report.backend.address).collect();
+    let reason = if unread.is_empty() {
+        "No name was found that all certificates list.".to_owned()
     } else {
-        let list = words::list(&unknown);
         format!(
-            "Whether all backends carry a name in common is not known, since no certificate of {list} could be read."
+            "It is not known whether all certificates have a name in common, because no certificate of {} could be read.",
+            phrases::addresses(unread)
         )
     };
-    let address = shown.report.backend.address;
+    let address = certificate.report.backend.address;
     let text = format!(
-        "{why} Until the certificates are reissued, {} can use {name}, which is valid on {address}, if it resolves to that \
-         and nowhere else. All mail then depends on this one server: redundancy is lost.",
-        scene.namers()
+        "Until the certificates are reissued, use {name} instead{}, if it resolves to {address} and to no other address: the \
+         certificate of {address} is valid and lists it. All mail then depends on this one server, without redundancy. \
+         {reason}",
+        context.in_records()
     );
-    Some(scene.say(AdviceKind::UseBackendName, Severity::Info, &[shown.place()], &text))
+    Some(advice(AdviceKind::UseBackendName, Severity::Info, &backends(&[certificate]), &text))
 }
 
-/// A name of its own, before those that others carry, too.
-fn own_name(scene: &Scene<'_>, shown: &Shown<'_>) -> Option<ServerName> {
-    let facts = shown.facts?;
+/// A name on the certificate of one backend; rather one that few others list.
+fn own_name(context: &Context<'_>, certificate: &BackendCertificate<'_>) -> Option<ServerName> {
+    let facts = certificate.facts?;
     let exact = facts.names().filter_map(|name| match name {
         PresentedName::Dns(name) if !name.contains('*') => ServerName::parse(name).ok(),
         _ => None,
     });
-    let carries = |name: &ServerName, facts| name::judge(name, facts).is_match();
+    let matches = |name: &ServerName, facts| name::judge(name, facts).is_match();
     let others = |name: &ServerName| {
-        scene.shown.iter().filter(|other| other.facts.is_some_and(|facts| carries(name, facts))).count()
+        context.certificates.iter().filter(|other| other.facts.is_some_and(|facts| matches(name, facts))).count()
     };
-    // Judging takes a look at all names: few of a long list are judged.
-    let own = exact.filter(|name| name.dns().is_some() && name != scene.server_name()).take(MAX_OWN);
-    own.filter(|name| carries(name, facts))
-        .min_by_key(|name| (others(name), Reverse(common_labels(name, scene.server_name()))))
+    // Matching reads all names of a certificate: only a few names of a long list are tried.
+    let own = exact.filter(|name| name.dns().is_some() && name != context.server_name()).take(MAX_OWN);
+    own.filter(|name| matches(name, facts))
+        .min_by_key(|name| (others(name), Reverse(common_labels(name, context.server_name()))))
 }
 
-/// What stands in the way of calling a name valid on all backends.
-fn not_valid(scene: &Scene<'_>) -> Option<String> {
-    let places = |valid| -> Vec<Place<'_>> {
-        scene.shown.iter().filter(|shown| shown.valid == valid).map(|shown| shown.place()).collect()
+/// `all 3 certificates list it`; with `valid`, that they are valid as well.
+fn certificates_list_it(context: &Context<'_>, valid: bool) -> String {
+    let (subject, is_one) = match context.resolved.as_slice() {
+        [one] => (format!("the certificate of {}", one.backend.address), true),
+        [_, _] => ("both certificates".to_owned(), false),
+        many => (format!("all {} certificates", many.len()), false),
     };
-    let (bad, unknown) = (places(Some(false)), places(None));
-    let bad = (!bad.is_empty()).then(|| format!("the chain of {} is not valid", words::list(&bad)));
-    let unknown =
-        (!unknown.is_empty()).then(|| format!("whether the chain of {} is valid is not known", words::list(&unknown)));
-    let said: Vec<String> = [bad, unknown].into_iter().flatten().collect();
-    (!said.is_empty()).then(|| said.join(", and "))
+    let predicate = match (is_one, valid) {
+        (true, true) => "is valid and lists it",
+        (true, false) => "lists it",
+        (false, true) => "are valid and list it",
+        (false, false) => "list it",
+    };
+    format!("{subject} {predicate}")
 }
 
-/// What is not known for sure though all certificates are.
-fn reserves(scene: &Scene<'_>) -> String {
+/// Why the chains of all backends cannot be called valid.
+struct InvalidChains {
+    problem: String,
+    /// What to do before an alternate name is used.
+    remedy: &'static str,
+}
+
+fn invalid_chains(context: &Context<'_>) -> Option<InvalidChains> {
+    let with = |valid| backends(&context.certificates_where(|certificate| certificate.valid == valid));
+    let (invalid, unknown) = (with(Some(false)), with(None));
+    let chains = |count| plural(count, "the chain of", "the chains of");
+    let is = |count| plural(count, "is", "are");
+    let not_valid = (!invalid.is_empty()).then(|| {
+        let count = invalid.len();
+        format!("{} {} {} not valid", chains(count), phrases::list(&invalid), is(count))
+    });
+    let not_known = (!unknown.is_empty()).then(|| {
+        let count = unknown.len();
+        format!("it is not known whether {} {} {} valid", chains(count), phrases::list(&unknown), is(count))
+    });
+    let remedy = if invalid.is_empty() { "Check the chain" } else { "Fix the chain" };
+    let problems: Vec<String> = [not_valid, not_known].into_iter().flatten().collect();
+    (!problems.is_empty()).then(|| InvalidChains { problem: problems.join(", and "), remedy })
+}
+
+/// What remains uncertain although all certificates are known.
+fn caveats(context: &Context<'_>) -> String {
     let mut text = String::new();
-    let pick = |condition: fn(&Shown<'_>) -> bool| -> Vec<Place<'_>> {
-        scene.shown.iter().filter(|shown| condition(shown)).map(|shown| shown.place()).collect()
+    let list = |condition: fn(&BackendCertificate<'_>) -> bool| {
+        let found = context.certificates_where(|certificate| condition(certificate));
+        (!found.is_empty()).then(|| phrases::list(&backends(&found)))
     };
-    let past = pick(|shown| shown.is_past);
-    if !past.is_empty() {
-        text.push_str(&format!(" {} cannot be probed now.", words::list(&past)));
+    if let Some(list) = list(|certificate| certificate.is_outdated) {
+        text.push_str(&format!(" {list} cannot be probed at present."));
     }
-    let several = pick(|shown| shown.last.distinct > 1);
-    if !several.is_empty() {
-        let list = words::list(&several);
+    if let Some(list) = list(|certificate| certificate.last.distinct > 1) {
         text.push_str(&format!(
-            " {list} showed more than one certificate lately, of which one was looked at for this."
+            " {list} recently presented more than one certificate, of which only one was considered."
         ));
     }
-    let skipped: usize = scene.report.skipped.iter().map(|(_, count)| count).sum();
+    let skipped: usize = context.report.skipped.iter().map(|(_, count)| count).sum();
     if skipped > 0 {
-        let count = u64::try_from(skipped).unwrap_or(u64::MAX);
-        let addresses = if count == 1 { "1 more address".to_owned() } else { format!("{count} more addresses") };
-        let name = scene.server_name();
-        let are = if count == 1 { "is" } else { "are" };
-        text.push_str(&format!(" {addresses} of {name} {are} not probed, and nothing is known of what is there."));
+        let addresses = format!("{} more {}", grouped(skipped), plural(skipped, "address", "addresses"));
+        let (are, them) = (plural(skipped, "is", "are"), plural(skipped, "it", "them"));
+        let name = context.server_name();
+        text.push_str(&format!(" {addresses} of {name} {are} not probed, so nothing is known about {them}."));
     }
     text
 }
 
-fn all_of(scene: &Scene<'_>) -> String {
-    match scene.resolved.as_slice() {
-        [one] => one.backend.address.to_string(),
-        [_, _] => "both".to_owned(),
-        many => format!("all {}", many.len()),
-    }
+fn about_all_backends(context: &Context<'_>, kind: AdviceKind, text: &str) -> Advice {
+    let all: Vec<&BackendCertificate<'_>> = context.certificates.iter().collect();
+    advice(kind, Severity::Info, &backends(&all), text)
 }
 
-fn all_places<'a>(scene: &Scene<'a>) -> Vec<Place<'a>> {
-    scene.shown.iter().map(|shown| shown.place()).collect()
-}
-
-fn place<'a>(report: &&'a crate::snapshot::BackendReport) -> Place<'a> {
-    Place { backend: &report.backend, seen_at: None, note: String::new() }
-}
-
-fn is_read(report: &&&crate::snapshot::BackendReport) -> bool {
-    report.leaf().is_some_and(|leaf| leaf.facts().is_some())
-}
-
-/// Shared names that a reader is told of.
+/// Alternate names in a text.
 const MAX_NAMES: usize = 3;
-/// Names of one backend that are looked at.
+/// Names of one backend that are tried.
 const MAX_OWN: usize = 8;

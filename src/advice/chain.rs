@@ -1,244 +1,256 @@
-//! Chains that are refused, time set aside, and stapled OCSP responses.
+//! Chains that clients reject, apart from validity periods, and stapled OCSP responses.
 
-use super::letter::Letter;
-use super::scene::{Scene, Shown, grouped, places, story};
-use super::words::{self, Listed};
-use super::{Advice, Story};
-use crate::client_errors;
+use super::context::{BackendCertificate, Context, advice, backends, group_by};
+use super::phrases;
+use super::request::Problem;
+use super::{Advice, AdviceGroup};
+use crate::client_errors::{self, ClientErrors};
 use crate::reason::{AdviceKind, ChainReason, OcspReason, Severity};
+use crate::text::{conjunction, plural};
 
-/// One story for each reason and what goes with it.
-pub(super) fn of(scene: &Scene<'_>) -> Vec<Story> {
-    let mut stories = Vec::new();
+/// One group for each reason.
+pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
+    let mut found = Vec::new();
     for reason in ChainReason::ALL {
-        let shown = scene.whose(|shown| shown.reasons.contains(*reason));
-        if shown.is_empty() {
+        let certificates = context.certificates_where(|certificate| certificate.reasons.contains(*reason));
+        if certificates.is_empty() {
             continue;
         }
         match reason {
-            // Told together with the certificate that it is of.
+            // Reported together with the certificate whose period it is.
             ChainReason::Expired | ChainReason::NotYetValid => {}
-            ChainReason::MissingIntermediate => stories.extend(missing_intermediate(scene, &shown)),
-            ChainReason::UnknownIssuer => stories.extend(unknown_issuer(scene, &shown)),
+            ChainReason::MissingIntermediate => found.extend(missing_intermediate(context, &certificates)),
+            ChainReason::UnknownIssuer => found.extend(unknown_issuer(context, &certificates)),
             ChainReason::SelfSigned => {
-                stories.push(chain(scene, AdviceKind::SelfSigned, *reason, &shown, self_signed(scene)));
+                found.push(chain_advice(
+                    context,
+                    AdviceKind::SelfSigned,
+                    *reason,
+                    &certificates,
+                    &self_signed_problem(context),
+                ));
             }
-            _ => stories.push(chain(scene, AdviceKind::BadChain, *reason, &shown, other(*reason))),
+            _ => {
+                found.push(chain_advice(
+                    context,
+                    AdviceKind::BadChain,
+                    *reason,
+                    &certificates,
+                    &chain_problem(*reason),
+                ));
+            }
         }
     }
-    for reason in OcspReason::ALL {
-        stories.extend(staple(scene, *reason).map(story));
-    }
-    stories
+    found.extend(OcspReason::ALL.iter().filter_map(|reason| staple(context, *reason)));
+    found.into_iter().map(|advice| vec![advice]).collect()
 }
 
-/// What is wrong, in words that follow "A and B:", and what is to be done.
-struct Sentence {
-    wrong: String,
-    todo: String,
-    /// What else whoever runs the exporter can do, which is no matter of those who run the servers.
-    ours: Option<&'static str>,
-}
-
-impl Sentence {
-    fn new(wrong: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { wrong: wrong.into(), todo: todo.into(), ours: None }
-    }
-}
-
-fn chain(
-    scene: &Scene<'_>,
+fn chain_advice(
+    context: &Context<'_>,
     kind: AdviceKind,
     reason: ChainReason,
-    shown: &[&Shown<'_>],
-    Sentence { wrong, todo, ours }: Sentence,
-) -> Story {
+    certificates: &[&BackendCertificate<'_>],
+    problem: &Problem,
+) -> Advice {
     let clients = client_errors::for_chain(reason);
-    let places = places(shown);
-    let ours = ours.map(|ours| format!(" {ours}.")).unwrap_or_default();
-    let text = format!("{}: {wrong}. {}.{ours}", words::list(&places), capital(&todo));
-    let letter = Letter {
-        subject: format!("certificate chain is refused ({reason})"),
-        wrong: format!("{}.", capital(&wrong)),
-        todo: format!("{todo}."),
-        clients: Some(&clients),
-    };
-    let request = letter.on_certificates(scene, shown);
-    let advice = scene.say(kind, scene.refusal_by(&clients), &places, &text);
-    story(Advice { request: Some(request), clients: Some(clients), ..advice })
+    certificate_advice(context, kind, context.rejection_severity_by(&clients), certificates, problem, clients)
 }
 
-fn missing_intermediate(scene: &Scene<'_>, shown: &[&Shown<'_>]) -> Vec<Story> {
-    let groups = grouped(shown, |shown| {
-        let missing = shown.assessment().missing();
+/// Advice with a request and the errors of clients.
+pub(super) fn certificate_advice(
+    context: &Context<'_>,
+    kind: AdviceKind,
+    severity: Severity,
+    certificates: &[&BackendCertificate<'_>],
+    problem: &Problem,
+    clients: ClientErrors,
+) -> Advice {
+    let backends = backends(certificates);
+    let request = problem.request_for_certificates(context, certificates, Some(&clients));
+    let text = problem.text(&phrases::list(&backends), "");
+    Advice { request: Some(request), clients: Some(clients), ..advice(kind, severity, &backends, &text) }
+}
+
+fn missing_intermediate(context: &Context<'_>, certificates: &[&BackendCertificate<'_>]) -> Vec<Advice> {
+    let groups = group_by(certificates, |certificate| {
+        let missing = certificate.assessment().missing();
         missing.iter().map(|certificate| certificate.fingerprint()).collect::<Vec<_>>()
     });
-    let tell = |(_, shown): (Vec<[u8; 32]>, Vec<&Shown<'_>>)| {
-        let missing = shown.first().map(|shown| shown.assessment().missing()).unwrap_or_default();
-        let names = words::some_of(missing.iter().map(|missing| words::certificate(missing)), missing.len());
-        let many = if missing.len() > 1 { "s, in this order" } else { "" };
-        let sentence = Sentence::new(
-            format!("the intermediate {names} is not sent, though a path needs it"),
+    let to_advice = |(_, certificates): (Vec<[u8; 32]>, Vec<&BackendCertificate<'_>>)| {
+        let missing = certificates.first().map(|first| first.assessment().missing()).unwrap_or_default();
+        let count = missing.len();
+        let names = conjunction(missing.iter().map(|missing| phrases::certificate(missing)), count);
+        let problem = Problem::new(
+            plural(count, "intermediate certificate is not sent", "intermediate certificates are not sent"),
             format!(
-                "append the missing certificate{many} after the server's own in the file that it presents (Postfix \
-                 `smtpd_tls_chain_files`, Exim `tls_certificate`), and reload the server"
+                "{} not send the {} {names}, which {} needed to build the chain",
+                plural(certificates.len(), "the server does", "the servers do"),
+                plural(count, "intermediate", "intermediates"),
+                plural(count, "is", "are"),
+            ),
+            format!(
+                "append {} to the certificate file after the server certificate (Postfix `smtpd_tls_chain_files`, Exim \
+                 `tls_certificate`) and reload the server",
+                plural(count, "the intermediate", "the intermediates in this order")
             ),
         );
-        chain(scene, AdviceKind::MissingIntermediate, ChainReason::MissingIntermediate, &shown, sentence)
+        let reason = ChainReason::MissingIntermediate;
+        chain_advice(context, AdviceKind::MissingIntermediate, reason, &certificates, &problem)
     };
-    groups.into_iter().map(tell).collect()
+    groups.into_iter().map(to_advice).collect()
 }
 
-fn unknown_issuer(scene: &Scene<'_>, shown: &[&Shown<'_>]) -> Vec<Story> {
-    let store = &scene.target.target.settings.trust;
-    let groups = grouped(shown, |shown| {
-        let alone = shown.assessment().chain.certificates().len() == 1;
-        (shown.facts.map(|facts| facts.issuer()).unwrap_or_default(), alone)
+fn unknown_issuer(context: &Context<'_>, certificates: &[&BackendCertificate<'_>]) -> Vec<Advice> {
+    let store = &context.target.target.settings.trust;
+    let groups = group_by(certificates, |certificate| {
+        let is_alone = certificate.assessment().chain.certificates().len() == 1;
+        (certificate.facts.map(|facts| facts.issuer()).unwrap_or_default(), is_alone)
     });
-    let tell = |((issuer, alone), shown): ((&str, bool), Vec<&Shown<'_>>)| {
-        let by = if issuer.is_empty() { String::new() } else { format!(", issued by {issuer},") };
-        let wrong = format!("no path leads from the certificate{by} to a root of the trust store `{store}`");
-        let todo = "present a certificate of a CA that clients trust; if this is a private CA's, give its root to the \
-                    clients";
-        let todo = if alone {
+    let to_advice = |((issuer, is_alone), certificates): ((&str, bool), Vec<&BackendCertificate<'_>>)| {
+        let issued_by = if issuer.is_empty() { String::new() } else { format!(" (issued by {issuer})") };
+        let fix = "present a certificate from a CA that clients trust; if this CA is private, install its root \
+                   certificate on the clients";
+        let fix = if is_alone {
             format!(
-                "send the CA's intermediates along with the certificate, which comes alone; if that is not it, {todo}"
+                "send the intermediate certificates of the CA along with the server certificate, which is sent alone. If \
+                 that does not help, {fix}"
             )
         } else {
-            todo.to_owned()
+            fix.to_owned()
         };
-        let sentence = Sentence { ours: Some(TRUST_ROOT), ..Sentence::new(wrong, todo) };
-        chain(scene, AdviceKind::UnknownIssuer, ChainReason::UnknownIssuer, &shown, sentence)
+        let problem = Problem {
+            exporter_fix: Some("If the exporter should trust that root as well, add it to `trust_stores`."),
+            ..Problem::new(
+                "certificate has no path to a trusted root",
+                format!("the certificate{issued_by} has no path to a root in the trust store `{store}`"),
+                fix,
+            )
+        };
+        chain_advice(context, AdviceKind::UnknownIssuer, ChainReason::UnknownIssuer, &certificates, &problem)
     };
-    groups.into_iter().map(tell).collect()
+    groups.into_iter().map(to_advice).collect()
 }
 
-fn self_signed(scene: &Scene<'_>) -> Sentence {
-    let sentence = Sentence::new(
-        "the certificate is signed with its own key, so that clients have no reason to trust it",
-        format!(
-            "have a CA that clients trust issue one for {}; if it is meant to be like this, give the certificate to the \
-             clients",
-            scene.server_name()
-        ),
-    );
-    Sentence { ours: Some(TRUST_CERTIFICATE), ..sentence }
+fn self_signed_problem(context: &Context<'_>) -> Problem {
+    Problem {
+        exporter_fix: Some("If the exporter should trust it as well, add it to `trust_stores`."),
+        ..Problem::new(
+            "certificate is self-signed",
+            "the certificate is self-signed, so clients have no reason to trust it",
+            format!(
+                "replace the certificate with one for {} from a CA that clients trust; if it is self-signed on purpose, \
+                 install it on the clients",
+                context.server_name()
+            ),
+        )
+    }
 }
 
-fn other(reason: ChainReason) -> Sentence {
-    let as_given = "present the chain as the CA gives it, the server's certificate first";
-    match reason {
-        ChainReason::BadValidity => Sentence::new(
-            "the validity of a certificate in the chain ends before it begins",
-            "have that certificate issued anew",
+pub(super) fn chain_problem(reason: ChainReason) -> Problem {
+    let as_provided = "present the chain as the CA provides it, starting with the server certificate";
+    let (description, fix) = match reason {
+        ChainReason::BadValidity => (
+            "the validity period of a certificate in the chain ends before it begins",
+            "have that certificate reissued",
         ),
         ChainReason::NotACa => {
-            Sentence::new("a certificate in the chain was issued by one that is no CA certificate", as_given)
+            ("a certificate in the chain was issued by a certificate that is not a CA certificate", as_provided)
         }
-        ChainReason::CaAsEndEntity => Sentence::new(
-            "a CA certificate is presented as the server's own, which some clients refuse",
-            "have a certificate issued that is for the server alone",
+        ChainReason::CaAsEndEntity => (
+            "the server certificate is a CA certificate, which some clients reject",
+            "replace the certificate with one that is issued for the server and is not a CA certificate",
         ),
-        ChainReason::WeakKey => Sentence::new(
-            "an RSA key of less than 2048 bits is in use, which stricter clients refuse",
-            "have the certificate issued anew over a key of 2048 bits or more, or over a P-256 key, by a CA that uses such",
+        ChainReason::WeakKey => (
+            "an RSA key in the chain has less than 2048 bits, which strict clients reject",
+            "have the certificate reissued with an RSA key of 2048 bits or more, or with a P-256 key, by a CA that uses such \
+             keys itself",
         ),
-        ChainReason::BadSignature => {
-            Sentence::new("a signature in the chain was not made with its issuer's key", as_given)
-        }
-        ChainReason::WeakSignatureAlgorithm => Sentence::new(
-            "a certificate in the chain is signed with SHA-1 or MD5, which stricter clients refuse",
-            "have it issued anew with SHA-256 or better",
+        ChainReason::BadSignature => ("a signature in the chain was not made with the key of its issuer", as_provided),
+        ChainReason::WeakSignatureAlgorithm => (
+            "a certificate in the chain is signed with SHA-1 or MD5, which strict clients reject",
+            "have that certificate reissued with SHA-256 or better",
         ),
-        ChainReason::UnsupportedAlgorithm => Sentence::new(
-            "a signature in the chain is of a kind that many clients cannot check",
-            "have the certificate issued anew with RSA or ECDSA on P-256 or P-384",
+        ChainReason::UnsupportedAlgorithm => (
+            "a signature in the chain uses an algorithm that many clients cannot verify",
+            "have the certificate reissued with RSA, or with ECDSA on P-256 or P-384",
         ),
-        ChainReason::MissingEku => Sentence::new(
-            "a certificate in the chain says what it is for, and a TLS server is not among it",
-            "have it issued anew with the extended key usage serverAuth",
+        ChainReason::MissingEku => (
+            "a certificate in the chain has an extended key usage that does not include TLS servers",
+            "have that certificate reissued with the extended key usage serverAuth",
         ),
-        ChainReason::NameConstraints => Sentence::new(
-            "a name of the certificate lies outside those that a CA above it may issue for",
-            "have it issued by another CA, or without that name",
+        ChainReason::NameConstraints => (
+            "a name in the certificate is outside the name constraints of a CA above it",
+            "have the certificate reissued by another CA, or without that name",
         ),
         ChainReason::PathTooLong => {
-            Sentence::new("the path has more certificates than a CA on it, or a client, allows", as_given)
+            ("the chain has more certificates than one of its CAs or a client allows", as_provided)
         }
         ChainReason::TooComplex => {
-            Sentence::new("so much is presented that finding a path takes more work than is allowed", as_given)
+            ("so many certificates are presented that building a path would take more work than allowed", as_provided)
         }
-        ChainReason::Distrusted => Sentence::new(
-            "a key on the path is on a list of withdrawn ones",
-            "have a certificate issued by another CA, over a new key",
+        ChainReason::Distrusted => (
+            "a key in the chain is on a list of distrusted keys",
+            "replace the certificate with one from another CA and with a new key",
         ),
-        ChainReason::UnsupportedVersion => {
-            Sentence::new("a certificate in the chain is not of version 3", "have it issued anew as X.509 version 3")
-        }
-        ChainReason::CriticalExtension => Sentence::new(
-            "a certificate in the chain has a critical extension that clients do not know",
-            "have it issued anew without that extension",
+        ChainReason::UnsupportedVersion => (
+            "a certificate in the chain is not an X.509 version 3 certificate",
+            "have that certificate reissued as X.509 version 3",
         ),
-        ChainReason::Malformed => Sentence::new("a certificate that is sent cannot be parsed", as_given),
-        ChainReason::KeyProofFailed => Sentence::new(
-            "the handshake is signed with another key than the certificate's",
-            "configure the key that belongs to the certificate, and see whether something in between answers in its place",
+        ChainReason::CriticalExtension => (
+            "a certificate in the chain has a critical extension that clients do not understand",
+            "have that certificate reissued without the extension",
         ),
-        // These have words of their own.
+        ChainReason::Malformed => ("one of the certificates that are sent cannot be parsed", as_provided),
+        ChainReason::KeyProofFailed => (
+            "the handshake is signed with a key that does not belong to the certificate",
+            "configure the private key that belongs to the certificate, and check whether another device answers in place of \
+             the server",
+        ),
+        // These have advice of their own.
         ChainReason::Expired
         | ChainReason::NotYetValid
         | ChainReason::SelfSigned
         | ChainReason::UnknownIssuer
-        | ChainReason::MissingIntermediate => Sentence::new(reason.doc().trim_end_matches('.'), as_given),
-    }
+        | ChainReason::MissingIntermediate => (reason.doc().trim_end_matches('.'), as_provided),
+    };
+    // The consequence is not part of the subject line.
+    let (subject, _) = description.split_once(", which").unwrap_or((description, ""));
+    Problem::new(subject, description, fix)
 }
 
-/// Staples. One that was good when it was seen is not called stale later.
-fn staple(scene: &Scene<'_>, reason: OcspReason) -> Option<Advice> {
-    let now = scene.moment();
-    let holds = |shown: &Shown<'_>| shown.assessment().chain.ocsp().reasons(now).any(|found| found == reason);
-    let shown = scene.whose(|shown| holds(shown) && !(shown.is_past && reason != OcspReason::Revoked));
-    if shown.is_empty() {
-        return None;
-    }
-    let places = places(&shown);
-    let listed = Listed::of(&places);
-    let (wrong, todo) = match reason {
-        OcspReason::StapleMissing => (
-            "the certificate demands a stapled OCSP response (RFC 7633), and none is sent",
-            "switch stapling on, or have the certificate issued anew without that demand where the server cannot staple",
+/// On stapled OCSP responses. One that was current when it was seen is not called stale later.
+fn staple(context: &Context<'_>, reason: OcspReason) -> Option<Advice> {
+    let certificates = context.certificates_where(|certificate| {
+        let mut reasons = certificate.assessment().chain.ocsp().reasons(context.now);
+        reasons.any(|found| found == reason) && (!certificate.is_outdated || reason == OcspReason::Revoked)
+    });
+    let severity = if reason == OcspReason::Revoked { context.rejection_severity() } else { Severity::Warning };
+    let (problem, clients) = (staple_problem(reason), client_errors::for_ocsp(reason));
+    (!certificates.is_empty())
+        .then(|| certificate_advice(context, AdviceKind::Staple, severity, &certificates, &problem, clients))
+}
+
+pub(super) fn staple_problem(reason: OcspReason) -> Problem {
+    match reason {
+        OcspReason::StapleMissing => Problem::new(
+            "stapled OCSP response is missing",
+            "the certificate requires a stapled OCSP response (RFC 7633), but none is sent",
+            "enable OCSP stapling; if the server cannot staple, have the certificate reissued without that requirement",
         ),
-        OcspReason::StapleStale => (
+        OcspReason::StapleStale => Problem::new(
+            "stapled OCSP response is out of date",
             "the stapled OCSP response is out of date",
-            "see why the server has fetched no new one; restarting it may help",
+            "find out why the server has not fetched a new one; a restart may help",
         ),
-        OcspReason::StapleInvalid => (
-            "the stapled OCSP response is not a good one for this certificate",
-            "let the server fetch it anew, after every renewal, too",
+        OcspReason::StapleInvalid => Problem::new(
+            "stapled OCSP response is not valid",
+            "the stapled OCSP response is not valid for this certificate",
+            "make the server fetch a new one, and do so after every renewal",
         ),
-        OcspReason::Revoked => (
+        OcspReason::Revoked => Problem::new(
+            "certificate is revoked",
             "the stapled OCSP response says that the certificate is revoked",
-            "have a new certificate issued over a new key",
+            "replace the certificate with a new one that has a new key",
         ),
-    };
-    let clients = client_errors::for_ocsp(reason);
-    let severity = if reason == OcspReason::Revoked { scene.refusal() } else { Severity::Warning };
-    let letter = Letter {
-        subject: format!("stapled OCSP response ({reason})"),
-        wrong: format!("{}.", capital(wrong)),
-        todo: format!("{todo}."),
-        clients: Some(&clients),
-    };
-    let request = Some(letter.on_certificates(scene, &shown));
-    let text = format!("{}: {wrong}. {}.", listed.list, capital(todo));
-    Some(Advice { request, clients: Some(clients), ..scene.say(AdviceKind::Staple, severity, &places, &text) })
+    }
 }
-
-/// With its first letter in upper case.
-fn capital(text: &str) -> String {
-    let mut rest = text.chars();
-    rest.next().map(|first| first.to_uppercase().collect::<String>() + rest.as_str()).unwrap_or_default()
-}
-
-const TRUST_ROOT: &str = "Where that root is to be trusted here as well, name it in `trust_stores`";
-const TRUST_CERTIFICATE: &str = "Where it is to be trusted here as well, name it in `trust_stores`";

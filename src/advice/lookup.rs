@@ -1,85 +1,80 @@
-//! Lookups that fail, and name servers that disagree.
+//! Failed lookups, and name servers that disagree.
 
-use super::{Advice, Story, words};
+use super::AdviceGroup;
+use super::context::advice;
 use crate::observation::LookupFailure;
 use crate::reason::{AdviceKind, LookupReason, Severity};
 use crate::snapshot::TargetReport;
 use crate::target::{IpFamily, TargetKind};
-use crate::text::printable;
+use crate::text::conjunction;
 
 /// About the target as a whole.
-pub(super) fn of(report: &TargetReport) -> Vec<Story> {
+pub(super) fn advise(report: &TargetReport) -> Vec<AdviceGroup> {
     let Some(lookup) = &report.lookup else { return Vec::new() };
-    let target = &report.target;
-    let mut advice = Vec::new();
-    let mut said: Vec<(&LookupFailure, Vec<&'static str>)> = Vec::new();
+    let (target, resolver) = (&report.target, &report.target.settings.resolver);
+    let mut found = Vec::new();
+    let mut failures: Vec<(&LookupFailure, Vec<&'static str>)> = Vec::new();
     for failure in &lookup.failures {
-        let same = |known: &&mut (&LookupFailure, Vec<&'static str>)| {
+        let is_same = |known: &&mut (&LookupFailure, Vec<&'static str>)| {
             (&known.0.name, known.0.reason) == (&failure.name, failure.reason)
         };
-        match said.iter_mut().find(same) {
+        match failures.iter_mut().find(is_same) {
             Some((_, types)) if types.contains(&failure.record_type) => {}
             Some((_, types)) => types.push(failure.record_type),
-            None => said.push((failure, vec![failure.record_type])),
+            None => failures.push((failure, vec![failure.record_type])),
         }
     }
     let families = if matches!(target.settings.ip_family, IpFamily::Auto | IpFamily::Any) { 2 } else { 1 };
-    for (failure, types) in said.into_iter().take(MAX_FAILURES) {
+    for (failure, types) in failures.into_iter().take(MAX_FAILURES) {
         let is_whole = types.len() >= families || types.iter().any(|kind| !matches!(*kind, "A" | "AAAA"));
         let severity = match failure.reason {
             LookupReason::NullMx => Severity::Info,
             _ if is_whole => Severity::Critical,
             _ => Severity::Warning,
         };
-        advice.push(about(AdviceKind::Dns, severity, &failed(failure, &types, &target.settings.resolver)));
+        found.push(vec![advice(AdviceKind::Dns, severity, &[], &failure_text(failure, &types, resolver))]);
     }
     if let (TargetKind::Mx(mx), Some(0), true) = (&target.kind, lookup.hosts, lookup.success) {
-        let text = format!("{} says by a null MX that it takes no mail (RFC 7505): nothing is probed.", mx.domain);
-        advice.push(about(AdviceKind::Dns, Severity::Info, &text));
+        let text = format!("{} publishes a null MX: it accepts no mail (RFC 7505), so nothing is probed.", mx.domain);
+        found.push(vec![advice(AdviceKind::Dns, Severity::Info, &[], &text)]);
     }
     if lookup.disagree == Some(true) {
         let text = format!(
-            "The name servers of the resolver `{}` give different answers for {}, so that clients meet different servers: \
-             compare the zone on each (its serial, first).",
-            target.settings.resolver, target.name
+            "The name servers of the resolver `{resolver}` give different answers for {}, so clients reach different \
+             servers: compare the zone on each name server, starting with the SOA serial number.",
+            target.name
         );
-        advice.push(about(AdviceKind::NameServersDisagree, Severity::Warning, &text));
+        found.push(vec![advice(AdviceKind::NameServersDisagree, Severity::Warning, &[], &text)]);
     }
-    advice.into_iter().map(|advice| vec![advice]).collect()
+    found
 }
 
-fn failed(failure: &LookupFailure, types: &[&'static str], resolver: &str) -> String {
-    let (name, types) = (&failure.name, words::some_of(types.iter().map(ToString::to_string), types.len()));
+fn failure_text(failure: &LookupFailure, types: &[&'static str], resolver: &str) -> String {
+    let (name, types) = (&failure.name, conjunction(types.iter().map(ToString::to_string), types.len()));
     match failure.reason {
         LookupReason::NxDomain => {
-            format!("{name} does not exist in DNS (asked for {types}): mend the name, or its zone.")
+            format!("{name} does not exist in DNS (queried for {types}): correct the name, or add it to its zone.")
         }
         LookupReason::NoData => {
-            format!("{name} exists in DNS, but has no {types} record that could be used: mend its zone.")
+            format!("{name} exists in DNS, but has no usable records of type {types}: correct its zone.")
         }
         LookupReason::Timeout => format!(
-            "No name server of the resolver `{resolver}` answered in time for {name} ({types}): see to the resolver, and to \
-             the zone's own servers."
+            "No name server of the resolver `{resolver}` answered in time for {name} ({types}): check the resolver and the \
+             name servers of the zone."
         ),
         LookupReason::ServFail => format!(
-            "The resolver `{resolver}` fails on {name} ({types}; SERVFAIL, REFUSED or the like): see to the zone's servers, \
-             its delegation and its DNSSEC signatures."
+            "The resolver `{resolver}` fails to resolve {name} ({types}; SERVFAIL, REFUSED or a similar error): check the \
+             name servers of the zone, its delegation and its DNSSEC signatures."
         ),
-        LookupReason::Bogus => {
-            format!(
-                "What DNS says of {name} ({types}) fails DNSSEC validation: mend the zone's signatures or its DS record."
-            )
-        }
+        LookupReason::Bogus => format!(
+            "The DNS answer for {name} ({types}) fails DNSSEC validation: fix the signatures of the zone or its DS record."
+        ),
         LookupReason::NullMx => format!(
-            "{name} says by a null MX that it takes no mail (RFC 7505), beside other {types} records: keep one or the other."
+            "{name} publishes a null MX, which means that it accepts no mail (RFC 7505), next to other {types} records: \
+             remove either the null MX or the other records."
         ),
     }
 }
 
-fn about(kind: AdviceKind, severity: Severity, text: &str) -> Advice {
-    let text = printable(text, words::MAX_TEXT);
-    Advice { kind, severity, backends: Vec::new(), text, request: None, clients: None }
-}
-
-/// Failures that are told one by one.
+/// Failures that are reported one by one.
 const MAX_FAILURES: usize = 10;

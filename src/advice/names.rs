@@ -1,212 +1,225 @@
-//! Certificates that lack a name: the server name, or one that the config expects.
+//! Certificates that do not list a name: the server name, or one that the configuration expects.
 
-use super::letter::Letter;
-use super::scene::{Scene, Shown, grouped, places, story};
-use super::words::{self, Listed, Place};
-use super::{Advice, Story, alternates};
+use super::context::{BackendCertificate, Context, advice, backends, group_by, list_with_notes};
+use super::phrases;
+use super::request::Problem;
+use super::{Advice, AdviceGroup, alternates};
 use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason, Severity};
 use crate::target::ServerName;
-use crate::verdict::NameVerdict;
+use crate::text::{conjunction, counted, plural};
 use crate::verdict::certificate::PresentedName;
+use crate::verdict::{Facts, NameVerdict};
 
-/// The mismatches with their ways out, then the expected names.
-pub(super) fn of(scene: &Scene<'_>) -> Vec<Story> {
-    let mut stories = Vec::new();
-    let mut mismatch: Story = Vec::new();
+/// The mismatches with their remedies, then the expected names.
+pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
+    let mut groups = Vec::new();
+    let mut mismatch = AdviceGroup::new();
     for reason in NameReason::ALL {
-        let lacking = scene.whose(|shown| shown.name() == Some(NameVerdict::Mismatch(*reason)));
-        if !lacking.is_empty() {
-            mismatch.extend(mismatches(scene, *reason, &lacking));
-        }
+        let mismatched =
+            context.certificates_where(|certificate| certificate.name() == Some(NameVerdict::Mismatch(*reason)));
+        mismatch.extend(mismatches(context, *reason, &mismatched));
     }
     if !mismatch.is_empty() {
         mismatch.sort_by_key(|advice| advice.severity);
-        mismatch.extend(wildcards(scene));
-        mismatch.extend(alternates::remedies(scene));
-        stories.push(mismatch);
+        mismatch.extend(wildcards(context));
+        mismatch.extend(alternates::remedies(context));
+        groups.push(mismatch);
     }
-    stories.extend(expected(scene).map(story));
-    stories
+    groups.extend(expected_names(context).map(|advice| vec![advice]));
+    groups
 }
 
-/// Those that lack the server name for one reason. Where it is read from the common name alone, clients differ by whether
-/// the certificate has other names.
-fn mismatches(scene: &Scene<'_>, reason: NameReason, lacking: &[&Shown<'_>]) -> Vec<Advice> {
-    let is_bare = |shown: &Shown<'_>| shown.facts.is_some_and(|facts| dns_names(facts).next().is_none());
-    let parts = grouped(lacking, |shown| reason == NameReason::CnOnly && is_bare(shown));
-    parts.iter().map(|(bare, lacking)| mismatch(scene, reason, *bare, lacking)).collect()
+/// If the common name alone contains the server name, clients differ by whether the certificate lists other names.
+fn mismatches(context: &Context<'_>, reason: NameReason, mismatched: &[&BackendCertificate<'_>]) -> Vec<Advice> {
+    let has_no_dns_name =
+        |certificate: &BackendCertificate<'_>| certificate.facts.is_some_and(|facts| dns_names(facts).next().is_none());
+    let groups = group_by(mismatched, |certificate| reason == NameReason::CnOnly && has_no_dns_name(certificate));
+    groups.iter().filter_map(|(bare, mismatched)| mismatch(context, reason, *bare, mismatched)).collect()
 }
 
-fn mismatch(scene: &Scene<'_>, reason: NameReason, bare: bool, lacking: &[&Shown<'_>]) -> Advice {
-    let name = scene.server_name();
-    let noted: Vec<Place<'_>> = lacking.iter().map(|shown| shown.noted(presented(shown))).collect();
-    let listed = Listed::of(&noted);
-    let list = &listed.list;
-    let they = match &listed.note {
-        Some(note) => format!(", {} {note}", listed.verb("it presents", "they present")),
-        None => ", they present the names in parentheses".to_owned(),
+fn mismatch(
+    context: &Context<'_>,
+    reason: NameReason,
+    bare: bool,
+    mismatched: &[&BackendCertificate<'_>],
+) -> Option<Advice> {
+    let name = context.server_name();
+    let (listed, backends) = list_with_notes(mismatched, presented_names)?;
+    let list = &backends.list;
+    let do_not_list = backends.plural("does not list", "do not list");
+    let present = match &backends.note {
+        Some(note) => format!(" ({} {note})", backends.plural("it presents", "they present")),
+        None => ", only the names in parentheses".to_owned(),
     };
-    let reissued = listed.verb("have its certificate reissued", "have their certificates reissued");
-    let (kind, wrong, todo) = match reason {
-        NameReason::NotListed | NameReason::WildcardDepth => (
-            AdviceKind::Reissue,
-            format!("{list} {} {name}{they}", listed.verb("lacks", "lack")),
-            format!("{reissued} with {name} added to the names {}", listed.verb("it has", "they have")),
-        ),
+    let reissue = backends.plural("reissue its certificate", "reissue their certificates");
+    let as_dns_name = format!("{reissue} with {name} added as a DNS subject alternative name");
+    let (kind, problem, fix) = match reason {
+        NameReason::NotListed | NameReason::WildcardDepth => {
+            (AdviceKind::Reissue, format!("{list} {do_not_list} {name}{present}"), as_dns_name)
+        }
         NameReason::CnOnly => (
             AdviceKind::Reissue,
             format!(
-                "{list} {} {name} as common name only, which clients read no longer (RFC 9525 §2)",
-                listed.verb("has", "have")
+                "{list} {} {name} in the common name only, which clients no longer read (RFC 9525 §2)",
+                backends.plural("has", "have")
             ),
-            format!("{reissued} with {name} as a subject alternative name"),
+            as_dns_name,
         ),
         NameReason::NoSan => (
             AdviceKind::Reissue,
-            format!("{list} {} without any DNS name", listed.verb("presents a certificate", "present certificates")),
-            format!("{reissued} with {name} as a subject alternative name"),
+            format!(
+                "{list} {} without any DNS name",
+                backends.plural("presents a certificate", "present certificates")
+            ),
+            as_dns_name,
         ),
         NameReason::IpReference => (
             AdviceKind::IpReference,
-            format!("{list} {} {name} as an IP address{they}", listed.verb("does not carry", "do not carry")),
-            format!(
-                "let clients use a DNS name, or {reissued} with the address as a subject alternative name of its own"
-            ),
+            format!("{list} {do_not_list} {name} as an IP address{present}"),
+            format!("use a DNS name instead, or {reissue} with {name} added as an IP address subject alternative name"),
         ),
     };
     let clients = client_errors::for_name(reason);
-    let severity = if bare { scene.refusal_by(&clients) } else { scene.refusal() };
-    let mut advice = scene.say(kind, severity, &noted, &format!("{wrong}: {todo}."));
-    let subject = if reason == NameReason::IpReference {
-        format!("certificate without the address {name}")
-    } else {
-        format!("certificate without {name}")
-    };
-    let more: Vec<String> = missing_of_all(scene, lacking).iter().map(ToString::to_string).collect();
-    let more = if more.is_empty() { String::new() } else { format!(" and {}", words::some_of(more, MAX_EXPECTED)) };
-    let added = match name.ip() {
-        Some(_) => format!("{name} (as an IP address){more}"),
-        None => format!("{name}{more}"),
-    };
-    let letter = Letter {
-        subject,
-        wrong: format!("The certificate does not carry {name}. {}", reason.doc()),
-        todo: format!(
-            "have the certificate reissued with the subject alternative names that it has, and add {added}; then reload \
-             the server."
-        ),
-        clients: Some(&clients),
-    };
-    advice.request = Some(letter.on_certificates(scene, lacking));
-    advice.clients = Some(clients);
-    advice
+    let severity = if bare { context.rejection_severity_by(&clients) } else { context.rejection_severity() };
+    let request =
+        mismatch_problem(context, reason, mismatched).request_for_certificates(context, mismatched, Some(&clients));
+    let text = format!("{problem}: {fix}.");
+    Some(Advice { request: Some(request), clients: Some(clients), ..advice(kind, severity, &listed, &text) })
 }
 
-/// What a certificate presents, and on how many connections, where an address shows several.
-fn presented(shown: &Shown<'_>) -> String {
-    let names = shown.facts.map(|facts| words::names(facts, MAX_NAMES)).unwrap_or_default();
-    match shown.last.mismatched_samples.filter(|_| shown.last.distinct > 1) {
-        Some(count) => {
-            let connections = words::counted(u64::try_from(count).unwrap_or(u64::MAX), "connection");
-            format!("{names} on {connections} of its latest")
-        }
+/// A mismatch as the request states it. Expected names that are missing are added in one go.
+fn mismatch_problem(context: &Context<'_>, reason: NameReason, mismatched: &[&BackendCertificate<'_>]) -> Problem {
+    let name = context.server_name();
+    let (subject, added) = match name.ip() {
+        Some(_) => (format!("certificate does not list the IP address {name}"), format!("{name} (as an IP address)")),
+        None => (format!("certificate does not list {name}"), name.to_string()),
+    };
+    let does_not_list = plural(mismatched.len(), "the certificate does not list", "the certificates do not list");
+    let mut description = format!("{does_not_list} {name} as a subject alternative name");
+    description.push_str(match reason {
+        NameReason::NotListed | NameReason::IpReference => "",
+        NameReason::WildcardDepth => ". A wildcard matches exactly one label (RFC 9525 §6.3)",
+        NameReason::CnOnly => ", only in the common name, which clients no longer read (RFC 9525 §2)",
+        NameReason::NoSan => ", nor any other DNS name",
+    });
+    let missing = missing_names_of_all(context, mismatched);
+    let added = std::iter::once(added).chain(missing.iter().map(ToString::to_string));
+    Problem::new(subject, description, reissue_with(mismatched, &conjunction(added, MAX_EXPECTED + 1)))
+}
+
+fn reissue_with(certificates: &[&BackendCertificate<'_>], names: &str) -> String {
+    let reissue = plural(
+        certificates.len(),
+        "reissue the certificate: keep the subject alternative names that it has",
+        "reissue the certificates: keep the subject alternative names that they have",
+    );
+    format!("{reissue}, and add {names}. Then reload the {}", plural(certificates.len(), "server", "servers"))
+}
+
+/// The names on a certificate, and on how many connections, if the address presents several certificates.
+fn presented_names(certificate: &BackendCertificate<'_>) -> String {
+    let names = certificate.facts.map(|facts| phrases::names(facts, MAX_NAMES)).unwrap_or_default();
+    match certificate.last.mismatched_samples.filter(|_| certificate.last.distinct > 1) {
+        Some(count) => format!("{names} on {}", counted(count, "recent connection")),
         None => names,
     }
 }
 
-/// Wildcards that do not reach the server name.
-fn wildcards(scene: &Scene<'_>) -> Vec<Advice> {
-    let Some(name) = scene.server_name().dns() else { return Vec::new() };
-    let too_deep = scene.whose(|shown| shown.name() == Some(NameVerdict::Mismatch(NameReason::WildcardDepth)));
-    let groups = grouped(&too_deep, |shown| near_wildcard(shown, name));
+/// Wildcards that do not match the server name.
+fn wildcards(context: &Context<'_>) -> Vec<Advice> {
+    let Some(name) = context.server_name().dns() else { return Vec::new() };
+    let mismatch = Some(NameVerdict::Mismatch(NameReason::WildcardDepth));
+    let mismatched = context.certificates_where(|certificate| certificate.name() == mismatch);
+    let groups = group_by(&mismatched, |certificate| wildcard_parent(certificate, name));
     let mut found = Vec::new();
-    for (parent, shown) in groups.into_iter().take(MAX_WILDCARDS) {
+    for (parent, certificates) in groups.into_iter().take(MAX_WILDCARDS) {
         let Some(parent) = parent else { continue };
-        let places = places(&shown);
-        let list = words::list(&places);
+        let backends = backends(&certificates);
+        let list = phrases::list(&backends);
         let depth = name.split('.').count().saturating_sub(parent.split('.').count());
-        let (lies, add) = match name.split_once('.') {
+        let (depth, add) = match name.split_once('.') {
             Some((_, above)) if depth > 0 => {
-                (format!("which lies {depth} labels below {parent}"), format!("{name} or *.{above}"))
+                (format!("which is {depth} labels below {parent}"), format!("{name} or *.{above}"))
             }
-            _ => (format!("which has no label before {parent}"), name.to_owned()),
+            _ => ("which has no label in place of the wildcard".to_owned(), name.to_owned()),
         };
         let text = format!(
-            "*.{parent} on {list} stands for exactly one label (RFC 9525 §6.3): it covers names such as mail.{parent}, \
-             not {name}, {lies}. Have {add} added, or let {} use a name one label below {parent} that leads there.",
-            scene.namers()
+            "*.{parent} on {list} matches exactly one label (RFC 9525 §6.3): it matches names such as mail.{parent}, but \
+             not {name}, {depth}. Add {add} to the {}, or use a name one label below {parent}{} that resolves to the same \
+             backends.",
+            plural(backends.len(), "certificate", "certificates"),
+            context.in_records()
         );
-        found.push(scene.say(AdviceKind::WildcardDepth, Severity::Info, &places, &text));
+        found.push(advice(AdviceKind::WildcardDepth, Severity::Info, &backends, &text));
     }
     found
 }
 
 /// The parent of the first wildcard that ends as `name` does, in lower case.
-fn near_wildcard(shown: &Shown<'_>, name: &str) -> Option<String> {
-    let wildcards = shown.facts.into_iter().flat_map(dns_names).filter_map(|presented| presented.strip_prefix("*."));
+fn wildcard_parent(certificate: &BackendCertificate<'_>, name: &str) -> Option<String> {
+    let wildcards = certificate.facts.into_iter().flat_map(dns_names).filter_map(|name| name.strip_prefix("*."));
     let mut parents = wildcards.map(str::to_ascii_lowercase).filter(|parent| parent.contains('.'));
     parents.find(|parent| name == parent || name.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.')))
 }
 
-/// Names of the config's `expect_names` that certificates lack.
-fn expected(scene: &Scene<'_>) -> Option<Advice> {
-    let lacking = scene.whose(|shown| !missing(scene, shown).is_empty());
-    if lacking.is_empty() {
-        return None;
-    }
-    let note = |shown: &Shown<'_>| words::some_of(missing(scene, shown).iter().map(ToString::to_string), MAX_EXPECTED);
-    let noted: Vec<Place<'_>> = lacking.iter().map(|shown| shown.noted(note(shown))).collect();
-    let listed = Listed::of(&noted);
-    let what = match &listed.note {
-        Some(note) => format!("{note}, which the config expects (`expect_names`)"),
-        None => "the names in parentheses, which the config expects (`expect_names`)".to_owned(),
-    };
+/// Certificates that do not list all of `expect_names`.
+fn expected_names(context: &Context<'_>) -> Option<Advice> {
+    let incomplete = context.certificates_where(|certificate| !missing_names(context, certificate).is_empty());
+    let (listed, backends) = list_with_notes(&incomplete, |certificate| {
+        conjunction(missing_names(context, certificate).iter().map(ToString::to_string), MAX_EXPECTED)
+    })?;
+    let missing = missing_names_of_all(context, &incomplete);
+    let added = plural(missing.len(), "the missing name", "the missing names");
     let text = format!(
-        "{} {} {what}: have {} reissued with what is missing added.",
-        listed.list,
-        listed.verb("lacks", "lack"),
-        listed.verb("its certificate", "their certificates")
+        "{} {} {}, which the configuration expects (`expect_names`): {} with {added} added.",
+        backends.list,
+        backends.plural("does not list", "do not list"),
+        backends.note.as_deref().unwrap_or("the names in parentheses"),
+        backends.plural("reissue its certificate", "reissue their certificates")
     );
-    let all = missing_of_all(scene, &lacking);
-    let all = words::some_of(all.iter().map(ToString::to_string), MAX_EXPECTED);
-    let letter = Letter {
-        subject: format!("certificate without {all}"),
-        wrong: format!("The certificate does not carry all of the names that it should: {all}."),
-        todo: format!(
-            "have the certificate reissued with the subject alternative names that it has, and add {all}; then reload the \
-             server."
+    let names = conjunction(missing.iter().map(ToString::to_string), MAX_EXPECTED);
+    let problem = Problem::new(
+        format!("certificate does not list {names}"),
+        format!(
+            "{} that we expect: {names}",
+            match (incomplete.len(), missing.len()) {
+                (1, 1) => "the certificate does not list a name",
+                (1, _) => "the certificate does not list all of the names",
+                (_, 1) => "the certificates do not list a name",
+                _ => "the certificates do not list all of the names",
+            }
         ),
-        clients: None,
-    };
-    let mut advice = scene.say(AdviceKind::ExpectedName, Severity::Warning, &noted, &text);
-    advice.request = Some(letter.on_certificates(scene, &lacking));
-    Some(advice)
+        reissue_with(&incomplete, &names),
+    );
+    let request = Some(problem.request_for_certificates(context, &incomplete, None));
+    Some(Advice { request, ..advice(AdviceKind::ExpectedName, Severity::Warning, &listed, &text) })
 }
 
-/// Expected names that a certificate lacks, without the server name.
-fn missing<'a>(scene: &Scene<'a>, shown: &Shown<'_>) -> Vec<&'a ServerName> {
-    let names = scene.target.target.settings.expect_names.iter().zip(&shown.assessment().expected);
-    names.filter(|(name, carried)| !**carried && *name != scene.server_name()).map(|(name, _)| name).collect()
+/// The expected names that a certificate does not list, without the server name.
+fn missing_names<'a>(context: &Context<'a>, certificate: &BackendCertificate<'_>) -> Vec<&'a ServerName> {
+    let names = context.target.target.settings.expect_names.iter().zip(&certificate.assessment().expected);
+    names.filter(|(name, matches)| !**matches && *name != context.server_name()).map(|(name, _)| name).collect()
 }
 
-fn missing_of_all<'a>(scene: &Scene<'a>, lacking: &[&Shown<'_>]) -> Vec<&'a ServerName> {
-    let mut names: Vec<&ServerName> = lacking.iter().flat_map(|shown| missing(scene, shown)).collect();
+fn missing_names_of_all<'a>(context: &Context<'a>, certificates: &[&BackendCertificate<'_>]) -> Vec<&'a ServerName> {
+    let mut names: Vec<&ServerName> =
+        certificates.iter().flat_map(|certificate| missing_names(context, certificate)).collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-fn dns_names(facts: &crate::verdict::Facts) -> impl Iterator<Item = &str> {
+fn dns_names(facts: &Facts) -> impl Iterator<Item = &str> {
     facts.names().filter_map(|name| match name {
         PresentedName::Dns(name) => Some(name),
         PresentedName::Ip(_) => None,
     })
 }
 
-/// Presented names that a sentence lists of one backend.
+/// Names of one certificate in a sentence.
 const MAX_NAMES: usize = 5;
-/// Expected names that a sentence lists.
+/// Expected names in a sentence.
 const MAX_EXPECTED: usize = 10;
 /// Wildcards that are explained.
 const MAX_WILDCARDS: usize = 3;

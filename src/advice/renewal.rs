@@ -1,153 +1,165 @@
-//! Certificates that were renewed, and are not served everywhere.
+//! Certificates that were renewed, but are not presented everywhere.
 
-use super::letter::Letter;
-use super::scene::{Scene, Shown, grouped, places, story};
-use super::validity::expires_soon;
-use super::words::{self, Listed, Place};
-use super::{Advice, Story};
+use super::context::{BackendCertificate, Context, advice, backends, group_by, list_with_fact_notes};
+use super::phrases::BackendList;
+use super::request::Problem;
+use super::validity::is_about_to_expire;
+use super::{Advice, AdviceGroup};
 use crate::reason::{AdviceKind, Severity};
-use crate::text::printable;
+use crate::text::{plural, printable, utc};
 use crate::verdict::{Facts, name};
 
-/// Renewed on some backends only; on disk and not served.
-pub(super) fn of(scene: &Scene<'_>) -> Vec<Story> {
-    let mut stories = renewed_partly(scene);
-    stories.extend(on_disk(scene).map(story));
-    stories
+/// Renewed on some backends only; renewed on disk but not presented.
+pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
+    let found = renewed_partly(context).into_iter().chain(certificate_file(context));
+    found.map(|advice| vec![advice]).collect()
 }
 
-/// Old certificates beside newer ones for the same names. Backends may well have certificates of their own, which are
-/// never renewed at the same time: an old one counts once less than a third of its lifetime is left, when it should have
-/// been renewed, too.
-fn renewed_partly(scene: &Scene<'_>) -> Vec<Story> {
-    let now = scene.moment();
+/// Old certificates next to newer ones for the same names. Backends may have certificates of their own, which are not
+/// renewed at the same time: one counts as old when less than a third of its lifetime is left, because it should have been
+/// renewed by then.
+fn renewed_partly(context: &Context<'_>) -> Vec<Advice> {
     let is_old = |facts: &Facts| {
         let lifetime = facts.not_after.saturating_sub(facts.not_before);
-        facts.not_after.saturating_sub(now) < lifetime / 3
+        facts.not_after.saturating_sub(context.now) < lifetime / 3
     };
-    let old = scene.whose(|shown| shown.facts.is_some_and(is_old));
-    // Nothing to compare, as it is mostly.
-    if old.is_empty() || old.len() == scene.shown.len() {
+    let old = context.certificates_where(|certificate| certificate.facts.is_some_and(is_old));
+    // The usual case: nothing to compare.
+    if old.is_empty() || old.len() == context.certificates.len() {
         return Vec::new();
     }
-    let all: Vec<(&Shown<'_>, &Facts)> = scene.shown.iter().filter_map(|shown| Some((shown, shown.facts?))).collect();
-    let names: Vec<Vec<String>> = all.iter().map(|(_, facts)| names_of(facts)).collect();
-    let numbers: Vec<usize> = (0..all.len()).collect();
-    let tell = |(_, same): (Option<&Vec<String>>, Vec<usize>)| {
-        let same: Vec<(&Shown<'_>, &Facts)> = same.iter().filter_map(|number| all.get(*number).copied()).collect();
+    let all: Vec<(&BackendCertificate<'_>, &Facts)> =
+        context.certificates.iter().filter_map(|certificate| Some((certificate, certificate.facts?))).collect();
+    let names: Vec<Vec<String>> = all.iter().map(|(_, facts)| sorted_names(facts)).collect();
+    let indexes: Vec<usize> = (0..all.len()).collect();
+    let to_advice = |(_, indexes): (Option<&Vec<String>>, Vec<usize>)| {
+        let same: Vec<(&BackendCertificate<'_>, &Facts)> =
+            indexes.iter().filter_map(|index| all.get(*index).copied()).collect();
         let (newest, facts) = same.iter().copied().max_by_key(|(_, facts)| facts.not_after)?;
         let is_before = |old: &Facts| old.not_after < facts.not_after && old.not_before < facts.not_before;
-        let old: Vec<&Shown<'_>> =
-            same.iter().filter(|(_, old)| is_old(old) && is_before(old)).map(|(shown, _)| *shown).collect();
-        let is_newest = |shown: &&Shown<'_>| shown.leaf.fingerprint() == newest.leaf.fingerprint();
-        let news: Vec<&Shown<'_>> = same.iter().map(|(shown, _)| *shown).filter(is_newest).collect();
-        // One that clients refuse is no model.
-        let is_good = !is_old(facts) && newest.valid == Some(true);
-        (!old.is_empty() && is_good).then(|| partly(scene, &old, &news, facts))
+        let old = same.iter().filter(|(_, old)| is_old(old) && is_before(old));
+        let old: Vec<&BackendCertificate<'_>> = old.map(|(certificate, _)| *certificate).collect();
+        let is_newest =
+            |certificate: &&BackendCertificate<'_>| certificate.leaf.fingerprint() == newest.leaf.fingerprint();
+        let new: Vec<&BackendCertificate<'_>> =
+            same.iter().map(|(certificate, _)| *certificate).filter(is_newest).collect();
+        // A certificate that clients reject is not suggested.
+        let is_usable = !is_old(facts) && newest.valid == Some(true);
+        if is_usable { not_renewed(context, &old, &new, facts) } else { None }
     };
-    grouped(&numbers, |number| names.get(number)).into_iter().filter_map(tell).map(story).collect()
+    group_by(&indexes, |index| names.get(index)).into_iter().filter_map(to_advice).collect()
 }
 
-fn partly(scene: &Scene<'_>, old: &[&Shown<'_>], news: &[&Shown<'_>], newest: &Facts) -> Advice {
-    let now = scene.moment();
-    let note = |shown: &Shown<'_>| shown.facts.map(|facts| until(facts.not_after)).unwrap_or_default();
-    let noted: Vec<Place<'_>> = old.iter().map(|shown| shown.noted(note(shown))).collect();
-    let (listed, news) = (Listed::of(&noted), Listed::of(&places(news)));
+fn not_renewed(
+    context: &Context<'_>,
+    old: &[&BackendCertificate<'_>],
+    new: &[&BackendCertificate<'_>],
+    newest: &Facts,
+) -> Option<Advice> {
+    let (listed, old_backends) = list_with_fact_notes(old, |facts| valid_until(facts.not_after))?;
+    let new_backends = BackendList::new(&backends(new));
     let text = format!(
-        "{} {} a renewed certificate ({}), {} an older one for the same names{}: renew there, too, or put the new one there, \
-         and reload the server.",
-        news.list,
-        news.verb("presents", "present"),
-        until(newest.not_after),
-        listed.list,
-        listed.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default()
+        "{} still {} an older certificate{}, while {} {} a renewed one for the same names ({}): renew the older certificate \
+         as well, or replace it with the renewed one, and reload the server.",
+        old_backends.list,
+        old_backends.plural("presents", "present"),
+        old_backends.note_in_parentheses(),
+        new_backends.list,
+        new_backends.plural("presents", "present"),
+        valid_until(newest.not_after)
     );
-    let is_urgent =
-        |shown: &&Shown<'_>| shown.facts.is_some_and(|facts| facts.not_after < now || expires_soon(facts, now));
-    let severity = if old.iter().any(is_urgent) { Severity::Warning } else { Severity::Info };
-    let letter = Letter {
-        subject: "certificate was renewed elsewhere, not here".to_owned(),
-        wrong: format!(
-            "Other servers behind {} present a newer certificate for the same names ({}).",
-            scene.server_name(),
-            until(newest.not_after)
-        ),
-        todo: "renew the certificate here, too, or put the new one here, and reload the server.".to_owned(),
-        clients: None,
+    let is_urgent = |certificate: &&BackendCertificate<'_>| {
+        let now = context.now;
+        certificate.facts.is_some_and(|facts| facts.not_after < now || is_about_to_expire(facts, now))
     };
-    let request = Some(letter.on_certificates(scene, old));
-    Advice { request, ..scene.say(AdviceKind::RenewedPartly, severity, &noted, &text) }
+    let severity = if old.iter().any(is_urgent) { Severity::Warning } else { Severity::Info };
+    let here = plural(old.len(), "on this server", "on these servers");
+    let problem = Problem::new(
+        "certificate is older than on other servers",
+        format!(
+            "other servers behind {} present a newer certificate for the same names ({})",
+            context.server_name(),
+            valid_until(newest.not_after)
+        ),
+        format!("renew the certificate {here} as well, or install the newer one, and reload the server"),
+    );
+    let request = Some(problem.request_for_certificates(context, old, None));
+    Some(Advice { request, ..advice(AdviceKind::RenewedPartly, severity, &listed, &text) })
 }
 
-/// DNS names and addresses in lower case, sorted.
-fn names_of(facts: &Facts) -> Vec<String> {
+/// DNS names and addresses in lower case.
+fn sorted_names(facts: &Facts) -> Vec<String> {
     let mut names: Vec<String> = facts.names().map(|name| name.to_string().to_ascii_lowercase()).collect();
     names.sort_unstable();
     names.dedup();
     names
 }
 
-/// What is in the target's `certificate_file` against what is served.
-fn on_disk(scene: &Scene<'_>) -> Option<Advice> {
-    let path = scene.target.target.settings.certificate_file.as_ref()?;
+/// The certificate in the target's `certificate_file` compared with those that are presented.
+fn certificate_file(context: &Context<'_>) -> Option<Advice> {
+    let path = context.target.target.settings.certificate_file.as_ref()?;
     let path = printable(&path.display().to_string(), MAX_PATH);
-    let Some(file) = &scene.target.file else {
-        // Before the first round nobody has tried to read it.
-        let is_first = scene.target.endpoints.first().is_some_and(|first| std::ptr::eq(first, scene.report));
+    let Some(file) = &context.target.file else {
+        // The file is read in the first round, and reported for the first endpoint.
+        let is_first = context.target.endpoints.first().is_some_and(|first| std::ptr::eq(first, context.report));
         let text = format!(
-            "`certificate_file` {path} cannot be read, or holds no certificate: mend the file, its rights or the config."
+            "The `certificate_file` {path} cannot be read or contains no certificate: fix the file, its permissions or the \
+             configuration."
         );
-        let tried = scene.target.last_round.is_some() && is_first;
-        return tried.then(|| scene.say(AdviceKind::FileUnreadable, Severity::Warning, &[], &text));
+        return (context.target.last_round.is_some() && is_first)
+            .then(|| advice(AdviceKind::FileUnreadable, Severity::Warning, &[], &text));
     };
-    let other = scene.whose(|shown| shown.leaf.fingerprint() != file.fingerprint());
-    let on_disk = file.facts();
-    let is_newer = |shown: &Shown<'_>| {
-        on_disk
-            .zip(shown.facts)
-            .is_some_and(|(disk, served)| disk.not_before > served.not_before && disk.not_after > served.not_after)
-    };
-    let older: Vec<&Shown<'_>> = other.iter().copied().filter(|shown| is_newer(shown)).collect();
-    if let (Some(disk), false) = (on_disk, older.is_empty()) {
-        return Some(not_reloaded(scene, &path, disk, &older));
+    let different = context.certificates_where(|certificate| certificate.leaf.fingerprint() != file.fingerprint());
+    if let Some(on_disk) = file.facts() {
+        let is_older = |certificate: &&BackendCertificate<'_>| {
+            let is_older = |presented: &Facts| {
+                on_disk.not_before > presented.not_before && on_disk.not_after > presented.not_after
+            };
+            certificate.facts.is_some_and(is_older)
+        };
+        let older: Vec<&BackendCertificate<'_>> = different.iter().copied().filter(is_older).collect();
+        if !older.is_empty() {
+            return not_reloaded(context, &path, on_disk, &older);
+        }
     }
-    let places = places(&other);
-    let listed = Listed::of(&places);
+    let different_backends = backends(&different);
+    let list = BackendList::new(&different_backends);
     let text = format!(
-        "{} {} another certificate than the file {path} holds: see which file the server presents, or mend \
-         `certificate_file`.",
-        listed.list,
-        listed.verb("presents", "present")
+        "{} {} certificate than the one in {path}: check which file the server uses, or correct `certificate_file`.",
+        list.list,
+        list.plural("presents a different", "present a different")
     );
-    (!other.is_empty()).then(|| scene.say(AdviceKind::NotReloaded, Severity::Warning, &places, &text))
+    (!different.is_empty()).then(|| advice(AdviceKind::NotReloaded, Severity::Warning, &different_backends, &text))
 }
 
-fn not_reloaded(scene: &Scene<'_>, path: &str, disk: &Facts, older: &[&Shown<'_>]) -> Advice {
-    let note = |shown: &Shown<'_>| shown.facts.map(|facts| until(facts.not_after)).unwrap_or_default();
-    let noted: Vec<Place<'_>> = older.iter().map(|shown| shown.noted(note(shown))).collect();
-    let listed = Listed::of(&noted);
+fn not_reloaded(
+    context: &Context<'_>,
+    path: &str,
+    on_disk: &Facts,
+    older: &[&BackendCertificate<'_>],
+) -> Option<Advice> {
+    let (listed, backends) = list_with_fact_notes(older, |facts| valid_until(facts.not_after))?;
     let mut text = format!(
-        "The file {path} holds a newer certificate ({}) than {} {}{}: reload the server.",
-        until(disk.not_after),
-        listed.list,
-        listed.verb("presents", "present"),
-        listed.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default()
+        "{} {} an older certificate{} than the one in {path} ({}): reload the server.",
+        backends.list,
+        backends.plural("presents", "present"),
+        backends.note_in_parentheses(),
+        valid_until(on_disk.not_after)
     );
-    if !name::judge(scene.server_name(), disk).is_match() {
-        text.push_str(&format!(" But mind that the new one lacks {}.", scene.server_name()));
+    if !name::judge(context.server_name(), on_disk).is_match() {
+        text.push_str(&format!(" Note that the newer certificate does not list {}.", context.server_name()));
     }
-    let letter = Letter {
-        subject: "certificate was renewed, and the server not reloaded".to_owned(),
-        wrong: format!("On disk ({path}) there is a newer certificate ({}).", until(disk.not_after)),
-        todo: "reload the server, so that it presents the new certificate.".to_owned(),
-        clients: None,
-    };
-    let request = Some(letter.on_certificates(scene, older));
-    Advice { request, ..scene.say(AdviceKind::NotReloaded, Severity::Warning, &noted, &text) }
+    let problem = Problem::new(
+        "renewed certificate is not presented",
+        format!("the file {path} contains a newer certificate ({})", valid_until(on_disk.not_after)),
+        "reload the server, so that it presents the newer certificate",
+    );
+    let request = Some(problem.request_for_certificates(context, older, None));
+    Some(Advice { request, ..advice(AdviceKind::NotReloaded, Severity::Warning, &listed, &text) })
 }
 
-fn until(moment: i64) -> String {
-    format!("until {}", words::moment(moment))
+fn valid_until(at: i64) -> String {
+    format!("valid until {}", utc(at))
 }
 
 /// Characters of a path.

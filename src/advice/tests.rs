@@ -1,170 +1,220 @@
-//! Advice on small fleets, word for word.
+//! Advice on small fleets. The cases assert facts; their texts and requests as a whole are in `tests/golden/advice.txt`.
 
+use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use expect_test::expect_file;
 use smtp_fleet::Extension;
 use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Name};
 
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};
-use crate::reason::{LookupReason, ProbeReason, SkipReason, Stage};
+use crate::reason::{ChainReason, LookupReason, OcspReason, ProbeReason, SkipReason, Stage};
 use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_alternates};
 use crate::snapshot::{BackendReport, LastCertificate};
 use crate::target::{MxTarget, ProbeSettings, Target, TargetKind, TlsMode};
 use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;
 
+mod alternates;
 mod certificates;
 mod facts;
-mod stops;
+mod probe_failures;
 
-/// All advice, a line each: severity, kind, backends in brackets, text.
-#[track_caller]
-fn check(report: &TargetReport, expected: &[&str]) {
-    let found: Vec<String> = advise(report, now()).iter().map(line).collect();
-    assert_eq!(found, expected, "\n{}", found.join("\n"));
+/// A report, and what must be advised on it.
+struct Case {
+    name: String,
+    report: TargetReport,
+    expected: &'static [Expected],
 }
 
-/// The text of the only advice of a kind.
-#[track_caller]
-fn check_text(report: &TargetReport, kind: AdviceKind, expected: &str) {
-    let found: Vec<_> = advise(report, now()).into_iter().filter(|advice| advice.kind == kind).collect();
-    let texts: Vec<&str> = found.iter().map(|advice| advice.text.as_str()).collect();
-    assert_eq!(texts, [expected]);
+/// A [`summary`], and what the text mentions: names, addresses, dates, config keys.
+type Expected = (&'static str, &'static [&'static str]);
+
+fn case(name: &str, report: TargetReport, expected: &'static [Expected]) -> Case {
+    Case { name: name.to_owned(), report, expected }
 }
 
-fn line(advice: &Advice) -> String {
-    let places: Vec<String> = advice.backends.iter().map(|backend| backend.address.to_string()).collect();
-    format!("{} {} [{}] {}", advice.severity, advice.kind, places.join(" "), advice.text)
+/// Severity, kind, backends, whether there is a request, and what .NET reports.
+fn summary(advice: &Advice) -> String {
+    let request = if advice.request.is_some() { " request" } else { "" };
+    let clients = advice.clients.map(|clients| {
+        let texts = clients.dotnet.texts;
+        let flag = texts.iter().rev().find(|text| !text.contains(' ')).or_else(|| texts.first());
+        format!(" {}", flag.unwrap_or(&"accepted"))
+    });
+    format!("{}{request}{}", heading(advice), clients.unwrap_or_default())
 }
 
-/// Three backends, `mail` on all, `smtp` on one.
-fn classic(ca: &TestCa, fixture: &EndpointFixture) -> TargetReport {
-    let (good, bad) = (leaf(&["smtp.example.com", "mail.example.com"]), leaf(&["mail.example.com"]));
-    fixture.report(vec![
-        fixture.shows(ca, "192.0.2.10", &ca.chain(&good)),
-        fixture.shows(ca, "192.0.2.11", &ca.chain(&bad)),
-        fixture.shows(ca, "192.0.2.12", &ca.chain(&bad)),
-    ])
+fn heading(advice: &Advice) -> String {
+    let addresses: Vec<String> = advice.backends.iter().map(|backend| backend.address.to_string()).collect();
+    format!("{} {} [{}]", advice.severity, advice.kind, addresses.join(" "))
 }
 
-const ALL: &[&str] = &["192.0.2.10", "192.0.2.11", "192.0.2.12"];
-const LACK: &str = "critical reissue [192.0.2.11 192.0.2.12] 192.0.2.11 and 192.0.2.12 lack smtp.example.com, they \
-                    present mail.example.com: have their certificates reissued with smtp.example.com added to the names \
-                    they have.";
-const QUEUED: &str = "info queued_mail [] After a change from smtp.example.com to another name, mail already queued keeps \
-                      the old name: purge or requeue, then test again and watch.";
-const USE_MAIL: &str = "info use_shared_name [192.0.2.10 192.0.2.11 192.0.2.12] Let clients use mail.example.com: valid on \
-                        all 3 and resolves to them.";
+fn cases() -> Vec<Case> {
+    [alternates::cases(), certificates::cases(), probe_failures::cases()].into_iter().flatten().collect()
+}
 
 #[test]
-fn the_classic_case() {
+fn advice_has_the_expected_facts() {
+    let mut kinds = BTreeSet::new();
+    for Case { name, report, expected } in cases() {
+        let found = advise(&report, now());
+        let summaries: Vec<String> = found.iter().map(summary).collect();
+        let wanted: Vec<&str> = expected.iter().map(|(summary, _)| *summary).collect();
+        assert_eq!(summaries, wanted, "{name}");
+        for (advice, (_, mentions)) in found.iter().zip(expected) {
+            kinds.insert(advice.kind);
+            let text = advice.text.as_str();
+            for part in *mentions {
+                assert!(text.contains(part), "{name}: {part} in {text}");
+            }
+            is_well_formed(advice);
+        }
+    }
+    assert_eq!(kinds, AdviceKind::ALL.iter().copied().collect(), "every kind has a case");
+}
+
+#[track_caller]
+fn is_well_formed(advice: &Advice) {
+    let text = advice.text.as_str();
+    assert!(text.ends_with('.'), "{text}");
+    for double in ["  ", ",,", "..", " .", " ,", "()", "\n"] {
+        assert!(!text.contains(double), "{double:?} in {text}");
+    }
+    if let Some(request) = &advice.request {
+        assert!(request.starts_with("Subject: "), "{request}");
+        assert!(request.contains("openssl s_client -connect "), "{request}");
+    }
+}
+
+#[test]
+fn texts_and_requests() {
+    let mut page = String::new();
+    for Case { name, report, .. } in cases() {
+        let _ = writeln!(page, "## {name}");
+        let found = advise(&report, now());
+        if found.is_empty() {
+            page.push_str("\nno advice\n");
+        }
+        for advice in &found {
+            write_advice(&mut page, advice);
+        }
+        page.push('\n');
+    }
+    page.push_str(&other_reasons());
+    page.push_str(&probe_failures::every_failure());
+    expect_file!["../../tests/golden/advice.txt"].assert_eq(&without_fingerprints(&page));
+}
+
+/// A request or list of client errors that was written before is not repeated.
+fn write_advice(page: &mut String, advice: &Advice) {
+    let _ = writeln!(page, "\n{}\n{}", heading(advice), advice.text);
+    let mut write_once = |block: String, instead: &str| {
+        let block = without_fingerprints(&block);
+        page.push_str(if page.contains(&block) { instead } else { &block });
+    };
+    if let Some(request) = &advice.request {
+        let lines = request.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n");
+        write_once(lines.collect(), "    (a request as above)\n");
+    }
+    if let Some(clients) = &advice.clients {
+        let lines = clients
+            .clients()
+            .into_iter()
+            .map(|(client, error)| format!("  - {client}: {}\n", error.texts.first().unwrap_or(&"no error")));
+        write_once(lines.collect(), "  - (client errors as above)\n");
+    }
+}
+
+/// Reasons that no case above has.
+fn other_reasons() -> String {
+    let mut page = String::new();
+    let mut write_problem = |reason: &str, problem: request::Problem| {
+        let _ = writeln!(page, "\n{reason}: {}", problem.subject);
+        let _ = writeln!(page, "{}", problem.text("192.0.2.11", ""));
+    };
+    for reason in ChainReason::ALL {
+        let has_advice_of_its_own = matches!(
+            reason,
+            ChainReason::Expired
+                | ChainReason::NotYetValid
+                | ChainReason::SelfSigned
+                | ChainReason::UnknownIssuer
+                | ChainReason::MissingIntermediate
+        );
+        if !has_advice_of_its_own {
+            write_problem(reason.as_str(), chain::chain_problem(*reason));
+        }
+    }
+    for reason in OcspReason::ALL {
+        write_problem(reason.as_str(), chain::staple_problem(*reason));
+    }
+    format!("## Other reasons of chains and stapled OCSP responses\n{page}\n")
+}
+
+/// Fingerprints differ from run to run.
+fn without_fingerprints(page: &str) -> String {
+    let mut out = String::new();
+    let mut digits = String::new();
+    for c in page.chars().chain(['\n']) {
+        if c.is_ascii_hexdigit() {
+            digits.push(c);
+            continue;
+        }
+        out.push_str(if digits.len() == 64 { "<fingerprint>" } else { &digits });
+        digits.clear();
+        out.push(c);
+    }
+    out.pop();
+    out
+}
+
+#[test]
+fn a_request_has_all_that_its_reader_needs() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
-    let report = with_alternates(classic(&ca, &fixture), &[("mail.example.com", Some(ALL))]);
-    check(&report, &[LACK, USE_MAIL, QUEUED]);
+    let report = alternates::classic(&ca, &fixture);
     let advice = advise(&report, now());
     let reissue = advice.first().expect("a reissue");
-    assert_eq!(reissue.clients.map(|clients| clients.dotnet.texts[0]), Some("RemoteCertificateNameMismatch"));
-    let leaf = |place: usize| hex(&report.endpoints[0].backends[place].leaf().expect("a leaf").fingerprint());
-    let expected = format!(
-        "Subject: 192.0.2.11 and 192.0.2.12: certificate without smtp.example.com\n\
-         \n\
-         Clients that connect to smtp.example.com on port 587 (STARTTLS) reach these servers:\n\
-         \n\
-         192.0.2.11:587, seen on 2026-05-31 23:59 UTC\n\
-         \u{20} certificate (SHA-256): {}\n\
-         \u{20} names: mail.example.com\n\
-         \u{20} issuer: CN=Example Intermediate\n\
-         \u{20} valid: 2026-05-01 00:00 UTC to 2026-09-01 00:00 UTC\n\
-         192.0.2.12:587, seen on 2026-05-31 23:59 UTC\n\
-         \u{20} certificate (SHA-256): {}\n\
-         \u{20} names: mail.example.com\n\
-         \u{20} issuer: CN=Example Intermediate\n\
-         \u{20} valid: 2026-05-01 00:00 UTC to 2026-09-01 00:00 UTC\n\
-         \n\
-         The certificate does not carry smtp.example.com. The certificate lists other names.\n\
-         Clients report:\n\
-         \u{20} .NET/MailKit: RemoteCertificateNameMismatch\n\
-         \u{20} OpenSSL: verify error:num=62:hostname mismatch\n\
-         \u{20} Postfix: server certificate verification failed for <server>: num=62:hostname mismatch\n\
-         \u{20} Go: x509: certificate is valid for <presented>, not <name>\n\
-         \n\
-         Please: have the certificate reissued with the subject alternative names that it has, and add smtp.example.com; \
-         then reload the server.\n\
-         \n\
-         To check it afterwards:\n\
-         \u{20} openssl s_client -connect 192.0.2.11:587 -starttls smtp -servername smtp.example.com -verify_hostname smtp.example.com\n\
-         \u{20} openssl s_client -connect 192.0.2.12:587 -starttls smtp -servername smtp.example.com -verify_hostname smtp.example.com\n\
-         It must show the certificate, and say: Verify return code: 0 (ok)\n\
-         (with -CAfile and the root's file, where the root is a private one)\n",
-        leaf(1),
-        leaf(2)
-    );
-    assert_eq!(reissue.request.as_deref(), Some(expected.as_str()));
-}
-
-#[test]
-fn shared_names_lead_where_they_lead() {
-    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
-    let report = classic(&ca, &fixture);
-    let astray = |leads: &str| {
+    assert_eq!(reissue.clients, Some(crate::client_errors::for_name(crate::reason::NameReason::NotListed)));
+    let request = reissue.request.as_deref().expect("a request");
+    let fingerprint =
+        |backend: usize| hex(&report.endpoints[0].backends[backend].leaf().expect("a leaf").fingerprint());
+    let openssl = |address: &str| {
         format!(
-            "info shared_name_elsewhere [192.0.2.10 192.0.2.11 192.0.2.12] mail.example.com is valid on all 3, but {leads}."
+            "openssl s_client -connect {address}:587 -starttls smtp -servername smtp.example.com -verify_hostname \
+             smtp.example.com\n"
         )
     };
-    let told = |addresses: Option<&[&str]>, leads: &str| {
-        let report = with_alternates(report.clone(), &[("mail.example.com", addresses)]);
-        check(&report, &[LACK, &astray(leads), QUEUED]);
-    };
-    told(
-        Some(&["192.0.2.10", "192.0.2.11"]),
-        "resolves to 192.0.2.10 and 192.0.2.11 only: give it records for 192.0.2.12, too, then let clients use it",
-    );
-    told(
-        Some(&["192.0.2.10", "198.51.100.7"]),
-        "resolves also to 198.51.100.7, where smtp.example.com does not: let clients use it only once it leads to the same \
-         addresses",
-    );
-    told(
-        Some(&["198.51.100.7"]),
-        "resolves to 198.51.100.7, where smtp.example.com does not: let clients use it only once it leads to the same \
-         addresses",
-    );
-    told(
-        Some(&[]),
-        "has no address: give it records for 192.0.2.10, 192.0.2.11 and 192.0.2.12, then let clients use it",
-    );
-    let unknown = "whether it resolves to them and nowhere else is not known: look that up before clients use it";
-    told(None, unknown);
-    // Not looked up yet.
-    check(&report, &[LACK, &astray(unknown), QUEUED]);
+    for part in [
+        "Subject: 192.0.2.11 and 192.0.2.12: ",
+        "port 587 (STARTTLS)",
+        "\n192.0.2.11:587, seen at 2026-05-31 23:59",
+        "\n192.0.2.12:587, seen at 2026-05-31 23:59",
+        &fingerprint(1),
+        &fingerprint(2),
+        "names: mail.example.com\n",
+        "issuer: CN=Example Intermediate\n",
+        "2026-05-01 00:00",
+        "2026-09-01 00:00",
+        ".NET/MailKit: RemoteCertificateNameMismatch\n",
+        "OpenSSL: verify error:num=62:hostname mismatch\n",
+        "Postfix: server certificate verification failed for <server>: num=62:hostname mismatch\n",
+        "Go: x509: certificate is valid for <presented>, not <name>\n",
+        &openssl("192.0.2.11"),
+        &openssl("192.0.2.12"),
+        "Verify return code: 0 (ok)",
+        "-CAfile",
+    ] {
+        assert!(request.contains(part), "{part} in:\n{request}");
+    }
+    assert!(!request.contains(&fingerprint(0)) && !request.contains("192.0.2.10"), "{request}");
 }
 
 #[test]
-fn one_backend_costs_redundancy() {
-    let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
-    let shows = |address, names: &[&str]| fixture.shows(&ca, address, &ca.chain(&leaf(names)));
-    let one = shows("192.0.2.10", &["smtp.example.com", "mx1.example.com"]);
-    let two = shows("192.0.2.11", &["mx2.example.com"]);
-    let end = "Until the certificates are reissued, clients can use mx1.example.com, which is valid on 192.0.2.10, if it \
-               resolves to that and nowhere else. All mail then depends on this one server: redundancy is lost.";
-    let use_one = |backends: Vec<BackendReport>, why: &str| {
-        check_text(&fixture.report(backends), AdviceKind::UseBackendName, &format!("{why} {end}"));
-    };
-    use_one(vec![one.clone(), two.clone()], "No name was found that all backends carry.");
-    let unknown =
-        "Whether all backends carry a name in common is not known, since no certificate of 192.0.2.12 could be read.";
-    use_one(vec![one.clone(), two.clone(), fixture.fresh("192.0.2.12")], unknown);
-    let refused = fixture.fails("192.0.2.12", Stage::Connect, ProbeReason::Refused, "");
-    use_one(vec![one.clone(), two.clone(), refused], unknown);
-    // One that fails now is no way out.
-    let report = fixture.report(vec![past(one), past(two)]);
-    assert!(advise(&report, now()).iter().all(|advice| advice.kind != AdviceKind::UseBackendName));
-}
-
-#[test]
-fn hostile_fleets_are_told_in_few_printable_words() {
+fn hostile_certificates_give_short_printable_texts() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let long: Vec<String> = (0..800).map(|n| format!("{}{n}.example.com", "x".repeat(50))).collect();
     let mut names: Vec<&str> = vec!["\u{1b}[31m<script>", "a\u{202e}b.example.com", "a\rb"];
@@ -173,9 +223,8 @@ fn hostile_fleets_are_told_in_few_printable_words() {
     let backends: Vec<_> =
         (1..=24).map(|n| fixture.shows(&ca, &format!("192.0.2.{n}"), &[builder.self_sign(&ca.key)])).collect();
     let advice = advise(&fixture.report(backends), now());
-    assert!(advice.iter().any(|advice| advice.kind == AdviceKind::Reissue));
     for advice in &advice {
-        assert!(advice.text.chars().count() <= words::MAX_TEXT + 100, "{}", advice.text.len());
+        assert!(advice.text.chars().count() <= phrases::MAX_TEXT + 100, "{}", advice.text.len());
         assert!(advice.backends.len() <= 24);
         let request = advice.request.as_deref().unwrap_or_default();
         assert!(request.len() < 64 * 1024, "{}", request.len());
@@ -183,6 +232,7 @@ fn hostile_fleets_are_told_in_few_printable_words() {
         let odd: Vec<char> = lines.filter(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(c)).collect();
         assert!(odd.is_empty(), "{odd:?} in {}", advice.text);
     }
-    let reissue = advice.iter().find(|advice| advice.kind == AdviceKind::Reissue).map(|advice| advice.text.as_str());
-    assert!(reissue.is_some_and(|text| text.ends_with("added to the names they have.")), "{reissue:?}");
+    // It ends as a short one does: nothing is cut off.
+    let reissue = advice.iter().find(|advice| advice.kind == AdviceKind::Reissue).expect("a reissue");
+    assert!(reissue.text.contains("smtp.example.com") && reissue.text.ends_with('.'), "{}", reissue.text);
 }

@@ -1,197 +1,198 @@
-//! Certificates out of their time, or nearly so.
+//! Certificates outside of their validity periods, or close to the end of them.
 
-use super::letter::Letter;
-use super::scene::{Scene, Shown, grouped, places, story};
-use super::words::{self, Listed, Place};
-use super::{Advice, Story};
+use super::chain::certificate_advice;
+use super::context::{BackendCertificate, Context, advice, group_by, list_with_fact_notes, list_with_notes};
+use super::phrases::{self, BackendList};
+use super::request::Problem;
+use super::{Advice, AdviceGroup};
 use crate::client_errors;
 use crate::reason::{AdviceKind, ChainReason, Severity};
+use crate::text::{SECONDS_PER_DAY, distance, plural, span, utc};
 use crate::verdict::{Certificate, Facts};
 
 /// Expired, not yet valid, about to expire.
-pub(super) fn of(scene: &Scene<'_>) -> Vec<Story> {
-    let told = [expired(scene), early(scene, true), early(scene, false), soon(scene), path_ends_soon(scene)];
-    let mut stories: Vec<Story> = told.into_iter().flatten().map(story).collect();
-    stories.extend(out_of_time_above(scene, ChainReason::Expired));
-    stories.extend(out_of_time_above(scene, ChainReason::NotYetValid));
-    stories
+pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
+    let single = [
+        expired(context),
+        not_yet_valid(context, true),
+        not_yet_valid(context, false),
+        expires_soon(context),
+        path_expires_soon(context),
+    ];
+    let mut found: Vec<Advice> = single.into_iter().flatten().collect();
+    found.extend(intermediates(context, ChainReason::Expired));
+    found.extend(intermediates(context, ChainReason::NotYetValid));
+    found.into_iter().map(|advice| vec![advice]).collect()
 }
 
-/// The certificates of the servers themselves that have expired.
-fn expired(scene: &Scene<'_>) -> Option<Advice> {
-    let now = scene.moment();
-    let shown = scene.whose(|shown| shown.facts.is_some_and(|facts| facts.not_after < now));
-    let (noted, listed) = noted(&shown, |facts| ago(facts.not_after, now))?;
+/// Server certificates that have expired.
+fn expired(context: &Context<'_>) -> Option<Advice> {
+    let certificates =
+        context.certificates_where(|certificate| certificate.facts.is_some_and(|facts| facts.not_after < context.now));
+    let (listed, backends) = list_with_fact_notes(&certificates, |facts| when(facts.not_after, context.now))?;
     let text = format!(
-        "{} expired{}: {}.",
-        subject(&listed),
-        after(&listed),
-        "renew what has expired, and reload the server; where that happens by itself, see why it did not"
+        "{} expired{}: renew {}. If renewal is automatic, find out why it did not happen.",
+        certificates_of(&backends),
+        shared_note(&backends),
+        backends.plural("it and reload the server", "them and reload the servers")
     );
-    let letter = Letter {
-        subject: "certificate has expired".to_owned(),
-        wrong: "The certificate has expired.".to_owned(),
-        todo: "renew the certificate and reload the server.".to_owned(),
-        clients: Some(&client_errors::for_chain(ChainReason::Expired)),
-    };
-    let advice = scene.say(AdviceKind::Expired, scene.refusal(), &noted, &text);
-    Some(Advice {
-        request: Some(letter.on_certificates(scene, &shown)),
-        clients: Some(client_errors::for_chain(ChainReason::Expired)),
-        ..advice
-    })
+    let count = certificates.len();
+    let problem = Problem::new(
+        "certificate has expired",
+        plural(count, "the certificate has expired", "the certificates have expired"),
+        renew(count),
+    );
+    let clients = client_errors::for_chain(ChainReason::Expired);
+    let request = Some(problem.request_for_certificates(context, &certificates, Some(&clients)));
+    let expired = advice(AdviceKind::Expired, context.rejection_severity(), &listed, &text);
+    Some(Advice { request, clients: Some(clients), ..expired })
 }
 
-/// The certificates of the servers themselves whose time has not begun: within a day, or later.
-fn early(scene: &Scene<'_>, by_clock: bool) -> Option<Advice> {
-    let now = scene.moment();
-    let shown = scene.whose(|shown| {
-        let wait = shown.facts.map(|facts| facts.not_before.saturating_sub(now)).filter(|wait| *wait > 0);
-        wait.is_some_and(|wait| (wait <= DAY) == by_clock)
+/// Server certificates whose validity period has not begun: within a day, which suggests a wrong clock, or later.
+fn not_yet_valid(context: &Context<'_>, within_a_day: bool) -> Option<Advice> {
+    let certificates = context.certificates_where(|certificate| {
+        let wait = certificate.facts.map(|facts| facts.not_before.saturating_sub(context.now));
+        wait.is_some_and(|wait| wait > 0 && (wait <= SECONDS_PER_DAY) == within_a_day)
     });
-    let (noted, listed) = noted(&shown, |facts| ahead(facts.not_before, now))?;
-    let begin = listed.verb("begins", "begin");
-    let (kind, todo) = if by_clock {
-        let todo = "a clock is wrong, this machine's or that of whoever issued it; check both against NTP. If they are \
-                    right, clients have to wait that long";
-        (AdviceKind::Clock, todo)
+    let (listed, backends) = list_with_fact_notes(&certificates, |facts| when(facts.not_before, context.now))?;
+    let (kind, fix, requested_fix) = if within_a_day {
+        let fix = "check the clocks of the exporter host and of the issuer against NTP, because one of them is probably wrong. \
+                   If both are right, clients must wait until then";
+        let requested_fix = "check the clock of the issuer against NTP. If both the clock of the issuer and ours are right, \
+                             clients must wait until the certificate becomes valid";
+        (AdviceKind::Clock, fix, requested_fix)
     } else {
-        let todo = "it is issued for later; present the one before it until then, or have one issued that is valid now";
-        (AdviceKind::NotYetValid, todo)
+        let fix = "present the previous certificate until then, or have one issued that is valid now";
+        let requested_fix = "present the previous certificate until this one becomes valid, or have one issued that is valid \
+                             now";
+        (AdviceKind::NotYetValid, fix, requested_fix)
     };
-    let text = format!("{} {begin} only{}: {todo}.", subject(&listed), after(&listed));
+    let become_valid = backends.plural("becomes", "become");
+    let text = format!("{} {become_valid} valid only{}: {fix}.", certificates_of(&backends), shared_note(&backends));
+    let problem = Problem::new(
+        "certificate is not valid yet",
+        format!("at {} by our clock, the certificate was not valid yet", utc(context.now)),
+        requested_fix,
+    );
     let clients = client_errors::for_chain(ChainReason::NotYetValid);
-    let letter = Letter {
-        subject: "certificate is not valid yet".to_owned(),
-        wrong: format!("At {}, as this machine has it, the certificate was not valid yet.", words::moment(now)),
-        todo: format!("{todo}."),
-        clients: Some(&clients),
-    };
-    let request = Some(letter.on_certificates(scene, &shown));
-    Some(Advice { request, clients: Some(clients), ..scene.say(kind, scene.refusal(), &noted, &text) })
+    let request = Some(problem.request_for_certificates(context, &certificates, Some(&clients)));
+    Some(Advice { request, clients: Some(clients), ..advice(kind, context.rejection_severity(), &listed, &text) })
 }
 
-/// The certificates of the servers themselves that are about to expire.
-fn soon(scene: &Scene<'_>) -> Option<Advice> {
-    let now = scene.moment();
-    let shown = scene.whose(|shown| shown.facts.is_some_and(|facts| expires_soon(facts, now)));
-    let (noted, listed) = noted(&shown, |facts| {
+/// Server certificates that are about to expire.
+fn expires_soon(context: &Context<'_>) -> Option<Advice> {
+    let now = context.now;
+    let certificates =
+        context.certificates_where(|certificate| certificate.facts.is_some_and(|facts| is_about_to_expire(facts, now)));
+    let (listed, backends) = list_with_fact_notes(&certificates, |facts| {
         let lifetime = facts.not_after.saturating_sub(facts.not_before);
-        let short = lifetime / 5 < FORTNIGHT;
-        let left = format!("less than a fifth of {} left", words::span(lifetime.unsigned_abs()));
-        ahead(facts.not_after, now) + &if short { format!(" with {left}") } else { String::new() }
+        let expiry = when(facts.not_after, now);
+        if lifetime / 5 < FORTNIGHT {
+            format!("{expiry}, with less than a fifth of its lifetime of {} left", span(lifetime.unsigned_abs()))
+        } else {
+            expiry
+        }
     })?;
     let text = format!(
-        "{} {}{}: renew and reload in time; where that happens by itself, see why it has not.",
-        subject(&listed),
-        listed.verb("expires", "expire"),
-        after(&listed)
+        "{} {}{}: renew {} before then. If renewal is automatic, find out why it has not happened.",
+        certificates_of(&backends),
+        backends.plural("expires", "expire"),
+        shared_note(&backends),
+        backends.plural("it and reload the server", "them and reload the servers")
     );
-    let letter = Letter {
-        subject: "certificate expires soon".to_owned(),
-        wrong: "The certificate expires soon.".to_owned(),
-        todo: "renew the certificate and reload the server before that.".to_owned(),
-        clients: None,
-    };
-    let request = Some(letter.on_certificates(scene, &shown));
-    Some(Advice { request, ..scene.say(AdviceKind::ExpiresSoon, Severity::Warning, &noted, &text) })
+    let count = certificates.len();
+    let problem = Problem::new(
+        "certificate expires soon",
+        plural(count, "the certificate expires soon", "the certificates expire soon"),
+        format!("{} before that date", renew(count)),
+    );
+    let request = Some(problem.request_for_certificates(context, &certificates, None));
+    Some(Advice { request, ..advice(AdviceKind::ExpiresSoon, Severity::Warning, &listed, &text) })
 }
 
-/// Paths that end before the server's certificate does, within a fortnight, and that no other path follows.
-fn path_ends_soon(scene: &Scene<'_>) -> Option<Advice> {
-    let now = scene.moment();
-    let end = |shown: &Shown<'_>| {
-        let verdict = shown.assessment().chain.verdict();
-        let end = verdict.verified_not_after(now).filter(|_| shown.valid == Some(true))?;
+/// Paths that expire within 14 days and before the server certificate, without another path to replace them.
+fn path_expires_soon(context: &Context<'_>) -> Option<Advice> {
+    let now = context.now;
+    let expiry = |certificate: &BackendCertificate<'_>| {
+        let verdict = certificate.assessment().chain.verdict();
+        let end = verdict.verified_not_after(now).filter(|_| certificate.valid == Some(true))?;
         let ends = end.saturating_sub(now) < FORTNIGHT && !verdict.valid(end.saturating_add(1));
-        shown.facts.filter(|facts| ends && end < facts.not_after).map(|_| end)
+        certificate.facts.filter(|facts| ends && end < facts.not_after).map(|_| end)
     };
-    let shown = scene.whose(|shown| end(shown).is_some());
-    let note = |shown: &Shown<'_>| end(shown).map(|end| ahead(end, now)).unwrap_or_default();
-    let noted: Vec<Place<'_>> = shown.iter().map(|shown| shown.noted(note(shown))).collect();
-    let listed = Listed::of(&noted);
+    let certificates = context.certificates_where(|certificate| expiry(certificate).is_some());
+    let note = |certificate: &BackendCertificate<'_>| expiry(certificate).map(|end| when(end, now)).unwrap_or_default();
+    let (listed, backends) = list_with_notes(&certificates, note)?;
     let text = format!(
-        "An intermediate in the chain of {} expires{}, before the server's own certificate: replace it by the CA's current \
-         one in the file that the server presents.",
-        listed.list,
-        after(&listed)
+        "An intermediate in the chain of {} expires{}, before the server certificate does: replace it with the CA's \
+         current one in the certificate file, and reload the server.",
+        backends.list,
+        shared_note(&backends)
     );
-    (!shown.is_empty()).then(|| scene.say(AdviceKind::ExpiresSoon, Severity::Warning, &noted, &text))
+    Some(advice(AdviceKind::ExpiresSoon, Severity::Warning, &listed, &text))
 }
 
-/// Chains out of their time though the server's own certificate is not.
-fn out_of_time_above(scene: &Scene<'_>, reason: ChainReason) -> Vec<Story> {
-    let now = scene.moment();
-    let is_out = |certificate: &Certificate| {
+/// Chains outside of their validity periods although the server certificate is within its own.
+fn intermediates(context: &Context<'_>, reason: ChainReason) -> Vec<Advice> {
+    let is_outside = |certificate: &Certificate| {
         certificate.facts().is_some_and(|facts| match reason {
-            ChainReason::Expired => facts.not_after < now,
-            _ => facts.not_before > now,
+            ChainReason::Expired => facts.not_after < context.now,
+            _ => facts.not_before > context.now,
         })
     };
-    let shown = scene.whose(|shown| shown.reasons.contains(reason) && !is_out(shown.leaf));
-    // Said of one certificate only where no other can be meant.
-    let culprit = |shown: &Shown<'_>| {
-        let assessment = shown.assessment();
+    let certificates =
+        context.certificates_where(|certificate| certificate.reasons.contains(reason) && !is_outside(certificate.leaf));
+    // A certificate is named only if it is the only one that can be meant.
+    let culprit = |certificate: &BackendCertificate<'_>| {
+        let assessment = certificate.assessment();
         let above = assessment.chain.certificates().iter().skip(1).chain(assessment.missing());
-        let mut out = above.filter(|certificate| is_out(certificate));
-        let first = out.next().map(|certificate| words::certificate(certificate));
-        first.filter(|_| out.next().is_none())
+        let mut outside = above.filter(|certificate| is_outside(certificate));
+        let first = outside.next().map(|certificate| phrases::certificate(certificate));
+        first.filter(|_| outside.next().is_none())
     };
-    let tell = |(culprit, shown): (Option<String>, Vec<&Shown<'_>>)| {
-        let (kind, wrong) = match reason {
-            ChainReason::Expired => (AdviceKind::Expired, "has expired"),
-            _ => (AdviceKind::NotYetValid, "is not valid yet"),
-        };
-        let what = culprit
-            .map_or_else(|| "a certificate above the server's own".to_owned(), |it| format!("the intermediate {it}"));
-        let places = places(&shown);
-        let todo = "replace it by the CA's current one in the file that the server presents, and reload the server";
-        let text = format!("{}: {what} {wrong}; {todo}.", words::list(&places));
+    let (kind, is_outside) = match reason {
+        ChainReason::Expired => (AdviceKind::Expired, "has expired"),
+        _ => (AdviceKind::NotYetValid, "is not valid yet"),
+    };
+    let to_advice = |(culprit, certificates): (Option<String>, Vec<&BackendCertificate<'_>>)| {
+        let certificate = culprit.map_or_else(
+            || "a certificate above the server certificate".to_owned(),
+            |culprit| format!("the intermediate {culprit}"),
+        );
+        let problem = Problem::new(
+            format!("intermediate certificate {is_outside}"),
+            format!("{certificate} {is_outside}"),
+            "replace that certificate with the CA's current one in the certificate file, and reload the server",
+        );
         let clients = client_errors::for_chain(reason);
-        let letter = Letter {
-            subject: format!("an intermediate {wrong}"),
-            wrong: format!("In the chain, {what} {wrong}."),
-            todo: format!("{todo}."),
-            clients: Some(&clients),
-        };
-        let request = Some(letter.on_certificates(scene, &shown));
-        story(Advice { request, clients: Some(clients), ..scene.say(kind, scene.refusal(), &places, &text) })
+        certificate_advice(context, kind, context.rejection_severity(), &certificates, &problem, clients)
     };
-    grouped(&shown, culprit).into_iter().map(tell).collect()
+    group_by(&certificates, culprit).into_iter().map(to_advice).collect()
 }
 
-/// Whether a certificate that is valid at `now` (Unix seconds) is about to expire: in less than 14 days, or less than a
-/// fifth of its lifetime where that is shorter, as it is for those that live for less than 70 days.
-pub(super) fn expires_soon(facts: &Facts, now: i64) -> bool {
+/// Whether a certificate that is valid at `now` (Unix seconds) has less than 14 days left, or less than a fifth of its
+/// lifetime if that is shorter (for lifetimes under 70 days).
+pub(super) fn is_about_to_expire(facts: &Facts, now: i64) -> bool {
     let lifetime = facts.not_after.saturating_sub(facts.not_before);
     (facts.not_before..=facts.not_after).contains(&now)
         && facts.not_after.saturating_sub(now) < FORTNIGHT.min(lifetime / 5)
 }
 
-/// Places with a note that facts give, and the list of them; none for none.
-fn noted<'a>(shown: &[&Shown<'a>], note: impl Fn(&Facts) -> String) -> Option<(Vec<Place<'a>>, Listed)> {
-    let note = |shown: &Shown<'a>| shown.facts.map(&note).unwrap_or_default();
-    let noted: Vec<Place<'a>> = shown.iter().map(|shown| shown.noted(note(shown))).collect();
-    let listed = Listed::of(&noted);
-    (!noted.is_empty()).then_some((noted, listed))
+fn renew(count: usize) -> &'static str {
+    plural(count, "renew the certificate and reload the server", "renew the certificates and reload the servers")
 }
 
-fn subject(listed: &Listed) -> String {
-    format!("{} of {}", listed.verb("The certificate", "The certificates"), listed.list)
+fn certificates_of(backends: &BackendList) -> String {
+    format!("{} of {}", backends.plural("The certificate", "The certificates"), backends.list)
 }
 
-/// The note that all share, as the end of a clause.
-fn after(listed: &Listed) -> String {
-    listed.note.as_ref().map(|note| format!(" {note}")).unwrap_or_default()
+/// The shared note at the end of a clause.
+fn shared_note(backends: &BackendList) -> String {
+    backends.note.as_ref().map(|note| format!(" {note}")).unwrap_or_default()
 }
 
-fn ago(moment: i64, now: i64) -> String {
-    format!("{} ago, on {}", words::span(now.abs_diff(moment)), words::moment(moment))
+/// `in 3 days, on 2026-06-04 00:00:00 UTC`.
+fn when(at: i64, now: i64) -> String {
+    format!("{}, on {}", distance(at, now), utc(at))
 }
 
-fn ahead(moment: i64, now: i64) -> String {
-    format!("in {}, on {}", words::span(now.abs_diff(moment)), words::moment(moment))
-}
-
-const DAY: i64 = 86_400;
-const FORTNIGHT: i64 = 14 * DAY;
+const FORTNIGHT: i64 = 14 * SECONDS_PER_DAY;

@@ -104,7 +104,7 @@ impl Stores {
             for (index, file) in store.files.into_iter().enumerate() {
                 let loaded = anchors::from_file(&folder.join(file.0)).map_err(|error| {
                     let place = format!("{place}.files[{index}]");
-                    Fault::at(ErrorKind::File, place, error, "a PEM file with one or more CA certificates")
+                    Fault::file(place, error, "a PEM file with one or more CA certificates")
                 })?;
                 anchors.extend(loaded);
             }
@@ -118,10 +118,8 @@ impl Stores {
         let mut used = BTreeMap::new();
         for name in names {
             let Some(store) = self.0.remove(name) else { continue };
-            let mut anchors = store
-                .roots
-                .load()
-                .map_err(|error| Fault::at(ErrorKind::File, format!("trust store {name}"), error, NO_ROOTS_HELP))?;
+            let mut anchors =
+                store.roots.load().map_err(|error| Fault::file(format!("trust store {name}"), error, NO_ROOTS_HELP))?;
             anchors.extend(store.anchors);
             used.insert(Arc::clone(name), TrustStore::new(name, anchors));
         }

@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
-use super::error::{ErrorKind, Fault};
+use super::error::Fault;
 use super::keys;
 use crate::target::ClientCertificate;
 use crate::trust::anchors;
@@ -30,19 +30,20 @@ impl ClientCertificates {
             return Ok(loaded.clone());
         }
         let (cert, key) = &files;
-        let cert_fault = |found: &dyn Display| Fault::at(ErrorKind::File, format!("{place}.cert"), found, CERT);
-        let key_fault = |found: &dyn Display| Fault::at(ErrorKind::File, format!("{place}.key"), found, KEY);
+        let cert_fault = |found: &dyn Display| Fault::file(format!("{place}.cert"), found, CERT);
+        let key_fault = |found: &dyn Display| Fault::file(format!("{place}.key"), found, KEY);
         let chain = anchors::certificates(cert).map_err(|error| cert_fault(&error))?;
         let private = anchors::private_key(key).map_err(|error| key_fault(&error))?;
-        let signer = any_supported_type(&private)
-            .map_err(|_| key_fault(&format_args!("{}, whose key is broken or of no supported type", key.display())))?;
+        let signer = any_supported_type(&private).map_err(|_| {
+            key_fault(&format_args!("{}: private key is invalid or of an unsupported type", key.display()))
+        })?;
         match CertifiedKey::new(chain.clone(), signer).keys_match() {
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(Error::InconsistentKeys(_)) => {
-                return Err(key_fault(&format_args!("{}, whose key is not that of the certificate", key.display())));
+                return Err(key_fault(&format_args!("{}: private key does not match the certificate", key.display())));
             }
             Err(_) => {
-                return Err(cert_fault(&format_args!("{}, whose first certificate cannot be parsed", cert.display())));
+                return Err(cert_fault(&format_args!("{}: first certificate cannot be parsed", cert.display())));
             }
         }
         let loaded = ClientCertificate::new(chain, private);

@@ -129,6 +129,12 @@ impl Fault {
         Self { file: None, kind, place: place.into(), message: message(found, allowed), position: None }
     }
 
+    /// A file that is unusable: `error` begins with its path.
+    pub(super) fn file(place: impl Into<String>, error: impl fmt::Display, expected: &str) -> Self {
+        let message = format!("{error} (expected {expected})");
+        Self { file: None, kind: ErrorKind::File, place: place.into(), message, position: None }
+    }
+
     /// A fault that is known by its line and column, in the file as a whole.
     pub(super) const fn in_text(kind: ErrorKind, message: String, position: Option<(usize, usize)>) -> Self {
         Self { file: None, kind, place: String::new(), message, position }

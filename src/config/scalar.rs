@@ -9,8 +9,9 @@ use serde::de::{Deserialize, Deserializer};
 
 use super::duration;
 use super::value::{Refusal, Scalar, scalar};
+use crate::metrics::table;
 use crate::net::is_unicast;
-use crate::target::{AllowPattern, AllowPatternError, EhloName, IpFamily, ServerName, TargetName, TlsMode};
+use crate::target::{AllowPattern, EhloName, IpFamily, ServerName, TargetName, TargetSpecError, TlsMode};
 use crate::trust::anchors::Roots;
 
 /// Defines newtypes that are read by their [`Scalar`] rule.
@@ -283,11 +284,11 @@ impl Scalar for LabelName {
         if !well_formed {
             return Err(Refusal::Value);
         }
-        if PROMETHEUS_LABELS.contains(&text) {
+        if table::PROMETHEUS_LABELS.contains(&text) {
             return Err(Refusal::Because("Prometheus sets it".to_owned()));
         }
-        if OWN_LABELS.contains(&text) {
-            return Err(Refusal::Because("this exporter sets it".to_owned()));
+        if table::reserved_labels().any(|label| label == text) {
+            return Err(Refusal::Because("this exporter reserves it".to_owned()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -374,7 +375,7 @@ impl Scalar for Allowed {
                                    submission: (without), or a network such as 192.0.2.0/24";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
-        text.parse().map(Self).map_err(|error: AllowPatternError| Refusal::Because(error.to_string()))
+        text.parse().map(Self).map_err(|error: TargetSpecError| Refusal::Because(error.to_string()))
     }
 }
 
@@ -426,35 +427,3 @@ pub(super) const BUILT_IN_RESOLVER: &str = "system";
 const PORT_APART: &str = "the port goes into a key of its own";
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// What Prometheus adds to a scrape or keeps for histograms and summaries.
-const PROMETHEUS_LABELS: [&str; 4] = ["job", "instance", "le", "quantile"];
-
-/// The labels that this exporter's own metrics carry.
-const OWN_LABELS: [&str; 25] = [
-    "target",
-    "server_name",
-    "backend",
-    "kind",
-    "port",
-    "tls",
-    "preference",
-    "name",
-    "type",
-    "reason",
-    "resolves",
-    "stage",
-    "phase",
-    "presented",
-    "fingerprint_sha256",
-    "serial",
-    "subject",
-    "issuer",
-    "key",
-    "signature",
-    "version",
-    "cipher",
-    "group",
-    "status",
-    "store",
-];

@@ -9,7 +9,7 @@ use super::raw::Document;
 use super::target_files::TargetFiles;
 use super::targets::Targets;
 use super::{Config, build, document, raw, text};
-use crate::target::{Labels, ProbeSettings, Target, TargetKind, TargetName, TargetSpecError};
+use crate::target::{ProbeSettings, Target, TargetKind, TargetName, TargetSpecError, UserLabels};
 use crate::trust::TrustStore;
 
 /// What is wanted of a config.
@@ -88,7 +88,7 @@ fn unnamed(targets: &mut Targets<'_>, kind: TargetKind, file: Option<&Path>) -> 
     let origin = file.unwrap_or_else(|| Path::new(""));
     let settings = targets.default_policy().map_err(|fault| ConfigError::new(origin, fault))?;
     let name = kind.default_name().ok_or(SelectError::Nothing)?;
-    Ok(Target { name, kind, labels: Labels::default(), settings })
+    Ok(Target { name, kind, labels: UserLabels::default(), settings })
 }
 
 fn trusting(target: &Target, trust: &TrustStore) -> Arc<Target> {

@@ -15,8 +15,8 @@ use super::scalar::{CertName, Host, MxDomain, Name, SubmissionDomain};
 use super::settings::{Own, Policies};
 use super::target_file::{self, Content, FoundLabel, Group};
 use crate::target::{
-    Endpoint, HostTarget, Labels, MxTarget, ProbeSettings, SMTP, SUBMISSION, ServerName, SubmissionTarget, Target,
-    TargetKind, TargetName, TlsMode,
+    Endpoint, HostTarget, MxTarget, ProbeSettings, SMTP, SUBMISSION, ServerName, SubmissionTarget, Target, TargetKind,
+    TargetName, TlsMode, UserLabels,
 };
 
 /// The targets so far.
@@ -60,7 +60,8 @@ impl<'a> Targets<'a> {
         };
         let certificate_file = keys.certificate_file.take().map(|path| folder(file).join(path.0).into());
         let settings = self.policies.settings(place, settings, Own { client_certificate, certificate_file })?;
-        let labels = Labels::new(std::mem::take(&mut keys.labels.0).into_iter().map(|(name, value)| (name.0, value.0)));
+        let labels =
+            UserLabels::new(std::mem::take(&mut keys.labels.0).into_iter().map(|(name, value)| (name.0, value.0)));
         for (kind, name, place) in named(place, subject, keys)? {
             self.add(file, place, name, Unnamed { kind, labels: labels.clone(), settings: Arc::clone(&settings) })?;
         }
@@ -76,7 +77,7 @@ impl<'a> Targets<'a> {
     fn add_group(&mut self, file: &Arc<Path>, place: &str, group: Group) -> Result<(), Fault> {
         let own = Own { client_certificate: None, certificate_file: None };
         let settings = self.policies.settings(place, Settings::default(), own)?;
-        let labels = Labels::new(group.labels.0.into_iter().filter_map(|(name, value)| match name {
+        let labels = UserLabels::new(group.labels.0.into_iter().filter_map(|(name, value)| match name {
             FoundLabel::Meta(_) => None,
             FoundLabel::User(name) => Some((name.0, value.0)),
         }));
@@ -110,7 +111,7 @@ impl<'a> Targets<'a> {
 /// A target that lacks its name.
 struct Unnamed {
     kind: TargetKind,
-    labels: Labels,
+    labels: UserLabels,
     settings: Arc<ProbeSettings>,
 }
 

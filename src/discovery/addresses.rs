@@ -1,73 +1,73 @@
-//! The addresses of one host. A and AAAA are looked up apart, so that neither family's failure hides in the other's
-//! answer.
+//! The addresses of one host. A and AAAA are looked up separately, so that neither family's answer hides a failure of the
+//! other.
 
 use std::net::IpAddr;
 
 use futures_util::future::join_all;
-use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::proto::rr::RecordType;
 use tokio::time::Instant;
 
 use super::name_servers::{self, Records, Servers};
-use super::question::{self, Heard};
+use super::query::{Answer, query};
 use crate::net::has_route;
 use crate::observation::LookupFailure;
 use crate::reason::LookupReason;
 use crate::target::{IpFamily, ServerName};
 
-/// What was found out of a host's addresses.
+/// The addresses of a host, and what failed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
     /// Sorted, each once.
     pub(super) addresses: Vec<IpAddr>,
-    /// Addresses left out because this machine has no route to their family.
+    /// Number of addresses left out because this host has no route to them.
     pub(super) without_route: usize,
     pub(super) ipv4_failed: bool,
     pub(super) ipv6_failed: bool,
     pub(super) failures: Vec<LookupFailure>,
-    /// Servers that were compared gave different answers.
+    /// The compared servers gave different answers.
     pub(super) disagree: bool,
-    /// The name is an alias of another one.
+    /// The name is an alias (CNAME).
     pub(super) aliased: bool,
 }
 
-/// Looks a host up: in the hosts file where it counts, else at the name servers until `deadline`.
+/// Looks a host up: in the hosts file if the resolver uses it, else at the name servers, until `deadline`.
 pub(super) async fn look_up(host: &ServerName, servers: &Servers, ip_family: IpFamily, deadline: Instant) -> Addresses {
     let families = families(ip_family);
     let Some(name) = host.dns().and_then(name_servers::absolute) else {
-        let none = |_: &RecordType| Heard::new(Err(LookupReason::NxDomain));
-        return gather(host, ip_family, families, families.iter().map(none).collect());
+        let none = |_: &RecordType| Answer::new(Err(LookupReason::NxDomain));
+        return collect(host, ip_family, families, families.iter().map(none).collect());
     };
-    let heard = match servers.hosts_entry(&name) {
+    let answers = match servers.hosts_entry(&name) {
         Some(entry) => families.iter().map(|family| of_family(&entry, *family)).collect(),
-        None => join_all(families.iter().map(|family| ask(servers, &name, *family, deadline))).await,
+        None => {
+            let name = &name;
+            let queries = families
+                .iter()
+                .map(|family| query(servers, deadline, |server| name_servers::addresses(server, name, *family)));
+            join_all(queries).await
+        }
     };
-    gather(host, ip_family, families, heard)
+    collect(host, ip_family, families, answers)
 }
 
-async fn ask(servers: &Servers, name: &Name, family: RecordType, deadline: Instant) -> Heard<IpAddr> {
-    question::put(servers, deadline, |server| name_servers::addresses(server, name, family)).await
-}
-
-fn of_family(entry: &[IpAddr], family: RecordType) -> Heard<IpAddr> {
+fn of_family(entry: &[IpAddr], family: RecordType) -> Answer<IpAddr> {
     let data: Vec<_> = entry.iter().copied().filter(|ip| ip.is_ipv4() == (family == RecordType::A)).collect();
-    let answer = if data.is_empty() { Err(LookupReason::NoData) } else { Ok(Records { data, aliased: false }) };
-    Heard::new(answer)
+    Answer::new(if data.is_empty() { Err(LookupReason::NoData) } else { Ok(Records { data, aliased: false }) })
 }
 
-fn gather(host: &ServerName, ip_family: IpFamily, families: &[RecordType], heard: Vec<Heard<IpAddr>>) -> Addresses {
-    // The other family has addresses, or fails for a reason of its own.
-    let other_tells = heard.iter().any(|heard| !matches!(heard.answer, Err(LookupReason::NoData)));
+fn collect(host: &ServerName, ip_family: IpFamily, families: &[RecordType], answers: Vec<Answer<IpAddr>>) -> Addresses {
+    let all_no_data = answers.iter().all(|answer| matches!(answer.result, Err(LookupReason::NoData)));
     let mut found = Addresses::default();
-    for (family, heard) in families.iter().zip(heard) {
-        found.disagree |= heard.disagree;
-        let failure = match heard.answer {
+    for (family, answer) in families.iter().zip(answers) {
+        found.disagree |= answer.disagree;
+        let failure = match answer.result {
             Ok(records) => {
                 found.addresses.extend(records.data);
                 found.aliased |= records.aliased;
-                heard.partly
+                answer.partial_failure
             }
-            // A name of one family only is as it should be.
-            Err(LookupReason::NoData) if other_tells => heard.partly,
+            // It is no failure that a name has addresses of one family only.
+            Err(LookupReason::NoData) if !all_no_data => answer.partial_failure,
             Err(reason) => Some(reason),
         };
         let Some(reason) = failure else { continue };

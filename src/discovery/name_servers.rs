@@ -1,5 +1,5 @@
-//! Questions to name servers. Each server is asked apart, so that no server's failure hides in another's answer, and
-//! only what follows from the name asked is taken from what it says.
+//! Queries to name servers. Each server has a client of its own, so that no server's answer hides a failure of another,
+//! and only records of the queried name and its aliases are used.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -15,38 +15,38 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 use parking_lot::Mutex;
 
-use super::validation::hides_an_answer;
+use super::validation::is_bogus;
 use crate::file;
 use crate::reason::LookupReason;
 use crate::target::ResolverSpec;
 
-/// One question's outcome at one server.
-pub(super) type Answer<T> = Result<Records<T>, LookupReason>;
+/// The result of one query at one server.
+pub(super) type QueryResult<T> = Result<Records<T>, LookupReason>;
 
-/// The records of an answer; never none.
+/// The records of an answer; never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Records<T> {
     pub(super) data: Vec<T>,
-    /// The name asked is an alias of the name that has them.
+    /// The queried name is an alias of their owner.
     pub(super) aliased: bool,
 }
 
 /// An MX record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Exchange {
+pub(super) struct MxRecord {
     pub(super) preference: u16,
     pub(super) host: Name,
 }
 
-/// An SRV record (RFC 2782), but for its weight: all hosts are probed.
+/// An SRV record (RFC 2782) without its weight, since all hosts are probed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Location {
+pub(super) struct SrvRecord {
     pub(super) priority: u16,
     pub(super) port: u16,
     pub(super) host: Name,
 }
 
-/// A name as it is asked for: absolute, so that no search list counts. None where it is none.
+/// A fully qualified name, to which no search list applies. None if `name` is not valid in DNS.
 pub(super) fn absolute(name: &str) -> Option<Name> {
     Name::from_str_relaxed(format!("{name}.")).ok()
 }
@@ -54,16 +54,16 @@ pub(super) fn absolute(name: &str) -> Option<Name> {
 /// One name server.
 #[derive(Clone, Debug)]
 pub(super) struct NameServer {
-    at: SocketAddr,
+    address: SocketAddr,
     client: TokioResolver,
 }
 
-/// The name servers of one resolver of the config.
+/// The name servers of one configured resolver.
 #[derive(Debug)]
 pub(super) enum NameServers {
-    /// Fixed.
+    /// As configured.
     Listed { servers: Vec<NameServer>, compare: bool },
-    /// As this machine's files say, read again when they change.
+    /// From this host's files, which are re-read when they change.
     System { paths: SystemPaths, read: Mutex<Option<SystemFiles>> },
 }
 
@@ -72,7 +72,7 @@ impl NameServers {
         Ok(match spec {
             ResolverSpec::System => Self::system(SystemPaths { resolv_conf: RESOLV_CONF.into(), hosts: HOSTS.into() }),
             ResolverSpec::Listed { name_servers, compare } => Self::Listed {
-                servers: name_servers.iter().map(|at| server(*at)).collect::<Result<_, _>>()?,
+                servers: name_servers.iter().map(|address| server(*address)).collect::<Result<_, _>>()?,
                 compare: *compare,
             },
         })
@@ -82,16 +82,15 @@ impl NameServers {
         Self::System { paths, read: Mutex::new(None) }
     }
 
-    /// The servers to ask, whether all of them are asked, and the hosts file where it counts.
     pub(super) fn current(&self) -> Servers {
         match self {
             Self::Listed { servers, compare } => Servers { servers: servers.clone(), compare: *compare, hosts: None },
             Self::System { paths, read } => {
                 let mut read = read.lock();
-                let stamp = paths.stamp();
+                let stamps = paths.stamps();
                 let current = match read.take() {
-                    Some(files) if files.stamp == stamp => files,
-                    _ => paths.read(stamp),
+                    Some(files) if files.stamps == stamps => files,
+                    _ => paths.read(stamps),
                 };
                 let servers = current.servers.clone();
                 *read = Some(current);
@@ -101,16 +100,18 @@ impl NameServers {
     }
 }
 
-/// What is asked for one lookup. Cheap to clone.
+/// What one lookup uses. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Servers {
     pub(super) servers: Vec<NameServer>,
+    /// Query all servers and compare their answers.
     pub(super) compare: bool,
+    /// The hosts file, if the resolver uses it.
     hosts: Option<Arc<Hosts>>,
 }
 
 impl Servers {
-    /// The addresses that the hosts file gives, both families together: a name in the file is not looked up elsewhere.
+    /// The addresses of `name` in the hosts file, of both families; a name that is listed there is not looked up in DNS.
     pub(super) fn hosts_entry(&self, name: &Name) -> Option<Vec<IpAddr>> {
         let hosts = self.hosts.as_ref()?;
         let of = |record_type| {
@@ -122,42 +123,42 @@ impl Servers {
     }
 }
 
-/// The files that say how this machine looks names up.
+/// The files that configure name resolution on this host.
 #[derive(Debug)]
 pub(super) struct SystemPaths {
     resolv_conf: PathBuf,
     hosts: PathBuf,
 }
 
-/// When both files were changed, and their lengths.
-type Stamp = [Option<(SystemTime, u64)>; 2];
+/// Modification time and length of both files.
+type FileStamps = [Option<(SystemTime, u64)>; 2];
 
 #[derive(Debug)]
 pub(super) struct SystemFiles {
-    stamp: Stamp,
+    stamps: FileStamps,
     servers: Servers,
 }
 
 impl SystemPaths {
-    fn stamp(&self) -> Stamp {
+    fn stamps(&self) -> FileStamps {
         [&self.resolv_conf, &self.hosts].map(|path| {
             let data = fs::metadata(path).ok()?;
             Some((data.modified().ok()?, data.len()))
         })
     }
 
-    /// Reads what can be read: each file does without the other, and is complained of once for each change.
-    fn read(&self, stamp: Stamp) -> SystemFiles {
+    /// Reads both files. An error in one does not affect the other; it is logged once per change.
+    fn read(&self, stamps: FileStamps) -> SystemFiles {
         let servers = resolv_conf(&self.resolv_conf).unwrap_or_else(|error| {
-            tracing::warn!(file = %self.resolv_conf.display(), %error, "no name servers of this machine");
+            tracing::warn!(file = %self.resolv_conf.display(), %error, "failed to read name servers");
             Vec::new()
         });
         let mut hosts = Hosts::default();
         let read = file::read(&self.hosts, MAX_FILE).and_then(|text| hosts.read_hosts_conf(&*text));
         if let Err(error) = read {
-            tracing::warn!(file = %self.hosts.display(), %error, "the hosts file is not read to its end");
+            tracing::warn!(file = %self.hosts.display(), %error, "failed to read hosts file");
         }
-        SystemFiles { stamp, servers: Servers { servers, compare: false, hosts: Some(Arc::new(hosts)) } }
+        SystemFiles { stamps, servers: Servers { servers, compare: false, hosts: Some(Arc::new(hosts)) } }
     }
 }
 
@@ -166,19 +167,19 @@ fn resolv_conf(path: &Path) -> Result<Vec<NameServer>, NetError> {
     config.name_servers().iter().map(|server| build(server.clone())).collect()
 }
 
-fn server(at: SocketAddr) -> Result<NameServer, NetError> {
+fn server(address: SocketAddr) -> Result<NameServer, NetError> {
     let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
     for connection in &mut connections {
-        connection.port = at.port();
+        connection.port = address.port();
     }
-    build(NameServerConfig::new(at.ip(), true, connections.to_vec()))
+    build(NameServerConfig::new(address.ip(), true, connections.to_vec()))
 }
 
 fn build(server: NameServerConfig) -> Result<NameServer, NetError> {
     let port = server.connections.first().map_or(DNS, |connection| connection.port);
-    let at = SocketAddr::new(server.ip, port);
+    let address = SocketAddr::new(server.ip, port);
     let mut options = ResolverOpts::default();
-    // A monitor wants the answer of now.
+    // Monitoring needs current answers.
     options.cache_size = 0;
     options.attempts = 1;
     options.timeout = SERVER_TIMEOUT;
@@ -188,35 +189,35 @@ fn build(server: NameServerConfig) -> Result<NameServer, NetError> {
     let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     *builder.options_mut() = options;
-    Ok(NameServer { at, client: builder.build()? })
+    Ok(NameServer { address, client: builder.build()? })
 }
 
-/// Asks one server for `name`'s addresses of one family.
-pub(super) async fn addresses(server: &NameServer, name: &Name, family: RecordType) -> Answer<IpAddr> {
+/// Queries one server for the addresses of `name` of one family.
+pub(super) async fn addresses(server: &NameServer, name: &Name, family: RecordType) -> QueryResult<IpAddr> {
     ask(server, name, family, address).await
 }
 
-/// Asks one server for a domain's mail exchangers.
-pub(super) async fn exchanges(server: &NameServer, domain: &Name) -> Answer<Exchange> {
-    let exchange = |record: &Record| match &record.data {
-        RData::MX(mx) => Some(Exchange { preference: mx.preference, host: mx.exchange.clone() }),
+/// Queries one server for the MX records of a domain.
+pub(super) async fn mx_records(server: &NameServer, domain: &Name) -> QueryResult<MxRecord> {
+    let record = |record: &Record| match &record.data {
+        RData::MX(mx) => Some(MxRecord { preference: mx.preference, host: mx.exchange.clone() }),
         _ => None,
     };
-    ask(server, domain, RecordType::MX, exchange).await
+    ask(server, domain, RecordType::MX, record).await
 }
 
-/// Asks one server where a service is. The library looks for further SRV records at the hosts that it finds behind an
-/// alias, and fails: so aliases are followed here.
-pub(super) async fn locations(server: &NameServer, service: &Name) -> Answer<Location> {
-    let location = |record: &Record| match &record.data {
-        RData::SRV(srv) => Some(Location { priority: srv.priority, port: srv.port, host: srv.target.clone() }),
+/// Queries one server for the SRV records of a service. Aliases are followed here, since the library fails for aliases of
+/// SRV records.
+pub(super) async fn srv_records(server: &NameServer, service: &Name) -> QueryResult<SrvRecord> {
+    let record = |record: &Record| match &record.data {
+        RData::SRV(srv) => Some(SrvRecord { priority: srv.priority, port: srv.port, host: srv.target.clone() }),
         _ => None,
     };
     let mut owner = service.clone();
     for _ in 0..=MAX_SERVICE_ALIASES {
-        let reason = match ask(server, &owner, RecordType::SRV, location).await {
+        let reason = match ask(server, &owner, RecordType::SRV, record).await {
             Err(reason) if reason != LookupReason::Timeout => reason,
-            answer => return answer.map(|records| Records { aliased: owner != *service, ..records }),
+            result => return result.map(|records| Records { aliased: owner != *service, ..records }),
         };
         match alias(server, &owner).await {
             Some(target) => owner = target,
@@ -226,7 +227,7 @@ pub(super) async fn locations(server: &NameServer, service: &Name) -> Answer<Loc
     Err(LookupReason::ServFail)
 }
 
-/// What `name` is an alias of, where it is one.
+/// The target of the CNAME record of `name`, if it has one.
 async fn alias(server: &NameServer, name: &Name) -> Option<Name> {
     let lookup = server.client.lookup(name.clone(), RecordType::CNAME).await.ok()?;
     lookup.answers().iter().find_map(|record| alias_in(record, name)).cloned()
@@ -237,23 +238,23 @@ async fn ask<T>(
     name: &Name,
     record_type: RecordType,
     pick: impl Fn(&Record) -> Option<T>,
-) -> Answer<T> {
+) -> QueryResult<T> {
     let lookup = match server.client.lookup(name.clone(), record_type).await {
         Ok(lookup) => lookup,
         Err(NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)))
-            if hides_an_answer(server.at, name, record_type).await =>
+            if is_bogus(server.address, name, record_type).await =>
         {
             return Err(LookupReason::Bogus);
         }
         Err(error) => return Err(reason(&error)),
     };
     let owner = end_of_aliases(name, lookup.answers());
-    // Records of other owners are not ours to believe.
+    // Records of other owners could be forged by anyone who controls the queried zone.
     let data: Vec<T> = lookup.answers().iter().filter(|record| record.name == *owner).filter_map(pick).collect();
     if data.is_empty() { Err(LookupReason::NoData) } else { Ok(Records { data, aliased: owner != name }) }
 }
 
-/// What `name`'s aliases lead to; itself where it has none.
+/// The name at the end of the chain of aliases of `name`; itself if it has none.
 fn end_of_aliases<'a>(name: &'a Name, answers: &'a [Record]) -> &'a Name {
     let mut owner = name;
     for _ in 0..MAX_ALIASES {
@@ -309,7 +310,7 @@ mod tests {
     }
 
     impl Files {
-        /// Writes a file as if a minute later than the last one.
+        /// Writes a file with a modification time one minute after that of the last one.
         fn write(&mut self, path: fn(&SystemPaths) -> &PathBuf, text: &str) {
             let path = path(&self.paths);
             fs::write(path, text).expect("the file is written");
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_machines_files_are_read_again_when_they_change() {
+    async fn re_reads_the_system_files_when_they_change() {
         let folder = tempfile::tempdir().expect("a folder");
         let paths =
             || SystemPaths { resolv_conf: folder.path().join("resolv.conf"), hosts: folder.path().join("hosts") };

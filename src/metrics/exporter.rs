@@ -1,9 +1,9 @@
-//! The families of the exporter and its process.
+//! The metric families of the exporter and its process.
 
 use std::fmt;
 use std::iter::once;
 
-use super::family::{Families, Scoped, Value};
+use super::family::{Families, SampleValue, ScopeLabels};
 use super::process::Process;
 use super::table::{self, Metric};
 use crate::reason::LocalReason;
@@ -16,7 +16,7 @@ pub(super) fn encode(families: &mut Families<'_>, fleet: &Fleet, process: Option
     one(families, table::RELOAD_SUCCESSFUL, Some(exporter.reload_successful))?;
     one(families, table::RELOAD_SUCCESS_TIME, exporter.reload_success_at.map(unix))?;
     let stores = exporter.trust_anchors.iter();
-    families.labelled(table::TRUST_ANCHORS, stores.map(|(store, count)| (EXPORTER, [&**store], *count)))?;
+    families.labeled(table::TRUST_ANCHORS, stores.map(|(store, count)| (EXPORTER, [&**store], *count)))?;
     one(families, table::TARGETS, Some(fleet.targets.len()))?;
     one(families, table::PROBES_IN_FLIGHT, Some(exporter.probes_in_flight))?;
     one(families, table::SCHEDULE_LAG, Some(exporter.schedule_lag))?;
@@ -24,7 +24,7 @@ pub(super) fn encode(families: &mut Families<'_>, fleet: &Fleet, process: Option
         let counted = exporter.local_errors.iter().find(|(other, _)| other == reason);
         (EXPORTER, [reason.as_str()], counted.map_or(0, |(_, count)| *count))
     });
-    families.labelled(table::LOCAL_ERRORS, errors)?;
+    families.labeled(table::LOCAL_ERRORS, errors)?;
     process.map_or(Ok(()), |process| encode_process(families, process))
 }
 
@@ -38,13 +38,13 @@ fn encode_process(families: &mut Families<'_>, process: &Process) -> fmt::Result
     one(families, table::PROCESS_THREADS, Some(process.threads))
 }
 
-fn one(families: &mut Families<'_>, metric: &'static Metric, value: Option<impl Into<Value>>) -> fmt::Result {
+fn one(families: &mut Families<'_>, metric: &'static Metric, value: Option<impl Into<SampleValue>>) -> fmt::Result {
     families.plain(metric, value.map(|value| (EXPORTER, value)))
 }
 
-const EXPORTER: Scoped<'static> = Scoped { all: "", fixed: "", user: "" };
+const EXPORTER: ScopeLabels<'static> = ScopeLabels { all: "", fixed: "", user: "" };
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Set by whoever builds a release.
+/// Set in the environment of release builds.
 const REVISION: &str = match option_env!("SMTP_TLS_EXPORTER_REVISION") {
     Some(revision) => revision,
     None => "unknown",

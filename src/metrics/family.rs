@@ -1,4 +1,4 @@
-//! Writes families: what the library needs to be told for each type and format, labels and values.
+//! Writes metric families: name and type as each format requires them, labels and values.
 
 use std::fmt::{self, Write};
 
@@ -9,9 +9,9 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 
 use super::Format;
-use super::table::{Kind, Metric};
+use super::table::{Metric, MetricKind};
 
-/// Writes one family after the other. A family without samples is left out.
+/// Writes families one by one, and omits those without samples.
 pub(super) struct Families<'e> {
     encoder: DescriptorEncoder<'e>,
     format: Format,
@@ -22,28 +22,28 @@ impl<'e> Families<'e> {
         Self { encoder, format }
     }
 
-    /// A gauge or counter with no label beyond its scope's.
-    pub(super) fn plain<'l, V: Into<Value>>(
+    /// Writes a gauge or counter that has only the labels of its scope.
+    pub(super) fn plain<'l, V: Into<SampleValue>>(
         &mut self,
         metric: &'static Metric,
-        samples: impl IntoIterator<Item = (Scoped<'l>, V)>,
+        samples: impl IntoIterator<Item = (ScopeLabels<'l>, V)>,
     ) -> fmt::Result {
-        self.labelled(metric, samples.into_iter().map(|(scope, value)| (scope, NO_LABELS, value)))
+        self.labeled(metric, samples.into_iter().map(|(scope, value)| (scope, NO_LABELS, value)))
     }
 
-    /// A gauge or counter.
-    pub(super) fn labelled<'l, S: EncodeLabelValue, V: Into<Value>, const N: usize>(
+    /// Writes a gauge or counter.
+    pub(super) fn labeled<'l, S: EncodeLabelValue, V: Into<SampleValue>, const N: usize>(
         &mut self,
         metric: &'static Metric,
-        samples: impl IntoIterator<Item = (Scoped<'l>, [S; N], V)>,
+        samples: impl IntoIterator<Item = (ScopeLabels<'l>, [S; N], V)>,
     ) -> fmt::Result {
         let mut samples = samples.into_iter();
         let Some(first) = samples.next() else { return Ok(()) };
-        let as_counter = metric.kind == Kind::Counter && self.format == Format::OpenMetrics;
+        let as_counter = metric.kind == MetricKind::Counter && self.format == Format::OpenMetrics;
         let mut family = self.begin(metric)?;
-        let mut put = |(scope, own, value): (Scoped<'l>, [S; N], V)| {
-            let labels = Labels::new(metric, scope, own);
-            let value: Value = value.into();
+        let mut put = |(scope, own, value): (ScopeLabels<'l>, [S; N], V)| {
+            let labels = SampleLabels::new(metric, scope, own);
+            let value: SampleValue = value.into();
             match (labels.is_empty(), as_counter) {
                 (true, true) => family.encode_counter(&value, NO_EXEMPLAR),
                 (true, false) => family.encode_gauge(&value),
@@ -55,38 +55,39 @@ impl<'e> Families<'e> {
         samples.try_for_each(put)
     }
 
-    /// An info metric.
+    /// Writes an info metric.
     pub(super) fn info<'l, S: EncodeLabelValue, const N: usize>(
         &mut self,
         metric: &'static Metric,
-        samples: impl IntoIterator<Item = (Scoped<'l>, [S; N])>,
+        samples: impl IntoIterator<Item = (ScopeLabels<'l>, [S; N])>,
     ) -> fmt::Result {
         let mut samples = samples.into_iter();
         let Some(first) = samples.next() else { return Ok(()) };
         let format = self.format;
         let mut family = self.begin(metric)?;
-        let mut put = |(scope, own): (Scoped<'l>, [S; N])| {
-            let labels = Labels::new(metric, scope, own);
+        let mut put = |(scope, own): (ScopeLabels<'l>, [S; N])| {
+            let labels = SampleLabels::new(metric, scope, own);
             match format {
                 Format::OpenMetrics => family.encode_info(&labels),
-                Format::Text => family.encode_family(&labels)?.encode_gauge(&Value::Integer(1)),
+                Format::Text => family.encode_family(&labels)?.encode_gauge(&SampleValue::Integer(1)),
             }
         };
         put(first)?;
         samples.try_for_each(put)
     }
 
-    /// Text 0.0.4 names the family as the samples, suffix included, and has no info type. The library appends suffixes
-    /// only in `encode_counter` and `encode_info`, so there every sample is written as a gauge's.
+    /// Writes HELP and TYPE. In text format 0.0.4 the family has the name of its samples, suffix included, and there is no
+    /// info type. The library appends suffixes in `encode_counter` and `encode_info` only, so text samples are written
+    /// with `encode_gauge`.
     fn begin(&mut self, metric: &'static Metric) -> Result<MetricEncoder<'_>, fmt::Error> {
         let (name, kind) = match (self.format, metric.kind) {
-            (_, Kind::Gauge) => (metric.name, MetricType::Gauge),
-            (Format::OpenMetrics, Kind::Counter) => (metric.family(), MetricType::Counter),
-            (Format::OpenMetrics, Kind::Info) => (metric.family(), MetricType::Info),
-            (Format::Text, Kind::Counter) => (metric.name, MetricType::Counter),
-            (Format::Text, Kind::Info) => (metric.name, MetricType::Gauge),
+            (_, MetricKind::Gauge) => (metric.name, MetricType::Gauge),
+            (Format::OpenMetrics, MetricKind::Counter) => (metric.family(), MetricType::Counter),
+            (Format::OpenMetrics, MetricKind::Info) => (metric.family(), MetricType::Info),
+            (Format::Text, MetricKind::Counter) => (metric.name, MetricType::Counter),
+            (Format::Text, MetricKind::Info) => (metric.name, MetricType::Gauge),
         };
-        // No unit: the names carry theirs, and the library would append it once more.
+        // No unit: the names include it already, and the library would append it again.
         self.encoder.encode_descriptor(name, metric.help, None, kind)
     }
 }
@@ -94,26 +95,26 @@ impl<'e> Families<'e> {
 const NO_LABELS: [&str; 0] = [];
 const NO_EXEMPLAR: Option<&prometheus_client::metrics::exemplar::Exemplar<NoLabelSet, f64>> = None;
 
-/// The labels of a scope, as they stand in the exposition: escaped, separated by commas.
+/// The labels of a scope as in the exposition: escaped, separated by commas.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Scoped<'a> {
+pub(super) struct ScopeLabels<'a> {
     /// All of them.
     pub(super) all: &'a str,
-    /// The fixed ones, which come first.
+    /// The exporter's own, which come first.
     pub(super) fixed: &'a str,
-    /// The user's.
+    /// The configured ones.
     pub(super) user: &'a str,
 }
 
-/// The labels of a sample: the scope's fixed ones, the metric's own, the user's.
-struct Labels<'a, S, const N: usize> {
-    scope: Scoped<'a>,
+/// The labels of a sample, in order: the scope's fixed labels, the metric's own, the configured ones.
+struct SampleLabels<'a, S, const N: usize> {
+    scope: ScopeLabels<'a>,
     keys: &'static [&'static str],
     values: [S; N],
 }
 
-impl<'a, S: EncodeLabelValue, const N: usize> Labels<'a, S, N> {
-    fn new(metric: &'static Metric, scope: Scoped<'a>, values: [S; N]) -> Self {
+impl<'a, S: EncodeLabelValue, const N: usize> SampleLabels<'a, S, N> {
+    fn new(metric: &'static Metric, scope: ScopeLabels<'a>, values: [S; N]) -> Self {
         debug_assert_eq!(metric.labels.len(), N, "{}", metric.name);
         Self { scope, keys: metric.labels, values }
     }
@@ -123,7 +124,7 @@ impl<'a, S: EncodeLabelValue, const N: usize> Labels<'a, S, N> {
     }
 }
 
-impl<S: EncodeLabelValue, const N: usize> EncodeLabelSet for Labels<'_, S, N> {
+impl<S: EncodeLabelValue, const N: usize> EncodeLabelSet for SampleLabels<'_, S, N> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         if N == 0 {
             return verbatim(encoder, self.scope.all);
@@ -136,8 +137,8 @@ impl<S: EncodeLabelValue, const N: usize> EncodeLabelSet for Labels<'_, S, N> {
     }
 }
 
-/// Rendered labels go through the encoder of one label key, which writes what it is given: a label set that some forty
-/// families share is escaped once a scrape, and written at once instead of in pieces.
+/// Writes rendered labels through the encoder of a label key, which writes its text as it is. So a label set that about
+/// forty families share is escaped once per scrape.
 fn verbatim(encoder: &mut LabelSetEncoder<'_>, rendered: &str) -> fmt::Result {
     if rendered.is_empty() {
         return Ok(());
@@ -153,7 +154,7 @@ impl<S: EncodeLabelValue> EncodeLabelValue for ByRef<'_, S> {
     }
 }
 
-/// Appends `key="value"` to rendered labels, after a comma where `out` does not end where labels begin.
+/// Appends `key="value"` to rendered labels, after a comma if `out` is not empty.
 pub(super) fn render(out: &mut String, key: &str, value: &str) {
     if !out.is_empty() {
         out.push(',');
@@ -173,16 +174,16 @@ pub(super) fn render(out: &mut String, key: &str, value: &str) {
     out.push('"');
 }
 
-/// A sample's value.
+/// The value of a sample.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Value {
-    /// Counts, truth values and timestamps.
+pub(super) enum SampleValue {
+    /// A count, a Boolean or a timestamp.
     Integer(i64),
-    /// Durations in seconds, and days.
+    /// A duration in seconds, or a number of days.
     Float(f64),
 }
 
-impl EncodeGaugeValue for Value {
+impl EncodeGaugeValue for SampleValue {
     fn encode(&self, encoder: &mut GaugeValueEncoder<'_>) -> fmt::Result {
         match self {
             Self::Integer(value) => EncodeGaugeValue::encode(value, encoder),
@@ -191,7 +192,7 @@ impl EncodeGaugeValue for Value {
     }
 }
 
-impl EncodeCounterValue for Value {
+impl EncodeCounterValue for SampleValue {
     fn encode(&self, encoder: &mut CounterValueEncoder<'_>) -> fmt::Result {
         match self {
             Self::Integer(value) => EncodeCounterValue::encode(&value.unsigned_abs(), encoder),
@@ -200,43 +201,43 @@ impl EncodeCounterValue for Value {
     }
 }
 
-impl From<bool> for Value {
+impl From<bool> for SampleValue {
     fn from(value: bool) -> Self {
         Self::Integer(value.into())
     }
 }
 
-impl From<i64> for Value {
+impl From<i64> for SampleValue {
     fn from(value: i64) -> Self {
         Self::Integer(value)
     }
 }
 
-impl From<u32> for Value {
+impl From<u32> for SampleValue {
     fn from(value: u32) -> Self {
         Self::Integer(value.into())
     }
 }
 
-impl From<u64> for Value {
+impl From<u64> for SampleValue {
     fn from(value: u64) -> Self {
         Self::Integer(i64::try_from(value).unwrap_or(i64::MAX))
     }
 }
 
-impl From<usize> for Value {
+impl From<usize> for SampleValue {
     fn from(value: usize) -> Self {
         Self::Integer(i64::try_from(value).unwrap_or(i64::MAX))
     }
 }
 
-impl From<f64> for Value {
+impl From<f64> for SampleValue {
     fn from(value: f64) -> Self {
         Self::Float(value)
     }
 }
 
-impl From<std::time::Duration> for Value {
+impl From<std::time::Duration> for SampleValue {
     fn from(value: std::time::Duration) -> Self {
         Self::Float(value.as_secs_f64())
     }

@@ -15,9 +15,9 @@ use crate::snapshot::{
     AlternateName, BackendReport, Counters, ExporterReport, Fleet, LastCertificate, LookupFailure, LookupReport,
     ProbeReport, TargetReport,
 };
-use crate::target::{Endpoint, Labels, ServerName, TlsMode};
+use crate::target::{Endpoint, ServerName, TlsMode, UserLabels};
 use crate::trust::TrustStore;
-use crate::verdict::{Assessment, Judge, Question};
+use crate::verdict::{Assessment, AssessmentInput, Judge};
 
 /// An authority and what is needed to judge certificates by it.
 pub(crate) struct TestCa {
@@ -52,7 +52,7 @@ impl TestCa {
         params.not_after = date_time_ymd(until.0, until.1, 1);
         let leaf = params.signed_by(&key, &self.issuer).expect("a certificate").der().clone();
         let expect_names = [name("mail.example.com")];
-        let question = Question {
+        let input = AssessmentInput {
             server_name,
             expect_names: &expect_names,
             ehlo_name: Some("mail.example.com"),
@@ -60,7 +60,7 @@ impl TestCa {
             known: None,
         };
         let presented = PresentedChain { certificates: vec![leaf, self.intermediate.clone()], staple: Box::default() };
-        self.judge.assess(presented, Some(&proof(&key)), &question, now())
+        self.judge.assess(presented, Some(&proof(&key)), &input, now())
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn target(
     server_name: &ServerName,
     backends: Vec<BackendReport>,
 ) -> TargetReport {
-    let labels = Labels::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    let labels = UserLabels::new(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     fixture::target(target_name, labels, vec![name("mail.example.com")], &endpoint(server_name), backends)
 }
 

@@ -1,28 +1,28 @@
-//! This process as Linux accounts for it.
+//! Resource usage of this process, from `/proc/self`.
 
 use procfs::process::LimitValue;
 
-/// What the `process_*` metrics say.
+/// The values of the `process_*` metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Process {
-    /// User and system time, in seconds.
+    /// User and system CPU time, in seconds.
     pub cpu_seconds: f64,
     /// Open file descriptors.
     pub open_fds: Option<usize>,
-    /// The soft limit of open file descriptors; none where there is no limit.
+    /// Soft limit of open file descriptors; none if unlimited.
     pub max_fds: Option<u64>,
     /// Virtual memory, in bytes.
     pub virtual_memory_bytes: u64,
     /// Resident memory, in bytes.
     pub resident_memory_bytes: u64,
-    /// When it was started, Unix seconds.
+    /// Start time, in Unix seconds.
     pub start_time_seconds: Option<f64>,
-    /// Threads.
+    /// Number of threads.
     pub threads: i64,
 }
 
 impl Process {
-    /// Reads `/proc/self`; none where that cannot be read. Blocks for a moment.
+    /// Reads `/proc/self`; none if it cannot be read. Blocks briefly.
     pub fn read() -> Option<Self> {
         let process = procfs::process::Process::myself().ok()?;
         let stat = process.stat().ok()?;

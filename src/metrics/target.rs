@@ -1,19 +1,19 @@
-//! The families of targets and of their server names.
+//! The metric families of targets and of their server names.
 
-use crate::snapshot::BackendCounts;
 use std::fmt;
 
 use super::family::Families;
 use super::table;
-use super::view::View;
+use super::view::FleetView;
+use crate::snapshot::BackendCounts;
 use crate::verdict::unix;
 
-pub(super) fn encode(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
+pub(super) fn encode(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     targets(families, view)?;
     endpoints(families, view)
 }
 
-fn targets(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
+fn targets(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     let each = || view.targets.iter().map(|row| (view.labels(row), row.data));
     let looked_up = || each().filter_map(|(labels, report)| Some((labels, report.lookup.as_ref()?)));
 
@@ -28,7 +28,7 @@ fn targets(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
         table::TARGET_LOOKUP_FAILURE,
         looked_up().flat_map(|(labels, lookup)| {
             let failures = lookup.failures.iter().enumerate();
-            // A question that failed twice alike is one series.
+            // Equal failures of one question are one series.
             let fresh =
                 failures.filter(|(at, failure)| !lookup.failures.iter().take(*at).any(|other| other == *failure));
             fresh.map(move |(_, failure)| {
@@ -42,7 +42,7 @@ fn targets(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     )?;
     families.plain(table::PROBES, each().map(|(labels, report)| (labels, report.counters.probes)))?;
     families.plain(table::PROBE_FAILURES, each().map(|(labels, report)| (labels, report.counters.failures)))?;
-    families.labelled(
+    families.labeled(
         table::PROBE_FAILURE_REASONS,
         each().flat_map(|(labels, report)| {
             let reasons = report.counters.reasons.iter();
@@ -51,7 +51,7 @@ fn targets(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     )
 }
 
-fn endpoints(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
+fn endpoints(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     let each = || view.server_names.iter().map(|row| (view.labels(row), &row.data));
     let count = |read: fn(BackendCounts) -> usize| each().map(move |(labels, name)| (labels, read(name.counts)));
 
@@ -68,7 +68,7 @@ fn endpoints(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     families.plain(table::BACKENDS_MATCHED, count(|counts| counts.matched))?;
     families.plain(table::BACKENDS_MISMATCHED, count(|counts| counts.mismatched))?;
     families.plain(table::BACKENDS_CHAIN_VALID, count(|counts| counts.chain_valid))?;
-    families.labelled(
+    families.labeled(
         table::BACKENDS_SKIPPED,
         each().flat_map(|(labels, name)| {
             let skipped = name.skipped.iter().filter(|(_, count)| *count > 0);
@@ -88,7 +88,7 @@ fn endpoints(families: &mut Families<'_>, view: &View<'_>) -> fmt::Result {
     families.info(
         table::SHARED_NAME,
         each().flat_map(|(labels, name)| {
-            name.alternates.iter().map(move |shared| (labels, [shared.name.to_string(), shared.resolves.to_string()]))
+            name.alternates.iter().map(move |other| (labels, [other.name.to_string(), other.resolves.to_string()]))
         }),
     )
 }

@@ -3,15 +3,16 @@ use std::time::Duration;
 
 use expect_test::expect_file;
 
-use super::table::{Kind, METRICS, Metric, Scope};
+use super::table::{METRICS, Metric, MetricKind, Scope};
 use super::*;
 use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
+use crate::text::SECONDS_PER_DAY;
 use crate::verdict::certificate::hex;
 
 fn exposition(fleet: &Fleet, process: Option<Process>, now: SystemTime, format: Format) -> String {
     let mut text = String::new();
-    encode(fleet.clone(), process, now, format, &mut text).expect("a String takes everything");
+    encode(fleet.clone(), process, now, format, &mut text).expect("an exposition");
     text
 }
 
@@ -22,7 +23,7 @@ struct Sample {
     value: String,
 }
 
-/// The samples of an exposition, values unescaped; everything but the syntax is taken from the table.
+/// The samples of an exposition, with unescaped label values. Metrics are looked up in the metric table.
 fn samples(text: &str) -> Vec<Sample> {
     text.lines().filter(|line| !line.starts_with('#')).map(sample).collect()
 }
@@ -63,7 +64,7 @@ fn sample(line: &str) -> Sample {
     Sample { metric, labels, value: value.to_owned() }
 }
 
-/// The values of one backend's or target's series, by metric name and the labels beyond its scope's.
+/// The values of the series of one backend or target, by metric name and the metric's own labels.
 fn values(text: &str, label: &str, of: &str) -> BTreeMap<String, String> {
     let of_this = |sample: &Sample| sample.labels.iter().any(|(key, value)| key == label && value == of);
     samples(text)
@@ -84,7 +85,7 @@ fn one_target(report: TargetReport) -> Fleet {
 }
 
 #[test]
-fn golden() {
+fn expositions_match_the_golden_files() {
     let ca = TestCa::new();
     let fleet = classic(&ca);
     let process = Process {
@@ -104,7 +105,7 @@ fn golden() {
         let (before, after) = text.split_once("{version=").expect("the build's version");
         let (_, after) = after.split_once('}').expect("an end of labels");
         text = format!("{before}{{<of the build>}}{after}");
-        // Keys are fresh in every run.
+        // Keys, and so fingerprints, differ in every run.
         let backends = fleet.targets.iter().flat_map(|target| target.backends());
         for backend in backends {
             let Some(last) = &backend.last_certificate else { continue };
@@ -116,7 +117,7 @@ fn golden() {
 }
 
 #[test]
-fn names_labels_and_order_are_the_tables() {
+fn expositions_follow_the_metric_table() {
     let ca = TestCa::new();
     let fleet = classic(&ca);
     for format in [Format::OpenMetrics, Format::Text] {
@@ -132,15 +133,15 @@ fn names_labels_and_order_are_the_tables() {
             assert_eq!(keys, expected, "{}", metric.name);
             assert!(seen.insert((metric.name, labels)), "{}: the same series twice", metric.name);
             let place = METRICS.iter().position(|other| other.name == metric.name).expect("a place");
-            assert!(last <= place, "{} stands after {}", metric.name, METRICS[last].name);
+            assert!(last <= place, "{} is written after {}", metric.name, METRICS[last].name);
             last = place;
         }
         for metric in METRICS {
             let (family, kind) = match (format, metric.kind) {
-                (Format::OpenMetrics, Kind::Counter) => (metric.family(), "counter"),
-                (Format::OpenMetrics, Kind::Info) => (metric.family(), "info"),
-                (Format::Text, Kind::Counter) => (metric.name, "counter"),
-                (_, Kind::Gauge) | (Format::Text, Kind::Info) => (metric.name, "gauge"),
+                (Format::OpenMetrics, MetricKind::Counter) => (metric.family(), "counter"),
+                (Format::OpenMetrics, MetricKind::Info) => (metric.family(), "info"),
+                (Format::Text, MetricKind::Counter) => (metric.name, "counter"),
+                (_, MetricKind::Gauge) | (Format::Text, MetricKind::Info) => (metric.name, "gauge"),
             };
             let written = seen.iter().any(|(name, _)| *name == metric.name);
             for line in [format!("# HELP {family} {}\n", metric.help), format!("# TYPE {family} {kind}\n")] {
@@ -153,7 +154,7 @@ fn names_labels_and_order_are_the_tables() {
     }
 }
 
-/// What `backend` shows besides `expected`, which leaves out what every probed backend shows, whatever it came to.
+/// Checks the series of `backend` at `at`. `expected` omits those that every probed backend has.
 #[track_caller]
 fn check(backend: BackendReport, at: SystemTime, expected: &[(&str, &str)]) {
     const ALWAYS: [&str; 6] = [
@@ -181,11 +182,11 @@ const CONNECTION: (&str, &str) = (r#"connection_info["TLSv1.3", "TLS13_AES_256_G
 const FAILURE: (&str, &str) = (r#"probe_failure_info["greeting", "timeout"]"#, "1");
 
 #[test]
-fn presence() {
+fn series_are_absent_while_their_value_is_unknown() {
     let ca = TestCa::new();
     let alias = name("smtp.example.com");
     let bare = || backend(&alias, "192.0.2.1");
-    let days = |days: u64| now() + Duration::from_secs(days * 86_400);
+    let days = |days: u64| now() + Duration::from_secs(days * SECONDS_PER_DAY.unsigned_abs());
     let last = |mut more: Vec<(&'static str, &'static str)>| {
         more.extend([
             ("handshake_errors", "0"),
@@ -217,19 +218,19 @@ fn presence() {
         last([&matches[..], &[seen_now, CONNECTION, ("chain_valid", "1"), ("cert_expiry_days", "92.0")]].concat());
     check(reachable(bare(), assessment.clone()), now(), &good);
 
-    // LastCertificate facts outlive the connection and are judged by the clock.
+    // The last certificate is kept while probes fail, and its verdicts change with time.
     let seen_then = ("cert_last_seen_timestamp_seconds", "1780268370");
     let expired = [("chain_valid", "0"), (r#"chain_error["expired"]"#, "1"), ("cert_expiry_days", "-1.0")];
     let late = last([&matches[..], &expired, &[seen_then, FAILURE]].concat());
     check(failing(bare(), Some(assessment.clone())), days(93), &late);
 
-    // Without a proof of the key, nothing good is said of the chain; what is bad is.
+    // Without a key proof the chain is never reported as trusted or valid, but its errors are reported.
     let unproved = crate::verdict::Assessment { proof: None, ..assessment.clone() };
     let mut unknown = last([&matches[..], &[seen_now, CONNECTION, ("cert_expiry_days", "92.0")]].concat());
     unknown.retain(|(name, _)| *name != "chain_trusted");
     check(reachable(bare(), unproved), now(), &unknown);
 
-    // Facts that only some backends have.
+    // Optional series.
     let mut backend = reachable(bare(), crate::verdict::Assessment { ehlo: None, ..assessment });
     let report = backend.last_certificate.as_mut().expect("last");
     (report.file_match, report.mismatched_samples) = (Some(false), Some(2));
@@ -239,7 +240,7 @@ fn presence() {
 }
 
 #[test]
-fn endpoints_that_differ_in_port_alone_are_counted_together() {
+fn endpoints_that_differ_only_in_port_are_counted_together() {
     let ca = TestCa::new();
     let alias = name("smtp.example.com");
     let good = reachable(backend(&alias, "192.0.2.1"), ca.assess(&alias, &["smtp.example.com"], (2026, 9)));
@@ -271,7 +272,7 @@ fn endpoints_that_differ_in_port_alone_are_counted_together() {
 }
 
 #[test]
-fn hostile_text_stays_inside_its_label() {
+fn escapes_hostile_text_in_label_values() {
     let ca = TestCa::new();
     let alias = name("smtp.example.com");
     let many: Vec<String> = (0..40).map(|n| format!("host-{n}.example.org")).collect();
@@ -297,7 +298,7 @@ fn hostile_text_stays_inside_its_label() {
 }
 
 #[test]
-fn an_empty_fleet() {
+fn an_empty_fleet_has_exporter_metrics_only() {
     let fleet = Fleet { targets: vec![], exporter: Default::default() };
     for sample in samples(&exposition(&fleet, None, now(), Format::OpenMetrics)) {
         assert_eq!(sample.metric.scope, Scope::Exporter, "{}", sample.metric.name);
@@ -305,11 +306,11 @@ fn an_empty_fleet() {
 }
 
 #[test]
-fn this_process() {
+fn reads_the_usage_of_this_process() {
     let process = Process::read().expect("/proc is there");
     assert!(process.threads >= 1 && process.open_fds >= Some(3), "{process:?}");
     assert!((1..process.virtual_memory_bytes).contains(&process.resident_memory_bytes), "{process:?}");
     let started = process.start_time_seconds.expect("a time");
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs_f64();
-    assert!((now - started).abs() < 86_400.0, "{started} against {now}");
+    assert!((now - started).abs() < SECONDS_PER_DAY as f64, "{started} against {now}");
 }

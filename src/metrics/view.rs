@@ -1,11 +1,11 @@
-//! A fleet laid out for writing: one row for each series of a scope, its labels rendered, its verdicts read for the
-//! moment of the scrape.
+//! The rows of an exposition: one for each target, server name and backend, with rendered labels and with verdicts as of
+//! the time of the scrape.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use super::family::{Scoped, render};
+use super::family::{ScopeLabels, render};
 use crate::reason::SkipReason;
 use crate::snapshot::{
     AlternateName, BackendCounts, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
@@ -13,32 +13,32 @@ use crate::snapshot::{
 use crate::target::ServerName;
 use crate::verdict::{Facts, Reasons, unix};
 
-/// The rows of all scopes.
-pub(super) struct View<'a> {
-    pub(super) targets: Vec<Row<&'a TargetReport>>,
-    pub(super) endpoints: Vec<Row<&'a EndpointReport>>,
-    pub(super) server_names: Vec<Row<ServerNameView<'a>>>,
-    pub(super) backends: Vec<Row<BackendView<'a>>>,
-    /// The labels of all rows, end to end.
+/// The rows of a fleet, by scope.
+pub(super) struct FleetView<'a> {
+    pub(super) targets: Vec<LabeledRow<&'a TargetReport>>,
+    pub(super) endpoints: Vec<LabeledRow<&'a EndpointReport>>,
+    pub(super) server_names: Vec<LabeledRow<ServerNameView<'a>>>,
+    pub(super) backends: Vec<LabeledRow<BackendView<'a>>>,
+    /// The labels of all rows, concatenated.
     rendered: String,
 }
 
-/// A row and where its labels are.
-pub(super) struct Row<T> {
+/// A row and the range of its labels.
+pub(super) struct LabeledRow<T> {
     pub(super) data: T,
-    labels: Span,
+    labels: LabelRange,
 }
 
 #[derive(Clone, Copy)]
-struct Span {
+struct LabelRange {
     start: usize,
     fixed_end: usize,
     user_start: usize,
     end: usize,
 }
 
-/// What is counted over the resolved backends of a server name. Endpoints of one target that differ only in port are
-/// counted together: their labels are equal.
+/// Counts over the resolved backends of a server name. Endpoints of one target that differ only in port are counted
+/// together, since their labels are equal.
 pub(super) struct ServerNameView<'a> {
     name: &'a ServerName,
     pub(super) counts: BackendCounts,
@@ -49,7 +49,7 @@ pub(super) struct ServerNameView<'a> {
     fingerprints: Vec<[u8; 32]>,
 }
 
-/// One backend that was probed.
+/// A backend that has been probed.
 pub(super) struct BackendView<'a> {
     pub(super) target: &'a TargetReport,
     pub(super) report: &'a BackendReport,
@@ -57,7 +57,7 @@ pub(super) struct BackendView<'a> {
     pub(super) last_certificate: Option<LastCertificateView<'a>>,
 }
 
-/// The last certificate seen, with verdicts as of now.
+/// The last certificate seen, with verdicts as of the scrape.
 pub(super) struct LastCertificateView<'a> {
     pub(super) last_certificate: &'a LastCertificate,
     pub(super) facts: Option<&'a Facts>,
@@ -84,7 +84,7 @@ impl<'a> LastCertificateView<'a> {
     }
 }
 
-impl<'a> View<'a> {
+impl<'a> FleetView<'a> {
     pub(super) fn new(fleet: &'a Fleet, now: SystemTime) -> Self {
         let mut view = Self {
             targets: Vec::with_capacity(fleet.targets.len()),
@@ -99,11 +99,16 @@ impl<'a> View<'a> {
         view
     }
 
-    /// The labels of a row of this view.
-    pub(super) fn labels<T>(&self, row: &Row<T>) -> Scoped<'_> {
-        let Span { start, fixed_end, user_start, end } = row.labels;
+    /// Returns the labels of a row of this view.
+    pub(super) fn labels<T>(&self, row: &LabeledRow<T>) -> ScopeLabels<'_> {
+        let LabelRange { start, fixed_end, user_start, end } = row.labels;
         let piece = |from, to| self.rendered.get(from..to).unwrap_or_default();
-        Scoped { all: piece(start, end), fixed: piece(start, fixed_end), user: piece(user_start, end) }
+        ScopeLabels { all: piece(start, end), fixed: piece(start, fixed_end), user: piece(user_start, end) }
+    }
+
+    /// Returns the last certificate of each backend that has one, with the labels of the backend.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = (ScopeLabels<'_>, &LastCertificateView<'a>)> {
+        self.backends.iter().filter_map(|row| Some((self.labels(row), row.data.last_certificate.as_ref()?)))
     }
 
     fn add_target(&mut self, report: &'a TargetReport, now: SystemTime) {
@@ -114,20 +119,20 @@ impl<'a> View<'a> {
         let mut fixed = String::new();
         render(&mut fixed, "target", report.target.name.as_str());
         let labels = self.render(&fixed, None, &user);
-        self.targets.push(Row { data: report, labels });
+        self.targets.push(LabeledRow { data: report, labels });
 
         let first = self.server_names.len();
         for endpoint in &report.endpoints {
             let mut fixed = fixed.clone();
             render(&mut fixed, "server_name", &endpoint.endpoint.server_name.to_string());
             let labels = self.render(&fixed, None, &user);
-            self.endpoints.push(Row { data: endpoint, labels });
+            self.endpoints.push(LabeledRow { data: endpoint, labels });
             for backend in &endpoint.backends {
                 let Some(probe) = &backend.probe else { continue };
                 let last = backend.last_certificate.as_ref().map(|last| LastCertificateView::new(last, now));
                 let labels = self.render(&fixed, Some(backend.backend.socket_addr()), &user);
                 let data = BackendView { target: report, report: backend, probe, last_certificate: last };
-                self.backends.push(Row { data, labels });
+                self.backends.push(LabeledRow { data, labels });
             }
             self.count(endpoint, first, labels, now);
         }
@@ -136,20 +141,20 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Adds to the counts of the endpoint's server name, which are among the rows from `first` on or are new.
-    fn count(&mut self, endpoint: &'a EndpointReport, first: usize, labels: Span, now: SystemTime) {
+    /// Adds an endpoint to the counts of its server name. The rows of its target start at `first`.
+    fn count(&mut self, endpoint: &'a EndpointReport, first: usize, labels: LabelRange, now: SystemTime) {
         let name = &endpoint.endpoint.server_name;
         match self.server_names.iter_mut().skip(first).find(|row| row.data.name == name) {
             Some(row) => row.data.add(endpoint, now),
             None => {
                 let mut data = ServerNameView::new(name);
                 data.add(endpoint, now);
-                self.server_names.push(Row { data, labels });
+                self.server_names.push(LabeledRow { data, labels });
             }
         }
     }
 
-    fn render(&mut self, fixed: &str, backend: Option<SocketAddr>, user: &str) -> Span {
+    fn render(&mut self, fixed: &str, backend: Option<SocketAddr>, user: &str) -> LabelRange {
         let out = &mut self.rendered;
         let start = out.len();
         out.push_str(fixed);
@@ -163,7 +168,7 @@ impl<'a> View<'a> {
         }
         let user_start = out.len();
         out.push_str(user);
-        Span { start, fixed_end, user_start, end: out.len() }
+        LabelRange { start, fixed_end, user_start, end: out.len() }
     }
 }
 
@@ -188,10 +193,10 @@ impl<'a> ServerNameView<'a> {
                 None => self.skipped.push((*reason, *count)),
             }
         }
-        for shared in endpoint.alternates.iter() {
-            // Two ports of one name may share another one.
-            if !self.alternates.iter().any(|other| other.name == shared.name) {
-                self.alternates.push(shared);
+        for alternate in endpoint.alternates.iter() {
+            // Two ports of one server name can have the same alternate name.
+            if !self.alternates.iter().any(|known| known.name == alternate.name) {
+                self.alternates.push(alternate);
             }
         }
         for leaf in endpoint.resolved().filter_map(|backend| backend.last_certificate.as_ref()?.assessment.leaf()) {

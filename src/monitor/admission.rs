@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_connected_to_twice_at_most() {
+    fn admits_two_connections_to_an_address() {
         let mut admission = Admission::new(10);
         let now = Instant::now();
         for n in 1..=5 {
@@ -178,7 +178,7 @@ mod tests {
         }
         admission.request(9, address(2), Lane::Normal, now);
         let (first, tickets) = admitted(&mut admission);
-        assert_eq!(first, [1, 2, 9], "what waits for its address keeps no other one waiting");
+        assert_eq!(first, [1, 2, 9], "a request that waits for its address does not delay others");
         admission.release(tickets[0]);
         assert_eq!(admitted(&mut admission).0, [3]);
         admission.release(tickets[1]);
@@ -186,20 +186,20 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_for_the_normal_lane_first() {
+    fn admits_the_normal_lane_first_at_an_address() {
         let mut admission = Admission::new(10);
         let now = Instant::now();
         for (n, lane) in [(1, Lane::Slow), (2, Lane::Slow), (3, Lane::Slow), (4, Lane::Normal), (5, Lane::Normal)] {
             admission.request(n, address(1), lane, now);
         }
-        let (mut begun, mut tickets) = admitted(&mut admission);
+        let (mut started, mut tickets) = admitted(&mut admission);
         while let Some(ticket) = tickets.pop() {
             admission.release(ticket);
             let (more, their_tickets) = admitted(&mut admission);
-            begun.extend(more);
+            started.extend(more);
             tickets.extend(their_tickets);
         }
-        assert_eq!(begun, [1, 2, 4, 5, 3]);
+        assert_eq!(started, [1, 2, 4, 5, 3]);
     }
 
     #[test]
@@ -217,13 +217,13 @@ mod tests {
         assert_eq!(admitted(&mut admission).0, [100, 101, 102, 103, 104, 105]);
         assert_eq!(admission.in_use(), 8);
         admission.release(tickets[0]);
-        // The slow one has waited as long and is not preferred; the next permit goes to who waited longest.
+        // A slow request that has waited equally long takes no precedence.
         assert_eq!(admitted(&mut admission).0, [106]);
         assert_eq!(admission.oldest(), Some(now));
     }
 
     #[test]
-    fn who_has_waited_longest_comes_first_over_both_lanes() {
+    fn admits_the_longest_waiting_request_of_both_lanes() {
         let mut admission = Admission::new(1);
         let now = Instant::now();
         let later = now + std::time::Duration::from_secs(1);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_forgotten_when_nobody_holds_them() {
+    fn removes_unused_address_slots() {
         let mut admission = Admission::new(4);
         for n in 0..200 {
             admission.request(n, address(n), Lane::Normal, Instant::now());

@@ -25,14 +25,14 @@ pub(super) fn backend(target: &TargetName, after: &BackendReport, now: SystemTim
     match failure {
         Some(failure) => tracing::warn!(
             %target, %backend, %server_name, stage = %failure.stage, reason = %failure.reason,
-            detail = %failure.detail, name, chain, "backend fails"
+            detail = %failure.detail, name, chain, "probe failed"
         ),
         None if condition.is_ok() => {
-            tracing::info!(%target, %backend, %server_name, name, fingerprint, "backend is well");
+            tracing::info!(%target, %backend, %server_name, name, fingerprint, "backend recovered");
         }
         None => {
             tracing::warn!(
-                %target, %backend, %server_name, name, chain, staple, fingerprint, "backend has a bad certificate"
+                %target, %backend, %server_name, name, chain, staple, fingerprint, "certificate problem"
             );
         }
     }
@@ -40,7 +40,7 @@ pub(super) fn backend(target: &TargetName, after: &BackendReport, now: SystemTim
 
 /// Writes the line for a target that has more addresses than are probed.
 pub(super) fn over_cap(target: &TargetName, skipped: usize, cap: usize) {
-    tracing::warn!(%target, skipped, cap, "more addresses than limits.backends_per_target, some are not probed");
+    tracing::warn!(%target, skipped, cap, "addresses skipped: limits.backends_per_target reached");
 }
 
 /// Writes a line where a lookup fails otherwise than the one before it, or no longer.
@@ -51,12 +51,12 @@ pub(super) fn lookup(target: &TargetName, before: Option<&Arc<LookupReport>>, af
         return;
     }
     if new.is_empty() {
-        tracing::info!(%target, "lookup is well");
+        tracing::info!(%target, "lookup recovered");
     }
     for failure in new {
         tracing::warn!(
             %target, name = %failure.name, r#type = failure.record_type, reason = %failure.reason,
-            "lookup fails; known backends are kept"
+            "lookup failed; keeping known backends"
         );
     }
 }

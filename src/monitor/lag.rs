@@ -51,13 +51,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_lateness_after_the_beginning_counts() {
+    fn reports_lateness_since_the_given_time_only() {
         let watch = LagWatch::default();
         let begin = watch.origin + Duration::from_secs(10);
         assert!(!watch.since(begin), "never late");
         watch.note_late(watch.origin + Duration::from_secs(5));
         assert!(!watch.since(begin), "late before");
         watch.note_late(watch.origin + Duration::from_secs(12));
-        assert!(watch.since(begin), "late meanwhile");
+        assert!(watch.since(begin), "late afterwards");
     }
 }

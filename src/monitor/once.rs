@@ -12,7 +12,7 @@ use super::work::{Job, Workshop};
 use super::{State, TargetId};
 use crate::config;
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, AllowedAddresses, Labels, Refusal, Target, TargetKind, TargetName};
+use crate::target::{Allow, AllowedAddresses, NotAllowed, Target, TargetKind, TargetName, UserLabels};
 use crate::trust::TrustStore;
 
 /// A one-off round that was begun. Letting go of it does not end it.
@@ -47,7 +47,7 @@ pub struct OneOffReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OneOffError {
     /// The config does not allow it. What it does allow; nothing at all where that is empty.
-    NotAllowed(Refusal, Allow),
+    NotAllowed(NotAllowed, Allow),
     /// As many as may be are under way.
     TooMany,
     /// The monitor has ended.
@@ -94,7 +94,7 @@ impl OneOffRounds {
         if let Some(round) = self.underway.get_mut(&id)
             && !refused.is_empty()
         {
-            tracing::debug!(%target, addresses = ?refused, "probe.allow opens none of these addresses: not probed");
+            tracing::debug!(%target, addresses = ?refused, "addresses skipped: not permitted by probe.allow");
             round.refused = refused.len();
         }
     }
@@ -109,10 +109,10 @@ impl State {
     /// Begins a round of this target, or joins the one that is under way.
     pub(super) fn one_off(&mut self, kind: TargetKind) -> Result<OneOff, OneOffError> {
         let Some(rules) = &self.one_offs.rules else {
-            return Err(OneOffError::NotAllowed(Refusal::Target, Allow::default()));
+            return Err(OneOffError::NotAllowed(NotAllowed::Target, Allow::default()));
         };
         let refuse = |refusal| OneOffError::NotAllowed(refusal, rules.allow.clone());
-        let reach = rules.allow.admit(&kind).map_err(refuse)?;
+        let reach = rules.allow.permit(&kind).map_err(refuse)?;
         let is_same = |id: &TargetId| self.targets.get(id).is_some_and(|state| state.target.kind == kind);
         if let Some((_, round)) = self.one_offs.underway.iter().find(|(id, _)| is_same(id)) {
             return Ok(OneOff(round.reports.subscribe()));
@@ -122,8 +122,8 @@ impl State {
         }
         let settings = Arc::clone(&rules.settings);
         let trust = self.trust_stores.get(&settings.trust).cloned().ok_or(OneOffError::Ended)?;
-        let name = kind.default_name().ok_or_else(|| refuse(Refusal::Target))?;
-        let target = Arc::new(Target { name, kind, labels: Labels::default(), settings });
+        let name = kind.default_name().ok_or_else(|| refuse(NotAllowed::Target))?;
+        let target = Arc::new(Target { name, kind, labels: UserLabels::default(), settings });
         let state = TargetState::new(target, NO_PLACE);
         let report = OneOffReport { target: Arc::new(state.report()), refused: 0, ended: false };
         let (reports, one_off) = watch::channel(report);
@@ -178,7 +178,7 @@ mod tests {
         State::new(config.unwrap_or_else(|error| panic!("{error}")), Arc::new(SystemTime::now)).expect("a state")
     }
 
-    /// Turns until nothing is under way.
+    /// Runs until no lookup or probe is in progress.
     async fn settle(state: &mut State) {
         loop {
             state.turn();
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// How much is remembered.
+    /// The sizes of all collections that hold state.
     fn sizes(state: &State) -> [usize; 8] {
         [
             state.targets.len(),
@@ -212,21 +212,21 @@ mod tests {
         Arc::clone(fleet.targets.first().expect("a target"))
     }
 
-    /// A port of loopback where nobody listens.
+    /// A loopback port on which nothing listens.
     fn dead_port() -> u16 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         listener.local_addr().expect("an address").port()
     }
 
     #[tokio::test]
-    async fn nothing_is_left_of_a_thousand_rounds() {
+    async fn finished_one_offs_leave_no_state() {
         let port = dead_port();
-        // The same servers as the first of those that are asked for, and so the same probes.
+        // The same endpoint as that of the first one-off, so the probe is shared.
         let targets = format!("targets: [{{host: 127.1.0.0, port: {port}, addresses: [127.1.0.0], name: own}}]");
         let mut state = state(&format!("probe: {{allow: [\"127.1.0.0/16:{port}\"]}}\n{targets}"));
         settle(&mut state).await;
         let (before, report, due) = (sizes(&state), only(state.board.fleet()), state.due.next());
-        assert_eq!(report.counters.failures, 1, "nobody listens there");
+        assert_eq!(report.counters.failures, 1, "nothing listens there");
         for batch in 0..40 {
             let mut rounds = Vec::new();
             for number in 0..25 {
@@ -243,15 +243,15 @@ mod tests {
         assert_eq!(sizes(&state), before);
         assert_eq!(state.due.next(), due);
         let falls_due = std::iter::from_fn(|| state.due.pop(Instant::now() + Duration::from_secs(1 << 24))).count();
-        assert_eq!(falls_due, 2, "the round and another look of the one target");
-        assert!(Arc::ptr_eq(&report, &only(state.board.fleet())), "its report was not touched");
+        assert_eq!(falls_due, 2, "the next round of the target and the repeated probe");
+        assert!(Arc::ptr_eq(&report, &only(state.board.fleet())), "its report is unchanged");
         let backend = report.endpoints[0].backends[0].backend.clone();
         let key = Key::new(&backend, None);
         assert_eq!(state.sharing.of(key).len(), 1);
     }
 
     #[tokio::test]
-    async fn a_probe_that_a_target_waits_for_serves_both() {
+    async fn a_one_off_shares_the_probe_of_a_target() {
         let port = dead_port();
         let targets = format!("targets: [{{host: 127.1.0.0, port: {port}, addresses: [127.1.0.0], name: own}}]");
         let mut state = state(&format!("probe: {{allow: [\"127.1.0.0/16:{port}\"]}}\n{targets}"));
@@ -260,7 +260,7 @@ mod tests {
         while let Some(ended) = state.lookups.join_next_with_id().await {
             state.lookup_ended(ended);
         }
-        assert_eq!(state.pending.len(), 1, "both wait for the same");
+        assert_eq!(state.pending.len(), 1, "both wait for the same probe");
         state.turn();
         assert_eq!(state.probing.len(), 1);
         let probed = state.probes.join_next_with_id().await.expect("a probe");
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_rounds_are_under_way_and_no_more() {
+    async fn limits_the_number_of_one_offs() {
         let mut state = state("probe: {allow: [10.0.0.0/8]}");
         for number in 0..MAX_ONE_OFFS {
             begin(&mut state, &format!("10.0.0.{number}")).expect("a round");
@@ -281,21 +281,21 @@ mod tests {
         let joined = begin(&mut state, "10.0.0.1:587").expect("the one that is under way");
         assert_eq!(sizes(&state)[0], MAX_ONE_OFFS);
         assert!(!joined.report().ended);
-        // Other rules are for what comes after them.
+        // New rules apply to later one-offs only.
         state.one_offs.allow(None);
-        let refused = OneOffError::NotAllowed(Refusal::Target, Allow::default());
+        let refused = OneOffError::NotAllowed(NotAllowed::Target, Allow::default());
         assert_eq!(begin(&mut state, "10.0.0.1").err(), Some(refused));
     }
 
     #[tokio::test]
-    async fn a_reload_leaves_rounds_under_way_alone() {
+    async fn a_reload_does_not_affect_running_one_offs() {
         let port = dead_port();
         let mut state = state(&format!("probe: {{allow: [\"127.1.0.0/16:{port}\"]}}"));
         let one_off = begin(&mut state, &format!("127.1.0.1:{port}")).expect("a round");
         let other = "defaults: {trust: mozilla, resolver: other}\nresolvers: {other: {nameservers: [192.0.2.53]}}\n\
                      targets: [{host: 192.0.2.1}]";
         state.reload(Config::parse(other, Path::new("config.yaml")).expect("a config")).expect("a reload");
-        // What the other config names is not probed here.
+        // The targets of the new config are not probed here.
         state.due = DueHeap::new();
         settle(&mut state).await;
         let OneOffReport { target, ended, .. } = one_off.report();

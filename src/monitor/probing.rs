@@ -169,7 +169,7 @@ impl State {
 
     /// Looks again at the chains that lack an issuer, where an intermediate was seen for the first time.
     fn complete_chains(&mut self, now: SystemTime) {
-        let learnt = self.workshop.judge.issuers_learnt();
+        let learnt = self.workshop.judge.issuers_learned();
         if std::mem::replace(&mut self.issuers_learnt, learnt) == learnt {
             return;
         }

@@ -114,8 +114,8 @@ const ROUNDS_FAILING: u32 = 2;
 mod tests {
     use super::*;
 
-    /// A round: last octets of the addresses named, `!` where the lookup failed, with `-n` for each that fails.
-    /// After it: `n` for a resolved member, `(n)` for one that is kept only.
+    /// Before each round: the last octets of the addresses in DNS, `-n` for each that fails, `!` for a failed lookup.
+    /// After it: `n` for a resolved member, `(n)` for an unresolved one that is kept.
     #[track_caller]
     fn check(history: &[(&str, &str)]) {
         check_under(4, history);
@@ -126,7 +126,7 @@ mod tests {
         let mut roster = Roster::default();
         let bounds = Bounds { retention: Duration::from_secs(600), cap };
         for (number, (round, expected)) in history.iter().enumerate() {
-            // A round each minute.
+            // One round per minute.
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + 60 * number as u64);
             let failed = round.contains('!');
             let octets = |sign: bool| -> Vec<IpAddr> {
@@ -150,65 +150,65 @@ mod tests {
     }
 
     #[test]
-    fn histories() {
+    fn updates_members_after_each_round() {
         // Nothing changes.
         check(&[("1 2", "1 2"), ("2 1", "1 2"), ("1 2", "1 2")]);
         // An address is added.
         check(&[("1", "1"), ("1 2", "1 2")]);
-        // One is removed and goes on answering: it counts for two rounds, then is only kept.
+        // An address is removed and keeps answering: resolved for two more rounds, then kept unresolved.
         check(&[("1 2", "1 2"), ("1", "1 2"), ("1", "1 2"), ("1", "1 (2)"), ("1", "1 (2)")]);
-        // One is removed and is shut down: gone after two rounds.
+        // An address is removed and shut down: dropped after two rounds.
         check(&[("1 2", "1 2"), ("1 -2", "1 2"), ("1 -2", "1"), ("1 -2", "1")]);
-        // Removed, answers for a while, then is shut down.
+        // Removed, keeps answering for a while, then is shut down.
         check(&[("1 2", "1 2"), ("1", "1 2"), ("1", "1 2"), ("1", "1 (2)"), ("1 -2", "1")]);
-        // An answer that rotates: once an address came back, all stay.
+        // A rotating answer: once an address has come back, all of them stay.
         check(&[("1 2", "1 2"), ("2 3", "1 2 3"), ("3 1", "1 2 3"), ("1 2", "1 2 3"), ("1", "1 2 3"), ("1", "1 2 3")]);
-        // A lookup that fails keeps everything as it was.
+        // A failed lookup changes nothing.
         check(&[("1 2", "1 2"), ("!", "1 2"), ("!", "1 2"), ("! -1", "1 2"), ("1 2", "1 2")]);
-        // A lookup that fails for good: kept for the retention of ten rounds.
+        // Lookups that keep failing: members are kept for the retention of ten rounds.
         let mut long = vec![("1", "1")];
         long.extend([("!", "1"); 10]);
         long.push(("!", ""));
         check(&long);
-        // A removed address that goes on answering is kept for the retention.
+        // A removed address that keeps answering is kept for the retention.
         let mut kept = vec![("1 2", "1 2"), ("1", "1 2"), ("1", "1 2")];
         kept.extend([("1", "1 (2)"); 8]);
         kept.push(("1", "1"));
         check(&kept);
-        // More than the cap: what is named goes before what is named no longer.
+        // More addresses than the cap: those in DNS take precedence.
         check(&[("1 2 3 4 5", "1 2 3 4"), ("5 4 3 2", "2 3 4 5")]);
         check(&[("1 2 3 4", "1 2 3 4"), ("5 6 7 8", "5 6 7 8")]);
         check(&[("1 2 3 4", "1 2 3 4"), ("1 2 3 4 5", "1 2 3 4")]);
-        // More than the cap that rotate: those that are known stay, so that no series comes and goes.
+        // A rotating answer with more addresses than the cap: the known ones stay, so that series are stable.
         let known = "1 2 3 4";
         check(&[("1 2 3", "1 2 3"), ("2 3 4", known), ("3 4 1", known), ("4 5 6", known), ("5 6 1", known)]);
         check(&[(known, known), ("1 2 3", known), ("5 1 2 4", known)]);
     }
 
     #[test]
-    fn further_histories() {
-        // Answers grow, and say a thing twice.
+    fn updates_members_after_unusual_answers() {
+        // Answers grow and contain duplicates.
         check(&[("1", "1"), ("1 2", "1 2"), ("1 1 2 3", "1 2 3")]);
-        // They shrink to one; the others go on answering.
+        // Answers shrink to one address; the others keep answering.
         check(&[("1 2 3", "1 2 3"), ("1", "1 2 3"), ("1", "1 2 3"), ("1", "1 (2) (3)")]);
-        // A swap of servers: the old ones are shut down, or go on.
+        // Servers are replaced: the old ones are shut down, or keep answering.
         check(&[("1 2", "1 2"), ("3 4 -1 -2", "1 2 3 4"), ("3 4 -1 -2", "3 4"), ("3 4", "3 4")]);
         check(&[("1", "1"), ("2", "1 2"), ("2", "1 2"), ("2", "(1) 2")]);
-        // All are gone: answering, or not.
+        // All addresses are removed: answering, or not.
         check(&[("1 2", "1 2"), ("", "1 2"), ("", "1 2"), ("", "(1) (2)")]);
         check(&[("1 2", "1 2"), ("-1 -2", "1 2"), ("-1 -2", "")]);
-        // Nothing is known yet, and nothing comes.
+        // No address is known yet.
         check(&[("!", ""), ("!", ""), ("1", "1")]);
         check(&[("", ""), ("1", "1")]);
-        // Two answers in turn.
+        // Two alternating answers.
         check(&[("1", "1"), ("2", "1 2"), ("1", "1 2"), ("2", "1 2"), ("1", "1 2"), ("2", "1 2")]);
-        // A lookup that fails does not count as a round without the name.
+        // A failed lookup does not count as a round without the address.
         check(&[("1 2", "1 2"), ("1", "1 2"), ("!", "1 2"), ("!", "1 2"), ("1", "1 2"), ("1", "1 (2)")]);
-        // One failed probe of an address that is named no longer is no retirement yet.
+        // One failed probe does not drop an unresolved address.
         check(&[("1 2", "1 2"), ("1 -2", "1 2"), ("1", "1 2"), ("1", "1 (2)")]);
-        // One that counts no longer is named again.
+        // An unresolved address comes back.
         check(&[("1 2", "1 2"), ("1", "1 2"), ("1", "1 2"), ("1", "1 (2)"), ("1 2", "1 2")]);
-        // One that is dropped is named again, and once more not: that is no rotation.
+        // A dropped address comes back and is removed again: not a rotation.
         let mut back = vec![("1 2", "1 2"), ("1 -2", "1 2"), ("1 -2", "1"), ("1 2", "1 2")];
         back.extend([("1", "1 2"), ("1", "1 2"), ("1", "1 (2)")]);
         check(&back);
@@ -217,24 +217,24 @@ mod tests {
         late.extend([("1", "1 (2)"); 8]);
         late.extend([("1", "1"), ("1 2", "1 2"), ("1", "1 2"), ("1", "1 2"), ("1", "1 (2)")]);
         check(&late);
-        // A rotation that ends: what comes back no longer is kept for the retention.
+        // A rotation that ends: the address that does not come back is kept for the retention.
         let mut ends = vec![("1 2", "1 2"), ("2", "1 2"), ("1 2", "1 2")];
         ends.extend([("2", "1 2"); 10]);
         ends.push(("2", "2"));
         check(&ends);
-        // Five addresses in answers of three.
+        // Five addresses, three per answer.
         let all = "1 2 3 4 5";
         let rotating =
             ["2 3 4", "3 4 5", "4 5 1", "5 1 2", "1 2 3", "2 3 4", "3 4 5", "4 5 1"].map(|named| (named, all));
         check_under(8, &[&[("1 2 3", "1 2 3"), ("4 5 1", all)][..], &rotating].concat());
-        // One of them fails, and stays: it may be named again at any time.
+        // A failing one stays, since it may come back at any time.
         check_under(8, &[("1 2 3", "1 2 3"), ("3 4 5", all), ("1 2 3", all), ("3 4 5 -1", all), ("3 4 5 -1", all)]);
-        // While they rotate, a lookup fails.
+        // A lookup fails during the rotation.
         check_under(8, &[("1 2", "1 2"), ("2 3", "1 2 3"), ("1 2", "1 2 3"), ("!", "1 2 3"), ("2 3", "1 2 3")]);
     }
 
     #[test]
-    fn a_family_that_fails_keeps_its_addresses_only() {
+    fn a_failed_lookup_keeps_the_addresses_of_its_family_only() {
         let v4: IpAddr = [192, 0, 2, 1].into();
         let v6: IpAddr = "2001:db8::1".parse().expect("an address");
         let bounds = Bounds { retention: Duration::from_secs(600), cap: 4 };
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cap_tells_how_many_did_not_fit() {
+    fn returns_the_number_of_addresses_over_the_cap() {
         let named: Vec<IpAddr> = (1..=9).map(|n| [192, 0, 2, n].into()).collect();
         let bounds = Bounds { retention: Duration::from_secs(600), cap: 4 };
         let round = Round { named: &named, ipv4_failed: false, ipv6_failed: false };

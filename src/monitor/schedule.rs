@@ -116,7 +116,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn the_earliest_comes_first_and_equals_in_order() {
+    fn pops_entries_by_time_then_in_insertion_order() {
         let now = Instant::now();
         let mut heap = DueHeap::new();
         for (after, what) in [(3, "c"), (1, "a"), (2, "b"), (1, "a2"), (9, "late")] {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn beginnings_are_an_interval_apart_and_stable() {
+    fn rounds_start_one_interval_apart_at_a_stable_offset() {
         let origin = Instant::now();
         for name in ["relay", "mx:example.com", "smtp.example.com:587", ""] {
             let rhythm = Rhythm::new(origin, name, MINUTE);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_spread_evenly() {
+    fn offsets_are_evenly_distributed() {
         let origin = Instant::now();
         let mut tenths = [0; 10];
         for n in 0..1000 {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_targets_begin_at_once_and_many_gently() {
+    fn the_first_rounds_of_many_targets_are_spread_out() {
         for (targets, interval, expected) in [
             (1, 300, Duration::ZERO),
             (6, 300, Duration::from_millis(100)),

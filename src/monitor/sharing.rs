@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_not_shared() {
+    fn different_endpoints_have_different_keys() {
         use TlsMode::{Implicit, StartTls};
         let one = key("a.example", 25, StartTls, 1);
         assert_eq!(one, key("A.example.", 25, StartTls, 1));

@@ -21,7 +21,7 @@ use crate::probe::Prober;
 use crate::reason::{LocalReason, ProbeReason, Stage};
 use crate::target::{AllowedAddresses, Backend, ProbeSettings, ServerName, Target};
 use crate::trust::TrustStore;
-use crate::verdict::{Judge, JudgedChain, Question, unix};
+use crate::verdict::{AssessmentInput, Judge, JudgedChain, unix};
 
 /// The tools of all tasks.
 pub(super) struct Workshop {
@@ -89,13 +89,13 @@ impl Workshop {
     /// Where names lead, as far as that is found out in a moment.
     pub(super) async fn look_up_names(self: Arc<Self>, target: Arc<Target>, names: Vec<ServerName>) -> LookedUp {
         let patience = target.settings.timeout.min(NAMES_PATIENCE);
-        LookedUp::Names(self.resolvers.addresses(names, &target.settings, patience).await)
+        LookedUp::Names(self.resolvers.resolve_names(names, &target.settings, patience).await)
     }
 
     /// Looks up a target that comes from outside, and leaves out what it may not reach.
     pub(super) async fn look_up_within(self: Arc<Self>, reach: AllowedAddresses, target: Arc<Target>) -> LookedUp {
         let patience = target.settings.timeout.min(MAX_LOOKUP);
-        let looked_up = self.resolvers.discover_within(&reach, &target.kind, &target.settings, patience);
+        let looked_up = self.resolvers.discover_allowed(&reach, &target.kind, &target.settings, patience);
         let (found, refused) = looked_up.await;
         LookedUp::Hosts { found, file: None, refused }
     }
@@ -133,7 +133,7 @@ impl Workshop {
             return Ok(self.judge(seen, backend, &target, &trust, None));
         };
         let same = known.filter(|known| known.holds_for(presented, &trust, unix(seen.at)));
-        let recall = || self.judge.recall(presented, &trust, seen.at);
+        let recall = || self.judge.cached(presented, &trust, seen.at);
         if let Some(known) = same.or_else(recall).filter(|known| self.judge.is_quick(known)) {
             return Ok(self.judge(seen, backend, &target, &trust, Some(&known)));
         }
@@ -167,14 +167,14 @@ impl Workshop {
         trust: &TrustStore,
         known: Option<&Arc<JudgedChain>>,
     ) -> Judged {
-        let question = Question {
+        let input = AssessmentInput {
             server_name: &backend.endpoint.server_name,
             expect_names: &target.settings.expect_names,
             ehlo_name: seen.ehlo_name.as_deref(),
             trust,
             known,
         };
-        let assessment = seen.presented.map(|chain| self.judge.assess(chain, seen.proof.as_ref(), &question, seen.at));
+        let assessment = seen.presented.map(|chain| self.judge.assess(chain, seen.proof.as_ref(), &input, seen.at));
         Judged {
             at: seen.at,
             duration: seen.duration,

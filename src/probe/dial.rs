@@ -9,21 +9,21 @@ use crate::net::has_route;
 use crate::observation::LocalFailure;
 use crate::reason::LocalReason;
 
-/// Connects; small writes are sent at once, since SMTP waits for each of them.
+/// Connects without Nagle's algorithm: each SMTP command is a small write whose reply is waited for.
 pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// The failure where `error` comes from this machine, not from the network or the peer.
+/// The failure if `error` comes from this host, not from the network or the peer.
 pub(super) fn local_failure(error: &io::Error, address: SocketAddr) -> Option<LocalFailure> {
     let reason = match error.raw_os_error()? {
         libc::EMFILE | libc::ENFILE => LocalReason::FileDescriptors,
         libc::ENOBUFS | libc::ENOMEM => LocalReason::Buffers,
         libc::EADDRNOTAVAIL => LocalReason::LocalAddress,
         libc::EACCES | libc::EPERM => LocalReason::Forbidden,
-        // A router on the way says the same: only where no route is known here is it ours.
+        // A router on the path can cause the same error. It is local only if this host has no route.
         libc::ENETUNREACH if !has_route(address.ip()) => LocalReason::NoRoute,
         _ => return None,
     };
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn local_failures_are_told_from_the_peers() {
+    fn distinguishes_local_failures_from_those_of_the_peer() {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 25));
         for (errno, expected) in [
             (libc::EMFILE, Some(LocalReason::FileDescriptors)),
@@ -44,7 +44,7 @@ mod tests {
             (libc::EADDRNOTAVAIL, Some(LocalReason::LocalAddress)),
             (libc::EACCES, Some(LocalReason::Forbidden)),
             (libc::EPERM, Some(LocalReason::Forbidden)),
-            // There is a route to loopback, so a router must have said it.
+            // Loopback has a route, so the error is not local.
             (libc::ENETUNREACH, None),
             (libc::ECONNREFUSED, None),
             (libc::ETIMEDOUT, None),

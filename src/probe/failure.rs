@@ -1,4 +1,4 @@
-//! Errors of the stages, turned into the words that are published.
+//! Maps errors of the stages to published reasons.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use super::smtp::reply::{Class, Reply, ReplyError};
 use crate::observation::Failure;
 use crate::reason::{ProbeReason, Stage};
 
-/// The failure for an error of TCP, SMTP or (inside TLS) of the session.
+/// The failure for an error of the SMTP dialogue, before or inside TLS.
 pub(super) fn of_smtp(stage: Stage, error: &SmtpError, certificate_requested: bool) -> Failure {
     match error {
         SmtpError::Io(error) => of_io(stage, error, certificate_requested),
@@ -18,23 +18,23 @@ pub(super) fn of_smtp(stage: Stage, error: &SmtpError, certificate_requested: bo
             Failure::new(stage, ProbeReason::ReplyTooLarge, error)
         }
         SmtpError::Reply(error) => Failure::new(stage, ProbeReason::MalformedReply, error),
-        SmtpError::OutOfTurn(bytes) => {
-            let detail = format_args!("{bytes} bytes came before a command that they might answer");
+        SmtpError::EarlyReply(bytes) => {
+            let detail = format_args!("{bytes} bytes received before the command was sent");
             Failure::new(stage, ProbeReason::MalformedReply, detail)
         }
-        SmtpError::Unexpected(bytes) => {
-            let detail = format_args!("{bytes} bytes came before TLS began");
+        SmtpError::BytesBeforeTls(bytes) => {
+            let detail = format_args!("{bytes} bytes received in plaintext after the reply to STARTTLS");
             Failure::new(stage, ProbeReason::PlaintextAfterStartTls, detail)
         }
     }
 }
 
-/// The failure for a reply that is complete, and not what is needed.
+/// The failure for a complete reply that does not allow the probe to go on.
 pub(super) fn of_reply(stage: Stage, reply: &Reply) -> Failure {
     let reason = match reply.class() {
         Class::Transient => ProbeReason::Rejected4xx,
         Class::Permanent => ProbeReason::Rejected5xx,
-        // A positive code that no server may give here (RFC 5321 §4.3.2).
+        // A positive code that is not allowed here (RFC 5321 §4.3.2).
         Class::Success | Class::Continue => ProbeReason::MalformedReply,
     };
     Failure::new(stage, reason, reply)
@@ -46,14 +46,14 @@ pub(super) fn of_io(stage: Stage, error: &io::Error, certificate_requested: bool
     match tls {
         Some(TlsError::AlertReceived(alert)) => {
             let reason = tls_reason(&TlsError::AlertReceived(*alert), certificate_requested);
-            Failure::new(stage, reason, format_args!("the server sent the alert {}", alert_name(*alert)))
+            Failure::new(stage, reason, format_args!("received TLS alert {}", alert_name(*alert)))
         }
         Some(tls) => Failure::new(stage, tls_reason(tls, certificate_requested), tls),
         None => Failure::new(stage, io_reason(error), error),
     }
 }
 
-/// The name and number of RFC 8446 §6: the library's names differ from those in case alone, but for one spelling.
+/// The alert's name and number as in RFC 8446 §6. The library's names differ in case, and one in spelling.
 fn alert_name(alert: AlertDescription) -> String {
     let number = u8::from(alert);
     let Some(name) = alert.as_str() else { return number.to_string() };
@@ -82,7 +82,7 @@ fn tls_reason(error: &TlsError, certificate_requested: bool) -> ProbeReason {
     use AlertDescription as Alert;
     match error {
         TlsError::AlertReceived(Alert::CertificateRequired) => ProbeReason::ClientCertificateRequired,
-        // TLS 1.2 has no alert of its own for it: what counts is that one was asked for.
+        // TLS 1.2 has no specific alert for it, so the server's request for a certificate decides.
         TlsError::AlertReceived(Alert::HandshakeFailure | Alert::BadCertificate | Alert::NoCertificate)
             if certificate_requested =>
         {

@@ -1,5 +1,5 @@
-//! TLS that keeps what the server presents and concludes nothing: the verifier here lets every handshake finish,
-//! so that a bad certificate can be read and the session be ended politely. Judging is the verdict's work.
+//! TLS handshakes that record what the server presents. The verifier accepts everything, so that a bad certificate can
+//! be read and the session ended with QUIT; `verdict` checks the recorded chain and signature later.
 
 use std::io;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use tokio_rustls::client::TlsStream;
 use crate::observation::{Connection, KeyProof, PresentedChain};
 use crate::target::ClientCertificate;
 
-/// Makes TLS clients. Cheap to clone.
-#[derive(Clone, Debug)]
+/// Starts TLS handshakes.
+#[derive(Debug)]
 pub(super) struct TlsClients {
     provider: Arc<CryptoProvider>,
     schemes: Arc<[SignatureScheme]>,
@@ -28,8 +28,8 @@ pub(super) struct TlsClients {
 }
 
 impl TlsClients {
-    /// TLS 1.2 and 1.3, all that the provider has, and no resumption: a resumed handshake shows no certificate, and
-    /// a cache keyed by server name would report one backend with another's.
+    /// TLS 1.2 and 1.3 with all algorithms of the provider. Resumption is disabled: a resumed handshake presents no
+    /// certificate, and a cache keyed by server name would mix up the backends of a name.
     pub(super) fn new() -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let schemes: Arc<[_]> = provider.signature_verification_algorithms.supported_schemes().into();
@@ -42,8 +42,8 @@ impl TlsClients {
         Ok(Self { provider, schemes, template })
     }
 
-    /// Shakes hands as a client of `name`, which is the SNI unless it is an IP address.
-    /// What the server presented lands in the returned capture's hands even when the handshake fails later.
+    /// Performs a handshake with `name` as SNI, unless it is an IP address (RFC 6066 §3). `capture` is set before it
+    /// starts, so that what the server presented is kept even if the handshake fails.
     pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         name: ServerName<'static>,
@@ -51,12 +51,12 @@ impl TlsClients {
         stream: S,
         capture: &mut Option<Arc<Capture>>,
     ) -> io::Result<TlsStream<S>> {
-        let fresh = Arc::new(Capture::new(Arc::clone(&self.schemes)));
-        *capture = Some(Arc::clone(&fresh));
+        let verifier = Arc::new(Capture::new(Arc::clone(&self.schemes)));
+        *capture = Some(Arc::clone(&verifier));
         let key = identity.map(|identity| self.certified_key(identity)).transpose().map_err(io::Error::other)?;
         let mut config = self.template.clone();
-        config.client_auth_cert_resolver = Arc::new(Requested { capture: Arc::clone(&fresh), key });
-        config.dangerous().set_certificate_verifier(fresh);
+        config.client_auth_cert_resolver = Arc::new(ClientCertificateResolver { capture: Arc::clone(&verifier), key });
+        config.dangerous().set_certificate_verifier(verifier);
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
@@ -80,7 +80,8 @@ pub(super) fn connection<S>(stream: &TlsStream<S>) -> Connection {
     }
 }
 
-/// The suite's name in IANA's registry, and so in other programs (RFC 8446 §B.4); the library has its own for TLS 1.3.
+/// The suite's name in the IANA registry (RFC 8446 §B.4), which other programs print; the library's names for TLS 1.3
+/// differ.
 fn registered_name(suite: CipherSuite) -> &'static str {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
@@ -90,7 +91,7 @@ fn registered_name(suite: CipherSuite) -> &'static str {
     }
 }
 
-/// What the server presented in one handshake, filled while it runs.
+/// Records what the server presents during one handshake.
 #[derive(Debug)]
 pub(super) struct Capture {
     schemes: Arc<[SignatureScheme]>,
@@ -109,7 +110,7 @@ impl Capture {
         }
     }
 
-    /// Takes out what was presented.
+    /// Takes the recorded chain and handshake signature.
     pub(super) fn take(&self) -> (Option<PresentedChain>, Option<KeyProof>) {
         (self.presented.lock().take(), self.proof.lock().take())
     }
@@ -119,15 +120,16 @@ impl Capture {
         self.certificate_requested.load(Ordering::Relaxed)
     }
 
-    fn keep_proof(&self, message: &[u8], dss: &DigitallySignedStruct, tls13: bool) {
+    /// Records the signature, which `verdict` checks with the bare public key: the library's check parses the certificate
+    /// first and fails for version 1 and unknown critical extensions, whatever the signature is.
+    fn record_proof(&self, message: &[u8], dss: &DigitallySignedStruct, tls13: bool) -> HandshakeSignatureValid {
         let proof =
             KeyProof { scheme: dss.scheme.into(), tls13, message: message.into(), signature: dss.signature().into() };
         *self.proof.lock() = Some(proof);
+        HandshakeSignatureValid::assertion()
     }
 }
 
-/// The signature is kept and judged after the handshake, over the key itself: the library's own check parses the
-/// certificate first and fails for version 1 and unknown critical extensions, whatever the signature.
 impl ServerCertVerifier for Capture {
     fn verify_server_cert(
         &self,
@@ -149,8 +151,7 @@ impl ServerCertVerifier for Capture {
         _: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.keep_proof(message, dss, false);
-        Ok(HandshakeSignatureValid::assertion())
+        Ok(self.record_proof(message, dss, false))
     }
 
     fn verify_tls13_signature(
@@ -159,8 +160,7 @@ impl ServerCertVerifier for Capture {
         _: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.keep_proof(message, dss, true);
-        Ok(HandshakeSignatureValid::assertion())
+        Ok(self.record_proof(message, dss, true))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -168,21 +168,21 @@ impl ServerCertVerifier for Capture {
     }
 }
 
-/// Notes that the server asked for a certificate, and gives the one there is.
+/// Records that the server requested a certificate, and offers the configured one.
 #[derive(Debug)]
-struct Requested {
+struct ClientCertificateResolver {
     capture: Arc<Capture>,
     key: Option<Arc<CertifiedKey>>,
 }
 
-impl ResolvesClientCert for Requested {
+impl ResolvesClientCert for ClientCertificateResolver {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.capture.certificate_requested.store(true, Ordering::Relaxed);
         self.key.clone()
     }
 
     fn has_certs(&self) -> bool {
-        // Only true makes the library ask `resolve`, which is how a request is noticed.
+        // The library calls `resolve`, which records the request, only if this is true.
         true
     }
 }

@@ -12,7 +12,7 @@ pub mod reply;
 
 use reply::{Reply, ReplyDecoder, ReplyError};
 
-/// A stream on which SMTP is spoken, with what was read from it and not used yet.
+/// A stream that carries SMTP, and the bytes that were read from it but not parsed yet.
 #[derive(Debug)]
 pub(super) struct Dialogue<S> {
     stream: S,
@@ -24,7 +24,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         Self { stream, unread: Vec::with_capacity(READ_SIZE) }
     }
 
-    /// Waits for a whole reply. A greeting may take its time between its lines, so nothing is sent meanwhile.
+    /// Reads a complete reply. Nothing is sent until its last line: servers delay lines of a greeting to detect clients
+    /// that do not wait (RFC 5321 §4.3.1).
     pub(super) async fn reply(&mut self) -> Result<Reply, SmtpError> {
         let mut decoder = ReplyDecoder::default();
         loop {
@@ -39,16 +40,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         }
     }
 
-    /// Sends one command line and waits for its reply.
+    /// Sends one command line and reads its reply.
     ///
-    /// A server that has spoken already answers something that was not asked: replies would be taken for each other's.
+    /// # Errors
+    /// Also if bytes were received before the command was sent, since replies could then not be assigned to commands.
     pub(super) async fn command(&mut self, line: &str) -> Result<Reply, SmtpError> {
         if !self.unread.is_empty() {
-            return Err(SmtpError::OutOfTurn(self.unread.len()));
+            return Err(SmtpError::EarlyReply(self.unread.len()));
         }
         let sent = self.send(line).await;
         match (self.reply().await, sent) {
-            // A peer that said why and closed made the write fail: what it said is worth more.
+            // If the peer replied and closed, so that the write failed, its reply is the better evidence.
             (Ok(reply), _) => Ok(reply),
             (Err(SmtpError::Io(_) | SmtpError::Eof), Err(write)) if !is_tls_error(&write) => Err(SmtpError::Io(write)),
             (Err(read), _) => Err(read),
@@ -60,21 +62,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         self.stream.flush().await
     }
 
-    /// Leaves politely (RFC 5321 §4.1.1.10): QUIT, its reply, end of stream. For `patience` at most; nothing depends on it.
-    pub(super) async fn quit(mut self, patience: Duration) {
-        let farewell = async {
+    /// Sends QUIT, reads its reply and closes the stream (RFC 5321 §4.1.1.10), within `timeout`. Errors are ignored.
+    pub(super) async fn quit(mut self, timeout: Duration) {
+        let quit = async {
             self.command("QUIT").await.ok()?;
             self.stream.shutdown().await.ok()
         };
-        // A peer that does not answer a QUIT is simply left.
-        let _ = tokio::time::timeout(patience, farewell).await;
+        let _ = tokio::time::timeout(timeout, quit).await;
     }
 
-    /// Gives the stream back where not a byte has come that belongs to nothing: after the 220 to STARTTLS the client
-    /// speaks first, so what lies here was injected or is a fault (RFC 3207 §4.2 and §6).
+    /// Returns the stream for the TLS handshake.
+    ///
+    /// # Errors
+    /// If bytes follow the 220 to STARTTLS. The client sends first then, so they are a fault or an injection
+    /// (RFC 3207 §4.2 and §6).
     pub(super) async fn into_silent_stream(mut self) -> Result<S, SmtpError> {
         if !self.unread.is_empty() {
-            return Err(SmtpError::Unexpected(self.unread.len()));
+            return Err(SmtpError::BytesBeforeTls(self.unread.len()));
         }
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
@@ -88,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         match (pending, buffer.filled().len()) {
             (true, _) => Ok(self.stream),
             (false, 0) => Err(SmtpError::Eof),
-            (false, bytes) => Err(SmtpError::Unexpected(bytes)),
+            (false, bytes) => Err(SmtpError::BytesBeforeTls(bytes)),
         }
     }
 }
@@ -97,19 +101,19 @@ fn is_tls_error(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-/// Why no reply was had.
+/// Why there is no reply.
 #[derive(Debug)]
 pub(super) enum SmtpError {
-    /// The stream failed; inside TLS the cause may be an alert.
+    /// The stream failed; inside TLS, an alert can be the cause.
     Io(io::Error),
-    /// The peer closed.
+    /// The peer closed the connection.
     Eof,
-    /// What came is no reply.
+    /// The bytes are not a valid reply.
     Reply(ReplyError),
-    /// This many bytes came between the 220 to STARTTLS and TLS.
-    Unexpected(usize),
-    /// This many bytes came before a command that they might answer.
-    OutOfTurn(usize),
+    /// This many bytes were received between the 220 to STARTTLS and TLS.
+    BytesBeforeTls(usize),
+    /// This many bytes were received before the command was sent.
+    EarlyReply(usize),
 }
 
 impl From<io::Error> for SmtpError {

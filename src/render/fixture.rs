@@ -15,10 +15,10 @@ use crate::snapshot::{
     StateChange, TargetReport,
 };
 use crate::target::{
-    Backend, Endpoint, HostTarget, Labels, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode,
+    Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
 use crate::trust::TrustStore;
-use crate::verdict::{Judge, Question};
+use crate::verdict::{AssessmentInput, Judge};
 
 /// 2100-01-01T00:00:00Z, after all certificates have expired.
 pub(super) fn now() -> SystemTime {
@@ -79,7 +79,7 @@ fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
     Target {
         name: TargetName::new("smtp.example.com:587").expect("a name"),
         kind: TargetKind::Host(kind),
-        labels: Labels::new([("team".to_owned(), "mail".to_owned())]),
+        labels: UserLabels::new([("team".to_owned(), "mail".to_owned())]),
         settings: Arc::new(settings),
     }
 }
@@ -90,14 +90,14 @@ fn last(host: &ServerName) -> LastCertificate {
     let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_issuer(Issuer::Untrusted));
     let presented = PresentedChain { certificates: identity.chain().to_vec(), staple: b"no staple"[..].into() };
     let trust = TrustStore::new("test", Vec::new());
-    let question = Question {
+    let input = AssessmentInput {
         server_name: host,
         expect_names: &[name("other.example.com")],
         ehlo_name: Some("mail.example.com"),
         trust: &trust,
         known: None,
     };
-    let assessment = Judge::default().assess(presented, None, &question, now());
+    let assessment = Judge::default().assess(presented, None, &input, now());
     LastCertificate { seen_at: now(), assessment, file_match: Some(false), distinct: 1, mismatched_samples: Some(2) }
 }
 

@@ -12,11 +12,10 @@ use super::{AlternateName, BackendReport, Counters, EndpointReport, LastCertific
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Resolves, Stage};
 use crate::target::{
-    Backend, EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, Target, TargetKind,
-    TargetName, TlsMode,
+    Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
 use crate::trust::TrustStore;
-use crate::verdict::{Assessment, Judge, Question};
+use crate::verdict::{Assessment, AssessmentInput, Judge};
 
 /// 2026-06-01T00:00:00Z.
 pub(crate) fn now() -> SystemTime {
@@ -55,7 +54,7 @@ impl TestCa {
 
     /// The verdicts on a chain, with a valid key proof.
     pub(crate) fn assess(&self, fixture: &EndpointFixture, certificates: &[CertificateDer<'static>]) -> Assessment {
-        let question = Question {
+        let input = AssessmentInput {
             server_name: &fixture.endpoint.server_name,
             expect_names: &fixture.expect_names,
             ehlo_name: None,
@@ -63,7 +62,7 @@ impl TestCa {
             known: None,
         };
         let presented = PresentedChain { certificates: certificates.to_vec(), staple: Box::default() };
-        Assessment { proof: Some(true), ..self.judge.assess(presented, None, &question, now()) }
+        Assessment { proof: Some(true), ..self.judge.assess(presented, None, &input, now()) }
     }
 }
 
@@ -121,7 +120,7 @@ impl EndpointFixture {
     /// A target with this endpoint.
     pub(crate) fn report(&self, backends: Vec<BackendReport>) -> TargetReport {
         let expect_names = self.expect_names.clone();
-        let report = target("relay", Labels::default(), expect_names, &self.endpoint, backends);
+        let report = target("relay", UserLabels::default(), expect_names, &self.endpoint, backends);
         TargetReport { last_round: Some(now() - Duration::from_secs(29)), ..report }
     }
 
@@ -133,26 +132,13 @@ impl EndpointFixture {
 
 /// The settings of these targets.
 pub(crate) fn settings(expect_names: Vec<ServerName>) -> ProbeSettings {
-    ProbeSettings {
-        interval: Duration::from_secs(60),
-        timeout: Duration::from_secs(20),
-        connect_timeout: Duration::from_secs(5),
-        ehlo_name: EhloName::AddressLiteral,
-        ip_family: IpFamily::Auto,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names,
-        trust: "test".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
-    }
+    ProbeSettings { interval: Duration::from_secs(60), expect_names, trust: "test".into(), ..ProbeSettings::default() }
 }
 
 /// A target with one endpoint, before its first round is finished.
 pub(crate) fn target(
     name: &str,
-    labels: Labels,
+    labels: UserLabels,
     expect_names: Vec<ServerName>,
     endpoint: &Arc<Endpoint>,
     backends: Vec<BackendReport>,

@@ -1,111 +1,125 @@
-//! Targets in one word each: `smtp.example.com`, `smtp.example.com:465`, `mx:example.com`, `submission:example.com`.
+//! Targets in text form: `smtp.example.com`, `smtp.example.com:465`, `mx:example.com`, `submission:example.com`.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::net::is_unicast;
+use crate::net::{NetworkError, is_unicast};
 
-use super::{HostTarget, MxTarget, ServerName, ServerNameError, SubmissionTarget, TargetKind, TlsMode};
+use super::{Endpoint, HostTarget, MxTarget, ServerName, ServerNameError, SubmissionTarget, TargetKind, TlsMode};
 
 impl FromStr for TargetKind {
     type Err = TargetSpecError;
 
-    /// Takes `HOST`, `HOST:PORT`, `[IPv6]:PORT`, `mx:DOMAIN` or `submission:DOMAIN`, the prefixes in lower case. The
-    /// port of a host is 587 where none is given, that of an `mx` target 25; TLS begins as the port has it by custom.
+    /// Parses `HOST`, `HOST:PORT`, `[IPV6]:PORT`, `mx:DOMAIN` or `submission:DOMAIN`, with lower-case prefixes. The
+    /// default port of a host is 587, the port of an `mx` target 25; the port determines the TLS mode.
     fn from_str(text: &str) -> Result<Self, TargetSpecError> {
         if let Some(name) = text.strip_prefix("mx:") {
-            return Ok(Self::Mx(MxTarget::new(domain(name)?)));
+            return Ok(Self::Mx(MxTarget::new(without_port(name, domain)?)));
         }
         if let Some(name) = text.strip_prefix("submission:") {
-            return Ok(Self::Submission(SubmissionTarget { domain: domain(name)? }));
+            return Ok(Self::Submission(SubmissionTarget { domain: without_port(name, domain)? }));
         }
-        let (host, port) = host_and_port(text)?;
+        let HostPort { host, in_brackets, port } = HostPort::parse(text)?;
+        let invalid = |error| if in_brackets { TargetSpecError::Brackets } else { TargetSpecError::Name(error) };
+        let host = ServerName::parse(host).map_err(invalid)?;
         if host.ip().is_some_and(|ip| !is_unicast(ip)) {
-            return Err(TargetSpecError::NoMachine);
+            return Err(TargetSpecError::NotUnicast);
         }
-        Ok(Self::Host(HostTarget::new(host, port)))
+        Ok(Self::Host(HostTarget::new(host, port.unwrap_or(SUBMISSION))))
     }
 }
 
-/// Why a text names no target.
+/// Why a text is not a valid target, or not a valid pattern of targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetSpecError {
-    /// The name in it is none.
+    /// The name is invalid.
     Name(ServerNameError),
-    /// What follows the colon is no number from 1 to 65535.
+    /// The network is invalid.
+    Network(NetworkError),
+    /// The port is not a number from 1 to 65535.
     Port,
-    /// An address that is no machine's: unspecified, multicast or broadcast.
-    NoMachine,
-    /// An IP address where a domain must be.
+    /// The address is unspecified, multicast or broadcast.
+    NotUnicast,
+    /// An IP address instead of a domain.
     AddressForDomain,
-    /// A port after a domain, or in its place.
+    /// A port after a domain, or instead of it.
     PortForDomain,
-    /// Brackets around something other than an IPv6 address.
+    /// A `*` other than a whole first label.
+    Wildcard,
+    /// Brackets around something other than an IPv6 address or network, or text other than a port after them.
     Brackets,
 }
 
 impl fmt::Display for TargetSpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(error) => error.fmt(f),
-            Self::Port => f.write_str("the port is no number from 1 to 65535"),
-            Self::NoMachine => f.write_str("no machine has this address"),
-            Self::AddressForDomain => f.write_str("an IP address is no domain"),
-            Self::PortForDomain => f.write_str("a port does not go with a domain"),
-            Self::Brackets => f.write_str("only an IPv6 address stands in brackets"),
-        }
+        f.write_str(match self {
+            Self::Name(error) => return error.fmt(f),
+            Self::Network(error) => return error.fmt(f),
+            Self::Port => "invalid port: expected 1 to 65535",
+            Self::NotUnicast => "not a unicast address",
+            Self::AddressForDomain => "expected a domain, got an IP address",
+            Self::PortForDomain => "expected a domain without a port",
+            Self::Wildcard => "invalid wildcard: expected `*`, or `*.` before a domain",
+            Self::Brackets => "invalid brackets: expected `[IPV6]` or `[IPV6]:PORT`",
+        })
     }
 }
 
 impl std::error::Error for TargetSpecError {}
 
-fn domain(text: &str) -> Result<ServerName, TargetSpecError> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-        return Err(TargetSpecError::PortForDomain);
-    }
-    match ServerName::parse(text) {
-        Ok(name) if name.ip().is_some() => Err(TargetSpecError::AddressForDomain),
-        Ok(name) => Ok(name),
-        Err(error) => {
-            let host = text.rsplit_once(':').filter(|(host, _)| ServerName::parse(host).is_ok());
-            Err(host.map_or(TargetSpecError::Name(error), |_| TargetSpecError::PortForDomain))
-        }
-    }
+/// A host or network, and its port: `HOST`, `HOST:PORT`, `IPV6`, `[IPV6]` or `[IPV6]:PORT`.
+pub(super) struct HostPort<'a> {
+    pub(super) host: &'a str,
+    pub(super) in_brackets: bool,
+    pub(super) port: Option<u16>,
 }
 
-fn host_and_port(text: &str) -> Result<(ServerName, u16), TargetSpecError> {
-    let name = |text: &str| ServerName::parse(text).map_err(TargetSpecError::Name);
-    // Before any colon is taken for a port's: an IPv6 address has several.
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok((ip.into(), SUBMISSION));
-    }
-    if let Some(rest) = text.strip_prefix('[') {
-        let (ip, after) = rest.split_once(']').ok_or(TargetSpecError::Brackets)?;
-        let ip: IpAddr = ip.parse().ok().filter(IpAddr::is_ipv6).ok_or(TargetSpecError::Brackets)?;
-        let port = match after.strip_prefix(':') {
-            Some(text) => port(text)?,
-            None if after.is_empty() => SUBMISSION,
-            None => return Err(TargetSpecError::Port),
+impl<'a> HostPort<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, TargetSpecError> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (host, after) = rest.split_once(']').ok_or(TargetSpecError::Brackets)?;
+            let port = match after.strip_prefix(':') {
+                Some(digits) => Some(port(digits)?),
+                None if after.is_empty() => None,
+                None => return Err(TargetSpecError::Brackets),
+            };
+            let is_v6 = host.contains(':');
+            return if is_v6 { Ok(Self { host, in_brackets: true, port }) } else { Err(TargetSpecError::Brackets) };
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, digits)) if !digits.contains(':') => (host, Some(port(digits)?)),
+            // Several colons: an IPv6 address or network, which has no port outside of brackets.
+            _ => (text, None),
         };
-        return Ok((ip.into(), port));
-    }
-    match text.rsplit_once(':') {
-        Some((host, text)) => Ok((name(host)?, port(text)?)),
-        None => Ok((name(text)?, SUBMISSION)),
+        Ok(Self { host, in_brackets: false, port })
     }
 }
 
 fn port(text: &str) -> Result<u16, TargetSpecError> {
-    // A sign is taken by the parser of numbers, but not here.
+    // The parser of numbers accepts a sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port != 0).ok_or(TargetSpecError::Port)
 }
 
+pub(super) fn domain(text: &str) -> Result<ServerName, TargetSpecError> {
+    let name = ServerName::parse(text).map_err(TargetSpecError::Name)?;
+    if name.ip().is_some() { Err(TargetSpecError::AddressForDomain) } else { Ok(name) }
+}
+
+/// The value that `parse` makes of `text`; the records of domains determine their ports.
+pub(super) fn without_port<T>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, TargetSpecError>,
+) -> Result<T, TargetSpecError> {
+    let is_port = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let has_port = text.rsplit_once(':').is_some_and(|(before, _)| parse(before).is_ok());
+    if is_port || has_port { Err(TargetSpecError::PortForDomain) } else { parse(text) }
+}
+
 impl HostTarget {
-    /// `host` on `port`, found by DNS, asked for by its own name, with TLS as the port has it by custom.
+    /// The target `host` on `port`: addresses from DNS, its own name as server name, the default TLS mode of the port.
     pub fn new(host: ServerName, port: u16) -> Self {
-        let endpoint = super::Endpoint { server_name: host.clone(), port, tls: TlsMode::default_for(port) };
+        let endpoint = Endpoint { server_name: host.clone(), port, tls: TlsMode::default_for(port) };
         Self { host, addresses: Vec::new(), endpoint: endpoint.into() }
     }
 }
@@ -117,10 +131,10 @@ impl MxTarget {
     }
 }
 
-/// Where mail servers take mail from each other (RFC 5321 §4.5.4.2).
+/// The port for mail between servers (RFC 5321 §4.5.4.2).
 pub const SMTP: u16 = 25;
 
-/// Where mail servers take mail from their users (RFC 6409 §3.1).
+/// The port for message submission (RFC 6409 §3.1).
 pub const SUBMISSION: u16 = 587;
 
 #[cfg(test)]
@@ -144,59 +158,74 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
-        use TlsMode::{Implicit, StartTls};
-        check("smtp.example.com", Ok(("smtp.example.com:587", 587, StartTls)));
-        check("SMTP.Example.com.:25", Ok(("smtp.example.com:25", 25, StartTls)));
-        check("smtp.example.com:465", Ok(("smtp.example.com:465", 465, Implicit)));
-        check("bücher.example:465", Ok(("xn--bcher-kva.example:465", 465, Implicit)));
-        check("192.0.2.1", Ok(("192.0.2.1:587", 587, StartTls)));
-        check("192.0.2.1:25", Ok(("192.0.2.1:25", 25, StartTls)));
-        check("2001:DB8::1", Ok(("[2001:db8::1]:587", 587, StartTls)));
-        check("2001:db8::25", Ok(("[2001:db8::25]:587", 587, StartTls)));
-        check("[2001:db8::1]", Ok(("[2001:db8::1]:587", 587, StartTls)));
-        check("[2001:db8::1]:465", Ok(("[2001:db8::1]:465", 465, Implicit)));
-        check("[::ffff:192.0.2.1]:25", Ok(("192.0.2.1:25", 25, StartTls)));
-        check("mx", Ok(("mx:587", 587, StartTls)));
-        check("MX:25", Ok(("mx:25", 25, StartTls)));
+    fn parses_hosts() {
+        for (text, name, port) in [
+            ("smtp.example.com", "smtp.example.com:587", 587),
+            ("SMTP.Example.com.:25", "smtp.example.com:25", 25),
+            ("smtp.example.com:465", "smtp.example.com:465", 465),
+            ("bücher.example:465", "xn--bcher-kva.example:465", 465),
+            ("192.0.2.1", "192.0.2.1:587", 587),
+            ("192.0.2.1:25", "192.0.2.1:25", 25),
+            ("2001:DB8::1", "[2001:db8::1]:587", 587),
+            ("2001:db8::25", "[2001:db8::25]:587", 587),
+            ("[2001:db8::1]", "[2001:db8::1]:587", 587),
+            ("[2001:db8::1]:465", "[2001:db8::1]:465", 465),
+            ("[::ffff:192.0.2.1]:25", "192.0.2.1:25", 25),
+            ("mx", "mx:587", 587),
+            ("MX:25", "mx:25", 25),
+        ] {
+            let tls = if port == 465 { TlsMode::Implicit } else { TlsMode::StartTls };
+            check(text, Ok((name, port, tls)));
+        }
     }
 
     #[test]
-    fn domains() {
+    fn parses_domains() {
         check("mx:Example.COM.", Ok(("mx:example.com", 25, TlsMode::StartTls)));
         check("mx:bücher.example", Ok(("mx:xn--bcher-kva.example", 25, TlsMode::StartTls)));
         check("submission:example.com", Ok(("submission:example.com", 0, TlsMode::StartTls)));
         for kind in ["mx", "submission"] {
-            check(&format!("{kind}:192.0.2.1"), Err(TargetSpecError::AddressForDomain));
-            check(&format!("{kind}:[2001:db8::1]"), Err(TargetSpecError::AddressForDomain));
-            check(&format!("{kind}:example.com:25"), Err(TargetSpecError::PortForDomain));
-            check(&format!("{kind}:25"), Err(TargetSpecError::PortForDomain));
-            check(&format!("{kind}:"), Err(TargetSpecError::Name(ServerNameError::Empty)));
-            check(&format!("{kind}:a..b"), Err(TargetSpecError::Name(ServerNameError::EmptyLabel)));
+            for (domain, error) in [
+                ("192.0.2.1", TargetSpecError::AddressForDomain),
+                ("[2001:db8::1]", TargetSpecError::AddressForDomain),
+                ("example.com:25", TargetSpecError::PortForDomain),
+                ("25", TargetSpecError::PortForDomain),
+                ("", TargetSpecError::Name(ServerNameError::Empty)),
+                ("a..b", TargetSpecError::Name(ServerNameError::EmptyLabel)),
+            ] {
+                check(&format!("{kind}:{domain}"), Err(error));
+            }
         }
     }
 
     #[test]
-    fn what_names_no_target() {
-        let name = |error| Err(TargetSpecError::Name(error));
-        check("", name(ServerNameError::Empty));
-        check(":25", name(ServerNameError::Empty));
-        check("a..test", name(ServerNameError::EmptyLabel));
-        check(" a.test", name(ServerNameError::Characters));
-        check("https://a.test", Err(TargetSpecError::Port));
-        check("smtp.a.test/x:25", name(ServerNameError::Characters));
-        check(&["abcdefghi"; 26].join("."), name(ServerNameError::TooLong));
-        for port in ["", "0", "65536", "-1", "+25", "smtp", "25 "] {
-            check(&format!("a.test:{port}"), Err(TargetSpecError::Port));
-            check(&format!("[2001:db8::1]:{port}"), Err(TargetSpecError::Port));
+    fn rejects_invalid_targets() {
+        use TargetSpecError::{Brackets, Name, NotUnicast, Port};
+        let long = ["abcdefghi"; 26].join(".");
+        for (text, error) in [
+            ("", Name(ServerNameError::Empty)),
+            (":25", Name(ServerNameError::Empty)),
+            ("a..test", Name(ServerNameError::EmptyLabel)),
+            (" a.test", Name(ServerNameError::Syntax)),
+            ("https://a.test", Port),
+            ("https://a.test:25", Name(ServerNameError::Syntax)),
+            ("smtp.a.test/x:25", Name(ServerNameError::Syntax)),
+            (&long, Name(ServerNameError::TooLong)),
+            ("[2001:db8::1]25", Brackets),
+            ("[2001:db8::1", Brackets),
+            ("[a.test]:25", Brackets),
+            ("[a:b]:25", Brackets),
+            ("[192.0.2.1]:25", Brackets),
+            ("0.0.0.0", NotUnicast),
+            ("[::]:25", NotUnicast),
+            ("255.255.255.255:25", NotUnicast),
+            ("[ff02::1]:25", NotUnicast),
+        ] {
+            check(text, Err(error));
         }
-        check("[2001:db8::1]25", Err(TargetSpecError::Port));
-        check("[2001:db8::1", Err(TargetSpecError::Brackets));
-        check("[a.test]:25", Err(TargetSpecError::Brackets));
-        check("[192.0.2.1]:25", Err(TargetSpecError::Brackets));
-        check("0.0.0.0", Err(TargetSpecError::NoMachine));
-        check("[::]:25", Err(TargetSpecError::NoMachine));
-        check("255.255.255.255:25", Err(TargetSpecError::NoMachine));
-        check("[ff02::1]:25", Err(TargetSpecError::NoMachine));
+        for port in ["", "0", "65536", "-1", "+25", "smtp", "25 "] {
+            check(&format!("a.test:{port}"), Err(Port));
+            check(&format!("[2001:db8::1]:{port}"), Err(Port));
+        }
     }
 }

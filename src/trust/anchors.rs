@@ -1,4 +1,4 @@
-//! Loads the roots of trust stores: this machine's, Mozilla's, and certificates in PEM files.
+//! Loads trust anchors from the system, from Mozilla's root program and from PEM files, and other PEM content.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -9,19 +9,19 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 
 use crate::file;
 
-/// The roots that a trust store begins with.
+/// The set of roots that a trust store starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Roots {
-    /// Those of this machine.
+    /// The root certificates of this host (`SSL_CERT_FILE`, `SSL_CERT_DIR` or the distribution's store).
     System,
-    /// Mozilla's, as they were when this program was built.
+    /// Mozilla's root certificates at the time of the build.
     Mozilla,
-    /// None.
+    /// No roots.
     None,
 }
 
 impl Roots {
-    /// The word in the config.
+    /// The value in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -30,10 +30,10 @@ impl Roots {
         }
     }
 
-    /// Loads them.
+    /// Loads the roots.
     ///
     /// # Errors
-    /// When this machine has no root that can be used: every chain would be untrusted, and nobody would know why.
+    /// If the system has no usable root certificate.
     pub fn load(self) -> Result<Vec<TrustAnchor<'static>>, NoSystemRoots> {
         match self {
             Self::System => system(),
@@ -45,7 +45,7 @@ impl Roots {
 
 fn system() -> Result<Vec<TrustAnchor<'static>>, NoSystemRoots> {
     let found = rustls_native_certs::load_native_certs();
-    // One odd certificate among a system's hundred must not cost the others.
+    // A malformed certificate in the system's store must not make the others unusable.
     let anchors: Vec<_> = found.certs.iter().filter_map(|certificate| anchor(certificate).ok()).collect();
     if anchors.is_empty() {
         return Err(NoSystemRoots { error: found.errors.first().map(ToString::to_string) });
@@ -53,30 +53,30 @@ fn system() -> Result<Vec<TrustAnchor<'static>>, NoSystemRoots> {
     Ok(anchors)
 }
 
-/// The certificates of a PEM file as roots.
+/// The certificates of a PEM file as trust anchors.
 ///
 /// # Errors
-/// When the file cannot be read, or holds no certificate or one that cannot be a root.
+/// If the file cannot be read, has no certificate, or one that is not usable as a trust anchor.
 pub fn from_file(path: &Path) -> Result<Vec<TrustAnchor<'static>>, PemFileError> {
     let usable = |(index, certificate): (usize, &CertificateDer<'_>)| {
         let number = index + 1;
-        anchor(certificate).map_err(|error| PemFileError::new(path, PemFault::NoRoot { number, error }))
+        anchor(certificate).map_err(|error| PemFileError::new(path, PemFault::NotAnAnchor { number, error }))
     };
     certificates(path)?.iter().enumerate().map(usable).collect()
 }
 
-/// The certificates of a PEM file in their order, at least one; what else is in the file is passed over.
+/// The certificates of a PEM file in order, at least one. Other sections are ignored.
 ///
 /// # Errors
-/// When the file cannot be read or holds no certificate.
+/// If the file cannot be read, is not valid PEM, or has no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
     certificates_in(path, file::read(path, MAX_FILE))
 }
 
-/// Likewise of what `input` gives, which is told as `name` where something is wrong.
+/// The certificates in the PEM text that `input` provides. Errors call it `name`.
 ///
 /// # Errors
-/// When it cannot be read or holds no certificate.
+/// As [`certificates`].
 pub fn certificates_from(input: impl Read, name: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
     certificates_in(name, file::read_from(input, MAX_FILE))
 }
@@ -92,10 +92,10 @@ fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<Certif
     Ok(found)
 }
 
-/// The first private key in a PEM file (PKCS #8, PKCS #1 or SEC 1), not looked into.
+/// The first private key in a PEM file (PKCS #8, PKCS #1 or SEC 1), which is not parsed.
 ///
 /// # Errors
-/// When the file cannot be read or holds no key.
+/// If the file cannot be read, is not valid PEM, or has no private key.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
     let fault = |fault| PemFileError::new(path, fault);
     let bytes = file::read(path, MAX_FILE).map_err(|error| fault(PemFault::Io(error)))?;
@@ -112,7 +112,7 @@ fn anchor(certificate: &CertificateDer<'_>) -> Result<TrustAnchor<'static>, webp
     webpki::anchor_from_trusted_cert(certificate).map(|anchor| anchor.to_owned())
 }
 
-/// This machine has no root certificates.
+/// The system has no usable root certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoSystemRoots {
     error: Option<String>,
@@ -120,19 +120,19 @@ pub struct NoSystemRoots {
 
 impl fmt::Display for NoSystemRoots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no root certificates on this machine")?;
+        f.write_str("no system root certificates")?;
         self.error.iter().try_for_each(|error| write!(f, " ({error})"))
     }
 }
 
 impl std::error::Error for NoSystemRoots {}
 
-/// A PEM file, and what is wrong with it.
+/// An error of loading a PEM file.
 #[derive(Debug)]
 pub struct PemFileError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong.
+    /// What is wrong with it.
     pub fault: PemFault,
 }
 
@@ -144,7 +144,7 @@ impl PemFileError {
 
 impl fmt::Display for PemFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}", self.path.display(), self.fault)
+        write!(f, "{}: {}", self.path.display(), self.fault)
     }
 }
 
@@ -153,54 +153,57 @@ impl std::error::Error for PemFileError {}
 /// What is wrong with a PEM file.
 #[derive(Debug)]
 pub enum PemFault {
-    /// It cannot be read.
+    /// The file cannot be read.
     Io(io::Error),
-    /// Nothing in it.
+    /// The file is empty.
     Empty,
-    /// No certificate in it.
+    /// The file has no certificate.
     NoCertificate,
-    /// No private key in it.
+    /// The file has no private key.
     NoKey,
-    /// A section that begins as PEM, but is none.
+    /// A section of the file is not valid PEM.
     Pem(pem::Error),
-    /// A certificate that cannot be a root.
-    NoRoot {
-        /// Which one of the file, counted from 1.
+    /// A certificate is not usable as a trust anchor.
+    NotAnAnchor {
+        /// The position of the certificate in the file, from 1.
         number: usize,
-        /// Why.
+        /// Why it is not usable.
         error: webpki::Error,
     },
 }
 
-/// A clause that goes on after the file's name.
 impl fmt::Display for PemFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => match error.kind() {
-                io::ErrorKind::NotFound => f.write_str("which does not exist"),
-                io::ErrorKind::IsADirectory => f.write_str("which is a directory"),
-                io::ErrorKind::PermissionDenied => f.write_str("which this user may not read"),
-                io::ErrorKind::FileTooLarge => f.write_str("which has more than 16 MiB"),
-                _ => write!(f, "which cannot be read ({error})"),
+                io::ErrorKind::NotFound => f.write_str("file not found"),
+                io::ErrorKind::IsADirectory => f.write_str("is a directory"),
+                io::ErrorKind::PermissionDenied => f.write_str("permission denied"),
+                io::ErrorKind::FileTooLarge => f.write_str("larger than 16 MiB"),
+                _ => error.fmt(f),
             },
-            Self::Empty => f.write_str("which is empty"),
-            Self::NoCertificate => f.write_str("in which no PEM certificate is"),
-            Self::NoKey => f.write_str("in which no PEM private key is"),
-            Self::Pem(error) => write!(f, "which is broken PEM ({})", pem_reason(error)),
-            Self::NoRoot { number, error } => write!(f, "whose certificate {number} cannot be a root ({error:?})"),
+            Self::Empty => f.write_str("file is empty"),
+            Self::NoCertificate => f.write_str("no PEM certificate found"),
+            Self::NoKey => f.write_str("no PEM private key found"),
+            Self::Pem(error) => write!(f, "invalid PEM ({})", pem_reason(error)),
+            Self::NotAnAnchor { number, error } => {
+                write!(f, "certificate {number} is not usable as a trust anchor ({error})")
+            }
         }
     }
 }
 
-/// The library prints marker lines as lists of byte values.
+/// Like the `Display` of [`pem::Error`], which prints lines as lists of byte values.
 fn pem_reason(error: &pem::Error) -> String {
     match error {
-        pem::Error::MissingSectionEnd { .. } => "a section without its END line".to_owned(),
-        pem::Error::IllegalSectionStart { line } => format!("the line {}", String::from_utf8_lossy(line).trim_end()),
-        pem::Error::Base64Decode(_) => "a section that is not base64".to_owned(),
+        pem::Error::MissingSectionEnd { .. } => "a section has no END line".to_owned(),
+        pem::Error::IllegalSectionStart { line } => {
+            format!("unexpected line {}", String::from_utf8_lossy(line).trim_end())
+        }
+        pem::Error::Base64Decode(_) => "a section is not base64".to_owned(),
         error => error.to_string(),
     }
 }
 
-/// Octets of a PEM file that are read.
+/// Size limit of a PEM file in octets.
 const MAX_FILE: u64 = 16 * 1024 * 1024;

@@ -1,21 +1,26 @@
-//! A certificate's bytes and the facts in them, also where no verifier would accept it.
+//! Certificates and the facts in them, also of certificates that no verifier accepts.
 
 use std::net::IpAddr;
 
 use rustls_pki_types::CertificateDer;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use x509_parser::asn1_rs::Any;
-use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::asn1_rs::{Any, Oid};
+use x509_parser::oid_registry::{
+    OID_PKCS1_MD5WITHRSAENC, OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA1WITHRSA, OID_PKCS1_SHA256WITHRSA,
+    OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA, OID_SIG_DSA_WITH_SHA1, OID_SIG_ECDSA_WITH_SHA256,
+    OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512, OID_SIG_ED25519, OID_X509_EXT_SUBJECT_ALT_NAME,
+};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::der::content;
 use super::extension::embedded_scts;
-use super::key::Key;
-use super::signature::{SignatureFault, Signed};
+use super::key::PublicKey;
+use super::oid::SIG_ECDSA_WITH_SHA1;
+use super::signature::{SignatureFault, Signed, WEAK_ALGORITHMS};
 use crate::text::printable;
 
-/// A certificate as presented. Equal certificates are kept once ([`super::Judge`] interns them).
+/// A certificate as presented. [`super::Judge`] interns equal certificates.
 #[derive(Debug)]
 pub struct Certificate {
     der: CertificateDer<'static>,
@@ -24,14 +29,14 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Parses what can be parsed.
+    /// Parses as many facts as `der` has; it need not be a certificate.
     pub fn new(der: CertificateDer<'static>) -> Self {
         let fingerprint = fingerprint(&der);
         let facts = Facts::parse(&der);
         Self { der, fingerprint, facts }
     }
 
-    /// The bytes as sent.
+    /// The bytes as the server sent them.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.der
     }
@@ -41,7 +46,7 @@ impl Certificate {
         self.fingerprint
     }
 
-    /// SHA-1 over the bytes, which Windows shows as thumbprint. It tells certificates apart where nobody forges one.
+    /// SHA-1 over the bytes, which Windows shows as the thumbprint. Not collision-resistant: for display only.
     pub fn thumbprint(&self) -> [u8; 20] {
         Sha1::digest(&self.der).into()
     }
@@ -52,20 +57,20 @@ impl Certificate {
         content(certificate.tbs_certificate.subject.as_raw())
     }
 
-    /// The issuer, likewise.
+    /// The issuer as DER without its header.
     pub(super) fn issuer_der(&self) -> Option<&[u8]> {
         let (_, certificate) = X509Certificate::from_der(&self.der).ok()?;
         content(certificate.tbs_certificate.issuer.as_raw())
     }
 
-    /// The SubjectPublicKeyInfo, whole.
+    /// The SubjectPublicKeyInfo as DER.
     pub(super) fn spki(&self) -> Option<&[u8]> {
         let (start, length) = self.facts()?.spki;
         let (start, length) = (usize::try_from(start).ok()?, usize::try_from(length).ok()?);
         self.der.get(start..start.checked_add(length)?)
     }
 
-    /// None where the bytes are no certificate.
+    /// The facts in the certificate. `None` if the bytes cannot be parsed as one.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
     }
@@ -76,27 +81,27 @@ pub fn fingerprint(der: &[u8]) -> [u8; 32] {
     Sha256::digest(der).into()
 }
 
-/// What a certificate says. All text is printable and cut; nothing in it was verified.
+/// The fields of a certificate. All text is printable and of bounded length; nothing in it is verified.
 #[derive(Debug)]
 pub struct Facts {
     /// Start of validity, Unix seconds.
     pub not_before: i64,
     /// End of validity, Unix seconds.
     pub not_after: i64,
-    /// Lines: serial, subject, issuer, the common names, the DNS names. One piece of memory, since a certificate has
-    /// many short texts and an exporter many certificates; none of them contains a line's end.
+    /// Lines: serial number, subject, issuer, the common names, the DNS names. One allocation, since a certificate has
+    /// many short texts and an exporter many certificates. No text contains a line feed.
     text: Box<str>,
     common_names: usize,
     addresses: Box<[IpAddr]>,
     /// The public key.
-    pub key: Key,
+    pub key: PublicKey,
     /// The algorithm of the issuer's signature.
-    pub signature: Signature,
-    /// Subject and issuer are equal and the certificate's own key made the signature.
+    pub signature: SignatureAlgorithm,
+    /// Whether subject and issuer are equal and the certificate is signed with its own key.
     pub self_signed: bool,
-    /// Signed certificate timestamps that are embedded (RFC 6962 §3.3); their signatures are not judged.
+    /// Number of embedded signed certificate timestamps (RFC 6962 §3.3). Their signatures are not verified.
     pub scts: u16,
-    /// The SubjectPublicKeyInfo within the bytes: where it begins, and its length.
+    /// Offset and length of the SubjectPublicKeyInfo in the bytes.
     spki: (u32, u32),
 }
 
@@ -106,25 +111,25 @@ impl Facts {
         self.line(0)
     }
 
-    /// The subject, as RFC 4514 writes names.
+    /// The subject in the format of RFC 4514.
     pub fn subject(&self) -> &str {
         self.line(1)
     }
 
-    /// The issuer, likewise.
+    /// The issuer in the format of RFC 4514.
     pub fn issuer(&self) -> &str {
         self.line(2)
     }
 
-    /// The subject's common names, which clients no longer match (RFC 9525 §2).
+    /// The subject's common names, which clients no longer match (RFC 9525 §2). At most 8.
     pub fn common_names(&self) -> impl Iterator<Item = &str> {
-        self.text.split('\n').skip(HEAD).take(self.common_names)
+        self.text.split('\n').skip(HEAD_LINES).take(self.common_names)
     }
 
-    /// The subject alternative names that can be server names, as they stand, DNS names first. Malformed ones, and
-    /// those with a line's end in them, are left out.
+    /// The dNSName and iPAddress entries of the subject alternative names, unmodified, DNS names first. Malformed ones
+    /// and those that contain a line feed are left out.
     pub fn names(&self) -> impl Iterator<Item = PresentedName<'_>> {
-        let dns = self.text.split('\n').skip(HEAD + self.common_names).map(PresentedName::Dns);
+        let dns = self.text.split('\n').skip(HEAD_LINES + self.common_names).map(PresentedName::Dns);
         dns.chain(self.addresses.iter().copied().map(PresentedName::Ip))
     }
 
@@ -133,13 +138,13 @@ impl Facts {
     }
 }
 
-/// Lines before the names.
-const HEAD: usize = 3;
+/// Lines before the common names.
+const HEAD_LINES: usize = 3;
 
 /// One subject alternative name (RFC 5280 §4.2.1.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresentedName<'a> {
-    /// A dNSName, in any case, perhaps with a wildcard.
+    /// A dNSName, in its original case; it may be a wildcard.
     Dns(&'a str),
     /// An iPAddress of 4 or 16 octets.
     Ip(IpAddr),
@@ -154,12 +159,12 @@ impl std::fmt::Display for PresentedName<'_> {
     }
 }
 
-/// A signature algorithm.
+/// The algorithm of a certificate's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signature {
+pub struct SignatureAlgorithm {
     /// The `signature` label.
     pub name: &'static str,
-    /// Built on SHA-1 or MD5.
+    /// Whether it uses SHA-1 or MD5.
     pub weak: bool,
 }
 
@@ -171,7 +176,7 @@ impl Facts {
         }
         let validity = certificate.validity();
         let spki = certificate.public_key().raw;
-        let spki_at = spki.as_ptr() as usize - der.as_ptr() as usize;
+        let spki_offset = spki.as_ptr() as usize - der.as_ptr() as usize;
         let common_names: Vec<String> = certificate
             .subject()
             .iter_common_name()
@@ -179,10 +184,13 @@ impl Facts {
             .take(8)
             .map(|name| printable(name, 253))
             .collect();
-        let (dns_names, addresses) = alternative_names(&certificate);
+        let (dns_names, addresses) = subject_alt_names(&certificate);
         let serial = certificate.raw_serial();
-        let head =
-            [hex(serial.get(..20).unwrap_or(serial)), cleaned(certificate.subject()), cleaned(certificate.issuer())];
+        let head = [
+            hex(serial.get(..20).unwrap_or(serial)),
+            printable_name(certificate.subject()),
+            printable_name(certificate.issuer()),
+        ];
         let lines: Vec<&str> = head.iter().chain(&common_names).map(String::as_str).chain(dns_names).collect();
         let self_issued = certificate.subject().as_raw() == certificate.issuer().as_raw();
         Some(Self {
@@ -191,26 +199,26 @@ impl Facts {
             text: lines.join("\n").into(),
             common_names: common_names.len(),
             addresses: addresses.into(),
-            key: Key::of(certificate.public_key()),
-            signature: signature(&certificate.signature_algorithm.algorithm.to_id_string()),
-            self_signed: self_issued && made_its_signature(der, spki),
+            key: PublicKey::from_spki(certificate.public_key()),
+            signature: SignatureAlgorithm::from_oid(&certificate.signature_algorithm.algorithm),
+            self_signed: self_issued && is_signed_with(der, spki),
             scts: u16::try_from(embedded_scts(&certificate)).unwrap_or(u16::MAX),
-            spki: (u32::try_from(spki_at).ok()?, u32::try_from(spki.len()).ok()?),
+            spki: (u32::try_from(spki_offset).ok()?, u32::try_from(spki.len()).ok()?),
         })
     }
 }
 
-/// Whether the key made the signature, as far as that can be checked.
-fn made_its_signature(der: &[u8], spki: &[u8]) -> bool {
+/// Whether the certificate `der` is signed with the key in `spki`; true if that cannot be checked.
+fn is_signed_with(der: &[u8], spki: &[u8]) -> bool {
     Signed::parse(der).is_some_and(|(signed, _)| signed.check(spki) != Err(SignatureFault::Wrong))
 }
 
-fn cleaned(name: &X509Name<'_>) -> String {
+fn printable_name(name: &X509Name<'_>) -> String {
     printable(&name.to_string(), 200)
 }
 
-/// As verifiers read them: names before one that is malformed count, what follows it does not.
-fn alternative_names<'a>(certificate: &'a X509Certificate<'_>) -> (Vec<&'a str>, Vec<IpAddr>) {
+/// As webpki reads them: up to the first malformed entry.
+fn subject_alt_names<'a>(certificate: &'a X509Certificate<'_>) -> (Vec<&'a str>, Vec<IpAddr>) {
     let extension = certificate.iter_extensions().find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
     let mut rest = extension.and_then(|extension| content(extension.value)).unwrap_or_default();
     let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
@@ -230,26 +238,32 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     <[u8; 4]>::try_from(octets).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
-fn signature(oid: &str) -> Signature {
-    let (name, weak) = match oid {
-        "1.2.840.113549.1.1.4" => ("md5WithRSAEncryption", true),
-        "1.2.840.113549.1.1.5" => ("sha1WithRSAEncryption", true),
-        "1.2.840.113549.1.1.10" => ("rsassaPss", false),
-        "1.2.840.113549.1.1.11" => ("sha256WithRSAEncryption", false),
-        "1.2.840.113549.1.1.12" => ("sha384WithRSAEncryption", false),
-        "1.2.840.113549.1.1.13" => ("sha512WithRSAEncryption", false),
-        "1.2.840.10040.4.3" => ("dsa-with-sha1", true),
-        "1.2.840.10045.4.1" => ("ecdsa-with-SHA1", true),
-        "1.2.840.10045.4.3.2" => ("ecdsa-with-SHA256", false),
-        "1.2.840.10045.4.3.3" => ("ecdsa-with-SHA384", false),
-        "1.2.840.10045.4.3.4" => ("ecdsa-with-SHA512", false),
-        "1.3.101.112" => ("Ed25519", false),
-        _ => ("other", false),
-    };
-    Signature { name, weak }
+impl SignatureAlgorithm {
+    fn from_oid(id: &Oid<'_>) -> Self {
+        match SIGNATURE_NAMES.iter().find(|(known, _)| known == id) {
+            Some((_, name)) => Self { name, weak: WEAK_ALGORITHMS.contains(id) },
+            None => Self { name: "other", weak: false },
+        }
+    }
 }
 
-/// Identifier octets of the kinds of names (RFC 5280 §4.2.1.6).
+/// The names of the `signature` label, which are not always those of the registry.
+const SIGNATURE_NAMES: &[(Oid<'static>, &str)] = &[
+    (OID_PKCS1_MD5WITHRSAENC, "md5WithRSAEncryption"),
+    (OID_PKCS1_SHA1WITHRSA, "sha1WithRSAEncryption"),
+    (OID_PKCS1_RSASSAPSS, "rsassaPss"),
+    (OID_PKCS1_SHA256WITHRSA, "sha256WithRSAEncryption"),
+    (OID_PKCS1_SHA384WITHRSA, "sha384WithRSAEncryption"),
+    (OID_PKCS1_SHA512WITHRSA, "sha512WithRSAEncryption"),
+    (OID_SIG_DSA_WITH_SHA1, "dsa-with-sha1"),
+    (SIG_ECDSA_WITH_SHA1, "ecdsa-with-SHA1"),
+    (OID_SIG_ECDSA_WITH_SHA256, "ecdsa-with-SHA256"),
+    (OID_SIG_ECDSA_WITH_SHA384, "ecdsa-with-SHA384"),
+    (OID_SIG_ECDSA_WITH_SHA512, "ecdsa-with-SHA512"),
+    (OID_SIG_ED25519, "Ed25519"),
+];
+
+/// Identifier octets of GeneralName (RFC 5280 §4.2.1.6).
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
 const OTHER_NAMES: [u8; 7] = [0xa0, 0x81, 0xa3, 0xa4, 0xa5, 0x86, 0x88];
@@ -263,7 +277,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 impl Facts {
-    /// Facts with these names and nothing else.
+    /// Facts with these names and no others.
     pub(super) fn named(names: &[PresentedName<'_>], common_name: Option<&str>) -> Self {
         let dns = names.iter().filter_map(|name| match name {
             PresentedName::Dns(name) => Some(*name),
@@ -279,8 +293,8 @@ impl Facts {
             text: ["", "", ""].into_iter().chain(common_name).chain(dns).collect::<Vec<_>>().join("\n").into(),
             common_names: usize::from(common_name.is_some()),
             addresses: addresses.collect(),
-            key: Key::Other,
-            signature: Signature { name: "other", weak: false },
+            key: PublicKey::Other,
+            signature: SignatureAlgorithm { name: "other", weak: false },
             self_signed: false,
             scts: 0,
             spki: (0, 0),
@@ -293,14 +307,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_are_no_certificate_have_no_facts() {
+    fn no_facts_without_a_certificate() {
         for der in [&[][..], &[0x30], &[0x30, 0x80, 0x01], b"-----BEGIN CERTIFICATE-----"] {
             assert!(Certificate::new(der.to_vec().into()).facts().is_none(), "{der:?}");
         }
     }
 
     #[test]
-    fn hexadecimal() {
+    fn encodes_hexadecimal() {
         assert_eq!(hex(&[0x00, 0xff, 0x1a]), "00ff1a");
     }
 }

@@ -1,198 +1,208 @@
-//! Does a chain lead to a trusted root, and when?
+//! Whether and when a chain builds to a trusted root.
 //!
-//! Trust and time are kept apart: a verdict holds the spans of time in which a path verifies, so that it can be read
-//! at any later moment without being made again. Verifying at other moments than now also un-masks what an expired
-//! certificate hides, since verifiers stop at the first thing that is wrong. Where nothing verifies, the diagnosis
-//! says what is wrong.
+//! Trust and time are kept separate: a verdict holds the periods in which a path verifies, so that it can be read at
+//! any later time without verifying again. Verifying at other times than now also reveals the errors that an expired
+//! certificate hides, since verifiers stop at the first error. If no path verifies at any time, the diagnosis
+//! finds the reasons.
 
 use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 use webpki::{EndEntityCert, Error, VerifiedPath};
 
-use super::candidates::Candidates;
 use super::certificate::Certificate;
 use super::diagnosis::{Diagnosis, diagnose};
+use super::order::OrderedChain;
 use super::reasons::Reasons;
-use super::span::Span;
-use super::verifier::{self, is_of_effort, is_of_time, of_error};
+use super::validity::ValidityPeriod;
+use super::verifier::{self, is_budget_exceeded, is_time_error, reason_for};
 use crate::reason::ChainReason;
 use crate::trust::TrustStore;
 
-/// What is concluded of a chain; a function of the moment it is read for.
+/// The verdict on a chain, which can be read for any time from the one at which it was reached.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ChainVerdict {
-    spans: Box<[Span]>,
+    /// When a path verifies.
+    periods: Box<[ValidityPeriod]>,
     trusted: Option<bool>,
     reasons: Reasons,
     earliest_not_after: Option<i64>,
-    /// Set where no path verifies at any moment.
-    dead_end: Option<Box<DeadEnd>>,
+    /// Set if no path verifies at any time.
+    failure: Option<Box<ChainFailure>>,
 }
 
-/// The path on which least is wrong, where none verifies.
+/// The path with the fewest errors, if none verifies.
 #[derive(Debug, PartialEq, Eq)]
-struct DeadEnd {
-    /// The time in which all its certificates are valid; begins after its end where there is none.
-    window: Option<Span>,
-    /// The name of the issuer that nobody has.
-    wanted: Option<Box<[u8]>>,
+struct ChainFailure {
+    /// When all its certificates are within their validity periods; may be empty.
+    validity: Option<ValidityPeriod>,
+    /// The subject of the issuer that is neither presented nor trusted: DER without its header.
+    missing_issuer: Option<Box<[u8]>>,
 }
 
 impl ChainVerdict {
-    /// Whether a path leads to a root with time set aside; none where no moment exists at which it could be said.
+    /// Whether a path verifies up to a trusted root at any time. `None` if no path verifies and the only errors are of
+    /// time: the validity periods have no time in common.
     pub fn trusted(&self) -> Option<bool> {
         self.trusted
     }
 
-    /// Whether a path leads to a root at `now`.
+    /// Whether a path verifies up to a trusted root at `now`.
     pub fn valid(&self, now: i64) -> bool {
         self.trusted == Some(true) && self.verifies(now)
     }
 
-    /// All that is wrong at `now`.
+    /// Everything that is wrong at `now`.
     pub fn reasons(&self, now: i64) -> Reasons {
         let mut reasons = self.reasons;
         if self.verifies(now) {
             return reasons;
         }
-        let (expired, early) = match &self.dead_end {
+        let (expired, early) = match &self.failure {
             None => {
-                let expired = self.spans.iter().all(|span| span.until < now);
-                let early = self.spans.iter().all(|span| now < span.from);
-                // Between two spans nothing verifies: the path that did has ended.
+                let expired = self.periods.iter().all(|period| period.until < now);
+                let early = self.periods.iter().all(|period| now < period.from);
+                // Between two periods, the path of the earlier one has expired.
                 (expired || !early, early)
             }
-            Some(end) => end.window.map_or((false, false), |window| (window.until < now, now < window.from)),
+            Some(failure) => {
+                failure.validity.map_or((false, false), |validity| (validity.until < now, now < validity.from))
+            }
         };
         reasons.insert_if(expired, ChainReason::Expired);
         reasons.insert_if(early, ChainReason::NotYetValid);
         reasons
     }
 
-    /// The earliest end of validity among all that was presented, Unix seconds.
+    /// The earliest notAfter of all presented certificates, Unix seconds.
     pub fn earliest_not_after(&self) -> Option<i64> {
         self.earliest_not_after
     }
 
-    /// The earliest end of validity on the path that verifies at `now`, else on the one that verified longest.
+    /// The earliest notAfter on the path that verifies at `now`, otherwise on the one that verifies longest.
     pub fn verified_not_after(&self, now: i64) -> Option<i64> {
-        let current = self.spans.iter().filter(|span| span.contains(now)).map(|span| span.until).max();
-        current.or_else(|| self.spans.iter().map(|span| span.until).max())
+        let current = self.periods.iter().filter(|period| period.contains(now)).map(|period| period.until).max();
+        current.or_else(|| self.periods.iter().map(|period| period.until).max())
     }
 
-    /// The name (DER without its header) of the issuer for want of which no path reaches a root.
-    pub(super) fn wanted(&self) -> Option<&[u8]> {
-        self.dead_end.as_ref()?.wanted.as_deref()
+    /// The subject (DER without its header) of the issuer that the best path lacks, if none verifies.
+    pub(super) fn missing_issuer(&self) -> Option<&[u8]> {
+        self.failure.as_ref()?.missing_issuer.as_deref()
     }
 
     fn verifies(&self, now: i64) -> bool {
-        self.spans.iter().any(|span| span.contains(now))
+        self.periods.iter().any(|period| period.contains(now))
     }
 }
 
-/// Judges `chain`, leaf first, against the roots of `store`, beginning at `now` (Unix seconds); also gives the
-/// intermediates by which it verifies. The verdict holds for every later moment, too.
+/// The verdict on `chain`, leaf first, by the roots of `store`, from `now` (Unix seconds) on; also the intermediates
+/// on the paths that verify.
 pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> (ChainVerdict, Vec<Arc<Certificate>>) {
     let earliest_not_after =
         chain.iter().filter_map(|certificate| certificate.facts()).map(|facts| facts.not_after).min();
-    let Candidates { certificates: chain, are_cut } = Candidates::of(chain);
-    let sweep = chain.first().map_or_else(Sweep::default, |leaf| verify(leaf, &chain, store, now));
+    let OrderedChain { certificates: chain, is_truncated } = OrderedChain::new(chain);
+    let attempts = chain.first().map_or_else(Attempts::default, |leaf| verify(leaf, &chain, store, now));
     let mut verdict = ChainVerdict {
-        spans: sweep.spans.into(),
+        periods: attempts.periods.into(),
         trusted: Some(true),
         reasons: Reasons::default(),
         earliest_not_after,
-        dead_end: None,
+        failure: None,
     };
-    if verdict.spans.is_empty() {
+    if verdict.periods.is_empty() {
         let diagnosis = diagnose(chain.get(..MAX_DIAGNOSED).unwrap_or(&chain), store.anchors(), now);
-        verdict.close(diagnosis, &sweep.errors, are_cut);
+        verdict.set_failure(diagnosis, &attempts.errors, is_truncated);
     } else if chain.first().and_then(|leaf| leaf.facts()).is_some_and(|leaf| leaf.key.is_weak()) {
-        // Verifiers judge the keys that signed on the path; the leaf's signs nothing before the handshake.
+        // Path validation checks the keys that signed a certificate; the key of the leaf signed none.
         verdict.reasons.insert(ChainReason::WeakKey);
         verdict.trusted = Some(false);
     }
-    (verdict, sweep.used)
+    (verdict, attempts.intermediates)
 }
 
 impl ChainVerdict {
-    /// Says what is wrong, where nothing verifies at any moment.
-    fn close(&mut self, diagnosis: Diagnosis, errors: &[Error], are_cut: bool) {
-        let Diagnosis { reasons, window, wanted } = diagnosis;
+    /// Sets the reasons if no path verifies at any time.
+    fn set_failure(&mut self, diagnosis: Diagnosis, errors: &[Error], is_truncated: bool) {
+        let Diagnosis { reasons, validity, missing_issuer } = diagnosis;
         self.reasons = reasons;
-        let untimed = || errors.iter().filter(|error| !is_of_time(error));
+        let untimed = || errors.iter().filter(|error| !is_time_error(error));
         if reasons.is_empty() {
-            // The verifier has a reason that the diagnosis does not know.
-            untimed().for_each(|error| self.reasons.insert(of_error(error)));
+            // webpki found an error that the diagnosis does not check for.
+            untimed().for_each(|error| self.reasons.insert(reason_for(error)));
         }
-        self.reasons.insert_if(errors.iter().any(is_of_effort), ChainReason::TooComplex);
+        self.reasons.insert_if(errors.iter().any(is_budget_exceeded), ChainReason::TooComplex);
         self.reasons.insert_if(untimed().any(|error| *error == Error::CertDistrusted), ChainReason::Distrusted);
-        if are_cut && self.reasons.contains(ChainReason::UnknownIssuer) {
-            // What was not looked at may lead on, and may be the issuer whose name others bear.
+        if is_truncated && self.reasons.contains(ChainReason::UnknownIssuer) {
+            // The missing issuer may be among the certificates that were left out, and so may the issuer with the
+            // right key.
             self.reasons.remove(ChainReason::UnknownIssuer);
             self.reasons.remove(ChainReason::BadSignature);
             self.reasons.insert(ChainReason::TooComplex);
         }
         self.trusted = (!self.reasons.is_empty()).then_some(false);
-        // What took too much work is not tried again with more certificates.
-        let wanted = wanted.filter(|_| !self.reasons.contains(ChainReason::TooComplex));
-        self.dead_end = Some(Box::new(DeadEnd { window, wanted }));
+        // A chain that took too much work is not extended.
+        let missing_issuer = missing_issuer.filter(|_| !self.reasons.contains(ChainReason::TooComplex));
+        self.failure = Some(Box::new(ChainFailure { validity, missing_issuer }));
     }
 }
 
-/// What verifying brought at the moments at which it was tried.
+/// The results of verifying a chain at several times.
 #[derive(Debug, Default)]
-struct Sweep {
-    spans: Vec<Span>,
+struct Attempts {
+    periods: Vec<ValidityPeriod>,
     errors: Vec<Error>,
-    /// The intermediates on the paths that verify.
-    used: Vec<Arc<Certificate>>,
+    /// Those on the paths that verify.
+    intermediates: Vec<Arc<Certificate>>,
 }
 
-fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> Sweep {
+fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> Attempts {
     let end_entity = match EndEntityCert::try_from(leaf.der()) {
         Ok(end_entity) => end_entity,
-        Err(error) => return Sweep { errors: vec![error], ..Sweep::default() },
+        Err(error) => return Attempts { errors: vec![error], ..Attempts::default() },
     };
     let intermediates: Vec<CertificateDer<'_>> =
         chain.iter().skip(1).map(|certificate| CertificateDer::from(certificate.der().as_ref())).collect();
     let mut used: Vec<Arc<Certificate>> = Vec::new();
-    let path = |moment: i64| {
-        let path = verifier::verify(&end_entity, &intermediates, store.anchors(), moment)?;
+    let verify_at = |time: i64| {
+        let path = verifier::verify(&end_entity, &intermediates, store.anchors(), time)?;
         let members: Vec<&Arc<Certificate>> = members(&path, chain);
         for member in &members {
             if !used.iter().any(|known| Arc::ptr_eq(known, member)) {
                 used.push(Arc::clone(member));
             }
         }
-        let spans = members.iter().map(|member| &***member).chain([leaf]).filter_map(span_of);
-        Ok(spans.reduce(Span::intersect).unwrap_or(Span { from: moment, until: moment }))
+        let periods = members.iter().map(|member| &***member).chain([leaf]).filter_map(validity);
+        Ok(periods.reduce(ValidityPeriod::intersect).unwrap_or(ValidityPeriod { from: time, until: time }))
     };
-    let (spans, errors) = sweep(path, &moments(chain, now), now);
-    Sweep { spans, errors, used }
+    let (periods, errors) = verified_periods(verify_at, &start_times(chain, now), now);
+    Attempts { periods, errors, intermediates: used }
 }
 
-fn span_of(certificate: &Certificate) -> Option<Span> {
-    certificate.facts().map(|facts| Span { from: facts.not_before, until: facts.not_after })
+fn validity(certificate: &Certificate) -> Option<ValidityPeriod> {
+    certificate.facts().map(|facts| ValidityPeriod { from: facts.not_before, until: facts.not_after })
 }
 
-/// The presented certificates that stand on the path. Roots do not: anchors are not checked for expiry.
+/// The presented intermediates on `path`. Trust anchors are left out, since their validity is not checked.
 fn members<'c>(path: &VerifiedPath<'_>, chain: &'c [Arc<Certificate>]) -> Vec<&'c Arc<Certificate>> {
     let find = |der: CertificateDer<'_>| chain.iter().find(|certificate| *certificate.der() == der);
     path.intermediate_certificates().filter_map(|intermediate| find(intermediate.der())).collect()
 }
 
-/// Verifies at `now` and, while paths end, right after each end; where nothing verifies, at the other moments.
-fn sweep(mut path: impl FnMut(i64) -> Result<Span, Error>, others: &[i64], now: i64) -> (Vec<Span>, Vec<Error>) {
-    let mut spans: Vec<Span> = Vec::new();
+/// The periods in which a path verifies, from `verify_at`, which returns that of the path at one time. Verifies at
+/// `now`, then right after the end of each path; if no path verifies at `now`, at `other_times`.
+fn verified_periods(
+    mut verify_at: impl FnMut(i64) -> Result<ValidityPeriod, Error>,
+    other_times: &[i64],
+    now: i64,
+) -> (Vec<ValidityPeriod>, Vec<Error>) {
+    let mut periods: Vec<ValidityPeriod> = Vec::new();
     let mut errors = Vec::new();
-    let mut moment = now;
-    while spans.len() < MAX_SPANS {
-        match path(moment) {
-            Ok(span) => {
-                spans.push(span);
-                moment = span.until.saturating_add(1);
+    let mut time = now;
+    while periods.len() < MAX_PERIODS {
+        match verify_at(time) {
+            Ok(period) => {
+                periods.push(period);
+                time = period.until.saturating_add(1);
             }
             Err(error) => {
                 errors.push(error);
@@ -200,38 +210,38 @@ fn sweep(mut path: impl FnMut(i64) -> Result<Span, Error>, others: &[i64], now: 
             }
         }
     }
-    if spans.is_empty() {
-        for moment in others {
-            // What took all the work that one try may take is not tried again.
-            if errors.iter().any(is_of_effort) {
+    if periods.is_empty() {
+        for time in other_times {
+            // One attempt that takes the maximum of work is enough.
+            if errors.iter().any(is_budget_exceeded) {
                 break;
             }
-            match path(*moment) {
-                Ok(span) if !spans.contains(&span) => spans.push(span),
+            match verify_at(*time) {
+                Ok(period) if !periods.contains(&period) => periods.push(period),
                 Ok(_) => {}
                 Err(error) if !errors.contains(&error) => errors.push(error),
                 Err(_) => {}
             }
         }
     }
-    (spans, errors)
+    (periods, errors)
 }
 
-/// Moments enough to find every path that ever verifies: a path begins to when the last of its certificates becomes
-/// valid.
-fn moments(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
-    let Some(leaf) = chain.first().and_then(|leaf| span_of(leaf)) else { return Vec::new() };
-    let starts = chain.iter().filter_map(|certificate| span_of(certificate)).map(|span| span.from);
-    let mut moments: Vec<i64> = starts.filter(|moment| leaf.contains(*moment) && *moment != now).collect();
-    moments.sort_unstable();
-    moments.dedup();
-    moments
+/// Times that are sufficient to find every path that ever verifies: each path starts to verify at the notBefore of one
+/// of its certificates.
+fn start_times(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
+    let Some(leaf) = chain.first().and_then(|leaf| validity(leaf)) else { return Vec::new() };
+    let starts = chain.iter().filter_map(|certificate| validity(certificate)).map(|period| period.from);
+    let mut times: Vec<i64> = starts.filter(|time| leaf.contains(*time) && *time != now).collect();
+    times.sort_unstable();
+    times.dedup();
+    times
 }
 
 /// Certificates that are diagnosed.
 const MAX_DIAGNOSED: usize = 16;
-/// Paths that follow one another in time; a real change of paths comes once or twice.
-const MAX_SPANS: usize = 8;
+/// Periods of paths that follow each other. In practice the path changes once or twice.
+const MAX_PERIODS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -249,27 +259,30 @@ mod tests {
         Error::CertExpired { time: at(100), not_after: at(50) }
     }
 
-    /// What verifying gives at each moment, the other moments to try, and what comes of it: the spans, how many
-    /// errors, and how often it was tried.
+    /// Checks the periods, the number of errors and the number of calls of `verify_at`.
     #[track_caller]
-    fn check(path: fn(i64) -> Result<(i64, i64), Error>, others: &[i64], expected: (&[(i64, i64)], usize, usize)) {
-        let tries = Cell::new(0);
-        let counted = |moment| {
-            tries.set(tries.get() + 1);
-            path(moment).map(|(from, until)| Span { from, until })
+    fn check(
+        verify_at: fn(i64) -> Result<(i64, i64), Error>,
+        other_times: &[i64],
+        expected: (&[(i64, i64)], usize, usize),
+    ) {
+        let calls = Cell::new(0);
+        let counted = |time| {
+            calls.set(calls.get() + 1);
+            verify_at(time).map(|(from, until)| ValidityPeriod { from, until })
         };
-        let (spans, errors) = sweep(counted, others, NOW);
-        let spans: Vec<_> = spans.iter().map(|span| (span.from, span.until)).collect();
-        assert_eq!((&*spans, errors.len(), tries.get()), expected);
+        let (periods, errors) = verified_periods(counted, other_times, NOW);
+        let periods: Vec<_> = periods.iter().map(|period| (period.from, period.until)).collect();
+        assert_eq!((&*periods, errors.len(), calls.get()), expected);
     }
 
     #[test]
-    fn paths_are_followed_and_work_is_bounded() {
-        let forever = |moment| Ok((moment, moment));
-        check(|moment| if moment <= 200 { Ok((0, 200)) } else { Err(expired()) }, &[0, 300], (&[(0, 200)], 1, 2));
-        // A cross-signed path that goes on after the first has ended.
+    fn finds_periods_with_bounded_work() {
+        let forever = |time| Ok((time, time));
+        check(|time| if time <= 200 { Ok((0, 200)) } else { Err(expired()) }, &[0, 300], (&[(0, 200)], 1, 2));
+        // A cross-signed path that is valid longer than the first one.
         check(
-            |moment| match moment {
+            |time| match time {
                 ..=150 => Ok((0, 150)),
                 151..=300 => Ok((50, 300)),
                 _ => Err(expired()),
@@ -277,15 +290,15 @@ mod tests {
             &[],
             (&[(0, 150), (50, 300)], 1, 3),
         );
-        // Expired now, and trusted while it was valid.
-        check(|moment| if moment <= 50 { Ok((0, 50)) } else { Err(expired()) }, &[0, 50], (&[(0, 50)], 1, 3));
-        // Expired now, and what that hid.
-        check(|moment| Err(if moment <= 50 { Error::UnknownIssuer } else { expired() }), &[0, 50], (&[], 2, 3));
-        // Expired now, and made to be hard: one such try is enough.
-        let hard = |moment| Err(if moment <= 50 { Error::MaximumPathBuildCallsExceeded } else { expired() });
-        check(hard, &[0, 10, 20, 30, 40, 50], (&[], 2, 2));
-        let hard_now = |_| Err(Error::MaximumSignatureChecksExceeded);
-        check(hard_now, &[0, 10], (&[], 1, 1));
-        check(forever, &[], (&[100, 101, 102, 103, 104, 105, 106, 107].map(|moment| (moment, moment)), 0, MAX_SPANS));
+        // Expired, trusted before.
+        check(|time| if time <= 50 { Ok((0, 50)) } else { Err(expired()) }, &[0, 50], (&[(0, 50)], 1, 3));
+        // Expired, which hides another error.
+        check(|time| Err(if time <= 50 { Error::UnknownIssuer } else { expired() }), &[0, 50], (&[], 2, 3));
+        // Expired and too complex: one such attempt is enough.
+        let complex = |time| Err(if time <= 50 { Error::MaximumPathBuildCallsExceeded } else { expired() });
+        check(complex, &[0, 10, 20, 30, 40, 50], (&[], 2, 2));
+        let complex_now = |_| Err(Error::MaximumSignatureChecksExceeded);
+        check(complex_now, &[0, 10], (&[], 1, 1));
+        check(forever, &[], (&[100, 101, 102, 103, 104, 105, 106, 107].map(|time| (time, time)), 0, MAX_PERIODS));
     }
 }

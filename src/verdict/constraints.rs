@@ -1,14 +1,14 @@
-//! Name constraints (RFC 5280 §4.2.1.10) of the authorities on a path, held against the names below them. Only asked
-//! for a path that does not verify: what else is wrong there may keep the verifier from looking at names.
+//! Name constraints (RFC 5280 §4.2.1.10) of CA certificates. Only checked for a path that does not verify: webpki may
+//! have stopped there before it checked them.
 
 use x509_parser::extensions::{GeneralName, GeneralSubtree, NameConstraints};
 
-/// Whether one of `names` lies outside `constraints`. Kinds of names that are constrained but not understood count as
-/// outside, as verifiers have it.
-pub(super) fn are_broken(constraints: &NameConstraints<'_>, names: &[GeneralName<'_>], budget: &mut usize) -> bool {
+/// Whether one of `names` violates `constraints`. As in webpki, a name of a kind that is constrained but not supported
+/// does. Each comparison takes 1 from `budget`; at 0 the remaining ones are skipped.
+pub(super) fn are_violated(constraints: &NameConstraints<'_>, names: &[GeneralName<'_>], budget: &mut usize) -> bool {
     names.iter().any(|name| {
-        let mut among = |subtrees: &Option<Vec<GeneralSubtree<'_>>>,
-                         reaches: fn(&GeneralName<'_>, &GeneralName<'_>) -> bool| {
+        let mut is_in = |subtrees: &Option<Vec<GeneralSubtree<'_>>>,
+                         matches: fn(&GeneralName<'_>, &GeneralName<'_>) -> bool| {
             let of_kind = subtrees.iter().flatten().filter(|subtree| same_kind(name, &subtree.base));
             let mut found = None;
             for subtree in of_kind {
@@ -16,16 +16,16 @@ pub(super) fn are_broken(constraints: &NameConstraints<'_>, names: &[GeneralName
                     return None;
                 }
                 *budget -= 1;
-                found = Some(found.unwrap_or(false) || reaches(name, &subtree.base));
+                found = Some(found.unwrap_or(false) || matches(name, &subtree.base));
             }
             found
         };
-        let understood = matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_));
-        let permitted = among(&constraints.permitted_subtrees, lies_in);
-        let excluded = among(&constraints.excluded_subtrees, |name, base| lies_in(name, base) || covers(name, base));
+        let is_supported = matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_));
+        let permitted = is_in(&constraints.permitted_subtrees, is_within);
+        let excluded = is_in(&constraints.excluded_subtrees, |name, base| is_within(name, base) || covers(name, base));
         match (permitted, excluded) {
             (None, None) => false,
-            _ if !understood => true,
+            _ if !is_supported => true,
             (permitted, excluded) => permitted == Some(false) || excluded == Some(true),
         }
     })
@@ -35,17 +35,17 @@ fn same_kind(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
     std::mem::discriminant(name) == std::mem::discriminant(base)
 }
 
-fn lies_in(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
+fn is_within(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
     match (name, base) {
-        (GeneralName::DNSName(name), GeneralName::DNSName(base)) => dns_lies_in(name, base),
-        (GeneralName::IPAddress(address), GeneralName::IPAddress(base)) => ip_lies_in(address, base),
+        (GeneralName::DNSName(name), GeneralName::DNSName(base)) => is_dns_within(name, base),
+        (GeneralName::IPAddress(address), GeneralName::IPAddress(base)) => is_ip_within(address, base),
         _ => false,
     }
 }
 
-/// The base itself, or with labels before it. A base that begins with a dot, which the RFC does not know but roots
-/// carry, wants at least one label before it.
-fn dns_lies_in(name: &str, base: &str) -> bool {
+/// Whether `name` is `base` or a subdomain of it. A base that begins with a dot, which RFC 5280 does not define but
+/// some roots have, matches subdomains only.
+fn is_dns_within(name: &str, base: &str) -> bool {
     let (name, base) = (name.to_ascii_lowercase(), base.to_ascii_lowercase());
     match name.strip_suffix(&*base) {
         None => false,
@@ -53,15 +53,15 @@ fn dns_lies_in(name: &str, base: &str) -> bool {
     }
 }
 
-/// Whether a wildcard stands for a name in the subtree.
+/// Whether the wildcard `name` matches `base`.
 fn covers(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
     let (GeneralName::DNSName(name), GeneralName::DNSName(base)) = (name, base) else { return false };
     let parent = name.strip_prefix("*.");
     parent.zip(base.split_once('.')).is_some_and(|(parent, (_, above))| parent.eq_ignore_ascii_case(above))
 }
 
-/// An address and a mask of the same length, end to end.
-fn ip_lies_in(address: &[u8], base: &[u8]) -> bool {
+/// `base` is an address followed by a mask of the same length.
+fn is_ip_within(address: &[u8], base: &[u8]) -> bool {
     let Some((network, mask)) = base.split_at_checked(address.len()).filter(|(_, mask)| mask.len() == address.len())
     else {
         return false;
@@ -79,14 +79,14 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(permitted: &[GeneralName<'_>], excluded: &[GeneralName<'_>], name: GeneralName<'_>, broken: bool) {
+    fn check(permitted: &[GeneralName<'_>], excluded: &[GeneralName<'_>], name: GeneralName<'_>, is_violated: bool) {
         let constraints =
             NameConstraints { permitted_subtrees: subtrees(permitted), excluded_subtrees: subtrees(excluded) };
-        assert_eq!(are_broken(&constraints, &[name], &mut 100), broken);
+        assert_eq!(are_violated(&constraints, &[name], &mut 100), is_violated);
     }
 
     #[test]
-    fn names_lie_in_subtrees_or_not() {
+    fn checks_permitted_and_excluded_subtrees() {
         use GeneralName::{DNSName, IPAddress, URI};
         let example = &[DNSName("example.com")];
         let network = &[IPAddress(&[192, 0, 2, 0, 255, 255, 255, 0])];
@@ -109,7 +109,7 @@ mod tests {
         check(network, &[], IPAddress(&[192, 0, 3, 7]), true);
         check(network, &[], IPAddress(&[0; 16]), true);
         check(&[], network, IPAddress(&[192, 0, 2, 7]), true);
-        // Other kinds: unconstrained, or constrained and not understood.
+        // Other kinds of names: not constrained, or constrained and not supported.
         check(example, &[], IPAddress(&[192, 0, 2, 7]), false);
         check(example, &[], URI("https://example.net"), false);
         check(&[URI("example.com")], &[], URI("https://example.com"), true);
@@ -117,12 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn work_is_bounded() {
+    fn stops_when_the_budget_is_spent() {
         let bases = vec![GeneralName::DNSName("a"); 10];
         let constraints = NameConstraints { permitted_subtrees: subtrees(&bases), excluded_subtrees: None };
         let names = vec![GeneralName::DNSName("a"); 1000];
         let mut budget = 100;
-        assert!(!are_broken(&constraints, &names, &mut budget));
+        assert!(!are_violated(&constraints, &names, &mut budget));
         assert_eq!(budget, 0);
     }
 }

@@ -1,14 +1,14 @@
-//! The header of a DER element: taken off, or put on again. Trust anchors hold names and keys without it.
+//! Removes and adds the header of a DER element. Trust anchors hold names and keys without it.
 
 use x509_parser::asn1_rs::{Any, FromDer};
 
-/// The content of the element that `der` is.
+/// The content of the first element of `der`.
 pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
     Any::from_der(der).ok().map(|(_, any)| any.data)
 }
 
 /// A SEQUENCE with this content.
-pub(super) fn whole(content: &[u8]) -> Vec<u8> {
+pub(super) fn wrap_sequence(content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
     let mut der = vec![SEQUENCE];
@@ -18,7 +18,7 @@ pub(super) fn whole(content: &[u8]) -> Vec<u8> {
             der.push(LONG_FORM | octets);
             der.extend(significant);
         }
-        // No length has as many octets.
+        // A usize has fewer than 256 octets.
         (_, Err(_)) => {}
     }
     der.extend(content);
@@ -33,12 +33,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_put_on_comes_off() {
+    fn adds_and_removes_headers() {
         for length in [0, 1, 127, 128, 255, 256, 65_535, 65_536, 100_000] {
             let bytes = vec![7; length];
-            assert_eq!(content(&whole(&bytes)), Some(&*bytes), "{length}");
+            assert_eq!(content(&wrap_sequence(&bytes)), Some(&*bytes), "{length}");
         }
-        assert_eq!(whole(&[5, 0]), [0x30, 2, 5, 0]);
+        assert_eq!(wrap_sequence(&[5, 0]), [0x30, 2, 5, 0]);
         assert_eq!(content(&[0x30, 5, 0]), None);
     }
 }

@@ -1,106 +1,109 @@
-//! Why no path verifies. Verifiers stop at the first thing that is wrong; here every certificate and every link of the
-//! path on which least is wrong is looked at by itself, so that nothing hides anything else.
+//! Why no path verifies. Verifiers stop at the first error; here every certificate and every signature on the path
+//! with the fewest errors is checked separately, so that no error hides another.
 //!
-//! Nothing is trusted on the word of this module: whether a path verifies is for [`super::chain`] to say.
+//! This module only finds reasons; whether a path verifies is decided in [`super::chain`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls_pki_types::TrustAnchor;
 use webpki::EndEntityCert;
+use x509_parser::asn1_rs::Oid;
 use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::{
+    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS,
+};
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 use super::certificate::Certificate;
 use super::constraints;
-use super::der::{content, whole};
+use super::der::{content, wrap_sequence};
 use super::reasons::Reasons;
 use super::signature::{SignatureFault, Signed};
-use super::span::Span;
-use super::verifier::{is_distrusted, of_form};
+use super::validity::ValidityPeriod;
+use super::verifier::{is_distrusted, parse_reason};
 use crate::reason::ChainReason;
 
-/// What is wrong on the path on which least is wrong.
+/// The errors on the path that has the fewest.
 #[derive(Debug, Default)]
 pub(super) struct Diagnosis {
-    /// All of it but what is about time.
+    /// All errors except expired and not-yet-valid certificates.
     pub(super) reasons: Reasons,
-    /// The time in which every certificate of the path is valid; begins after its end where there is none.
-    pub(super) window: Option<Span>,
-    /// The name of the issuer that nobody has, where the path ends for want of one: DER without its header.
-    pub(super) wanted: Option<Box<[u8]>>,
+    /// When all certificates on the path are within their validity periods; may be empty.
+    pub(super) validity: Option<ValidityPeriod>,
+    /// The subject of the issuer at which the path ends because it is neither presented nor trusted: DER without its
+    /// header.
+    pub(super) missing_issuer: Option<Box<[u8]>>,
 }
 
-/// Looks for what is wrong with `chain`, leaf first, under `roots`. Of several paths the one that has least wrong with
-/// it at `now` counts; those whose signatures hold and that reach a root come first.
+/// Finds the errors of `chain`, leaf first, with `roots`. Of several paths, those with valid signatures that reach a
+/// root are preferred, then the one with the fewest errors at `now`.
 pub(super) fn diagnose(chain: &[Arc<Certificate>], roots: &[TrustAnchor<'_>], now: i64) -> Diagnosis {
     let nodes: Vec<Option<Node<'_>>> = chain.iter().map(|certificate| Node::parse(certificate)).collect();
     let mut search = Search { nodes: &nodes, roots, links: HashMap::new(), paths_left: MAX_PATHS, best: None, now };
     search.extend(&mut vec![0]);
-    let Some(Candidate { members, root, mut reasons, window, .. }) = search.best else {
+    let Some(CandidatePath { members, root, mut reasons, validity, .. }) = search.best else {
         return Diagnosis { reasons: ChainReason::Malformed.into(), ..Diagnosis::default() };
     };
     let path: Vec<&Node<'_>> = members.iter().filter_map(|index| nodes.get(*index)?.as_ref()).collect();
-    if breaks_constraints(&path, root) {
+    if violates_constraints(&path, root) {
         reasons.insert(ChainReason::NameConstraints);
     }
-    let is_open = reasons.contains(ChainReason::UnknownIssuer);
-    // What cannot be read may be the certificate that is missing.
-    if is_open && nodes.iter().any(Option::is_none) {
+    let lacks_issuer = reasons.contains(ChainReason::UnknownIssuer);
+    // A certificate that cannot be parsed may be the missing issuer.
+    if lacks_issuer && nodes.iter().any(Option::is_none) {
         reasons.insert(ChainReason::Malformed);
     }
-    let wanted = path.last().filter(|_| is_open).map(|last| last.issuer.into());
-    Diagnosis { reasons, window, wanted }
+    let missing_issuer = path.last().filter(|_| lacks_issuer).map(|last| last.issuer.into());
+    Diagnosis { reasons, validity, missing_issuer }
 }
 
-/// One presented certificate, as far as it says something about a path.
+/// A presented certificate as a node of the graph of paths.
 struct Node<'a> {
     certificate: X509Certificate<'a>,
-    /// Subject and issuer as DER without their header, as trust anchors have them.
+    /// DER without its header, as in trust anchors.
     subject: &'a [u8],
+    /// DER without its header.
     issuer: &'a [u8],
     spki: &'a [u8],
     signed: Option<Signed<'a>>,
     is_self_signed: bool,
     is_ca: bool,
     path_length: Option<u32>,
-    /// What is wrong with it whatever its place.
+    /// Errors that do not depend on its position on the path.
     faults: Reasons,
-    /// It is signed with SHA-1 or MD5.
+    /// Signed with SHA-1 or MD5.
     is_weakly_signed: bool,
-    validity: Option<Span>,
+    /// `None` if it ends before it starts.
+    validity: Option<ValidityPeriod>,
 }
 
 impl<'a> Node<'a> {
-    fn parse(of: &'a Certificate) -> Option<Self> {
-        let facts = of.facts()?;
-        let (_, certificate) = X509Certificate::from_der(of.der()).ok()?;
-        let span = Span { from: facts.not_before, until: facts.not_after };
+    fn parse(presented: &'a Certificate) -> Option<Self> {
+        let facts = presented.facts()?;
+        let (_, certificate) = X509Certificate::from_der(presented.der()).ok()?;
+        let validity = ValidityPeriod { from: facts.not_before, until: facts.not_after };
         let mut node = Self {
             subject: content(certificate.tbs_certificate.subject.as_raw())?,
             issuer: content(certificate.tbs_certificate.issuer.as_raw())?,
             spki: certificate.tbs_certificate.subject_pki.raw,
-            signed: Signed::parse(of.der()).map(|(signed, _)| signed),
+            signed: Signed::parse(presented.der()).map(|(signed, _)| signed),
             is_self_signed: facts.self_signed,
             is_ca: false,
             path_length: None,
             faults: Reasons::default(),
             is_weakly_signed: facts.signature.weak,
-            validity: (span.from <= span.until).then_some(span),
+            validity: (validity.from <= validity.until).then_some(validity),
             certificate,
         };
-        if let Err(error) = EndEntityCert::try_from(of.der()) {
-            node.faults.insert(of_form(&error));
+        if let Err(error) = EndEntityCert::try_from(presented.der()) {
+            node.faults.insert(parse_reason(&error));
         }
         node.faults.insert_if(node.validity.is_none(), ChainReason::BadValidity);
-        // Verifiers know no time before 1970.
+        // Verifiers do not support times before 1970.
         node.faults.insert_if(facts.not_before < 0 || facts.not_after < 0, ChainReason::Malformed);
-        if facts.key.is_weak() {
-            node.faults.insert(ChainReason::WeakKey);
-        }
-        if is_distrusted(of.der()) {
-            node.faults.insert(ChainReason::Distrusted);
-        }
+        node.faults.insert_if(facts.key.is_weak(), ChainReason::WeakKey);
+        node.faults.insert_if(is_distrusted(presented.der()), ChainReason::Distrusted);
         node.read_extensions();
         Some(node)
     }
@@ -114,7 +117,7 @@ impl<'a> Node<'a> {
                 ParsedExtension::ExtendedKeyUsage(usage) if !usage.server_auth => {
                     self.faults.insert(ChainReason::MissingEku);
                 }
-                ParsedExtension::ParseError { .. } if READ_BY_VERIFIERS.contains(&&*extension.oid.to_id_string()) => {
+                ParsedExtension::ParseError { .. } if READ_BY_VERIFIERS.contains(&extension.oid) => {
                     self.faults.insert(ChainReason::Malformed);
                 }
                 _ => {}
@@ -131,16 +134,16 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A path from the leaf: presented certificates by their index, and the root where it reaches one.
-struct Candidate<'a> {
+/// A path from the leaf: indexes of presented certificates, and the root if it reaches one.
+struct CandidatePath<'a> {
     rank: Rank,
     members: Vec<usize>,
     root: Option<&'a TrustAnchor<'a>>,
     reasons: Reasons,
-    window: Option<Span>,
+    validity: Option<ValidityPeriod>,
 }
 
-/// Wrong signature, no root, number of faults, length: less is better.
+/// Whether a signature is wrong, whether there is no root, the number of errors, the length. The lowest is best.
 type Rank = (bool, bool, usize, usize);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,10 +155,10 @@ enum Issuer {
 struct Search<'a> {
     nodes: &'a [Option<Node<'a>>],
     roots: &'a [TrustAnchor<'a>],
-    /// Signatures that were checked, by certificate and issuer.
+    /// Results of signature checks, by certificate and issuer.
     links: HashMap<(usize, Issuer), Result<(), SignatureFault>>,
     paths_left: usize,
-    best: Option<Candidate<'a>>,
+    best: Option<CandidatePath<'a>>,
     now: i64,
 }
 
@@ -164,29 +167,29 @@ impl<'a> Search<'a> {
         self.nodes.get(index)?.as_ref()
     }
 
-    /// Tries every way on from the last certificate of `members`.
+    /// Considers all paths that begin with `members`.
     fn extend(&mut self, members: &mut Vec<usize>) {
         let Some(head) = members.last().and_then(|index| self.node(*index)) else { return };
-        let mut leads_on = false;
+        let mut has_issuer = false;
         for (index, root) in self.roots.iter().enumerate().filter(|(_, root)| root.subject.as_ref() == head.issuer) {
-            leads_on = true;
+            has_issuer = true;
             self.consider(members, Some(index), Some(root));
         }
         for (index, next) in self.nodes.iter().enumerate() {
             let Some(next) = next.as_ref().filter(|next| next.subject == head.issuer) else { continue };
-            // The same key under the same name leads nowhere new (RFC 4158 §5.2).
+            // The same name and key twice on a path is a loop (RFC 4158 §5.2).
             let path = members.iter().filter_map(|index| self.node(*index));
             if path.clone().any(|member| member.subject == next.subject && member.spki == next.spki) {
                 continue;
             }
-            leads_on = true;
+            has_issuer = true;
             if self.paths_left > 0 {
                 members.push(index);
                 self.extend(members);
                 members.pop();
             }
         }
-        if !leads_on {
+        if !has_issuer {
             self.consider(members, None, None);
         }
     }
@@ -194,39 +197,42 @@ impl<'a> Search<'a> {
     fn consider(&mut self, members: &[usize], root_index: Option<usize>, root: Option<&'a TrustAnchor<'a>>) {
         let Some(left) = self.paths_left.checked_sub(1) else { return };
         self.paths_left = left;
-        let (reasons, window) = self.faults(members, root_index);
-        let is_timely = window.is_none_or(|window| window.contains(self.now));
+        let (reasons, validity) = self.faults(members, root_index);
+        let is_in_time = validity.is_none_or(|validity| validity.contains(self.now));
         let rank = (
             reasons.contains(ChainReason::BadSignature),
             root.is_none(),
-            reasons.iter().count() + usize::from(!is_timely),
+            reasons.iter().count() + usize::from(!is_in_time),
             members.len(),
         );
         if self.best.as_ref().is_none_or(|best| rank < best.rank) {
-            self.best = Some(Candidate { rank, members: members.to_vec(), root, reasons, window });
+            self.best = Some(CandidatePath { rank, members: members.to_vec(), root, reasons, validity });
         }
     }
 
-    fn faults(&mut self, members: &[usize], root: Option<usize>) -> (Reasons, Option<Span>) {
+    fn faults(&mut self, members: &[usize], root: Option<usize>) -> (Reasons, Option<ValidityPeriod>) {
         let mut reasons = Reasons::default();
-        let mut window: Option<Span> = None;
-        for (place, index) in members.iter().enumerate() {
+        let mut path_validity: Option<ValidityPeriod> = None;
+        for (position, index) in members.iter().enumerate() {
             let Some(node) = self.node(*index) else { continue };
             reasons.extend(node.faults);
             if let Some(validity) = node.validity {
-                window = Some(window.map_or(validity, |window| window.intersect(validity)));
+                path_validity = Some(path_validity.map_or(validity, |path| path.intersect(validity)));
             }
-            if let Some(intermediates_below) = place.checked_sub(1) {
+            if let Some(intermediates_below) = position.checked_sub(1) {
                 reasons.insert_if(!node.is_ca, ChainReason::NotACa);
                 let too_long =
                     node.path_length.is_some_and(|most| u32::try_from(intermediates_below).is_ok_and(|n| n > most));
                 reasons.insert_if(too_long, ChainReason::PathTooLong);
             }
-            let above = members.get(place + 1).copied().map(Issuer::Presented);
-            match above.or_else(|| root.map(Issuer::Root)) {
-                Some(issuer) => reasons.extend(self.link(*index, issuer).err().map(of_signature).unwrap_or_default()),
-                // What a root says of itself counts for nothing, but the leaf's signature is looked at in any case.
-                None => reasons.insert_if(place == 0 && node.is_weakly_signed, ChainReason::WeakSignatureAlgorithm),
+            let issuer = members.get(position + 1).copied().map(Issuer::Presented);
+            match issuer.or_else(|| root.map(Issuer::Root)) {
+                Some(issuer) => {
+                    reasons.extend(self.link(*index, issuer).err().map(signature_reasons).unwrap_or_default());
+                }
+                // The signature of a self-signed certificate is not checked, but a weak algorithm of the leaf is an
+                // error.
+                None => reasons.insert_if(position == 0 && node.is_weakly_signed, ChainReason::WeakSignatureAlgorithm),
             }
         }
         let leaf = members.first().and_then(|index| self.node(*index));
@@ -235,7 +241,7 @@ impl<'a> Search<'a> {
         reasons.insert_if(!is_self_signed && root.is_none(), ChainReason::UnknownIssuer);
         reasons.insert_if(!is_self_signed && leaf.is_some_and(|leaf| leaf.is_ca), ChainReason::CaAsEndEntity);
         reasons.insert_if(members.len() > MAX_INTERMEDIATES + 1, ChainReason::PathTooLong);
-        (reasons, window)
+        (reasons, path_validity)
     }
 
     fn link(&mut self, child: usize, issuer: Issuer) -> Result<(), SignatureFault> {
@@ -247,16 +253,16 @@ impl<'a> Search<'a> {
             Issuer::Presented(index) => signed.zip(self.node(index)).map(|(signed, issuer)| signed.check(issuer.spki)),
             Issuer::Root(index) => signed
                 .zip(self.roots.get(index))
-                .map(|(signed, root)| signed.check(&whole(&root.subject_public_key_info))),
+                .map(|(signed, root)| signed.check(&wrap_sequence(&root.subject_public_key_info))),
         };
-        // Where there is no signature to check, the form of the certificate is at fault, and told.
+        // A certificate whose signature cannot be parsed is malformed, which is among its own errors.
         let checked = checked.unwrap_or(Ok(()));
         self.links.insert((child, issuer), checked);
         checked
     }
 }
 
-fn of_signature(fault: SignatureFault) -> Reasons {
+fn signature_reasons(fault: SignatureFault) -> Reasons {
     match fault {
         SignatureFault::Wrong => ChainReason::BadSignature.into(),
         SignatureFault::WeakAlgorithm => ChainReason::WeakSignatureAlgorithm.into(),
@@ -265,36 +271,35 @@ fn of_signature(fault: SignatureFault) -> Reasons {
     }
 }
 
-/// Whether an authority on the path, or the root, constrains a name of a certificate below it.
-fn breaks_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>) -> bool {
+/// Whether a certificate on the path has a name that violates the name constraints of a CA above it, or of the root.
+fn violates_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>) -> bool {
     let mut budget = MAX_COMPARISONS;
-    let mut breaks = |below: &[&Node<'_>], constraints: &x509_parser::extensions::NameConstraints<'_>| {
+    let mut violates = |below: &[&Node<'_>], constraints: &x509_parser::extensions::NameConstraints<'_>| {
         below.iter().any(|node| {
             let names: Vec<_> = node.names().cloned().collect();
-            constraints::are_broken(constraints, &names, &mut budget)
+            constraints::are_violated(constraints, &names, &mut budget)
         })
     };
-    let by_authority = path.iter().enumerate().skip(1).any(|(place, authority)| {
-        let below = path.get(..place).unwrap_or_default();
-        authority.certificate.iter_extensions().any(|extension| match extension.parsed_extension() {
-            ParsedExtension::NameConstraints(constraints) => breaks(below, constraints),
-            ParsedExtension::ParseError { .. } => extension.oid.to_id_string() == NAME_CONSTRAINTS,
+    let by_ca = path.iter().enumerate().skip(1).any(|(position, ca)| {
+        let below = path.get(..position).unwrap_or_default();
+        ca.certificate.iter_extensions().any(|extension| match extension.parsed_extension() {
+            ParsedExtension::NameConstraints(constraints) => violates(below, constraints),
+            ParsedExtension::ParseError { .. } => extension.oid == OID_X509_EXT_NAME_CONSTRAINTS,
             _ => false,
         })
     });
     let by_root = root.and_then(|root| root.name_constraints.as_ref()).is_some_and(|der| {
-        x509_parser::extensions::NameConstraints::from_der(&whole(der))
-            .map_or(true, |(_, constraints)| breaks(path, &constraints))
+        x509_parser::extensions::NameConstraints::from_der(&wrap_sequence(der))
+            .map_or(true, |(_, constraints)| violates(path, &constraints))
     });
-    by_authority || by_root
+    by_ca || by_root
 }
 
-/// Paths that are looked at.
+/// Paths that are considered.
 const MAX_PATHS: usize = 64;
-/// Names held against constraints: a bound on the work that a hostile chain can cause.
+/// Comparisons of names with constraints: bounds the work that a hostile chain can cause.
 const MAX_COMPARISONS: usize = 100_000;
-/// Certificates between leaf and root that verifiers follow.
+/// Certificates between leaf and root that webpki accepts.
 const MAX_INTERMEDIATES: usize = 6;
-const NAME_CONSTRAINTS: &str = "2.5.29.30";
-/// Extensions whose form verifiers check: basicConstraints and extendedKeyUsage.
-const READ_BY_VERIFIERS: [&str; 2] = ["2.5.29.19", "2.5.29.37"];
+/// Extensions that verifiers parse.
+const READ_BY_VERIFIERS: [Oid<'static>; 2] = [OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE];

@@ -1,22 +1,23 @@
-//! Certificate extensions that no path to a root depends on.
+//! Certificate extensions that path validation ignores.
 
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::Int;
-use x509_parser::asn1_rs::oid;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::X509Certificate;
 
-/// Whether the certificate demands of its server to staple: the TLS features (RFC 7633 §4) name `status_request` (5) or
-/// `status_request_v2` (17). An extension that cannot be parsed demands nothing.
+use super::oid::PE_TLS_FEATURE;
+
+/// Whether the certificate requires OCSP stapling: its TLS features (RFC 7633 §4) include `status_request` (5) or
+/// `status_request_v2` (17). An extension that cannot be parsed requires nothing.
 pub(super) fn must_staple(certificate: &X509Certificate<'_>) -> bool {
-    let mut extensions = certificate.iter_extensions().filter(|extension| extension.oid == oid!(1.3.6.1.5.5.7.1.24));
+    let mut extensions = certificate.iter_extensions().filter(|extension| extension.oid == PE_TLS_FEATURE);
     extensions.any(|extension| {
         let features = Vec::<Int>::from_der(extension.value);
         features.is_ok_and(|features| features.iter().any(|feature| matches!(feature.as_bytes(), [5] | [17])))
     })
 }
 
-/// How many signed certificate timestamps are embedded (RFC 6962 §3.3). Their signatures are not judged.
+/// The number of embedded signed certificate timestamps (RFC 6962 §3.3). Their signatures are not verified.
 pub(super) fn embedded_scts(certificate: &X509Certificate<'_>) -> usize {
     let lists = certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
         ParsedExtension::SCT(timestamps) => Some(timestamps.len()),
@@ -33,8 +34,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamps_are_counted() {
-        let cut = |by: usize| {
+    fn counts_embedded_timestamps() {
+        let truncated = |by: usize| {
             let mut extension = Extension::embedded_scts(3);
             extension.value.truncate(extension.value.len() - by);
             extension
@@ -44,8 +45,8 @@ mod tests {
             ("one", vec![Extension::embedded_scts(1)], 1),
             ("three", vec![Extension::embedded_scts(3)], 3),
             ("many", vec![Extension::embedded_scts(60)], 60),
-            ("cut short", vec![cut(1)], 0),
-            ("no list at all", vec![Extension { value: vec![0x05, 0], ..Extension::embedded_scts(1) }], 0),
+            ("truncated", vec![truncated(1)], 0),
+            ("not a list", vec![Extension { value: vec![0x05, 0], ..Extension::embedded_scts(1) }], 0),
         ] {
             let spec = CertSpec { extensions, ..CertSpec::valid_for(&["smtp.example.com"]) };
             let identity = Pki::new().issue(&spec);

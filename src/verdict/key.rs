@@ -1,12 +1,13 @@
-//! Public keys: their kinds and sizes.
+//! Kinds and sizes of public keys.
 
-use x509_parser::public_key::PublicKey;
+use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_SIG_ED25519};
+use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 /// A public key's kind and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// RSA with a modulus of so many bits.
+pub enum PublicKey {
+    /// RSA; the size of the modulus in bits.
     Rsa(usize),
     /// NIST P-256.
     P256,
@@ -16,25 +17,23 @@ pub enum Key {
     P521,
     /// Ed25519 (RFC 8410).
     Ed25519,
-    /// Something else.
+    /// Any other key.
     Other,
 }
 
-impl Key {
-    /// What the certificate or the root says of it.
-    pub(super) fn of(spki: &SubjectPublicKeyInfo<'_>) -> Self {
+impl PublicKey {
+    /// The key in a SubjectPublicKeyInfo.
+    pub(super) fn from_spki(spki: &SubjectPublicKeyInfo<'_>) -> Self {
         match spki.parsed() {
-            Ok(PublicKey::RSA(rsa)) => Self::Rsa(bits(rsa.modulus)),
-            Ok(PublicKey::EC(_)) => {
+            Ok(ParsedKey::RSA(rsa)) => Self::Rsa(bits(rsa.modulus)),
+            Ok(ParsedKey::EC(_)) => {
+                let curves =
+                    [(OID_EC_P256, Self::P256), (OID_NIST_EC_P384, Self::P384), (OID_NIST_EC_P521, Self::P521)];
                 let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
-                match curve.map(|oid| oid.to_id_string()).as_deref() {
-                    Some("1.2.840.10045.3.1.7") => Self::P256,
-                    Some("1.3.132.0.34") => Self::P384,
-                    Some("1.3.132.0.35") => Self::P521,
-                    _ => Self::Other,
-                }
+                let known = curve.and_then(|curve| curves.into_iter().find(|(id, _)| *id == curve));
+                known.map_or(Self::Other, |(_, key)| key)
             }
-            _ if spki.algorithm.algorithm.to_id_string() == "1.3.101.112" => Self::Ed25519,
+            _ if spki.algorithm.algorithm == OID_SIG_ED25519 => Self::Ed25519,
             _ => Self::Other,
         }
     }
@@ -51,13 +50,13 @@ impl Key {
         }
     }
 
-    /// RSA of less than 2048 bits.
+    /// Whether it is RSA of less than 2048 bits.
     pub const fn is_weak(self) -> bool {
         matches!(self, Self::Rsa(bits) if bits < 2048)
     }
 }
 
-/// The length of an unsigned number, counted from its first set bit: leading zero octets are no part of a modulus.
+/// The number of bits of an unsigned big-endian integer without leading zeros.
 fn bits(number: &[u8]) -> usize {
     let number = number.iter().position(|octet| *octet != 0).and_then(|at| number.get(at..)).unwrap_or_default();
     number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_modulus_is_counted_from_its_first_set_bit() {
+    fn counts_bits_without_leading_zeros() {
         for (number, expected) in
             [(&[][..], 0), (&[0, 0], 0), (&[1], 1), (&[0x80], 8), (&[0x00, 0x80, 0x00], 16), (&[0x7f, 0xff], 15)]
         {

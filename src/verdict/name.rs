@@ -1,4 +1,4 @@
-//! Does a certificate carry a name (RFC 9525 §6)?
+//! Whether a certificate lists a name (RFC 9525 §6).
 
 use std::net::IpAddr;
 
@@ -6,12 +6,12 @@ use super::certificate::{Facts, PresentedName};
 use crate::reason::NameReason;
 use crate::target::ServerName;
 
-/// Whether the reference name is among the presented names, and if not, why.
+/// Whether the reference identifier matches one of the presented identifiers, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameVerdict {
-    /// It is.
+    /// It matches one.
     Match,
-    /// It is not.
+    /// It matches none.
     Mismatch(NameReason),
 }
 
@@ -22,7 +22,7 @@ impl NameVerdict {
     }
 }
 
-/// Holds `reference` against the subject alternative names; the common name is only looked at to say why.
+/// Matches `reference` against the subject alternative names. The common name only determines the reason of a mismatch.
 pub fn judge(reference: &ServerName, facts: &Facts) -> NameVerdict {
     match (reference.ip(), reference.dns()) {
         (Some(ip), _) => judge_ip(ip, facts),
@@ -32,25 +32,25 @@ pub fn judge(reference: &ServerName, facts: &Facts) -> NameVerdict {
 }
 
 fn judge_ip(reference: IpAddr, facts: &Facts) -> NameVerdict {
-    // By octets: an IPv4 address does not match its IPv6-mapped form.
+    // RFC 9525 §6.5 compares octets: an IPv4 address does not match its IPv4-mapped IPv6 form.
     let listed = facts.names().any(|name| name == PresentedName::Ip(reference));
     if listed { NameVerdict::Match } else { NameVerdict::Mismatch(NameReason::IpReference) }
 }
 
 fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
-    let mut any = false;
-    let mut depth = false;
+    let mut has_dns_names = false;
+    let mut differs_in_depth = false;
     for name in facts.names() {
         let PresentedName::Dns(presented) = name else { continue };
-        any = true;
+        has_dns_names = true;
         if matches(presented, reference) {
             return NameVerdict::Match;
         }
-        depth |= is_of_other_depth(presented, reference);
+        differs_in_depth |= matches_at_other_depth(presented, reference);
     }
     let in_common_name = || facts.common_names().any(|name| matches(name, reference));
-    NameVerdict::Mismatch(match any {
-        _ if depth => NameReason::WildcardDepth,
+    NameVerdict::Mismatch(match has_dns_names {
+        _ if differs_in_depth => NameReason::WildcardDepth,
         true if in_common_name() => NameReason::CnOnly,
         true => NameReason::NotListed,
         false if in_common_name() => NameReason::CnOnly,
@@ -58,8 +58,8 @@ fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
     })
 }
 
-/// RFC 9525 §6.3: labels are compared without case; `*` stands for the whole left-most label and for nothing else.
-/// As clients do, a wildcard needs two labels after it, and a presented name with a trailing dot matches nothing.
+/// RFC 9525 §6.3: labels are compared case-insensitively, and `*` matches exactly the left-most label. As in clients, a
+/// wildcard must be followed by at least two labels, and a presented name with a trailing dot matches nothing.
 fn matches(presented: &str, reference: &str) -> bool {
     match presented.strip_prefix("*.") {
         None => presented.eq_ignore_ascii_case(reference) && is_dns_name(presented),
@@ -70,8 +70,8 @@ fn matches(presented: &str, reference: &str) -> bool {
     }
 }
 
-/// A wildcard whose parent the reference ends in, or is, though not one label below it.
-fn is_of_other_depth(presented: &str, reference: &str) -> bool {
+/// Whether the reference is the parent of the wildcard `presented`, or any name below it.
+fn matches_at_other_depth(presented: &str, reference: &str) -> bool {
     let Some(parent) = presented.strip_prefix("*.").filter(|parent| is_wildcard_parent(parent)) else { return false };
     let parent = parent.to_ascii_lowercase();
     reference == parent || reference.strip_suffix(&*parent).is_some_and(|rest| rest.ends_with('.'))
@@ -103,7 +103,7 @@ mod tests {
     use webpki::EndEntityCert;
 
     use super::super::certificate::Certificate;
-    use super::super::der::whole;
+    use super::super::der::wrap_sequence;
     use super::*;
 
     fn certificate(names: &[&'static str], common_name: Option<&str>) -> Facts {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn matches_names() {
         use NameReason::{CnOnly, IpReference, NoSan, NotListed, WildcardDepth};
         use NameVerdict::{Match, Mismatch};
         check("smtp.example.com", &["smtp.example.com"], None, Match);
@@ -149,19 +149,19 @@ mod tests {
         check("192.0.2.1", &["192.0.2.2"], Some("192.0.2.1"), Mismatch(IpReference));
     }
 
-    /// A certificate whose subject alternative names are these elements, well formed or not.
+    /// A certificate with these elements as subject alternative names, valid or not.
     fn presenting(pki: &Pki, elements: &[(u8, Vec<u8>)]) -> Certificate {
         let mut names = Vec::new();
         for (tag, value) in elements {
             names.push(*tag);
-            names.extend(whole(value).get(1..).expect("a length and the value"));
+            names.extend(wrap_sequence(value).get(1..).expect("a length and the value"));
         }
-        let extension = Extension { oid: vec![2, 5, 29, 17], critical: false, value: whole(&names) };
+        let extension = Extension { oid: vec![2, 5, 29, 17], critical: false, value: wrap_sequence(&names) };
         let spec = CertSpec::default().with_issuer(Issuer::Root).with_extension(extension);
         Certificate::new(pki.issue_with_shared_key(&spec).leaf_der().clone())
     }
 
-    /// Labels that are alike, so that random names often meet, and some that are none.
+    /// Few different labels, so that random names often match, and some invalid ones.
     fn label() -> impl Strategy<Value = String> {
         prop_oneof![
             12 => prop::sample::select(vec!["a", "A", "a", "A", "a_", "xn--bcher-kva", "1"]).prop_map(str::to_owned),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_verifier_says_the_same() {
+    fn agrees_with_webpki() {
         let pki = Pki::new();
         let (matched, mismatched) = (Cell::new(0), Cell::new(0));
         let config = ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() };
@@ -195,8 +195,8 @@ mod tests {
         let inputs = (prop::collection::vec(presented(), 0..5), reference());
         let outcome = runner.run(&inputs, |(elements, reference)| {
             let certificate = presenting(&pki, &elements);
-            let theirs = EndEntityCert::try_from(certificate.der()).expect("a certificate in form");
-            let theirs = theirs.verify_is_valid_for_subject_name(&reference.to_pki().expect("a name for TLS"));
+            let theirs = EndEntityCert::try_from(certificate.der()).expect("a certificate");
+            let theirs = theirs.verify_is_valid_for_subject_name(&reference.to_pki().expect("a server name"));
             let ours = judge(&reference, certificate.facts().expect("facts")).is_match();
             let count = if ours { &matched } else { &mismatched };
             count.set(count.get() + 1);

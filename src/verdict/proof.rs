@@ -1,5 +1,5 @@
-//! Does the peer hold the certificate's key? The handshake signature is checked over the SubjectPublicKeyInfo alone,
-//! so that it is also judged for certificates that no verifier parses.
+//! Whether the peer holds the private key of its certificate. The handshake signature is verified with the
+//! SubjectPublicKeyInfo alone, which also works for certificates that webpki cannot parse.
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls_pki_types::{SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer};
@@ -8,27 +8,27 @@ use webpki::RawPublicKeyEntity;
 use super::certificate::Certificate;
 use crate::observation::KeyProof;
 
-/// Whether `proof` was made with `leaf`'s key; none where that cannot be decided.
-pub(super) fn judge(proof: &KeyProof, leaf: &Certificate, algorithms: &WebPkiSupportedAlgorithms) -> Option<bool> {
-    // The library refuses small keys without looking at the signature.
+/// Whether `proof` is a valid signature with the key of `leaf`. `None` if that cannot be checked.
+pub(super) fn verify(proof: &KeyProof, leaf: &Certificate, algorithms: &WebPkiSupportedAlgorithms) -> Option<bool> {
+    // webpki rejects signatures with a small RSA key without checking them.
     if leaf.facts()?.key.is_weak() {
         return None;
     }
     let spki = SubjectPublicKeyInfoDer::from(leaf.spki()?);
     let key = RawPublicKeyEntity::try_from(&spki).ok()?;
-    let mut decided = None;
-    for algorithm in candidates(proof, algorithms)? {
+    let mut result = None;
+    for algorithm in algorithms_for(proof, algorithms)? {
         match key.verify_signature(*algorithm, &proof.message, &proof.signature) {
             Ok(()) => return Some(true),
-            Err(webpki::Error::InvalidSignatureForPublicKey) => decided = Some(false),
+            Err(webpki::Error::InvalidSignatureForPublicKey) => result = Some(false),
             Err(_) => {}
         }
     }
-    decided
+    result
 }
 
-/// TLS 1.3 binds a scheme to one curve (RFC 8446 §4.2.3), TLS 1.2 does not.
-fn candidates<'a>(
+/// In TLS 1.3, unlike TLS 1.2, an ECDSA scheme implies the curve (RFC 8446 §4.2.3): the first algorithm of the scheme.
+fn algorithms_for<'a>(
     proof: &KeyProof,
     algorithms: &'a WebPkiSupportedAlgorithms,
 ) -> Option<&'a [&'static dyn SignatureVerificationAlgorithm]> {

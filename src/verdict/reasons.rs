@@ -1,47 +1,47 @@
-//! Sets of reasons against a chain.
+//! Sets of chain reasons.
 
 use crate::reason::ChainReason;
 
-/// A set of reasons.
+/// A set of [`ChainReason`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reasons(u32);
 
 const _: () = assert!(ChainReason::ALL.len() <= u32::BITS as usize);
 
 impl Reasons {
-    /// Adds one.
+    /// Adds `reason`.
     pub fn insert(&mut self, reason: ChainReason) {
         self.0 |= 1 << reason as u32;
     }
 
-    /// Adds one where that holds.
-    pub fn insert_if(&mut self, holds: bool, reason: ChainReason) {
-        if holds {
+    /// Adds `reason` if `condition` is true.
+    pub fn insert_if(&mut self, condition: bool, reason: ChainReason) {
+        if condition {
             self.insert(reason);
         }
     }
 
-    /// Takes one out.
+    /// Removes `reason`.
     pub fn remove(&mut self, reason: ChainReason) {
         self.0 &= !(1 << reason as u32);
     }
 
-    /// Adds all of `others`.
+    /// Adds all reasons of `others`.
     pub fn extend(&mut self, others: Self) {
         self.0 |= others.0;
     }
 
-    /// Whether it is among them.
+    /// Whether `reason` is in the set.
     pub fn contains(self, reason: ChainReason) -> bool {
         self.0 & (1 << reason as u32) != 0
     }
 
-    /// All of them in the order of declaration.
+    /// The reasons in the order of [`ChainReason::ALL`].
     pub fn iter(self) -> impl Iterator<Item = ChainReason> {
         ChainReason::ALL.iter().copied().filter(move |reason| self.contains(*reason))
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

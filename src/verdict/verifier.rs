@@ -1,4 +1,4 @@
-//! The verifier of paths as it is used here: asked for one moment, with a bound on its work, and its errors in our words.
+//! Calls webpki's path validation, with a bound on its work, and maps its errors to reasons.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,25 +8,26 @@ use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, 
 
 use crate::reason::ChainReason;
 
-/// Verifies `leaf` as a TLS server's at `moment`, Unix seconds.
+/// The path on which `leaf` verifies for server authentication at `time` (Unix seconds).
 pub(super) fn verify<'p>(
     leaf: &'p EndEntityCert<'p>,
     intermediates: &'p [CertificateDer<'p>],
     roots: &'p [TrustAnchor<'_>],
-    moment: i64,
+    time: i64,
 ) -> Result<VerifiedPath<'p>, Error> {
-    let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(moment).unwrap_or(0)));
-    let usage = Frugal { usage: KeyUsage::server_auth(), steps_left: Cell::new(MAX_STEPS) };
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(time).unwrap_or(0)));
+    let usage = BudgetedVerifier { usage: KeyUsage::server_auth(), steps_left: Cell::new(MAX_STEPS) };
     leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, roots, intermediates, time, usage, None, None)
 }
 
-/// The usual key usage, asked at each step of the search; after too many of them the search is given up.
-struct Frugal {
+/// Checks the extended key usage, which webpki does at each step of path building. After [`MAX_STEPS`] it fails, which
+/// stops the search.
+struct BudgetedVerifier {
     usage: KeyUsage,
     steps_left: Cell<u32>,
 }
 
-impl ExtendedKeyUsageValidator for Frugal {
+impl ExtendedKeyUsageValidator for BudgetedVerifier {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
         let left = self.steps_left.get().checked_sub(1).ok_or(Error::MaximumPathBuildCallsExceeded)?;
         self.steps_left.set(left);
@@ -34,8 +35,8 @@ impl ExtendedKeyUsageValidator for Frugal {
     }
 }
 
-/// Whether it gave up for the work.
-pub(super) fn is_of_effort(error: &Error) -> bool {
+/// Whether the search stopped because it took too much work.
+pub(super) fn is_budget_exceeded(error: &Error) -> bool {
     matches!(
         error,
         Error::MaximumNameConstraintComparisonsExceeded
@@ -44,12 +45,12 @@ pub(super) fn is_of_effort(error: &Error) -> bool {
     )
 }
 
-/// Whether the moment is at fault, or what hid behind that is not known.
-pub(super) fn is_of_time(error: &Error) -> bool {
+/// Whether verification stopped at a certificate that is outside of its validity period.
+pub(super) fn is_time_error(error: &Error) -> bool {
     matches!(error, Error::CertExpired { .. } | Error::CertNotValidYet { .. })
 }
 
-/// Whether the verifier's own list of withdrawn keys has the certificate's, which it looks up before all else.
+/// Whether the key of the certificate is on webpki's list of distrusted keys, which webpki checks first.
 pub(super) fn is_distrusted(der: &CertificateDer<'_>) -> bool {
     let Ok(certificate) = EndEntityCert::try_from(der) else { return false };
     let epoch = UnixTime::since_unix_epoch(Duration::ZERO);
@@ -57,8 +58,8 @@ pub(super) fn is_distrusted(der: &CertificateDer<'_>) -> bool {
     verified.is_err_and(|error| error == Error::CertDistrusted)
 }
 
-/// Why a certificate cannot be taken apart.
-pub(super) fn of_form(error: &Error) -> ChainReason {
+/// The reason for an error of parsing a certificate.
+pub(super) fn parse_reason(error: &Error) -> ChainReason {
     match error {
         Error::UnsupportedCertVersion => ChainReason::UnsupportedVersion,
         Error::UnsupportedCriticalExtension => ChainReason::CriticalExtension,
@@ -66,9 +67,9 @@ pub(super) fn of_form(error: &Error) -> ChainReason {
     }
 }
 
-/// The reason for an error that is not about time.
-pub(super) fn of_error(error: &Error) -> ChainReason {
-    #[expect(deprecated, reason = "old variants may still come where the newer ones carry context")]
+/// The reason for an error that is not a time error ([`is_time_error`]).
+pub(super) fn reason_for(error: &Error) -> ChainReason {
+    #[expect(deprecated, reason = "webpki may still return the old variants")]
     match error {
         Error::UnknownIssuer => ChainReason::UnknownIssuer,
         Error::CaUsedAsEndEntity => ChainReason::CaAsEndEntity,
@@ -90,10 +91,10 @@ pub(super) fn of_error(error: &Error) -> ChainReason {
         | Error::MaximumPathBuildCallsExceeded
         | Error::MaximumSignatureChecksExceeded => ChainReason::TooComplex,
         Error::CertDistrusted => ChainReason::Distrusted,
-        _ => of_form(error),
+        _ => parse_reason(error),
     }
 }
 
-/// Steps of the search for paths in one try. With their issuers crossed, a few dozen certificates make millions of
-/// paths, and the verifier's own bound is minutes away.
+/// Steps of path building in one call. A few dozen CAs that cross-sign each other form millions of paths, and webpki's
+/// own limit takes minutes to reach.
 const MAX_STEPS: u32 = 2_000;

@@ -1,4 +1,4 @@
-//! Targets as JSON, and what their backends presented as PEM. Errors are JSON, too: `{"error": "…"}`.
+//! Targets as JSON, and the chains of their backends as PEM. Errors are JSON: `{"error": "…"}`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,44 +9,51 @@ use axum::http::{HeaderValue, StatusCode, header};
 use super::desk::Sheet;
 use crate::render;
 use crate::snapshot::{BackendReport, Fleet, TargetReport};
-use crate::target::ServerName;
-use crate::text::printable;
+use crate::target::{Backend, ServerName};
+use crate::text::{file_name, list, printable};
 
 /// All targets.
 pub(super) fn targets(fleet: &Fleet, now: SystemTime) -> Sheet {
     json(StatusCode::OK, render::targets_json(&fleet.targets, now))
 }
 
-/// The target of this name.
+/// The target with this name.
 pub(super) fn target(fleet: &Fleet, name: &str, now: SystemTime) -> Sheet {
     match find(fleet, name) {
         Some(report) => json(StatusCode::OK, render::target_json(report, now)),
-        None => no_target(name),
+        None => unknown_target(name),
     }
 }
 
-/// What the backend of this label presented. `query` is the part of the URL behind the question mark, where a
-/// `server_name` tells backends apart that share address and port.
+/// The chain that the backend with this label presented last. The parameter `server_name` of `query` selects one of
+/// several backends with the same address and port.
 pub(super) fn chain(fleet: &Fleet, name: &str, backend: &str, query: &str) -> Sheet {
-    let Some(report) = find(fleet, name) else { return no_target(name) };
+    let Some(report) = find(fleet, name) else { return unknown_target(name) };
     let mut matches = backends(report, backend);
-    if let Some(server_name) = server_name(query) {
-        let server_name = ServerName::parse(&server_name).ok();
+    let requested = server_name(query);
+    if let Some(requested) = &requested {
+        let server_name = ServerName::parse(requested).ok();
         matches.retain(|backend| Some(&backend.backend.endpoint.server_name) == server_name.as_ref());
     }
     let Some(first) = matches.first() else {
-        let text = format!("no backend {} of this server name in target {}", quoted(backend), quoted(name));
+        let with_name = requested.map(|name| format!(" with server name {}", quoted(&name))).unwrap_or_default();
+        let text = format!("unknown backend {}{with_name} of target {}", quoted(backend), quoted(name));
         return error(StatusCode::NOT_FOUND, &text);
     };
-    let of_one_name = |other: &&BackendReport| other.backend.endpoint.server_name == first.backend.endpoint.server_name;
-    if !matches.iter().all(of_one_name) {
-        let text = "several server names are probed at this backend: say which by ?server_name=";
-        return error(StatusCode::BAD_REQUEST, text);
+    let mut names: Vec<&ServerName> = matches.iter().map(|backend| &backend.backend.endpoint.server_name).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() > 1 {
+        let names = list(names.into_iter().map(ToString::to_string), MAX_NAMES);
+        let text =
+            format!("backend {} has several server names: add `?server_name=` with one of {names}", quoted(backend));
+        return error(StatusCode::BAD_REQUEST, &text);
     }
     let Some(last) = matches.iter().find_map(|backend| backend.last_certificate.as_ref()) else {
-        return error(StatusCode::NOT_FOUND, "this backend has not presented a certificate, or not for long");
+        let text = format!("backend {} has not presented a certificate recently", quoted(backend));
+        return error(StatusCode::NOT_FOUND, &text);
     };
-    let disposition = format!("attachment; filename=\"{}\"", file_name(first));
+    let disposition = format!("attachment; filename=\"{}\"", pem_name(&first.backend));
     Sheet {
         status: StatusCode::OK,
         content_type: "application/x-pem-file",
@@ -62,7 +69,7 @@ fn find<'a>(fleet: &'a Fleet, name: &str) -> Option<&'a Arc<TargetReport>> {
     fleet.targets.iter().find(|report| report.target.name.as_str() == name)
 }
 
-/// The backends at an address and a port, written as in the `backend` label.
+/// The backends with this `backend` label.
 fn backends<'a>(report: &'a TargetReport, label: &str) -> Vec<&'a BackendReport> {
     let Ok(address) = label.parse::<SocketAddr>() else { return Vec::new() };
     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -74,16 +81,14 @@ fn server_name(query: &str) -> Option<String> {
     pairs.find_map(|(key, value)| (key == "server_name").then(|| value.into_owned()))
 }
 
-/// Letters, digits, dots, hyphens and underscores, and no dot in front.
-fn file_name(backend: &BackendReport) -> String {
-    let backend = &backend.backend;
-    let name = format!("{}_{}_{}", backend.endpoint.server_name, backend.address, backend.endpoint.port);
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    name.trim_start_matches('.').chars().map(safe).chain(".pem".chars()).collect()
+fn pem_name(backend: &Backend) -> String {
+    let Backend { endpoint, address } = backend;
+    let parts = [endpoint.server_name.to_string(), address.to_string(), endpoint.port.to_string()];
+    format!("{}.pem", file_name(parts.iter().map(String::as_str)))
 }
 
-fn no_target(name: &str) -> Sheet {
-    error(StatusCode::NOT_FOUND, &format!("no target {}", quoted(name)))
+fn unknown_target(name: &str) -> Sheet {
+    error(StatusCode::NOT_FOUND, &format!("unknown target {}", quoted(name)))
 }
 
 fn error(status: StatusCode, text: &str) -> Sheet {
@@ -95,8 +100,10 @@ fn json(status: StatusCode, text: String) -> Sheet {
 }
 
 fn quoted(text: &str) -> String {
-    format!("{:?}", printable(text, MAX_QUOTED))
+    format!("`{}`", printable(text, MAX_QUOTED))
 }
 
-/// Characters of a request's own text in an error.
+/// Characters of the request that an error repeats.
 const MAX_QUOTED: usize = 200;
+/// Server names that an error lists.
+const MAX_NAMES: usize = 10;

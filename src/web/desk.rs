@@ -1,26 +1,23 @@
-//! Where answers are written that take more than a moment: off the threads that serve, a few at a time.
+//! Renders responses that take a while on blocking threads, a few at a time.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::negotiate::{self, Coding};
 
-/// Answers at most a few requests at a time; others wait for a while.
+/// Renders a few responses at a time; other requests wait.
 #[derive(Debug)]
 pub(super) struct Desk {
     slots: Arc<Semaphore>,
     patience: Duration,
 }
 
-/// What an answer says, before it is coded.
+/// A response before it is encoded.
 #[derive(Debug)]
 pub(super) struct Sheet {
     pub(super) status: StatusCode,
@@ -36,58 +33,48 @@ impl Default for Desk {
 }
 
 impl Desk {
-    /// A desk at which requests wait so long for their turn.
+    /// A desk where requests wait no longer than `patience`.
     pub(super) fn with_patience(patience: Duration) -> Self {
         Self { slots: Arc::new(Semaphore::new(SLOTS)), patience }
     }
 
-    /// The answer that `write` gives, compressed where the client takes that; 503 where too many others are before it.
+    /// The response that `write` returns, compressed if the client accepts that; status 503 if too many requests wait.
     pub(super) async fn answer(&self, headers: &HeaderMap, write: impl FnOnce() -> Sheet + Send + 'static) -> Response {
         let Ok(Ok(slot)) = timeout(self.patience, Arc::clone(&self.slots).acquire_owned()).await else {
-            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")], "too many requests at once\n")
+            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "10")], "too many concurrent requests\n")
                 .into_response();
         };
         let coding = negotiate::coding(headers);
         let written = tokio::task::spawn_blocking(move || {
             let answer = coded(write(), coding);
-            // A client that hangs up does not make room: the work goes on.
+            // If the client disconnects, the work goes on and keeps its slot.
             drop(slot);
             answer
         });
         written.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "an answer could not be written");
+            tracing::error!(%error, "rendering a response failed");
             (StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").into_response()
         })
     }
 }
 
 fn coded(sheet: Sheet, coding: Coding) -> Response {
-    let (body, coding) = match coding {
-        Coding::Gzip if sheet.text.len() >= MIN_COMPRESSED => (compressed(&sheet.text), Some("gzip")),
-        Coding::Gzip | Coding::Identity => (sheet.text.into_bytes(), None),
-    };
-    let mut response = (sheet.status, body).into_response();
+    let coding = if sheet.text.len() < MIN_COMPRESSED { Coding::Identity } else { coding };
+    let mut response = (sheet.status, coding.encode(sheet.text)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(sheet.content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if let Some(coding) = coding {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+    if coding == Coding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     headers.extend(sheet.headers);
     response
 }
 
-fn compressed(text: &str) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    // Writing to memory cannot fail.
-    let _ = encoder.write_all(text.as_bytes());
-    encoder.finish().unwrap_or_default()
-}
-
-/// Answers that are written at the same time.
+/// Responses that are rendered at the same time.
 const SLOTS: usize = 2;
-/// Bytes below which compression saves no packet.
+/// Bytes below which compression does not save a packet.
 const MIN_COMPRESSED: usize = 1_024;
 
 #[cfg(test)]
@@ -101,15 +88,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_than_the_slots_are_written_at_once() {
+    async fn bounds_concurrent_responses() {
         let desk = Arc::new(Desk::with_patience(Duration::from_millis(20)));
-        let (begun, mut begins) = tokio::sync::mpsc::channel(SLOTS);
+        let (started, mut starts) = tokio::sync::mpsc::channel(SLOTS);
         let (ends, tasks): (Vec<_>, Vec<_>) = (0..SLOTS)
             .map(|_| {
                 let (end, ended) = mpsc::channel::<()>();
-                let (desk, begun) = (Arc::clone(&desk), begun.clone());
+                let (desk, started) = (Arc::clone(&desk), started.clone());
                 let work = move || {
-                    begun.blocking_send(()).expect("somebody counts");
+                    started.blocking_send(()).expect("the receiver");
                     let _ = ended.recv();
                     sheet("done")
                 };
@@ -117,9 +104,9 @@ mod tests {
             })
             .unzip();
         for _ in 0..SLOTS {
-            begins.recv().await.expect("a beginning");
+            starts.recv().await.expect("a start");
         }
-        let refused = desk.answer(&HeaderMap::new(), || panic!("there is no room for this")).await;
+        let refused = desk.answer(&HeaderMap::new(), || panic!("no slot is free")).await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         drop(ends);
         for task in tasks {
@@ -129,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_defect_is_an_answer_and_makes_room() {
+    async fn a_panic_is_status_500_and_frees_the_slot() {
         let desk = Desk::default();
         for _ in 0..=SLOTS {
             let answer = desk.answer(&HeaderMap::new(), || panic!("a defect")).await;

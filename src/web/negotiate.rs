@@ -1,21 +1,42 @@
-//! What a client takes (RFC 9110 §12.5): the text format and the content coding of a scrape.
+//! Content negotiation (RFC 9110 §12.5): the text format and the content coding of a response.
+
+use std::io::Write;
 
 use axum::http::{HeaderMap, HeaderName, header};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::metrics::Format;
 
-/// How a scrape's body is coded.
+/// The coding of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Identity,
     Gzip,
 }
 
-/// The format for a client that sends these headers. Clients that take neither get text 0.0.4, as from other exporters.
+impl Coding {
+    /// The encoded text.
+    pub(super) fn encode(self, text: String) -> Vec<u8> {
+        match self {
+            Self::Identity => text.into_bytes(),
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
+                // Writing to memory cannot fail.
+                let _ = encoder.write_all(text.as_bytes());
+                encoder.finish().unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// The format for a client that sends these headers. Clients that accept neither format get text 0.0.4, as from other
+/// exporters.
 pub(super) fn format(headers: &HeaderMap) -> Format {
     let open_metrics = claim(headers, "application", "openmetrics-text", &["1.0.0", "0.0.1"]);
     let text = claim(headers, "text", "plain", &["0.0.4"]);
-    // Between equals, only a client that names OpenMetrics gets it.
+    // If both are equally acceptable, only a client that names OpenMetrics gets it.
     let named = open_metrics.range >= Range::Type && open_metrics.range >= text.range;
     let preferred = open_metrics.quality > text.quality || (open_metrics.quality == text.quality && named);
     if open_metrics.quality > 0 && preferred { Format::OpenMetrics } else { Format::Text }
@@ -29,11 +50,11 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
     };
     let any = quality("*");
     let gzip = quality("gzip").max(quality("x-gzip")).or(any).unwrap_or(0);
-    // Where identity is not spoken of, it is allowed, and is what is wanted least.
+    // An identity coding that is not mentioned is acceptable, but least preferred.
     if gzip > 0 && gzip >= quality("identity").unwrap_or(0) { Coding::Gzip } else { Coding::Identity }
 }
 
-/// How well a media type is liked: the quality that the most specific range gives it.
+/// How acceptable a media type is: the quality of the most specific matching range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
     range: Range,
@@ -77,7 +98,7 @@ struct Entry<'a> {
     quality: u16,
 }
 
-/// The entries of all headers of this name; malformed ones are passed over.
+/// The entries of all headers of this name; malformed ones are ignored.
 fn entries<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Entry<'a>> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).filter_map(|entry| {
@@ -156,7 +177,7 @@ mod tests {
             OpenMetrics,
         );
         check(&["text/plain;version=1.0.0;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"], Text);
-        // Before it spoke OpenMetrics.
+        // Versions before OpenMetrics.
         check(
             &["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,\
                  text/plain;version=0.0.4;q=0.3,*/*;q=0.1"],

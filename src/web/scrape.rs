@@ -1,4 +1,4 @@
-//! Answers scrapes: the exposition is written on a blocking thread, straight into the body, a chunk at a time.
+//! Answers scrapes: a blocking thread writes the exposition directly into the body, in chunks.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,13 +16,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::Source;
+use super::FleetSource;
 use super::negotiate::{self, Coding};
 use crate::metrics::{Format, Process, encode};
 
-/// Answers scrapes of one source.
+/// Answers scrapes.
 pub(super) struct Scraper {
-    source: Arc<dyn Source>,
+    source: Arc<dyn FleetSource>,
     slots: Arc<Semaphore>,
     patience: Patience,
 }
@@ -30,9 +30,9 @@ pub(super) struct Scraper {
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// Over one chunk.
+    /// To receive one chunk.
     pub(super) chunk: Duration,
-    /// Over the whole body.
+    /// To receive the whole body.
     pub(super) body: Duration,
 }
 
@@ -43,11 +43,11 @@ impl Default for Patience {
 }
 
 impl Scraper {
-    pub(super) fn new(source: Arc<dyn Source>, patience: Patience) -> Self {
+    pub(super) fn new(source: Arc<dyn FleetSource>, patience: Patience) -> Self {
         Self { source, slots: Arc::new(Semaphore::new(CONCURRENT_SCRAPES)), patience }
     }
 
-    /// The answer to GET or HEAD; 503 while the greatest number of scrapes is being answered.
+    /// The response to GET or HEAD; status 503 if too many scrapes are in progress.
     pub(super) fn answer(&self, method: &Method, headers: &HeaderMap) -> Response {
         let format = negotiate::format(headers);
         let coding = negotiate::coding(headers);
@@ -56,13 +56,13 @@ impl Scraper {
         } else if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
             self.body(format, coding, slot)
         } else {
-            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "too many scrapes at once\n")
+            return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "too many concurrent scrapes\n")
                 .into_response();
         };
         exposition(body, format, coding)
     }
 
-    /// The body as it is being written. `slot` is held until it is, or until the client is given up.
+    /// The body as it is written. `slot` is held until it is complete or aborted.
     fn body(&self, format: Format, coding: Coding, slot: OwnedSemaphorePermit) -> Body {
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let source = Arc::clone(&self.source);
@@ -72,11 +72,11 @@ impl Scraper {
             let started = Instant::now();
             let chunks = Chunks { sender, runtime, patience, give_up: started + patience.body };
             if let Err(error) = write(&*source, format, coding, chunks) {
-                tracing::debug!(%error, "a scrape was cut short");
+                tracing::debug!(%error, "scrape aborted");
             }
             drop(slot);
         });
-        // A body whose end was not announced is broken off, so that nobody takes a part for the whole.
+        // A body without an announced end is aborted, so that no client takes a part for the whole.
         Body::from_stream(stream::unfold(Some(receiver), |receiver| async {
             let mut receiver = receiver?;
             match receiver.recv().await {
@@ -88,7 +88,7 @@ impl Scraper {
     }
 }
 
-/// The answer with this body.
+/// The response with this body.
 pub(super) fn exposition(body: Body, format: Format, coding: Coding) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -100,7 +100,7 @@ pub(super) fn exposition(body: Body, format: Format, coding: Coding) -> Response
     response
 }
 
-fn write(source: &dyn Source, format: Format, coding: Coding, chunks: Chunks) -> io::Result<()> {
+fn write(source: &dyn FleetSource, format: Format, coding: Coding, chunks: Chunks) -> io::Result<()> {
     let (fleet, process) = (source.fleet(), Process::read());
     let now = SystemTime::now();
     match coding {
@@ -110,7 +110,7 @@ fn write(source: &dyn Source, format: Format, coding: Coding, chunks: Chunks) ->
             out.sink.end()
         }
         Coding::Gzip => {
-            // Level 6 costs several times as much as writing the exposition, for a tenth of the size.
+            // Level 6 takes several times as long as rendering, and saves only a tenth of the size.
             let mut out = Buffered::new(GzEncoder::new(Buffered::new(chunks), Compression::fast()));
             out.outcome(|out| encode(fleet, process, now, format, out))?;
             let mut compressed = out.sink.finish()?;
@@ -120,14 +120,14 @@ fn write(source: &dyn Source, format: Format, coding: Coding, chunks: Chunks) ->
     }
 }
 
-/// Gathers small writes.
+/// Collects small writes.
 struct Buffered<S> {
     buffer: Vec<u8>,
     sink: S,
     error: Option<io::Error>,
 }
 
-/// Takes the content of a full buffer, or all of the buffer.
+/// Takes the content of a buffer, or the buffer itself.
 trait Sink {
     fn take(&mut self, buffer: &mut Vec<u8>) -> io::Result<()>;
 }
@@ -137,7 +137,7 @@ impl<S: Sink> Buffered<S> {
         Self { buffer: Vec::with_capacity(CHUNK), sink, error: None }
     }
 
-    /// Runs `write` over this and hands on what it leaves in the buffer. `fmt::Error` says nothing: the cause is kept.
+    /// Runs `write` and flushes the buffer. The cause of a `fmt::Error`, which has none, is kept.
     fn outcome(&mut self, write: impl FnOnce(&mut Self) -> fmt::Result) -> io::Result<()> {
         let written = write(self);
         match self.error.take() {
@@ -192,7 +192,7 @@ enum Part {
     End,
 }
 
-/// The blocking end of a body.
+/// The blocking side of a body.
 struct Chunks {
     sender: mpsc::Sender<Part>,
     runtime: Handle,
@@ -212,7 +212,7 @@ impl Chunks {
         self.send(Part::End)
     }
 
-    /// Waits for the client to make room, in bounds.
+    /// Waits, within limits, until the client has received earlier parts.
     fn send(&self, part: Part) -> io::Result<()> {
         use mpsc::error::{SendTimeoutError, TrySendError};
         let part = match self.sender.try_send(part) {
@@ -228,9 +228,9 @@ impl Chunks {
     }
 }
 
-/// Scrapes answered at the same time: enough for a pair of Prometheus servers and a person looking.
+/// Concurrent scrapes: enough for a pair of Prometheus servers and a person.
 const CONCURRENT_SCRAPES: usize = 4;
-/// Bytes to a chunk.
+/// Bytes of a chunk.
 const CHUNK: usize = 64 * 1024;
-/// Chunks written before the client takes the first.
+/// Chunks written before the client receives the first.
 const CHUNKS_AHEAD: usize = 2;

@@ -1,4 +1,4 @@
-//! Listens, and serves connections within bounds.
+//! Listens, and serves connections within limits.
 
 use std::future::Future;
 use std::io;
@@ -19,17 +19,19 @@ use tokio::time::{sleep, timeout};
 
 use super::stall::WriteBounded;
 
-/// Listens at `address`: `IP:PORT`, `NAME:PORT` (all its addresses), or `:PORT` (everywhere, IPv4 and IPv6).
+/// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name), or `:PORT` (all interfaces, IPv4 and IPv6).
 ///
 /// # Errors
-/// When the address is malformed, cannot be resolved or cannot be listened at.
+/// If the address is malformed, cannot be resolved or cannot be bound.
 pub async fn bind(address: &str) -> io::Result<Vec<TcpListener>> {
-    let explain = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen at {address}: {error}"));
+    let explain = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
     let listeners = match address.strip_prefix(':') {
         Some(port) => {
-            let port = port.parse().map_err(|_| explain(io::Error::new(io::ErrorKind::InvalidInput, "not a port")))?;
+            let port = port.parse().map_err(|_| {
+                explain(io::Error::new(io::ErrorKind::InvalidInput, "invalid port: expected 0 to 65535"))
+            })?;
             listen((Ipv6Addr::UNSPECIFIED, port).into())
-                // A machine without IPv6. One where the port is taken must not end up with half of it.
+                // A host without IPv6. If the port is in use, IPv4 alone must not be bound.
                 .or_else(|error| match error.kind() {
                     io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
                     _ => listen((Ipv4Addr::UNSPECIFIED, port).into()),
@@ -41,7 +43,7 @@ pub async fn bind(address: &str) -> io::Result<Vec<TcpListener>> {
     listeners.map_err(explain)
 }
 
-/// `[::]` takes IPv4 as well, whatever the system's default.
+/// `[::]` accepts IPv4 as well, regardless of the system's default.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.ip() == Ipv6Addr::UNSPECIFIED {
@@ -54,24 +56,24 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves `router` on `listeners` until `shutdown` is ready; requests that are under way then are finished, in bounds.
+/// Serves `router` on `listeners` until `shutdown` is ready, then finishes the requests in progress, within limits.
 ///
 /// # Errors
-/// When there is nothing to listen on.
+/// If there are no listeners.
 pub async fn serve(listeners: Vec<TcpListener>, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     serve_within(Bounds::default(), listeners, router, shutdown).await
 }
 
-/// What a client may take.
+/// Limits of clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Connections at the same time; further ones wait in the kernel.
+    /// Concurrent connections; others wait in the kernel.
     pub(super) connections: usize,
-    /// Until a request's head is complete, and between two requests.
+    /// Until the head of a request is complete, and between two requests.
     pub(super) head: Duration,
-    /// Without taking a byte of an answer.
+    /// Without receiving a byte of a response.
     pub(super) stall: Duration,
-    /// Until connections are cut once the end has come.
+    /// From the shutdown until connections are closed.
     pub(super) drain: Duration,
 }
 
@@ -79,7 +81,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections: 512,
-            // Not a default scrape interval: a connection that is kept alive would end just as it is used again.
+            // Not a common scrape interval: kept-alive connections would be closed just as they are used again.
             head: Duration::from_secs(12),
             stall: Duration::from_secs(30),
             // Less than the five seconds within which the process ends after SIGTERM.
@@ -95,7 +97,7 @@ pub(super) async fn serve_within(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     if listeners.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "nothing to listen on"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no listeners"));
     }
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let (stop, stopping) = watch::channel(());
@@ -124,8 +126,8 @@ async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, st
             }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
-                // Most likely descriptors have run out; trying at once again would spin.
-                tracing::warn!(%error, "cannot accept connections");
+                // Most likely, no file descriptor is free; an immediate retry would spin.
+                tracing::warn!(%error, "accepting a connection failed");
                 stop.clone().or(sleep(ACCEPT_PAUSE)).await;
             }
         }
@@ -133,7 +135,7 @@ async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, st
     drop(listener);
     let drained = timeout(bounds.drain, async { while connections.join_next().await.is_some() {} }).await;
     if drained.is_err() {
-        tracing::info!(connections = connections.len(), "cut connections that did not end in time");
+        tracing::info!(connections = connections.len(), "closed connections that were still open after the drain time");
         connections.shutdown().await;
     }
 }
@@ -149,7 +151,7 @@ async fn next(
 }
 
 async fn connection(stream: TcpStream, router: Router, stop: Stop, bounds: Bounds) {
-    // Answers are written in large pieces; the last one should not wait for an acknowledgement.
+    // Responses are written in large pieces; the last one must not wait for an acknowledgment.
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(WriteBounded::new(stream, bounds.stall));
     let mut builder = http1::Builder::new();
@@ -163,7 +165,7 @@ async fn connection(stream: TcpStream, router: Router, stop: Stop, bounds: Bound
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended badly");
+        tracing::debug!(%error, "connection failed");
     }
 }
 
@@ -173,12 +175,12 @@ fn is_of_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Tells that the end has come: its sender is gone.
+/// Signals the shutdown when its sender is dropped.
 #[derive(Clone)]
 struct Stop(watch::Receiver<()>);
 
 impl Stop {
-    /// What `work` gives, or none where the end comes first.
+    /// The output of `work`; none if the shutdown comes first.
     async fn or<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -188,9 +190,9 @@ impl Stop {
     }
 }
 
-/// How many connections the kernel keeps waiting.
+/// Connections that wait in the kernel.
 const BACKLOG: i32 = 1024;
-/// How long accepting rests after an error.
+/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
-/// The longest head of a request, and what is gathered of an answer, in bytes.
+/// The largest head of a request, and the write buffer of a response, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! A connection that fails once its peer takes nothing for too long.
+//! A write timeout for connections.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Bounds how long a write may make no progress. Reading is not bounded here.
+/// Fails a write that makes no progress for too long. Reads are not limited.
 pub(super) struct WriteBounded<S> {
     inner: S,
     patience: Duration,
-    /// Runs while a write waits.
+    /// Runs while a write is pending.
     timer: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,7 +1,7 @@
-//! The pages for people: an overview of all targets, and one of each. Pure: a fleet and a moment give a page.
+//! The status page: an overview of all targets, and a page for each. Pure: a page depends on a fleet and a time.
 //!
-//! Everything stands in the one answer, so that a browser needs nothing else; the policy that goes with it allows the
-//! style and the script by their hashes and nothing besides. Pages work without the script.
+//! A page is one document. Its Content-Security-Policy allows the style and the script by their hashes and nothing else.
+//! Pages work without the script.
 
 use std::time::SystemTime;
 
@@ -13,12 +13,12 @@ mod changes;
 mod detail;
 mod endpoint;
 mod links;
-mod moment;
 mod overview;
 mod query;
 mod shell;
 mod state;
 mod text;
+mod times;
 mod view;
 
 #[cfg(test)]
@@ -29,7 +29,7 @@ pub(super) use query::Query;
 
 use crate::snapshot::Fleet;
 
-/// Writes pages.
+/// Renders pages.
 #[derive(Debug)]
 pub(super) struct Pages {
     links: Links,
@@ -37,10 +37,10 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Pages whose links begin with `prefix` (empty, or with a leading and without a trailing slash), and where the
-    /// metrics stand below it.
+    /// Pages whose links begin with `prefix`, which is empty, or has a leading and no trailing slash. `telemetry` is the
+    /// path of the metrics below it.
     pub(super) fn new(prefix: String, telemetry: String) -> Self {
-        Self { links: Links::below(prefix), telemetry }
+        Self { links: Links::new(prefix), telemetry }
     }
 
     /// The overview.
@@ -48,23 +48,23 @@ impl Pages {
         self.page(fleet, &overview::parts(&self.links, fleet, query, now), now)
     }
 
-    /// The page of the target of this name; none where there is no such target.
+    /// The page of the target with this name; none if there is no such target.
     pub(super) fn target(&self, fleet: &Fleet, name: &str, now: SystemTime) -> Option<String> {
         let report = fleet.targets.iter().find(|report| report.target.name.as_str() == name)?;
         Some(self.page(fleet, &detail::parts(&self.links, report, now), now))
     }
 
-    /// What says that there is no such target.
-    pub(super) fn nothing(&self, fleet: &Fleet, now: SystemTime) -> String {
-        self.page(fleet, &detail::nothing(&self.links), now)
+    /// The page for an unknown target.
+    pub(super) fn not_found(&self, fleet: &Fleet, now: SystemTime) -> String {
+        self.page(fleet, &detail::not_found(&self.links), now)
     }
 
-    fn page(&self, fleet: &Fleet, parts: &shell::Parts, now: SystemTime) -> String {
+    fn page(&self, fleet: &Fleet, parts: &shell::PageParts, now: SystemTime) -> String {
         shell::page(&self.links, &self.telemetry, &fleet.exporter, parts, now)
     }
 }
 
-/// The Content-Security-ProbeSettings that goes with pages; none cannot happen, for it is plain text.
+/// The Content-Security-Policy of pages; always there, because it is a valid header value.
 pub(super) fn policy() -> Option<HeaderValue> {
     HeaderValue::try_from(shell::policy()).ok()
 }

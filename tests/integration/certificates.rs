@@ -1,43 +1,39 @@
-//! The table of certificates through the whole street: each case is presented by a server, and what is concluded is
-//! read from the metrics.
+//! The table of certificate cases end to end: a server presents each case, and the verdicts are read from the metrics.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use futures_util::future::join_all;
 use rustls_pki_types::CertificateDer;
 use smtp_fleet::cases::{self, Case, NameOutcome};
 use smtp_fleet::{Fleet, ServerSpec};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::reason::{ChainReason, NameReason};
-use smtp_tls_exporter::service::Service;
-use smtp_tls_exporter::target::TargetName;
-use smtp_tls_exporter::web;
 
-use crate::support::{Answer, request};
+use crate::service_fixture::{metrics, rounds, service};
+use crate::support::Answer;
 
-/// What the metrics say of one target's only backend.
+/// The verdicts on the only backend of a target, read from the metrics.
 #[derive(Debug, PartialEq, Eq)]
-struct Concluded {
+struct Verdicts {
     name: NameOutcome,
     trusted: Option<bool>,
     valid: Option<bool>,
     errors: Vec<&'static str>,
 }
 
-/// What differs from what is expected.
-fn check(case: &Case, answer: &Answer) -> Option<String> {
-    let expected = Concluded {
+/// Compares the metrics with the expected verdicts and describes the difference, if any.
+fn difference(case: &Case, answer: &Answer) -> Option<String> {
+    let expected = Verdicts {
         name: case.expected.name,
         trusted: case.expected.trusted,
         valid: Some(case.expected.valid),
         errors: case.expected.errors.to_vec(),
     };
-    let found = concluded(answer, case.name);
+    let found = verdicts(answer, case.name);
     (found != expected).then(|| format!("{}:\n  found    {found:?}\n  expected {expected:?}", case.name))
 }
 
-fn concluded(answer: &Answer, target: &str) -> Concluded {
+fn verdicts(answer: &Answer, target: &str) -> Verdicts {
     let of_target = |metric: &str| {
         let start = format!("smtp_tls_{metric}{{target=\"{target}\",");
         answer.text().lines().filter(move |line| line.starts_with(&start)).map(str::to_owned).collect::<Vec<_>>()
@@ -52,7 +48,7 @@ fn concluded(answer: &Answer, target: &str) -> Concluded {
     let why =
         NameReason::ALL.iter().map(|reason| reason.as_str()).find(|word| mismatch.iter().any(|l| reason(l, word)));
     let errors = of_target("chain_error");
-    Concluded {
+    Verdicts {
         name: match (verdict("cert_hostname_match"), why) {
             (Some(true), None) => NameOutcome::Match,
             (Some(false), Some(word)) => NameOutcome::Mismatch(word),
@@ -69,24 +65,25 @@ fn concluded(answer: &Answer, target: &str) -> Concluded {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_case_reaches_prometheus() {
+async fn exports_the_expected_verdicts_for_every_certificate_case() {
     let mut cases = cases::all();
     assert_covered(&cases);
     // TLS cannot carry a certificate of no octets (RFC 8446 §4.4.2).
     cases.retain(|case| case.identity.chain().iter().all(|der| !der.is_empty()));
-    // An exporter that has seen an intermediate somewhere knows who lacks it: where nobody may know, nobody shows one.
+    // An exporter that has seen an intermediate once reports `missing_intermediate` wherever it is missing. The cases
+    // that expect `unknown_issuer` are therefore probed apart from the others.
     let (unknown, others): (Vec<_>, Vec<_>) =
         cases.into_iter().partition(|case| case.expected.errors.contains(&"unknown_issuer"));
-    let (lonely, shown): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|case| case.other_servers.is_empty());
-    assert!(others.len() > 70 && lonely.len() > 5 && shown.len() > 2);
-    let mut differ = differences(&others).await;
-    for cases in std::iter::once(&*lonely).chain(shown.chunks(1)) {
-        differ.extend(differences(cases).await);
+    let (single, several): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|case| case.other_servers.is_empty());
+    assert!(others.len() > 70 && single.len() > 5 && several.len() > 2);
+    let mut found = differences(&others).await;
+    for cases in std::iter::once(&*single).chain(several.chunks(1)) {
+        found.extend(differences(cases).await);
     }
-    assert!(differ.is_empty(), "{} differ\n{}", differ.len(), differ.join("\n"));
+    assert!(found.is_empty(), "{} cases differ\n{}", found.len(), found.join("\n"));
 }
 
-/// Serves all of `cases` and probes them with one exporter; what differs from what is expected.
+/// Serves all of `cases`, probes them with one exporter and returns the differences from the expected verdicts.
 async fn differences(cases: &[Case]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let served = cases.iter().flat_map(|case| std::iter::once(&case.identity).chain(&case.other_servers));
@@ -101,33 +98,29 @@ async fn differences(cases: &[Case]) -> Vec<String> {
         std::fs::write(folder.path().join(format!("{name}.pem")), pem(roots)).expect("a file");
         let _ = writeln!(stores, "  {name}: {{roots: none, files: [{name}.pem]}}");
         for number in 0..=other_servers.len() {
-            let target = if number == 0 { (*name).to_owned() } else { format!("{name}-elsewhere-{number}") };
+            let target = if number == 0 { (*name).to_owned() } else { format!("{name}-other-{number}") };
             let (ip, port) = addresses.next().map(|at| (at.ip(), at.port())).expect("an address for each server");
             let _ = writeln!(
                 targets,
                 "  - {{name: {target}, host: {server_name:?}, port: {port}, addresses: [{ip}], trust: {name}}}",
             );
-            names.push(TargetName::new(&target).expect("a name"));
+            names.push(target);
         }
     }
     let text = format!("defaults: {{ehlo_name: probe.example.net}}\ntrust_stores:\n{stores}targets:\n{targets}");
     let config = Config::parse(&text, &folder.path().join("config.yaml")).unwrap_or_else(|error| panic!("{error}"));
-    let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
-    let address = listeners[0].local_addr().expect("an address");
-    let service = Service { config, config_file: None, listeners, web: web::Options::default() };
+    let (service, address) = service(config, None).await;
     let running = service.start().expect("a service");
-    for report in join_all(names.iter().map(|name| running.handle.round(name))).await {
-        report.expect("a round");
-    }
-    let answer = request(address, "GET", "/metrics", "Accept: text/plain;version=0.0.4\r\n").await;
-    cases.iter().filter_map(|case| check(case, &answer)).collect()
+    rounds(&running, names.iter().map(String::as_str)).await;
+    let answer = metrics(address).await;
+    cases.iter().filter_map(|case| difference(case, &answer)).collect()
 }
 
 fn pem(certificates: &[CertificateDer<'_>]) -> String {
     certificates.iter().map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der.as_ref()))).collect()
 }
 
-/// Each reason is met alone, and together with another one.
+/// Asserts that each reason occurs alone and together with another one.
 #[track_caller]
 fn assert_covered(cases: &[Case]) {
     let errors = |alone: bool| -> BTreeSet<&str> {
@@ -135,7 +128,7 @@ fn assert_covered(cases: &[Case]) {
         sets.flatten().copied().collect()
     };
     let all: BTreeSet<&str> = ChainReason::ALL.iter().map(|reason| reason.as_str()).collect();
-    // Nobody holds a withdrawn key, so what one signed is always badly signed, too.
+    // The keys of distrusted CAs are not available, so the signatures of such a case are invalid, too.
     assert_eq!(&errors(true) | &BTreeSet::from(["distrusted"]), all, "alone");
     assert_eq!(errors(false), all, "together");
     for reason in NameReason::ALL {

@@ -43,7 +43,7 @@ impl CheckEnvironment {
 
     /// Writes `config.yaml` with these targets; without any, with an unused one.
     fn config(&self, targets: &[String]) {
-        let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", self.dns.addr());
+        let resolvers = Environment::resolver(&self.dns);
         let unused = ["{host: unused.example.com}".to_owned()];
         let targets = if targets.is_empty() { &unused } else { targets };
         let text = Environment::yaml("resolver: test", &resolvers, targets);
@@ -114,6 +114,7 @@ async fn reports_the_backends_that_do_not_list_the_alias() {
     let advice = json.pointer("/targets/0/advice").and_then(Value::as_array).expect("advice");
     let advice =
         |kind: &str| advice.iter().find(|each| each["kind"] == kind).unwrap_or_else(|| panic!("{kind} in {json:#}"));
+    assert_eq!(advice("use_shared_name")["backends"].as_array().map(Vec::len), Some(3), "{json:#}");
     let alternate = advice("use_shared_name")["text"].as_str().expect("a text");
     assert!(alternate.contains(profiles::HOST), "{alternate}");
     assert!(found.split_whitespace().collect::<Vec<_>>().join(" ").contains(alternate), "{alternate} in\n{found}");

@@ -1,10 +1,12 @@
-//! From names to addresses, by real packets to a responder on loopback.
+//! From names to addresses, with real DNS packets to a responder on loopback.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hickory_proto::rr::RData;
+use hickory_proto::rr::rdata::A as ARecord;
 use smtp_fleet::{Answer, Dns, RecordType, Transport};
 use smtp_tls_exporter::discovery::{Discovered, FoundHost, Resolvers};
 use smtp_tls_exporter::reason::LookupReason;
@@ -14,10 +16,10 @@ use smtp_tls_exporter::target::{
 
 mod hosts;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn settings(ip_family: IpFamily) -> ProbeSettings {
-    ProbeSettings { ip_family, resolver: "test".into(), ..crate::support::settings(PATIENCE) }
+    ProbeSettings { ip_family, resolver: "test".into(), ..crate::support::settings(TIMEOUT) }
 }
 
 fn host(name: &str) -> HostTarget {
@@ -35,26 +37,26 @@ fn ips(texts: &[&str]) -> Vec<IpAddr> {
     texts.iter().map(|text| text.parse().expect("an address")).collect()
 }
 
-/// What is found behind a host target.
-async fn find(resolvers: &Resolvers, target: HostTarget, family: IpFamily, patience: Duration) -> Discovered {
-    resolvers.discover(&TargetKind::Host(target), &settings(family), &[], patience).await
+/// Resolves a `host` target.
+async fn find(resolvers: &Resolvers, target: HostTarget, family: IpFamily, timeout: Duration) -> Discovered {
+    resolvers.discover(&TargetKind::Host(target), &settings(family), &[], timeout).await
 }
 
-/// The only host.
+/// The only host that was found.
 #[track_caller]
 fn only(found: &Discovered) -> &FoundHost {
     let [host] = found.hosts.as_slice() else { panic!("one host: {found:?}") };
     host
 }
 
-/// Addresses found, and failures by record type.
+/// The addresses, and the failures by record type.
 type Expected<'a> = (&'a [&'a str], &'a [(&'a str, LookupReason)]);
 
 #[track_caller]
 fn check(name: &str, found: &Discovered, (addresses, failures): Expected<'_>) {
     let host = only(found);
     assert_eq!(host.addresses, ips(addresses), "{name}");
-    let report = found.report.as_ref().unwrap_or_else(|| panic!("{name} was looked up"));
+    let report = found.report.as_ref().unwrap_or_else(|| panic!("{name}: no lookup"));
     let seen: Vec<_> = report.failures.iter().map(|failure| (failure.record_type, failure.reason)).collect();
     assert_eq!(seen, failures, "{name}");
     assert_eq!(report.success, failures.is_empty(), "{name}");
@@ -63,7 +65,7 @@ fn check(name: &str, found: &Discovered, (addresses, failures): Expected<'_>) {
 }
 
 #[tokio::test]
-async fn answers_of_every_kind() {
+async fn resolves_hosts_from_answers_of_every_kind() {
     use LookupReason::{Bogus, NoData, NxDomain, ServFail};
     use RecordType::{A, AAAA};
     let dns = Dns::start().await.expect("a responder");
@@ -92,15 +94,12 @@ async fn answers_of_every_kind() {
     dns.set("failing.test", A, Answer::ServFail);
     dns.set("failing.test", AAAA, Answer::ServFail);
     dns.set("refused.test", A, Answer::Refused);
-    dns.set("half-nodata.test", A, Answer::NoData);
-    dns.set("half-nodata.test", AAAA, Answer::ServFail);
-    dns.set("failing.test", A, Answer::ServFail);
-    dns.set("failing.test", AAAA, Answer::ServFail);
     dns.set("refused.test", AAAA, Answer::Refused);
     dns.set("empty.test", A, Answer::NoData);
     dns.set("mail_x.test", A, Answer::Addresses(v4.clone()));
     dns.set("xn--bcher-kva.test", A, Answer::Addresses(v4.clone()));
-    let foreign = smtp_fleet::Record::from_rdata(smtp_fleet_name("other.test."), 60, smtp_fleet_a([192, 0, 2, 99]));
+    let other = "other.test.".parse().expect("a name");
+    let foreign = smtp_fleet::Record::from_rdata(other, 60, RData::A(ARecord::new(192, 0, 2, 99)));
     dns.set("foreign.test", A, Answer::Records(vec![foreign]));
     let resolvers = resolvers(vec![dns.addr()], false);
     let two: &[&str] = &["192.0.2.1", "192.0.2.2"];
@@ -126,38 +125,20 @@ async fn answers_of_every_kind() {
         ("bücher.test", (two, &[])),
         ("foreign.test", (&[], &[("A", NoData), ("AAAA", NoData)])),
     ] {
-        let found = find(&resolvers, host(name), IpFamily::Any, PATIENCE).await;
-        let sorted = {
-            let mut a = ips(expected.0);
-            a.sort_unstable();
-            a.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        let sorted: Vec<&str> = sorted.iter().map(String::as_str).collect();
-        check(name, &found, (&sorted, expected.1));
+        let found = find(&resolvers, host(name), IpFamily::Any, TIMEOUT).await;
+        check(name, &found, expected);
     }
-    let found = find(&resolvers, host("loop.test"), IpFamily::Any, PATIENCE).await;
+    let found = find(&resolvers, host("loop.test"), IpFamily::Any, TIMEOUT).await;
     assert!(only(&found).addresses.is_empty() && !found.report.expect("a report").success, "an alias of itself");
-    let asked = dns.queries();
-    let by_tcp =
-        |name: &str| asked.iter().any(|(asked, _, by)| asked.trim_end_matches('.') == name && *by == Transport::Tcp);
-    assert!(by_tcp("truncated.test") && by_tcp("large.test"), "what does not fit is asked by TCP");
-    assert!(!by_tcp("two.test"));
-    assert!(
-        asked.iter().all(|(name, _, _)| name.trim_end_matches('.').ends_with(".test")),
-        "no search list: {asked:?}"
-    );
-}
-
-fn smtp_fleet_name(text: &str) -> hickory_proto::rr::Name {
-    text.parse().expect("a name")
-}
-
-fn smtp_fleet_a(octets: [u8; 4]) -> hickory_proto::rr::RData {
-    hickory_proto::rr::RData::A(std::net::Ipv4Addr::from(octets).into())
+    let queries = dns.queries();
+    let over_tcp = |name: &str| queries.iter().any(|(query, _, by)| query == name && *by == Transport::Tcp);
+    assert!(over_tcp("truncated.test") && over_tcp("large.test"), "truncated answers are requested over TCP");
+    assert!(!over_tcp("two.test"));
+    assert!(queries.iter().all(|(name, _, _)| name.ends_with(".test")), "no search list: {queries:?}");
 }
 
 #[tokio::test]
-async fn families_are_asked_as_configured() {
+async fn queries_only_the_configured_address_families() {
     let dns = Dns::start().await.expect("a responder");
     dns.set("both.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
     dns.set("both.test", RecordType::AAAA, Answer::Addresses(ips(&["2001:db8::1"])));
@@ -168,32 +149,32 @@ async fn families_are_asked_as_configured() {
         (IpFamily::Any, &["192.0.2.1", "2001:db8::1"], &[RecordType::A, RecordType::AAAA]),
     ] {
         let before = dns.queries().len();
-        let found = find(&resolvers, host("both.test"), family, PATIENCE).await;
+        let found = find(&resolvers, host("both.test"), family, TIMEOUT).await;
         check("both.test", &found, (expected, &[]));
-        let mut asked: Vec<_> =
+        let mut queried: Vec<_> =
             dns.queries().split_off(before).into_iter().map(|(_, record_type, _)| record_type).collect();
-        asked.sort();
-        assert_eq!(asked, types, "{family:?}");
+        queried.sort();
+        assert_eq!(queried, types, "{family:?}");
     }
-    // Where this machine has no IPv6 route, the address is counted and left alone.
-    let found = find(&resolvers, host("both.test"), IpFamily::Auto, PATIENCE).await;
+    // Without an IPv6 route on this host, the IPv6 address is counted and not used.
+    let found = find(&resolvers, host("both.test"), IpFamily::Auto, TIMEOUT).await;
     let found = only(&found);
     assert_eq!(found.addresses.len() + found.without_route, 2);
     assert_eq!(found.addresses.contains(&ips(&["2001:db8::1"])[0]), found.without_route == 0);
 }
 
 #[tokio::test]
-async fn addresses_that_are_given_are_not_looked_up() {
+async fn literal_addresses_are_not_looked_up() {
     let dns = Dns::start().await.expect("a responder");
     let resolvers = resolvers(vec![dns.addr()], false);
-    let literal = |text| host(text);
-    let given = HostTarget { addresses: ips(&["192.0.2.9", "::ffff:192.0.2.8", "192.0.2.9"]), ..host("given.test") };
+    let configured = ips(&["192.0.2.9", "::ffff:192.0.2.8", "192.0.2.9"]);
+    let configured = HostTarget { addresses: configured, ..host("configured.test") };
     for (target, expected) in [
-        (literal("192.0.2.1"), &["192.0.2.1"][..]),
-        (literal("[2001:db8::1]"), &["2001:db8::1"]),
-        (given, &["192.0.2.8", "192.0.2.9"]),
+        (host("192.0.2.1"), &["192.0.2.1"][..]),
+        (host("[2001:db8::1]"), &["2001:db8::1"]),
+        (configured, &["192.0.2.8", "192.0.2.9"]),
     ] {
-        let found = find(&resolvers, target, IpFamily::Auto, PATIENCE).await;
+        let found = find(&resolvers, target, IpFamily::Auto, TIMEOUT).await;
         assert_eq!(only(&found).addresses, ips(expected));
         assert_eq!(found.report, None);
     }
@@ -201,32 +182,32 @@ async fn addresses_that_are_given_are_not_looked_up() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_costs_its_time_and_the_next_one_is_asked() {
-    let (silent, speaks) = (Dns::start().await.expect("a responder"), Dns::start().await.expect("a responder"));
+async fn falls_back_to_the_next_name_server_after_a_timeout() {
+    let (silent, replying) = (Dns::start().await.expect("a responder"), Dns::start().await.expect("a responder"));
     silent.set("two.test", RecordType::A, Answer::NoReply);
-    speaks.set("two.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
-    let both = resolvers(vec![silent.addr(), speaks.addr()], false);
+    replying.set("two.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
+    let both = resolvers(vec![silent.addr(), replying.addr()], false);
     let begin = Instant::now();
-    let found = find(&both, host("two.test"), IpFamily::Ipv4, PATIENCE).await;
+    let found = find(&both, host("two.test"), IpFamily::Ipv4, TIMEOUT).await;
     check("two.test", &found, (&["192.0.2.1"], &[]));
-    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < TIMEOUT, "{:?}", begin.elapsed());
 
-    // One family's silence does not cost the other its answer.
-    speaks.set("two.test", RecordType::AAAA, Answer::NoReply);
-    let patience = Duration::from_millis(500);
-    let half = resolvers(vec![speaks.addr()], false);
-    let found = find(&half, host("two.test"), IpFamily::Any, patience).await;
+    // A timeout of one address family does not discard the answer of the other one.
+    replying.set("two.test", RecordType::AAAA, Answer::NoReply);
+    let timeout = Duration::from_millis(500);
+    let half = resolvers(vec![replying.addr()], false);
+    let found = find(&half, host("two.test"), IpFamily::Any, timeout).await;
     check("two.test", &found, (&["192.0.2.1"], &[("AAAA", LookupReason::Timeout)]));
 
     let alone = resolvers(vec![silent.addr()], false);
     let begin = Instant::now();
-    let found = find(&alone, host("two.test"), IpFamily::Ipv4, patience).await;
+    let found = find(&alone, host("two.test"), IpFamily::Ipv4, timeout).await;
     check("two.test", &found, (&[], &[("A", LookupReason::Timeout)]));
-    assert!(begin.elapsed() < patience * 4, "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < timeout * 4, "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
-async fn servers_that_are_compared_are_all_asked() {
+async fn compares_the_answers_of_all_name_servers() {
     let (one, other) = (Dns::start().await.expect("a responder"), Dns::start().await.expect("a responder"));
     let both = resolvers(vec![one.addr(), other.addr()], true);
     let (a, b) = (ips(&["192.0.2.1", "192.0.2.2"]), ips(&["192.0.2.2", "192.0.2.3"]));
@@ -237,13 +218,13 @@ async fn servers_that_are_compared_are_all_asked() {
         (Answer::Addresses(a.clone()), Answer::Addresses(rotated), &["192.0.2.1", "192.0.2.2"][..], &[][..], false),
         (Answer::Addresses(a.clone()), Answer::Addresses(b), &["192.0.2.1", "192.0.2.2", "192.0.2.3"], &[], true),
         (Answer::Addresses(a.clone()), Answer::NxDomain, &["192.0.2.1", "192.0.2.2"], &[], true),
-        // What only the failing one names is not known, and that is said.
+        // The addresses that only the failing name server has are unknown: the failure is reported.
         (Answer::ServFail, Answer::Addresses(a), &["192.0.2.1", "192.0.2.2"], failed, false),
     ] {
         one.set("two.test", RecordType::A, first.clone());
         other.set("two.test", RecordType::A, second.clone());
-        let found = find(&both, host("two.test"), IpFamily::Ipv4, PATIENCE).await;
-        let what = format!("{first:?} against {second:?}");
+        let found = find(&both, host("two.test"), IpFamily::Ipv4, TIMEOUT).await;
+        let what = format!("{first:?} and {second:?}");
         check(&what, &found, (expected, failures));
         assert_eq!(found.report.and_then(|report| report.disagree), Some(disagree), "{what}");
     }

@@ -1,6 +1,5 @@
-//! `docs/metrics.md` and `docs/verdicts.md` are generated from the code by
-//! `UPDATE_EXPECT=1 cargo test --workspace`.
-//! `docs/from-blackbox.md` is written by hand, and leaves nothing out.
+//! Generates `docs/metrics.md` and `docs/verdicts.md` (`UPDATE_EXPECT=1 cargo test --workspace` updates them), and checks
+//! that `docs/from-blackbox.md` is complete.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -9,28 +8,32 @@ use std::time::{Duration, SystemTime};
 use expect_test::expect_file;
 use serde_json::Value;
 use smtp_fleet::{CertSpec, Pki};
-use smtp_tls_exporter::client_errors::{self, ClientErrors};
-use smtp_tls_exporter::metrics::table::{Kind, METRICS, Metric, PROBE_METRICS, Scope};
+use smtp_tls_exporter::client_errors::{self, ClientError, ClientErrors};
+use smtp_tls_exporter::metrics::table::{
+    METRICS, Metric, MetricKind, PROBE_METRICS, PROMETHEUS_LABELS, Scope, reserved_labels,
+};
 use smtp_tls_exporter::reason::{
     ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, Resolves,
     SkipReason, Stage,
 };
 use smtp_tls_exporter::render;
 use smtp_tls_exporter::target::ServerName;
+use smtp_tls_exporter::text::SECONDS_PER_DAY;
 use smtp_tls_exporter::verify::{Request, Verification, verify};
 
 use crate::support::Environment;
 
-fn words(page: &mut String, title: &str, intro: &str, rows: &[(&str, &str)]) {
-    let _ = write!(page, "\n### {title}\n{intro}\n\n| value | when |\n|---|---|\n");
-    for (word, doc) in rows {
-        let _ = writeln!(page, "| `{word}` | {} |", one_line(doc));
+/// Appends a table of label values.
+fn value_table(page: &mut String, title: &str, intro: &str, rows: &[(&str, &str)]) {
+    let _ = write!(page, "\n### {title}\n{intro}\n\n| value | meaning |\n|---|---|\n");
+    for (value, meaning) in rows {
+        let _ = writeln!(page, "| `{value}` | {} |", one_line(meaning));
     }
 }
 
 macro_rules! rows {
-    ($words:ty) => {
-        &<$words>::ALL.iter().map(|word| (word.as_str(), word.doc())).collect::<Vec<_>>()
+    ($values:ty) => {
+        <$values>::ALL.iter().map(|value| (value.as_str(), value.doc())).collect::<Vec<_>>()
     };
 }
 
@@ -39,69 +42,70 @@ fn one_line(doc: &str) -> String {
 }
 
 fn metrics() -> String {
-    let mut page = String::from(
-        "# Metrics\n\n\
-         <!-- Generated from the code by `UPDATE_EXPECT=1 cargo test --workspace`; do not edit. -->\n\n\
-         Verdicts are 1 or 0, and **absent while they are not known**, never 0 for unknown. Probes run on the exporter's \
-         own interval, so values are as of the last probe (`smtp_tls_probe_last_timestamp_seconds`). While a backend \
-         fails, what is known of its certificate is kept and judged against the clock at each scrape; \
-         `smtp_tls_cert_last_seen_timestamp_seconds` tells how old it is. Before its first finished probe a backend has \
-         no series. Labels of the config's `labels` stand on all series of their target.\n\n\
-         `_info` metrics have the value 1; they are of type `info` in OpenMetrics and `gauge` in the text format 0.0.4. \
-         Join them, don't alert on their text.\n",
-    );
+    let mut page = String::from(METRICS_HEAD);
     for (scope, title) in [
         (Scope::Target, "Targets"),
-        (Scope::Endpoint, "Endpoints: a server name of a target"),
-        (Scope::Backend, "Backends: one address of a server name"),
+        (Scope::Endpoint, "Endpoints: the server names of a target"),
+        (Scope::Backend, "Backends: the addresses of a server name"),
         (Scope::Exporter, "The exporter and its process"),
     ] {
-        let labels = scope.labels().iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
         let _ = write!(page, "\n## {title}\n");
-        if !labels.is_empty() {
-            let _ = writeln!(page, "Labels of all: {labels}.");
+        if !scope.labels().is_empty() {
+            let _ = writeln!(page, "Common labels: {}.", code_spans(scope.labels()));
         }
-        page.push_str("\n| metric | type | more labels | meaning |\n|---|---|---|---|\n");
+        page.push_str(METRICS_COLUMNS);
         METRICS.iter().filter(|metric| metric.scope == scope).for_each(|metric| row(&mut page, metric));
     }
-    page.push_str(
-        "\n## In answers of `/probe` only\n\
-         Beside the series of their target, and without labels; [from-blackbox.md](from-blackbox.md) has more.\n\n\
-         | metric | type | more labels | meaning |\n|---|---|---|---|\n",
-    );
+    page.push_str(METRICS_PROBE);
+    page.push_str(METRICS_COLUMNS);
     PROBE_METRICS.iter().for_each(|metric| row(&mut page, metric));
-    page.push_str("\n## Values of labels\n");
-    words(&mut page, "`stage`", "Where a probe stopped.", rows!(Stage));
-    words(&mut page, "`phase`", "Parts of a probe that are timed.", rows!(Phase));
-    words(
-        &mut page,
-        "`reason` of failed probes",
-        "On `probe_failure_info` and `probe_failure_reasons_total`.",
-        rows!(ProbeReason),
-    );
-    words(&mut page, "`reason` of failed lookups", "On `target_lookup_failure_info`.", rows!(LookupReason));
-    words(&mut page, "`reason` of bad chains", "On `chain_error`, a series each.", rows!(ChainReason));
-    words(&mut page, "`status` of stapled OCSP responses", "On `ocsp_status`.", rows!(OcspStatus));
-    words(&mut page, "`reason` of stapled OCSP responses", "On `ocsp_error`, a series each.", rows!(OcspReason));
-    words(&mut page, "`reason` of names that do not match", "On `cert_hostname_mismatch_info`.", rows!(NameReason));
-    words(&mut page, "`reason` of addresses that are not probed", "On `target_backends_skipped`.", rows!(SkipReason));
-    words(
-        &mut page,
-        "`resolves` of names that all backends carry",
-        "On `target_shared_name_info`, last against the backends of the server name.",
-        rows!(Resolves),
-    );
-    words(&mut page, "`reason` of local failures", "On `exporter_local_errors_total`.", rows!(LocalReason));
+    page.push_str("\n## Label values\n");
+    for (title, intro, rows) in [
+        ("`stage`", "Where a probe stopped.", rows!(Stage)),
+        ("`phase`", "The timed parts of a probe.", rows!(Phase)),
+        (
+            "`reason` of failed probes",
+            "Label of `probe_failure_info` and `probe_failure_reasons_total`.",
+            rows!(ProbeReason),
+        ),
+        ("`reason` of failed lookups", "Label of `target_lookup_failure_info`.", rows!(LookupReason)),
+        ("`reason` of bad chains", "Label of `chain_error`, one series per reason.", rows!(ChainReason)),
+        ("`status` of stapled OCSP responses", "Label of `ocsp_status`.", rows!(OcspStatus)),
+        (
+            "`reason` of bad OCSP responses",
+            "Label of `ocsp_error`, one series per reason. The time thisUpdate may be up to five minutes in the future. The \
+             signature is checked only if the issuer's key is known; the responder must be the issuer, or be authorized by it \
+             and have a certificate that is currently valid (RFC 6960 §4.2.2.2).",
+            rows!(OcspReason),
+        ),
+        ("`reason` of name mismatches", "Label of `cert_hostname_mismatch_info`.", rows!(NameReason)),
+        ("`reason` of addresses that are not probed", "Label of `target_backends_skipped`.", rows!(SkipReason)),
+        (
+            "`resolves` of alternate names",
+            "Label of `target_shared_name_info`. The backends are those of the server name.",
+            rows!(Resolves),
+        ),
+        ("`reason` of local failures", "Label of `exporter_local_errors_total`.", rows!(LocalReason)),
+    ] {
+        value_table(&mut page, title, intro, &rows);
+    }
+    let reserved: BTreeSet<&str> = reserved_labels().chain(PROMETHEUS_LABELS.iter().copied()).collect();
+    let reserved: Vec<&str> = reserved.into_iter().collect();
+    let _ = writeln!(page, "{METRICS_RESERVED}{}.", reserved.join(", "));
     page
+}
+
+fn code_spans(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn row(page: &mut String, metric: &Metric) {
     let kind = match metric.kind {
-        Kind::Gauge => "gauge",
-        Kind::Counter => "counter",
-        Kind::Info => "info",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Counter => "counter",
+        MetricKind::Info => "info",
     };
-    let labels = metric.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+    let labels = code_spans(metric.labels);
     let _ = writeln!(page, "| `{}` | {kind} | {labels} | {} |", metric.name, metric.help.replace('|', "\\|"));
 }
 
@@ -110,43 +114,46 @@ fn verdicts() -> String {
     let _ = write!(page, "\n```\n$ {EXAMPLE}\n{}```\n", example());
     page.push_str(VERDICTS_JSON);
     page.push_str(VERDICTS_TABLE);
-    page.push_str("| verdict | when |");
+    page.push_str("| verdict | meaning |");
     for (client, _) in client_errors::for_chain(ChainReason::Expired).clients() {
         let _ = write!(page, " {client} |");
     }
     page.push_str("\n|---|---|---|---|---|---|\n");
-    let chains = ChainReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::for_chain(*word)));
-    let names = NameReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::for_name(*word)));
-    let staples = OcspReason::ALL.iter().map(|word| (word.as_str(), word.doc(), client_errors::for_ocsp(*word)));
-    let probes =
-        ProbeReason::ALL.iter().filter_map(|word| Some((word.as_str(), word.doc(), client_errors::for_probe(*word)?)));
-    for (word, doc, client_errors) in names.chain(chains).chain(staples).chain(probes) {
-        let _ = writeln!(page, "| `{word}` | {} |{} |", one_line(doc), cells(&client_errors));
+    let chains =
+        ChainReason::ALL.iter().map(|reason| (reason.as_str(), reason.doc(), client_errors::for_chain(*reason)));
+    let names = NameReason::ALL.iter().map(|reason| (reason.as_str(), reason.doc(), client_errors::for_name(*reason)));
+    let staples =
+        OcspReason::ALL.iter().map(|reason| (reason.as_str(), reason.doc(), client_errors::for_ocsp(*reason)));
+    let probes = ProbeReason::ALL
+        .iter()
+        .filter_map(|reason| Some((reason.as_str(), reason.doc(), client_errors::for_probe(*reason)?)));
+    for (reason, doc, client_errors) in names.chain(chains).chain(staples).chain(probes) {
+        let _ = writeln!(page, "| `{reason}` | {} |{} |", one_line(doc), cells(&client_errors));
     }
     page
 }
 
 fn cells(client_errors: &ClientErrors) -> String {
-    let cell = |words: client_errors::ClientError| {
-        let texts = words.texts.iter().map(|text| format!("`{text}`"));
-        let accepts = words.accepts.map(|when| format!("*accepts it {when}*"));
+    let cell = |error: ClientError| {
+        let texts = error.texts.iter().map(|text| format!("`{text}`"));
+        let accepts = error.accepts.map(|when| format!("*accepts it {when}*"));
         format!(" {}", texts.chain(accepts).collect::<Vec<_>>().join("<br>"))
     };
-    client_errors.clients().map(|(_, words)| cell(words)).join(" |")
+    client_errors.clients().map(|(_, error)| cell(error)).join(" |")
 }
 
-/// What `verify` concludes in [`EXAMPLE`].
+/// The result of [`EXAMPLE`].
 fn verification() -> Verification {
-    const DAY: i64 = 86_400;
     let pki = Pki::new();
     let env = Environment::new(&pki);
-    let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_validity(-10 * DAY, 80 * DAY));
+    let identity = pki
+        .issue(&CertSpec::valid_for(&["mail.example.com"]).with_validity(-10 * SECONDS_PER_DAY, 80 * SECONDS_PER_DAY));
     let chain = env.folder.path().join("chain.pem");
     std::fs::write(&chain, identity.chain_pem()).expect("a file");
     let name = |name| ServerName::parse(name).expect("a name");
     let request = Request {
         names: vec![name("mail.example.com"), name("smtp.example.com")],
-        at: SystemTime::now() + Duration::from_secs(83 * 86_400 + 3600),
+        at: SystemTime::now() + Duration::from_secs(83 * SECONDS_PER_DAY.unsigned_abs() + 3600),
         chain,
         ca_files: vec![env.folder.path().join("root.pem")],
         system_roots: false,
@@ -154,12 +161,12 @@ fn verification() -> Verification {
     verify(&request).expect("a verification")
 }
 
-/// The same as JSON.
+/// The result of [`EXAMPLE`] as JSON.
 pub(crate) fn verification_json() -> Value {
     serde_json::from_str(&render::json(&verification())).expect("JSON")
 }
 
-/// What [`EXAMPLE`] prints, with what differs from run to run replaced.
+/// The output of [`EXAMPLE`], with fixed dates and digests.
 fn example() -> String {
     let verification = verification();
     let json: Value = serde_json::from_str(&render::json(&verification)).expect("JSON");
@@ -179,26 +186,26 @@ fn example() -> String {
 }
 
 #[test]
-fn the_page_of_metrics_is_that_of_the_code() {
+fn metrics_page_matches_the_code() {
     expect_file!["../../docs/metrics.md"].assert_eq(&metrics());
 }
 
 #[test]
-fn the_page_of_verdicts_is_that_of_the_code() {
+fn verdicts_page_matches_the_code() {
     expect_file!["../../docs/verdicts.md"].assert_eq(&verdicts());
 }
 
-/// The page for users of blackbox_exporter names all that is alike, and all that is there only; that what it names is
-/// here or there, `names` holds.
+/// The page names every metric that both exporters have, and every metric that only blackbox_exporter has. The module
+/// `names` checks that the metrics that it names exist.
 #[test]
-fn the_way_from_blackbox_leaves_nothing_out() {
-    let page = std::fs::read_to_string("docs/from-blackbox.md").expect("the page is there");
+fn from_blackbox_page_names_every_metric() {
+    let page = std::fs::read_to_string("docs/from-blackbox.md").expect("the page");
     let named: BTreeSet<_> = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let wanted = PROBE_METRICS.iter().map(|metric| metric.name).chain(BLACKBOX.iter().copied());
     assert_eq!(wanted.filter(|name| !named.contains(name)).collect::<Vec<_>>(), [""; 0]);
 }
 
-/// What blackbox_exporter's TCP prober has and `/probe` has not.
+/// Metrics of blackbox_exporter's TCP prober that `/probe` does not have.
 pub(crate) const BLACKBOX: &[&str] = &[
     "probe_ssl_last_chain_info",
     "probe_tls_version_info",
@@ -211,53 +218,93 @@ pub(crate) const BLACKBOX: &[&str] = &[
 const EXAMPLE: &str =
     "smtp-tls-exporter verify --ca-file root.pem --host mail.example.com --host smtp.example.com chain.pem";
 
-const VERDICTS_HEAD: &str = "\
-# Verdicts, and what others call them
+const METRICS_HEAD: &str = "\
+# Metrics
 
 <!-- Generated from the code by `UPDATE_EXPECT=1 cargo test --workspace`; do not edit. -->
 
-The exporter judges name, chain and time apart, each with its reasons ([metrics](metrics.md)). `verify` gives the same
-verdicts on a chain in a file, so that a certificate can be judged before it is installed, and without an exporter:
+The exporter probes on its own interval, not at the scrape: values are as of the last probe
+(`smtp_tls_probe_last_timestamp_seconds`). A backend has no series before its first probe finishes.
+
+Verdicts are 1 or 0. **A verdict that is not known is absent, never 0.** The same applies to every other value that is not
+known, such as `smtp_tls_chain_trusted` while that cannot be decided or `smtp_tls_ocsp_next_update_timestamp_seconds` if
+the response has no such time.
+
+All metrics of certificates, chains and OCSP responses, including the counts over backends, are as of the last
+certificate seen. While probes of a backend fail, the exporter keeps its last certificate and checks it against the
+current time at each scrape. `smtp_tls_cert_last_seen_timestamp_seconds` tells you how old it is.
+
+The labels that you configure with `labels` are on all series of the target.
+
+Metrics that end in `_info` have the value 1. Their type is `info` in OpenMetrics and `gauge` in the text format 0.0.4. Join
+them to other metrics, and don't alert on their text. Some exist only under a condition:
+
+- `smtp_tls_probe_failure_info`: while the last probe failed
+- `smtp_tls_connection_info`: while the last probe succeeded
+- `smtp_tls_target_lookup_failure_info`: while the query fails
+- `smtp_tls_cert_hostname_mismatch_info`: while the certificate does not match
+- `smtp_tls_target_shared_name_info`: while the certificate of a resolved backend does not match the server name
+";
+
+const METRICS_COLUMNS: &str = "\n| metric | type | more labels | meaning |\n|---|---|---|---|\n";
+
+const METRICS_PROBE: &str = "
+## Only in `/probe` responses
+A response to `/probe` has the series of its target and these, which have no labels. See
+[Migrating from blackbox_exporter](from-blackbox.md).
+";
+
+const METRICS_RESERVED: &str = "
+## Reserved label names
+You cannot use these names in `labels`. Prometheus or the exporter uses them, or a later version will:
+";
+
+const VERDICTS_HEAD: &str = "\
+# Verdicts and client errors
+
+<!-- Generated from the code by `UPDATE_EXPECT=1 cargo test --workspace`; do not edit. -->
+
+The exporter reports separate verdicts on name, chain and validity period, each with its reasons (see
+[Metrics](metrics.md)). The command `verify` gives the same verdicts on a chain in a file. Use it to check a certificate
+before you install it; you need no running exporter:
 ";
 
 const VERDICTS_JSON: &str = "
-The file is PEM, the server's own certificate first, then the intermediates, as servers take it; `-` is standard input.
-`--host` is repeatable and takes names (internationalized ones, too) and addresses. `--at` judges at another moment
-than now. `--ca-file` adds roots to this machine's, `--no-system-roots` leaves those out. Nobody proves in a file that he
-holds the key, and no OCSP response is stapled to it: nothing is said of either.
+The file is in PEM format: first the server certificate, then the intermediates, in the order in which a server sends them.
+`-` reads standard input. `--host` is repeatable and takes a name (also an internationalized one) or an IP address. `--at`
+verifies at another time than now. `--ca-file` adds roots to those of the system, and `--no-system-roots` excludes the
+system's roots. A file contains neither a proof of the private key nor an OCSP response, so `verify` reports neither.
 
-The exit code is 0 where every name matches and nothing is wrong with the chain, 1 where something is found, 2 where a
-file cannot be read or the usage is wrong. A certificate that cannot be parsed is a finding (`malformed`), not an
-unreadable file.
+The exit code is 0 if every name matches and the chain is valid, 1 if there is a finding, and 2 if a file cannot be read or
+the arguments are not valid. A certificate that cannot be parsed is a finding (`malformed`).
 
-`--output=json` prints one object. Its keys are always there; what is not known is null:
+`--output=json` prints one object. All keys are always present; a value that is not known is null:
 
-| key | what |
+| key | meaning |
 |---|---|
-| `names[]` | for each `--host` in order: `name`; `match`, null where the certificate cannot be parsed; where it does not match, `reason`, `meaning` and `client_errors` |
-| `chain.trusted` | whether a path leads to a root with time set aside; null where the certificates are valid at no common moment |
-| `chain.valid` | whether one does at the moment |
-| `chain.errors[]` | `reason`, `meaning` and `client_errors` of each thing that is wrong |
-| `chain.not_after`, `chain.verified_not_after` | the earliest end of validity in the file, and on the verified path |
-| `certificate` | the server's own: `fingerprint_sha256`, `thumbprint_sha1` (what Windows shows), `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` from the moment on (negative once expired), `names`, `names_total`, `scts` (how many are embedded), `must_staple` |
-| `presented` | how many certificates the file has |
-| `at` | the moment that was judged at |
+| `names[]` | for each `--host`, in order: `name`; `match`, null if the certificate cannot be parsed; `reason`, `meaning` and `client_errors`, null if the name matches |
+| `chain.trusted` | whether the chain builds to a trusted root, ignoring validity periods; null if the certificates have no common validity period |
+| `chain.valid` | whether the chain builds to a trusted root at the time of verification |
+| `chain.errors[]` | each error of the chain: `reason`, `meaning` and `client_errors` |
+| `chain.not_after`, `chain.verified_not_after` | when the first certificate expires: in the file, and on the verified path |
+| `certificate` | the server certificate: `fingerprint_sha256`, `thumbprint_sha1` (as Windows shows it), `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` (days from the time of verification, negative after expiry), `names`, `names_total`, `scts` (number of embedded SCTs), `must_staple` |
+| `presented` | number of certificates in the file |
+| `at` | the time of verification |
 
-Moments are objects of `rfc3339` (UTC) and `unix` (seconds). `client_errors` has the table below: for `dotnet`, `openssl`,
-`postfix` and `go` the `texts`, and `accepts`, null where that client never accepts it.
+Times are objects with `rfc3339` (UTC) and `unix` (seconds). `client_errors` has the contents of the table below: for each of
+`dotnet`, `openssl`, `postfix` and `go` the `texts`, and `accepts`, null if the client never accepts it.
 ";
 
 const VERDICTS_TABLE: &str = "
-## What others say
-What .NET and MailKit, OpenSSL, Postfix and Go say where the exporter gives a reason. What stands in angle brackets
-varies.
+## Client errors
+What .NET with MailKit, OpenSSL, Postfix and Go print for each reason. Text in angle brackets varies.
 
-- **.NET and MailKit**: `SslPolicyErrors`, then the `X509ChainStatusFlags` of the chain. MailKit accepts no settings error
-  at all, and throws an `SslHandshakeException`: \"The server's SSL certificate could not be validated for the following
-  reasons\". A name is its first complaint, where there are several.
-- **OpenSSL**: as `openssl s_client` and `openssl verify` 3.0 print it, at security level 1 unless said otherwise.
-- **Postfix**: the log of the SMTP client at the levels `verify` and `secure`, then the delivery status. At `may` and
-  `encrypt` it logs an `Untrusted TLS connection` and delivers whatever the certificate.
-- **Go**: errors of `crypto/x509` and `crypto/tls`, which callers prefix with `tls: failed to verify certificate: `.
+- **.NET and MailKit**: `SslPolicyErrors`, then the `X509ChainStatusFlags` of the chain. MailKit accepts no policy error. It
+  throws an `SslHandshakeException`: \"The server's SSL certificate could not be validated for the following reasons\". If
+  there are several errors, the name mismatch comes first.
+- **OpenSSL**: output of `openssl s_client` and `openssl verify` 3.0, at security level 1 by default.
+- **Postfix**: log of the SMTP client at the security levels `verify` and `secure`, then the delivery status. At `may` and
+  `encrypt`, it logs an `Untrusted TLS connection` and delivers regardless of the certificate.
+- **Go**: errors of `crypto/x509` and `crypto/tls`. Callers prefix them with `tls: failed to verify certificate: `.
 
 ";

@@ -41,7 +41,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("target", &["net"]),
     ("observation", &["reason", "target", "text"]),
     ("trust", &["file"]),
-    ("config", &["target", "net", "trust", "file", "text"]),
+    // The metric table holds the label names that configured labels must not use.
+    ("config", &["target", "net", "trust", "file", "text", "metrics"]),
     ("discovery", &["reason", "target", "observation", "net", "file", "text"]),
     ("probe", &["reason", "target", "observation", "net", "text"]),
     ("verdict", &["reason", "target", "observation", "trust", "text"]),

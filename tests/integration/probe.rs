@@ -1,5 +1,6 @@
-//! One probe of each kind of server: where it stops and why, what is seen all the same, how it leaves.
+//! One probe of each server profile: where and why it fails, what it still observes, and whether it sends QUIT.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,28 +12,48 @@ use smtp_tls_exporter::target::{Backend, Endpoint, ProbeSettings, ServerName, Tl
 
 use crate::support::settings;
 
-/// What is expected of a probe.
+/// The expected result of a probe.
 struct Expected {
-    /// None: success.
+    /// `None` if it succeeds.
     failure: Option<(Stage, Why)>,
+    /// Whether a chain was presented.
     presented: bool,
-    /// Whether the server heard a QUIT; none where it closes by itself, so that either may come.
+    /// Whether the server received QUIT; `None` if the server closes the connection, which may come first.
     quit: Option<bool>,
 }
 
-const fn ends(stage: Stage, reason: Why) -> Expected {
+/// Longer than any successful probe takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+fn alias() -> ServerName {
+    ServerName::parse(profiles::ALIAS).expect("a name")
+}
+
+async fn probe(
+    prober: &Prober,
+    server_name: ServerName,
+    address: SocketAddr,
+    tls: TlsMode,
+    settings: &ProbeSettings,
+) -> Observation {
+    let endpoint = Endpoint { server_name, port: address.port(), tls };
+    let backend = Backend::new(Arc::new(endpoint), address.ip());
+    prober.probe(&backend, settings, SystemTime::now()).await.expect("no local failure")
+}
+
+const fn disconnects(stage: Stage, reason: Why) -> Expected {
     Expected { failure: Some((stage, reason)), presented: false, quit: Some(false) }
 }
 
-const fn polite(stage: Stage, reason: Why) -> Expected {
+const fn quits(stage: Stage, reason: Why) -> Expected {
     Expected { failure: Some((stage, reason)), presented: false, quit: Some(true) }
 }
 
-const WELL: Expected = Expected { failure: None, presented: true, quit: Some(true) };
+const SUCCEEDS: Expected = Expected { failure: None, presented: true, quit: Some(true) };
 
-fn expected(kind: &str) -> Expected {
+fn expected(profile: &str) -> Expected {
     use Stage::{Ehlo, Greeting, Handshake, Session, StartTls};
-    match kind {
+    match profile {
         "good"
         | "implicit"
         | "alias_missing"
@@ -48,103 +69,100 @@ fn expected(kind: &str) -> Expected {
         | "byte_by_byte"
         | "ehlo_refused_in_tls"
         | "tls12_only"
-        | "tls13_only" => WELL,
-        "no_starttls" => polite(StartTls, Why::StartTlsNotOffered),
-        "starttls_454" | "starttls_501" => polite(StartTls, Why::StartTlsRefused),
-        "greeting_421" => Expected { quit: None, ..polite(Greeting, Why::Rejected4xx) },
-        "greeting_554" => polite(Greeting, Why::Rejected5xx),
-        "ehlo_refused" => polite(Ehlo, Why::Rejected5xx),
-        "garbage_greeting" => ends(Greeting, Why::MalformedReply),
-        "mixed_codes" => ends(Ehlo, Why::MalformedReply),
-        "endless_lines" | "endless_line" => ends(Greeting, Why::ReplyTooLarge),
-        "injects_plaintext" => ends(StartTls, Why::PlaintextAfterStartTls),
-        "closes_at_once" => ends(Greeting, Why::Eof),
-        "silent" => ends(Greeting, Why::Timeout),
-        "closes_mid_handshake" => ends(Handshake, Why::Eof),
-        "resets_mid_handshake" => ends(Handshake, Why::Reset),
-        "stalls_mid_handshake" => ends(Handshake, Why::Timeout),
-        "unrecognized_name" => ends(Handshake, Why::UnrecognizedName),
-        "old_tls" => ends(Handshake, Why::TlsVersion),
-        "nothing_in_common" => ends(Handshake, Why::NoCommonParams),
-        "internal_error" => ends(Handshake, Why::TlsAlert),
-        "out_of_turn" => ends(Handshake, Why::ProtocolViolation),
-        "no_certificate" => ends(Handshake, Why::NoCertificate),
-        "plain_on_implicit_port" => ends(Handshake, Why::NotTls),
-        "chain_too_large" => ends(Handshake, Why::ChainTooLarge),
-        "dies_after_tls" => Expected { presented: true, ..ends(Session, Why::Eof) },
-        "client_certificate_tls12" => Expected { presented: true, ..ends(Handshake, Why::ClientCertificateRequired) },
-        "client_certificate_tls13" => Expected { presented: true, ..ends(Session, Why::ClientCertificateRequired) },
-        other => panic!("a kind that this table does not know: {other}"),
+        | "tls13_only" => SUCCEEDS,
+        "no_starttls" => quits(StartTls, Why::StartTlsNotOffered),
+        "starttls_454" | "starttls_501" => quits(StartTls, Why::StartTlsRefused),
+        "greeting_421" => Expected { quit: None, ..quits(Greeting, Why::Rejected4xx) },
+        "greeting_554" => quits(Greeting, Why::Rejected5xx),
+        "ehlo_refused" => quits(Ehlo, Why::Rejected5xx),
+        "garbage_greeting" => disconnects(Greeting, Why::MalformedReply),
+        "mixed_codes" => disconnects(Ehlo, Why::MalformedReply),
+        "endless_lines" | "endless_line" => disconnects(Greeting, Why::ReplyTooLarge),
+        "injects_plaintext" => disconnects(StartTls, Why::PlaintextAfterStartTls),
+        "closes_at_once" => disconnects(Greeting, Why::Eof),
+        "silent" => disconnects(Greeting, Why::Timeout),
+        "closes_mid_handshake" => disconnects(Handshake, Why::Eof),
+        "resets_mid_handshake" => disconnects(Handshake, Why::Reset),
+        "stalls_mid_handshake" => disconnects(Handshake, Why::Timeout),
+        "unrecognized_name" => disconnects(Handshake, Why::UnrecognizedName),
+        "old_tls" => disconnects(Handshake, Why::TlsVersion),
+        "nothing_in_common" => disconnects(Handshake, Why::NoCommonParams),
+        "internal_error" => disconnects(Handshake, Why::TlsAlert),
+        "out_of_turn" => disconnects(Handshake, Why::ProtocolViolation),
+        "no_certificate" => disconnects(Handshake, Why::NoCertificate),
+        "plain_on_implicit_port" => disconnects(Handshake, Why::NotTls),
+        "chain_too_large" => disconnects(Handshake, Why::ChainTooLarge),
+        "dies_after_tls" => Expected { presented: true, ..disconnects(Session, Why::Eof) },
+        "client_certificate_tls12" => {
+            Expected { presented: true, ..disconnects(Handshake, Why::ClientCertificateRequired) }
+        }
+        "client_certificate_tls13" => {
+            Expected { presented: true, ..disconnects(Session, Why::ClientCertificateRequired) }
+        }
+        other => panic!("no row for the profile {other}"),
     }
 }
 
-/// Where a kind of server stops a probe, and why.
-pub(crate) fn failure_of(kind: &str) -> Option<(Stage, Why)> {
-    expected(kind).failure
+/// The stage and reason of the failure that a probe of this profile ends with.
+pub(crate) fn expected_failure(profile: &str) -> Option<(Stage, Why)> {
+    expected(profile).failure
 }
 
 #[track_caller]
-fn check(kind: &str, seen: &Observation, session: &Session) {
-    let expected = expected(kind);
+fn check(profile: &str, seen: &Observation, session: &Session) {
+    let expected = expected(profile);
     let failure = seen.outcome.as_ref().err();
     let found = failure.map(|failure| (failure.stage, failure.reason));
-    assert_eq!(found, expected.failure, "{kind}: {failure:?}");
-    assert_eq!(seen.presented.is_some(), expected.presented, "{kind}: presented");
+    assert_eq!(found, expected.failure, "{profile}: {failure:?}");
+    assert_eq!(seen.presented.is_some(), expected.presented, "{profile}: presented");
     let quit = expected.quit.unwrap_or(session.quit);
-    assert_eq!(session.quit, quit, "{kind}: QUIT, after {:?}", session.commands);
-    assert!(!session.early_talker, "{kind}: nothing is said before the greeting is over");
+    assert_eq!(session.quit, quit, "{profile}: QUIT, after {:?}", session.commands);
+    assert!(!session.early_talker, "{profile}: the prober waits for the greeting");
     if expected.failure.is_none() {
-        assert!(seen.proof.is_some(), "{kind}: the handshake signature is kept");
-        assert_eq!(session.sni.as_deref(), Some(profiles::ALIAS), "{kind}: SNI");
-        assert!(!session.resumed, "{kind}: no resumption");
+        assert!(seen.proof.is_some(), "{profile}: key proof");
+        assert_eq!(session.sni.as_deref(), Some(profiles::ALIAS), "{profile}: SNI");
+        assert!(!session.resumed, "{profile}: no resumption");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_kind_of_server() {
+async fn probes_of_every_profile_end_as_expected() {
     let pki = Pki::new();
-    let (kinds, specs): (Vec<_>, Vec<_>) = profiles::all(&pki).into_iter().unzip();
+    let (profiles, specs): (Vec<_>, Vec<_>) = profiles::all(&pki).into_iter().unzip();
     let implicit: Vec<bool> = specs.iter().map(|spec| spec.tls == FleetTls::Implicit).collect();
     let fleet = Fleet::start(specs).await.expect("a fleet");
     let prober = Prober::new().expect("a prober");
-    let name = ServerName::parse(profiles::ALIAS).expect("a name");
-    for ((kind, server), implicit) in kinds.iter().zip(fleet.servers()).zip(implicit) {
-        let waits = matches!(*kind, "silent" | "stalls_mid_handshake");
-        let settings = settings(Duration::from_secs(if waits { 1 } else { 20 }));
-        let tls = if implicit || kind.contains("implicit") { TlsMode::Implicit } else { TlsMode::StartTls };
-        let endpoint = Endpoint { server_name: name.clone(), port: fleet.port(), tls };
-        let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
+    for ((profile, server), implicit) in profiles.iter().zip(fleet.servers()).zip(implicit) {
+        let times_out = matches!(*profile, "silent" | "stalls_mid_handshake");
+        let settings = settings(if times_out { Duration::from_secs(1) } else { TIMEOUT });
+        let tls = if implicit || profile.contains("implicit") { TlsMode::Implicit } else { TlsMode::StartTls };
         let begin = Instant::now();
-        let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
+        let seen = probe(&prober, alias(), server.addr(), tls, &settings).await;
         let took = begin.elapsed();
         server.wait_sessions(1).await;
         let sessions = server.sessions();
-        check(kind, &seen, &sessions[0]);
-        assert_eq!(server.accepted(), 1, "{kind}: one connection");
-        if *kind == "no_starttls" {
-            assert!(took < Duration::from_secs(10), "{kind}: half of its time at most, took {took:?}");
+        check(profile, &seen, &sessions[0]);
+        assert_eq!(server.accepted(), 1, "{profile}: one connection");
+        if *profile == "no_starttls" {
+            assert!(took < Duration::from_secs(10), "{profile}: ends without waiting for the timeout, took {took:?}");
         }
-        if *kind == "greeting_421" {
-            assert!(seen.rate_limited, "{kind}");
+        if *profile == "greeting_421" {
+            assert!(seen.rate_limited, "{profile}");
         }
     }
 }
 
 #[tokio::test]
-async fn ehlo_is_said_again_inside_tls_and_nothing_after_quit() {
+async fn sends_ehlo_again_inside_tls_and_ends_with_quit() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki), profiles::implicit(&pki)]).await.expect("a fleet");
     let prober = Prober::new().expect("a prober");
-    let name = ServerName::parse(profiles::ALIAS).expect("a name");
     let ehlo = "EHLO probe.example.net";
     for (server, tls, commands) in [
         (&fleet.servers()[0], TlsMode::StartTls, &[ehlo, "STARTTLS", ehlo, "QUIT"][..]),
         (&fleet.servers()[1], TlsMode::Implicit, &[ehlo, "QUIT"][..]),
     ] {
-        let endpoint = Endpoint { server_name: name.clone(), port: fleet.port(), tls };
-        let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
-        let settings = settings(Duration::from_secs(20));
-        let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
+        let seen = probe(&prober, alias(), server.addr(), tls, &settings(TIMEOUT)).await;
         let connection = seen.outcome.expect("a success");
         assert_eq!(connection.version, "TLSv1.3", "{tls:?}");
         assert!(connection.cipher.starts_with("TLS_"), "{tls:?}: {}", connection.cipher);
@@ -156,41 +174,35 @@ async fn ehlo_is_said_again_inside_tls_and_nothing_after_quit() {
 }
 
 #[tokio::test]
-async fn an_ip_literal_sends_no_sni() {
+async fn sends_no_sni_for_an_ip_address() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     let server = &fleet.servers()[0];
-    let endpoint = Endpoint { server_name: server.addr().ip().into(), port: fleet.port(), tls: TlsMode::StartTls };
-    let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
     let prober = Prober::new().expect("a prober");
-    let settings = settings(Duration::from_secs(20));
-    let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
+    let server_name = server.addr().ip().into();
+    let seen = probe(&prober, server_name, server.addr(), TlsMode::StartTls, &settings(TIMEOUT)).await;
     assert!(seen.outcome.is_ok(), "{:?}", seen.outcome);
     server.wait_sessions(1).await;
     assert_eq!(server.sessions()[0].sni, None);
 }
 
 #[tokio::test]
-async fn what_does_not_answer_a_connect_is_told_apart() {
+async fn distinguishes_refused_and_unanswered_connections() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     fleet.servers()[0].stop().await;
-    let black_hole = smtp_fleet::Blackhole::start().await.expect("a black hole");
+    let blackhole = smtp_fleet::Blackhole::start().await.expect("a blackhole");
     let prober = Prober::new().expect("a prober");
-    for (address, reason) in [(fleet.servers()[0].addr(), Why::Refused), (black_hole.addr(), Why::Timeout)] {
-        let name = ServerName::parse(profiles::ALIAS).expect("a name");
-        let endpoint = Endpoint { server_name: name, port: address.port(), tls: TlsMode::StartTls };
-        let backend = Backend::new(Arc::new(endpoint), address.ip());
-        let settings =
-            ProbeSettings { connect_timeout: Duration::from_millis(300), ..settings(Duration::from_secs(20)) };
-        let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
+    for (address, reason) in [(fleet.servers()[0].addr(), Why::Refused), (blackhole.addr(), Why::Timeout)] {
+        let settings = ProbeSettings { connect_timeout: Duration::from_millis(300), ..settings(TIMEOUT) };
+        let seen = probe(&prober, alias(), address, TlsMode::StartTls, &settings).await;
         let failure = seen.outcome.expect_err("a failure");
         assert_eq!((failure.stage, failure.reason), (Stage::Connect, reason), "{failure:?}");
     }
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_where_it_is_demanded() {
+async fn presents_a_client_certificate_on_request() {
     let pki = Pki::new();
     let specs = [TlsVersions::Tls12, TlsVersions::Tls13].map(|versions| profiles::client_certificate(&pki, versions));
     let fleet = Fleet::start(specs.to_vec()).await.expect("a fleet");
@@ -200,20 +212,16 @@ async fn a_client_certificate_is_shown_where_it_is_demanded() {
     let certificate = smtp_tls_exporter::target::ClientCertificate::new(identity.chain().to_vec(), key);
     let prober = Prober::new().expect("a prober");
     for server in fleet.servers() {
-        let name = ServerName::parse(profiles::ALIAS).expect("a name");
-        let endpoint = Endpoint { server_name: name, port: fleet.port(), tls: TlsMode::StartTls };
-        let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
-        let settings =
-            ProbeSettings { client_certificate: Some(certificate.clone()), ..settings(Duration::from_secs(20)) };
-        let seen = prober.probe(&backend, &settings, SystemTime::now()).await.expect("no local failure");
+        let settings = ProbeSettings { client_certificate: Some(certificate.clone()), ..settings(TIMEOUT) };
+        let seen = probe(&prober, alias(), server.addr(), TlsMode::StartTls, &settings).await;
         assert!(seen.outcome.is_ok(), "{}: {:?}", server.addr(), seen.outcome);
     }
 }
 
 #[tokio::test]
-async fn alerts_are_told_apart_and_named() {
+async fn maps_each_tls_alert_to_a_reason_and_names_it() {
     use Why::{ClientCertificateRequired, NoCommonParams, TlsAlert, TlsVersion, UnrecognizedName};
-    // RFC 8446 §6.2, and what older servers send.
+    // RFC 8446 §6.2, and alerts of earlier TLS versions.
     let alerts: [(u8, &str, Why); 22] = [
         (10, "unexpected_message", TlsAlert),
         (20, "bad_record_mac", TlsAlert),
@@ -242,12 +250,9 @@ async fn alerts_are_told_apart_and_named() {
     let specs = alerts.map(|(number, ..)| profiles::terminates(&pki, Step::ClientHello, Termination::Alert(number)));
     let fleet = Fleet::start(specs.to_vec()).await.expect("a fleet");
     let prober = Prober::new().expect("a prober");
-    let name = ServerName::parse(profiles::ALIAS).expect("a name");
     for ((number, word, reason), server) in alerts.into_iter().zip(fleet.servers()) {
-        let endpoint = Endpoint { server_name: name.clone(), port: fleet.port(), tls: TlsMode::StartTls };
-        let backend = Backend::new(Arc::new(endpoint), server.addr().ip());
-        let seen = prober.probe(&backend, &settings(Duration::from_secs(20)), SystemTime::now()).await;
-        let failure = seen.expect("no local failure").outcome.expect_err("a failure");
+        let seen = probe(&prober, alias(), server.addr(), TlsMode::StartTls, &settings(TIMEOUT)).await;
+        let failure = seen.outcome.expect_err("a failure");
         assert_eq!((failure.stage, failure.reason), (Stage::Handshake, reason), "{number}: {failure:?}");
         assert!(failure.detail.contains(word), "{number}: {failure:?}");
     }

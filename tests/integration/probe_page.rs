@@ -1,4 +1,4 @@
-//! `/probe` through the real router and monitor: who is probed, who is refused, what is answered and when.
+//! `/probe` through the router and the monitor: which targets are probed or refused, and what is answered when.
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::service_fixture::pki;
 use crate::support::{Answer, Environment, request, until};
 
-/// A service over a fleet, with a `relay` of the config's and some rules for others.
+/// A service over a fleet, with a configured target `relay` and patterns for other targets.
 struct Site {
     fleet: Fleet,
     dns: Dns,
@@ -24,7 +24,7 @@ struct Site {
 }
 
 impl Site {
-    /// `allow` is the list of `probe.allow`, `relay` the keys of the target. `PORT` is the fleet's, `IP0` its first
+    /// `allow` is `probe.allow`, `relay` the keys of the target. `PORT` becomes the fleet's port, `IP0` its first
     /// address, and so on.
     async fn new(specs: Vec<ServerSpec>, allow: &str, relay: &str) -> Self {
         let env = Environment::new(&pki());
@@ -84,18 +84,18 @@ fn check(answer: &Answer, rows: &[(&str, Option<f64>)]) {
 
 const LOOPBACK: &str =
     "[\"smtp.example.com:PORT\", \"*.wild.test:PORT\", \"127.0.0.0/8:PORT\", \"submission:*\", \"mx:*\"]";
-/// Somewhere that is no part of the tests, at an address that is known.
+/// A target that the test does not ask for, at a fixed address.
 const ELSEWHERE: &str = "host: mail.example.com, port: PORT, addresses: [IP0]";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_target_of_the_config_is_probed_when_somebody_asks() {
+async fn probes_a_configured_target_on_request() {
     let specs = vec![profiles::good(&pki()), profiles::alias_missing(&pki())];
     let site = Site::new(specs, "[]", "host: smtp.example.com, port: PORT, labels: {team: mail}").await;
     let before = site.accepted();
     let endpoint = "{target=\"relay\",server_name=\"smtp.example.com\",team=\"mail\"}";
     let [matched, mismatched] =
         ["hostname_matched", "hostname_mismatched"].map(|count| format!("smtp_tls_target_backends_{count}{endpoint}"));
-    // By its name, and as what it is.
+    // By its name, and by its host and port.
     for query in ["target=relay", "target=SMTP.example.com.:PORT", "module=smtp_starttls&debug=true&target=relay"] {
         let answer = site.probe(query, "").await;
         check(&answer, &[("probe_success", Some(0.0)), (&matched, Some(1.0)), (&mismatched, Some(1.0))]);
@@ -108,7 +108,7 @@ async fn a_target_of_the_config_is_probed_when_somebody_asks() {
             assert!(!answer.text().contains(absent), "{absent} in\n{}", answer.text());
         }
     }
-    assert_eq!(site.accepted() - before, 6, "a round each");
+    assert_eq!(site.accepted() - before, 6, "one round each");
     site.fleet.servers()[1].replace(profiles::good(&pki()));
     let answer = site.probe("target=relay", "").await;
     check(&answer, &[("probe_success", Some(1.0)), (&mismatched, Some(0.0))]);
@@ -126,7 +126,7 @@ async fn a_target_of_the_config_is_probed_when_somebody_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn formats_are_those_of_scrapes() {
+async fn negotiates_formats_as_for_scrapes() {
     let site = Site::new(vec![profiles::good(&pki())], "[]", ELSEWHERE).await;
     let before = site.accepted();
     for (accept, content_type, end) in [
@@ -149,12 +149,12 @@ async fn formats_are_those_of_scrapes() {
     let head = request(site.address, "HEAD", "/probe?target=relay", "").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(request(site.address, "POST", "/probe?target=relay", "").await.status, 405);
-    assert_eq!(site.accepted() - before, 4, "neither probes");
+    assert_eq!(site.accepted() - before, 4, "neither request probes");
 }
 
-/// Who may be probed that no config names. The network around is opened, so that loopback can be reached.
+/// Targets that are not configured. The network is permitted, so that loopback addresses can be reached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn patterns_allow_others() {
+async fn patterns_permit_unconfigured_targets() {
     let site = Site::new(vec![profiles::good(&pki())], LOOPBACK, ELSEWHERE).await;
     let port = site.fleet.port();
     site.dns.set_addresses("a.b.wild.test", &site.fleet.ips());
@@ -164,7 +164,7 @@ async fn patterns_allow_others() {
         ("target=SMTP.EXAMPLE.COM.:PORT&module=x", "smtp.example.com:PORT", 1.0),
         ("target=IP0:PORT&hostname=Mail.Example.com", "IP0:PORT", 1.0),
         ("target=submission:srv.test", "submission:srv.test", 1.0),
-        // Its certificate carries neither.
+        // The certificate lists neither.
         ("target=a.b.wild.test:PORT", "a.b.wild.test:PORT", 0.0),
         ("target=IP0:PORT", "IP0:PORT", 0.0),
     ] {
@@ -177,7 +177,7 @@ async fn patterns_allow_others() {
     let failed = filled("smtp_tls_target_lookup_success{target=\"none.wild.test:PORT\"}", &site.fleet);
     check(&missing, &[("probe_success", Some(0.0)), (&failed, Some(0.0)), ("probe_ssl_earliest_cert_expiry", None)]);
 
-    // None of them stands anywhere else.
+    // They appear nowhere else.
     let metrics = request(site.address, "GET", "/metrics", "").await;
     assert!(!metrics.text().contains("wild.test") && !metrics.text().contains("srv.test"), "{}", metrics.text());
     check(
@@ -189,16 +189,18 @@ async fn patterns_allow_others() {
 }
 
 #[track_caller]
-fn check_refused(answer: &Answer, query: &str, status: u16, words: &str) {
+fn check_refused(answer: &Answer, query: &str, status: u16, words: &[&str]) {
     assert_eq!(answer.status, status, "{query}: {}", answer.text());
-    assert!(answer.text().contains(words), "{query}: {}", answer.text());
+    for word in words {
+        assert!(answer.text().contains(word), "{word} in the answer to {query}: {}", answer.text());
+    }
     assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
-    assert!(!answer.text().contains("127."), "{query} tells no addresses: {}", answer.text());
+    assert!(!answer.text().contains("127."), "{query}: an address is disclosed: {}", answer.text());
 }
 
-/// Whatever names resolve to, and whoever is asked for: nothing is connected to that is not open to all.
+/// Neither names nor literals reach an address that is not public or not permitted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_led_inside() {
+async fn refuses_local_addresses_and_unusual_ports() {
     let all = "[\"*\", \"*:PORT\", \"mx:*\", \"submission:*\", 0.0.0.0/0, \"0.0.0.0/0:PORT\", \"::/0\", \"[::/0]:PORT\", \
                10.0.0.0/8, \"10.0.0.0/8:PORT\"]";
     let site = Site::new(vec![profiles::good(&pki())], all, ELSEWHERE).await;
@@ -209,22 +211,22 @@ async fn nobody_is_led_inside() {
     dns.set_mx("mx.test", &[(10, profiles::ALIAS)]);
     dns.set_mx("literal.test", &[(10, &ips[0].to_string())]);
     dns.set_srv("_submission._tcp.srv.test", &[(0, 0, port, profiles::ALIAS), (0, 0, 22, "mixed.test")]);
-    // Nobody may scan ports by records of his own: were it not for its port, this one would be open.
+    // The address is permitted, the port of the SRV record is not: records must not make the exporter a port scanner.
     dns.set_srv("_submission._tcp.scan.test", &[(0, 0, 22, "inner.test")]);
     dns.set_addresses("inner.test", &[address("10.0.0.1")]);
     for (target, words) in [
-        ("smtp.example.com:PORT", "leads to 1 addresses or ports that are not public or not allowed"),
-        ("smtp.example.com", "leads to 1 addresses"),
-        ("mixed.test:PORT", "leads to 4 addresses"),
-        ("mx:mx.test", "leads to 1 addresses"),
-        ("submission:srv.test", "leads to 5 addresses"),
-        ("submission:scan.test", "leads to 1 addresses"),
-        ("[::1]:PORT", "no target of the config"),
-        ("[fd00::1]:25", "no target of the config"),
-        ("[64:ff9b::a00:1]:25", "no target of the config"),
-        ("169.254.169.254:25", "no target of the config"),
-        ("smtp.example.com:22", "port 22 is not allowed"),
-        ("10.0.0.1:22", "port 22 is not allowed"),
+        ("smtp.example.com:PORT", &["smtp.example.com", "1 "][..]),
+        ("smtp.example.com", &["smtp.example.com", "1 "]),
+        ("mixed.test:PORT", &["mixed.test", "4 "]),
+        ("mx:mx.test", &["mx:mx.test", "1 "]),
+        ("submission:srv.test", &["submission:srv.test", "5 "]),
+        ("submission:scan.test", &["submission:scan.test", "1 "]),
+        ("[::1]:PORT", &["[::1]:", "probe.allow"]),
+        ("[fd00::1]:25", &["[fd00::1]:25", "probe.allow"]),
+        ("[64:ff9b::a00:1]:25", &["[64:ff9b::a00:1]:25", "probe.allow"]),
+        ("169.254.169.254:25", &["169.254.169.254:25", "probe.allow"]),
+        ("smtp.example.com:22", &["smtp.example.com:22", "port 22"]),
+        ("10.0.0.1:22", &["10.0.0.1:22", "port 22"]),
     ] {
         let answer = site.probe(&format!("target={target}"), "").await;
         check_refused(&answer, target, 403, words);
@@ -235,12 +237,12 @@ async fn nobody_is_led_inside() {
     }
     let literal = site.probe("target=mx:literal.test", "").await;
     check(&literal, &[("probe_success", Some(0.0)), ("probe_addresses_refused", Some(0.0))]);
-    assert_eq!(site.accepted(), before, "nobody was connected to");
+    assert_eq!(site.accepted(), before, "no server was connected to");
 }
 
-/// What may not be reached is left out and counted; what may is probed, and the whole is no success.
+/// Refused addresses are counted, the others are probed; the result is not a success.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_part_that_is_refused_is_told() {
+async fn counts_refused_addresses() {
     let specs = vec![profiles::good(&pki()), profiles::good(&pki())];
     let site = Site::new(specs, "[\"*:PORT\", \"IP1:PORT\"]", ELSEWHERE).await;
     let before: Vec<_> = site.fleet.servers().iter().map(smtp_fleet::Server::accepted).collect();
@@ -253,40 +255,39 @@ async fn a_part_that_is_refused_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_that_make_no_sense_are_told_so() {
+async fn rejects_invalid_requests() {
     let site = Site::new(vec![profiles::good(&pki())], "[smtp.example.com]", ELSEWHERE).await;
     let before = site.accepted();
     let long = format!("target={}", "a".repeat(600));
     for (query, status, words) in [
-        ("", 400, "target: is missing"),
-        ("target=", 400, "target: is missing"),
-        ("target=relay&target=relay", 400, "target: is given twice"),
-        (&long, 400, "target: at most 512 bytes"),
-        ("target=relay&hostname=a..b", 400, "hostname: a label of the name is empty"),
-        ("target=mx:a.test&hostname=b.test", 400, "hostname: goes with a host"),
-        ("target=smtp.example.com:0", 400, "the port is no number from 1 to 65535"),
-        ("target=https://smtp.example.com", 400, "no target of the config"),
-        ("target=2130706433", 400, "no target of the config"),
-        ("target=0177.0.0.1", 400, "no target of the config"),
-        ("target=%1b%5b31mx%0d%0ay", 400, "\u{fffd}[31mx\u{fffd}\u{fffd}y is no target"),
-        ("target=other.example.com", 403, "probe.allow has only: smtp.example.com"),
-        ("target=smtp.example.com:2525", 403, "port 2525 is not allowed"),
-        // The config's own target has another name in TLS.
-        ("target=relay&hostname=b.test", 403, "relay is no target of the config"),
+        ("", 400, &["target"][..]),
+        ("target=", 400, &["target"]),
+        ("target=relay&target=relay", 400, &["target"]),
+        (&long, 400, &["target", "512"]),
+        ("target=relay&hostname=a..b", 400, &["hostname"]),
+        ("target=mx:a.test&hostname=b.test", 400, &["hostname"]),
+        ("target=smtp.example.com:0", 400, &["smtp.example.com:0", "port"]),
+        ("target=https://smtp.example.com", 400, &["https://smtp.example.com"]),
+        ("target=2130706433", 400, &["2130706433"]),
+        ("target=0177.0.0.1", 400, &["0177.0.0.1"]),
+        ("target=%1b%5b31mx%0d%0ay", 400, &["\u{fffd}[31mx\u{fffd}\u{fffd}y"]),
+        ("target=other.example.com", 403, &["other.example.com", "probe.allow", " smtp.example.com"]),
+        ("target=smtp.example.com:2525", 403, &["smtp.example.com:2525", "port 2525"]),
+        // The configured target has another server name.
+        ("target=relay&hostname=b.test", 403, &["relay", "probe.allow"]),
     ] {
         let answer = site.probe(query, "").await;
-        assert_eq!(answer.status, status, "{query}: {}", answer.text());
-        assert!(answer.text().contains(words), "{query}: {}", answer.text());
+        check_refused(&answer, query, status, words);
     }
     site.reload("[]", ELSEWHERE).await;
     let answer = site.probe("target=smtp.example.com", "").await;
-    check_refused(&answer, "closed", 404, "smtp.example.com is no target of the config, and probe.allow is empty");
+    check_refused(&answer, "target=smtp.example.com", 404, &["smtp.example.com"]);
     assert_eq!(site.accepted(), before);
 }
 
-/// A scrape has an end; the round that it began goes on, and the next one finds it there.
+/// An answer comes before the scrape times out; its round goes on, and the next request joins it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_comes_before_the_scrape_times_out() {
+async fn answers_before_the_scrape_times_out() {
     for (allow, relay, target) in
         [(LOOPBACK, ELSEWHERE, "smtp.example.com:PORT"), ("[]", "host: smtp.example.com, port: PORT", "relay")]
     {
@@ -300,13 +301,13 @@ async fn an_answer_comes_before_the_scrape_times_out() {
         assert!(early.value("probe_duration_seconds").is_some_and(|took| took < 2.5), "{}", early.text());
         let whole = site.probe(&query, "X-Prometheus-Scrape-Timeout-Seconds: nonsense\r\n").await;
         check(&whole, &[("probe_success", Some(1.0))]);
-        assert_eq!(server.accepted() - before, 1, "{target}: the round was joined");
+        assert_eq!(server.accepted() - before, 1, "{target}: the second request joins the round");
     }
 }
 
-/// What is known is shown while the rest is waited for.
+/// Results are available while other backends are still being probed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_backend_hides_no_other() {
+async fn a_slow_backend_does_not_delay_other_results() {
     let silent = profiles::terminates(&pki(), Step::Connected, Termination::Stall);
     let site = Site::new(vec![profiles::good(&pki()), profiles::good(&pki())], LOOPBACK, ELSEWHERE).await;
     site.fleet.servers()[1].replace(silent);
@@ -329,14 +330,14 @@ async fn a_slow_backend_hides_no_other() {
     check(&answer, &[("probe_success", Some(0.0)), (&series(0), Some(1.0)), (&series(1), None)]);
 }
 
-/// An answer that is waited for while others wait: so many, and no more. Who hangs up makes room.
+/// The number of waiting requests is bounded, and a disconnected client frees its slot.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn so_many_wait_at_once_and_no_more() {
+async fn bounds_concurrent_requests() {
     let site = Site::new(vec![profiles::good(&pki())], "[]", ELSEWHERE).await;
     let site = Arc::new(site);
     site.fleet.servers()[0].replace(profiles::terminates(&pki(), Step::Connected, Termination::Stall));
     let mut waiting = JoinSet::new();
-    // Whoever finds no place tries again: in the end they have all places, and the one that is quick has none.
+    // Rejected requests are repeated until they occupy all slots.
     for _ in 0..70 {
         let site = Arc::clone(&site);
         waiting.spawn(async move {
@@ -348,18 +349,18 @@ async fn so_many_wait_at_once_and_no_more() {
     let quick = async || site.probe("target=relay", "X-Prometheus-Scrape-Timeout-Seconds: 0.1\r\n").await;
     until(async || (quick().await.status == 503).then_some(())).await;
     let full = quick().await;
-    check_refused(&full, "full", 503, "too many probes at once");
+    check_refused(&full, "full", 503, &[]);
     assert_eq!(full.header("retry-after"), Some("1"));
-    assert_eq!(request(site.address, "GET", "/metrics", "").await.status, 200, "scrapes are not kept waiting");
+    assert_eq!(request(site.address, "GET", "/metrics", "").await.status, 200, "scrapes are not affected");
     waiting.shutdown().await;
     until(async || (quick().await.status == 200).then_some(())).await;
-    assert_eq!(site.fleet.servers()[0].accepted(), 2, "one round for all of them");
+    assert_eq!(site.fleet.servers()[0].accepted(), 2, "one round for all requests");
 }
 
-/// Somebody else's probe of a server that the config names, too: it is not that target's.
+/// A one-off probe of a configured target's server does not change that target's report.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_ask_for_is_not_counted_for_targets() {
-    // The same server under the same name, and yet another target: its address is given.
+async fn one_off_probes_do_not_count_for_configured_targets() {
+    // The same server and name, but a different target, because its address is configured.
     let site =
         Site::new(vec![profiles::good(&pki())], LOOPBACK, "host: smtp.example.com, port: PORT, addresses: [IP0]").await;
     let server = &site.fleet.servers()[0];
@@ -370,12 +371,12 @@ async fn what_others_ask_for_is_not_counted_for_targets() {
     let row = format!("smtp_tls_target_info{{target=\"{name}\",kind=\"host\"}}");
     check(&answer, &[("probe_success", Some(0.0)), (&row, Some(1.0))]);
     let after = site.running.handle.fleet();
-    assert!(Arc::ptr_eq(&before.targets[0], &after.targets[0]), "its report is the one before");
+    assert!(Arc::ptr_eq(&before.targets[0], &after.targets[0]), "the report is unchanged");
     assert_eq!(server.accepted(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reload_does_not_end_what_was_begun() {
+async fn a_reload_does_not_cancel_a_probe() {
     let site = Site::new(vec![profiles::good(&pki())], LOOPBACK, ELSEWHERE).await;
     let site = Arc::new(site);
     let server = &site.fleet.servers()[0];

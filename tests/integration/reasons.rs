@@ -1,54 +1,54 @@
-//! Every reason of a failed probe and of a staple, from a server's doing to what Prometheus scrapes. Those of chains
-//! and names are the table of certificates' (`certificates.rs`), those of lookups the monitor's.
+//! Every reason for a failed probe and for a bad OCSP staple, from the behavior of a server to the metrics. The reasons
+//! for chains and names are covered by `certificates.rs`, those for lookups by `monitor.rs`.
 
 use std::collections::BTreeSet;
 
 use smtp_fleet::ocsp::{CertIdKind, Flaw, ResponseSpec, SingleResponseSpec, Status};
 use smtp_fleet::{CertSpec, Extension, Identity, ServerSpec, TlsMode, profiles};
-use smtp_tls_exporter::reason::{OcspReason, OcspStatus, ProbeReason};
+use smtp_tls_exporter::reason::{OcspReason, OcspStatus, ProbeReason, Stage};
 
-use crate::probe::failure_of;
+use crate::probe::expected_failure;
 use crate::service_fixture::{ServiceFixture, check, pki};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_failed_probes() {
-    let kinds = profiles::all(&pki());
-    let names: Vec<String> = kinds.iter().map(|(kind, _)| format!("{}.example.com", kind.replace('_', "-"))).collect();
-    let cases = names.iter().zip(&kinds).map(|(name, (kind, spec))| {
-        let implicit = spec.tls == TlsMode::Implicit || kind.contains("implicit");
+async fn exports_every_probe_failure_reason() {
+    let profiles = profiles::all(&pki());
+    let names: Vec<String> =
+        profiles.iter().map(|(profile, _)| format!("{}.example.com", profile.replace('_', "-"))).collect();
+    let cases = names.iter().zip(&profiles).map(|(name, (profile, spec))| {
+        let implicit = spec.tls == TlsMode::Implicit || profile.contains("implicit");
         let tls = if implicit { "implicit" } else { "starttls" };
-        let timeout = if matches!(*kind, "silent" | "stalls_mid_handshake") { "1s" } else { "20s" };
+        let timeout = if matches!(*profile, "silent" | "stalls_mid_handshake") { "1s" } else { "20s" };
         (name.as_str(), vec![spec.clone()], format!(", tls: {tls}, timeout: {timeout}, connect_timeout: 1s"))
     });
-    let fixture = ServiceFixture::of(cases.collect()).await;
-    // One that is gone.
+    let fixture = ServiceFixture::with_keys(cases.collect()).await;
+    // No profile refuses connections: a stopped server does.
     fixture.fleet.servers()[0].stop().await;
-    fixture.round([names[0].as_str()]).await;
+    fixture.rounds([names[0].as_str()]).await;
     let answer = fixture.metrics().await;
-    let mut met = BTreeSet::new();
-    for (place, (name, (kind, _))) in names.iter().zip(&kinds).enumerate() {
-        let labels = format!("target=\"{name}\",server_name=\"{name}\",backend=\"{}\"", fixture.backend(place));
-        let gone = (smtp_tls_exporter::reason::Stage::Connect, ProbeReason::Refused);
-        let failure = if place == 0 { Some(gone) } else { failure_of(kind) };
+    let mut covered = BTreeSet::new();
+    for (index, (name, (profile, _))) in names.iter().zip(&profiles).enumerate() {
+        let labels = format!("target=\"{name}\",server_name=\"{name}\",backend=\"{}\"", fixture.backend(index));
+        let failure = if index == 0 { Some((Stage::Connect, ProbeReason::Refused)) } else { expected_failure(profile) };
         let info = |stage: &str, reason: &str| {
             format!("smtp_tls_probe_failure_info{{{labels},stage=\"{stage}\",reason=\"{reason}\"}}")
         };
         let success = (format!("smtp_tls_probe_success{{{labels}}}"), Some(if failure.is_none() { 1.0 } else { 0.0 }));
         match failure {
             Some((stage, reason)) => {
-                met.insert(reason);
+                covered.insert(reason);
                 check(&answer, &[success, (info(stage.as_str(), reason.as_str()), Some(1.0))]);
             }
             None => check(&answer, &[success]),
         }
     }
     // No address on loopback is unreachable.
-    met.insert(ProbeReason::Unreachable);
-    assert_eq!(met, ProbeReason::ALL.iter().copied().collect());
+    covered.insert(ProbeReason::Unreachable);
+    assert_eq!(covered, ProbeReason::ALL.iter().copied().collect());
 }
 
-/// What a staple comes to.
-struct Row {
+/// A staple, and the expected status and reasons.
+struct StapleCase {
     host: &'static str,
     must_staple: bool,
     staple: Option<ResponseSpec>,
@@ -57,14 +57,14 @@ struct Row {
 }
 
 #[tokio::test]
-async fn of_staples() {
+async fn exports_the_status_and_every_reason_of_ocsp_staples() {
     use OcspReason::{Revoked, StapleInvalid, StapleMissing, StapleStale};
     use OcspStatus::{Good, Unknown};
     let good = ResponseSpec::good;
-    let with = |statement| good().with_responses(vec![statement]);
+    let with = |response| good().with_responses(vec![response]);
     let old = |status| with(SingleResponseSpec::new(status).with_times(-9 * 86_400, Some(-86_400)));
     let early = SingleResponseSpec::new(Status::Good).with_times(3_600, None);
-    let row = |host, staple, status, reasons| Row { host, must_staple: false, staple, status, reasons };
+    let row = |host, staple, status, reasons| StapleCase { host, must_staple: false, staple, status, reasons };
     let rows = [
         row("none.example.com", None, None, &[]),
         row("good.example.com", Some(good()), Some(Good), &[]),
@@ -80,11 +80,11 @@ async fn of_staples() {
             &[StapleInvalid],
         ),
         row("forged.example.com", Some(good().with_flaw(Flaw::WrongSignature)), None, &[StapleInvalid]),
-        Row { must_staple: true, ..row("must.example.com", Some(good()), Some(Good), &[]) },
-        Row { must_staple: true, ..row("missing.example.com", None, None, &[StapleMissing]) },
+        StapleCase { must_staple: true, ..row("must.example.com", Some(good()), Some(Good), &[]) },
+        StapleCase { must_staple: true, ..row("missing.example.com", None, None, &[StapleMissing]) },
     ];
     let pki = pki();
-    let identity = |row: &Row| -> Identity {
+    let identity = |row: &StapleCase| -> Identity {
         let spec = CertSpec::valid_for(&[row.host]).with_extension(Extension::embedded_scts(2));
         let spec = if row.must_staple { spec.with_extension(Extension::must_staple()) } else { spec };
         let identity = pki.issue(&spec);
@@ -94,12 +94,12 @@ async fn of_staples() {
     let cases = rows.iter().map(|row| (row.host, vec![ServerSpec::new(identity(row))]));
     let fixture = ServiceFixture::new(cases.collect(), "").await;
     let answer = fixture.metrics().await;
-    for (place, Row { host, staple, status, reasons, .. }) in rows.iter().enumerate() {
-        let labels = format!("target=\"{host}\",server_name=\"{host}\",backend=\"{}\"", fixture.backend(place));
+    for (index, StapleCase { host, staple, status, reasons, .. }) in rows.iter().enumerate() {
+        let labels = format!("target=\"{host}\",server_name=\"{host}\",backend=\"{}\"", fixture.backend(index));
         let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
         let stapled = if staple.is_some() { 1.0 } else { 0.0 };
         check(&answer, &[(series("ocsp_stapled", ""), Some(stapled)), (series("cert_scts", ""), Some(2.0))]);
-        // A staple is no matter of the chain.
+        // A staple has no effect on the verdict on the chain.
         check(&answer, &[(series("chain_valid", ""), Some(1.0))]);
         for word in OcspStatus::ALL {
             let expected = (*status == Some(*word)).then_some(1.0);

@@ -1,16 +1,18 @@
-//! A service over a fleet, as Prometheus meets it.
+//! A service over a fleet, scraped the way Prometheus scrapes it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use futures_util::future::join_all;
 use smtp_fleet::{Dns, Fleet, Pki, ServerSpec};
+use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::service::{Running, Service};
 use smtp_tls_exporter::target::TargetName;
 use smtp_tls_exporter::web;
 
 use crate::support::{Answer, Environment, request};
 
-/// A service over one fleet, with a target for each case: its name, and its servers in order.
+/// A service that probes one fleet. Each target has the name of its host.
 pub(crate) struct ServiceFixture {
     pub(crate) fleet: Fleet,
     pub(crate) running: Running,
@@ -20,13 +22,13 @@ pub(crate) struct ServiceFixture {
 }
 
 impl ServiceFixture {
-    /// A target for each case: its name, which is also the host's, and its servers.
+    /// One target per case: its host, and the servers that the host resolves to. `extra` is added to each target.
     pub(crate) async fn new(cases: Vec<(&str, Vec<ServerSpec>)>, extra: &str) -> Self {
-        Self::of(cases.into_iter().map(|(name, specs)| (name, specs, extra.to_owned())).collect()).await
+        Self::with_keys(cases.into_iter().map(|(name, specs)| (name, specs, extra.to_owned())).collect()).await
     }
 
-    /// Likewise, with further keys for each case's target.
-    pub(crate) async fn of(cases: Vec<(&str, Vec<ServerSpec>, String)>) -> Self {
+    /// The same, with further keys for each target, as in `, tls: implicit`.
+    pub(crate) async fn with_keys(cases: Vec<(&str, Vec<ServerSpec>, String)>) -> Self {
         let env = Environment::new(&pki());
         let fleet =
             Fleet::start(cases.iter().flat_map(|(_, specs, _)| specs.clone()).collect()).await.expect("a fleet");
@@ -40,37 +42,52 @@ impl ServiceFixture {
                 format!("{{host: {name}, port: {}, name: {name}{extra}}}", fleet.port())
             })
             .collect();
-        let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", dns.addr());
-        let config = env.config(&Environment::yaml("resolver: test, interval: 60s", &resolvers, &targets));
-        let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
-        let address = listeners[0].local_addr().expect("an address");
-        let service = Service { config, config_file: None, listeners, web: web::Options::default() };
+        let text = Environment::yaml("resolver: test, interval: 60s", &Environment::resolver(&dns), &targets);
+        let (service, address) = service(env.config(&text), None).await;
         let running = service.start().expect("a service");
         let fixture = Self { fleet, running, address, _env: env, _dns: dns };
-        fixture.round(cases.iter().map(|(name, ..)| *name)).await;
+        fixture.rounds(cases.iter().map(|(name, ..)| *name)).await;
         fixture
     }
 
-    pub(crate) async fn round(&self, names: impl IntoIterator<Item = &str>) {
-        let names: Vec<_> = names.into_iter().map(|name| TargetName::new(name).expect("a name")).collect();
-        for report in join_all(names.iter().map(|name| self.running.handle.round(name))).await {
-            report.expect("a round");
-        }
+    pub(crate) async fn rounds(&self, names: impl IntoIterator<Item = &str>) {
+        rounds(&self.running, names).await;
     }
 
     pub(crate) async fn metrics(&self) -> Answer {
-        let answer = request(self.address, "GET", "/metrics", TEXT).await;
-        assert_eq!(answer.status, 200, "{}", answer.head);
-        answer
+        metrics(self.address).await
     }
 
-    pub(crate) fn backend(&self, place: usize) -> String {
-        self.fleet.addrs()[place].to_string()
+    /// The value of the label `backend` for the server at `index` in the fleet.
+    pub(crate) fn backend(&self, index: usize) -> String {
+        self.fleet.addrs()[index].to_string()
     }
 }
 
+/// A service that listens on a free port of loopback, not yet started.
+pub(crate) async fn service(config: Config, config_file: Option<PathBuf>) -> (Service, SocketAddr) {
+    let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
+    let address = listeners[0].local_addr().expect("an address");
+    (Service { config, config_file, listeners, web: web::Options::default() }, address)
+}
+
+/// Waits for one round of each target.
+pub(crate) async fn rounds(running: &Running, names: impl IntoIterator<Item = &str>) {
+    let names: Vec<_> = names.into_iter().map(|name| TargetName::new(name).expect("a name")).collect();
+    for report in join_all(names.iter().map(|name| running.handle.round(name))).await {
+        report.expect("a round");
+    }
+}
+
+/// The metrics in the text format.
+pub(crate) async fn metrics(address: SocketAddr) -> Answer {
+    let answer = request(address, "GET", "/metrics", "Accept: text/plain;version=0.0.4\r\n").await;
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    answer
+}
+
 thread_local! {
-    /// One for a test: its servers and its trust store must have the same roots.
+    /// One per test: servers and trust store need the same root.
     static PKI: std::rc::Rc<Pki> = std::rc::Rc::new(Pki::new());
 }
 
@@ -78,12 +95,10 @@ pub(crate) fn pki() -> std::rc::Rc<Pki> {
     PKI.with(Clone::clone)
 }
 
-/// Each row: a series as the exposition writes it, and its value; none where it must not be there.
+/// Each row is a series, as written in the text format, and its value; `None` if the series must be absent.
 #[track_caller]
 pub(crate) fn check(answer: &Answer, rows: &[(String, Option<f64>)]) {
     for (series, expected) in rows {
         assert_eq!(answer.value(series), *expected, "{series}\nin\n{}", answer.text());
     }
 }
-
-const TEXT: &str = "Accept: text/plain;version=0.0.4\r\n";

@@ -1,11 +1,11 @@
-//! What the tests share: configs for fleets, and a monitor that runs.
+//! Helpers shared by the tests: configs for a fleet, a running monitor, HTTP requests.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use smtp_fleet::{Pki, TlsMode};
+use smtp_fleet::{Dns, Pki, TlsMode};
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::monitor::{Handle, Monitor};
 use smtp_tls_exporter::snapshot::{BackendReport, TargetReport};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A place for files, with the fleet's root in `root.pem`.
+/// A temporary folder for config files, with the root of the fleet's PKI in `root.pem`.
 pub(crate) struct Environment {
     pub(crate) folder: TempDir,
 }
@@ -26,16 +26,22 @@ impl Environment {
         Self { folder }
     }
 
-    /// The text of a config that trusts the fleet's root and says `head`, then `targets`.
+    /// A config that trusts the fleet's root. `defaults` is added to the `defaults` section, `rest` are further top-level
+    /// keys.
     pub(crate) fn yaml(defaults: &str, rest: &str, targets: &[String]) -> String {
         let mut text = format!(
             "defaults: {{trust: test, ehlo_name: probe.example.net, {defaults}}}\n\
              trust_stores: {{test: {{roots: none, files: [root.pem]}}}}\n{rest}\ntargets:\n"
         );
         for target in targets {
-            writeln!(text, "  - {target}").expect("strings take everything");
+            writeln!(text, "  - {target}").expect("a string");
         }
         text
+    }
+
+    /// The top-level key that defines the resolver `test`, which queries `dns`.
+    pub(crate) fn resolver(dns: &Dns) -> String {
+        format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", dns.addr())
     }
 
     pub(crate) fn config(&self, text: &str) -> Config {
@@ -43,7 +49,7 @@ impl Environment {
     }
 }
 
-/// A settings of whole probes that take `timeout` at most.
+/// Settings with `timeout` for the connection and the whole probe.
 pub(crate) fn settings(timeout: Duration) -> ProbeSettings {
     ProbeSettings {
         interval: Duration::from_secs(60),
@@ -61,7 +67,7 @@ pub(crate) fn settings(timeout: Duration) -> ProbeSettings {
     }
 }
 
-/// A flow-style target of explicit addresses.
+/// A target with literal addresses, as YAML in flow style.
 pub(crate) fn target(name: &str, host: &str, port: u16, tls: TlsMode, addresses: &[IpAddr]) -> String {
     let tls = match tls {
         TlsMode::StartTls => "starttls",
@@ -70,7 +76,7 @@ pub(crate) fn target(name: &str, host: &str, port: u16, tls: TlsMode, addresses:
     format!("{{name: {name}, host: {host}, port: {port}, tls: {tls}, addresses: {addresses:?}}}")
 }
 
-/// A monitor that runs until it is dropped or stopped.
+/// A monitor that runs until it is stopped or dropped.
 pub(crate) struct Running {
     pub(crate) handle: Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -91,7 +97,7 @@ impl Running {
         Self { handle, stop: Some(stop), task }
     }
 
-    /// One round of a target, from now or under way.
+    /// Waits for one round of a target: the one in progress, otherwise a new one.
     pub(crate) async fn round(&self, name: &str) -> Arc<TargetReport> {
         let name = TargetName::new(name).expect("a name");
         self.handle.round(&name).await.unwrap_or_else(|| panic!("no round of {name}"))
@@ -99,7 +105,7 @@ impl Running {
 
     pub(crate) async fn stop(mut self) {
         self.stop.take().map(|stop| stop.send(()));
-        (&mut self.task).await.expect("the monitor ends well");
+        (&mut self.task).await.expect("the monitor stops");
     }
 }
 
@@ -113,10 +119,10 @@ impl Drop for Running {
 pub(crate) fn backend(report: impl AsRef<TargetReport>, address: SocketAddr) -> Arc<BackendReport> {
     let mut all = report.as_ref().backends();
     let found = all.find(|backend| backend.backend.socket_addr() == address);
-    Arc::clone(found.unwrap_or_else(|| panic!("{address} is a backend")))
+    Arc::clone(found.unwrap_or_else(|| panic!("no backend {address}")))
 }
 
-/// What a server answered to one request.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -134,34 +140,34 @@ impl Answer {
         fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// The value of the series `series`, written as the exposition writes it.
+    /// The value of a series, given as written in the text format.
     pub(crate) fn value(&self, series: &str) -> Option<f64> {
         self.text().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 }
 
-/// One request by HTTP/1.0, which neither chunks nor keeps the connection.
+/// Sends one HTTP/1.0 request: no chunked encoding, no keep-alive. `fields` are header lines that end in CRLF.
 pub(crate) async fn request(address: SocketAddr, method: &str, path: &str, fields: &str) -> Answer {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
     let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).await.expect("the request is sent");
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.expect("an answer");
+    stream.read_to_end(&mut bytes).await.expect("a response");
     let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
     let head = String::from_utf8(bytes[..at].to_vec()).expect("text");
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
     Answer { status, head, body: bytes.split_off(at + 4) }
 }
 
-/// Asks until there is an answer, for a minute at most.
-pub(crate) async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until `poll` returns a value. Panics after a minute.
+pub(crate) async fn until<T>(mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = std::time::Instant::now();
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
+        if let Some(value) = poll().await {
+            return value;
         }
-        assert!(begin.elapsed() < Duration::from_secs(60), "nothing came of it in a minute");
+        assert!(begin.elapsed() < Duration::from_secs(60), "no result within a minute");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,19 +1,18 @@
-//! Files of targets that change while the service runs.
+//! Target files that change while the service runs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use smtp_fleet::{Fleet, Pki, profiles};
 use smtp_tls_exporter::config::Config;
-use smtp_tls_exporter::service::Service;
-use smtp_tls_exporter::web;
 
-use crate::support::{Environment, request, until};
+use crate::service_fixture::{metrics, service};
+use crate::support::{Environment, until};
 
-/// Waits for an exposition with these targets, and this outcome of the last load.
+/// Waits until the metrics contain exactly these targets and this result of the last reload.
 async fn wait(address: SocketAddr, names: &[String], successful: f64) {
     until(async || {
-        let answer = request(address, "GET", "/metrics", "").await;
+        let answer = metrics(address).await;
         let loaded = answer.value("smtp_tls_exporter_config_last_reload_successful") == Some(successful);
         let count = answer.value("smtp_tls_exporter_targets") == Some(names.len() as f64);
         let named = names.iter().all(|name| answer.text().contains(&format!("target=\"{name}\"")));
@@ -23,7 +22,7 @@ async fn wait(address: SocketAddr, names: &[String], successful: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_are_read_again_when_they_change() {
+async fn reloads_target_files_when_they_change() {
     let pki = Pki::new();
     let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.expect("a fleet");
     let env = Environment::new(&pki);
@@ -31,9 +30,7 @@ async fn they_are_read_again_when_they_change() {
     let text = Environment::yaml("interval: 60s", "target_files: ['*.json']", &[]);
     std::fs::write(&main, text).expect("a config");
     let config = Config::load(&main).unwrap_or_else(|error| panic!("{error}"));
-    let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
-    let address = listeners[0].local_addr().expect("an address");
-    let service = Service { config, config_file: Some(main), listeners, web: web::Options::default() };
+    let (service, address) = service(config, Some(main)).await;
     let running = service.start_watching(Duration::from_millis(10)).expect("a service");
 
     let file = env.folder.path().join("servers.json");
@@ -53,9 +50,9 @@ async fn they_are_read_again_when_they_change() {
     wait(address, &names, 0.0).await;
     write(&names[1..]);
     wait(address, &names[1..], 1.0).await;
-    let answer = request(address, "GET", "/metrics", "").await;
+    let answer = metrics(address).await;
     assert!(answer.text().contains("team=\"mail\"") && !answer.text().contains("__meta_x"), "{}", answer.text());
     std::fs::remove_file(&file).expect("removed");
     wait(address, &[], 1.0).await;
-    running.until(async {}).await.expect("a good end");
+    running.until(async {}).await.expect("a clean shutdown");
 }

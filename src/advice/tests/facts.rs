@@ -1,4 +1,4 @@
-//! On any fleet: what is advised holds for every backend that is named, and nobody is left out.
+//! On random fleets: advice holds for every backend that it names, and leaves none out.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,25 +9,24 @@ use rustls_pki_types::CertificateDer;
 use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm};
 
 use super::*;
-use crate::reason::ChainReason;
 use crate::target::ServerName;
 use crate::verdict::name as names;
 
-/// What one backend is like.
+/// A backend of a random fleet.
 #[derive(Clone, Debug)]
-struct Lot {
+struct SampleBackend {
     chain: Option<usize>,
-    /// 0 to 2: as its last probe found it; 3: seen earlier, failing now; 4: failing at STARTTLS.
+    /// 0 to 2: probed successfully; 3: seen earlier, failing now; 4: failing at STARTTLS.
     state: u8,
     resolved: bool,
 }
 
-fn lots() -> impl Strategy<Value = Vec<Lot>> {
-    let lot = (prop::option::weighted(0.9, 0..CHAINS), 0..5_u8, prop::bool::weighted(0.85));
-    prop::collection::vec(lot.prop_map(|(chain, state, resolved)| Lot { chain, state, resolved }), 1..6)
+fn fleets() -> impl Strategy<Value = Vec<SampleBackend>> {
+    let backend = (prop::option::weighted(0.9, 0..CHAINS), 0..5_u8, prop::bool::weighted(0.85));
+    prop::collection::vec(backend.prop_map(|(chain, state, resolved)| SampleBackend { chain, state, resolved }), 1..6)
 }
 
-/// All sorts of chains: by their names, then by what is wrong with them.
+/// Chains by their names, then by their defects.
 fn chains(ca: &TestCa) -> Vec<Vec<CertificateDer<'static>>> {
     let stranger = Ca::root(&CertBuilder::authority("Stranger"), &Key::generate(KeyAlgorithm::P256));
     let mut chains = Vec::new();
@@ -47,42 +46,42 @@ fn chains(ca: &TestCa) -> Vec<Vec<CertificateDer<'static>>> {
     chains
 }
 
-fn address(place: usize) -> String {
-    format!("192.0.2.{}", 10 + place)
+fn address(index: usize) -> String {
+    format!("192.0.2.{}", 10 + index)
 }
 
 fn build(
     ca: &TestCa,
     fixture: &EndpointFixture,
     chains: &[Vec<CertificateDer<'static>>],
-    lots: &[Lot],
-    leads: &[u8],
+    fleet: &[SampleBackend],
+    resolutions: &[u8],
 ) -> TargetReport {
-    let backends = lots.iter().enumerate().map(|(place, lot)| {
-        let address = address(place);
-        let report = match lot.chain {
-            Some(chain) if lot.state == 3 => past(fixture.shows(ca, &address, &chains[chain])),
+    let backends = fleet.iter().enumerate().map(|(index, backend)| {
+        let address = address(index);
+        let report = match backend.chain {
+            Some(chain) if backend.state == 3 => past(fixture.shows(ca, &address, &chains[chain])),
             Some(chain) => fixture.shows(ca, &address, &chains[chain]),
             None => fixture.fresh(&address),
         };
-        let report = if lot.state == 4 {
+        let report = if backend.state == 4 {
             fixture.fails(&address, Stage::StartTls, ProbeReason::StartTlsNotOffered, "")
         } else {
             report
         };
-        BackendReport { resolved: lot.resolved, ..report }
+        BackendReport { resolved: backend.resolved, ..report }
     });
     let report = fixture.report(backends.collect());
     let candidates = crate::snapshot::alternates::alternate_candidates(&report.endpoints[0]);
     let resolved: Vec<String> =
-        lots.iter().enumerate().filter(|(_, lot)| lot.resolved).map(|(n, _)| address(n)).collect();
+        fleet.iter().enumerate().filter(|(_, backend)| backend.resolved).map(|(n, _)| address(n)).collect();
     let all: Vec<&str> = resolved.iter().map(String::as_str).collect();
     let texts: Vec<String> = candidates.iter().map(ToString::to_string).collect();
-    let shared: Vec<(&str, Option<&[&str]>)> = texts
+    let alternates: Vec<(&str, Option<&[&str]>)> = texts
         .iter()
-        .zip(leads)
-        .map(|(name, lead)| {
-            let addresses: Option<&[&str]> = match lead {
+        .zip(resolutions)
+        .map(|(name, resolution)| {
+            let addresses: Option<&[&str]> = match resolution {
                 0 | 1 => Some(&all),
                 2 => all.get(..1),
                 3 => Some(&["198.51.100.7"]),
@@ -92,28 +91,28 @@ fn build(
             (name.as_str(), addresses)
         })
         .collect();
-    with_alternates(report, &shared)
+    with_alternates(report, &alternates)
 }
 
 #[test]
-fn what_is_advised_holds() {
+fn advice_holds_and_is_complete() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let chains = chains(&ca);
     // Each chain is verified once.
     let assessed: Vec<_> = chains.iter().map(|chain| ca.assess(&fixture, chain)).collect();
-    let mut met = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::with_cases(600) }, rng);
-    let cell = std::cell::RefCell::new(&mut met);
-    let result = runner.run(&(lots(), prop::collection::vec(0..6_u8, 3)), |(lots, leads)| {
-        let report = build(&ca, &fixture, &chains, &lots, &leads);
+    let cell = std::cell::RefCell::new(&mut seen);
+    let result = runner.run(&(fleets(), prop::collection::vec(0..6_u8, 3)), |(fleet, resolutions)| {
+        let report = build(&ca, &fixture, &chains, &fleet, &resolutions);
         let advice = advise(&report, now());
         cell.borrow_mut().extend(advice.iter().map(|advice| advice.kind));
-        advice.iter().for_each(|advice| holds(&report, advice));
-        is_whole(&report, &advice);
+        advice.iter().for_each(|advice| assert_holds(&report, advice));
+        assert_complete(&report, &advice);
         Ok(())
     });
-    result.expect("no fleet on which advice is wrong");
+    result.expect("advice that holds");
     drop(assessed);
     use AdviceKind as A;
     for kind in [
@@ -124,10 +123,10 @@ fn what_is_advised_holds() {
         A::QueuedMail,
         A::MissingIntermediate,
     ] {
-        assert!(met.contains(&kind), "{kind} came up");
+        assert!(seen.contains(&kind), "{kind} occurs");
     }
     for kind in [A::SelfSigned, A::UnknownIssuer, A::Expired, A::ExpiresSoon, A::Clock, A::RenewedPartly, A::StartTls] {
-        assert!(met.contains(&kind), "{kind} came up");
+        assert!(seen.contains(&kind), "{kind} occurs");
     }
 }
 
@@ -151,7 +150,7 @@ fn has(report: &BackendReport, reason: ChainReason) -> bool {
     report.last_certificate.as_ref().is_some_and(|last| last.assessment.reasons(now()).contains(reason))
 }
 
-fn carries(report: &BackendReport, name: &ServerName) -> bool {
+fn matches_name(report: &BackendReport, name: &ServerName) -> bool {
     report.leaf().and_then(|leaf| leaf.facts()).is_some_and(|facts| names::judge(name, facts).is_match())
 }
 
@@ -159,18 +158,20 @@ fn is_valid(report: &BackendReport) -> bool {
     report.last_certificate.as_ref().and_then(|last| last.assessment.valid(now())) == Some(true)
 }
 
-/// The word after `lead`.
-fn word_after(text: &str, lead: &str) -> ServerName {
-    let (_, rest) = text.split_once(lead).unwrap_or_else(|| panic!("{lead:?} in {text}"));
-    name(rest.split([' ', ':', ',']).next().unwrap_or_default().trim_end_matches('.'))
+/// The names that a text mentions, without the server name.
+fn mentioned_names(text: &str) -> Vec<ServerName> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"-.*".contains(c));
+    let words = words.map(|word| word.trim_end_matches('.')).filter(|word| !word.contains('*'));
+    let names = words.filter(|word| word.ends_with(".example.com") && *word != "smtp.example.com");
+    names.map(name).collect()
 }
 
-fn holds(report: &TargetReport, advice: &Advice) {
+fn assert_holds(report: &TargetReport, advice: &Advice) {
     let (named, resolved, text) = (named(report, advice), resolved(report), advice.text.as_str());
     assert!(named.iter().all(|backend| backend.resolved), "{text}");
     // Addresses have two digits at the end: none is the beginning of another.
     for backend in report.endpoints[0].backends.iter().filter(|backend| !backend.resolved) {
-        assert!(!text.contains(&backend.backend.address.to_string()), "an unnamed backend in: {text}");
+        assert!(!text.contains(&backend.backend.address.to_string()), "a backend that is not in DNS in: {text}");
     }
     let unix = crate::verdict::unix(now());
     let every = |condition: &dyn Fn(&BackendReport) -> bool| {
@@ -178,36 +179,31 @@ fn holds(report: &TargetReport, advice: &Advice) {
     };
     match advice.kind {
         AdviceKind::Reissue => every(&|backend| backend.name_matches() == Some(false)),
-        AdviceKind::UseAlternateName => {
+        AdviceKind::UseAlternateName | AdviceKind::AlternateNameElsewhere => {
             assert_eq!(named.len(), resolved.len(), "{text}");
-            let name = word_after(text, "clients use ");
-            every(&|backend| carries(backend, &name));
-            let says_valid = text.contains("valid on");
-            assert_eq!(says_valid, named.iter().all(|backend| is_valid(backend)), "{text}");
-            if says_valid {
-                let words = [" all ", " both ", " 192.0.2."];
-                assert!(words.iter().any(|word| text.contains(&format!("valid on{word}"))), "{text}");
+            let names = mentioned_names(text);
+            assert!(!names.is_empty(), "{text}");
+            for name in &names {
+                every(&|backend| matches_name(backend, name));
             }
-            let shared = report.endpoints[0].alternates.iter().find(|shared| shared.name == name);
-            let addresses: BTreeSet<IpAddr> = resolved.iter().map(|backend| backend.backend.address).collect();
-            let leads: BTreeSet<IpAddr> =
-                shared.into_iter().flat_map(|shared| shared.addresses.iter().copied()).collect();
-            assert_eq!(leads, addresses, "{text}");
-        }
-        AdviceKind::AlternateNameElsewhere => {
-            assert_eq!(named.len(), resolved.len(), "{text}");
-            let name = match text.strip_prefix("The certificates of ") {
-                Some(rest) => word_after(rest, "carry "),
-                None => word_after(&format!(": {text}"), ": "),
-            };
-            every(&|backend| carries(backend, &name));
-            assert!(!text.contains("is valid on") || named.iter().all(|backend| is_valid(backend)), "{text}");
+            let not_valid: Vec<_> = named.iter().filter(|backend| !is_valid(backend)).collect();
+            assert_eq!(text.contains("the chain"), !not_valid.is_empty(), "{text}");
+            for backend in not_valid {
+                assert!(text.contains(&backend.backend.address.to_string()), "{text}");
+            }
+            if advice.kind == AdviceKind::UseAlternateName {
+                let addresses: BTreeSet<IpAddr> = resolved.iter().map(|backend| backend.backend.address).collect();
+                for name in &names {
+                    let known = report.endpoints[0].alternates.iter().find(|alternate| alternate.name == *name);
+                    let found = known.into_iter().flat_map(|alternate| alternate.addresses.iter().copied());
+                    assert_eq!(found.collect::<BTreeSet<IpAddr>>(), addresses, "{text}");
+                }
+            }
         }
         AdviceKind::UseBackendName => {
-            let name = word_after(text, "clients can use ");
-            assert_eq!(named.len(), 1);
-            every(&|backend| carries(backend, &name) && is_valid(backend) && backend.is_reachable());
-            assert!(name != report.endpoints[0].endpoint.server_name);
+            let names = mentioned_names(text);
+            assert_eq!((names.len(), named.len()), (1, 1), "{text}");
+            every(&|backend| matches_name(backend, &names[0]) && is_valid(backend) && backend.is_reachable());
         }
         AdviceKind::MissingIntermediate => every(&|backend| has(backend, ChainReason::MissingIntermediate)),
         AdviceKind::SelfSigned => every(&|backend| has(backend, ChainReason::SelfSigned)),
@@ -225,13 +221,13 @@ fn holds(report: &TargetReport, advice: &Advice) {
             every(&|backend| backend.probe.as_ref().is_some_and(|probe| probe.outcome.is_err()));
         }
         AdviceKind::QueuedMail => assert!(named.is_empty()),
-        kind => panic!("{kind} comes of nothing here: {text}"),
+        kind => panic!("unexpected {kind}: {text}"),
     }
 }
 
-/// Each fault is told of every backend that has it.
-fn is_whole(report: &TargetReport, advice: &[Advice]) {
-    let told = |kind: AdviceKind| -> BTreeSet<IpAddr> {
+/// Each problem is reported for every backend that has it.
+fn assert_complete(report: &TargetReport, advice: &[Advice]) {
+    let advised = |kind: AdviceKind| -> BTreeSet<IpAddr> {
         let of_kind = advice.iter().filter(|advice| advice.kind == kind);
         of_kind.flat_map(|advice| &advice.backends).map(|backend| backend.address).collect()
     };
@@ -240,14 +236,18 @@ fn is_whole(report: &TargetReport, advice: &[Advice]) {
         all.map(|backend| backend.backend.address).collect()
     };
     let unix = crate::verdict::unix(now());
-    assert_eq!(told(AdviceKind::Reissue), with(&|backend| backend.name_matches() == Some(false)));
-    assert_eq!(told(AdviceKind::Expired), with(&|backend| not_after(backend) < unix));
-    assert_eq!(told(AdviceKind::SelfSigned), with(&|backend| has(backend, ChainReason::SelfSigned)));
-    assert_eq!(told(AdviceKind::UnknownIssuer), with(&|backend| has(backend, ChainReason::UnknownIssuer)));
-    assert_eq!(told(AdviceKind::MissingIntermediate), with(&|backend| has(backend, ChainReason::MissingIntermediate)));
-    let stops = |backend: &BackendReport| backend.probe.as_ref().is_some_and(|probe| probe.outcome.is_err());
-    let stopped: BTreeSet<IpAddr> = told(AdviceKind::StartTls).union(&told(AdviceKind::Unreachable)).copied().collect();
-    assert_eq!(stopped, with(&stops));
+    assert_eq!(advised(AdviceKind::Reissue), with(&|backend| backend.name_matches() == Some(false)));
+    assert_eq!(advised(AdviceKind::Expired), with(&|backend| not_after(backend) < unix));
+    assert_eq!(advised(AdviceKind::SelfSigned), with(&|backend| has(backend, ChainReason::SelfSigned)));
+    assert_eq!(advised(AdviceKind::UnknownIssuer), with(&|backend| has(backend, ChainReason::UnknownIssuer)));
+    assert_eq!(
+        advised(AdviceKind::MissingIntermediate),
+        with(&|backend| has(backend, ChainReason::MissingIntermediate))
+    );
+    let fails = |backend: &BackendReport| backend.probe.as_ref().is_some_and(|probe| probe.outcome.is_err());
+    let failing: BTreeSet<IpAddr> =
+        advised(AdviceKind::StartTls).union(&advised(AdviceKind::Unreachable)).copied().collect();
+    assert_eq!(failing, with(&fails));
 }
 
 const NAMES: &[&[&str]] = &[
@@ -257,5 +257,5 @@ const NAMES: &[&[&str]] = &[
     &["mx1.example.com", "mail.example.com"],
     &["mx2.example.com"],
 ];
-/// Eight kinds of each.
+/// Eight of each.
 const CHAINS: usize = 40;

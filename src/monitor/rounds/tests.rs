@@ -4,9 +4,9 @@ use super::*;
 use crate::discovery::FoundHost;
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
 use crate::reason::{ProbeReason, Stage};
-use crate::target::{EhloName, Endpoint, HostTarget, IpFamily, Labels, ProbeSettings, ServerName, TargetName, TlsMode};
+use crate::target::{Endpoint, HostTarget, IpFamily, ProbeSettings, ServerName, TargetName, TlsMode, UserLabels};
 use crate::trust::TrustStore;
-use crate::verdict::Question;
+use crate::verdict::AssessmentInput;
 
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -20,21 +20,13 @@ fn state(interval: Duration, tls: TlsMode) -> TargetState {
     let settings = ProbeSettings {
         interval,
         timeout: Duration::from_secs(5),
-        connect_timeout: Duration::from_secs(5),
-        ehlo_name: EhloName::AddressLiteral,
         ip_family: IpFamily::Any,
-        backend_retention: Duration::from_secs(3600),
-        samples: 1,
-        expect_names: Vec::new(),
-        trust: "system".into(),
-        resolver: "system".into(),
-        client_certificate: None,
-        certificate_file: None,
+        ..ProbeSettings::default()
     };
     let target = Target {
         name: TargetName::new("one").expect("a name"),
         kind: TargetKind::Host(HostTarget { host, addresses: vec![ADDRESS], endpoint }),
-        labels: Labels::default(),
+        labels: UserLabels::default(),
         settings: Arc::new(settings),
     };
     let mut state = TargetState::new(Arc::new(target), 0);
@@ -72,14 +64,14 @@ fn judged(outcome: Result<(), (Stage, ProbeReason)>) -> Judged {
 
 const REFUSED: (Stage, ProbeReason) = (Stage::Connect, ProbeReason::Refused);
 
-/// After each outcome: how soon the backend is probed again outside its rounds.
+/// After each outcome: the seconds until the backend is probed again between rounds.
 #[track_caller]
 fn check_reprobes(interval: u64, outcomes: &[(bool, Option<u64>)]) {
     let mut state = state(Duration::from_secs(interval), TlsMode::StartTls);
     for (place, (success, expected)) in outcomes.iter().enumerate() {
         let now = Instant::now();
-        state.queue(&backend(&state)).expect("a backend that is not busy");
-        assert_eq!(state.queue(&backend(&state)), None, "it is busy");
+        state.queue(&backend(&state)).expect("a backend that is not in progress");
+        assert_eq!(state.queue(&backend(&state)), None, "in progress");
         state.probed(&backend(&state), judged(if *success { Ok(()) } else { Err(REFUSED) }), SystemTime::now());
         let planned = state.plan_reprobe(&backend(&state), now);
         assert_eq!(planned.map(|at| (at - now).as_secs()), *expected, "outcome {place} of {outcomes:?}");
@@ -88,7 +80,7 @@ fn check_reprobes(interval: u64, outcomes: &[(bool, Option<u64>)]) {
 }
 
 #[test]
-fn a_new_failure_is_looked_at_again_soon() {
+fn a_new_failure_is_probed_again_soon() {
     let soon = Some(60);
     check_reprobes(300, &[(true, None), (false, soon), (false, soon), (false, None), (false, None), (true, None)]);
     check_reprobes(300, &[(false, soon), (true, None), (false, soon)]);
@@ -97,7 +89,7 @@ fn a_new_failure_is_looked_at_again_soon() {
 }
 
 #[test]
-fn a_local_failure_touches_no_report() {
+fn a_local_failure_changes_no_report() {
     let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
     state.queue(&backend(&state)).expect("a backend");
     state.probed(&backend(&state), judged(Ok(())), SystemTime::now());
@@ -105,15 +97,15 @@ fn a_local_failure_touches_no_report() {
     begin(&mut state);
     state.queue(&backend(&state)).expect("a backend");
     state.not_probed(&backend(&state));
-    assert!(state.end_round(SystemTime::now()), "the round ends all the same");
+    assert!(state.end_round(SystemTime::now()), "the round ends");
     let after = state.report();
     assert!(Arc::ptr_eq(&before.endpoints[0].backends[0], &after.endpoints[0].backends[0]));
     assert_eq!(after.counters.probes, 1);
-    assert!(state.queue(&backend(&state)).is_some(), "it is not busy any more");
+    assert!(state.queue(&backend(&state)).is_some(), "no longer in progress");
 }
 
 #[test]
-fn handshake_errors_count_what_ended_in_tls() {
+fn counts_consecutive_handshake_errors() {
     let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
     for (outcome, expected) in [
         (Err((Stage::Handshake, ProbeReason::TlsVersion)), 1),
@@ -130,7 +122,7 @@ fn handshake_errors_count_what_ended_in_tls() {
 }
 
 #[test]
-fn who_let_us_wait_queues_in_the_slow_lane() {
+fn backends_that_time_out_queue_in_the_slow_lane() {
     use ProbeReason::{Eof, Timeout};
     for (tls, outcome, expected) in [
         (TlsMode::StartTls, Ok(()), Lane::Normal),
@@ -147,7 +139,7 @@ fn who_let_us_wait_queues_in_the_slow_lane() {
 }
 
 #[test]
-fn a_line_is_due_for_each_change_only() {
+fn logs_changes_only() {
     let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
     let eof = (Stage::Greeting, ProbeReason::Eof);
     for (outcome, expected) in
@@ -158,40 +150,40 @@ fn a_line_is_due_for_each_change_only() {
     }
 }
 
-/// Which of two certificates a server shows, failures as spaces, and which of the probes are told of.
+/// The certificate presented in each probe (`a` or `b`; a space is a failure), and which of the probes are logged (`!`).
 #[track_caller]
-fn check_told(shown: &str, expected: &str) {
+fn check_logged(presented: &str, expected: &str) {
     let [a, b] = ["a", "b"].map(|name| {
         let signed = rcgen::generate_simple_self_signed([format!("{name}.example.com")]).expect("a certificate");
-        let presented = PresentedChain { certificates: vec![signed.cert.der().clone()], staple: Box::default() };
+        let chain = PresentedChain { certificates: vec![signed.cert.der().clone()], staple: Box::default() };
         let server_name = &ServerName::parse("smtp.example.com").expect("a name");
         let trust = &TrustStore::new("none", Vec::new());
-        let question = Question { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
-        Judge::default().assess(presented, None, &question, SystemTime::now())
+        let input = AssessmentInput { server_name, expect_names: &[], ehlo_name: None, trust, known: None };
+        Judge::default().assess(chain, None, &input, SystemTime::now())
     });
     let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
-    let told = shown.chars().map(|shown| {
-        let judged = match shown {
+    let logged = presented.chars().map(|presented| {
+        let judged = match presented {
             'a' => Judged { assessment: Some(a.clone()), ..judged(Ok(())) },
             'b' => Judged { assessment: Some(b.clone()), ..judged(Ok(())) },
             _ => judged(Err(REFUSED)),
         };
         if state.probed(&backend(&state), judged, SystemTime::now()).is_some() { '!' } else { '.' }
     });
-    assert_eq!(told.collect::<String>(), expected, "{shown}");
+    assert_eq!(logged.collect::<String>(), expected, "{presented}");
 }
 
 #[test]
-fn certificates_that_take_turns_are_told_until_that_is_plain() {
-    check_told("aaaa", "!...");
-    check_told("aaabbb", "!..!..");
-    check_told("abab", "!!!!");
-    check_told("abababababaaabb", "!!!!...........");
-    check_told("ababab  aaab  b", "!!!!..!.!...!.!");
+fn alternating_certificates_are_logged_a_few_times_only() {
+    check_logged("aaaa", "!...");
+    check_logged("aaabbb", "!..!..");
+    check_logged("abab", "!!!!");
+    check_logged("abababababaaabb", "!!!!...........");
+    check_logged("ababab  aaab  b", "!!!!..!.!...!.!");
 }
 
 #[test]
-fn a_server_that_limits_us_is_left_alone_for_longer_each_time() {
+fn backs_off_longer_each_time_a_server_limits_the_rate() {
     let minute = Duration::from_secs(60);
     let mut state = state(minute, TlsMode::StartTls);
     let which = backend(&state);
@@ -200,9 +192,13 @@ fn a_server_that_limits_us_is_left_alone_for_longer_each_time() {
     for (rate_limited, rounds) in [(true, 1), (true, 3), (true, 7), (false, 0), (true, 1)] {
         state.probed(&which, limited(rate_limited), SystemTime::now());
         state.rest(&which, now);
-        // A probe that this machine fails to make says nothing of the server.
+        // A probe that fails on this host has no effect.
         state.not_probed(&which);
-        assert_eq!(state.plan_reprobe(&which, now).filter(|_| rate_limited), None, "not in between either");
+        assert_eq!(
+            state.plan_reprobe(&which, now).filter(|_| rate_limited),
+            None,
+            "no probe between the rounds either"
+        );
         let left_out = (1..20).take_while(|round| state.rests(&which, now + minute * *round)).count();
         assert_eq!(left_out, rounds);
         now += minute * 20;
@@ -221,7 +217,7 @@ fn found(name: &str, preference: u16, last: u8) -> FoundHost {
     }
 }
 
-/// After each round: the hosts with their preference, and in parentheses those that are named no longer.
+/// After each round: the hosts with their preference, in parentheses those no longer resolved.
 #[track_caller]
 fn check_hosts(state: &mut TargetState, hosts: Option<Vec<FoundHost>>, expected: &[&str]) {
     state.begin(Instant::now());
@@ -239,7 +235,7 @@ fn check_hosts(state: &mut TargetState, hosts: Option<Vec<FoundHost>>, expected:
 }
 
 #[test]
-fn hosts_come_and_go_as_their_records_do() {
+fn hosts_follow_their_records() {
     let mut state = state(Duration::from_secs(300), TlsMode::StartTls);
     let domain = ServerName::parse("example.com").expect("a name");
     let kind = TargetKind::Mx(crate::target::MxTarget { domain, port: 25, tls: TlsMode::StartTls });
@@ -250,7 +246,7 @@ fn hosts_come_and_go_as_their_records_do() {
     check_hosts(&mut state, None, &[]);
     check_hosts(&mut state, Some(vec![a(10), b(20)]), &["a.example.com 10", "b.example.com 20"]);
     check_hosts(&mut state, Some(vec![b(5), a(10)]), &["b.example.com 5", "a.example.com 10"]);
-    // Nothing is known of a round: nothing changes.
+    // A failed lookup changes nothing.
     check_hosts(&mut state, None, &["b.example.com 5", "a.example.com 10"]);
     for _ in 0..2 {
         check_hosts(&mut state, Some(vec![a(10)]), &["a.example.com 10", "b.example.com 5"]);

@@ -1,4 +1,4 @@
-//! SMTP replies (RFC 5321 §4.2) from bytes, however they are split; no I/O.
+//! Parses SMTP replies (RFC 5321 §4.2) from bytes, however they are split, without I/O.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,12 +8,12 @@ use std::fmt;
 pub struct Reply {
     /// Three digits, the first of them 2 to 5.
     pub code: u16,
-    /// The lines as they came; each begins with the code and ends with LF.
+    /// The lines as received; each begins with the code and ends with LF.
     raw: Vec<u8>,
 }
 
 impl Reply {
-    /// The text of each line, after code and separator; bytes that are not UTF-8 are replaced.
+    /// The text of each line, without code and separator; bytes that are not UTF-8 are replaced.
     pub fn lines(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.texts().map(String::from_utf8_lossy)
     }
@@ -22,7 +22,7 @@ impl Reply {
         self.raw.split_inclusive(|byte| *byte == b'\n').map(|line| without_end(line).get(4..).unwrap_or_default())
     }
 
-    /// The severity, which decides where the code itself is not known (RFC 5321 §4.2.1).
+    /// The class, by which a client acts on a code that it does not know (RFC 5321 §4.2.1).
     pub fn class(&self) -> Class {
         match self.code / 100 {
             2 => Class::Success,
@@ -40,7 +40,7 @@ impl Reply {
         })
     }
 
-    /// The first word of the first line, which is the server's own name in greetings and EHLO replies.
+    /// The first word of the first line; in greetings and EHLO replies, the server's name.
     pub fn first_word(&self) -> Option<Cow<'_, str>> {
         let word = self.texts().next()?.split(u8::is_ascii_whitespace).next().filter(|word| !word.is_empty())?;
         Some(String::from_utf8_lossy(word))
@@ -70,12 +70,12 @@ pub enum Class {
     Permanent,
 }
 
-/// Why bytes are no reply.
+/// Why bytes are not a valid reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyError {
-    /// A line does not begin with a reply code; its first bytes.
+    /// A line does not begin with a reply code. Holds its first bytes.
     NotAReply(Box<[u8]>),
-    /// A later line carries another code than the first.
+    /// A later line has another code than the first (RFC 5321 §4.2.1).
     CodeChanged {
         /// The first line's code.
         first: u16,
@@ -92,35 +92,35 @@ impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAReply(bytes) => write!(f, "not an SMTP reply: {:?}", String::from_utf8_lossy(bytes)),
-            Self::CodeChanged { first, later } => write!(f, "a reply that begins with {first} goes on with {later}"),
-            Self::LineTooLong => write!(f, "a reply line of more than {MAX_LINE} octets"),
-            Self::TooLarge => write!(f, "a reply of more than {MAX_LINES} lines or {MAX_BYTES} octets"),
+            Self::CodeChanged { first, later } => write!(f, "reply code changes from {first} to {later}"),
+            Self::LineTooLong => write!(f, "reply line longer than {MAX_LINE} octets"),
+            Self::TooLarge => write!(f, "reply longer than {MAX_LINES} lines or {MAX_BYTES} octets"),
         }
     }
 }
 
 impl std::error::Error for ReplyError {}
 
-/// Takes bytes until a reply is complete.
+/// Collects bytes until a reply is complete.
 #[derive(Debug, Default)]
 pub struct ReplyDecoder {
     code: Option<u16>,
     raw: Vec<u8>,
-    /// Where the line that is not complete yet begins in `raw`.
+    /// Start of the incomplete line in `raw`.
     line: usize,
     lines: usize,
 }
 
 impl ReplyDecoder {
-    /// Takes from the front of `input` what belongs to the current reply and says how many bytes that was.
-    /// Bytes behind a complete reply are not taken.
+    /// Consumes the bytes of the current reply from the front of `input`. Returns their number and, once complete, the
+    /// reply. Bytes after a complete reply are not consumed.
     ///
     /// # Errors
-    /// When the bytes cannot become a reply within the bounds; the decoder is of no use afterwards.
+    /// If the bytes cannot become a reply within the limits; the decoder must not be used afterwards.
     pub fn decode(&mut self, input: &[u8]) -> Result<(usize, Option<Reply>), ReplyError> {
-        let mut taken = 0;
+        let mut consumed = 0;
         for piece in input.split_inclusive(|byte| *byte == b'\n') {
-            taken += piece.len();
+            consumed += piece.len();
             if self.current().len() + piece.len() > MAX_LINE {
                 return Err(ReplyError::LineTooLong);
             }
@@ -128,19 +128,19 @@ impl ReplyDecoder {
                 return Err(ReplyError::TooLarge);
             }
             self.raw.extend_from_slice(piece);
-            // Something that is no reply is told at once, not when its line or the time ends.
+            // Other protocols are detected before the end of a line, which may never come.
             if !may_begin_a_line(self.current()) {
                 return Err(self.not_a_reply());
             }
             if piece.ends_with(b"\n") && self.end_line()? {
                 let done = std::mem::take(self);
-                return Ok((taken, done.code.map(|code| Reply { code, raw: done.raw })));
+                return Ok((consumed, done.code.map(|code| Reply { code, raw: done.raw })));
             }
         }
-        Ok((taken, None))
+        Ok((consumed, None))
     }
 
-    /// Whether the line that is complete now is the reply's last one.
+    /// Checks the line that is complete now. Returns whether it is the last line of the reply.
     fn end_line(&mut self) -> Result<bool, ReplyError> {
         let line = without_end(self.current());
         let (digits, rest) = line.split_at_checked(3).ok_or_else(|| self.not_a_reply())?;
@@ -164,7 +164,7 @@ impl ReplyDecoder {
     }
 }
 
-/// Three digits, and then a separator or the line's end (RFC 5321 §4.2), as far as the bytes go.
+/// Three digits, then a separator or the end of the line (RFC 5321 §4.2), as far as the bytes are known.
 fn may_begin_a_line(line: &[u8]) -> bool {
     line.iter().take(4).enumerate().all(|(place, byte)| match place {
         0 => (b'2'..=b'5').contains(byte),
@@ -178,11 +178,11 @@ fn without_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Octets in a line with its end; RFC 5321 §4.5.3.1.5 says 512, and real servers exceed it.
+/// Limit of octets in a line, including CRLF. Real servers exceed the 512 of RFC 5321 §4.5.3.1.5.
 pub const MAX_LINE: usize = 2048;
-/// Lines in a reply.
+/// Limit of lines in a reply.
 pub const MAX_LINES: usize = 128;
-/// Octets in a reply.
+/// Limit of octets in a reply.
 pub const MAX_BYTES: usize = 32 * 1024;
 const SAMPLE: usize = 60;
 
@@ -190,20 +190,20 @@ const SAMPLE: usize = 60;
 mod tests {
     use super::*;
 
-    /// Code, lines and the octets they took; none where more is needed.
+    /// Code, lines and consumed octets; none if the reply is incomplete.
     type Outcome<'a> = Result<Option<(u16, &'a [&'a str], usize)>, ReplyError>;
 
-    /// However the bytes are split, the outcome is the same.
+    /// The outcome must not depend on how the bytes are split.
     #[track_caller]
     fn check(input: &[u8], expected: Outcome<'_>) {
         for size in [1, 2, 3, 5, input.len().max(1)] {
             let mut decoder = ReplyDecoder::default();
-            let mut taken = 0;
+            let mut consumed = 0;
             let mut outcome = Ok(None);
             for piece in input.chunks(size) {
                 match decoder.decode(piece) {
                     Ok((n, reply)) => {
-                        taken += n;
+                        consumed += n;
                         outcome = Ok(reply);
                     }
                     Err(error) => outcome = Err(error),
@@ -212,13 +212,13 @@ mod tests {
                     break;
                 }
             }
-            let found =
-                outcome.map(|reply| reply.map(|r| (r.code, r.lines().map(Cow::into_owned).collect::<Vec<_>>(), taken)));
-            let expected = expected
-                .clone()
-                .map(|e| e.map(|(code, lines, taken)| (code, lines.iter().map(ToString::to_string).collect(), taken)));
+            let found = outcome
+                .map(|reply| reply.map(|r| (r.code, r.lines().map(Cow::into_owned).collect::<Vec<_>>(), consumed)));
+            let expected = expected.clone().map(|e| {
+                e.map(|(code, lines, consumed)| (code, lines.iter().map(ToString::to_string).collect(), consumed))
+            });
             match (&found, &expected) {
-                // How much of a wrong line was seen depends on how it came.
+                // How much of an invalid line was received depends on the split.
                 (Err(ReplyError::NotAReply(_)), Err(ReplyError::NotAReply(_))) => {}
                 _ => assert_eq!(found, expected, "{:?} in pieces of {size}", String::from_utf8_lossy(input)),
             }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn replies() {
+    fn parses_replies_and_rejects_other_bytes() {
         let not_a_reply = || Err(ReplyError::NotAReply(Box::default()));
         check(b"220 mx.example.com ESMTP\r\n", Ok(Some((220, &["mx.example.com ESMTP"], 26))));
         check(b"220\r\n", Ok(Some((220, &[""], 5))));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn keywords_are_words_of_later_lines() {
+    fn finds_keywords_in_lines_after_the_first() {
         let mut decoder = ReplyDecoder::default();
         let (_, reply) = decoder
             .decode(b"250-STARTTLS.example.com hello\r\n250-size 1000\r\n250-AUTH=LOGIN\r\n250-XSTARTTLS\r\n250 8BITMIME\r\n")

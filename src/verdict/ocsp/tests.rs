@@ -1,15 +1,17 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use smtp_fleet::ocsp::{
-    CertIdKind, DelegateSpec, Flaw, Hash, Responder, ResponderIdKind, ResponseSpec, SingleResponseSpec, Status as Said,
+    CertIdKind, DelegateSpec, Flaw, Hash, Responder, ResponderIdKind, ResponseSpec, SingleResponseSpec,
+    Status as Stapled,
 };
 use smtp_fleet::{Authority, AuthoritySpec, CertSpec, Extension, Issuer, KeyKind, Pki};
 use x509_cert::der::Encode;
 
 use super::OcspReason::{Revoked, StapleInvalid, StapleMissing, StapleStale};
 use super::*;
+use crate::text::SECONDS_PER_DAY as DAY;
 
-/// A leaf, its issuer, and one who gave itself the issuer's name.
+/// A leaf, its issuer, and another CA with the same name.
 struct OcspFixture {
     issuer: Authority,
     impostor: Authority,
@@ -42,7 +44,7 @@ impl OcspFixture {
     }
 }
 
-/// Of a staple that came: its status, and the reasons that hold now.
+/// Checks the status and the current reasons of a presented staple.
 #[track_caller]
 fn check(what: &str, verdict: &OcspVerdict, status: Option<OcspStatus>, reasons: &[OcspReason]) {
     assert!(verdict.is_stapled(), "{what}: {verdict:?}");
@@ -51,125 +53,138 @@ fn check(what: &str, verdict: &OcspVerdict, status: Option<OcspStatus>, reasons:
 }
 
 #[test]
-fn what_a_staple_says() {
+fn reads_the_status_of_the_leaf() {
     let fixture = OcspFixture::new();
     let [good, revoked, unknown] = [OcspStatus::Good, OcspStatus::Revoked, OcspStatus::Unknown].map(Some);
-    let says = SingleResponseSpec::new;
-    let hashed = |hash| says(Said::Good).with_hash(hash);
-    let timed = |status, this_update, next_update| says(status).with_times(this_update, next_update);
-    let about = |about| says(Said::Good).with_cert_id(about);
-    let critical = SingleResponseSpec { critical: true, ..says(Said::Good) };
+    let single = SingleResponseSpec::new;
+    let hashed = |hash| single(Stapled::Good).with_hash(hash);
+    let timed = |status, this_update, next_update| single(status).with_times(this_update, next_update);
+    let about = |about| single(Stapled::Good).with_cert_id(about);
+    let critical = SingleResponseSpec { critical: true, ..single(Stapled::Good) };
     let others = |count| vec![about(CertIdKind::OtherSerial); count];
     let rows: &[(_, _, _, &[_])] = &[
-        ("good", vec![says(Said::Good)], good, &[]),
-        ("revoked", vec![says(Said::Revoked)], revoked, &[Revoked]),
-        ("unknown", vec![says(Said::Unknown)], unknown, &[]),
+        ("good", vec![single(Stapled::Good)], good, &[]),
+        ("revoked", vec![single(Stapled::Revoked)], revoked, &[Revoked]),
+        ("unknown", vec![single(Stapled::Unknown)], unknown, &[]),
         ("SHA-256", vec![hashed(Hash::Sha256)], good, &[]),
         ("SHA-384", vec![hashed(Hash::Sha384)], good, &[]),
         ("SHA-512", vec![hashed(Hash::Sha512)], good, &[]),
-        ("a hash that is not known", vec![hashed(Hash::Sha224)], None, &[StapleInvalid]),
-        ("stale", vec![timed(Said::Good, -9 * DAY, Some(-60))], good, &[StapleStale]),
-        ("stale and revoked", vec![timed(Said::Revoked, -9 * DAY, Some(-60))], revoked, &[StapleStale, Revoked]),
-        ("no nextUpdate", vec![timed(Said::Good, -60, None)], good, &[]),
-        ("no nextUpdate, a year old", vec![timed(Said::Good, -365 * DAY, None)], good, &[]),
-        ("a little ahead", vec![timed(Said::Good, 240, Some(DAY))], good, &[]),
-        ("ahead", vec![timed(Said::Good, 600, Some(DAY))], good, &[StapleInvalid]),
-        ("ahead and revoked", vec![timed(Said::Revoked, 600, Some(DAY))], revoked, &[StapleInvalid, Revoked]),
-        ("ends before it begins", vec![timed(Said::Good, -60, Some(-120))], None, &[StapleInvalid]),
-        ("another serial number", vec![about(CertIdKind::OtherSerial)], None, &[StapleInvalid]),
-        ("another issuer's name", vec![about(CertIdKind::OtherIssuer)], None, &[StapleInvalid]),
-        ("another issuer's key", vec![about(CertIdKind::OtherKey)], None, &[StapleInvalid]),
-        ("a critical extension", vec![critical], None, &[StapleInvalid]),
-        ("no statement", Vec::new(), None, &[StapleInvalid]),
-        ("one after others", [others(3), vec![says(Said::Good)]].concat(), good, &[]),
+        ("unsupported hash", vec![hashed(Hash::Sha224)], None, &[StapleInvalid]),
+        ("stale", vec![timed(Stapled::Good, -9 * DAY, Some(-60))], good, &[StapleStale]),
+        ("stale and revoked", vec![timed(Stapled::Revoked, -9 * DAY, Some(-60))], revoked, &[StapleStale, Revoked]),
+        ("no nextUpdate", vec![timed(Stapled::Good, -60, None)], good, &[]),
+        ("no nextUpdate, one year old", vec![timed(Stapled::Good, -365 * DAY, None)], good, &[]),
+        ("thisUpdate within the clock skew", vec![timed(Stapled::Good, 240, Some(DAY))], good, &[]),
+        ("thisUpdate in the future", vec![timed(Stapled::Good, 600, Some(DAY))], good, &[StapleInvalid]),
         (
-            "others revoked",
-            vec![SingleResponseSpec { cert_id: CertIdKind::OtherSerial, ..says(Said::Revoked) }, says(Said::Good)],
+            "thisUpdate in the future, revoked",
+            vec![timed(Stapled::Revoked, 600, Some(DAY))],
+            revoked,
+            &[StapleInvalid, Revoked],
+        ),
+        ("nextUpdate before thisUpdate", vec![timed(Stapled::Good, -60, Some(-120))], None, &[StapleInvalid]),
+        ("other serial number", vec![about(CertIdKind::OtherSerial)], None, &[StapleInvalid]),
+        ("other issuer name", vec![about(CertIdKind::OtherIssuer)], None, &[StapleInvalid]),
+        ("other issuer key", vec![about(CertIdKind::OtherKey)], None, &[StapleInvalid]),
+        ("a critical extension", vec![critical], None, &[StapleInvalid]),
+        ("no single response", Vec::new(), None, &[StapleInvalid]),
+        ("after others", [others(3), vec![single(Stapled::Good)]].concat(), good, &[]),
+        (
+            "other certificate revoked",
+            vec![
+                SingleResponseSpec { cert_id: CertIdKind::OtherSerial, ..single(Stapled::Revoked) },
+                single(Stapled::Good),
+            ],
             good,
             &[],
         ),
-        ("by two hashes", vec![hashed(Hash::Sha256), hashed(Hash::Sha1)], good, &[]),
-        ("good, then revoked", vec![says(Said::Good), says(Said::Revoked)], revoked, &[Revoked]),
-        ("revoked, then good", vec![says(Said::Revoked), says(Said::Good)], revoked, &[Revoked]),
-        ("unknown, then good", vec![says(Said::Unknown), says(Said::Good)], unknown, &[]),
-        ("good twice, once stale", vec![timed(Said::Good, -9 * DAY, Some(-60)), says(Said::Good)], good, &[]),
-        ("sixteen statements", [others(15), vec![says(Said::Good)]].concat(), good, &[]),
-        ("seventeen statements", [others(16), vec![says(Said::Good)]].concat(), None, &[StapleInvalid]),
+        ("two hashes", vec![hashed(Hash::Sha256), hashed(Hash::Sha1)], good, &[]),
+        ("good, then revoked", vec![single(Stapled::Good), single(Stapled::Revoked)], revoked, &[Revoked]),
+        ("revoked, then good", vec![single(Stapled::Revoked), single(Stapled::Good)], revoked, &[Revoked]),
+        ("unknown, then good", vec![single(Stapled::Unknown), single(Stapled::Good)], unknown, &[]),
+        ("good twice, one stale", vec![timed(Stapled::Good, -9 * DAY, Some(-60)), single(Stapled::Good)], good, &[]),
+        ("16 single responses", [others(15), vec![single(Stapled::Good)]].concat(), good, &[]),
+        ("17 single responses", [others(16), vec![single(Stapled::Good)]].concat(), None, &[StapleInvalid]),
     ];
-    for (what, statements, status, reasons) in rows {
-        fixture.check(what, &ResponseSpec::good().with_responses(statements.clone()), *status, reasons);
+    for (what, responses, status, reasons) in rows {
+        fixture.check(what, &ResponseSpec::good().with_responses(responses.clone()), *status, reasons);
     }
 }
 
 #[test]
-fn who_signs_a_staple() {
+fn accepts_the_issuer_and_its_delegates() {
     let fixture = OcspFixture::new();
     let good = Some(OcspStatus::Good);
     let by = |delegate| ResponseSpec::good().with_responder(Responder::Delegate(delegate));
-    let order = DelegateSpec::default;
-    let other = Authority::root(&AuthoritySpec::named("Somebody Else"));
-    let renamed = fixture.impostor.clone();
+    let spec = DelegateSpec::default;
+    let other = Authority::root(&AuthoritySpec::named("Other CA"));
+    let same_name = fixture.impostor.clone();
     let unknown = Extension { oid: vec![1, 3, 6, 1, 4, 1, 32473, 1], critical: true, value: vec![0x05, 0] };
     let delegated = ResponseSpec::good().with_responder(Responder::delegate());
-    let stranger = ResponseSpec::good().with_responder(Responder::UnknownKey);
+    let other_key = ResponseSpec::good().with_responder(Responder::UnknownKey);
     let rows: &[(_, _, _, &[_])] = &[
         ("the issuer, by key", ResponseSpec::good(), good, &[]),
         ("the issuer, by name", ResponseSpec::good().with_responder_id(ResponderIdKind::Name), good, &[]),
         (
-            "the issuer as nobody",
+            "the issuer, by an unknown key",
             ResponseSpec::good().with_responder_id(ResponderIdKind::UnknownKey),
             None,
             &[StapleInvalid],
         ),
         (
-            "a stranger in the issuer's name",
-            stranger.clone().with_responder_id(ResponderIdKind::Name),
+            "other key, by the issuer's name",
+            other_key.clone().with_responder_id(ResponderIdKind::Name),
             None,
             &[StapleInvalid],
         ),
-        ("a stranger by its key", stranger, None, &[StapleInvalid]),
+        ("other key, by key", other_key, None, &[StapleInvalid]),
         ("a delegate, by key", delegated.clone(), good, &[]),
         ("a delegate, by name", delegated.clone().with_responder_id(ResponderIdKind::Name), good, &[]),
         (
-            "a delegate as nobody",
+            "a delegate, by an unknown key",
             delegated.clone().with_responder_id(ResponderIdKind::UnknownKey),
             None,
             &[StapleInvalid],
         ),
-        ("a delegate on P-384", by(DelegateSpec { key: KeyKind::P384, ..order() }), good, &[]),
-        ("a delegate on Ed25519", by(DelegateSpec { key: KeyKind::Ed25519, ..order() }), good, &[]),
-        ("a delegate on RSA", by(DelegateSpec { key: KeyKind::Rsa2048, ..order() }), good, &[]),
-        ("a delegate for TLS servers", by(DelegateSpec { ocsp_signing: false, ..order() }), None, &[StapleInvalid]),
-        ("a delegate of another CA", by(DelegateSpec { certified_by: Some(other), ..order() }), None, &[StapleInvalid]),
+        ("a delegate with P-384", by(DelegateSpec { key: KeyKind::P384, ..spec() }), good, &[]),
+        ("a delegate with Ed25519", by(DelegateSpec { key: KeyKind::Ed25519, ..spec() }), good, &[]),
+        ("a delegate with RSA", by(DelegateSpec { key: KeyKind::Rsa2048, ..spec() }), good, &[]),
+        ("a delegate without OCSPSigning", by(DelegateSpec { ocsp_signing: false, ..spec() }), None, &[StapleInvalid]),
+        ("a delegate of another CA", by(DelegateSpec { certified_by: Some(other), ..spec() }), None, &[StapleInvalid]),
         (
-            "a delegate of an impostor",
-            by(DelegateSpec { certified_by: Some(renamed), ..order() }),
+            "a delegate of a CA with the same name",
+            by(DelegateSpec { certified_by: Some(same_name), ..spec() }),
             None,
             &[StapleInvalid],
         ),
         (
             "an expired delegate",
-            by(DelegateSpec { not_before: -9 * DAY, not_after: -60, ..order() }),
+            by(DelegateSpec { not_before: -9 * DAY, not_after: -60, ..spec() }),
             good,
             &[StapleInvalid],
         ),
-        ("a delegate to come", by(DelegateSpec { not_before: 3600, ..order() }), good, &[StapleInvalid]),
-        ("a delegate not sent along", by(DelegateSpec { presented: false, ..order() }), None, &[StapleInvalid]),
+        ("a delegate not yet valid", by(DelegateSpec { not_before: 3600, ..spec() }), good, &[StapleInvalid]),
         (
-            "a delegate with a critical extension",
-            by(DelegateSpec { extensions: vec![unknown], ..order() }),
+            "a delegate whose certificate is missing",
+            by(DelegateSpec { presented: false, ..spec() }),
             None,
             &[StapleInvalid],
         ),
-        ("a delegate among eight", delegated.clone().with_padding(7), good, &[]),
-        ("a delegate among nine", delegated.clone().with_padding(8), None, &[StapleInvalid]),
-        ("the issuer with eight for nothing", ResponseSpec::good().with_padding(8), good, &[]),
-        ("the issuer with nine for nothing", ResponseSpec::good().with_padding(9), None, &[StapleInvalid]),
-        ("a wrong signature", ResponseSpec::good().with_flaw(Flaw::WrongSignature), None, &[StapleInvalid]),
-        ("a delegate's wrong signature", delegated.with_flaw(Flaw::WrongSignature), None, &[StapleInvalid]),
+        (
+            "a delegate with a critical extension",
+            by(DelegateSpec { extensions: vec![unknown], ..spec() }),
+            None,
+            &[StapleInvalid],
+        ),
+        ("a delegate among 8 certificates", delegated.clone().with_padding(7), good, &[]),
+        ("a delegate among 9 certificates", delegated.clone().with_padding(8), None, &[StapleInvalid]),
+        ("the issuer, 8 unused certificates", ResponseSpec::good().with_padding(8), good, &[]),
+        ("the issuer, 9 unused certificates", ResponseSpec::good().with_padding(9), None, &[StapleInvalid]),
+        ("wrong signature", ResponseSpec::good().with_flaw(Flaw::WrongSignature), None, &[StapleInvalid]),
+        ("wrong signature of a delegate", delegated.with_flaw(Flaw::WrongSignature), None, &[StapleInvalid]),
         ("SHA-1", ResponseSpec::good().with_flaw(Flaw::WeakAlgorithm), None, &[StapleInvalid]),
-        ("an error", ResponseSpec::good().with_flaw(Flaw::TryLater), None, &[StapleInvalid]),
-        ("another type", ResponseSpec::good().with_flaw(Flaw::OtherType), None, &[StapleInvalid]),
+        ("tryLater", ResponseSpec::good().with_flaw(Flaw::TryLater), None, &[StapleInvalid]),
+        ("other response type", ResponseSpec::good().with_flaw(Flaw::OtherType), None, &[StapleInvalid]),
         ("a critical extension", ResponseSpec::good().with_flaw(Flaw::CriticalExtension), None, &[StapleInvalid]),
     ];
     for (what, spec, status, reasons) in rows {
@@ -178,7 +193,7 @@ fn who_signs_a_staple() {
 }
 
 #[test]
-fn issuers_of_every_kind() {
+fn supports_every_key_type() {
     for key in [KeyKind::P256, KeyKind::P384, KeyKind::Ed25519, KeyKind::Rsa2048] {
         let fixture = OcspFixture::with_leaf(key, &CertSpec::valid_for(&["smtp.example.com"]));
         for responder in [Responder::Issuer, Responder::delegate()] {
@@ -189,30 +204,30 @@ fn issuers_of_every_kind() {
 }
 
 #[test]
-fn the_issuer_is_who_signed_the_leaf() {
+fn only_keys_that_signed_the_leaf_count() {
     let fixture = OcspFixture::new();
     let good = Some(OcspStatus::Good);
-    let ours = fixture.staple(&ResponseSpec::good());
-    let theirs = ResponseSpec::good().sign(&fixture.impostor, fixture.leaf.der());
-    let elsewhere = SingleResponseSpec::new(Said::Good).with_cert_id(CertIdKind::OtherSerial);
-    let elsewhere = fixture.staple(&ResponseSpec::good().with_responses(vec![elsewhere]));
+    let by_issuer = fixture.staple(&ResponseSpec::good());
+    let by_impostor = ResponseSpec::good().sign(&fixture.impostor, fixture.leaf.der());
+    let other_leaf = SingleResponseSpec::new(Stapled::Good).with_cert_id(CertIdKind::OtherSerial);
+    let other_leaf = fixture.staple(&ResponseSpec::good().with_responses(vec![other_leaf]));
     let (issuer, impostor) = (&*spki(&fixture.issuer), &*spki(&fixture.impostor));
-    let other_kind = AuthoritySpec { key: KeyKind::Ed25519, ..AuthoritySpec::named(ISSUER) };
-    let other_kind = Authority::root(&other_kind);
-    let of_other_kind = ResponseSpec::good().sign(&other_kind, fixture.leaf.der());
-    let other_kind = &*spki(&other_kind);
+    let other_type = AuthoritySpec { key: KeyKind::Ed25519, ..AuthoritySpec::named(ISSUER) };
+    let other_type = Authority::root(&other_type);
+    let of_other_type = ResponseSpec::good().sign(&other_type, fixture.leaf.der());
+    let other_type = &*spki(&other_type);
     type Row<'a> = (&'a str, &'a [u8], &'a [&'a [u8]], Option<OcspStatus>, &'a [OcspReason]);
     let rows: &[Row<'_>] = &[
-        ("the issuer", &ours, &[issuer], good, &[]),
-        ("among others", &ours, &[impostor, b"no key", issuer, issuer], good, &[]),
-        ("nobody known", &ours, &[], None, &[]),
-        ("only an impostor known", &ours, &[impostor], None, &[]),
-        ("only garbage known", &ours, &[b"no key", b""], None, &[]),
-        ("nobody known, about another certificate", &elsewhere, &[], None, &[StapleInvalid]),
-        ("the impostor's, with its key sent along", &theirs, &[impostor, issuer], None, &[StapleInvalid]),
-        ("the impostor's, the issuer not known", &theirs, &[impostor], None, &[]),
-        ("one's with another kind of key", &of_other_kind, &[other_kind, issuer], None, &[StapleInvalid]),
-        ("one's with another kind of key, the issuer not known", &of_other_kind, &[other_kind], None, &[]),
+        ("the issuer", &by_issuer, &[issuer], good, &[]),
+        ("the issuer among others", &by_issuer, &[impostor, b"garbage", issuer, issuer], good, &[]),
+        ("no key", &by_issuer, &[], None, &[]),
+        ("impostor only", &by_issuer, &[impostor], None, &[]),
+        ("garbage only", &by_issuer, &[b"garbage", b""], None, &[]),
+        ("no key, other certificate", &other_leaf, &[], None, &[StapleInvalid]),
+        ("by the impostor, both keys", &by_impostor, &[impostor, issuer], None, &[StapleInvalid]),
+        ("by the impostor, impostor only", &by_impostor, &[impostor], None, &[]),
+        ("other key type, both keys", &of_other_type, &[other_type, issuer], None, &[StapleInvalid]),
+        ("other key type only", &of_other_type, &[other_type], None, &[]),
     ];
     for (what, staple, keys, status, reasons) in rows {
         check(what, &judge(staple, &fixture.leaf, keys), *status, reasons);
@@ -220,56 +235,52 @@ fn the_issuer_is_who_signed_the_leaf() {
 }
 
 #[test]
-fn time_passes_over_a_verdict() {
+fn reasons_depend_on_the_time() {
     let fixture = OcspFixture::new();
     let delegate = DelegateSpec { not_after: 10 * DAY, ..DelegateSpec::default() };
     let verdict = fixture.judge(&fixture.staple(&ResponseSpec::good().with_responder(Responder::Delegate(delegate))));
     let next_update = verdict.next_update().expect("a week from now");
-    let statement = verdict.sound().expect("it is in order");
-    let [from, until] = [*statement.credible.start(), *statement.credible.end()];
-    // A week and the hour that it is old, and the five minutes that a clock may differ.
+    let statement = verdict.statement().expect("a valid staple");
+    let [from, until] = [*statement.valid_at.start(), *statement.valid_at.end()];
+    // nextUpdate is in a week, thisUpdate one hour ago, and the clock skew five minutes.
     assert_eq!(next_update - from, 7 * DAY + 3600 + 300);
-    assert!(next_update < until, "the delegate outlives its word");
+    assert!(next_update < until, "the certificate of the delegate ends after nextUpdate");
     for (what, at, reasons) in [
-        ("before its time", from - 1, &[StapleInvalid][..]),
-        ("within the difference of clocks", from, &[]),
+        ("before thisUpdate", from - 1, &[StapleInvalid][..]),
+        ("within the clock skew", from, &[]),
         ("at nextUpdate", next_update, &[]),
         ("after nextUpdate", next_update + 1, &[StapleStale]),
-        ("at the delegate's end", until, &[StapleStale]),
-        ("after the delegate's end", until + 1, &[StapleStale, StapleInvalid]),
-        ("ever after", i64::MAX, &[StapleStale, StapleInvalid]),
-        ("long before", i64::MIN, &[StapleInvalid]),
+        ("at the delegate's notAfter", until, &[StapleStale]),
+        ("after the delegate's notAfter", until + 1, &[StapleStale, StapleInvalid]),
+        ("far in the future", i64::MAX, &[StapleStale, StapleInvalid]),
+        ("far in the past", i64::MIN, &[StapleInvalid]),
     ] {
         assert_eq!(verdict.reasons(at).collect::<Vec<_>>(), reasons, "{what}");
     }
 }
 
 #[test]
-fn a_certificate_may_demand_a_staple() {
+fn reads_must_staple() {
     let features = |value: &[u8]| Extension::tls_features(value.to_vec());
-    for (what, extension, demands) in [
+    for (what, extension, must_staple) in [
         ("status_request", Extension::must_staple(), true),
         ("status_request_v2", features(&[0x30, 3, 2, 1, 17]), true),
         ("critical", Extension { critical: true, ..Extension::must_staple() }, true),
-        ("among others", features(&[0x30, 10, 2, 1, 6, 2, 2, 1, 0, 2, 1, 5]), true),
-        ("another feature", features(&[0x30, 3, 2, 1, 6]), false),
-        ("a longer number that ends in 5", features(&[0x30, 4, 2, 2, 1, 5]), false),
-        ("none", features(&[0x30, 0]), false),
-        ("a bare number", features(&[2, 1, 5]), false),
-        ("cut short", features(&[0x30, 3, 2, 1]), false),
-        ("more behind it", features(&[0x30, 3, 2, 1, 5, 0]), false),
+        ("among other features", features(&[0x30, 10, 2, 1, 6, 2, 2, 1, 0, 2, 1, 5]), true),
+        ("other feature", features(&[0x30, 3, 2, 1, 6]), false),
+        ("longer integer ending in 5", features(&[0x30, 4, 2, 2, 1, 5]), false),
+        ("no feature", features(&[0x30, 0]), false),
+        ("an integer", features(&[2, 1, 5]), false),
+        ("truncated", features(&[0x30, 3, 2, 1]), false),
+        ("trailing data", features(&[0x30, 3, 2, 1, 5, 0]), false),
         ("empty", features(&[]), false),
-        (
-            "of another extension",
-            Extension { oid: vec![1, 3, 6, 1, 5, 5, 7, 1, 23], ..Extension::must_staple() },
-            false,
-        ),
+        ("other extension", Extension { oid: vec![1, 3, 6, 1, 5, 5, 7, 1, 23], ..Extension::must_staple() }, false),
     ] {
         let spec = CertSpec::valid_for(&["smtp.example.com"]).with_extension(extension);
         let fixture = OcspFixture::with_leaf(KeyKind::P256, &spec);
         let missing = fixture.judge(&[]);
         assert!(!missing.is_stapled() && missing.status().is_none() && missing.next_update().is_none(), "{what}");
-        let expected = if demands { &[StapleMissing][..] } else { &[] };
+        let expected = if must_staple { &[StapleMissing][..] } else { &[] };
         assert_eq!(missing.reasons(now()).collect::<Vec<_>>(), expected, "{what}");
         fixture.check(what, &ResponseSpec::good(), Some(OcspStatus::Good), &[]);
         fixture.check(what, &ResponseSpec::good().with_flaw(Flaw::TryLater), None, &[StapleInvalid]);
@@ -277,7 +288,7 @@ fn a_certificate_may_demand_a_staple() {
 }
 
 #[test]
-fn a_staple_is_bounded() {
+fn rejects_staples_above_64_kib() {
     let names: Vec<String> = (0..400).map(|number| format!("host-{number}.smtp.example.com")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let fixture = OcspFixture::with_leaf(KeyKind::P256, &CertSpec::valid_for(&names));
@@ -287,9 +298,9 @@ fn a_staple_is_bounded() {
     fixture.check("too large", &ResponseSpec::good().with_padding(6), None, &[StapleInvalid]);
 }
 
-/// A parser that sorts what it reads took a minute over this.
+/// `x509_ocsp::ResponseData` takes a minute to sort this name.
 #[test]
-fn a_long_name_takes_no_time() {
+fn parses_a_long_name_in_linear_time() {
     let names: Vec<_> =
         (0..=70).rev().flat_map(|high| (0..=70).rev().map(move |low| name_element(high, low))).collect();
     let name = tlv(BY_NAME, &tlv(Tag::Sequence, &tlv(Tag::Set, &names.concat())));
@@ -311,40 +322,41 @@ fn tlv(tag: Tag, content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn garbage_is_invalid_or_undecided() {
+fn garbage_is_invalid() {
     let fixture = OcspFixture::new();
-    let whole = fixture.staple(&ResponseSpec::good());
-    for (what, staple) in [
-        ("a zero", vec![0]),
+    let staple = fixture.staple(&ResponseSpec::good());
+    for (what, garbage) in [
+        ("one octet", vec![0]),
         ("an empty sequence", vec![0x30, 0]),
-        ("successful and nothing else", vec![0x30, 3, 0x0a, 1, 0]),
+        ("successful without response", vec![0x30, 3, 0x0a, 1, 0]),
         ("a certificate", fixture.leaf.der().to_vec()),
         ("text", b"HTTP/1.1 200 OK".to_vec()),
-        ("more behind it", [&*whole, &[0]].concat()),
-        ("cut short", whole[..whole.len() - 1].to_vec()),
+        ("trailing data", [&*staple, &[0]].concat()),
+        ("truncated", staple[..staple.len() - 1].to_vec()),
         ("zeros", vec![0; 70_000]),
     ] {
-        check(what, &fixture.judge(&staple), None, &[StapleInvalid]);
+        check(what, &fixture.judge(&garbage), None, &[StapleInvalid]);
     }
-    let unreadable = Certificate::new(b"no certificate".to_vec().into());
-    check("a leaf that cannot be read", &judge(&whole, &unreadable, &[&spki(&fixture.issuer)]), None, &[]);
-    assert_eq!(judge(&[], &unreadable, &[]).reasons(now()).count(), 0);
+    let unparsable = Certificate::new(b"garbage".to_vec().into());
+    check("unparsable leaf", &judge(&staple, &unparsable, &[&spki(&fixture.issuer)]), None, &[]);
+    assert_eq!(judge(&[], &unparsable, &[]).reasons(now()).count(), 0);
 }
 
-/// No change makes another statement of a staple, or leaves it one. All that it says is under a signature; outside are
-/// the frame, whose every octet is needed, and certificates that nobody needs, which the staples here are without.
+/// A changed staple has no status: every octet is either signed or part of the structure around it. The staples here have
+/// no unused certificates, which could be changed.
 #[test]
-fn mutated_staples_say_nothing() {
+fn mutated_staples_have_no_status() {
     let fixture = OcspFixture::new();
     let issuer = spki(&fixture.issuer);
     let mut random = Random(0x5eed);
     let all: fn(usize) -> Vec<u8> = |_| (0..8).map(|bit| 1 << bit).collect();
     let some: fn(usize) -> Vec<u8> = |at| vec![0x20, 1 << (at % 8)];
-    // The delegate's certificate makes its staple long: not all of the bits, but always that of the constructed form.
+    // The certificate of the delegate makes the staple long: only two bits of each octet, one of them the constructed
+    // bit.
     for (responder, masks) in [(Responder::Issuer, all), (Responder::delegate(), some)] {
-        let spec = ResponseSpec::new(Said::Revoked).with_responder(responder);
+        let spec = ResponseSpec::new(Stapled::Revoked).with_responder(responder);
         let staple = fixture.staple(&spec);
-        fixture.check("unharmed", &spec, Some(OcspStatus::Revoked), &[Revoked]);
+        fixture.check("unchanged", &spec, Some(OcspStatus::Revoked), &[Revoked]);
         let flips = (0..staple.len()).flat_map(|at| masks(at).into_iter().map(move |mask| (at, mask)));
         let flipped = flips.map(|(at, mask)| {
             let mut mutant = staple.clone();
@@ -371,7 +383,7 @@ impl Random {
         usize::try_from((z ^ (z >> 31)) % u64::try_from(limit.max(1)).expect("small")).expect("small")
     }
 
-    /// A few octets changed, removed, added, doubled or exchanged.
+    /// Changes, removes, adds, repeats or swaps a few octets.
     fn mutate(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
         for _ in 0..=self.below(3) {
@@ -404,4 +416,3 @@ fn now() -> i64 {
 
 const ISSUER: &str = "Issuer of the Leaf";
 const BY_NAME: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N1 };
-const DAY: i64 = 86_400;

@@ -1,19 +1,20 @@
-//! A backend in one row: its verdicts, each with a sign and words, so that no colour is needed to read them.
+//! The verdicts on a backend. Each has a symbol and words, so that no color is needed to read them.
 
 use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::moment::{ago, distance};
-use super::state::{State, sign};
-use super::text::{listed, shown, spaced, unique};
-use super::view::View;
+use super::state::{State, verdict};
+use super::text::{clean, spaced, unique};
+use super::times::relative;
+use super::view::TargetView;
 use crate::reason::AdviceKind;
 use crate::snapshot::{BackendReport, LastCertificate};
+use crate::text::{counted, distance, list};
 use crate::verdict::{NameVerdict, unix};
 
-/// The row of a backend; `link` leads to more about it.
-pub(super) fn row(view: &View<'_>, backend: &BackendReport, link: &str, now: SystemTime) -> Markup {
+/// A backend in one row, with a link to its details.
+pub(super) fn row(view: &TargetView<'_>, backend: &BackendReport, link: &str, now: SystemTime) -> Markup {
     html! {
         li class={ "backend " (view.state_of(backend, now).as_str()) } {
             a class="address" href=(link) { (backend.backend.socket_addr()) }
@@ -22,8 +23,8 @@ pub(super) fn row(view: &View<'_>, backend: &BackendReport, link: &str, now: Sys
     }
 }
 
-/// The verdicts alone.
-pub(super) fn verdicts(view: &View<'_>, backend: &BackendReport, now: SystemTime) -> Markup {
+/// The verdicts only.
+pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport, now: SystemTime) -> Markup {
     let Some(last) = &backend.last_certificate else {
         return html! { (connection(backend)) };
     };
@@ -31,109 +32,80 @@ pub(super) fn verdicts(view: &View<'_>, backend: &BackendReport, now: SystemTime
         (connection(backend))
         (name(last))
         (chain(last, now))
-        (end(view, backend, last, now))
-        @for warning in warnings(last, now) { (warning.markup()) }
-        @if last.distinct > 1 { span class="note" { (last.distinct) " certificates seen here" } }
-        @if backend.probe.as_ref().is_some_and(|probe| probe.rate_limited) { span class="note" { "limits connections" } }
-        @if !backend.is_reachable() { span class="note" { "certificate last seen " (ago(last.seen_at, now)) } }
+        (expiry(view, backend, last, now))
+        (warnings(last, now))
+        @if last.distinct > 1 { span class="note" { (last.distinct) " different certificates seen" } }
+        @if backend.probe.as_ref().is_some_and(|probe| probe.rate_limited) { span class="note" { "rate limited" } }
+        @if !backend.is_reachable() { span class="note" { "certificate last seen " (relative(last.seen_at, now)) } }
     }
-}
-
-/// A sign, the state that colours it, and words.
-struct Verdict {
-    state: State,
-    text: String,
-}
-
-impl Verdict {
-    fn markup(&self) -> Markup {
-        html! {
-            span class={ "verdict " (self.state.as_str()) } {
-                span class="sign" aria-hidden="true" { (sign(self.state)) } " " (self.text)
-            }
-        }
-    }
-}
-
-fn verdict(state: State, text: impl Into<String>) -> Verdict {
-    Verdict { state, text: text.into() }
 }
 
 fn connection(backend: &BackendReport) -> Markup {
-    let found = match backend.probe.as_ref().map(|probe| &probe.outcome) {
+    match backend.probe.as_ref().map(|probe| &probe.outcome) {
         None => verdict(State::Unknown, "not probed yet"),
         Some(Ok(connection)) => verdict(State::Ok, connection.version),
         Some(Err(failure)) => {
-            verdict(State::Critical, format!("fails in {}: {}", failure.stage, spaced(failure.reason.as_str())))
+            let text = format!("failed at {}: {}", failure.stage, spaced(failure.reason.as_str()));
+            verdict(State::Critical, &text)
         }
-    };
-    found.markup()
+    }
 }
 
 fn name(last: &LastCertificate) -> Markup {
-    let found = match last.assessment.name {
+    match last.assessment.name {
         None => verdict(State::Unknown, "name unknown"),
         Some(NameVerdict::Match) => verdict(State::Ok, "name ok"),
-        Some(NameVerdict::Mismatch(_)) => verdict(State::Critical, format!("NAME MISSING, lists {}", presented(last))),
-    };
-    found.markup()
+        Some(NameVerdict::Mismatch(_)) => verdict(State::Critical, &format!("NAME MISMATCH: {}", presented(last))),
+    }
 }
 
 fn chain(last: &LastCertificate, now: SystemTime) -> Markup {
     let reasons = last.assessment.reasons(now);
-    let found = if !reasons.is_empty() {
+    if !reasons.is_empty() {
         let words = unique(reasons.iter().map(|reason| reason.as_str()));
-        verdict(State::Critical, format!("CHAIN: {words}"))
+        verdict(State::Critical, &format!("CHAIN INVALID: {words}"))
     } else if last.assessment.valid(now) == Some(true) {
         verdict(State::Ok, "chain ok")
     } else {
         verdict(State::Unknown, "chain unknown")
-    };
-    found.markup()
+    }
 }
 
-/// When the certificate ends; where it has, the verdict on the chain says so as well.
-fn end(view: &View<'_>, backend: &BackendReport, last: &LastCertificate, now: SystemTime) -> Markup {
+/// The end of the certificate's validity. The verdict on the chain covers whether it has passed.
+fn expiry(view: &TargetView<'_>, backend: &BackendReport, last: &LastCertificate, now: SystemTime) -> Markup {
     let Some(facts) = last.assessment.leaf().and_then(|leaf| leaf.facts()) else { return html! {} };
     let (from, end, now) = (facts.not_before, facts.not_after, unix(now));
     let text = match (now < from, end < now) {
-        (true, _) => format!("begins {}", distance(from, now)),
+        (true, _) => format!("becomes valid {}", distance(from, now)),
         (_, true) => format!("expired {}", distance(end, now)),
         _ => format!("expires {}", distance(end, now)),
     };
     if view.advises(AdviceKind::ExpiresSoon, &backend.backend) {
-        return verdict(State::Warning, text).markup();
+        return verdict(State::Warning, &text);
     }
     html! { span class="end" { (text) } }
 }
 
-/// What else is not as it should be.
-fn warnings(last: &LastCertificate, now: SystemTime) -> Vec<Verdict> {
+fn warnings(last: &LastCertificate, now: SystemTime) -> Markup {
     let assessment = &last.assessment;
-    let mut warnings = Vec::new();
-    let mut warn = |text: String| warnings.push(verdict(State::Warning, text));
     let staple = unique(assessment.chain.ocsp().reasons(unix(now)).map(|reason| reason.as_str()));
-    if !staple.is_empty() {
-        warn(format!("OCSP: {staple}"));
+    let warning = |text: &str| verdict(State::Warning, text);
+    html! {
+        @if !staple.is_empty() { (warning(&format!("OCSP: {staple}"))) }
+        @if assessment.expected.contains(&false) { (warning("expected name not listed")) }
+        @if last.file_match == Some(false) { (warning("differs from the certificate on disk")) }
+        @if let Some(count @ 1..) = last.mismatched_samples {
+            (warning(&format!("name mismatch in {} of the last round", counted(count, "sample"))))
+        }
     }
-    if assessment.expected.contains(&false) {
-        warn("an expected name is missing".to_owned());
-    }
-    if last.file_match == Some(false) {
-        warn("not the certificate on disk".to_owned());
-    }
-    if let Some(count @ 1..) = last.mismatched_samples {
-        warn(format!("{count} of the last samples lack the name"));
-    }
-    warnings
 }
 
-/// The first of the names in the certificate.
+/// The first names in the certificate.
 fn presented(last: &LastCertificate) -> String {
     let facts = last.assessment.leaf().and_then(|leaf| leaf.facts());
-    let names = facts.into_iter().flat_map(|facts| facts.names()).map(|name| shown(&name.to_string()));
-    let names = listed(names, MAX_NAMES);
-    if names.is_empty() { "none".to_owned() } else { names }
+    let names = facts.into_iter().flat_map(|facts| facts.names()).map(|name| clean(&name.to_string()));
+    let names = list(names, MAX_NAMES);
+    if names.is_empty() { "lists no names".to_owned() } else { format!("lists {names}") }
 }
 
 /// Presented names in a row.

@@ -1,22 +1,23 @@
-//! What changed lately.
+//! The last changes of a target's condition.
 
 use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::moment::moment;
-use super::state::{State, sign};
-use super::text::{listed, spaced, unique};
+use super::state::{State, verdict};
+use super::text::{spaced, unique};
+use super::times::timestamp;
 use crate::snapshot::{Change, Condition, StateChange, TargetReport};
+use crate::text::list;
 use crate::verdict::certificate::hex;
 
-/// The last changes, the newest first.
+/// The section of changes, the newest first.
 pub(super) fn section(report: &TargetReport, now: SystemTime) -> Markup {
     html! {
         section aria-labelledby="changes" {
-            h2 id="changes" { "Last changes" }
+            h2 id="changes" { "Recent changes" }
             @if report.changes.is_empty() {
-                p class="nothing" { "None since the exporter began to watch this target." }
+                p class="nothing" { "No changes since the exporter started to monitor this target." }
             } @else {
                 (lines(report.changes.iter().rev().take(LATEST), now))
                 @if report.changes.len() > LATEST {
@@ -35,30 +36,23 @@ fn lines<'a>(changes: impl Iterator<Item = &'a StateChange>, now: SystemTime) ->
 }
 
 fn line(change: &StateChange, now: SystemTime) -> Markup {
-    let (state, text) = told(&change.what);
-    html! {
-        li {
-            (moment(change.at, now)) " "
-            span class={ "verdict " (state.as_str()) } { span class="sign" aria-hidden="true" { (sign(state)) } " " (text) }
-        }
-    }
+    let (state, text) = describe(&change.what);
+    html! { li { (timestamp(change.at, now)) " " (verdict(state, &text)) } }
 }
 
-fn told(change: &Change) -> (State, String) {
+fn describe(change: &Change) -> (State, String) {
     match change {
         Change::Condition(backend, condition) => {
-            (state(condition), format!("{} {}", backend.socket_addr(), condition_in_words(condition)))
+            (state(condition), format!("{}: {}", backend.socket_addr(), describe_condition(condition)))
         }
-        Change::Resolved(backend, true) => (State::Ok, format!("{} is named by DNS", backend.socket_addr())),
-        Change::Resolved(backend, false) => {
-            (State::Warning, format!("{} is no longer named by DNS", backend.socket_addr()))
-        }
-        Change::Lookup(failures) if failures.is_empty() => (State::Ok, "lookup is well".to_owned()),
+        Change::Resolved(backend, true) => (State::Ok, format!("{}: added to DNS", backend.socket_addr())),
+        Change::Resolved(backend, false) => (State::Warning, format!("{}: removed from DNS", backend.socket_addr())),
+        Change::Lookup(failures) if failures.is_empty() => (State::Ok, "lookup recovered".to_owned()),
         Change::Lookup(failures) => {
             let failures = failures.iter().map(|failure| {
                 format!("{} {}: {}", failure.name, failure.record_type, spaced(failure.reason.as_str()))
             });
-            (State::Critical, format!("lookup fails: {}", listed(failures, MAX_FAILURES)))
+            (State::Critical, format!("lookup failed: {}", list(failures, MAX_FAILURES)))
         }
     }
 }
@@ -71,13 +65,13 @@ fn state(condition: &Condition) -> State {
     }
 }
 
-fn condition_in_words(condition: &Condition) -> String {
+fn describe_condition(condition: &Condition) -> String {
     let mut parts = Vec::new();
     if let Some((stage, reason)) = condition.failure {
-        parts.push(format!("fails in {stage}: {}", spaced(reason.as_str())));
+        parts.push(format!("failed at {stage}: {}", spaced(reason.as_str())));
     }
     match condition.name {
-        Some(false) => parts.push("name missing".to_owned()),
+        Some(false) => parts.push("name mismatch".to_owned()),
         None if condition.fingerprint.is_some() => parts.push("name unknown".to_owned()),
         Some(true) | None => {}
     }
@@ -88,7 +82,7 @@ fn condition_in_words(condition: &Condition) -> String {
         parts.push(format!("OCSP: {}", unique(condition.staple.iter().map(|reason| reason.as_str()))));
     }
     if parts.is_empty() {
-        parts.push("is well".to_owned());
+        parts.push("ok".to_owned());
     }
     if let Some(short) = condition.fingerprint.as_ref().and_then(|fingerprint| fingerprint.get(..4)) {
         parts.push(format!("certificate {}…", hex(short)));
@@ -96,7 +90,7 @@ fn condition_in_words(condition: &Condition) -> String {
     parts.join(", ")
 }
 
-/// Changes that are not folded away.
+/// Changes that are not collapsed.
 const LATEST: usize = 6;
-/// Failed questions in a line.
+/// Failed queries in a line.
 const MAX_FAILURES: usize = 3;

@@ -1,4 +1,4 @@
-//! The page of one target: the advice in full, and all that is known of its backends.
+//! The page of one target: the advice in full, and everything known about its backends.
 
 use std::time::SystemTime;
 
@@ -7,29 +7,30 @@ use maud::{Markup, html};
 use super::changes;
 use super::endpoint;
 use super::links::Links;
-use super::moment::{measured, moment, span};
-use super::shell::Parts;
-use super::state::{State, sign, word};
-use super::text::{fact, grouped, prose, shown, shown_lines, spaced};
-use super::view::View;
+use super::shell::PageParts;
+use super::state::{State, symbol, verdict, with_symbol};
+use super::text::{clean, clean_lines, fact, prose, spaced};
+use super::times::{elapsed, timestamp};
+use super::view::TargetView;
 use crate::advice::Advice;
 use crate::client_errors::ClientErrors;
 use crate::snapshot::TargetReport;
+use crate::text::{grouped, span};
 
 /// The page of `report`.
-pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> Parts {
-    let view = View::new(report, now);
-    let name = shown(report.target.name.as_str());
-    Parts {
-        title: format!("{} {name}", sign(view.state)),
+pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> PageParts {
+    let view = TargetView::new(report, now);
+    let name = clean(report.target.name.as_str());
+    PageParts {
+        title: format!("{} {name}", symbol(view.state)),
         banner: html! {
-            nav class="crumbs" aria-label="Place" { a href=(links.home()) { "All targets" } " › " span { (name) } }
+            nav class="crumbs" aria-label="Breadcrumb" { a href=(links.home()) { "All targets" } " › " span { (name) } }
         },
         main: html! {
             div class={ "heading " (view.state.as_str()) } {
-                span class="state" { span class="sign" aria-hidden="true" { (sign(view.state)) } " " (word(view.state)) }
+                span class="state" { (with_symbol(view.state, view.state.as_str())) }
                 h1 { (name) }
-                p class="headline" { (shown(&view.headline(now))) }
+                p class="headline" { (clean(&view.headline(now))) }
             }
             (facts(links, &view, now))
             (advice(&view.advice))
@@ -41,19 +42,19 @@ pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> Pa
     }
 }
 
-/// The page for a name that no target has.
-pub(super) fn nothing(links: &Links) -> Parts {
-    Parts {
-        title: "No such target".to_owned(),
+/// The page for an unknown target.
+pub(super) fn not_found(links: &Links) -> PageParts {
+    PageParts {
+        title: "Target not found".to_owned(),
         banner: html! {},
         main: html! {
-            h1 { "No such target" }
-            p { "The config has no target of this name, or no longer. " a href=(links.home()) { "All targets" } }
+            h1 { "Target not found" }
+            p { "No target with this name is configured. " a href=(links.home()) { "All targets" } }
         },
     }
 }
 
-fn facts(links: &Links, view: &View<'_>, now: SystemTime) -> Markup {
+fn facts(links: &Links, view: &TargetView<'_>, now: SystemTime) -> Markup {
     let report = view.report;
     let target = &report.target;
     html! {
@@ -62,49 +63,45 @@ fn facts(links: &Links, view: &View<'_>, now: SystemTime) -> Markup {
             @if target.labels.iter().next().is_some() {
                 (fact("Labels", &html! {
                     @for (key, value) in target.labels.iter().take(MAX_LABELS) {
-                        code { (shown(key)) "=" (shown(value)) } " "
+                        code { (clean(key)) "=" (clean(value)) } " "
                     }
                 }))
             }
             (fact("Last round", &html! {
                 @match report.last_round {
-                    Some(at) => { (moment(at, now)) ", every " (span(target.settings.interval.as_secs())) }
-                    None => { "the first one is under way" }
+                    Some(at) => { (timestamp(at, now)) ", every " (span(target.settings.interval.as_secs())) }
+                    None => { "the first round is in progress" }
                 }
             }))
             (fact("Lookup", &lookup(report)))
             (fact("Probes", &html! {
-                (number(report.counters.probes)) " since the start, "
+                (number(report.counters.probes)) ", "
                 @if report.counters.failures == 0 { "none" } @else { (number(report.counters.failures)) } " failed"
             }))
-            (fact("Trust store", &html! { (shown(&target.settings.trust)) }))
+            (fact("Trust store", &html! { (clean(&target.settings.trust)) }))
             @if let Some(path) = &target.settings.certificate_file {
                 (fact("Certificate on disk", &html! {
-                    (shown(&path.display().to_string())) ": "
+                    (clean(&path.display().to_string())) ": "
                     @match report.file.as_deref() {
                         Some(certificate) => { (endpoint::fingerprint(certificate)) }
-                        None => { "cannot be read" }
+                        None => { "not readable" }
                     }
                 }))
             }
-            (fact("As data", &html! { a href=(links.json(&target.name)) { "JSON" } }))
+            (fact("API", &html! { a href=(links.json(&target.name)) { "JSON" } }))
         }
     }
 }
 
 fn lookup(report: &TargetReport) -> Markup {
     let Some(lookup) = report.lookup.as_deref() else {
-        return html! { "not needed, or not finished yet" };
+        return html! { "not needed or not finished yet" };
     };
     let state = if lookup.success { State::Ok } else { State::Critical };
     html! {
-        span class={ "verdict " (state.as_str()) } {
-            span class="sign" aria-hidden="true" { (sign(state)) } " "
-            (if lookup.success { "succeeded" } else { "FAILS" })
-        }
-        " in " (measured(lookup.duration))
+        (verdict(state, if lookup.success { "succeeded" } else { "FAILED" })) " in " (elapsed(lookup.duration))
         @if let Some(hosts) = lookup.hosts {
-            ", " @if hosts == 0 { "the domain takes no mail (null MX)" } @else { "hosts: " (grouped(hosts)) }
+            ", " @if hosts == 0 { "the domain accepts no mail (null MX)" } @else { "hosts: " (grouped(hosts)) }
         }
         @match lookup.disagree {
             Some(true) => { ", " strong { "name servers disagree" } }
@@ -122,45 +119,45 @@ fn advice(advice: &[Advice]) -> Markup {
     html! {
         @if !advice.is_empty() {
             section id="advice" aria-labelledby="advice-title" {
-                h2 id="advice-title" { "What to do" }
-                ol class="advice" { @for (number, each) in advice.iter().enumerate() { (piece(each, number + 1)) } }
+                h2 id="advice-title" { "Actions" }
+                ol class="advice" { @for (number, each) in advice.iter().enumerate() { (action(each, number + 1)) } }
             }
         }
     }
 }
 
-fn piece(advice: &Advice, number: usize) -> Markup {
+fn action(advice: &Advice, number: usize) -> Markup {
     html! {
         li id={ "advice-" (number) } class=(advice.severity.as_str()) {
             p { strong class="severity" { (advice.severity.as_str()) } " " (prose(&advice.text)) }
             @if let Some(text) = &advice.request { (request(text, number)) }
-            @if let Some(clients) = &advice.clients { (words(clients, number)) }
+            @if let Some(clients) = &advice.clients { (client_errors(clients, number)) }
         }
     }
 }
 
-/// A text for somebody else; the first one is unfolded.
+/// The request to send to the server's operator; the first one is expanded.
 fn request(text: &str, number: usize) -> Markup {
     let (id, is_open) = (format!("request-{number}"), number == 1);
     html! {
         details id={ "fold-" (id) } class="request" open[is_open] data-open[is_open] {
-            summary { "A text to send to whoever runs this" }
+            summary { "Request to send to the server's operator" }
             button class="scripted" type="button" data-copy=(id) { "Copy" }
-            pre id=(id) tabindex="0" role="region" aria-label="Text to send" { (shown_lines(text)) }
+            pre id=(id) tabindex="0" role="region" aria-label="Request to send" { (clean_lines(text)) }
         }
     }
 }
 
-/// What clients say, for whoever has an error of theirs in hand.
-fn words(clients: &ClientErrors, number: usize) -> Markup {
+/// What clients report, to be found by an error message.
+fn client_errors(clients: &ClientErrors, number: usize) -> Markup {
     html! {
         details id={ "clients-" (number) } class="clients" {
-            summary { "What clients report" }
+            summary { "Client errors" }
             dl {
-                @for (client, words) in clients.clients() {
+                @for (client, error) in clients.clients() {
                     dt { (client) }
-                    @for text in words.texts { dd { code { (text) } } }
-                    @if let Some(when) = words.accepts { dd { "accepts it " (when) } }
+                    @for text in error.texts { dd { code { (text) } } }
+                    @if let Some(when) = error.accepts { dd { "accepts it " (prose(when)) } }
                 }
             }
         }

@@ -1,35 +1,36 @@
-//! An endpoint of a target in full: its backends, their probes and what they hold.
+//! An endpoint of a target: its backends, their probes and their certificates.
 
 use std::time::SystemTime;
 
 use maud::{Markup, html};
 
 use super::backend::verdicts;
-use super::certificates::{self, Shown};
+use super::certificates::{self, ShownChains};
 use super::links::{Links, backend_id};
-use super::moment::{measured, moment, moment_unix};
-use super::state::{is_bad, rank};
-use super::text::{counted, fact, grouped, listed, prose, shown, spaced};
-use super::view::View;
+use super::state::{needs_attention, rank};
+use super::text::{clean, fact, prose, spaced};
+use super::times::{elapsed, timestamp, timestamp_unix};
+use super::view::TargetView;
 use crate::reason::Resolves;
 use crate::snapshot::{AlternateName, BackendReport, EndpointReport, LastCertificate, ProbeReport};
+use crate::text::{counted, grouped, list};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, NameVerdict, unix};
 
-/// The section of the endpoint with this number on the page.
+/// The section of an endpoint, the `number`th of the page.
 pub(super) fn section(
     links: &Links,
-    view: &View<'_>,
+    view: &TargetView<'_>,
     report: &EndpointReport,
     number: usize,
     now: SystemTime,
 ) -> Markup {
     let endpoint = &report.endpoint;
     let title = format!("endpoint-{}", number + 1);
-    let mut shown = Shown::default();
-    let (mut named, unnamed): (Vec<_>, Vec<_>) = report.backends.iter().partition(|backend| backend.resolved);
+    let mut shown = ShownChains::default();
+    let (mut resolved, unresolved): (Vec<_>, Vec<_>) = report.backends.iter().partition(|backend| backend.resolved);
     // Stable: by address within a state.
-    named.sort_by_key(|backend| rank(view.state_of(backend, now)));
+    resolved.sort_by_key(|backend| rank(view.state_of(backend, now)));
     html! {
         section class="endpoint-section" aria-labelledby=(title) {
             h2 id=(title) { (endpoint.server_name) ":" (endpoint.port) " " small {
@@ -40,20 +41,20 @@ pub(super) fn section(
             @for (reason, count) in report.skipped.iter().filter(|(_, count)| *count > 0) {
                 p { "Addresses not probed: " (grouped(*count)) ". " (prose(reason.doc())) }
             }
-            @if report.backends.is_empty() { p class="nothing" { "No backend is known." } }
-            @for backend in named.iter().take(MAX_BACKENDS) { (article(links, view, backend, &mut shown, now)) }
-            @if !unnamed.is_empty() {
-                h3 { "No longer named by DNS, still probed for a while" }
-                @for backend in unnamed.iter().take(MAX_BACKENDS) { (article(links, view, backend, &mut shown, now)) }
+            @if report.backends.is_empty() { p class="nothing" { "No known backends." } }
+            @for backend in resolved.iter().take(MAX_BACKENDS) { (article(links, view, backend, &mut shown, now)) }
+            @if !unresolved.is_empty() {
+                h3 { (UNRESOLVED) }
+                @for backend in unresolved.iter().take(MAX_BACKENDS) { (article(links, view, backend, &mut shown, now)) }
             }
-            @if let Some(more @ 1..) = named.len().max(unnamed.len()).checked_sub(MAX_BACKENDS) {
-                p class="note" { (counted(more, "more backend")) " in the JSON" }
+            @if let Some(more @ 1..) = resolved.len().max(unresolved.len()).checked_sub(MAX_BACKENDS) {
+                p class="note" { (counted(more, "more backend")) " in the JSON document" }
             }
         }
     }
 }
 
-/// A certificate's fingerprint as it is searched for.
+/// The SHA-256 fingerprint of a certificate.
 pub(super) fn fingerprint(certificate: &Certificate) -> Markup {
     html! { code class="hex" { (hex(&certificate.fingerprint())) } }
 }
@@ -61,13 +62,13 @@ pub(super) fn fingerprint(certificate: &Certificate) -> Markup {
 fn alternates(names: &[AlternateName]) -> Markup {
     html! {
         @if !names.is_empty() {
-            p { "Names that the certificates of all these backends carry:" }
-            ul class="shared" {
-                @for name in names.iter().take(MAX_SHARED) {
+            p { "Alternate names, listed in the certificates of all these backends:" }
+            ul class="alternates" {
+                @for name in names.iter().take(MAX_ALTERNATES) {
                     li {
-                        code { (name.name) } " " (leads(name.resolves))
+                        code { (name.name) } " " (resolves_to(name.resolves))
                         @if !name.addresses.is_empty() {
-                            ": " (listed(name.addresses.iter().map(ToString::to_string), MAX_ADDRESSES))
+                            ": " (list(name.addresses.iter().map(ToString::to_string), MAX_ADDRESSES))
                         }
                     }
                 }
@@ -76,17 +77,23 @@ fn alternates(names: &[AlternateName]) -> Markup {
     }
 }
 
-const fn leads(resolves: Resolves) -> &'static str {
+const fn resolves_to(resolves: Resolves) -> &'static str {
     match resolves {
-        Resolves::All => "leads to all of them and nowhere else",
-        Resolves::Part => "leads to a part of them",
-        Resolves::Elsewhere => "leads elsewhere",
+        Resolves::All => "resolves to exactly these backends",
+        Resolves::Part => "resolves to some of these backends",
+        Resolves::Elsewhere => "resolves to other addresses",
         Resolves::Nowhere => "has no address",
-        Resolves::Unknown => "leads where could not be found out",
+        Resolves::Unknown => "could not be resolved",
     }
 }
 
-fn article(links: &Links, view: &View<'_>, backend: &BackendReport, shown: &mut Shown, now: SystemTime) -> Markup {
+fn article(
+    links: &Links,
+    view: &TargetView<'_>,
+    backend: &BackendReport,
+    shown: &mut ShownChains,
+    now: SystemTime,
+) -> Markup {
     let id = backend_id(&backend.backend);
     let state = view.state_of(backend, now);
     html! {
@@ -94,12 +101,12 @@ fn article(links: &Links, view: &View<'_>, backend: &BackendReport, shown: &mut 
             h3 { (backend.backend.socket_addr()) }
             p class="verdicts" { (verdicts(view, backend, now)) }
             @if let Some(probe) = &backend.probe {
-                dl class="facts" { (self::probe(backend, probe, now)) (held_facts(backend, now)) }
+                dl class="facts" { (self::probe(backend, probe, now)) (certificate_facts(backend, now)) }
             }
             @if let Some(last) = &backend.last_certificate {
-                (certificates::presented(last, &id, is_bad(state), shown, now))
+                (certificates::presented(last, &id, needs_attention(state), shown, now))
                 p { a href=(links.chain(&view.report.target.name, &backend.backend)) download { "chain.pem" }
-                    " " span class="note" { "what it presented, " (counted(last.assessment.chain.certificates().len(), "certificate")) } }
+                    " " span class="note" { "as presented, " (counted(last.assessment.chain.certificates().len(), "certificate")) } }
             }
         }
     }
@@ -107,39 +114,38 @@ fn article(links: &Links, view: &View<'_>, backend: &BackendReport, shown: &mut 
 
 fn probe(backend: &BackendReport, probe: &ProbeReport, now: SystemTime) -> Markup {
     html! {
-        (fact("Probed", &html! { (moment(probe.at, now)) ", took " (measured(probe.duration)) }))
+        (fact("Last probe", &html! { (timestamp(probe.at, now)) ", took " (elapsed(probe.duration)) }))
         @match &probe.outcome {
             Ok(tls) => (fact("TLS", &html! { (tls.version) ", " (tls.cipher) ", " (tls.group) })),
             Err(failure) => {
-                (fact("Failed in", &html! { strong { (failure.stage) } ". " (failure.stage.doc()) }))
-                (fact("Because", &html! { strong { (spaced(failure.reason.as_str())) } ". " (failure.reason.doc()) }))
-                @if !failure.detail.is_empty() { (fact("It said", &html! { code { (shown(&failure.detail)) } })) }
-                (fact("In a row", &html! { (counted(probe.consecutive_failures as usize, "failure")) }))
+                (fact("Failed at", &html! { strong { (failure.stage) } ". " (failure.stage.doc()) }))
+                (fact("Reason", &html! { strong { (spaced(failure.reason.as_str())) } ". " (failure.reason.doc()) }))
+                @if !failure.detail.is_empty() { (fact("Detail", &html! { code { (clean(&failure.detail)) } })) }
+                (fact("Consecutive failures", &html! { (grouped(probe.consecutive_failures as usize)) }))
             }
         }
         @if backend.handshake_errors > 0 {
-            (fact("In TLS", &html! { (counted(backend.handshake_errors as usize, "failure")) " in a row" }))
+            (fact("Consecutive TLS failures", &html! { (grouped(backend.handshake_errors as usize)) }))
         }
         @if probe.phases.iter().next().is_some() {
             (fact("Phases", &html! {
                 @for (phase, duration) in probe.phases.iter() {
-                    span class="phase" { (phase) " " (measured(duration)) } " "
+                    span class="phase" { (phase) " " (elapsed(duration)) } " "
                 }
             }))
         }
     }
 }
 
-/// The last certificate, judged again for now.
-fn held_facts(backend: &BackendReport, now: SystemTime) -> Markup {
+/// The facts about the last certificate, as of now.
+fn certificate_facts(backend: &BackendReport, now: SystemTime) -> Markup {
     let Some(last) = &backend.last_certificate else { return html! {} };
     let assessment = &last.assessment;
     let verdict = assessment.chain.verdict();
     html! {
-        (fact("Certificate seen", &html! {
-            (moment(last.seen_at, now))
-            @if !backend.is_reachable() { ", last since then" }
-            @if last.distinct > 1 { ", " (last.distinct) " different ones seen here" }
+        (fact("Certificate last seen", &html! {
+            (timestamp(last.seen_at, now))
+            @if last.distinct > 1 { ", one of " (last.distinct) " different ones" }
         }))
         @if let Some(NameVerdict::Mismatch(reason)) = assessment.name {
             (fact("Name", &html! { strong { (spaced(reason.as_str())) } ". " (reason.doc()) }))
@@ -148,24 +154,24 @@ fn held_facts(backend: &BackendReport, now: SystemTime) -> Markup {
             (fact("Chain", &html! { strong { (spaced(reason.as_str())) } ". " (reason.doc()) }))
         }
         @if let Some(end) = verdict.verified_not_after(unix(now)) {
-            (fact("Verified path ends", &moment_unix(end, now)))
+            (fact("Verified chain valid until", &timestamp_unix(end, now)))
         }
-        (samples(last))
+        (extra_checks(last))
         (fact("OCSP", &staple(last, now)))
     }
 }
 
-fn samples(last: &LastCertificate) -> Markup {
+fn extra_checks(last: &LastCertificate) -> Markup {
     html! {
         @if let Some(count) = last.mismatched_samples {
-            (fact("Samples", &html! { (counted(count, "connection")) " of the last round showed a wrong name" }))
+            (fact("Samples", &html! { "name mismatch in " (counted(count, "connection")) " of the last round" }))
         }
         @if let Some(matches) = last.file_match {
-            (fact("On disk", &html! { @if matches { "the same certificate" } @else { strong { "another certificate" } } }))
+            (fact("Certificate on disk", &html! { @if matches { "the same" } @else { strong { "a different one" } } }))
         }
         @match last.assessment.ehlo {
-            Some(true) => (fact("EHLO name", &html! { "in the certificate" })),
-            Some(false) => (fact("EHLO name", &html! { "not in the certificate" })),
+            Some(true) => (fact("EHLO name", &html! { "listed in the certificate" })),
+            Some(false) => (fact("EHLO name", &html! { "not listed in the certificate" })),
             None => {}
         }
     }
@@ -180,12 +186,14 @@ fn staple(last: &LastCertificate, now: SystemTime) -> Markup {
             None if ocsp.is_stapled() => { "stapled" }
             None => { "not stapled" }
         }
-        @if ocsp.must_staple() { ", the certificate demands it" }
+        @if ocsp.must_staple() { ", required by the certificate (RFC 7633)" }
         @for reason in reasons { br; strong { (spaced(reason.as_str())) } ". " (reason.doc()) }
     }
 }
 
-/// Backends of an endpoint that are shown in full, of those that DNS names and of the others.
+/// Title of the backends that are no longer in DNS.
+pub(super) const UNRESOLVED: &str = "No longer in DNS, probed until backend_retention has passed";
+/// Backends of an endpoint, of those in DNS and of the others.
 const MAX_BACKENDS: usize = 64;
-const MAX_SHARED: usize = 10;
+const MAX_ALTERNATES: usize = 10;
 const MAX_ADDRESSES: usize = 10;

@@ -1,19 +1,18 @@
-//! Where things are, as links say it.
+//! Links, and the ids of elements that they refer to.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::target::{Backend, TargetName};
 
-/// Makes links below a prefix.
+/// Links below a prefix.
 #[derive(Clone, Debug)]
 pub(in crate::web) struct Links {
-    /// Empty, or with a leading and without a trailing slash.
     prefix: String,
 }
 
 impl Links {
-    /// Links below `prefix`, which is empty or begins with a slash and ends with none.
-    pub(in crate::web) fn below(prefix: String) -> Self {
+    /// Links below `prefix`, which is empty, or has a leading and no trailing slash.
+    pub(in crate::web) fn new(prefix: String) -> Self {
         Self { prefix }
     }
 
@@ -22,12 +21,12 @@ impl Links {
         self.to("/")
     }
 
-    /// Anything else.
+    /// Any path below the prefix.
     pub(super) fn to(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
-    /// A target's own page.
+    /// The page of a target.
     pub(super) fn target(&self, name: &TargetName) -> String {
         self.to(&format!("/targets/{}", encoded(name.as_str())))
     }
@@ -37,7 +36,7 @@ impl Links {
         self.to(&format!("/api/v1/targets/{}", encoded(name.as_str())))
     }
 
-    /// What a backend presented, as PEM.
+    /// The chain of a backend, as PEM.
     pub(super) fn chain(&self, name: &TargetName, backend: &Backend) -> String {
         let address = encoded(&backend.socket_addr().to_string());
         let server_name = encoded(&backend.endpoint.server_name.to_string());
@@ -45,21 +44,21 @@ impl Links {
     }
 }
 
-/// The element of a target on the overview.
+/// The id of a target's element on the overview.
 pub(super) fn target_id(name: &TargetName) -> String {
     format!("t-{}", encoded(name.as_str()))
 }
 
-/// The element of a backend on its target's page.
+/// The id of a backend's element on the page of its target.
 pub(super) fn backend_id(backend: &Backend) -> String {
     let endpoint = &backend.endpoint;
     encoded(&format!("b-{}-{}-{}", endpoint.server_name, backend.socket_addr(), endpoint.tls.as_str()))
 }
 
-/// `text` as one segment of a path, as a query's value and as an element's id.
+/// `text` as one path segment, as the value of a query parameter, and as the id of an element.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// All but the unreserved characters (RFC 3986 §2.3).
+/// All characters but the unreserved ones (RFC 3986 §2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -1,27 +1,29 @@
-//! The overview: all targets, the worst first, a page at a time.
+//! The overview: all targets, the worst first, in pages.
 
 use std::time::SystemTime;
 
 use maud::{Markup, html};
 
 use super::backend;
+use super::endpoint::UNRESOLVED;
 use super::links::{Links, backend_id, target_id};
-use super::moment::{ago, distance};
 use super::query::{MAX_WORDS, Query};
-use super::shell::Parts;
-use super::state::{STATES, State, is_bad, rank, sign, word};
-use super::text::{counted, grouped, listed, prose, shown, spaced};
-use super::view::View;
+use super::shell::PageParts;
+use super::state::{STATES, State, needs_attention, rank, with_symbol};
+use super::text::{clean, prose, spaced};
+use super::times::relative;
+use super::view::TargetView;
 use crate::advice::Advice;
 use crate::snapshot::{BackendReport, EndpointReport, Fleet};
+use crate::text::{counted, distance, grouped, list};
 use crate::verdict::unix;
 
-/// The overview of `fleet` that `query` asks for.
-pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime) -> Parts {
-    let mut views: Vec<View<'_>> = fleet.targets.iter().map(|report| View::new(report, now)).collect();
-    let of_all = Tally::of(&views);
-    views.retain(|view| query.finds(view, now));
-    let found = Tally::of(&views);
+/// The overview of `fleet` for `query`.
+pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime) -> PageParts {
+    let mut views: Vec<TargetView<'_>> = fleet.targets.iter().map(|report| TargetView::new(report, now)).collect();
+    let of_all = StateCounts::of(&views);
+    views.retain(|view| query.matches(view, now));
+    let found = StateCounts::of(&views);
     views.retain(|view| query.state.is_none_or(|state| view.state == state));
     views.sort_by(|a, b| (rank(a.state), &a.report.target.name).cmp(&(rank(b.state), &b.report.target.name)));
 
@@ -33,17 +35,17 @@ pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime
         rows += view.report.endpoints.iter().map(|endpoint| endpoint.backends.len().min(MAX_BACKENDS)).sum::<usize>();
         target(links, view, is_brief, now)
     });
-    Parts {
+    PageParts {
         title: of_all.title(),
         banner: search(links, query),
         main: html! {
             h1 class="hidden" { "Targets" }
             (states(links, query, &found))
             @if fleet.targets.is_empty() {
-                p class="nothing" { "The config has no targets." }
+                p class="nothing" { "No targets are configured." }
             } @else if views.is_empty() {
                 p class="nothing" {
-                    "No target is found. " a href=(links.home()) { "Show all " (grouped(fleet.targets.len())) }
+                    "No targets match the filter. " a href=(links.home()) { "Show all " (grouped(fleet.targets.len())) }
                 }
             }
             ul class="targets" { @for target in shown { (target) } }
@@ -52,17 +54,18 @@ pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime
     }
 }
 
-/// How many targets are in each state.
-struct Tally([(State, usize); STATES.len()]);
+/// The number of targets in each state.
+struct StateCounts([(State, usize); STATES.len()]);
 
-impl Tally {
-    fn of(views: &[View<'_>]) -> Self {
+impl StateCounts {
+    fn of(views: &[TargetView<'_>]) -> Self {
         Self(STATES.map(|state| (state, views.iter().filter(|view| view.state == state).count())))
     }
 
     fn title(&self) -> String {
-        let bad = self.0.iter().filter(|(state, count)| *count > 0 && is_bad(*state));
-        let bad: Vec<String> = bad.map(|(state, count)| format!("{} {}", grouped(*count), word(*state))).collect();
+        let bad = self.0.iter().filter(|(state, count)| *count > 0 && needs_attention(*state));
+        let bad: Vec<String> =
+            bad.map(|(state, count)| format!("{} {state}", grouped(*count), state = state.as_str())).collect();
         if bad.is_empty() { "Status".to_owned() } else { bad.join(", ") }
     }
 }
@@ -79,42 +82,40 @@ fn search(links: &Links, query: &Query) -> Markup {
     }
 }
 
-/// The counts by state, each a filter.
-fn states(links: &Links, query: &Query, found: &Tally) -> Markup {
+/// The counts by state; each is a link that filters.
+fn states(links: &Links, query: &Query, found: &StateCounts) -> Markup {
     let all: usize = found.0.iter().map(|(_, count)| count).sum();
-    let link = |state| query.in_state(state).link(&links.home());
+    let link = |state| query.with_state(state).link(&links.home());
     let current = |state| (query.state == state).then_some("true");
     html! {
         nav class="states" aria-label="Targets by state" {
             a href=(link(None)) aria-current=[current(None)] { b { (grouped(all)) } " all" }
             @for (state, count) in found.0 {
                 a class=(state.as_str()) href=(link(Some(state))) aria-current=[current(Some(state))] {
-                    b { (grouped(count)) } " " span class="sign" aria-hidden="true" { (sign(state)) } " " (word(state))
+                    b { (grouped(count)) } " " (with_symbol(state, state.as_str()))
                 }
             }
         }
     }
 }
 
-/// A target; a brief one leaves the backends to its own page.
-fn target(links: &Links, view: &View<'_>, is_brief: bool, now: SystemTime) -> Markup {
+/// A target. A brief one has its backends on its own page only.
+fn target(links: &Links, view: &TargetView<'_>, is_brief: bool, now: SystemTime) -> Markup {
     let target = &view.report.target;
     let url = links.target(&target.name);
-    let is_open = is_bad(view.state);
+    let is_open = needs_attention(view.state);
     html! {
         li id=(target_id(&target.name)) class={ "target " (view.state.as_str()) } {
             div class="name" {
                 h2 {
-                    span class="state" {
-                        span class="sign" aria-hidden="true" { (sign(view.state)) } " " (word(view.state))
-                    }
-                    " " a href=(url) { (shown(target.name.as_str())) }
+                    span class="state" { (with_symbol(view.state, view.state.as_str())) }
+                    " " a href=(url) { (clean(target.name.as_str())) }
                 }
                 @if is_open { (labels(view)) }
             }
             details open[is_open] data-open[is_open] {
                 summary {
-                    span class="headline" { (shown(&view.headline(now))) }
+                    span class="headline" { (clean(&view.headline(now))) }
                     " " (when(view, now))
                 }
                 @if is_brief {
@@ -128,27 +129,27 @@ fn target(links: &Links, view: &View<'_>, is_brief: bool, now: SystemTime) -> Ma
     }
 }
 
-/// When the target was last looked at, and when the first of its certificates ends.
-fn when(view: &View<'_>, now: SystemTime) -> Markup {
-    let end = view.earliest_end().filter(|end| *end >= unix(now));
+/// The earliest expiry of a certificate, and the time of the last round.
+fn when(view: &TargetView<'_>, now: SystemTime) -> Markup {
+    let end = view.earliest_expiry().filter(|end| *end >= unix(now));
     html! {
         span class="when" {
             @if let Some(end) = end { "expires " (distance(end, unix(now))) " · " }
             @match view.report.last_round {
-                Some(at) => { "looked at " (ago(at, now)) }
-                None => { "first round is under way" }
+                Some(at) => { "checked " (relative(at, now)) }
+                None => { "first round in progress" }
             }
         }
     }
 }
 
-fn labels(view: &View<'_>) -> Markup {
-    let labels = view.report.target.labels.iter().map(|(key, value)| shown(&format!("{key}={value}")));
-    let labels = listed(labels, MAX_LABELS);
+fn labels(view: &TargetView<'_>) -> Markup {
+    let labels = view.report.target.labels.iter().map(|(key, value)| clean(&format!("{key}={value}")));
+    let labels = list(labels, MAX_LABELS);
     html! { @if !labels.is_empty() { p class="labels" { (labels) } } }
 }
 
-fn body(url: &str, view: &View<'_>, now: SystemTime) -> Markup {
+fn body(url: &str, view: &TargetView<'_>, now: SystemTime) -> Markup {
     let endpoints = &view.report.endpoints;
     html! {
         @for endpoint in endpoints.iter().take(MAX_ENDPOINTS) { (self::endpoint(url, view, endpoint, now)) }
@@ -157,7 +158,7 @@ fn body(url: &str, view: &View<'_>, now: SystemTime) -> Markup {
     }
 }
 
-fn endpoint(url: &str, view: &View<'_>, report: &EndpointReport, now: SystemTime) -> Markup {
+fn endpoint(url: &str, view: &TargetView<'_>, report: &EndpointReport, now: SystemTime) -> Markup {
     let of = |resolved: bool| {
         let mut backends: Vec<&BackendReport> =
             report.backends.iter().map(|backend| &**backend).filter(|backend| backend.resolved == resolved).collect();
@@ -165,7 +166,7 @@ fn endpoint(url: &str, view: &View<'_>, report: &EndpointReport, now: SystemTime
         backends.sort_by_key(|backend| rank(view.state_of(backend, now)));
         backends
     };
-    let (named, unnamed) = (of(true), of(false));
+    let (resolved, unresolved) = (of(true), of(false));
     let rows = |backends: &[&BackendReport]| {
         html! {
             ul class="backends" {
@@ -181,10 +182,10 @@ fn endpoint(url: &str, view: &View<'_>, report: &EndpointReport, now: SystemTime
             (report.endpoint.server_name) ":" (report.endpoint.port) " " (report.endpoint.tls.as_str())
             @if let Some(preference) = report.preference { ", preference " (preference) }
         }
-        (rows(&named))
-        @if !unnamed.is_empty() {
-            p class="endpoint" { "No longer named by DNS, still probed for a while" }
-            (rows(&unnamed))
+        (rows(&resolved))
+        @if !unresolved.is_empty() {
+            p class="endpoint" { (UNRESOLVED) }
+            (rows(&unresolved))
         }
         @for (reason, count) in report.skipped.iter().filter(|(_, count)| *count > 0) {
             p class="note" { "Addresses not probed: " (grouped(*count)) " (" (spaced(reason.as_str())) ")" }
@@ -199,16 +200,16 @@ fn advice(url: &str, advice: &[Advice]) -> Markup {
                 @for (number, each) in advice.iter().take(MAX_ADVICE).enumerate() {
                     li class=(each.severity.as_str()) {
                         strong class="severity" { (each.severity.as_str()) } " " (prose(&each.text))
-                        @if each.request.is_some() { " " a href={ (url) "#advice-" (number + 1) } { "Text to send" } }
+                        @if each.request.is_some() { " " a href={ (url) "#advice-" (number + 1) } { "Request to send" } }
                     }
                 }
             }
-            (more(url, advice.len(), MAX_ADVICE, "piece"))
+            (more(url, advice.len(), MAX_ADVICE, "action"))
         }
     }
 }
 
-/// Where not all of something is shown.
+/// A link to the rest of a list that is not shown in full.
 fn more(url: &str, count: usize, most: usize, noun: &str) -> Markup {
     match count.checked_sub(most) {
         Some(more @ 1..) => html! { p class="note" { a href=(url) { (counted(more, &format!("more {noun}"))) } } },
@@ -217,19 +218,19 @@ fn more(url: &str, count: usize, most: usize, noun: &str) -> Markup {
 }
 
 fn pager(links: &Links, query: &Query, page: usize, pages: usize) -> Markup {
-    let link = |page| query.at_page(page).link(&links.home());
+    let link = |page| query.with_page(page).link(&links.home());
     html! {
         nav class="pager" aria-label="Pages" {
-            @if page > 0 { a rel="prev" href=(link(page - 1)) { "← Worse" } }
+            @if page > 0 { a rel="prev" href=(link(page - 1)) { "← Previous" } }
             span { "Page " (grouped(page + 1)) " of " (grouped(pages)) }
-            @if page + 1 < pages { a rel="next" href=(link(page + 1)) { "Better →" } }
+            @if page + 1 < pages { a rel="next" href=(link(page + 1)) { "Next →" } }
         }
     }
 }
 
-/// Targets to a page. All that follows bounds what a page can grow to.
+/// Targets on a page. This and the following limits bound the size of a page.
 const TARGETS: usize = 250;
-/// Backends after which targets are brief.
+/// Backends on a page after which targets are brief.
 const ROWS: usize = 2_000;
 const MAX_ENDPOINTS: usize = 10;
 const MAX_BACKENDS: usize = 12;

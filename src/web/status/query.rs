@@ -1,32 +1,32 @@
-//! What is asked of the overview: words to look for, a state, a page.
+//! The query of the overview: words, a state and a page.
 
 use std::fmt::Write;
 use std::time::SystemTime;
 
 use super::links::encoded;
 use super::state::{self, State};
-use super::view::View;
+use super::view::TargetView;
 use crate::snapshot::BackendReport;
 use crate::text::printable;
 
-/// What the overview is asked for. Whatever a client sends is some query: what is not understood is left out.
+/// A query of the overview. Every query string is valid: what is not understood is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::web) struct Query {
-    /// Words that all must be found, separated by white space; printable and cut.
+    /// Words that a target must all contain, separated by white space; printable and truncated.
     pub(super) words: String,
-    /// Only targets in this state.
+    /// Show targets in this state only.
     pub(super) state: Option<State>,
     /// Counted from 0.
     pub(super) page: usize,
 }
 
 impl Query {
-    /// Reads the part of a URL behind the question mark.
+    /// Parses the query component of a URL.
     pub(in crate::web) fn parse(raw: &str) -> Self {
         let mut query = Self::default();
         for (key, value) in form_urlencoded::parse(raw.as_bytes()) {
             match &*key {
-                "q" => query.words = cut(&value),
+                "q" => query.words = truncated(&value),
                 "state" => query.state = state::parse(&value),
                 "page" => query.page = value.parse::<usize>().unwrap_or(1).clamp(1, MAX_PAGE) - 1,
                 _ => {}
@@ -35,24 +35,24 @@ impl Query {
         query
     }
 
-    /// The same words in another state, from the first page on.
-    pub(super) fn in_state(&self, state: Option<State>) -> Self {
+    /// The first page of the same words in another state.
+    pub(super) fn with_state(&self, state: Option<State>) -> Self {
         Self { words: self.words.clone(), state, page: 0 }
     }
 
-    /// The same on another page.
-    pub(super) fn at_page(&self, page: usize) -> Self {
+    /// Another page of the same query.
+    pub(super) fn with_page(&self, page: usize) -> Self {
         Self { page, ..self.clone() }
     }
 
-    /// The path of the overview with this query.
+    /// The link to the overview with this query.
     pub(super) fn link(&self, home: &str) -> String {
         let mut link = home.to_owned();
-        let mut lead = '?';
+        let mut separator = '?';
         let mut add = |key: &str, value: &str| {
             // Writing to a String cannot fail.
-            let _ = write!(link, "{lead}{key}={}", encoded(value));
-            lead = '&';
+            let _ = write!(link, "{separator}{key}={}", encoded(value));
+            separator = '&';
         };
         if !self.words.is_empty() {
             add("q", &self.words);
@@ -66,24 +66,24 @@ impl Query {
         link
     }
 
-    /// Whether all words are found in what is known of the target, in any case.
-    pub(super) fn finds(&self, view: &View<'_>, now: SystemTime) -> bool {
+    /// Whether the target contains all words, ignoring case.
+    pub(super) fn matches(&self, view: &TargetView<'_>, now: SystemTime) -> bool {
         let words = self.words.to_lowercase();
         let mut words = words.split_whitespace().peekable();
         if words.peek().is_none() {
             return true;
         }
-        let text = text(view, now).to_lowercase();
+        let text = searchable(view, now).to_lowercase();
         words.all(|word| text.contains(word))
     }
 }
 
-fn cut(value: &str) -> String {
+fn truncated(value: &str) -> String {
     printable(value.trim(), MAX_WORDS).trim_end_matches('…').to_owned()
 }
 
-/// What words are looked for in: names, labels, addresses, issuers and reasons.
-fn text(view: &View<'_>, now: SystemTime) -> String {
+/// The text that words are searched in: names, labels, addresses, subjects, issuers and reasons.
+fn searchable(view: &TargetView<'_>, now: SystemTime) -> String {
     let target = &view.report.target;
     let mut text = format!("{}\n{}\n", target.name, target.kind.as_str());
     for (key, value) in target.labels.iter() {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn queries() {
+    fn parses_any_query() {
         check("", "", None, 0, "/");
         check("q=&state=&page=", "", None, 0, "/");
         check("q=relay&state=critical&page=3", "relay", Some(State::Critical), 2, "/?q=relay&state=critical&page=3");

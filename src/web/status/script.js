@@ -1,6 +1,6 @@
 "use strict";
-// The page works without this. It fetches the page again from time to time and while words are typed, and works what
-// is new into what stands there, so that scroll, focus, selection and folds stay where they are.
+// The page works without this script. It fetches the page periodically and while the filter is typed, and changes only
+// what differs, so that scroll position, focus, selection and collapsed state are kept.
 (() => {
   const PERIOD = 20000;
   const PATIENCE = 15000;
@@ -14,13 +14,13 @@
   let typing = 0;
   let request = null;
 
-  // What was folded or unfolded by hand, by element; forgotten once the server thinks otherwise of the element.
+  // What the user collapsed or expanded, by element; forgotten when the server changes the default of the element.
   const FOLDS = "folds " + location.pathname;
   let folds = {};
   try {
     folds = JSON.parse(sessionStorage.getItem(FOLDS)) || {};
   } catch {
-    // No storage, or not ours: no folds to remember.
+    // No storage, or invalid content: nothing to restore.
   }
   const key = (details) => details.id || (details.closest("[id]") || main).id;
   const isAsServed = (details) => details.hasAttribute("data-open");
@@ -34,7 +34,7 @@
     element.querySelectorAll("details").forEach(refold);
   };
 
-  // Makes `old` equal to `fresh`, touching only what differs.
+  // Makes `old` equal to `fresh`, changing only what differs.
   const morph = (old, fresh) => {
     if (old.nodeType !== Node.ELEMENT_NODE) {
       if (old.data !== fresh.data) old.data = fresh.data;
@@ -76,7 +76,7 @@
     }
   };
 
-  // The first element with an id that is in sight, and where it is.
+  // The first visible element with an id, and its position.
   const landmark = () => {
     if (scrollY === 0) return null;
     for (const element of main.querySelectorAll(".target, article, section")) {
@@ -89,7 +89,7 @@
   const show = (text) => {
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const part = fresh.getElementById("main");
-    if (!part) throw new Error("the answer is another page");
+    if (!part) throw new Error("unexpected response");
     const mark = landmark();
     const focus = document.activeElement;
     morph(main, part);
@@ -109,16 +109,16 @@
     const cut = setTimeout(() => mine.abort(), PATIENCE);
     try {
       const answer = await fetch(location.pathname + location.search, { cache: "no-store", signal: mine.signal });
-      if (!answer.ok) throw new Error("the exporter answered " + answer.status);
+      if (!answer.ok) throw new Error("HTTP status " + answer.status);
       const text = await answer.text();
       if (request !== mine) return;
       show(text);
       stale.textContent = "";
     } catch (error) {
       if (request !== mine) return;
-      const why = error.name === "AbortError" || error.name === "TypeError" ? "the exporter does not answer" : error.message;
+      const why = error.name === "AbortError" || error.name === "TypeError" ? "the exporter is not responding" : error.message;
       const seen = main.querySelector(".asof time");
-      stale.textContent = "Not refreshed: " + why + ". What you see is " + (seen ? "of " + seen.dateTime : "old") + ".";
+      stale.textContent = "Refresh failed: " + why + ". Showing data" + (seen ? " as of " + seen.dateTime : " from before") + ".";
     } finally {
       clearTimeout(cut);
       if (request === mine) {
@@ -166,13 +166,13 @@
   main.addEventListener("click", (event) => {
     const summary = event.target.closest("summary");
     if (summary) {
-      // The click has not turned it yet.
+      // The click has not toggled it yet.
       const details = summary.parentNode;
       folds[key(details)] = { open: !details.open, served: isAsServed(details) };
       try {
         sessionStorage.setItem(FOLDS, JSON.stringify(folds));
       } catch {
-        // Folds are kept as long as the page is.
+        // Without storage, the state lasts as long as the page.
       }
       return;
     }
@@ -186,18 +186,18 @@
     try {
       await navigator.clipboard.writeText(source.textContent);
     } catch {
-      // Browsers give the clipboard to pages on HTTPS or on this machine only.
+      // Browsers allow the clipboard on HTTPS and localhost only.
       done = "Selected";
     }
     button.textContent = done;
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   };
 
-  // Offsets are kept by hand, in all browsers alike.
+  // The script keeps the scroll position itself, in all browsers alike.
   document.documentElement.style.overflowAnchor = "none";
   document.documentElement.classList.add("js");
   unfold(main);
-  // Whoever comes for a text to send finds it unfolded.
+  // A link to a request expands it.
   const aim = location.hash && byId(location.hash.slice(1));
   const fold = aim && aim.querySelector("details.request");
   if (fold) fold.open = true;

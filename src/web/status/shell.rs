@@ -1,4 +1,4 @@
-//! What all pages have around them: head, style, script, links, and the policy that lets a browser use just these.
+//! The parts that all pages share: head, style, script, links, and the policy that allows no others.
 
 use std::time::SystemTime;
 
@@ -8,17 +8,17 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::links::Links;
-use super::moment::moment;
-use super::text::counted;
+use super::times::timestamp;
 use crate::snapshot::ExporterReport;
+use crate::text::span;
 
 /// The parts of a page that differ.
-pub(super) struct Parts {
-    /// Before the program's name.
+pub(super) struct PageParts {
+    /// The title, without the name of the program.
     pub(super) title: String,
-    /// Above what is refreshed.
+    /// Above the part that is refreshed.
     pub(super) banner: Markup,
-    /// What is refreshed.
+    /// The part that is refreshed.
     pub(super) main: Markup,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn page(
     links: &Links,
     telemetry: &str,
     exporter: &ExporterReport,
-    parts: &Parts,
+    parts: &PageParts,
     now: SystemTime,
 ) -> String {
     let page = html! {
@@ -42,18 +42,18 @@ pub(super) fn page(
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                a class="skip" href="#main" { "Skip to the targets" }
+                a class="skip" href="#main" { "Skip to content" }
                 header {
                     a class="brand" href=(links.home()) { "smtp-tls-exporter" }
-                    p class="tagline" { "The TLS certificate of every backend behind an SMTP name" }
+                    p class="tagline" { "TLS certificates of every backend behind an SMTP name" }
                     button id="pause" class="scripted" type="button" aria-pressed="false" { "Pause refresh" }
                 }
                 (parts.banner)
                 p id="stale" role="status" {}
                 main id="main" tabindex="-1" {
-                    (alarms(exporter, now))
+                    (problems(exporter, now))
                     (parts.main)
-                    p class="asof" { "As of " (moment(now, now)) span class="scripted" { ", refreshed every 20 s" } }
+                    p class="asof" { "As of " (timestamp(now, now)) span class="scripted" { ", refreshed every 20 s" } }
                 }
                 footer {
                     nav aria-label="Endpoints" {
@@ -71,7 +71,7 @@ pub(super) fn page(
     page.into_string()
 }
 
-/// The Content-Security-ProbeSettings (CSP 3) of pages: the one style, the one script, forms and requests to here.
+/// The Content-Security-Policy (CSP 3): the style and the script of the page, forms and requests to the exporter.
 pub(super) fn policy() -> String {
     format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
@@ -85,18 +85,19 @@ fn source(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
 
-/// What is wrong with the exporter itself.
-fn alarms(exporter: &ExporterReport, now: SystemTime) -> Markup {
+/// Problems of the exporter itself.
+fn problems(exporter: &ExporterReport, now: SystemTime) -> Markup {
     html! {
         @if let Some(loaded) = exporter.reload_success_at.filter(|_| !exporter.reload_successful) {
             p class="alarm" {
-                strong { "The config could not be reloaded." } " The one loaded at " (moment(loaded, now)) " is running."
+                strong { "The configuration could not be reloaded." }
+                " The one loaded at " (timestamp(loaded, now)) " is still in use."
             }
         }
         @if exporter.schedule_lag.as_secs() >= MAX_LAG {
             p class="alarm" {
-                strong { "The exporter is late." } " Probes have been waiting for their turn for "
-                (counted(usize::try_from(exporter.schedule_lag.as_secs()).unwrap_or(usize::MAX), "second")) "."
+                strong { "The exporter is falling behind." } " Probes start "
+                (span(exporter.schedule_lag.as_secs())) " late."
             }
         }
     }
@@ -104,17 +105,16 @@ fn alarms(exporter: &ExporterReport, now: SystemTime) -> Markup {
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
-/// Seconds of lag that a page speaks of.
+/// Seconds of lag from which a page shows it.
 const MAX_LAG: u64 = 60;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Elements end where their end tag stands, whatever the language within, and a parser drops carriage returns
-    /// before the browser hashes.
+    /// An end tag ends its element even within a string, and parsers drop carriage returns before the content is hashed.
     #[test]
-    fn assets_can_stand_inline() {
+    fn style_and_script_can_be_inline() {
         for asset in [STYLE, SCRIPT] {
             let lower = asset.to_ascii_lowercase();
             assert!(!["</style", "</script", "<!--", "\r", "\0"].iter().any(|mark| lower.contains(mark)));
@@ -123,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_as_browsers_make_it() {
-        // SHA-256 of nothing, as FIPS 180-4 gives it.
+    fn hashes_are_those_of_browsers() {
+        // SHA-256 of the empty message (FIPS 180-4).
         assert_eq!(source(""), "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     }
 }

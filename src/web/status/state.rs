@@ -1,24 +1,16 @@
-//! How a state reads: its word, its sign, and its place in the order.
+//! The order of states on a page, and a symbol for each.
 
 use std::cmp::Reverse;
+
+use maud::{Markup, html};
 
 pub(super) use crate::snapshot::state::{State, state_of, worst};
 
 /// The worst first.
 pub(super) const STATES: [State; 4] = [State::Critical, State::Warning, State::Unknown, State::Ok];
 
-/// The word that people read; [`State::as_str`] is the one in URLs and in the stylesheet.
-pub(super) const fn word(state: State) -> &'static str {
-    match state {
-        State::Critical => "critical",
-        State::Warning => "warning",
-        State::Unknown => "not known yet",
-        State::Ok => "well",
-    }
-}
-
-/// A sign beside the word, of another shape for each.
-pub(super) const fn sign(state: State) -> &'static str {
+/// A symbol for each state, so that states can be distinguished without color.
+pub(super) const fn symbol(state: State) -> &'static str {
     match state {
         State::Critical => "✗",
         State::Warning => "!",
@@ -27,17 +19,27 @@ pub(super) const fn sign(state: State) -> &'static str {
     }
 }
 
-/// Whether somebody should look at it.
-pub(super) fn is_bad(state: State) -> bool {
+/// The symbol of a state, hidden from screen readers, and a text.
+pub(super) fn with_symbol(state: State, text: &str) -> Markup {
+    html! { span class="sign" aria-hidden="true" { (symbol(state)) } " " (text) }
+}
+
+/// The result of one check.
+pub(super) fn verdict(state: State, text: &str) -> Markup {
+    html! { span class={ "verdict " (state.as_str()) } { (with_symbol(state, text)) } }
+}
+
+/// Whether a target in this state is shown expanded.
+pub(super) fn needs_attention(state: State) -> bool {
     state >= State::Warning
 }
 
-/// What sorts the worst first.
+/// A sort key that puts the worst first.
 pub(super) const fn rank(state: State) -> Reverse<State> {
     Reverse(state)
 }
 
-/// The state for a word in a URL.
+/// The state that a URL names.
 pub(super) fn parse(word: &str) -> Option<State> {
     STATES.into_iter().find(|state| state.as_str() == word)
 }

@@ -27,10 +27,10 @@ async fn report(servers: impl FnOnce(&Pki) -> Vec<ServerSpec>) -> Arc<TargetRepo
     for name in [profiles::ALIAS, profiles::HOST] {
         dns.set_addresses(name, &fleet.ips());
     }
-    let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", dns.addr());
     let env = Environment::new(&pki);
     let one = format!("{{name: one, host: {}, port: {}}}", profiles::ALIAS, fleet.port());
-    let running = Running::start(env.config(&Environment::yaml("resolver: test", &resolvers, &[one])));
+    let running =
+        Running::start(env.config(&Environment::yaml("resolver: test", &Environment::resolver(&dns), &[one])));
     let moved = moved(&*running.round("one").await, &mut HashMap::new());
     let name = moved.target.kind.default_name().expect("a name");
     let target = Arc::new(Target { name, ..(*moved.target).clone() });

@@ -1,11 +1,11 @@
-//! The hosts that MX and SRV records name, and their addresses.
+//! The hosts in MX and SRV records, and their addresses.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use hickory_proto::rr::Name;
 use hickory_proto::rr::rdata::MX;
-use hickory_proto::rr::{Name, RData};
 use smtp_tls_exporter::discovery::KnownHost;
 use smtp_tls_exporter::target::{MxTarget, SubmissionTarget};
 
@@ -25,7 +25,7 @@ fn known(host: &str, port: u16, tls: TlsMode, preference: u16) -> KnownHost {
     KnownHost { endpoint: Arc::new(Endpoint { server_name, port, tls }), preference: Some(preference) }
 }
 
-/// A name of labels that are taken as they are.
+/// A name of these labels, which are not parsed or escaped.
 fn labels(labels: &[&str]) -> Name {
     let mut name = Name::from_labels(labels.iter().map(|label| label.as_bytes())).expect("a name");
     name.set_fqdn(true);
@@ -36,8 +36,7 @@ fn mx_record(owner: Name, preference: u16, host: Name) -> smtp_fleet::Record {
     smtp_fleet::Record::from_rdata(owner, 60, RData::MX(MX::new(preference, host)))
 }
 
-/// A host as `10 mx.test:25 starttls 192.0.2.1`, `-` where it has no preference, `A failed` in place of addresses
-/// where it is so.
+/// A host as `10 mx.test:25 starttls 192.0.2.1`, with `-` for no preference and `A failed` if its lookup failed.
 fn row(host: &FoundHost) -> String {
     let preference = host.preference.map_or_else(|| "-".into(), |preference| preference.to_string());
     let Endpoint { server_name, port, tls } = &*host.endpoint;
@@ -51,12 +50,12 @@ fn row(host: &FoundHost) -> String {
     row
 }
 
-/// The hosts as rows, how many hosts records name, and failures as `name TYPE reason`.
+/// The hosts as rows, the number of hosts in the records, and the failures as `name TYPE reason`.
 #[track_caller]
 fn check(what: &str, found: &Discovered, hosts: &[&str], count: Option<usize>, failures: &[&str]) {
     let rows: Vec<String> = found.hosts.iter().map(row).collect();
     assert_eq!(rows, hosts, "{what}");
-    let report = found.report.as_ref().unwrap_or_else(|| panic!("{what} was looked up"));
+    let report = found.report.as_ref().unwrap_or_else(|| panic!("{what}: no lookup"));
     let seen: Vec<String> =
         report.failures.iter().map(|one| format!("{} {} {}", one.name, one.record_type, one.reason)).collect();
     assert_eq!(seen, failures, "{what}");
@@ -74,11 +73,11 @@ async fn zone() -> Dns {
 }
 
 async fn find(dns: &Dns, target: &TargetKind, known: &[KnownHost]) -> Discovered {
-    resolvers(vec![dns.addr()], false).discover(target, &settings(IpFamily::Ipv4), known, PATIENCE).await
+    resolvers(vec![dns.addr()], false).discover(target, &settings(IpFamily::Ipv4), known, TIMEOUT).await
 }
 
 #[tokio::test]
-async fn mail_hosts_of_every_kind() {
+async fn resolves_mx_records_of_every_kind() {
     let dns = zone().await;
     dns.set_mx("two.test", &[(20, "b.test"), (10, "a.test")]);
     dns.set_mx("equal.test", &[(10, "c.test"), (10, "a.test"), (5, "b.test"), (10, "b.test")]);
@@ -147,13 +146,14 @@ async fn mail_hosts_of_every_kind() {
     ] {
         check(domain, &find(&dns, &mx(domain), &[]).await, hosts, count, failures);
     }
-    let asked = dns.queries();
-    assert!(asked.iter().all(|(name, _, _)| name.ends_with(".test") && !name.contains(' ')), "{asked:?}");
-    assert!(!asked.iter().any(|(name, family, _)| name == "all-gone.test" && *family == RecordType::A), "no fallback");
+    let queries = dns.queries();
+    assert!(queries.iter().all(|(name, _, _)| name.ends_with(".test") && !name.contains(' ')), "{queries:?}");
+    let fallback = ("all-gone.test".to_owned(), RecordType::A);
+    assert!(!queries.into_iter().any(|(name, record_type, _)| (name, record_type) == fallback));
 }
 
 #[tokio::test]
-async fn port_and_mode_of_mail_hosts_are_the_targets() {
+async fn mx_hosts_have_the_port_and_tls_mode_of_the_target() {
     let dns = zone().await;
     dns.set_mx("two.test", &[(10, "a.test")]);
     let domain = ServerName::parse("two.test").expect("a name");
@@ -162,13 +162,13 @@ async fn port_and_mode_of_mail_hosts_are_the_targets() {
 }
 
 #[tokio::test]
-async fn both_families_of_mail_hosts_are_looked_up() {
+async fn looks_up_both_address_families_of_mx_hosts() {
     let dns = zone().await;
     dns.set("a.test", RecordType::AAAA, Answer::Addresses(ips(&["2001:db8::1"])));
     dns.set("b.test", RecordType::AAAA, Answer::ServFail);
     dns.set_mx("both.test", &[(10, "a.test"), (20, "b.test"), (30, "c.test"), (40, "gone.test")]);
     let resolvers = resolvers(vec![dns.addr()], false);
-    let found = resolvers.discover(&mx("both.test"), &settings(IpFamily::Any), &[], PATIENCE).await;
+    let found = resolvers.discover(&mx("both.test"), &settings(IpFamily::Any), &[], TIMEOUT).await;
     let hosts = [
         "10 a.test:25 starttls 192.0.2.1 2001:db8::1",
         "20 b.test:25 starttls 192.0.2.2 AAAA failed",
@@ -180,7 +180,7 @@ async fn both_families_of_mail_hosts_are_looked_up() {
 }
 
 #[tokio::test]
-async fn known_hosts_stand_in_for_records_that_cannot_be_looked_up() {
+async fn keeps_known_hosts_while_their_records_cannot_be_looked_up() {
     let dns = zone().await;
     let hosts = [known("b.test", 25, TlsMode::StartTls, 10), known("gone.test", 25, TlsMode::StartTls, 20)];
     let rows = ["10 b.test:25 starttls 192.0.2.2", "20 gone.test:25 starttls A failed"];
@@ -192,18 +192,18 @@ async fn known_hosts_stand_in_for_records_that_cannot_be_looked_up() {
         let failures = failures.each_ref().map(String::as_str);
         check(reason, &find(&dns, &mx("lost.test"), &hosts).await, &rows, None, &failures);
     }
-    // What they are known by makes no host where records are heard.
+    // Once the records are found again, known hosts that they do not contain are dropped.
     dns.set_mx("lost.test", &[(10, "a.test")]);
     check("found", &find(&dns, &mx("lost.test"), &hosts).await, &["10 a.test:25 starttls 192.0.2.1"], Some(1), &[]);
 
-    // Silence leaves time for them.
+    // A timeout of the MX lookup leaves time to resolve the known hosts.
     dns.set("lost.test", RecordType::MX, Answer::NoReply);
-    let patience = Duration::from_secs(1);
+    let timeout = Duration::from_secs(1);
     let resolvers = resolvers(vec![dns.addr()], false);
-    let found = resolvers.discover(&mx("lost.test"), &settings(IpFamily::Ipv4), &hosts, patience).await;
+    let found = resolvers.discover(&mx("lost.test"), &settings(IpFamily::Ipv4), &hosts, timeout).await;
     check("silence", &found, &rows, None, &["lost.test MX dns_timeout", "gone.test A nxdomain"]);
 
-    // Of two services, the known ones of that which cannot be looked up.
+    // If only one of two services fails, only its known hosts are kept.
     dns.set("_submissions._tcp.lost.test", RecordType::SRV, Answer::ServFail);
     dns.set_srv("_submission._tcp.lost.test", &[(1, 0, 587, "a.test")]);
     let hosts = [known("b.test", 465, TlsMode::Implicit, 3), known("c.test", 587, TlsMode::StartTls, 4)];
@@ -213,7 +213,7 @@ async fn known_hosts_stand_in_for_records_that_cannot_be_looked_up() {
 }
 
 #[tokio::test]
-async fn submission_hosts_of_every_kind() {
+async fn resolves_srv_records_of_every_kind() {
     let dns = zone().await;
     let set = |domain: &str, implicit: &[(u16, u16, u16, &str)], starttls: &[(u16, u16, u16, &str)]| {
         for (service, locations) in [("_submissions", implicit), ("_submission", starttls)] {
@@ -302,7 +302,7 @@ async fn submission_hosts_of_every_kind() {
     ] {
         check(domain, &find(&dns, &submission(domain), &[]).await, hosts, count, failures);
     }
-    // A domain with room for no service.
+    // A domain that is too long for a service prefix.
     let long = [&["a123456"; 30].join("."), "a2345678.test"].join(".");
     let failures = [format!("{long} SRV nxdomain")];
     let failures = failures.each_ref().map(String::as_str);
@@ -310,7 +310,7 @@ async fn submission_hosts_of_every_kind() {
 }
 
 #[tokio::test]
-async fn a_host_on_several_ports_is_looked_up_once() {
+async fn looks_up_a_host_with_several_ports_once() {
     let dns = zone().await;
     dns.set_srv("_submissions._tcp.both.test", &[(0, 0, 465, "a.test"), (1, 0, 10465, "a.test")]);
     dns.set_srv("_submission._tcp.both.test", &[(0, 0, 587, "a.test")]);
@@ -320,7 +320,7 @@ async fn a_host_on_several_ports_is_looked_up_once() {
 }
 
 #[tokio::test]
-async fn many_hosts_are_cut_and_asked_for_over_tcp() {
+async fn limits_the_number_of_hosts_and_of_concurrent_lookups() {
     let dns = Dns::start().await.expect("a responder");
     let names: Vec<String> = (0..70).map(|n| format!("mail-exchanger-{n:02}.pool.test")).collect();
     for name in &names {
@@ -333,71 +333,74 @@ async fn many_hosts_are_cut_and_asked_for_over_tcp() {
     for round in ["first", "second"] {
         check(round, &find(&dns, &mx("many.test"), &[]).await, &rows, Some(70), &[]);
     }
-    let asked = dns.queries();
-    assert!(asked.contains(&("many.test".into(), RecordType::MX, Transport::Tcp)), "the answer is over 1,232 octets");
+    let queries = dns.queries();
+    assert!(queries.contains(&("many.test".into(), RecordType::MX, Transport::Tcp)), "the answer is over 1,232 octets");
 
-    // Eight at a time: where none is answered, no other one is begun.
+    // Eight lookups run at a time: while none is answered, no other one starts.
     for name in &names {
         dns.set(name, RecordType::A, Answer::NoReply);
     }
     let before = dns.queries().len();
-    let patience = Duration::from_secs(1);
+    let timeout = Duration::from_secs(1);
     let resolvers = resolvers(vec![dns.addr()], false);
     let begin = Instant::now();
-    let found = resolvers.discover(&mx("many.test"), &settings(IpFamily::Ipv4), &[], patience).await;
-    assert!(begin.elapsed() < patience * 4, "{:?}", begin.elapsed());
+    let found = resolvers.discover(&mx("many.test"), &settings(IpFamily::Ipv4), &[], timeout).await;
+    assert!(begin.elapsed() < timeout * 4, "{:?}", begin.elapsed());
     let failures = &found.report.as_ref().expect("a report").failures;
     assert!(failures.len() == 64 && failures.iter().all(|failure| failure.reason == LookupReason::Timeout));
-    let asked = dns.queries().split_off(before);
-    let asked: BTreeSet<_> =
-        asked.into_iter().filter(|(_, family, _)| *family == RecordType::A).map(|(name, _, _)| name).collect();
-    assert_eq!(asked.len(), 8, "{asked:?}");
+    let queries = dns.queries().split_off(before);
+    let names: BTreeSet<_> = queries
+        .into_iter()
+        .filter(|(_, record_type, _)| *record_type == RecordType::A)
+        .map(|(name, _, _)| name)
+        .collect();
+    assert_eq!(names.len(), 8, "{names:?}");
 }
 
 #[tokio::test]
-async fn hosts_that_compared_servers_name_are_put_together() {
+async fn merges_the_hosts_of_all_compared_name_servers() {
+    type SetUp<'a> = &'a dyn Fn(&Dns);
     let (one, other) = (zone().await, zone().await);
     let both = resolvers(vec![one.addr(), other.addr()], true);
     let rows =
         ["10 a.test:25 starttls 192.0.2.1", "20 b.test:25 starttls 192.0.2.2", "30 c.test:25 starttls 192.0.2.3"];
     let known = [known("c.test", 25, TlsMode::StartTls, 30)];
-    let same: &[_] = &[(10, "a.test"), (20, "b.test")];
-    let fails = |dns: &Dns| dns.set("two.test", RecordType::MX, Answer::ServFail);
-    let lost = |dns: &Dns| dns.set("two.test", RecordType::MX, Answer::NxDomain);
-    type Set<'a> = &'a dyn Fn(&Dns);
-    let says_same: Set<'_> = &|dns| dns.set_mx("two.test", same);
-    let reversed: Set<'_> = &|dns| dns.set_mx("two.test", &[(20, "b.test"), (10, "a.test")]);
-    let shorter: Set<'_> = &|dns| dns.set_mx("two.test", &[(20, "b.test")]);
-    let better: Set<'_> = &|dns| dns.set_mx("two.test", &[(10, "a.test"), (15, "b.test")]);
+    let records: &[_] = &[(10, "a.test"), (20, "b.test")];
+    let fails: SetUp<'_> = &|dns| dns.set("two.test", RecordType::MX, Answer::ServFail);
+    let denies: SetUp<'_> = &|dns| dns.set("two.test", RecordType::MX, Answer::NxDomain);
+    let same: SetUp<'_> = &|dns| dns.set_mx("two.test", records);
+    let reversed: SetUp<'_> = &|dns| dns.set_mx("two.test", &[(20, "b.test"), (10, "a.test")]);
+    let shorter: SetUp<'_> = &|dns| dns.set_mx("two.test", &[(20, "b.test")]);
+    let better: SetUp<'_> = &|dns| dns.set_mx("two.test", &[(10, "a.test"), (15, "b.test")]);
     for (what, first, second, hosts, count, failures, disagree) in [
-        ("another order", says_same, reversed, &rows[..2], Some(2), &[][..], false),
-        ("a host less", says_same, shorter, &rows[..2], Some(2), &[], true),
-        ("another preference", says_same, better, &[rows[0], "15 b.test:25 starttls 192.0.2.2"], Some(2), &[], true),
-        ("one denies", &lost, says_same, &rows[..2], Some(2), &[], true),
-        // What only the failing one names is not known: the known host stays.
+        ("different order", same, reversed, &rows[..2], Some(2), &[][..], false),
+        ("a host missing", same, shorter, &rows[..2], Some(2), &[], true),
+        ("different preference", same, better, &[rows[0], "15 b.test:25 starttls 192.0.2.2"], Some(2), &[], true),
+        ("one returns NXDOMAIN", denies, same, &rows[..2], Some(2), &[], true),
+        // The hosts that only the failing name server has are unknown: the known host is kept.
         (
-            "one has none and one fails",
+            "one returns no records and one fails",
             &|dns| dns.set("two.test", RecordType::MX, Answer::NoData),
-            &fails,
+            fails,
             &["- two.test:25 starttls A failed", rows[2]],
             None,
             &["two.test MX dns_servfail", "two.test A nodata"],
             false,
         ),
-        ("one fails", says_same, &fails, &rows, None, &["two.test MX dns_servfail"], false),
+        ("one fails", same, fails, &rows, None, &["two.test MX dns_servfail"], false),
     ] {
         first(&one);
         second(&other);
-        let mut found = both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &known, PATIENCE).await;
+        let mut found = both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &known, TIMEOUT).await;
         let disagreed = found.report.as_mut().and_then(|report| report.disagree.take());
         assert_eq!(disagreed, Some(disagree), "{what}");
         check(what, &found, hosts, count, failures);
     }
-    // The addresses of a host are compared, too.
-    one.set_mx("two.test", same);
-    other.set_mx("two.test", same);
+    // The addresses of each host are compared, too.
+    one.set_mx("two.test", records);
+    other.set_mx("two.test", records);
     other.set("a.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.9"])));
-    let found = both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &[], PATIENCE).await;
+    let found = both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &[], TIMEOUT).await;
     assert_eq!(found.report.and_then(|report| report.disagree), Some(true));
     assert_eq!(row(&found.hosts[0]), "10 a.test:25 starttls 192.0.2.1 192.0.2.9");
 }
@@ -423,7 +426,7 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn an_alias_is_told_of_once() {
+async fn warns_once_about_an_mx_host_that_is_an_alias() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

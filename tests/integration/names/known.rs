@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use serde_json::Value;
 use smtp_tls_exporter::cmd::cli::Args;
 use smtp_tls_exporter::config::Config;
-use smtp_tls_exporter::metrics::table::{METRICS, Metric, PROBE_METRICS};
+use smtp_tls_exporter::metrics::table::{METRICS, Metric, PROBE_METRICS, reserved_labels};
 use smtp_tls_exporter::reason::{
     AdviceKind, ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason,
     Resolves, Severity, SkipReason, Stage,
@@ -74,6 +74,7 @@ impl Known {
             }
         }
         known.labels.extend(known.series.values().flatten().cloned().collect::<Vec<_>>());
+        known.labels.extend(names(reserved_labels()));
         let short = known.series.keys().filter_map(|name| name.strip_prefix(PREFIX));
         known.words.extend(short.map(str::to_owned).chain(known.series.keys().chain(&known.labels).cloned()));
         known.words.extend(known.values.values().flatten().cloned());

@@ -21,7 +21,7 @@ pub(super) const OTHER_VALUES: &[(&str, &[&str])] = &[
 pub(super) const EXTERNAL: &[(&str, &[&str])] = &[
     ("certbot: flag", &["--deploy-hook"]),
     ("blackbox_exporter: itself and its modules", &["blackbox_exporter", "smtp_starttls", "tcp_tls"]),
-    ("blackbox_exporter: URL parameters", &["debug", "hostname", "module"]),
+    ("blackbox_exporter: URL parameters", &["debug", "module"]),
     ("blackbox_exporter: config", &["ip_protocol_fallback", "key_file", "preferred_ip_protocol", "query_response"]),
     ("blackbox_exporter: config below a key", &["tls_config", "ca_file", "cert_file", "insecure_skip_verify"]),
     ("Linux and Cisco: commands", &["dmesg", "fixup"]),
@@ -32,12 +32,12 @@ pub(super) const EXTERNAL: &[(&str, &[&str])] = &[
     ("Exim: a command and a setting", &["exiwhat", "tls_certificate"]),
     ("Prometheus: config and rules", &["file_sd", "honor_labels", "keep_firing_for", "metric_relabel_configs"]),
     ("Prometheus: template function, and an annotation by convention", &["query", "runbook_url"]),
+    ("PromQL: an operator and a function", &["or", "max_over_time"]),
     ("Alertmanager: config", &["repeat_interval"]),
     ("Service discovery: labels", &["env", "service"]),
     ("Examples: a target and scrape jobs", &["relay", "smtp_tls", "smtp_tls_probe"]),
     ("Built-in trust stores and resolvers", &["mozilla", "system"]),
     ("This repository: a directory, and the user in the image", &["dashboards", "nonroot"]),
-    ("State of a target on the status page and in JSON", &["ok"]),
 ];
 
 /// Metrics that no dashboard or rule uses. A row whose metric is used fails the test.

@@ -1,28 +1,23 @@
-//! Domains as targets: from MX and SRV records to what Prometheus scrapes.
-
-use std::sync::Arc;
+//! `mx` and `submission` targets: from MX and SRV records to the metrics.
 
 use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsMode};
-use smtp_tls_exporter::service::Service;
-use smtp_tls_exporter::target::TargetName;
-use smtp_tls_exporter::web;
 
-use crate::service_fixture::check;
-use crate::support::{Environment, request};
+use crate::service_fixture::{check, metrics, rounds, service};
+use crate::support::Environment;
 
-fn presents(pki: &Pki, names: &[&str], tls: TlsMode) -> ServerSpec {
-    ServerSpec::new(pki.issue(&CertSpec::valid_for(names))).with_tls(tls)
+fn server(pki: &Pki, name: &str, tls: TlsMode) -> ServerSpec {
+    ServerSpec::new(pki.issue(&CertSpec::valid_for(&[name]))).with_tls(tls)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_host_of_a_domain_is_probed_at_every_address() {
-    let pki = Arc::new(Pki::new());
+async fn probes_every_host_of_a_domain_at_every_address() {
+    let pki = Pki::new();
     let fleet = Fleet::start(vec![
-        presents(&pki, &["mx1.example.com"], TlsMode::StartTls),
-        presents(&pki, &["wrong.example.com"], TlsMode::StartTls),
-        presents(&pki, &["mx2.example.com"], TlsMode::StartTls),
-        presents(&pki, &["mail.example.com"], TlsMode::Implicit),
-        presents(&pki, &["example.net"], TlsMode::StartTls),
+        server(&pki, "mx1.example.com", TlsMode::StartTls),
+        server(&pki, "wrong.example.com", TlsMode::StartTls),
+        server(&pki, "mx2.example.com", TlsMode::StartTls),
+        server(&pki, "mail.example.com", TlsMode::Implicit),
+        server(&pki, "example.net", TlsMode::StartTls),
     ]);
     let fleet = fleet.await.expect("a fleet");
     let (ips, port) = (fleet.ips(), fleet.port());
@@ -41,16 +36,13 @@ async fn every_host_of_a_domain_is_probed_at_every_address() {
         format!("{{mx: [example.com, quiet.example.com, example.net], port: {port}, labels: {{team: mail}}}}"),
         "{submission: example.com}".to_owned(),
     ];
-    let resolvers = format!("resolvers: {{test: {{nameservers: [\"{}\"]}}}}", dns.addr());
-    let config = env.config(&Environment::yaml("resolver: test, interval: 60s", &resolvers, &targets));
-    let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
-    let address = listeners[0].local_addr().expect("an address");
-    let service = Service { config, config_file: None, listeners, web: web::Options::default() };
+    let text = Environment::yaml("resolver: test, interval: 60s", &Environment::resolver(&dns), &targets);
+    let (service, address) = service(env.config(&text), None).await;
     let running = service.start().expect("a service");
-    for name in ["mx:example.com", "mx:quiet.example.com", "mx:example.net", "submission:example.com"] {
-        running.handle.round(&TargetName::new(name).expect("a name")).await.expect("a round");
-    }
-    let answer = request(address, "GET", "/metrics", "Accept: text/plain;version=0.0.4\r\n").await;
+    let targets @ [com, quiet, net, submission] =
+        ["mx:example.com", "mx:quiet.example.com", "mx:example.net", "submission:example.com"];
+    rounds(&running, targets).await;
+    let answer = metrics(address).await;
     let team = |target: &str| if target.starts_with("mx:") { ",team=\"mail\"" } else { "" };
     let of_target = |metric: &str, target: &str, more: &str, value| {
         (format!("smtp_tls_{metric}{{target=\"{target}\"{more}{}}}", team(target)), value)
@@ -58,12 +50,10 @@ async fn every_host_of_a_domain_is_probed_at_every_address() {
     let of_host = |metric: &str, target: &str, host: &str, more: &str, value| {
         of_target(metric, target, &format!(",server_name=\"{host}\"{more}"), value)
     };
-    let matches = |target: &str, host: &str, place: usize, value| {
-        of_host("cert_hostname_match", target, host, &format!(",backend=\"{}\"", fleet.addrs()[place]), value)
+    let matches = |target: &str, host: &str, index: usize, value| {
+        of_host("cert_hostname_match", target, host, &format!(",backend=\"{}\"", fleet.addrs()[index]), value)
     };
     let info = |tls: &str, preference: &str| format!(",port=\"{port}\",tls=\"{tls}\",preference=\"{preference}\"");
-    let (com, quiet, net, submission) =
-        ("mx:example.com", "mx:quiet.example.com", "mx:example.net", "submission:example.com");
     let failed = ",name=\"gone.example.com\",type=\"A\",reason=\"nxdomain\"";
     check(
         &answer,
@@ -80,10 +70,10 @@ async fn every_host_of_a_domain_is_probed_at_every_address() {
             matches(com, "mx1.example.com", 0, Some(1.0)),
             matches(com, "mx1.example.com", 1, Some(0.0)),
             matches(com, "mx2.example.com", 2, Some(1.0)),
-            // A domain that takes no mail is as it should be.
+            // A null MX is not a failure (RFC 7505).
             of_target("target_hosts", quiet, "", Some(0.0)),
             of_target("target_lookup_success", quiet, "", Some(1.0)),
-            // One without MX records takes it itself (RFC 5321 §5.1).
+            // Without MX records, the domain itself is the host (RFC 5321 §5.1).
             of_target("target_lookup_success", net, "", Some(1.0)),
             matches(net, "example.net", 4, Some(1.0)),
             of_target("target_info", submission, ",kind=\"submission\"", Some(1.0)),

@@ -1,24 +1,24 @@
-//! Which of the presented certificates may stand on a path. Servers send roots, duplicates and what they were given
-//! years ago; none of that may take the place of what is needed, or the time.
+//! Orders the presented certificates by their distance from the leaf. Servers also send roots, duplicates and unrelated
+//! certificates, which must not use up the limits on certificates and work.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::certificate::Certificate;
 
-/// Presented certificates, leaf first, those nearer to it before the others.
+/// The presented certificates that may be on a path, leaf first, then in breadth-first order of issuers.
 #[derive(Debug)]
-pub(super) struct Candidates {
-    /// Each once.
+pub(super) struct OrderedChain {
+    /// Without duplicates.
     pub(super) certificates: Vec<Arc<Certificate>>,
-    /// There are more than are looked at.
-    pub(super) are_cut: bool,
+    /// Whether certificates were left out because there were too many.
+    pub(super) is_truncated: bool,
 }
 
-impl Candidates {
-    /// Follows the names of issuers from the leaf of `chain` upwards. What cannot be read comes last: nobody knows
-    /// whose it is.
-    pub(super) fn of(chain: &[Arc<Certificate>]) -> Self {
+impl OrderedChain {
+    /// Follows the issuer names from the leaf of `chain` upwards. Certificates that cannot be parsed come last: each of
+    /// them may be the issuer of any other.
+    pub(super) fn new(chain: &[Arc<Certificate>]) -> Self {
         let names: Vec<_> =
             chain.iter().map(|certificate| certificate.subject_der().zip(certificate.issuer_der())).collect();
         let mut order: Vec<usize> = chain.first().map(|_| 0).into_iter().collect();
@@ -36,14 +36,14 @@ impl Candidates {
                 names.iter().enumerate().filter(|(_, names)| names.is_some_and(|(subject, _)| subject == issuer));
             above.for_each(|(index, _)| take(&mut order, index));
         }
-        let unread = names.iter().enumerate().filter(|(_, names)| names.is_none());
-        unread.for_each(|(index, _)| take(&mut order, index));
+        let unparsed = names.iter().enumerate().filter(|(_, names)| names.is_none());
+        unparsed.for_each(|(index, _)| take(&mut order, index));
         let certificates = order.iter().take(MAX_CERTIFICATES).filter_map(|index| chain.get(*index).cloned());
-        Self { certificates: certificates.collect(), are_cut: order.len() > MAX_CERTIFICATES }
+        Self { certificates: certificates.collect(), is_truncated: order.len() > MAX_CERTIFICATES }
     }
 }
 
-/// Certificates that are looked at.
+/// Certificates that are kept.
 const MAX_CERTIFICATES: usize = 64;
 
 #[cfg(test)]
@@ -57,43 +57,44 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(presented: &[&Arc<Certificate>], expected: &[&Arc<Certificate>], are_cut: bool) {
+    fn check(presented: &[&Arc<Certificate>], expected: &[&Arc<Certificate>], is_truncated: bool) {
         let presented: Vec<_> = presented.iter().copied().cloned().collect();
-        let found = Candidates::of(&presented);
-        let prints = |certificates: &mut dyn Iterator<Item = &Arc<Certificate>>| -> Vec<_> {
+        let found = OrderedChain::new(&presented);
+        let fingerprints = |certificates: &mut dyn Iterator<Item = &Arc<Certificate>>| -> Vec<_> {
             certificates.map(|certificate| certificate.fingerprint()).collect()
         };
-        assert_eq!(prints(&mut found.certificates.iter()), prints(&mut expected.iter().copied()));
-        assert_eq!(found.are_cut, are_cut);
+        assert_eq!(fingerprints(&mut found.certificates.iter()), fingerprints(&mut expected.iter().copied()));
+        assert_eq!(found.is_truncated, is_truncated);
     }
 
     #[test]
-    fn issuers_are_followed_by_name() {
+    fn follows_issuer_names_from_the_leaf() {
         let pki = Pki::new();
         let upper = pki.root().sub(&AuthoritySpec::named("Upper"));
         let lower = upper.sub(&AuthoritySpec::named("Lower"));
-        let twin = pki.root().sub(&AuthoritySpec::named("Lower"));
-        let stray = pki.root().sub(&AuthoritySpec::named("Stray"));
+        let same_name = pki.root().sub(&AuthoritySpec::named("Lower"));
+        let unrelated = pki.root().sub(&AuthoritySpec::named("Unrelated"));
         let leaf = pki.issue(&CertSpec::valid_for(&["a.example"]).with_issuer(Issuer::Authority(lower.clone())));
         let leaf = Arc::new(Certificate::new(leaf.leaf_der().clone()));
-        let [upper, lower, twin, stray, root] = [&upper, &lower, &twin, &stray, pki.root()].map(certificate);
-        let noise = Arc::new(Certificate::new(b"noise".to_vec().into()));
+        let [upper, lower, same_name, unrelated, root] =
+            [&upper, &lower, &same_name, &unrelated, pki.root()].map(certificate);
+        let garbage = Arc::new(Certificate::new(b"garbage".to_vec().into()));
         check(&[], &[], false);
         check(&[&leaf], &[&leaf], false);
         check(&[&leaf, &lower, &upper], &[&leaf, &lower, &upper], false);
-        check(&[&leaf, &noise, &root, &upper, &lower], &[&leaf, &lower, &upper, &root, &noise], false);
-        check(&[&leaf, &stray, &lower, &leaf, &lower, &twin], &[&leaf, &lower, &twin], false);
-        check(&[&leaf, &stray, &upper], &[&leaf], false);
-        check(&[&noise, &root], &[&noise], false);
+        check(&[&leaf, &garbage, &root, &upper, &lower], &[&leaf, &lower, &upper, &root, &garbage], false);
+        check(&[&leaf, &unrelated, &lower, &leaf, &lower, &same_name], &[&leaf, &lower, &same_name], false);
+        check(&[&leaf, &unrelated, &upper], &[&leaf], false);
+        check(&[&garbage, &root], &[&garbage], false);
     }
 
     #[test]
-    fn their_number_is_bounded() {
+    fn keeps_at_most_64_certificates() {
         let pki = Pki::new();
-        let namesakes: Vec<_> =
+        let same_name: Vec<_> =
             (0..70).map(|_| certificate(&pki.root().sub(&AuthoritySpec::named("Fleet Intermediate")))).collect();
         let leaf = Arc::new(Certificate::new(pki.issue(&CertSpec::valid_for(&["a.example"])).leaf_der().clone()));
-        let presented: Vec<_> = std::iter::once(&leaf).chain(&namesakes).collect();
+        let presented: Vec<_> = std::iter::once(&leaf).chain(&same_name).collect();
         check(&presented, &presented[..64], true);
         check(&presented[..64], &presented[..64], false);
     }

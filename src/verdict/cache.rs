@@ -1,5 +1,5 @@
-//! What is known already: certificates by their bytes, chains by what decides their verdict. Nothing is kept alive
-//! here; what no report holds any more is forgotten.
+//! Caches parsed certificates by their fingerprint, and verdicts on chains by the chain, its staple and the roots. The
+//! references are weak: an entry lives as long as a report uses it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::certificate::{Certificate, fingerprint};
 use super::chain::{self, ChainVerdict};
-use super::issuers::Issuers;
+use super::issuers::KnownIssuers;
 use super::ocsp::{self, OcspVerdict};
 use crate::observation::PresentedChain;
 use crate::trust::TrustStore;
@@ -27,81 +27,85 @@ pub struct JudgedChain {
 }
 
 impl JudgedChain {
-    /// As sent, leaf first; never empty.
+    /// The certificates as presented, leaf first. Never empty.
     pub fn certificates(&self) -> &[Arc<Certificate>] {
         &self.certificates
     }
 
-    /// Whether this is the verdict on `presented`, too. Verdicts hold for every later moment.
+    /// Whether this is also the verdict on `presented` with the roots of `store` at `now`. A verdict holds at every
+    /// later time.
     pub fn holds_for(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> bool {
         let ours = self.certificates.iter().map(|certificate| certificate.der());
         let same = self.judged_at <= now && self.store == store.id() && self.staple == presented.staple;
         same && ours.eq(&presented.certificates)
     }
 
-    /// What was presented.
+    /// The chain and the staple as presented.
     pub(super) fn presented(&self) -> PresentedChain {
         let certificates = self.certificates.iter().map(|certificate| certificate.der().clone()).collect();
         PresentedChain { certificates, staple: self.staple.clone() }
     }
 
-    /// Which roots it was judged by ([`TrustStore::id`]).
+    /// The [`TrustStore::id`] of the roots that it was judged by.
     pub fn store(&self) -> [u8; 32] {
         self.store
     }
 
-    /// What is concluded from the staple that came with it, or from its absence.
+    /// The verdict on the stapled OCSP response, or on its absence.
     pub fn ocsp(&self) -> &OcspVerdict {
         &self.ocsp
     }
 
-    /// What is concluded.
+    /// The verdict on the chain.
     pub fn verdict(&self) -> &ChainVerdict {
         &self.verdict
     }
 }
 
-/// Finds or makes judged chains. Shared by all probes.
+/// Verdicts in use; all probes share one cache.
 #[derive(Debug, Default)]
-pub(super) struct Memo {
+pub(super) struct VerdictCache {
     certificates: Mutex<WeakMap<Certificate>>,
     chains: Mutex<WeakMap<JudgedChain>>,
 }
 
-impl Memo {
-    /// The judged form of `presented`: the one that is in use, unless the clock has stepped back behind its making.
-    /// Intermediates by which it verifies are told to `issuers`.
-    pub(super) fn judged(
+impl VerdictCache {
+    /// The verdict on `presented`: from the cache, unless it was reached after `now` (the clock was set back). The
+    /// intermediates on the paths that verify are added to `issuers`.
+    pub(super) fn judge(
         &self,
         presented: PresentedChain,
         store: &TrustStore,
-        issuers: &Issuers,
+        issuers: &KnownIssuers,
         now: i64,
     ) -> Arc<JudgedChain> {
-        let (key, fingerprints) = keys(&presented, store);
-        if let Some(known) = self.chains.lock().get(&key).filter(|known| known.judged_at <= now) {
+        let (key, fingerprints) = cache_key(&presented, store);
+        if let Some(known) = self.lookup(&key, now) {
             return known;
         }
         let PresentedChain { certificates, staple } = presented;
         let certificates = fingerprints.iter().zip(certificates);
         let certificates: Box<[_]> = certificates.map(|(key, der)| self.certificate(key, der)).collect();
-        // Judged outside the lock: two probes may do the same work once, none waits for another's.
+        // Outside the lock, so that no probe waits for the verdict of another chain.
         let (verdict, used) = chain::judge(&certificates, store, now);
-        used.iter().for_each(|intermediate| issuers.learn(intermediate));
-        let ocsp = ocsp::of_chain(&certificates, &staple, store);
+        used.iter().for_each(|intermediate| issuers.add(intermediate));
+        let ocsp = ocsp::for_chain(&certificates, &staple, store);
         let judged = JudgedChain { certificates, staple, verdict, ocsp, store: store.id(), judged_at: now };
         let judged = Arc::new(judged);
         self.chains.lock().insert(key, &judged);
         judged
     }
 
-    /// The judged form of `presented` where there is one already, whose ever it is.
-    pub(super) fn recall(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> Option<Arc<JudgedChain>> {
-        let (key, _) = keys(presented, store);
-        self.chains.lock().get(&key).filter(|known| known.judged_at <= now)
+    /// The verdict on `presented` if it is in the cache.
+    pub(super) fn get(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> Option<Arc<JudgedChain>> {
+        self.lookup(&cache_key(presented, store).0, now)
     }
 
-    /// Entries for certificates and for chains.
+    fn lookup(&self, key: &[u8; 32], now: i64) -> Option<Arc<JudgedChain>> {
+        self.chains.lock().get(key).filter(|known| known.judged_at <= now)
+    }
+
+    /// The numbers of entries for certificates and for chains.
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.certificates.lock().entries.len(), self.chains.lock().entries.len())
@@ -117,8 +121,8 @@ impl Memo {
     }
 }
 
-/// What decides a chain's verdict, as one number, and the certificates' fingerprints.
-fn keys(presented: &PresentedChain, store: &TrustStore) -> ([u8; 32], Vec<[u8; 32]>) {
+/// A hash over everything that the verdict on `presented` depends on, and the fingerprints of the certificates.
+fn cache_key(presented: &PresentedChain, store: &TrustStore) -> ([u8; 32], Vec<[u8; 32]>) {
     let fingerprints: Vec<[u8; 32]> = presented.certificates.iter().map(|der| fingerprint(der)).collect();
     let mut hash = Sha256::new();
     hash.update(store.id());
@@ -146,7 +150,8 @@ impl<T> WeakMap<T> {
         self.entries.get(key)?.upgrade()
     }
 
-    /// Dead entries are swept whenever the map has doubled, so it never holds more than twice what is alive.
+    /// Removes dead entries whenever the map has doubled since the last time, so that its size stays proportional to
+    /// the number of live ones.
     fn insert(&mut self, key: [u8; 32], value: &Arc<T>) {
         if self.entries.len() >= self.sweep_at {
             self.entries.retain(|_, entry| entry.strong_count() > 0);
@@ -164,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dead_are_swept() {
+    fn removes_dead_entries() {
         let mut map = WeakMap::default();
         let kept = Arc::new(0u32);
         map.insert([0xff; 32], &kept);
@@ -173,7 +178,7 @@ mod tests {
             key[..4].copy_from_slice(&n.to_be_bytes());
             map.insert(key, &Arc::new(n));
         }
-        assert!(map.entries.len() <= SWEEP_MIN, "{} entries for one that lives", map.entries.len());
+        assert!(map.entries.len() <= SWEEP_MIN, "{} entries, one of them alive", map.entries.len());
         assert_eq!(map.get(&[0xff; 32]).as_deref(), Some(&0));
     }
 }

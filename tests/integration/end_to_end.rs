@@ -1,4 +1,4 @@
-//! The whole street: from servers and a resolver to what Prometheus scrapes.
+//! End to end: from servers and a name server to the metrics.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::service_fixture::{ServiceFixture, check, pki};
 use crate::support::request;
 
 #[tokio::test]
-async fn the_classic_case_reaches_prometheus() {
+async fn exports_a_partial_hostname_mismatch() {
     let pki = pki();
     let specs = || vec![profiles::good(&pki), profiles::alias_missing(&pki), profiles::alias_missing(&pki)];
     let fixture = ServiceFixture::new(vec![(profiles::ALIAS, specs())], ", labels: {team: mail}").await;
     let answer = fixture.metrics().await;
     let target = format!("target=\"{0}\",server_name=\"{0}\"", profiles::ALIAS);
     let of_target = |metric: &str, value| (format!("smtp_tls_{metric}{{{target},team=\"mail\"}}"), Some(value));
-    let of_backend = |metric: &str, place, more: &str, value| {
-        let backend = fixture.backend(place);
+    let of_backend = |metric: &str, index, more: &str, value| {
+        let backend = fixture.backend(index);
         let labels = format!("{target},backend=\"{backend}\"{more},team=\"mail\"");
         (format!("smtp_tls_{metric}{{{labels}}}"), value)
     };
@@ -43,7 +43,7 @@ async fn the_classic_case_reaches_prometheus() {
 }
 
 #[tokio::test]
-async fn each_kind_of_failure_reaches_prometheus() {
+async fn exports_each_kind_of_failure() {
     let pki = pki();
     let named = |name: &str| CertSpec::valid_for(&[name]);
     let day = 86_400;
@@ -59,8 +59,8 @@ async fn each_kind_of_failure_reaches_prometheus() {
     )
     .await;
     let answer = fixture.metrics().await;
-    let series = |metric: &str, name: &str, place, more: &str| {
-        let backend = fixture.backend(place);
+    let series = |metric: &str, name: &str, index, more: &str| {
+        let backend = fixture.backend(index);
         format!("smtp_tls_{metric}{{target=\"{name}\",server_name=\"{name}\",backend=\"{backend}\"{more}}}")
     };
     let failure = |stage: &str, reason: &str| format!(",stage=\"{stage}\",reason=\"{reason}\"");
@@ -87,13 +87,13 @@ async fn each_kind_of_failure_reaches_prometheus() {
         ],
     );
     let took = answer.value(&series("probe_duration_seconds", plain, 1, "")).expect("a duration");
-    assert!(took < 10.0, "a server without STARTTLS is told at once, not at the deadline: {took} s");
+    assert!(took < 10.0, "the probe ends without waiting for the timeout: {took} s");
     let counted = |metric: &str| answer.value(&format!("smtp_tls_{metric}{{target=\"{plain}\"}}"));
     assert_eq!((counted("probes_total"), counted("probe_failures_total")), (Some(1.0), Some(1.0)));
 }
 
 #[tokio::test]
-async fn a_server_that_stops_keeps_its_facts() {
+async fn certificate_metrics_of_a_stopped_server_stay() {
     let pki = pki();
     let fixture = ServiceFixture::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
     let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, fixture.backend(0));
@@ -103,7 +103,7 @@ async fn a_server_that_stops_keeps_its_facts() {
     assert!(not_after.is_some());
     assert!(before.text().contains("smtp_tls_connection_info{"));
     fixture.fleet.servers()[0].stop().await;
-    fixture.round([profiles::ALIAS]).await;
+    fixture.rounds([profiles::ALIAS]).await;
     let after = fixture.metrics().await;
     check(
         &after,
@@ -116,11 +116,11 @@ async fn a_server_that_stops_keeps_its_facts() {
             (series("chain_valid", ""), Some(1.0)),
         ],
     );
-    assert!(!after.text().contains("smtp_tls_connection_info{"), "what was negotiated is not known now");
+    assert!(!after.text().contains("smtp_tls_connection_info{"), "the negotiated parameters are no longer current");
 }
 
 #[tokio::test]
-async fn the_other_endpoints_answer() {
+async fn serves_pages_metrics_and_management_endpoints() {
     let pki = pki();
     let fixture = ServiceFixture::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
     for (method, path, fields, status, kind) in [
@@ -148,16 +148,16 @@ async fn the_other_endpoints_answer() {
     let open = request(fixture.address, "GET", "/metrics", "Accept: application/openmetrics-text\r\n").await;
     assert!(open.text().ends_with("# EOF\n"));
     let end = fixture.running.until(tokio::time::sleep(Duration::ZERO)).await;
-    end.expect("the service ends well");
+    end.expect("a clean shutdown");
 }
 
 #[tokio::test]
-async fn further_names_and_dates_reach_prometheus() {
+async fn exports_expected_names_and_validity_dates() {
     let pki = pki();
     let day = 86_400;
     let spec = CertSpec::valid_for(&["smtp.example.com", "mail.example.com"]).with_validity(-day, 20 * day);
     let identity = pki.issue(&spec);
-    // An old intermediate that nobody needs ends first among what is presented, and not on the path.
+    // An intermediate that is not on the path expires first among the presented certificates.
     let stale = pki.root().sub(&AuthoritySpec { not_after: 5 * day, ..AuthoritySpec::named("Stale") });
     let chain = identity.chain().iter().chain([stale.der()]).cloned().collect();
     let spec = ServerSpec::new(identity.with_chain(chain));
@@ -185,5 +185,5 @@ async fn further_names_and_dates_reach_prometheus() {
     let stale = value("chain_not_after_timestamp_seconds") - not_after;
     assert!((-15.1..-14.9).contains(&(stale / 86_400.0)), "{stale}");
     let days = value("cert_expiry_days");
-    assert!((19.9..20.0).contains(&days), "{days} days, reckoned at the scrape");
+    assert!((19.9..20.0).contains(&days), "{days} days, calculated at the time of the scrape");
 }

@@ -1,0 +1,213 @@
+//! Probes that failed.
+
+use super::context::{Context, advice, group_by};
+use super::phrases::{self, BackendList, ListedBackend};
+use super::request::Problem;
+use super::{Advice, AdviceGroup};
+use crate::client_errors;
+use crate::observation::Failure;
+use crate::reason::{AdviceKind, ProbeReason, Severity, Stage};
+use crate::snapshot::BackendReport;
+use crate::target::TlsMode;
+
+/// One group for each stage and reason.
+pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
+    let is_limited = |report: &&BackendReport| report.probe.as_ref().is_some_and(|probe| probe.rate_limited);
+    let (limited, others): (Vec<_>, Vec<_>) = context.resolved.iter().copied().partition(is_limited);
+    let failing: Vec<&BackendReport> = others.into_iter().filter(|report| failure(report).is_some()).collect();
+    let groups = group_by(&failing, |report| failure(report).map(|failure| (failure.stage, failure.reason)));
+    let mut found: Vec<AdviceGroup> = groups
+        .into_iter()
+        .filter_map(|(failure, reports)| {
+            let (stage, reason) = failure?;
+            Some(vec![failure_advice(context, stage, reason, &reports)])
+        })
+        .collect();
+    if !limited.is_empty() {
+        found.push(vec![rate_limit_advice(&limited)]);
+    }
+    found
+}
+
+fn failure(report: &BackendReport) -> Option<&Failure> {
+    report.probe.as_ref()?.outcome.as_ref().err()
+}
+
+fn failure_advice(context: &Context<'_>, stage: Stage, reason: ProbeReason, reports: &[&BackendReport]) -> Advice {
+    let (kind, severity) = match (stage, reason) {
+        (_, ProbeReason::ClientCertificateRequired) => (AdviceKind::Handshake, Severity::Warning),
+        (_, ProbeReason::StartTlsNotOffered | ProbeReason::StartTlsRefused | ProbeReason::PlaintextAfterStartTls) => {
+            (AdviceKind::StartTls, context.rejection_severity())
+        }
+        (Stage::Handshake, _) | (Stage::Session, ProbeReason::TlsAlert | ProbeReason::UnrecognizedName) => {
+            (AdviceKind::Handshake, Severity::Critical)
+        }
+        _ => (AdviceKind::Unreachable, Severity::Critical),
+    };
+    let listed: Vec<ListedBackend<'_>> = reports.iter().map(|report| with_note(report, detail(report))).collect();
+    let backends = BackendList::new(&listed);
+    let problem = failure_problem(context, stage, reason);
+    let clients = client_errors::for_probe(reason);
+    let request = Some(problem.request_for_failures(context, reports, clients.as_ref()));
+    let text = problem.text(&backends.list, &backends.note_in_parentheses());
+    Advice { request, clients, ..advice(kind, severity, &listed, &text) }
+}
+
+/// What the server replied, if the reason alone does not say it.
+fn detail(report: &BackendReport) -> String {
+    let has_detail = |failure: &&Failure| {
+        matches!(
+            failure.reason,
+            ProbeReason::Rejected4xx
+                | ProbeReason::Rejected5xx
+                | ProbeReason::StartTlsRefused
+                | ProbeReason::TlsAlert
+                | ProbeReason::ProtocolViolation
+        )
+    };
+    failure(report).filter(has_detail).map(|failure| failure.detail.to_string()).unwrap_or_default()
+}
+
+fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> Problem {
+    let (port, name) = (context.endpoint().port, context.server_name());
+    let is_implicit = context.endpoint().tls == TlsMode::Implicit;
+    let problem = |description: &str, fix: &str| Problem::new(description, description, fix);
+    // The consequence is not part of the subject line.
+    let with_consequence = |description: &str, consequence: &str, fix: &str| {
+        Problem::new(description, format!("{description}, {consequence}"), fix)
+    };
+    match reason {
+        ProbeReason::StartTlsNotOffered => with_consequence(
+            &format!("STARTTLS is not offered on port {port}"),
+            "so clients that require TLS fail and others send in cleartext",
+            "enable STARTTLS (Postfix `smtpd_tls_security_level = may`, Exim `tls_advertise_hosts = *`); if it is enabled, \
+             look for a firewall or proxy that removes it",
+        ),
+        ProbeReason::StartTlsRefused => problem(
+            "STARTTLS is offered, but the STARTTLS command is refused",
+            "check the server log; in most cases, the server could not load its certificate or key",
+        ),
+        ProbeReason::PlaintextAfterStartTls => with_consequence(
+            "cleartext data follows the reply to STARTTLS (CVE-2011-0411)",
+            "which careful clients reject",
+            "fix or update the server, or the proxy in front of it",
+        ),
+        ProbeReason::TlsVersion => with_consequence(
+            "neither TLS 1.2 nor TLS 1.3 is supported",
+            "and older versions are not secure",
+            "enable TLS 1.2 and TLS 1.3, which may require an update of the server",
+        ),
+        ProbeReason::NoCommonParams => problem(
+            "no current cipher suite, group or signature scheme is accepted",
+            "enable ECDHE with AES-GCM or ChaCha20, and P-256 or X25519, and check that the type of the server key matches",
+        ),
+        ProbeReason::ClientCertificateRequired => Problem {
+            exporter_fix: Some(
+                "If it is intended, set `client_certificate` for the target, so that it is probed as such clients connect.",
+            ),
+            ..with_consequence(
+                "a client certificate is required",
+                "so clients without one fail",
+                "configure the server not to require client certificates, unless this is intended",
+            )
+        },
+        ProbeReason::UnrecognizedName => problem(
+            &format!("the TLS handshake is aborted because there is no certificate for {name}"),
+            "configure a certificate for that name, or a default certificate",
+        ),
+        ProbeReason::TlsAlert => problem("TLS is aborted with an alert", "check the server log for the cause"),
+        ProbeReason::NotTls if is_implicit => Problem {
+            exporter_fix: Some("If STARTTLS is intended, set `tls: starttls` for the target."),
+            ..problem(
+                &format!("connections to port {port} do not begin with TLS"),
+                "enable implicit TLS on this port, or configure clients to use STARTTLS if that is intended",
+            )
+        },
+        ProbeReason::NotTls => problem(
+            "the data that follows STARTTLS is not TLS",
+            "check the server log, and whether there is a proxy in front of the server",
+        ),
+        ProbeReason::NoCertificate => {
+            problem("no certificate is presented", "configure the certificate and the key of the server")
+        }
+        ProbeReason::ChainTooLarge => problem(
+            "the certificates that are sent are larger than 64 KiB",
+            "present the server certificate and its intermediates only",
+        ),
+        ProbeReason::ProtocolViolation => {
+            problem("the server violates the TLS protocol", "update the server, or the proxy in front of it")
+        }
+        ProbeReason::Refused => problem(
+            &format!("connections to port {port} are refused"),
+            "start the server, or stop directing clients to this address until it is available again",
+        ),
+        ProbeReason::Unreachable => problem(
+            "the address is unreachable from the exporter host",
+            "check the network and the firewalls, or stop directing clients to this address until it is available again",
+        ),
+        ProbeReason::Timeout if stage == Stage::Connect => problem(
+            &format!("connections to port {port} time out"),
+            "check whether the server is running and whether a firewall drops the connections, or stop directing clients to \
+             this address",
+        ),
+        ProbeReason::Timeout | ProbeReason::Eof if stage == Stage::Greeting && !is_implicit => Problem {
+            exporter_fix: Some("If it does, set `tls: implicit` for the target."),
+            ..problem(
+                &format!("no SMTP greeting is received on port {port} before {}", outcome(reason)),
+                "check the server log, and whether this port uses implicit TLS, as port 465 does",
+            )
+        },
+        ProbeReason::Timeout | ProbeReason::Eof | ProbeReason::Reset => problem(
+            &match stage {
+                Stage::Greeting => format!("no SMTP greeting is received on port {port} before {}", outcome(reason)),
+                _ => format!("{} {}", outcome(reason), during(stage)),
+            },
+            "check the server log, and whether a device on the network path closes connections",
+        ),
+        ProbeReason::Rejected4xx => problem(
+            &format!("the server replies with a temporary error {}", during(stage)),
+            "check the server log, and whether the exporter host is allowed to connect",
+        ),
+        ProbeReason::Rejected5xx => problem(
+            &format!("the server replies with a permanent error {}", during(stage)),
+            "check the server log, and whether the exporter host is allowed to connect",
+        ),
+        ProbeReason::MalformedReply | ProbeReason::ReplyTooLarge => problem(
+            &format!("the server sends something other than a valid SMTP reply {}", during(stage)),
+            "check whether a mail server listens on this port, and whether there is a proxy in front of it",
+        ),
+    }
+}
+
+fn during(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Resolve | Stage::Connect => "while connecting",
+        Stage::Greeting => "in place of the greeting",
+        Stage::Ehlo => "after EHLO",
+        Stage::StartTls => "after STARTTLS",
+        Stage::Handshake => "during the TLS handshake",
+        Stage::Session => "after the TLS handshake",
+    }
+}
+
+fn outcome(reason: ProbeReason) -> &'static str {
+    match reason {
+        ProbeReason::Timeout => "the connection times out",
+        ProbeReason::Eof => "the connection is closed",
+        _ => "the connection is reset",
+    }
+}
+
+fn rate_limit_advice(reports: &[&BackendReport]) -> Advice {
+    let listed: Vec<ListedBackend<'_>> = reports.iter().map(|report| with_note(report, String::new())).collect();
+    let text = format!(
+        "{}: the server limits how often the exporter host may connect (421). Allow the exporter host on the server, or \
+         increase `interval`. Until the limit no longer applies, the exporter probes less often.",
+        phrases::list(&listed)
+    );
+    advice(AdviceKind::RateLimited, Severity::Warning, &listed, &text)
+}
+
+fn with_note(report: &BackendReport, note: String) -> ListedBackend<'_> {
+    ListedBackend { backend: &report.backend, seen_at: None, note }
+}

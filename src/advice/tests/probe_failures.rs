@@ -1,0 +1,237 @@
+//! Probes that fail, lookups that fail, and targets of other kinds.
+
+use super::*;
+
+pub(super) fn cases() -> Vec<Case> {
+    [failures(), lookups(), mail_exchangers()].into_iter().flatten().collect()
+}
+
+fn failures() -> Vec<Case> {
+    let failing = |title, fixture: &EndpointFixture, stage, reason, detail: &str, expected| {
+        let backends = ["192.0.2.11", "192.0.2.12"].map(|address| fixture.fails(address, stage, reason, detail));
+        case(title, fixture.report(backends.into()), expected)
+    };
+    let (starttls, implicit) =
+        (EndpointFixture::of("smtp.example.com"), EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit));
+    let limited = starttls.fails("192.0.2.11", Stage::Greeting, ProbeReason::Rejected4xx, "421 too many connections");
+    let probe = limited.probe.clone().map(|probe| crate::snapshot::ProbeReport { rate_limited: true, ..probe });
+    let different = vec![
+        starttls.fails("192.0.2.11", Stage::Ehlo, ProbeReason::Rejected5xx, "554 5.7.1 go away"),
+        starttls.fails("192.0.2.12", Stage::Ehlo, ProbeReason::Rejected5xx, "502 5.5.2 what"),
+    ];
+    vec![
+        failing(
+            "STARTTLS is not offered",
+            &starttls,
+            Stage::StartTls,
+            ProbeReason::StartTlsNotOffered,
+            "",
+            &[(
+                "critical starttls [192.0.2.11 192.0.2.12] request The SMTP server does not support the STARTTLS extension.",
+                &[
+                    "192.0.2.11 and 192.0.2.12",
+                    "port 587",
+                    "(Postfix `smtpd_tls_security_level = may`, Exim `tls_advertise_hosts = *`)",
+                ],
+            )],
+        ),
+        failing(
+            "STARTTLS is refused",
+            &starttls,
+            Stage::StartTls,
+            ProbeReason::StartTlsRefused,
+            "454 4.7.0 TLS not available",
+            &[(
+                "critical starttls [192.0.2.11 192.0.2.12] request",
+                &["192.0.2.11 and 192.0.2.12", "454 4.7.0 TLS not available"],
+            )],
+        ),
+        failing(
+            "No TLS on a port with implicit TLS",
+            &implicit,
+            Stage::Handshake,
+            ProbeReason::NotTls,
+            "",
+            &[(
+                "critical handshake [192.0.2.11 192.0.2.12] request Cannot determine the frame size or a corrupted frame was \
+                 received.",
+                &["192.0.2.11 and 192.0.2.12", "465", "STARTTLS", "`tls: starttls`"],
+            )],
+        ),
+        failing(
+            "A client certificate is required",
+            &starttls,
+            Stage::Session,
+            ProbeReason::ClientCertificateRequired,
+            "",
+            &[(
+                "warning handshake [192.0.2.11 192.0.2.12] request AuthenticationException",
+                &["192.0.2.11 and 192.0.2.12", "`client_certificate`"],
+            )],
+        ),
+        failing(
+            "No greeting",
+            &starttls,
+            Stage::Greeting,
+            ProbeReason::Timeout,
+            "",
+            &[(
+                "critical unreachable [192.0.2.11 192.0.2.12] request",
+                &["192.0.2.11 and 192.0.2.12", "587", "465", "`tls: implicit`"],
+            )],
+        ),
+        case(
+            "Different replies to EHLO",
+            starttls.report(different),
+            &[(
+                "critical unreachable [192.0.2.11 192.0.2.12] request",
+                &["192.0.2.11 (554 5.7.1 go away) and 192.0.2.12 (502 5.5.2 what)", "EHLO"],
+            )],
+        ),
+        case(
+            "A server that limits the rate",
+            starttls.report(vec![BackendReport { probe, ..limited }, starttls.fresh("192.0.2.12")]),
+            &[("warning rate_limited [192.0.2.11]", &["192.0.2.11", "421", "`interval`"])],
+        ),
+    ]
+}
+
+/// The texts on each reason; with the stage and the port if they differ by these.
+pub(super) fn every_failure() -> String {
+    let mut page = "## Every probe failure\n".to_owned();
+    let starttls = EndpointFixture::of("smtp.example.com");
+    let implicit = EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit);
+    for reason in ProbeReason::ALL {
+        let mut found: Vec<(String, String)> = Vec::new();
+        for (stage, fixture) in Stage::ALL.iter().flat_map(|stage| [(stage, &starttls), (stage, &implicit)]) {
+            let report = fixture.report(vec![fixture.fails("192.0.2.11", *stage, *reason, "detail")]);
+            let advice = advise(&report, now());
+            let [advice] = advice.as_slice() else { panic!("{stage} {reason}: {advice:?}") };
+            is_well_formed(advice);
+            assert!(advice.request.is_some(), "{stage} {reason}");
+            let is_known =
+                found.iter().any(|(_, text)| text.replace("587", "465") == advice.text.replace("587", "465"));
+            // No backend is probed before its name is resolved.
+            if *stage != Stage::Resolve && !is_known {
+                found.push((format!(" ({stage}, port {})", fixture.endpoint.port), advice.text.clone()));
+            }
+        }
+        let differ = found.len() > 1;
+        for (place, text) in found {
+            let _ = writeln!(page, "\n{reason}{}\n{text}", if differ { &place } else { "" });
+        }
+    }
+    page
+}
+
+fn lookups() -> Vec<Case> {
+    let fixture = EndpointFixture::of("smtp.example.com");
+    let looked_up = |types: &[&'static str], reason, disagree| {
+        let failures = types
+            .iter()
+            .map(|record_type| LookupFailure { name: name("smtp.example.com"), record_type, reason })
+            .collect::<Vec<_>>();
+        let lookup =
+            LookupReport { success: failures.is_empty(), hosts: None, duration: Duration::ZERO, failures, disagree };
+        TargetReport { lookup: Some(Arc::new(lookup)), ..fixture.report(vec![]) }
+    };
+    const BOTH: &[&str] = &["A", "AAAA"];
+    vec![
+        case(
+            "A name that does not exist",
+            looked_up(BOTH, LookupReason::NxDomain, None),
+            &[("critical dns []", &["smtp.example.com", "A and AAAA"])],
+        ),
+        case(
+            "A name without addresses",
+            looked_up(BOTH, LookupReason::NoData, None),
+            &[("critical dns []", &["smtp.example.com", "A and AAAA"])],
+        ),
+        case(
+            "A lookup that times out",
+            looked_up(BOTH, LookupReason::Timeout, None),
+            &[("critical dns []", &["smtp.example.com", "A and AAAA", "`system`"])],
+        ),
+        case(
+            "A lookup that fails for AAAA, and name servers that disagree",
+            looked_up(&["AAAA"], LookupReason::ServFail, Some(true)),
+            &[
+                ("warning dns []", &["smtp.example.com", "AAAA", "`system`", "SERVFAIL", "DNSSEC"]),
+                ("warning nameservers_disagree []", &["`system`", "relay"]),
+            ],
+        ),
+        case(
+            "An answer that fails DNSSEC validation",
+            looked_up(BOTH, LookupReason::Bogus, None),
+            &[("critical dns []", &["smtp.example.com", "A and AAAA", "DNSSEC", "DS record"])],
+        ),
+        case(
+            "A null MX beside other MX records",
+            looked_up(&["MX"], LookupReason::NullMx, None),
+            &[("info dns []", &["smtp.example.com", "MX", "RFC 7505"])],
+        ),
+    ]
+}
+
+fn mail_exchangers() -> Vec<Case> {
+    let kind = || TargetKind::Mx(MxTarget::new(name("example.com")));
+    let with_kind = |report: TargetReport| TargetReport {
+        target: Arc::new(Target { kind: kind(), ..(*report.target).clone() }),
+        ..report
+    };
+    let fixture = EndpointFixture::at("example.com", 25, TlsMode::StartTls);
+    let lookup = LookupReport {
+        success: true,
+        hosts: Some(0),
+        duration: Duration::ZERO,
+        failures: vec![],
+        disagree: Some(false),
+    };
+    let null_mx =
+        TargetReport { endpoints: vec![], lookup: Some(Arc::new(lookup)), ..with_kind(fixture.report(vec![])) };
+    let (ca, one) = (TestCa::new(), EndpointFixture::at("mx1.example.com", 25, TlsMode::StartTls));
+    let bad = ca.chain(&leaf(&["mail.example.com"]));
+    let report = one.report(vec![one.shows(&ca, "192.0.2.11", &bad)]);
+    let mut two = with_kind(with_alternates(report, &[("mail.example.com", Some(&["192.0.2.11"]))]));
+    let other = EndpointFixture::at("mx2.example.com", 25, TlsMode::StartTls);
+    let refused = other.fails("192.0.2.12", Stage::Connect, ProbeReason::Refused, "");
+    two.endpoints.push(other.endpoint_report(vec![refused]));
+    vec![
+        case("A null MX", null_mx, &[("info dns []", &["example.com", "RFC 7505"])]),
+        case(
+            "Two mail exchangers",
+            two,
+            &[
+                ("critical unreachable [192.0.2.12] request", &["mx2.example.com:25: ", "192.0.2.12", "port 25"]),
+                (
+                    "warning reissue [192.0.2.11] request RemoteCertificateNameMismatch",
+                    &["mx1.example.com:25: ", "192.0.2.11", "mail.example.com"],
+                ),
+                (
+                    "info use_shared_name [192.0.2.11]",
+                    &["mx1.example.com:25: ", "the MX records of example.com", "mail.example.com", "192.0.2.11"],
+                ),
+            ],
+        ),
+    ]
+}
+
+#[test]
+fn commands_fit_the_endpoint() {
+    let check = |fixture: &EndpointFixture, address: &str, expected: &str| {
+        assert_eq!(
+            request::openssl_command(&fixture.fresh(address).backend),
+            format!("openssl s_client -connect {expected}")
+        );
+    };
+    let named = "-servername smtp.example.com -verify_hostname smtp.example.com";
+    let implicit = EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit);
+    check(&EndpointFixture::of("smtp.example.com"), "192.0.2.11", &format!("192.0.2.11:587 -starttls smtp {named}"));
+    check(&implicit, "192.0.2.11", &format!("192.0.2.11:465 {named}"));
+    check(&implicit, "2001:db8::1", &format!("'[2001:db8::1]:465' {named}"));
+    check(
+        &EndpointFixture::of("192.0.2.11"),
+        "192.0.2.11",
+        "192.0.2.11:587 -starttls smtp -noservername -verify_ip 192.0.2.11",
+    );
+}

@@ -1,0 +1,114 @@
+//! One query to the name servers of a resolver: to one after another until one has a definite answer, or to all of them to
+//! compare their answers.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
+
+use super::name_servers::{NameServer, QueryResult, Records, Servers};
+use crate::reason::LookupReason;
+
+/// The answer of a resolver.
+#[derive(Debug, PartialEq)]
+pub(super) struct Answer<T> {
+    pub(super) result: QueryResult<T>,
+    /// Why one of the compared servers failed: records that only it has are missing.
+    pub(super) partial_failure: Option<LookupReason>,
+    /// The compared servers gave different answers.
+    pub(super) disagree: bool,
+}
+
+impl<T> Answer<T> {
+    pub(super) fn new(result: QueryResult<T>) -> Self {
+        Self { result, partial_failure: None, disagree: false }
+    }
+}
+
+/// Sends a query, by `ask`, to the servers until `deadline`.
+pub(super) async fn query<'a, T, F>(
+    servers: &'a Servers,
+    deadline: Instant,
+    ask: impl Fn(&'a NameServer) -> F,
+) -> Answer<T>
+where
+    T: Clone + Ord,
+    F: Future<Output = QueryResult<T>>,
+{
+    // After the deadline no packet may be sent.
+    if Instant::now() >= deadline {
+        return Answer::new(Err(LookupReason::Timeout));
+    }
+    let timed_out = |_| Err(LookupReason::Timeout);
+    if servers.compare {
+        let each = servers.servers.iter().map(|server| timeout_at(deadline, ask(server)));
+        return merge(join_all(each).await.into_iter().map(|result| result.unwrap_or_else(timed_out)).collect());
+    }
+    let in_turn = async {
+        let mut last = Err(LookupReason::ServFail);
+        for server in &servers.servers {
+            last = ask(server).await;
+            if is_definite(&last) {
+                break;
+            }
+        }
+        last
+    };
+    Answer::new(timeout_at(deadline, in_turn).await.unwrap_or_else(timed_out))
+}
+
+fn is_definite<T>(result: &QueryResult<T>) -> bool {
+    !matches!(result, Err(LookupReason::Timeout | LookupReason::ServFail | LookupReason::Bogus))
+}
+
+/// The union of the servers' records. Servers disagree if their definite answers differ.
+fn merge<T: Clone + Ord>(results: Vec<QueryResult<T>>) -> Answer<T> {
+    let (definite, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(is_definite);
+    let failed = failed.into_iter().find_map(Result::err);
+    let aliased = definite.iter().flatten().any(|records| records.aliased);
+    let definite: Vec<Result<BTreeSet<T>, LookupReason>> =
+        definite.into_iter().map(|result| result.map(|records| records.data.into_iter().collect())).collect();
+    let disagree = definite.windows(2).any(|pair| matches!(pair, [a, b] if a != b));
+    let data: BTreeSet<T> = definite.iter().flatten().flatten().cloned().collect();
+    if data.is_empty() {
+        let negative = definite.into_iter().find_map(Result::err);
+        let partial_failure = failed.filter(|_| negative.is_some());
+        let result = Err(negative.or(failed).unwrap_or(LookupReason::ServFail));
+        return Answer { result, partial_failure, disagree };
+    }
+    Answer { result: Ok(Records { data: data.into_iter().collect(), aliased }), partial_failure: failed, disagree }
+}
+
+#[cfg(test)]
+mod tests {
+    use LookupReason::{NoData, NxDomain, ServFail, Timeout};
+
+    use super::*;
+
+    fn records(data: &[u8]) -> QueryResult<u8> {
+        Ok(Records { data: data.to_vec(), aliased: false })
+    }
+
+    #[track_caller]
+    fn check(
+        results: Vec<QueryResult<u8>>,
+        result: QueryResult<u8>,
+        partial_failure: Option<LookupReason>,
+        disagree: bool,
+    ) {
+        assert_eq!(merge(results.clone()), Answer { result, partial_failure, disagree }, "{results:?}");
+    }
+
+    #[test]
+    fn merges_results_as_sets_and_reports_disagreement() {
+        check(vec![records(&[1, 2]), records(&[2, 1])], records(&[1, 2]), None, false);
+        check(vec![records(&[1, 2]), records(&[2, 3])], records(&[1, 2, 3]), None, true);
+        check(vec![records(&[1]), Err(NoData)], records(&[1]), None, true);
+        check(vec![records(&[1]), records(&[1]), Err(NxDomain)], records(&[1]), None, true);
+        check(vec![Err(ServFail), records(&[1])], records(&[1]), Some(ServFail), false);
+        check(vec![Err(Timeout), Err(NxDomain)], Err(NxDomain), Some(Timeout), false);
+        check(vec![Err(NoData), Err(NxDomain)], Err(NoData), None, true);
+        check(vec![Err(Timeout), Err(ServFail)], Err(Timeout), None, false);
+        check(vec![], Err(ServFail), None, false);
+    }
+}

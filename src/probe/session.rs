@@ -1,0 +1,265 @@
+//! The stages of a probe, in order: connect, greeting, EHLO, STARTTLS, handshake, and SMTP inside TLS.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
+
+use super::handshake::{self, Capture, TlsClients};
+use super::smtp::reply::{Class, Reply};
+use super::smtp::{Dialogue, SmtpError};
+use super::{dial, failure};
+use crate::observation::{Connection, Failure, LocalFailure, Phases};
+use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
+use crate::target::{Backend, EhloName, ProbeSettings, TlsMode};
+
+/// What a probe has observed so far. It is kept outside of the session, so that the deadline loses nothing.
+pub(super) struct ProbeState {
+    pub(super) stage: Stage,
+    phase_start: Instant,
+    pub(super) phases: Phases,
+    pub(super) capture: Option<Arc<Capture>>,
+    /// Set once a reply was read inside TLS.
+    pub(super) proven: Option<Connection>,
+    pub(super) ehlo_name: Option<Box<str>>,
+    pub(super) rate_limited: bool,
+    pub(super) quit: Option<PendingQuit>,
+}
+
+impl ProbeState {
+    pub(super) fn new(start: Instant) -> Self {
+        Self {
+            stage: Stage::Connect,
+            phase_start: start,
+            phases: Phases::default(),
+            capture: None,
+            proven: None,
+            ehlo_name: None,
+            rate_limited: false,
+            quit: None,
+        }
+    }
+
+    fn finish(&mut self, phase: Phase) {
+        let now = Instant::now();
+        self.phases.set(phase, now - self.phase_start);
+        self.phase_start = now;
+    }
+
+    /// A server limits its clients by a 421 (RFC 5321 §3.8), or by a transient reply for a policy reason (4.7.x,
+    /// RFC 3463 §3.8).
+    fn record_reply(&mut self, reply: &Reply) {
+        let is_policy = || reply.first_word().is_some_and(|word| word.starts_with("4.7."));
+        self.rate_limited |= reply.code == 421 || reply.class() == Class::Transient && is_policy();
+    }
+
+    fn certificate_requested(&self) -> bool {
+        self.capture.as_deref().is_some_and(Capture::certificate_requested)
+    }
+}
+
+/// Why a session ended without TLS.
+pub(super) enum SessionError {
+    Failed(Failure),
+    /// This host failed.
+    Local(Box<LocalFailure>),
+}
+
+impl From<Failure> for SessionError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// A finished dialogue in which only the QUIT is missing.
+pub(super) enum PendingQuit {
+    Plain(Dialogue<TcpStream>),
+    Tls(Box<Dialogue<TlsStream<TcpStream>>>),
+}
+
+impl PendingQuit {
+    pub(super) async fn send(self) {
+        match self {
+            Self::Plain(dialogue) => dialogue.quit(QUIT_TIMEOUT).await,
+            Self::Tls(dialogue) => dialogue.quit(QUIT_TIMEOUT).await,
+        }
+    }
+}
+
+/// One connection to a backend.
+pub(super) struct ProbeSession<'a> {
+    pub(super) tls: &'a TlsClients,
+    pub(super) backend: &'a Backend,
+    pub(super) settings: &'a ProbeSettings,
+    pub(super) start: Instant,
+}
+
+impl ProbeSession<'_> {
+    pub(super) async fn run(&self, state: &mut ProbeState) -> Result<Connection, SessionError> {
+        let stream = self.connect(state).await?;
+        let ehlo = self.ehlo_command(&stream);
+        let stream = match self.backend.endpoint.tls {
+            TlsMode::Implicit => stream,
+            TlsMode::StartTls => start_tls(stream, &ehlo, state).await?,
+        };
+        self.secure(stream, &ehlo, state).await
+    }
+
+    async fn connect(&self, state: &mut ProbeState) -> Result<TcpStream, SessionError> {
+        let address = self.backend.socket_addr();
+        let timeout = self.settings.connect_timeout;
+        let stream = match timeout_at(self.start + timeout, dial::dial(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                return Err(match dial::local_failure(&error, address) {
+                    Some(local) => SessionError::Local(Box::new(local)),
+                    None => failure::of_io(Stage::Connect, &error, false).into(),
+                });
+            }
+            Err(_) => {
+                let detail = format_args!("no answer within {timeout:?}");
+                return Err(Failure::new(Stage::Connect, ProbeReason::Timeout, detail).into());
+            }
+        };
+        state.finish(Phase::Connect);
+        Ok(stream)
+    }
+
+    fn ehlo_command(&self, stream: &TcpStream) -> String {
+        match &self.settings.ehlo_name {
+            EhloName::Name(name) => format!("EHLO {name}"),
+            literal @ EhloName::AddressLiteral => {
+                let local = stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
+                format!("EHLO {}", literal.argument(local))
+            }
+        }
+    }
+
+    /// The handshake and the first reply inside TLS. Only that reply proves that TLS is up: a TLS 1.3 server rejects a
+    /// missing client certificate after the client has finished its part (RFC 8446 §4.4.2.4).
+    async fn secure(&self, stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Result<Connection, SessionError> {
+        state.stage = Stage::Handshake;
+        let Some(name) = self.backend.endpoint.server_name.to_pki() else {
+            let detail = "the server name cannot be used for TLS".into();
+            return Err(SessionError::Local(Box::new(LocalFailure { reason: LocalReason::Defect, detail })));
+        };
+        let identity = self.settings.client_certificate.as_ref();
+        let stream = match self.tls.handshake(name, identity, stream, &mut state.capture).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(failure::of_io(state.stage, &error, state.certificate_requested()).into()),
+        };
+        state.finish(Phase::Handshake);
+        state.stage = Stage::Session;
+        let connection = handshake::connection(&stream);
+        let mut dialogue = Dialogue::new(stream);
+        match self.smtp_inside_tls(&mut dialogue, ehlo, connection, state).await {
+            Ok(()) => {
+                state.quit = Some(PendingQuit::Tls(Box::new(dialogue)));
+                Ok(connection)
+            }
+            Err(_) if state.proven.is_some() => Ok(connection),
+            Err(error) => Err(failure::of_smtp(state.stage, &error, state.certificate_requested()).into()),
+        }
+    }
+
+    /// EHLO after the handshake, which discards what was learned before it (RFC 3207 §4.2); with implicit TLS
+    /// (RFC 8314 §3) the greeting comes first.
+    async fn smtp_inside_tls<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        dialogue: &mut Dialogue<S>,
+        ehlo: &str,
+        connection: Connection,
+        state: &mut ProbeState,
+    ) -> Result<(), SmtpError> {
+        if self.backend.endpoint.tls == TlsMode::Implicit {
+            let greeting = dialogue.reply().await?;
+            state.proven = Some(connection);
+            state.record_reply(&greeting);
+            state.finish(Phase::Greeting);
+            // After a 554 greeting only QUIT is allowed (RFC 5321 §3.1).
+            if greeting.class() != Class::Success {
+                return Ok(());
+            }
+            state.ehlo_name = server_name_of(&greeting);
+        }
+        let reply = dialogue.command(ehlo).await?;
+        state.proven = Some(connection);
+        state.record_reply(&reply);
+        if reply.class() == Class::Success {
+            state.ehlo_name = server_name_of(&reply);
+        }
+        Ok(())
+    }
+}
+
+/// Why SMTP before TLS ended without TLS.
+enum PlaintextError {
+    /// A reply ended it, so QUIT can still be sent.
+    Reply(Failure),
+    /// The connection or the dialogue is broken.
+    Broken(Failure),
+}
+
+/// RFC 3207: greeting, EHLO, STARTTLS, and no further byte from the server until the client starts TLS.
+async fn start_tls(stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Result<TcpStream, Failure> {
+    let mut dialogue = Dialogue::new(stream);
+    match plaintext_dialogue(&mut dialogue, ehlo, state).await {
+        Ok(()) => {}
+        Err(PlaintextError::Reply(failure)) => {
+            state.quit = Some(PendingQuit::Plain(dialogue));
+            return Err(failure);
+        }
+        Err(PlaintextError::Broken(failure)) => return Err(failure),
+    }
+    let stream = dialogue.into_silent_stream().await;
+    stream.map_err(|error| failure::of_smtp(Stage::StartTls, &error, false))
+}
+
+async fn plaintext_dialogue(
+    dialogue: &mut Dialogue<TcpStream>,
+    ehlo: &str,
+    state: &mut ProbeState,
+) -> Result<(), PlaintextError> {
+    let broken = |stage| move |error| PlaintextError::Broken(failure::of_smtp(stage, &error, false));
+    let rejected = |stage, reply: &Reply| PlaintextError::Reply(failure::of_reply(stage, reply));
+
+    state.stage = Stage::Greeting;
+    let greeting = dialogue.reply().await.map_err(broken(Stage::Greeting))?;
+    state.record_reply(&greeting);
+    state.finish(Phase::Greeting);
+    if greeting.class() != Class::Success {
+        return Err(rejected(Stage::Greeting, &greeting));
+    }
+
+    state.stage = Stage::Ehlo;
+    let reply = dialogue.command(ehlo).await.map_err(broken(Stage::Ehlo))?;
+    state.record_reply(&reply);
+    if reply.class() != Class::Success {
+        return Err(rejected(Stage::Ehlo, &reply));
+    }
+
+    state.stage = Stage::StartTls;
+    if !reply.has_keyword("STARTTLS") {
+        let failure = Failure::new(Stage::StartTls, ProbeReason::StartTlsNotOffered, "EHLO does not list STARTTLS");
+        return Err(PlaintextError::Reply(failure));
+    }
+    let reply = dialogue.command("STARTTLS").await.map_err(broken(Stage::StartTls))?;
+    state.record_reply(&reply);
+    if reply.code != 220 {
+        return Err(PlaintextError::Reply(Failure::new(Stage::StartTls, ProbeReason::StartTlsRefused, &reply)));
+    }
+    state.finish(Phase::StartTls);
+    Ok(())
+}
+
+/// The name that a server gives for itself in its greeting and in its reply to EHLO (RFC 5321 §4.2, §4.1.1.1).
+fn server_name_of(reply: &Reply) -> Option<Box<str>> {
+    reply.first_word().filter(|word| word.len() <= 255).map(Into::into)
+}
+
+/// How long to wait for the reply to QUIT.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);

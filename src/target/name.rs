@@ -1,0 +1,165 @@
+//! Server names: DNS names and IP addresses.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls_pki_types::DnsName;
+
+/// The name that a client connects to: a DNS name in lower-case A-labels without trailing dot, or an IP address.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerName(Repr);
+
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Repr {
+    Dns(Arc<str>),
+    Ip(IpAddr),
+}
+
+impl ServerName {
+    /// Parses an IP address, with or without brackets, or a host name. U-labels are converted to A-labels (UTS 46); case
+    /// and a trailing dot are dropped.
+    ///
+    /// # Errors
+    /// If it is neither. Underscores are accepted, as by resolvers and in certificates.
+    pub fn parse(text: &str) -> Result<Self, ServerNameError> {
+        let unbracketed = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        if let Ok(ip) = unbracketed.unwrap_or(text).parse::<IpAddr>() {
+            return Ok(Self(Repr::Ip(ip.to_canonical())));
+        }
+        let ascii = idna::domain_to_ascii(text).map_err(|_| ServerNameError::Idna)?;
+        let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
+        if ascii.is_empty() {
+            return Err(ServerNameError::Empty);
+        }
+        if ascii.len() > 253 {
+            return Err(ServerNameError::TooLong);
+        }
+        for label in ascii.split('.') {
+            match label.len() {
+                0 => return Err(ServerNameError::EmptyLabel),
+                1..=63 => {}
+                _ => return Err(ServerNameError::LabelTooLong),
+            }
+        }
+        // By the rule of the TLS library, so that no name fails later.
+        DnsName::try_from(ascii).map_err(|_| ServerNameError::Syntax)?;
+        Ok(Self(Repr::Dns(ascii.to_ascii_lowercase().into())))
+    }
+
+    /// The address, if it is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.0 {
+            Repr::Ip(ip) => Some(ip),
+            Repr::Dns(_) => None,
+        }
+    }
+
+    /// The DNS name, if it is one.
+    pub fn dns(&self) -> Option<&str> {
+        match &self.0 {
+            Repr::Dns(name) => Some(name),
+            Repr::Ip(_) => None,
+        }
+    }
+
+    /// The name for TLS and certificate libraries. Never none for a parsed name.
+    pub fn to_pki(&self) -> Option<rustls_pki_types::ServerName<'static>> {
+        match &self.0 {
+            Repr::Ip(ip) => Some(rustls_pki_types::ServerName::IpAddress((*ip).into())),
+            Repr::Dns(name) => rustls_pki_types::ServerName::try_from(name.to_string()).ok(),
+        }
+    }
+}
+
+impl From<IpAddr> for ServerName {
+    fn from(ip: IpAddr) -> Self {
+        Self(Repr::Ip(ip.to_canonical()))
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Dns(name) => f.write_str(name),
+            Repr::Ip(ip) => ip.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a text is not a valid server name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerNameError {
+    /// The name is empty.
+    Empty,
+    /// A label is empty: two dots in a row, or a leading dot.
+    EmptyLabel,
+    /// A label has more than 63 octets (RFC 1035 §2.3.4).
+    LabelTooLong,
+    /// The name has more than 253 octets.
+    TooLong,
+    /// A character is not allowed, a label begins or ends with a hyphen, or the last one has digits only.
+    Syntax,
+    /// Not a valid internationalized name (UTS 46).
+    Idna,
+}
+
+impl fmt::Display for ServerNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "empty name",
+            Self::EmptyLabel => "empty label: found a leading dot or two dots in a row",
+            Self::LabelTooLong => "label too long: expected at most 63 octets",
+            Self::TooLong => "name too long: expected at most 253 octets",
+            Self::Syntax => "invalid host name: expected labels of letters, digits, `-` and `_`",
+            Self::Idna => "invalid internationalized name",
+        })
+    }
+}
+
+impl std::error::Error for ServerNameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses_names_and_addresses() {
+        for (text, expected) in [
+            ("smtp.example.com", "smtp.example.com"),
+            ("SMTP.Example.COM.", "smtp.example.com"),
+            ("mail_x.test", "mail_x.test"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:DB8::1", "2001:db8::1"),
+            ("[2001:db8:0:0::1]", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+        ] {
+            let name = ServerName::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(name.to_string(), expected);
+            assert!(name.to_pki().is_some(), "{text:?} has a form for TLS");
+        }
+    }
+
+    #[test]
+    fn rejects_invalid_names() {
+        let (long_label, long_name) = (format!("{}.test", "a".repeat(64)), ["abcdefghi"; 26].join("."));
+        for (text, expected) in [
+            ("", ServerNameError::Empty),
+            (".", ServerNameError::Empty),
+            ("a..b", ServerNameError::EmptyLabel),
+            (&long_label, ServerNameError::LabelTooLong),
+            (&long_name, ServerNameError::TooLong),
+            ("two words", ServerNameError::Syntax),
+            ("*.example.com", ServerNameError::Syntax),
+        ] {
+            assert_eq!(ServerName::parse(text), Err(expected), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The words of the pages and of all errors, in one file to be looked at as a whole.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::future::pending;
+
+use axum::response::IntoResponse;
+use expect_test::expect_file;
+
+use super::*;
+use crate::metrics::fixture::{name, now};
+use crate::snapshot::TargetReport;
+use crate::target::{Allow, NotAllowed, TargetKind};
+use crate::web::fixture::{eventful, plain};
+use crate::web::probe::{ProbeError, ProbeRequest};
+
+/// A fleet whose one-off probes end in this error; in none at all if there is no error.
+struct Refusing(Fleet, Option<OneOffError>);
+
+impl FleetSource for Refusing {
+    fn fleet(&self) -> Fleet {
+        self.0.clone()
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn probe_once(&self, _: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
+        match self.1.clone() {
+            Some(error) => at_once(Err(error)).boxed(),
+            None => pending().boxed(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn texts() {
+    let mut text = String::new();
+    pages(&mut text);
+    api_errors(&mut text).await;
+    probe_errors(&mut text).await;
+    server_errors(&mut text).await;
+    expect_file!["../../../tests/golden/page.txt"].assert_eq(&text);
+}
+
+fn add(text: &mut String, title: &str, body: &str) {
+    writeln!(text, "===== {title}\n{}\n", body.trim_end()).expect("strings take everything");
+}
+
+async fn add_answer(text: &mut String, router: &Router, request: request::Builder, title: &str) {
+    let answer = ask(router, request).await;
+    let title = format!("{title} -> {}", answer.status().as_u16());
+    add(text, &title, &super::text(answer).await);
+}
+
+async fn add_get(text: &mut String, router: &Router, path: &str) {
+    add_answer(text, router, Request::get(path), &format!("GET {path}")).await;
+}
+
+fn main_part(page: &str) -> String {
+    plain(
+        page.split_once("<main id=\"main\" tabindex=\"-1\">")
+            .map(|(_, rest)| rest.split("</main>").next().unwrap_or_default())
+            .expect("a main part"),
+    )
+}
+
+fn pages(text: &mut String) {
+    let ca = TestCa::new();
+    let fleet = eventful(&ca);
+    let pages = Pages::new(String::new(), "/metrics".to_owned());
+    let overview = |fleet: &Fleet, query: &str| main_part(&pages.overview(fleet, &Query::parse(query), now()));
+    add(text, "the overview", &plain(&pages.overview(&fleet, &Query::parse(""), now())));
+    for target in ["relay", "unknown", "fresh"] {
+        let page = pages.target(&fleet, target, now()).expect("a target of this name");
+        add(text, &format!("the page of the target {target}"), &main_part(&page));
+    }
+    add(text, "the page of an unknown target", &plain(&pages.not_found(&fleet, now())));
+    add(text, "the overview, filtered: nxdomain, state critical", &overview(&fleet, "q=nxdomain&state=critical"));
+    add(text, "the overview, filtered: state ok", &overview(&fleet, "state=ok"));
+    let empty = Fleet { targets: vec![], ..fleet.clone() };
+    add(text, "the overview without targets", &overview(&empty, ""));
+    let mut failing = empty;
+    failing.exporter.reload_successful = false;
+    failing.exporter.schedule_lag = Duration::from_secs(75);
+    add(text, "the overview of an exporter with problems", &overview(&failing, ""));
+
+    // Many backends, one above the limits of a page, and many targets.
+    let alias = name("smtp.example.com");
+    let assessment = ca.assess(&alias, &["smtp.example.com", "mail.example.com"], (2027, 1));
+    let backends = (0..70).map(|n| {
+        let backend = crate::metrics::fixture::backend(&alias, &format!("198.51.100.{n}"));
+        crate::metrics::fixture::reachable(backend, assessment.clone())
+    });
+    let many = target("many", &[], &alias, backends.collect());
+    let many = Arc::new(TargetReport { last_round: Some(now()), ..many });
+    let targets = Fleet { targets: vec![many; 600], ..fleet };
+    let page = overview(&targets, "page=2");
+    let of_interest = |line: &&str| line.contains("backends") || line.contains("Page ") || line.contains("[aria-label");
+    let lines: Vec<&str> = page.lines().filter(of_interest).collect();
+    let (first, last) = (lines.iter().take(6), lines.iter().rev().take(6).rev());
+    add(
+        text,
+        "the overview of 600 targets, page 2, in part",
+        &first.chain(last).copied().collect::<Vec<_>>().join("\n"),
+    );
+    let page = plain(&pages.target(&targets, "many", now()).expect("a target"));
+    let lines = page.lines().filter(|line| line.contains("more") || line.contains("same"));
+    let lines: BTreeSet<&str> = lines.collect();
+    add(text, "the page of a target with 70 backends, in part", &lines.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+async fn api_errors(text: &mut String) {
+    let ca = TestCa::new();
+    let mut fleet = classic(&ca);
+    let relay = fleet.targets.first().expect("a target");
+    // The same address and port for another server name.
+    let twin = target(
+        "twin",
+        &[],
+        &name("mail.example.com"),
+        vec![crate::metrics::fixture::backend(&name("mail.example.com"), "192.0.2.10")],
+    );
+    let endpoints = relay.endpoints.iter().chain(&twin.endpoints).cloned().collect();
+    fleet.targets.push(Arc::new(TargetReport { endpoints, ..twin }));
+    let router = site(fleet, &Options::default());
+    for path in [
+        "/api/v1/targets/nobody",
+        "/api/v1/targets/nobody/backends/192.0.2.10:587/chain.pem",
+        "/api/v1/targets/relay/backends/192.0.2.99:587/chain.pem",
+        "/api/v1/targets/relay/backends/192.0.2.10:587/chain.pem?server_name=mail.example.com",
+        "/api/v1/targets/relay/backends/192.0.2.13:587/chain.pem",
+        "/api/v1/targets/twin/backends/192.0.2.10:587/chain.pem",
+        "/api/v1/nothing",
+        "/-/reload",
+    ] {
+        add_get(text, &router, path).await;
+    }
+    let long = format!("/?q={}", "x".repeat(5_000));
+    add_answer(text, &router, Request::get(long), "GET /?q=<5,000 characters>").await;
+}
+
+async fn probe_errors(text: &mut String) {
+    let ca = TestCa::new();
+    let allow = || Allow::new(["*.example.com".parse().expect("a pattern"), "mx:*".parse().expect("a pattern")]);
+    let ended = site(classic(&ca), &Options::default());
+    let long = format!("/probe?target={}", "a".repeat(600));
+    for path in [
+        "/probe",
+        "/probe?target=a.test&target=a.test",
+        "/probe?target=a.test&hostname=b&hostname=c",
+        "/probe?target=a.test&hostname=a..b",
+        "/probe?target=mx:a.test&hostname=b.test",
+        "/probe?target=https://smtp.example.com",
+        "/probe?target=mx1.example.com:0",
+        // This source probes nothing.
+        "/probe?target=mx1.example.com",
+        "/probe?target=relay",
+    ] {
+        add_get(text, &ended, path).await;
+    }
+    add_answer(text, &ended, Request::get(long), "GET /probe?target=<600 characters>").await;
+    for (error, path) in [
+        (OneOffError::NotAllowed(NotAllowed::Target, Allow::default()), "/probe?target=smtp.example.net"),
+        (OneOffError::NotAllowed(NotAllowed::Target, allow()), "/probe?target=smtp.example.net"),
+        (OneOffError::NotAllowed(NotAllowed::Port(2525), allow()), "/probe?target=mx1.example.com:2525"),
+        (OneOffError::TooMany, "/probe?target=mx1.example.com"),
+    ] {
+        let router = router(Refusing(classic(&ca), Some(error)), mpsc::channel(1).0, &Options::default());
+        add_get(text, &router, path).await;
+    }
+    let request = ProbeRequest::parse("target=inner.example.com").expect("a request");
+    for refused in [1, 3] {
+        let answer = ProbeError::all_refused(&request, refused).into_response();
+        let title = format!("GET /probe?target=inner.example.com -> {}", answer.status().as_u16());
+        add(text, &title, &super::text(answer).await);
+    }
+    let router = router(Refusing(classic(&ca), None), mpsc::channel(1).0, &Options::default());
+    let waiting: Vec<_> = (0..64)
+        .map(|_| {
+            let router = router.clone();
+            tokio::spawn(async move { get_page(&router, "/probe?target=mx1.example.com").await })
+        })
+        .collect();
+    // The scheduler runs some of them between two polls of this task.
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    timeout(LONG, add_answer(text, &router, Request::get("/probe?target=x.test"), "GET /probe, 64 of them waiting"))
+        .await
+        .expect("no slot is free");
+    waiting.into_iter().for_each(|task| task.abort());
+}
+
+async fn server_errors(text: &mut String) {
+    let empty = site(nothing(), &Options::default());
+    let full = site(large(&TestCa::new(), 200), &Options::default());
+    add_get(text, &empty, "/-/healthy").await;
+    add_get(text, &empty, "/-/ready").await;
+    add_get(text, &full, "/-/ready").await;
+    let mut scrapes = Vec::new();
+    for _ in 0..4 {
+        scrapes.push(get_page(&full, "/metrics").await);
+    }
+    add_answer(text, &full, Request::get("/metrics"), "GET /metrics, 4 of them being answered").await;
+    add_answer(text, &full, Request::post("/metrics"), "POST /metrics").await;
+    add_answer(text, &empty, Request::post("/-/reload"), "POST /-/reload while shutting down").await;
+    let (sender, mut requests) = mpsc::channel::<ReloadRequest>(1);
+    let router = router(nothing(), sender, &Options::default());
+    let monitor = tokio::spawn(async move {
+        for answer in [Ok(()), Err("config.yaml:3: targets[0].port: an error".to_owned())] {
+            requests.recv().await.expect("a request").send(answer).expect("a waiting request");
+        }
+    });
+    for _ in 0..2 {
+        add_answer(text, &router, Request::post("/-/reload"), "POST /-/reload").await;
+    }
+    monitor.await.expect("the monitor's stand-in");
+    for path in ["/probe", "/-/x", "/api/x", "/targets/x"] {
+        let error = Options::new(path.to_owned(), None, None).err().unwrap_or_default();
+        add(text, &format!("--web.telemetry-path={path}"), &error);
+    }
+    for address in [":x", "127.0.0.1", "127.0.0.1:65536"] {
+        let error = bind(address).await.expect_err("an error").to_string();
+        add(text, &format!("--web.listen-address={address}"), error.split(" (os error").next().unwrap_or_default());
+    }
+}
