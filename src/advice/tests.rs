@@ -12,7 +12,7 @@ use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Name};
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};
 use crate::reason::{ChainReason, LookupReason, OcspReason, ProbeReason, SkipReason, Stage};
-use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_alternates};
+use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unresolved, with_alternates};
 use crate::snapshot::{BackendReport, LastCertificate};
 use crate::target::{MxTarget, ProbeSettings, Target, TargetKind, TlsMode};
 use crate::verdict::Certificate;

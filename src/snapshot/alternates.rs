@@ -124,7 +124,7 @@ const MAX_JUDGED: usize = 50;
 mod tests {
     use super::*;
     use crate::snapshot::BackendReport;
-    use crate::snapshot::fixture::{EndpointFixture, TestCa, leaf, name, unnamed};
+    use crate::snapshot::fixture::{EndpointFixture, TestCa, leaf, name, unresolved};
 
     /// The candidates of backends that present these names.
     #[track_caller]
@@ -168,10 +168,10 @@ mod tests {
         let chain = ca.chain(&leaf(&["mail.example.com"]));
         let lacking = fixture.shows(&ca, "192.0.2.10", &chain);
         let other = fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["other.example.com"])));
-        check_backends(&fixture, vec![lacking.clone(), unnamed(other.clone())], &["mail.example.com"]);
+        check_backends(&fixture, vec![lacking.clone(), unresolved(other.clone())], &["mail.example.com"]);
         check_backends(&fixture, vec![lacking.clone(), other], &[]);
         check_backends(&fixture, vec![lacking.clone(), fixture.fresh("192.0.2.12")], &[]);
-        check_backends(&fixture, vec![lacking.clone(), unnamed(fixture.fresh("192.0.2.12"))], &["mail.example.com"]);
+        check_backends(&fixture, vec![lacking.clone(), unresolved(fixture.fresh("192.0.2.12"))], &["mail.example.com"]);
         let unreadable = fixture.shows(&ca, "192.0.2.12", &[vec![0x30, 0x00].into()]);
         check_backends(&fixture, vec![lacking, unreadable], &[]);
     }
@@ -190,7 +190,7 @@ mod tests {
     fn addresses_are_compared_with_backends() {
         let fixture = EndpointFixture::of("smtp.example.com");
         let backends =
-            vec![fixture.fresh("192.0.2.10"), fixture.fresh("2001:db8::1"), unnamed(fixture.fresh("192.0.2.12"))];
+            vec![fixture.fresh("192.0.2.10"), fixture.fresh("2001:db8::1"), unresolved(fixture.fresh("192.0.2.12"))];
         let mut endpoint = fixture.endpoint_report(backends);
         let mut check = |skipped: &[(SkipReason, usize)], addresses: &[&str], expected: Resolves| {
             endpoint.skipped = skipped.to_vec();

@@ -39,9 +39,12 @@ pub(crate) struct TestCa {
 impl TestCa {
     pub(crate) fn new() -> Self {
         let key = || Key::generate(KeyAlgorithm::P256);
-        let authority = |name| between(CertBuilder::authority(name), "20200101000000Z", "20400101000000Z");
-        let root = Ca::root(&authority("Example Root"), &key());
-        let intermediate = root.sub(&authority("Example Intermediate"), &key());
+        let authority = |name, serial| {
+            let authority = between(CertBuilder::authority(name), "20200101000000Z", "20400101000000Z");
+            CertBuilder { serial: vec![serial], ..authority }
+        };
+        let root = Ca::root(&authority("Example Root", 1), &key());
+        let intermediate = root.sub(&authority("Example Intermediate", 2), &key());
         let anchor = webpki::anchor_from_trusted_cert(&root.der()).expect("an anchor").to_owned();
         let trust = TrustStore::new("test", vec![anchor]);
         Self { root, intermediate, key: key(), trust, judge: Judge::default() }
@@ -52,16 +55,30 @@ impl TestCa {
         vec![self.intermediate.issue(leaf, &self.key), self.intermediate.der()]
     }
 
-    /// The verdicts on a chain, with a valid key proof.
-    pub(crate) fn assess(&self, fixture: &EndpointFixture, certificates: &[CertificateDer<'static>]) -> Assessment {
-        let input = AssessmentInput {
-            server_name: &fixture.endpoint.server_name,
-            expect_names: &fixture.expect_names,
-            ehlo_name: None,
-            trust: &self.trust,
-            known: None,
-        };
-        let presented = PresentedChain { certificates: certificates.to_vec(), staple: Box::default() };
+    /// The verdicts on a chain that a server presents for `fixture`.
+    pub(crate) fn assess_chain(&self, fixture: &EndpointFixture, chain: &[CertificateDer<'static>]) -> Assessment {
+        self.verdicts(&fixture.endpoint.server_name, &fixture.expect_names, None, chain.to_vec())
+    }
+
+    /// The verdicts on a certificate for `names`, valid from 2026-01-01 to the first day of the year and month `until`, that
+    /// a server presents for `server_name`. The EHLO name and the only expected name are `mail.example.com`.
+    pub(crate) fn assess(&self, server_name: &ServerName, names: &[&str], (year, month): (i32, u8)) -> Assessment {
+        let until = format!("{year}{month:02}01000000Z").leak();
+        let leaf = between(CertBuilder::leaf(names), "20260101000000Z", until);
+        let chain = self.chain(&CertBuilder { serial: vec![0x2a], ..leaf });
+        self.verdicts(server_name, &[name("mail.example.com")], Some("mail.example.com"), chain)
+    }
+
+    /// The verdicts, with a valid key proof.
+    fn verdicts(
+        &self,
+        server_name: &ServerName,
+        expect_names: &[ServerName],
+        ehlo_name: Option<&str>,
+        certificates: Vec<CertificateDer<'static>>,
+    ) -> Assessment {
+        let input = AssessmentInput { server_name, expect_names, ehlo_name, trust: &self.trust, known: None };
+        let presented = PresentedChain { certificates, staple: Box::default() };
         Assessment { proof: Some(true), ..self.judge.assess(presented, None, &input, now()) }
     }
 }
@@ -104,7 +121,7 @@ impl EndpointFixture {
         let probe = probe(Ok(connection));
         let last = LastCertificate {
             seen_at: probe.at,
-            assessment: ca.assess(self, chain),
+            assessment: ca.assess_chain(self, chain),
             file_match: None,
             distinct: 1,
             mismatched_samples: None,
@@ -206,7 +223,7 @@ pub(crate) fn past(report: BackendReport) -> BackendReport {
 }
 
 /// The same backend, no longer in DNS.
-pub(crate) fn unnamed(report: BackendReport) -> BackendReport {
+pub(crate) fn unresolved(report: BackendReport) -> BackendReport {
     BackendReport { resolved: false, ..report }
 }
 

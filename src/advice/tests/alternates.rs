@@ -98,7 +98,7 @@ fn validity(ca: &TestCa, fixture: &EndpointFixture) -> Vec<Case> {
     let several = BackendReport { last_certificate: last, ..bad.clone() };
     let mut capped = two(bad.clone());
     capped.endpoints[0].skipped = vec![(SkipReason::Cap, 2)];
-    let alone = fixture.report(vec![bad.clone(), unnamed(fixture.shows(ca, "192.0.2.10", &good))]);
+    let alone = fixture.report(vec![bad.clone(), unresolved(fixture.shows(ca, "192.0.2.10", &good))]);
     vec![
         case("An alternate name on two valid certificates", two(bad.clone()), &[REISSUE_ONE, USE_MAIL, QUEUED]),
         case(
