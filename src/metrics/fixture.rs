@@ -31,7 +31,7 @@ fn endpoint(server_name: &ServerName) -> Arc<Endpoint> {
 
 /// A resolved backend that was never probed.
 pub(crate) fn backend(server_name: &ServerName, address: &str) -> BackendReport {
-    fixture::fresh(&endpoint(server_name), address)
+    fixture::unprobed(&endpoint(server_name), address)
 }
 
 /// `backend` after a probe that succeeded 30 seconds ago.

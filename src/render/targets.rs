@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use self::grid::{Cell, Grid};
-use self::problems::{Problem, ProblemKind};
+use self::problems::{ProblemKind, TargetProblem};
 use super::style::{Highlight, Style};
 use super::table::client_errors_of;
 use super::wrap::hanging_in;
 use crate::advice::{Advice, advise};
 use crate::client_errors::ClientErrors;
 use crate::reason::Severity;
-use crate::snapshot::state::{State, is_ok, state_of};
+use crate::snapshot::state::{HealthState, is_ok, state_of};
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
 use crate::target::{Backend, TargetKind, TlsMode};
 use crate::text::{counted, days, grouped, list, or_none, plural, printable};
@@ -79,7 +79,7 @@ impl TargetTable {
 
     /// The number of resolved backends that are not ok.
     fn failing(&self, report: &TargetReport) -> usize {
-        report.resolved().filter(|backend| state_of(backend, self.now) != State::Ok).count()
+        report.resolved().filter(|backend| state_of(backend, self.now) != HealthState::Ok).count()
     }
 
     fn backends(&mut self, report: &TargetReport) {
@@ -146,7 +146,7 @@ impl TargetTable {
         }
         let (all, several) = (report.resolved().count(), report.endpoints.len() > 1);
         self.title("  PROBLEMS");
-        for Problem { kind, backends } in problems {
+        for TargetProblem { kind, backends } in problems {
             if kind == ProblemKind::NotProbed && report.last_round.is_none() {
                 self.hang("  - ", "not finished: no result before the timeout");
             } else {

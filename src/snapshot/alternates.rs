@@ -130,10 +130,10 @@ mod tests {
     #[track_caller]
     fn check(ca: &TestCa, presented: &[&[&str]], expected: &[&str]) {
         let fixture = EndpointFixture::of("smtp.example.com");
-        let shows = |(index, names): (usize, &&[&str])| {
-            fixture.shows(ca, &format!("192.0.2.{}", 10 + index), &ca.chain(&leaf(names)))
+        let presents = |(index, names): (usize, &&[&str])| {
+            fixture.presents(ca, &format!("192.0.2.{}", 10 + index), &ca.chain(&leaf(names)))
         };
-        check_backends(&fixture, presented.iter().enumerate().map(shows).collect(), expected);
+        check_backends(&fixture, presented.iter().enumerate().map(presents).collect(), expected);
     }
 
     #[track_caller]
@@ -166,13 +166,17 @@ mod tests {
     fn every_resolved_backend_counts() {
         let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
         let chain = ca.chain(&leaf(&["mail.example.com"]));
-        let lacking = fixture.shows(&ca, "192.0.2.10", &chain);
-        let other = fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["other.example.com"])));
+        let lacking = fixture.presents(&ca, "192.0.2.10", &chain);
+        let other = fixture.presents(&ca, "192.0.2.11", &ca.chain(&leaf(&["other.example.com"])));
         check_backends(&fixture, vec![lacking.clone(), unresolved(other.clone())], &["mail.example.com"]);
         check_backends(&fixture, vec![lacking.clone(), other], &[]);
-        check_backends(&fixture, vec![lacking.clone(), fixture.fresh("192.0.2.12")], &[]);
-        check_backends(&fixture, vec![lacking.clone(), unresolved(fixture.fresh("192.0.2.12"))], &["mail.example.com"]);
-        let unreadable = fixture.shows(&ca, "192.0.2.12", &[vec![0x30, 0x00].into()]);
+        check_backends(&fixture, vec![lacking.clone(), fixture.unprobed("192.0.2.12")], &[]);
+        check_backends(
+            &fixture,
+            vec![lacking.clone(), unresolved(fixture.unprobed("192.0.2.12"))],
+            &["mail.example.com"],
+        );
+        let unreadable = fixture.presents(&ca, "192.0.2.12", &[vec![0x30, 0x00].into()]);
         check_backends(&fixture, vec![lacking, unreadable], &[]);
     }
 
@@ -189,8 +193,11 @@ mod tests {
     #[test]
     fn addresses_are_compared_with_backends() {
         let fixture = EndpointFixture::of("smtp.example.com");
-        let backends =
-            vec![fixture.fresh("192.0.2.10"), fixture.fresh("2001:db8::1"), unresolved(fixture.fresh("192.0.2.12"))];
+        let backends = vec![
+            fixture.unprobed("192.0.2.10"),
+            fixture.unprobed("2001:db8::1"),
+            unresolved(fixture.unprobed("192.0.2.12")),
+        ];
         let mut endpoint = fixture.endpoint_report(backends);
         let mut check = |skipped: &[(SkipReason, usize)], addresses: &[&str], expected: Resolves| {
             endpoint.skipped = skipped.to_vec();

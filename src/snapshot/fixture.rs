@@ -111,12 +111,12 @@ impl EndpointFixture {
     }
 
     /// A resolved backend that was never probed.
-    pub(crate) fn fresh(&self, address: &str) -> BackendReport {
-        fresh(&self.endpoint, address)
+    pub(crate) fn unprobed(&self, address: &str) -> BackendReport {
+        unprobed(&self.endpoint, address)
     }
 
     /// A backend that presented these certificates 30 seconds ago.
-    pub(crate) fn shows(&self, ca: &TestCa, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
+    pub(crate) fn presents(&self, ca: &TestCa, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
         let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
         let probe = probe(Ok(connection));
         let last = LastCertificate {
@@ -126,12 +126,12 @@ impl EndpointFixture {
             distinct: 1,
             mismatched_samples: None,
         };
-        BackendReport { probe: Some(probe), last_certificate: Some(last), ..self.fresh(address) }
+        BackendReport { probe: Some(probe), last_certificate: Some(last), ..self.unprobed(address) }
     }
 
     /// A backend whose probe failed 30 seconds ago.
     pub(crate) fn fails(&self, address: &str, stage: Stage, reason: ProbeReason, detail: &str) -> BackendReport {
-        BackendReport { probe: Some(probe(Err(Failure::new(stage, reason, detail)))), ..self.fresh(address) }
+        BackendReport { probe: Some(probe(Err(Failure::new(stage, reason, detail)))), ..self.unprobed(address) }
     }
 
     /// A target with this endpoint.
@@ -189,7 +189,7 @@ fn endpoint_report(endpoint: &Arc<Endpoint>, backends: Vec<BackendReport>) -> En
 }
 
 /// A resolved backend that was never probed.
-pub(crate) fn fresh(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
+pub(crate) fn unprobed(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
     let address: IpAddr = address.parse().expect("an address");
     BackendReport {
         backend: Backend::new(Arc::clone(endpoint), address),
@@ -215,7 +215,7 @@ pub(crate) fn with_alternates(mut report: TargetReport, names: &[(&str, Option<&
 }
 
 /// The same backend after a failed probe, with its last certificate seen an hour ago.
-pub(crate) fn past(report: BackendReport) -> BackendReport {
+pub(crate) fn now_failing(report: BackendReport) -> BackendReport {
     let last =
         report.last_certificate.map(|last| LastCertificate { seen_at: now() - Duration::from_secs(3630), ..last });
     let failure = Failure::new(Stage::Connect, ProbeReason::Timeout, "");

@@ -7,7 +7,7 @@ use crate::reason::Severity;
 
 /// The state of a target or a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+pub enum HealthState {
     /// No problem.
     Ok,
     /// No round is finished, or this host could not probe a backend.
@@ -18,7 +18,7 @@ pub enum State {
     Critical,
 }
 
-impl State {
+impl HealthState {
     /// The word in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-impl From<Severity> for State {
+impl From<Severity> for HealthState {
     fn from(severity: Severity) -> Self {
         match severity {
             Severity::Critical => Self::Critical,
@@ -41,28 +41,28 @@ impl From<Severity> for State {
 }
 
 /// The worst state of a target: of its lookup, its backends and the severities of the advice on it.
-pub fn worst(report: &TargetReport, advice: impl IntoIterator<Item = Severity>, now: SystemTime) -> State {
-    states(report, now).chain(advice.into_iter().map(State::from)).max().unwrap_or(State::Ok)
+pub fn worst(report: &TargetReport, advice: impl IntoIterator<Item = Severity>, now: SystemTime) -> HealthState {
+    states(report, now).chain(advice.into_iter().map(HealthState::from)).max().unwrap_or(HealthState::Ok)
 }
 
 /// Whether a round is finished without a problem: no lookup failed, and every resolved backend is ok and presents what the
 /// config expects. Future problems, such as an expiry in some days, do not count.
 pub fn is_ok(report: &TargetReport, now: SystemTime) -> bool {
-    states(report, now).all(|state| state == State::Ok)
+    states(report, now).all(|state| state == HealthState::Ok)
 }
 
 /// The state of a backend, in DNS or not.
-pub fn state_of(report: &BackendReport, now: SystemTime) -> State {
-    let Some(condition) = Condition::of(report, now) else { return State::Unknown };
+pub fn state_of(report: &BackendReport, now: SystemTime) -> HealthState {
+    let Some(condition) = Condition::of(report, now) else { return HealthState::Unknown };
     let is_unexpected = |last: &LastCertificate| {
         last.assessment.expected.contains(&false) || last.file_match == Some(false) || has_mismatched_samples(last)
     };
     if condition.failure.is_some() || condition.name == Some(false) || !condition.chain.is_empty() {
-        State::Critical
+        HealthState::Critical
     } else if !condition.is_ok() || report.last_certificate.as_ref().is_some_and(is_unexpected) {
-        State::Warning
+        HealthState::Warning
     } else {
-        State::Ok
+        HealthState::Ok
     }
 }
 
@@ -70,17 +70,17 @@ fn has_mismatched_samples(last: &LastCertificate) -> bool {
     last.mismatched_samples.is_some_and(|count| count > 0)
 }
 
-fn states(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = State> {
+fn states(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = HealthState> {
     let lookup = report.lookup.as_deref();
     // A domain may declare that it accepts no mail (RFC 7505 §3).
     let accepts_no_mail = lookup.is_some_and(|lookup| lookup.success && lookup.hosts == Some(0));
     let failed = lookup.is_some_and(|lookup| !lookup.success || !lookup.failures.is_empty());
     let disagree = lookup.is_some_and(|lookup| lookup.disagree == Some(true));
     let of_target = [
-        (report.last_round.is_none(), State::Unknown),
-        (disagree, State::Warning),
-        (failed, if report.resolved().next().is_some() { State::Warning } else { State::Critical }),
-        (report.last_round.is_some() && !accepts_no_mail && report.resolved().next().is_none(), State::Critical),
+        (report.last_round.is_none(), HealthState::Unknown),
+        (disagree, HealthState::Warning),
+        (failed, if report.resolved().next().is_some() { HealthState::Warning } else { HealthState::Critical }),
+        (report.last_round.is_some() && !accepts_no_mail && report.resolved().next().is_none(), HealthState::Critical),
     ];
     let of_target = of_target.into_iter().filter_map(|(holds, state)| holds.then_some(state));
     of_target.chain(report.resolved().map(move |backend| state_of(backend, now)))

@@ -60,9 +60,9 @@ fn build(
     let backends = fleet.iter().enumerate().map(|(index, backend)| {
         let address = address(index);
         let report = match backend.chain {
-            Some(chain) if backend.state == 3 => past(fixture.shows(ca, &address, &chains[chain])),
-            Some(chain) => fixture.shows(ca, &address, &chains[chain]),
-            None => fixture.fresh(&address),
+            Some(chain) if backend.state == 3 => now_failing(fixture.presents(ca, &address, &chains[chain])),
+            Some(chain) => fixture.presents(ca, &address, &chains[chain]),
+            None => fixture.unprobed(&address),
         };
         let report = if backend.state == 4 {
             fixture.fails(&address, Stage::StartTls, ProbeReason::StartTlsNotOffered, "")

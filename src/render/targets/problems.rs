@@ -9,7 +9,7 @@ use crate::target::{Backend, ServerName};
 use crate::verdict::{NameVerdict, unix};
 
 /// One problem.
-pub(super) struct Problem {
+pub(super) struct TargetProblem {
     pub(super) kind: ProblemKind,
     /// Empty if it concerns the target as a whole.
     pub(super) backends: Vec<Backend>,
@@ -71,14 +71,13 @@ impl ProblemKind {
 }
 
 /// The problems of `report` at `now`: those of the lookup first, then in the order in which a client meets them.
-pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<Problem> {
+pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
     let mut all = Vec::new();
     if let Some(lookup) = &report.lookup {
         for LookupFailure { name, record_type, reason } in &lookup.failures {
-            let same =
-                |known: &&mut Problem| matches!(&known.kind, ProblemKind::Lookup(n, _, r) if n == name && r == reason);
+            let same = |known: &&mut TargetProblem| matches!(&known.kind, ProblemKind::Lookup(n, _, r) if n == name && r == reason);
             match all.iter_mut().find(same) {
-                Some(Problem { kind: ProblemKind::Lookup(_, types, _), .. }) => types.push(record_type),
+                Some(TargetProblem { kind: ProblemKind::Lookup(_, types, _), .. }) => types.push(record_type),
                 _ => add(&mut all, ProblemKind::Lookup(name.clone(), vec![record_type], *reason), None),
             }
         }
@@ -104,15 +103,16 @@ pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<Problem> {
     all
 }
 
-fn add(all: &mut Vec<Problem>, kind: ProblemKind, backend: Option<&Backend>) {
+fn add(all: &mut Vec<TargetProblem>, kind: ProblemKind, backend: Option<&Backend>) {
     match all.iter_mut().find(|known| known.kind == kind) {
         Some(known) => known.backends.extend(backend.cloned()),
-        None => all.push(Problem { kind, backends: backend.cloned().into_iter().collect() }),
+        None => all.push(TargetProblem { kind, backends: backend.cloned().into_iter().collect() }),
     }
 }
 
-const FINDERS: [fn(&TargetReport, &BackendReport, SystemTime) -> Vec<ProblemKind>; 5] =
-    [probe, name, chain, staple, config];
+type ProblemFinder = fn(&TargetReport, &BackendReport, SystemTime) -> Vec<ProblemKind>;
+
+const FINDERS: [ProblemFinder; 5] = [probe, name, chain, staple, config];
 
 fn probe(_: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<ProblemKind> {
     match report.probe.as_ref().map(|probe| &probe.outcome) {

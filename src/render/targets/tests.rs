@@ -46,7 +46,7 @@ fn lists_each_problem_once_with_its_backends() {
     let found = problems::of(&report(), now());
     let found: Vec<(ProblemKind, Vec<String>)> = found
         .into_iter()
-        .map(|Problem { kind, backends }| (kind, backends.iter().map(|each| each.address.to_string()).collect()))
+        .map(|TargetProblem { kind, backends }| (kind, backends.iter().map(|each| each.address.to_string()).collect()))
         .collect();
     let lookup = ProblemKind::Lookup(name("smtp.example.com"), vec!["AAAA"], LookupReason::ServFail);
     let expected = [

@@ -53,7 +53,7 @@ async fn demo() -> Vec<Arc<TargetReport>> {
 fn moved(report: &TargetReport, addresses: &mut HashMap<IpAddr, IpAddr>) -> TargetReport {
     let mut address = |found: &IpAddr| {
         let next = 10 + u8::try_from(addresses.len()).expect("few addresses");
-        *addresses.entry(*found).or_insert(IpAddr::V4(Ipv4Addr::new(192, 0, 2, next)))
+        *addresses.entry(*found).or_insert_with(|| IpAddr::V4(Ipv4Addr::new(192, 0, 2, next)))
     };
     let endpoint = |endpoint: &Endpoint| Arc::new(Endpoint { port: 587, ..endpoint.clone() });
     let mut backend = |report: &Arc<BackendReport>| {
