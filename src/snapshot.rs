@@ -86,7 +86,7 @@ pub struct AlternateName {
     pub name: ServerName,
     /// What it resolves to, compared with the resolved backends.
     pub resolves: Resolves,
-    /// The addresses that it resolves to, sorted; empty if the lookup failed.
+    /// The addresses that it resolves to, sorted; incomplete if a lookup failed.
     pub addresses: Box<[IpAddr]>,
 }
 
@@ -96,7 +96,7 @@ pub struct StateChange {
     /// When it was observed.
     pub at: SystemTime,
     /// What changed.
-    pub what: Change,
+    pub change: Change,
 }
 
 /// What changed.

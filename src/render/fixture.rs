@@ -69,7 +69,7 @@ pub(super) fn report() -> TargetReport {
         }],
         counters: Counters::default(),
         file: last.assessment.leaf().cloned(),
-        changes: changes.map(|what| StateChange { at: now(), what }).into(),
+        changes: changes.map(|change| StateChange { at: now(), change }).into(),
     }
 }
 

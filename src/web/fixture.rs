@@ -48,7 +48,7 @@ pub(super) fn eventful(ca: &TestCa) -> Fleet {
     ];
     relay.changes = (0..)
         .zip(changes)
-        .map(|(n, what)| StateChange { at: now() - Duration::from_secs(600 - n * 60), what })
+        .map(|(n, change)| StateChange { at: now() - Duration::from_secs(600 - n * 60), change })
         .collect();
     fleet
 }

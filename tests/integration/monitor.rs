@@ -449,7 +449,7 @@ fn changes(report: &TargetReport) -> Vec<String> {
             format!("lookup {}", reasons.join(" "))
         }
     };
-    report.changes.iter().map(|change| line(&change.what)).collect()
+    report.changes.iter().map(|change| line(&change.change)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -407,7 +407,7 @@ struct ChangeJson {
 
 impl From<&StateChange> for ChangeJson {
     fn from(change: &StateChange) -> Self {
-        let (backend, condition, resolved, failures) = match &change.what {
+        let (backend, condition, resolved, failures) = match &change.change {
             Change::Condition(backend, condition) => (Some(backend), Some(ConditionJson::from(condition)), None, None),
             Change::Resolved(backend, resolved) => (Some(backend), None, Some(*resolved), None),
             Change::Lookup(failures) => (None, None, None, Some(lookup_failures(failures))),

@@ -36,7 +36,7 @@ fn lines<'a>(changes: impl Iterator<Item = &'a StateChange>, now: SystemTime) ->
 }
 
 fn line(change: &StateChange, now: SystemTime) -> Markup {
-    let (state, text) = describe(&change.what);
+    let (state, text) = describe(&change.change);
     html! { li { (timestamp(change.at, now)) " " (verdict(state, &text)) } }
 }
 
