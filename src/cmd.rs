@@ -17,9 +17,9 @@ fn exit_with(code: u8, error: &dyn Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The exit code for findings: a probe or a certificate that is not ok.
+/// The exit code for problems of the checked servers or certificates.
 const FINDINGS: u8 = 1;
 /// The exit code for a runtime failure.
 const FAILURE: u8 = 1;
-/// The exit code for wrong usage, an invalid configuration or an unreadable file.
+/// The exit code for invalid usage, an invalid configuration or an unreadable file.
 const USAGE: u8 = 2;

@@ -1,4 +1,4 @@
-//! Findings as text: a table for people, JSON for programs.
+//! Reports as text: a table for people, JSON for programs.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,7 +9,6 @@ use crate::verdict::Certificate;
 use crate::verify::Verification;
 
 mod json;
-mod moment;
 mod pem;
 mod style;
 mod table;
@@ -21,17 +20,17 @@ mod fixture;
 
 pub use self::style::Style;
 
-/// For people and tickets, at most 80 columns wide where words allow it.
+/// The result of `verify` as a table, at most 80 columns wide unless a word is longer.
 pub fn table(verification: &Verification) -> String {
     table::write(verification)
 }
 
-/// Targets for people and tickets: each one's backends, what is wrong, and what to do about it.
+/// Targets as a table: the backends of each one, its problems and the advice on it.
 pub fn targets_table(targets: &[Arc<TargetReport>], now: SystemTime, style: &Style) -> String {
     targets::write(targets, now, style)
 }
 
-/// One JSON object; `docs/verdicts.md` tells its keys.
+/// The result of `verify` as one JSON object; `docs/verdicts.md` describes its keys.
 pub fn json(verification: &Verification) -> String {
     json::write(verification)
 }
@@ -41,13 +40,12 @@ pub fn pem<'a>(certificates: impl IntoIterator<Item = &'a Arc<Certificate>>) -> 
     pem::write(certificates)
 }
 
-/// Targets with their backends, verdicts and advice as one JSON object; `docs/api.md` tells its keys. No whitespace is
-/// needed to read it, some is there.
+/// Targets with their backends, verdicts and advice as one JSON object, indented; `docs/api.md` describes its keys.
 pub fn targets_json(targets: &[Arc<TargetReport>], now: SystemTime) -> String {
     json::write_all(targets, now)
 }
 
-/// One target, as it stands in [`targets_json`].
+/// One target, in the form of an item of [`targets_json`].
 pub fn target_json(target: &TargetReport, now: SystemTime) -> String {
     json::one(target, advise(target, now), now)
 }

@@ -1,4 +1,4 @@
-//! The exporter as a service: monitor and web together, until the end is asked for.
+//! The exporter as a service: the monitor and the web server, until shutdown.
 
 mod loader;
 
@@ -16,20 +16,20 @@ use crate::config::Config;
 use crate::monitor::{Handle, Monitor};
 use crate::web;
 
-/// What a service needs.
+/// The parts of a service.
 #[derive(Debug)]
 pub struct Service {
-    /// Loaded already.
+    /// The loaded configuration.
     pub config: Config,
-    /// Where it was loaded from, for reloads; none where there is no file.
+    /// The file it was loaded from, for reloads; none without a file.
     pub config_file: Option<PathBuf>,
-    /// Bound already.
+    /// The bound listeners.
     pub listeners: Vec<TcpListener>,
-    /// Paths of the web interface.
+    /// The options of the web server.
     pub web: web::Options,
 }
 
-/// A service that runs.
+/// A running service.
 #[derive(Debug)]
 pub struct Running {
     /// The monitor's handle.
@@ -39,18 +39,18 @@ pub struct Running {
 }
 
 impl Service {
-    /// Starts monitor and web. Files of targets are looked at every [`WATCH_PERIOD`].
+    /// Starts the monitor and the web server. Target files are checked for changes every [`WATCH_PERIOD`].
     ///
     /// # Errors
-    /// When the monitor cannot be set up.
+    /// If the monitor cannot be set up.
     pub fn start(self) -> Result<Running, String> {
         self.start_watching(WATCH_PERIOD)
     }
 
-    /// As [`Service::start`], with another time from one look at the files of targets to the next; not zero.
+    /// [`Service::start`] with another period, not zero, for target files.
     ///
     /// # Errors
-    /// When the monitor cannot be set up.
+    /// If the monitor cannot be set up.
     pub fn start_watching(self, period: Duration) -> Result<Running, String> {
         let files = self.config.target_files.clone();
         let (monitor, handle) = Monitor::new(self.config, Arc::new(SystemTime::now))?;
@@ -77,10 +77,11 @@ impl Service {
 }
 
 impl Running {
-    /// Waits for `shutdown`, or for a part to fail, and ends the rest: clients and probes are let finish, within bounds.
+    /// Runs until `shutdown` or until a part fails, then stops all parts. Requests and probes in progress may finish within a
+    /// time limit.
     ///
     /// # Errors
-    /// The failure of the part that failed.
+    /// The error of the part that failed.
     pub async fn until(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let early = tokio::select! {
             () = shutdown => Ok(()),
@@ -96,14 +97,14 @@ impl Running {
     }
 }
 
-/// Resolves once the end was asked for.
+/// Resolves when the service stops.
 fn until(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + use<> {
     let mut stop = stop.subscribe();
     async move {
-        // An error means that the sender is gone, which is an end, too.
+        // An error means that the sender was dropped: the service stops as well.
         let _ = stop.wait_for(|stop| *stop).await;
     }
 }
 
-/// From one look at the files of targets to the next.
+/// The time between checks of the target files for changes.
 pub const WATCH_PERIOD: Duration = Duration::from_secs(5);

@@ -1,5 +1,4 @@
-//! What is known now, as readers see it: immutable reports that are cheap to clone. The monitor writes them, the
-//! outputs read them.
+//! Reports on the targets: immutable and cheap to clone. The monitor writes them, the outputs read them.
 
 use std::net::IpAddr;
 use std::ops::AddAssign;
@@ -19,7 +18,7 @@ use crate::reason::{LocalReason, ProbeReason, Resolves, SkipReason, Stage};
 use crate::target::{Backend, Endpoint, ServerName, Target};
 use crate::verdict::{Assessment, Certificate};
 
-/// All targets and the exporter itself, at one moment.
+/// The state of all targets and of the exporter at one time.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     /// In the order of the config.
@@ -33,15 +32,15 @@ pub struct Fleet {
 pub struct ExporterReport {
     /// Whether the last attempt to load the config succeeded.
     pub reload_successful: bool,
-    /// When a config was last loaded.
+    /// When the config was last loaded successfully.
     pub reload_success_at: Option<SystemTime>,
-    /// Roots in each trust store that is in use, by its name.
+    /// The number of roots in each trust store in use, by its name.
     pub trust_anchors: Vec<(Arc<str>, usize)>,
-    /// Probes that hold a connection now.
+    /// Probes in progress.
     pub probes_in_flight: usize,
-    /// How long the oldest probe that is due has been waiting for its turn; 0 where none waits.
+    /// How long the oldest due probe has been waiting to start; 0 if none waits.
     pub schedule_lag: Duration,
-    /// Failures of this machine, which touch no report.
+    /// Failures of this host by reason, which change no report.
     pub local_errors: Vec<(LocalReason, u64)>,
 }
 
@@ -50,64 +49,64 @@ pub struct ExporterReport {
 pub struct TargetReport {
     /// What is probed.
     pub target: Arc<Target>,
-    /// The last lookup; none before the first one is finished.
+    /// The last lookup; none before the first is finished.
     pub lookup: Option<Arc<LookupReport>>,
-    /// When the last round was finished.
+    /// When the last round finished.
     pub last_round: Option<SystemTime>,
-    /// What the target expands to.
+    /// The endpoints that the target expands to.
     pub endpoints: Vec<EndpointReport>,
-    /// Since the start of the exporter, over reloads.
+    /// Since the start of the exporter; reloads keep them.
     pub counters: Counters,
-    /// The certificate in the target's `certificate_file`; none where there is no such file, or it cannot be read.
+    /// The certificate in the target's `certificate_file`; none if there is no such file or it cannot be read.
     pub file: Option<Arc<Certificate>>,
-    /// The last changes of state, the newest last; [`MAX_CHANGES`] at most.
+    /// The last changes, newest last; at most [`MAX_CHANGES`].
     pub changes: Arc<[StateChange]>,
 }
 
-/// One endpoint of a target with its backends.
+/// An endpoint of a target with its backends.
 #[derive(Clone, Debug)]
 pub struct EndpointReport {
     /// Server name, port and TLS mode.
     pub endpoint: Arc<Endpoint>,
-    /// The preference of its MX record or the priority of its SRV record; none for a host that the config names.
+    /// The preference of its MX record or the priority of its SRV record; none for a configured host.
     pub preference: Option<u16>,
     /// Sorted by address.
     pub backends: Vec<Arc<BackendReport>>,
-    /// Addresses that are not probed, by reason.
+    /// Numbers of addresses that are not probed, by reason.
     pub skipped: Vec<(SkipReason, usize)>,
-    /// Names that every backend which DNS names presents, without the server name; looked up where the certificate of
-    /// one of them lacks the server name, empty otherwise.
+    /// Names, other than the server name, that match the certificates of all resolved backends. Empty if all of them
+    /// match the server name.
     pub alternates: Arc<[AlternateName]>,
 }
 
-/// A name that the certificates of all backends of an endpoint carry.
+/// A name that matches the certificates of all resolved backends of an endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlternateName {
-    /// Not the server name.
+    /// Never the server name.
     pub name: ServerName,
-    /// Where it leads, compared with the backends that DNS names.
+    /// What it resolves to, compared with the resolved backends.
     pub resolves: Resolves,
-    /// The addresses that it leads to, sorted; as far as they were found out.
+    /// The addresses that it resolves to, sorted; incomplete if a lookup failed.
     pub addresses: Box<[IpAddr]>,
 }
 
-/// One change of what is known of a target.
+/// A change in the state of a target.
 #[derive(Clone, Debug)]
 pub struct StateChange {
-    /// When it was noticed.
+    /// When it was observed.
     pub at: SystemTime,
     /// What changed.
-    pub what: Change,
+    pub change: Change,
 }
 
 /// What changed.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// The condition of a backend, to this one.
+    /// The new condition of a backend.
     Condition(Backend, Condition),
-    /// DNS names a backend anew, or no longer.
-    Named(Backend, bool),
-    /// What fails in lookups, to this; empty where nothing does any more.
+    /// Whether a backend is in DNS has changed, to this value.
+    Resolved(Backend, bool),
+    /// The new failures of lookups; empty once lookups succeed.
     Lookup(Box<[LookupFailure]>),
 }
 
@@ -116,45 +115,46 @@ pub enum Change {
 pub struct BackendReport {
     /// Endpoint and address.
     pub backend: Backend,
-    /// DNS names it now.
+    /// Whether it is currently in DNS.
     pub resolved: bool,
     /// The last finished probe; none before the first.
     pub probe: Option<ProbeReport>,
-    /// What was last presented, which outlives failures.
+    /// The certificate it presented last. A failed probe keeps it.
     pub last_certificate: Option<LastCertificate>,
-    /// Probes in a row that ended in the handshake, or in the session by a TLS alert.
+    /// Consecutive probes that failed in the handshake, or later by a TLS alert.
     pub handshake_errors: u32,
 }
 
-/// How the last probe of a backend went.
+/// The last probe of a backend.
 #[derive(Clone, Debug)]
 pub struct ProbeReport {
-    /// When it began.
+    /// When it started.
     pub at: SystemTime,
     /// How long it took.
     pub duration: Duration,
-    /// How long its finished phases took.
+    /// The durations of its finished phases.
     pub phases: Phases,
-    /// TLS parameters, or where and why it stopped.
+    /// The TLS parameters, or where and why it failed.
     pub outcome: Result<Connection, Failure>,
-    /// Failures in a row; 0 after a success.
+    /// Consecutive failures; 0 after a success.
     pub consecutive_failures: u32,
-    /// The server said that it limits connections or rate.
+    /// Whether the server replied that it limits connections or their rate.
     pub rate_limited: bool,
 }
 
-/// A certificate that was seen, and the verdicts on it.
+/// The last certificate seen and the verdicts on it.
 #[derive(Clone, Debug)]
 pub struct LastCertificate {
     /// When it was last seen.
     pub seen_at: SystemTime,
-    /// The verdicts; what is about time is read for the moment of reading.
+    /// The verdicts. Those that depend on time are evaluated when read.
     pub assessment: Assessment,
-    /// Whether it is the certificate of the target's `certificate_file`, where that can be read.
+    /// Whether it is the certificate in the target's `certificate_file`; none if that cannot be read.
     pub file_match: Option<bool>,
-    /// Different certificates seen at this address within the retention.
+    /// Distinct certificates seen at this address within the retention.
     pub distinct: usize,
-    /// How many of the last `samples` connections showed a wrong name; none where one is made a round.
+    /// How many of the last `samples` connections presented a certificate that does not match the server name; none if
+    /// there is one connection per round.
     pub mismatched_samples: Option<usize>,
 }
 
@@ -238,25 +238,25 @@ impl BackendReport {
         self.probe.as_ref().is_some_and(|probe| probe.outcome.is_ok())
     }
 
-    /// The certificate of its own that it presented last.
+    /// Its last server certificate.
     pub fn leaf(&self) -> Option<&Arc<Certificate>> {
         self.last_certificate.as_ref()?.assessment.leaf()
     }
 
-    /// Whether the server name matches, as far as is known.
+    /// Whether its last certificate matches the server name; none if unknown.
     pub fn name_matches(&self) -> Option<bool> {
         Some(self.last_certificate.as_ref()?.assessment.name?.is_match())
     }
 }
 
-/// Probes of a target since the start.
+/// Numbers of probes of a target since the start of the exporter.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-    /// Finished.
+    /// Finished probes.
     pub probes: u64,
-    /// Failed.
+    /// Failed probes.
     pub failures: u64,
-    /// Failed, by stage and reason; shared until it changes.
+    /// Failed probes by stage and reason; shared until it changes.
     pub reasons: Arc<Vec<(Stage, ProbeReason, u64)>>,
 }
 
@@ -274,5 +274,5 @@ impl Counters {
     }
 }
 
-/// Changes that are remembered of a target.
+/// Changes kept per target.
 pub const MAX_CHANGES: usize = 32;

@@ -12,7 +12,9 @@ use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Name};
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};
 use crate::reason::{ChainReason, LookupReason, OcspReason, ProbeReason, SkipReason, Stage};
-use crate::snapshot::fixture::{EndpointFixture, TestCa, between, leaf, name, now, past, unnamed, with_alternates};
+use crate::snapshot::fixture::{
+    EndpointFixture, TestCa, between, leaf, name, now, now_failing, unresolved, with_alternates,
+};
 use crate::snapshot::{BackendReport, LastCertificate};
 use crate::target::{MxTarget, ProbeSettings, Target, TargetKind, TlsMode};
 use crate::verdict::Certificate;
@@ -221,7 +223,7 @@ fn hostile_certificates_give_short_printable_texts() {
     names.extend(long.iter().map(String::as_str));
     let builder = leaf(&names).with_common_name("\u{1b}]0;x\u{7}<b>\n\u{202e}");
     let backends: Vec<_> =
-        (1..=24).map(|n| fixture.shows(&ca, &format!("192.0.2.{n}"), &[builder.self_sign(&ca.key)])).collect();
+        (1..=24).map(|n| fixture.presents(&ca, &format!("192.0.2.{n}"), &[builder.self_sign(&ca.key)])).collect();
     let advice = advise(&fixture.report(backends), now());
     for advice in &advice {
         assert!(advice.text.chars().count() <= phrases::MAX_TEXT + 100, "{}", advice.text.len());

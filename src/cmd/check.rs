@@ -1,4 +1,4 @@
-//! `check`: one round over a few targets, by the same monitor as the service's, told to whoever asks.
+//! `check`: probes targets once, with the monitor of the exporter, and prints the result.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -14,10 +14,10 @@ use super::{FINDINGS, USAGE, exit_with};
 use crate::cmd::cli::{CheckArgs, CheckOutput};
 use crate::config::{Config, SelectError, Selection};
 use crate::metrics::{Format, encode_targets};
-use crate::reason::LocalReason;
 use crate::render;
 use crate::snapshot::{Fleet, state};
 use crate::target::{Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName};
+use crate::text::counted;
 use crate::trust::TrustStore;
 use crate::verify::{VerifyError, roots};
 
@@ -25,21 +25,21 @@ mod export;
 mod round;
 mod terminal;
 
-/// Probes every backend once and prints the findings. The exit code is 0 if everything is ok, 1 if there are findings, 2 if
+/// Probes every backend once and prints the result. The exit code is 0 if everything is ok, 1 if there are problems, 2 if
 /// nothing could be probed, and 130 after SIGINT or SIGTERM.
 pub fn command(args: &CheckArgs) -> ExitCode {
     run(args).unwrap_or_else(|error| exit_with(USAGE, &error))
 }
 
 fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
-    let (config, patience) = config(args)?;
+    let (config, timeout) = config(args)?;
     let export = args.export.as_deref().map(|folder| Export::prepare(folder, args.force)).transpose()?;
     let terminal = Terminal::new(args.color);
     let runtime = Runtime::new().map_err(CheckError::Runtime)?;
-    let seen = runtime.block_on(round::run(config, patience, terminal.progress()));
-    // Nothing that still runs is waited for.
+    let fleet = runtime.block_on(round::run(config, timeout, terminal.progress()));
+    // Does not wait for probes in progress.
     runtime.shutdown_background();
-    let Some(fleet) = seen? else { return Ok(ExitCode::from(INTERRUPTED)) };
+    let Some(fleet) = fleet? else { return Ok(ExitCode::from(INTERRUPTED)) };
 
     let now = SystemTime::now();
     let text = match args.output {
@@ -48,38 +48,38 @@ fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
         CheckOutput::Prometheus => prometheus(&fleet, now),
     };
     print(&text)?;
-    tell_local_errors(&fleet);
+    print_local_errors(&fleet);
     if let Some(export) = export {
         let files = export.write(&fleet.targets)?;
-        eprintln!("smtp-tls-exporter: {files} written to {}", export.folder().display());
+        eprintln!("smtp-tls-exporter: wrote {} to {}", counted(files, "file"), export.folder().display());
     }
     let is_ok = fleet.targets.iter().all(|report| state::is_ok(report, now));
     Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
 }
 
-/// The config of what is asked for, and how long all of it may take.
+/// The configuration of the selected targets, and the timeout for all of them.
 fn config(args: &CheckArgs) -> Result<(Config, Duration), CheckError> {
-    let is_given = !args.ca_files.is_empty() || args.no_system_roots;
-    let trust = if is_given || args.config_file.is_none() {
+    let has_roots = !args.ca_files.is_empty() || args.no_system_roots;
+    let trust = if has_roots || args.config_file.is_none() {
         let anchors = roots(!args.no_system_roots, &args.ca_files).map_err(CheckError::Roots)?;
-        Some(TrustStore::new(if is_given { GIVEN_ROOTS } else { SYSTEM_ROOTS }, anchors))
+        Some(TrustStore::new(if has_roots { GIVEN_ROOTS } else { SYSTEM_ROOTS }, anchors))
     } else {
         None
     };
     let selection = Selection { targets: &args.targets, trust: trust.as_ref() };
     let mut config = Config::select(args.config_file.as_deref(), selection).map_err(CheckError::Select)?;
-    let own = config.targets.iter().map(|target| target.settings.timeout).max().unwrap_or_default();
-    let patience = args.timeout.unwrap_or(own);
+    let longest = config.targets.iter().map(|target| target.settings.timeout).max().unwrap_or_default();
+    let timeout = args.timeout.unwrap_or(longest);
     for target in &mut config.targets {
-        let kind = asked_for(target, args.name.as_ref())?;
-        let settings = Arc::new(once(&target.settings, args.timeout, patience));
+        let kind = with_name(target, args.name.as_ref())?;
+        let settings = Arc::new(single_round(&target.settings, args.timeout, timeout));
         *target = Arc::new(Target { kind, settings, ..(**target).clone() });
     }
-    Ok((config, patience))
+    Ok((config, timeout))
 }
 
-/// What is probed, under the name that clients ask for where that is given.
-fn asked_for(target: &Target, name: Option<&ServerName>) -> Result<TargetKind, CheckError> {
+/// The kind of `target`, with `name` as the server name if given.
+fn with_name(target: &Target, name: Option<&ServerName>) -> Result<TargetKind, CheckError> {
     match (&target.kind, name) {
         (kind, None) => Ok(kind.clone()),
         (TargetKind::Host(host), Some(name)) => {
@@ -90,12 +90,13 @@ fn asked_for(target: &Target, name: Option<&ServerName>) -> Result<TargetKind, C
     }
 }
 
-/// `settings` for one round with one probe of each backend, in which everything is over within `patience`.
-fn once(settings: &ProbeSettings, timeout: Option<Duration>, patience: Duration) -> ProbeSettings {
-    let timeout = timeout.unwrap_or(settings.timeout);
+/// `settings` for a single round with one connection to each backend. `given` is the timeout of the command line, `total`
+/// that of the round.
+fn single_round(settings: &ProbeSettings, given: Option<Duration>, total: Duration) -> ProbeSettings {
+    let timeout = given.unwrap_or(settings.timeout);
     ProbeSettings {
-        // The monitor begins no second round within half of it.
-        interval: settings.interval.max(2 * (patience + round::GRACE)),
+        // The monitor starts no second round within half an interval.
+        interval: settings.interval.max(2 * (total + round::GRACE)),
         timeout,
         connect_timeout: settings.connect_timeout.min(timeout),
         samples: 1,
@@ -103,7 +104,7 @@ fn once(settings: &ProbeSettings, timeout: Option<Duration>, patience: Duration)
     }
 }
 
-/// As text 0.0.4, without what is about a service that runs.
+/// The exposition in text format 0.0.4, without the metrics of the exporter itself.
 fn prometheus(fleet: &Fleet, now: SystemTime) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -111,7 +112,7 @@ fn prometheus(fleet: &Fleet, now: SystemTime) -> String {
     text
 }
 
-/// All at once, or as much as whoever reads it wants.
+/// Prints `text`. A reader that closes the pipe early is not an error.
 fn print(text: &str) -> Result<(), CheckError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -120,16 +121,15 @@ fn print(text: &str) -> Result<(), CheckError> {
     }
 }
 
-/// What says nothing of a server, yet why it was not probed.
-fn tell_local_errors(fleet: &Fleet) {
+/// Prints failures of this host, which say nothing about a server.
+fn print_local_errors(fleet: &Fleet) {
     for (reason, count) in fleet.exporter.local_errors.iter().filter(|(_, count)| *count > 0) {
-        let times = if *count == 1 { "1 probe".to_owned() } else { format!("{count} probes") };
-        let reason: LocalReason = *reason;
-        eprintln!("smtp-tls-exporter: {times} failed on this machine's side, {reason}: {}", reason.doc());
+        let probes = counted(usize::try_from(*count).unwrap_or(usize::MAX), "probe");
+        eprintln!("smtp-tls-exporter: {probes} failed on the exporter host: {reason}: {}", reason.doc());
     }
 }
 
-/// Why nothing could be done.
+/// Why the check could not run.
 #[derive(Debug)]
 pub(crate) enum CheckError {
     Select(SelectError),
@@ -153,21 +153,18 @@ impl fmt::Display for CheckError {
             Self::Select(error) => error.fmt(f),
             Self::Roots(error) => error.fmt(f),
             Self::NameOfDomain(target) => {
-                write!(
-                    f,
-                    "--name goes with hosts and addresses: the hosts of {target} are asked for by their own names"
-                )
+                write!(f, "--name cannot be used with `{target}`: expected a host or an address")
             }
-            Self::Runtime(error) => write!(f, "the runtime cannot be set up: {error}"),
+            Self::Runtime(error) => write!(f, "cannot start the runtime: {error}"),
             Self::Monitor(error) => f.write_str(error),
-            Self::Output(error) => write!(f, "standard output: {error}"),
+            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Self::Export(error) => error.fmt(f),
         }
     }
 }
 
-/// The trust stores that need no config, as messages name them.
+/// The names, for messages, of trust stores that are not configured.
 const SYSTEM_ROOTS: &str = "system";
 const GIVEN_ROOTS: &str = "--ca-file";
-/// As shells tell of SIGINT.
+/// As shells report SIGINT: 128 plus the number of the signal.
 const INTERRUPTED: u8 = 130;

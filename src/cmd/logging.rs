@@ -1,4 +1,4 @@
-//! Log lines on standard error.
+//! Logging to standard error.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::cmd::cli::{LogFormat, LogLevel};
 
-/// Sets up the process's log. Only the exporter's own lines are written: libraries below it speak of every packet.
+/// Sets up logging for the process. Only events of the exporter are logged, not those of its libraries.
 pub fn init(level: LogLevel, format: LogFormat) {
     let level = match level {
         LogLevel::Debug => Level::DEBUG,

@@ -23,7 +23,7 @@ pub fn command(args: VerifyArgs) -> ExitCode {
         Output::Json => render::json(&verification),
     };
     match io::stdout().write_all(text.as_bytes()) {
-        Err(error) => exit_with(USAGE, &format_args!("standard output: {error}")),
+        Err(error) => exit_with(USAGE, &format_args!("cannot write to standard output: {error}")),
         Ok(()) if verification.is_ok() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::from(FINDINGS),
     }

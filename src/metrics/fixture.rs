@@ -1,91 +1,18 @@
-//! Small fleets for tests: real certificates with fixed dates, really judged, at a fixed moment.
+//! Small fleets for tests, made of the reports in [`crate::snapshot::fixture`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SerialNumber, date_time_ymd};
-use rustls::SignatureScheme;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-
-use crate::observation::{Connection, Failure, KeyProof, Phases, PresentedChain};
+use crate::observation::{Connection, Failure, Phases};
 use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
 use crate::snapshot::fixture;
-pub(crate) use crate::snapshot::fixture::{name, now};
+pub(crate) use crate::snapshot::fixture::{TestCa, name, now};
 use crate::snapshot::{
     AlternateName, BackendReport, Counters, ExporterReport, Fleet, LastCertificate, LookupFailure, LookupReport,
     ProbeReport, TargetReport,
 };
 use crate::target::{Endpoint, ServerName, TlsMode, UserLabels};
-use crate::trust::TrustStore;
-use crate::verdict::{Assessment, AssessmentInput, Judge};
-
-/// An authority and what is needed to judge certificates by it.
-pub(crate) struct TestCa {
-    issuer: Issuer<'static, KeyPair>,
-    intermediate: CertificateDer<'static>,
-    trust: TrustStore,
-    judge: Judge,
-}
-
-impl TestCa {
-    pub(crate) fn new() -> Self {
-        let (root_key, key) = (key(), key());
-        let mut params = authority("Example Root", 2040);
-        let root = params.self_signed(&root_key).expect("a root");
-        let anchor = webpki::anchor_from_trusted_cert(root.der()).expect("an anchor").to_owned();
-        let root = Issuer::new(params, root_key);
-        params = authority("Example Intermediate", 2030);
-        let intermediate = params.signed_by(&key, &root).expect("an intermediate").der().clone();
-        let trust = TrustStore::new("test", vec![anchor]);
-        Self { issuer: Issuer::new(params, key), intermediate, trust, judge: Judge::default() }
-    }
-
-    /// What is concluded of a server that presents a certificate for `names`, valid from 2026-01-01 to the first day of
-    /// `until`, when it is asked for `server_name`.
-    pub(crate) fn assess(&self, server_name: &ServerName, names: &[&str], until: (i32, u8)) -> Assessment {
-        let key = key();
-        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
-            .expect("names of a certificate");
-        params.distinguished_name.push(DnType::CommonName, *names.first().unwrap_or(&""));
-        params.serial_number = Some(SerialNumber::from(0x2a_u64));
-        params.not_before = date_time_ymd(2026, 1, 1);
-        params.not_after = date_time_ymd(until.0, until.1, 1);
-        let leaf = params.signed_by(&key, &self.issuer).expect("a certificate").der().clone();
-        let expect_names = [name("mail.example.com")];
-        let input = AssessmentInput {
-            server_name,
-            expect_names: &expect_names,
-            ehlo_name: Some("mail.example.com"),
-            trust: &self.trust,
-            known: None,
-        };
-        let presented = PresentedChain { certificates: vec![leaf, self.intermediate.clone()], staple: Box::default() };
-        self.judge.assess(presented, Some(&proof(&key)), &input, now())
-    }
-}
-
-fn authority(name: &str, until: i32) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(until, 1, 1);
-    params
-}
-
-fn key() -> KeyPair {
-    KeyPair::generate().expect("a key")
-}
-
-fn proof(key: &KeyPair) -> KeyProof {
-    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-    let scheme = SignatureScheme::ECDSA_NISTP256_SHA256;
-    let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).expect("a key that signs");
-    let signer = signer.choose_scheme(&[scheme]).expect("a scheme");
-    let message = b"handshake";
-    let signature = signer.sign(message).expect("a signature").into();
-    KeyProof { scheme: scheme.into(), tls13: true, message: message[..].into(), signature }
-}
+use crate::verdict::Assessment;
 
 /// A target with one endpoint on port 587.
 pub(crate) fn target(
@@ -102,9 +29,9 @@ fn endpoint(server_name: &ServerName) -> Arc<Endpoint> {
     Arc::new(Endpoint { server_name: server_name.clone(), port: 587, tls: TlsMode::StartTls })
 }
 
-/// A backend that DNS names and that was never probed.
+/// A resolved backend that was never probed.
 pub(crate) fn backend(server_name: &ServerName, address: &str) -> BackendReport {
-    fixture::fresh(&endpoint(server_name), address)
+    fixture::unprobed(&endpoint(server_name), address)
 }
 
 /// `backend` after a probe that succeeded 30 seconds ago.
@@ -121,7 +48,7 @@ pub(crate) fn reachable(backend: BackendReport, assessment: Assessment) -> Backe
     }
 }
 
-/// `backend` after a probe that failed 30 seconds ago, and one that had succeeded an hour earlier.
+/// `backend` after a probe that failed 30 seconds ago, and with `assessment` one that succeeded an hour earlier.
 pub(crate) fn failing(backend: BackendReport, assessment: Option<Assessment>) -> BackendReport {
     let failure = Failure::new(Stage::Greeting, ProbeReason::Timeout, "no greeting");
     let mut phases = Phases::default();
@@ -143,7 +70,7 @@ fn last(assessment: Assessment, age: Duration) -> LastCertificate {
     LastCertificate { seen_at: now() - age, assessment, file_match: None, distinct: 1, mismatched_samples: None }
 }
 
-/// The case that the exporter was made for, and a target of which little is known.
+/// A target with a name mismatch and other problems, one whose lookup failed, and one that was not probed yet.
 pub(crate) fn classic(ca: &TestCa) -> Fleet {
     let alias = name("smtp.example.com");
     let (good, bad) = (&["smtp.example.com", "mail.example.com"], &["mail.example.com", "192.0.2.11"]);
@@ -175,10 +102,10 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
     relay.counters.count(&Err(failure));
     for endpoint in &mut relay.endpoints {
         endpoint.skipped = vec![(SkipReason::Cap, 3), (SkipReason::NoRoute, 0)];
-        let shared = [("mail.example.com", Resolves::All), ("mx.example.net", Resolves::Nowhere)];
-        let shared =
-            shared.map(|(other, resolves)| AlternateName { name: name(other), resolves, addresses: [].into() });
-        endpoint.alternates = shared.into();
+        let alternates = [("mail.example.com", Resolves::All), ("mx.example.net", Resolves::Nowhere)];
+        let alternates =
+            alternates.map(|(other, resolves)| AlternateName { name: name(other), resolves, addresses: [].into() });
+        endpoint.alternates = alternates.into();
     }
 
     let mut unknown = target("unknown", &[], &name("gone.example.com"), vec![]);
@@ -204,7 +131,7 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
     Fleet { targets: [relay, unknown, fresh].map(Arc::new).into(), exporter }
 }
 
-/// A fleet of one target with so many backends that each succeeded: some 4 KiB of exposition to a backend.
+/// A fleet of one target with this many reachable backends: about 4 KiB of exposition per backend.
 pub(crate) fn large(ca: &TestCa, backends: u16) -> Fleet {
     let alias = name("smtp.example.com");
     let assessment = ca.assess(&alias, &["smtp.example.com"], (2026, 9));

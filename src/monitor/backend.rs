@@ -137,7 +137,7 @@ impl BackendState {
     pub(super) fn news(&mut self, now: SystemTime) -> Option<Arc<BackendReport>> {
         // What was logged is remembered, not judged again: a certificate that expired since then is news.
         let condition = Condition::of(&self.report, now);
-        let mark = condition.as_ref().map(Condition::mark);
+        let mark = condition.as_ref().map(Condition::digest);
         if mark == self.logged {
             return None;
         }

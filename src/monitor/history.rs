@@ -12,9 +12,9 @@ pub(super) struct History(Arc<[StateChange]>);
 
 impl History {
     /// Adds a change; the oldest goes where there are too many.
-    pub(super) fn note(&mut self, at: SystemTime, what: Change) {
+    pub(super) fn note(&mut self, at: SystemTime, change: Change) {
         let too_many = (self.0.len() + 1).saturating_sub(MAX_CHANGES);
-        self.0 = self.0.iter().skip(too_many).cloned().chain(once(StateChange { at, what })).collect();
+        self.0 = self.0.iter().skip(too_many).cloned().chain(once(StateChange { at, change })).collect();
     }
 
     pub(super) fn changes(&self) -> Arc<[StateChange]> {

@@ -405,7 +405,7 @@ impl TargetState {
         let gone = before.iter().filter(|backend| !after.contains(backend)).map(|backend| (backend, false));
         let come = after.iter().filter(|backend| !before.contains(backend)).map(|backend| (backend, true));
         for (backend, named) in gone.chain(come) {
-            self.history.note(now, Change::Named(backend.clone(), named));
+            self.history.note(now, Change::Resolved(backend.clone(), named));
         }
     }
 

@@ -1,4 +1,4 @@
-//! A target for tests in which every part that may be unknown is known of one backend or another.
+//! A target for tests: every optional value is present in at least one backend.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::target::{
 use crate::trust::TrustStore;
 use crate::verdict::{AssessmentInput, Judge};
 
-/// A moment beyond all validity: 2100-01-01T00:00:00Z.
+/// 2100-01-01T00:00:00Z, after all certificates have expired.
 pub(super) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(4_102_444_800)
 }
 
-/// Three backends: one with an expired certificate of another name, one that cannot be reached, one that was not probed.
+/// Three backends: one with an expired certificate for another name, one whose probe failed, one that was not probed.
 pub(super) fn report() -> TargetReport {
     let host = name("smtp.example.com");
     let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 587, tls: TlsMode::StartTls });
@@ -39,13 +39,13 @@ pub(super) fn report() -> TargetReport {
     ];
     let failures = [LookupFailure { name: host.clone(), record_type: "AAAA", reason: LookupReason::ServFail }];
     let first = backends.first().expect("a backend");
-    let condition = Condition::of(first, now()).expect("it was probed");
+    let condition = Condition::of(first, now()).expect("a condition");
     let changes = [
         Change::Condition(first.backend.clone(), condition),
-        Change::Named(first.backend.clone(), false),
+        Change::Resolved(first.backend.clone(), false),
         Change::Lookup(failures.clone().into()),
     ];
-    let shared = AlternateName {
+    let alternate = AlternateName {
         name: name("mail.example.com"),
         resolves: Resolves::All,
         addresses: [first.backend.address].into(),
@@ -65,11 +65,11 @@ pub(super) fn report() -> TargetReport {
             preference: Some(10),
             backends: backends.into_iter().map(Arc::new).collect(),
             skipped: vec![(SkipReason::Cap, 3)],
-            alternates: [shared].into(),
+            alternates: [alternate].into(),
         }],
         counters: Counters::default(),
         file: last.assessment.leaf().cloned(),
-        changes: changes.map(|what| StateChange { at: now(), what }).into(),
+        changes: changes.map(|change| StateChange { at: now(), change }).into(),
     }
 }
 
@@ -84,7 +84,7 @@ fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
     }
 }
 
-/// What is concluded of a certificate for another name from an unknown root, with a staple that is none.
+/// A certificate for another name from an unknown root, with an invalid OCSP staple.
 fn last(host: &ServerName) -> LastCertificate {
     let pki = Pki::new();
     let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_issuer(Issuer::Untrusted));

@@ -1,45 +1,45 @@
-//! Findings as JSON. Keys are always there; what is not known is null.
+//! Reports as JSON. Every key is always present; unknown values are null.
 
 use serde::Serialize;
 
-use self::pieces::{Chain, Finding, Leaf, Moment, Name};
+use self::common::{CertificateJson, ChainJson, FindingJson, NameJson, TimeJson};
 use crate::verify::Verification;
 
-mod pieces;
+mod common;
 mod target;
 
 pub(super) use self::target::{one, write_all};
 
 pub(super) fn write(verification: &Verification) -> String {
-    // Maps have keys of text and numbers are finite: nothing here can fail.
-    serde_json::to_string_pretty(&Report::from(verification)).unwrap_or_default() + "\n"
+    // Cannot fail: map keys are strings and numbers are finite.
+    serde_json::to_string_pretty(&VerificationJson::from(verification)).unwrap_or_default() + "\n"
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
-    names: Vec<Name>,
-    chain: Chain,
-    certificate: Option<Leaf<'a>>,
+struct VerificationJson<'a> {
+    names: Vec<NameJson>,
+    chain: ChainJson,
+    certificate: Option<CertificateJson<'a>>,
     presented: usize,
-    at: Moment,
+    at: TimeJson,
 }
 
-impl<'a> From<&'a Verification> for Report<'a> {
+impl<'a> From<&'a Verification> for VerificationJson<'a> {
     fn from(verification: &'a Verification) -> Self {
         let leaf = verification.chain.certificates().first();
         let must_staple = verification.chain.ocsp().must_staple();
         Self {
-            names: verification.names.iter().map(|(name, verdict)| Name::new(name, *verdict)).collect(),
-            chain: Chain {
+            names: verification.names.iter().map(|(name, verdict)| NameJson::new(name, *verdict)).collect(),
+            chain: ChainJson {
                 trusted: verification.trusted,
                 valid: Some(verification.valid),
-                errors: verification.reasons.iter().map(Finding::from).collect(),
-                not_after: verification.not_after.map(Moment::from),
-                verified_not_after: verification.verified_not_after.map(Moment::from),
+                errors: verification.reasons.iter().map(FindingJson::from).collect(),
+                not_after: verification.not_after.map(TimeJson::from),
+                verified_not_after: verification.verified_not_after.map(TimeJson::from),
             },
-            certificate: leaf.map(|leaf| Leaf::new(leaf, must_staple, verification.at, usize::MAX)),
+            certificate: leaf.map(|leaf| CertificateJson::new(leaf, must_staple, verification.at, usize::MAX)),
             presented: verification.chain.certificates().len(),
-            at: Moment::from(verification.at),
+            at: TimeJson::from(verification.at),
         }
     }
 }

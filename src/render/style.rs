@@ -1,55 +1,55 @@
-//! How wide lines are, and whether colours help the words.
+//! Line width and colors.
 
 use anstyle::{AnsiColor, Style as Ansi};
 
 use super::wrap::WIDTH;
 
-/// How a table is written. Colours say nothing that words don't.
+/// How a table is written. Colors repeat what the words say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Columns of a line, where words allow it; at least [`Style::NARROWEST`] are taken.
+    /// Columns of a line; [`Style::MIN_WIDTH`] if less.
     pub width: usize,
-    /// Whether escape sequences for colours are written.
+    /// Whether escape sequences for colors are written.
     pub color: bool,
-    /// Whether every presented certificate is told in full.
+    /// Whether every presented certificate is printed in full.
     pub certificates: bool,
 }
 
 impl Style {
-    /// Fewer columns hold no table.
-    pub const NARROWEST: usize = 60;
+    /// The columns that a table needs.
+    pub const MIN_WIDTH: usize = 60;
 
     pub(super) fn columns(&self) -> usize {
-        self.width.max(Self::NARROWEST)
+        self.width.max(Self::MIN_WIDTH)
     }
 
-    /// `text` in the colour of `tone`; what is added takes no room.
-    pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
-        let ansi = match tone {
-            Tone::Plain => return text.to_owned(),
+    /// `text` in the color of `highlight`. The escape sequences take no columns.
+    pub(super) fn paint(&self, highlight: Highlight, text: &str) -> String {
+        let ansi = match highlight {
+            Highlight::None => return text.to_owned(),
             _ if !self.color => return text.to_owned(),
-            Tone::Good => AnsiColor::Green.on_default(),
-            Tone::Bad => AnsiColor::Red.on_default().bold(),
-            Tone::Doubtful => AnsiColor::Yellow.on_default(),
-            Tone::Title => Ansi::new().bold(),
+            Highlight::Ok => AnsiColor::Green.on_default(),
+            Highlight::Error => AnsiColor::Red.on_default().bold(),
+            Highlight::Warning => AnsiColor::Yellow.on_default(),
+            Highlight::Heading => Ansi::new().bold(),
         };
         format!("{ansi}{text}{ansi:#}")
     }
 }
 
 impl Default for Style {
-    /// As for a file or a ticket.
+    /// The style for a file: 80 columns, no colors.
     fn default() -> Self {
         Self { width: WIDTH, color: false, certificates: false }
     }
 }
 
-/// What a colour means.
+/// The meaning of a color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    Plain,
-    Good,
-    Bad,
-    Doubtful,
-    Title,
+pub(super) enum Highlight {
+    None,
+    Ok,
+    Error,
+    Warning,
+    Heading,
 }

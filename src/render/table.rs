@@ -1,12 +1,11 @@
-//! Findings for people: the verdicts first, then the facts, then the words that others have for what is wrong.
+//! The result of `verify` for people: verdicts, certificate, client errors.
 
 use crate::client_errors::{self, ClientErrors};
-use crate::text::printable;
+use crate::text::{counted, distance, list, or_none, printable, rfc3339};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, Facts, NameVerdict};
 use crate::verify::Verification;
 
-use super::moment::{days, rfc3339};
 use super::wrap::{WIDTH, hanging, hanging_in};
 
 pub(super) fn write(verification: &Verification) -> String {
@@ -17,10 +16,10 @@ pub(super) fn write(verification: &Verification) -> String {
         out.push_str("\nCERTIFICATE\n");
         certificate(&mut out, leaf, verification.at, WIDTH);
         if verification.chain.ocsp().must_staple() {
-            row(&mut out, "stapling", "the server must staple an OCSP response (RFC 7633)");
+            row(&mut out, WIDTH, "OCSP staple", "required by the must-staple extension (RFC 7633)");
         }
     }
-    others(&mut out, verification);
+    all_client_errors(&mut out, verification);
     out
 }
 
@@ -29,10 +28,10 @@ fn names(out: &mut String, verification: &Verification) {
     for (name, verdict) in &verification.names {
         let lead = format!("  {name}  ");
         match verdict {
-            None => hanging(out, &lead, "unknown, the certificate cannot be read"),
+            None => hanging(out, &lead, "unknown: the certificate cannot be parsed"),
             Some(NameVerdict::Match) => hanging(out, &lead, "ok"),
             Some(NameVerdict::Mismatch(reason)) => {
-                hanging(out, &lead, "NO MATCH");
+                hanging(out, &lead, "NO");
                 finding(out, reason.as_str(), reason.doc());
             }
         }
@@ -41,30 +40,30 @@ fn names(out: &mut String, verification: &Verification) {
 
 fn chain(out: &mut String, verification: &Verification) {
     out.push_str("\nCHAIN\n");
-    row(out, "trusted", answer(verification.trusted));
-    row(out, "valid", answer(Some(verification.valid)));
+    row(out, WIDTH, "trusted", answer(verification.trusted));
+    row(out, WIDTH, "valid", answer(Some(verification.valid)));
     for reason in verification.reasons.iter() {
         finding(out, reason.as_str(), reason.doc());
     }
-    row(out, "presented", &counted(verification.chain.certificates().len(), "certificate"));
-    row(out, "judged at", &moment(verification.at));
+    row(out, WIDTH, "presented", &counted(verification.chain.certificates().len(), "certificate"));
+    row(out, WIDTH, "checked at", &time(verification.at));
     if let Some(end) = verification.not_after {
-        row(out, "ends", &moment(end));
+        row(out, WIDTH, "expires", &time(end));
     }
     if let Some(end) = verification.verified_not_after.filter(|end| Some(*end) != verification.not_after) {
-        row(out, "path ends", &moment(end));
+        row(out, WIDTH, "path expires", &time(end));
     }
 }
 
-/// The facts of one certificate, a row each, in lines of `columns`.
-pub(super) fn certificate(out: &mut String, leaf: &Certificate, at: i64, columns: usize) {
-    let mut row = |label: &str, value: &str| hanging_in(out, columns, &format!("  {label:<10}  "), value);
+/// The facts of one certificate as of `now` (Unix seconds), one row each, in lines of `columns`.
+pub(super) fn certificate(out: &mut String, leaf: &Certificate, now: i64, columns: usize) {
+    let mut row = |label: &str, value: &str| row(out, columns, label, value);
     if let Some(facts) = leaf.facts() {
         row("subject", or_none(facts.subject()));
         row("issuer", or_none(facts.issuer()));
         row("names", or_none(&presented(facts)));
-        row("not before", &moment(facts.not_before));
-        row("not after", &format!("{} ({})", moment(facts.not_after), left(at, facts.not_after)));
+        row("not before", &time(facts.not_before));
+        row("not after", &format!("{} ({})", time(facts.not_after), distance(facts.not_after, now)));
         row("key", &facts.key.label());
         row("signature", facts.signature.name);
         row("serial", facts.serial());
@@ -73,37 +72,35 @@ pub(super) fn certificate(out: &mut String, leaf: &Certificate, at: i64, columns
     row("sha1", &hex(&leaf.thumbprint()));
 }
 
-fn others(out: &mut String, verification: &Verification) {
-    let mut said = Vec::new();
-    let mut reasons = Vec::new();
+fn all_client_errors(out: &mut String, verification: &Verification) {
+    let mut all = Vec::new();
     for (_, verdict) in &verification.names {
         if let Some(NameVerdict::Mismatch(reason)) = verdict
-            && !reasons.contains(reason)
+            && !all.iter().any(|(word, _)| *word == reason.as_str())
         {
-            reasons.push(*reason);
-            said.push((reason.as_str(), client_errors::for_name(*reason)));
+            all.push((reason.as_str(), client_errors::for_name(*reason)));
         }
     }
-    said.extend(verification.reasons.iter().map(|reason| (reason.as_str(), client_errors::for_chain(reason))));
-    if said.is_empty() {
+    all.extend(verification.reasons.iter().map(|reason| (reason.as_str(), client_errors::for_chain(reason))));
+    if all.is_empty() {
         return;
     }
-    out.push_str("\nWHAT OTHERS SAY\n");
-    for (word, client_errors) in said {
-        hanging(out, "  ", word);
-        words(out, WIDTH, &client_errors);
+    out.push_str("\nCLIENT ERRORS\n");
+    for (word, errors) in all {
+        client_errors_of(out, WIDTH, word, &errors);
     }
 }
 
-/// What each client says, in lines of `columns`.
-pub(super) fn words(out: &mut String, columns: usize, client_errors: &ClientErrors) {
-    for (client, words) in client_errors.clients() {
+/// The errors of each client for the reason `word`, in lines of `columns`.
+pub(super) fn client_errors_of(out: &mut String, columns: usize, word: &str, errors: &ClientErrors) {
+    hanging_in(out, columns, "  ", word);
+    for (client, error) in errors.clients() {
         let mut lead = format!("    {client:<12}  ");
-        for text in words.texts {
+        for text in error.texts {
             hanging_in(out, columns, &lead, text);
             lead = " ".repeat(lead.chars().count());
         }
-        if let Some(when) = words.accepts {
+        if let Some(when) = error.accepts {
             hanging_in(out, columns, &lead, &format!("(accepts it {when})"));
         }
     }
@@ -113,45 +110,25 @@ fn finding(out: &mut String, word: &str, meaning: &str) {
     hanging(out, "    ", &format!("{word}: {meaning}"));
 }
 
-fn row(out: &mut String, label: &str, value: &str) {
-    hanging(out, &format!("  {label:<10}  "), value);
+fn row(out: &mut String, columns: usize, label: &str, value: &str) {
+    hanging_in(out, columns, &format!("  {label:<12}  "), value);
 }
 
 fn answer(verdict: Option<bool>) -> &'static str {
     match verdict {
         Some(true) => "yes",
         Some(false) => "NO",
-        None => "unknown, the certificates are valid at no common moment",
+        None => "unknown: the validity periods of the certificates do not overlap",
     }
 }
 
-fn or_none(text: &str) -> &str {
-    if text.is_empty() { "none" } else { text }
-}
-
-fn moment(unix: i64) -> String {
-    rfc3339(unix).unwrap_or_else(|| format!("{unix} s"))
-}
-
-/// Whole days, counted towards zero.
-fn left(from: i64, to: i64) -> String {
-    let days = days(from, to);
-    let whole = days.abs().trunc();
-    let unit = if whole == 1.0 { "day" } else { "days" };
-    if to < from { format!("{whole} {unit} ago") } else { format!("in {whole} {unit}") }
+fn time(unix: i64) -> String {
+    rfc3339(unix).unwrap_or_else(|| format!("{unix} s since 1970"))
 }
 
 fn presented(facts: &Facts) -> String {
-    let all = facts.names().count();
-    let shown = facts.names().take(MAX_NAMES).map(|name| printable(&name.to_string(), 253)).collect::<Vec<_>>();
-    let more = all.checked_sub(MAX_NAMES).filter(|more| *more > 0);
-    shown.join(", ") + &more.map(|more| format!(" and {more} more")).unwrap_or_default()
+    list(facts.names().map(|name| printable(&name.to_string(), 253)), MAX_NAMES)
 }
 
-/// A number of things.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-/// Presented names that are written out; JSON has all.
+/// Names in a table; JSON has all of them.
 const MAX_NAMES: usize = 100;

@@ -1,24 +1,24 @@
-//! Lines of bounded width.
+//! Wrapping at a line width.
 
-/// As [`hanging_in`], in lines of at most [`WIDTH`] columns.
+/// [`hanging_in`] with a width of [`WIDTH`].
 pub(super) fn hanging(out: &mut String, lead: &str, text: &str) {
     hanging_in(out, WIDTH, lead, text);
 }
 
-/// Writes `lead` and then the words of `text`, in lines of at most `width` columns; further lines are indented as
-/// far as `lead` reaches. A word that is longer than a line has one of its own.
+/// Writes `lead` and the words of `text` in lines of at most `width` columns, with further lines indented by the length of
+/// `lead`. A word that is longer than a line has a line of its own.
 pub(super) fn hanging_in(out: &mut String, width: usize, lead: &str, text: &str) {
     let indent = lead.chars().count();
     out.push_str(lead);
     let mut column = indent;
     for word in text.split_whitespace() {
         let length = word.chars().count();
-        let begins = column == indent;
-        if !begins && column + 1 + length > width {
+        let is_first = column == indent;
+        if !is_first && column + 1 + length > width {
             end_line(out);
             out.extend(std::iter::repeat_n(' ', indent));
             column = indent;
-        } else if !begins {
+        } else if !is_first {
             out.push(' ');
             column += 1;
         }
@@ -33,7 +33,7 @@ fn end_line(out: &mut String) {
     out.push('\n');
 }
 
-/// Columns of a line where nobody says how many there are.
+/// Columns of a line if the width of the terminal is unknown.
 pub(super) const WIDTH: usize = 80;
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_hang() {
+    fn further_lines_are_indented() {
         let (a, b, long) = ("a".repeat(40), "b".repeat(35), "c".repeat(90));
         check("key ", "value", "key value\n");
         check("key ", "", "key\n");

@@ -1,4 +1,4 @@
-//! Loads the config anew while the service runs.
+//! Reloads the configuration while the service runs.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,28 +12,27 @@ use crate::config::{Config, ConfigError, Found, TargetFiles};
 use crate::monitor::Handle;
 use crate::web::ReloadRequest;
 
-/// Loads the config anew: all of it whenever a client or SIGHUP asks for that, and the files of targets when they
-/// change.
+/// Reloads the whole configuration on SIGHUP or a request, and the target files when they change.
 pub(super) struct Loader {
     config_file: Option<PathBuf>,
     handle: Handle,
-    /// The files of targets of the running config.
+    /// The target files of the running configuration.
     files: TargetFiles,
-    /// What was there when they were last loaded, or tried to be.
+    /// Their state at the last attempt to load them.
     seen: Result<Found, ConfigError>,
-    /// Whether another config file was asked for than the one that runs, and could not be had.
+    /// Whether the last reload of the configuration file failed, so that it is not the running one.
     refused: bool,
 }
 
 impl Loader {
-    /// The loader of a service that runs with `files`. Warns where they lack something.
+    /// The loader of a service that runs with `files`. Logs a warning for each pattern without a match.
     pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: TargetFiles) -> Self {
         warn_of_unmatched(&files, &[]);
         let seen = Ok(files.found().clone());
         Self { config_file, handle, files, seen, refused: false }
     }
 
-    /// Loads until nobody can ask any more.
+    /// Runs until no request can arrive.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<ReloadRequest>, period: Duration) -> io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut look = tokio::time::interval(period);
@@ -50,32 +49,32 @@ impl Loader {
             };
             let result = self.obey().await;
             if let Some(request) = request {
-                // Who asked may have hung up.
+                // The client may have disconnected.
                 let _ = request.send(result);
             }
         }
     }
 
-    /// Loads everything anew, as somebody has asked for it, and tells how that went.
+    /// Reloads everything and returns the result.
     async fn obey(&mut self) -> Result<(), String> {
         let result = self.reload().await;
         let files = self.files.clone();
-        // A failure that is a target file's alone ends when that file is mended.
+        // If only a target file is invalid, a valid one ends the failure.
         self.refused = result.is_err() && !blocking(move || files.are_of_current_config()).await.unwrap_or_default();
         match &result {
-            Ok(()) => tracing::info!("config loaded anew"),
-            Err(error) => self.tell_failure(error),
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(error) => self.report_failure(error),
         }
         result
     }
 
     async fn reload(&mut self) -> Result<(), String> {
-        let file = self.config_file.clone().ok_or("this exporter has no config file")?;
+        let file = self.config_file.clone().ok_or("the exporter runs without a configuration file")?;
         let config = blocking(move || Config::load(&file)).await?.map_err(|error| error.to_string())?;
         self.install(config).await
     }
 
-    /// Loads the files of targets anew where they have changed since they were last looked at.
+    /// Reloads the target files if they have changed since the last check.
     async fn look(&mut self) {
         let files = self.files.clone();
         let Ok(now) = blocking(move || files.look()).await else { return };
@@ -93,13 +92,13 @@ impl Loader {
         match result {
             Ok(()) => {
                 let files = self.files.paths().len();
-                tracing::info!(files, targets = self.handle.fleet().targets.len(), "target files loaded anew");
+                tracing::info!(files, targets = self.handle.fleet().targets.len(), "target files reloaded");
                 if self.refused {
-                    // The config file itself is still the one that was refused.
+                    // The configuration file is still invalid.
                     self.handle.reload_failed();
                 }
             }
-            Err(error) => self.tell_failure(&error),
+            Err(error) => self.report_failure(&error),
         }
     }
 
@@ -112,21 +111,21 @@ impl Loader {
         Ok(())
     }
 
-    fn tell_failure(&self, error: &str) {
+    fn report_failure(&self, error: &str) {
         self.handle.reload_failed();
-        tracing::error!(%error, "config not loaded, the running one stays");
+        tracing::error!(%error, "reload failed; keeping the running configuration");
     }
 }
 
-/// Does what may wait for a disk, on a thread of its own.
+/// Runs `work`, which may wait for a disk, on a separate thread.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.map_err(|panic| panic.to_string())
 }
 
-/// Warns of globs that match nothing, but for those that did `before`: the folder may fill later.
+/// Logs a warning for each pattern without a match, except for those in `before`: a pattern may match files later.
 fn warn_of_unmatched(files: &TargetFiles, before: &[String]) {
     for glob in files.unmatched().iter().filter(|glob| !before.contains(glob)) {
-        tracing::warn!(glob, "no file matches this glob of target_files");
+        tracing::warn!(pattern = glob, "no file matches target_files pattern");
     }
 }
 
@@ -141,13 +140,13 @@ mod tests {
     use super::*;
     use crate::monitor::Monitor;
 
-    /// A monitor that runs with a config that names files of targets, and the loader of both.
-    struct Site {
+    /// A running monitor whose configuration has target files, and its loader.
+    struct LoaderFixture {
         folder: TempDir,
         loader: Loader,
     }
 
-    impl Site {
+    impl LoaderFixture {
         fn start() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
             let main = folder.path().join("config.yaml");
@@ -163,7 +162,7 @@ mod tests {
             fs::write(self.folder.path().join(name), text).expect("a file");
         }
 
-        /// After a look at the files there are these targets, and the last load went so.
+        /// Checks the files, then expects these targets and this result of the last load.
         #[track_caller]
         fn look(&mut self, names: &[&str], successful: bool) -> impl Future<Output = ()> {
             let place = std::panic::Location::caller();
@@ -173,7 +172,7 @@ mod tests {
             }
         }
 
-        /// As `look`, after all was to be loaded anew.
+        /// As `look`, after a reload of everything.
         #[track_caller]
         fn reload(&mut self, names: &[&str], successful: bool) -> impl Future<Output = ()> {
             let place = std::panic::Location::caller();
@@ -195,89 +194,89 @@ mod tests {
     const MAIN: &str = "defaults: {trust: mozilla, interval: 1h}\ntarget_files: ['*.json']\n";
 
     #[tokio::test]
-    async fn files_come_change_and_go() {
-        let mut site = Site::start();
-        site.look(&[], true).await;
-        site.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
-        site.look(&["1"], true).await;
-        site.write("b.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
-        site.look(&["1", "2"], true).await;
-        site.write("a.json", r#"[{"targets": ["127.0.0.1:1", "127.0.0.3:1"]}]"#);
-        site.look(&["1", "3", "2"], true).await;
-        fs::remove_file(site.folder.path().join("a.json")).expect("removed");
-        site.look(&["2"], true).await;
-        fs::remove_file(site.folder.path().join("b.json")).expect("removed");
-        site.look(&[], true).await;
+    async fn target_files_can_appear_change_and_disappear() {
+        let mut fixture = LoaderFixture::start();
+        fixture.look(&[], true).await;
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
+        fixture.look(&["1"], true).await;
+        fixture.write("b.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
+        fixture.look(&["1", "2"], true).await;
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1", "127.0.0.3:1"]}]"#);
+        fixture.look(&["1", "3", "2"], true).await;
+        fs::remove_file(fixture.folder.path().join("a.json")).expect("removed");
+        fixture.look(&["2"], true).await;
+        fs::remove_file(fixture.folder.path().join("b.json")).expect("removed");
+        fixture.look(&[], true).await;
     }
 
     #[tokio::test]
-    async fn a_broken_file_changes_nothing_and_is_told_once() {
-        let mut site = Site::start();
-        site.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
-        site.write("b.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
-        site.look(&["1", "2"], true).await;
-        site.write("a.json", r#"[{"targets": ["127.0."#);
-        site.look(&["1", "2"], false).await;
+    async fn an_invalid_file_changes_nothing_and_is_loaded_once() {
+        let mut fixture = LoaderFixture::start();
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
+        fixture.write("b.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
+        fixture.look(&["1", "2"], true).await;
+        fixture.write("a.json", r#"[{"targets": ["127.0."#);
+        fixture.look(&["1", "2"], false).await;
 
-        // Had the next look tried again, it would have failed again.
-        let running = site.loader.files.clone();
-        site.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
-        let good = running.load().expect("files are named").expect("a config");
-        site.write("a.json", r#"[{"targets": ["127.0."#);
-        site.loader.seen = site.loader.files.look();
-        site.loader.handle.reload(good).await.expect("it is taken");
-        site.look(&["1", "2"], true).await;
+        // Another attempt to load it would fail again.
+        let running = fixture.loader.files.clone();
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
+        let valid = running.load().expect("files are named").expect("a config");
+        fixture.write("a.json", r#"[{"targets": ["127.0."#);
+        fixture.loader.seen = fixture.loader.files.look();
+        fixture.loader.handle.reload(valid).await.expect("a reload");
+        fixture.look(&["1", "2"], true).await;
 
-        site.write("a.json", r#"[{"targets": ["127.0.0.4:1"]}]"#);
-        site.look(&["4", "2"], true).await;
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.4:1"]}]"#);
+        fixture.look(&["4", "2"], true).await;
     }
 
     #[tokio::test]
-    async fn a_half_edited_config_file_does_not_matter_to_them() {
-        let mut site = Site::start();
-        site.write("config.yaml", "targets: [");
-        site.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
-        site.look(&["1"], true).await;
+    async fn an_invalid_configuration_file_does_not_stop_target_files() {
+        let mut fixture = LoaderFixture::start();
+        fixture.write("config.yaml", "targets: [");
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
+        fixture.look(&["1"], true).await;
 
-        site.reload(&["1"], false).await;
-        site.write("b.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
-        // The new files are loaded, but the config file is still the one that was refused.
-        site.look(&["1", "2"], false).await;
+        fixture.reload(&["1"], false).await;
+        fixture.write("b.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
+        // The new files are loaded, but the configuration file is still invalid.
+        fixture.look(&["1", "2"], false).await;
 
-        site.write("config.yaml", &MAIN.replace("*.json", "b.json"));
-        site.look(&["1", "2"], false).await;
-        site.reload(&["2"], true).await;
-        site.write("a.json", r#"[{"targets": ["127.0.0.3:1"]}, {"targets": []}]"#);
-        site.look(&["2"], true).await;
-        site.write("b.json", r#"[{"targets": ["127.0.0.4:1"]}, {"targets": []}]"#);
-        site.look(&["4"], true).await;
+        fixture.write("config.yaml", &MAIN.replace("*.json", "b.json"));
+        fixture.look(&["1", "2"], false).await;
+        fixture.reload(&["2"], true).await;
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.3:1"]}, {"targets": []}]"#);
+        fixture.look(&["2"], true).await;
+        fixture.write("b.json", r#"[{"targets": ["127.0.0.4:1"]}, {"targets": []}]"#);
+        fixture.look(&["4"], true).await;
     }
 
     #[tokio::test]
-    async fn a_reload_that_fails_for_a_target_file_is_made_good_with_it() {
-        let mut site = Site::start();
-        site.write("a.json", "[{");
-        site.look(&[], false).await;
-        site.reload(&[], false).await;
-        site.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
-        site.look(&["1"], true).await;
+    async fn fixing_a_target_file_ends_a_failure_that_it_caused() {
+        let mut fixture = LoaderFixture::start();
+        fixture.write("a.json", "[{");
+        fixture.look(&[], false).await;
+        fixture.reload(&[], false).await;
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
+        fixture.look(&["1"], true).await;
 
-        site.write("a.json", "[{");
-        site.write("config.yaml", &MAIN.replace("1h", "2h"));
-        site.reload(&["1"], false).await;
-        site.write("a.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
-        // What was asked for is another config file, too.
-        site.look(&["2"], false).await;
-        site.reload(&["2"], true).await;
+        fixture.write("a.json", "[{");
+        fixture.write("config.yaml", &MAIN.replace("1h", "2h"));
+        fixture.reload(&["1"], false).await;
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
+        // The configuration file has changed, too.
+        fixture.look(&["2"], false).await;
+        fixture.reload(&["2"], true).await;
     }
 
     #[tokio::test]
-    async fn a_config_without_files_of_targets_ends_the_watch() {
-        let mut site = Site::start();
-        site.write("config.yaml", "targets: [{host: 127.0.0.9, port: 1, trust: mozilla}]");
-        site.reload(&["9"], true).await;
-        site.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
-        site.look(&["9"], true).await;
-        assert!(!site.loader.files.are_named());
+    async fn a_configuration_without_target_files_ends_the_watch() {
+        let mut fixture = LoaderFixture::start();
+        fixture.write("config.yaml", "targets: [{host: 127.0.0.9, port: 1, trust: mozilla}]");
+        fixture.reload(&["9"], true).await;
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
+        fixture.look(&["9"], true).await;
+        assert!(!fixture.loader.files.are_named());
     }
 }

@@ -1,5 +1,5 @@
-//! Names that the certificates of all backends of an endpoint carry: the way out where one of them lacks the server
-//! name. Pure; who looks the names up is told by others.
+//! Alternate names: names that match the certificates of all backends of an endpoint. If a certificate does not list the
+//! server name, clients can use one of them instead. Pure: the monitor looks the names up.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -12,11 +12,11 @@ use crate::target::ServerName;
 use crate::verdict::certificate::PresentedName;
 use crate::verdict::{Facts, name};
 
-/// Names to look up: those that the certificate of every resolved backend carries, perhaps by a wildcard, and that one of
-/// them lists as they stand. Without the server name; at most [`MAX_ALTERNATES`], those that share most labels with it
-/// first.
+/// The names to look up: those that match the certificate of every resolved backend, wildcards included, and that one of the
+/// certificates lists literally. At most [`MAX_ALTERNATES`] and without the server name; those that have most labels in
+/// common with it come first.
 ///
-/// Empty where no resolved backend lacks the server name, and where the certificate of one of them is not known.
+/// Empty if all resolved backends match the server name, or if the certificate of one of them is unknown.
 pub fn alternate_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
     let resolved = || endpoint.resolved();
     if !resolved().any(|backend| backend.name_matches() == Some(false)) {
@@ -32,28 +32,28 @@ pub fn alternate_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
     certificates.sort_by_key(|(fingerprint, _)| *fingerprint);
     certificates.dedup_by_key(|(fingerprint, _)| *fingerprint);
     let mut certificates: Vec<&Facts> = certificates.into_iter().map(|(_, facts)| facts).collect();
-    // A name that all carry is most easily found on the one that lists fewest; a long list is a hostile one's, mostly.
+    // The shortest list has all candidates; very long ones are mostly hostile.
     certificates.sort_by_key(|facts| facts.names().count());
 
-    let wanted = &endpoint.endpoint.server_name;
-    let listed = certificates.iter().flat_map(|facts| facts.names()).filter_map(exact).take(MAX_LOOKED_AT);
+    let server_name = &endpoint.endpoint.server_name;
+    let listed = certificates.iter().flat_map(|facts| facts.names()).filter_map(exact).take(MAX_PARSED);
     let parsed = listed.filter_map(|name| ServerName::parse(name).ok()).filter(|name| name.dns().is_some());
-    let mut names: BTreeSet<ServerName> = parsed.filter(|name| name != wanted).collect();
+    let mut names: BTreeSet<ServerName> = parsed.filter(|name| name != server_name).collect();
     for facts in &certificates {
-        let presented = Presented::of(facts);
-        names.retain(|name| name.dns().is_some_and(|name| presented.may_carry(name)));
+        let presented = ListedNames::of(facts);
+        names.retain(|name| name.dns().is_some_and(|name| presented.may_match(name)));
     }
     let mut names: Vec<ServerName> = names.into_iter().collect();
-    names.sort_by_cached_key(|name| Reverse(common_labels(name, wanted)));
-    let carried = |name: &ServerName| certificates.iter().all(|facts| name::judge(name, facts).is_match());
-    names.into_iter().take(MAX_JUDGED).filter(carried).take(MAX_ALTERNATES).collect()
+    names.sort_by_cached_key(|name| Reverse(common_labels(name, server_name)));
+    let matches_all = |name: &ServerName| certificates.iter().all(|facts| name::judge(name, facts).is_match());
+    names.into_iter().take(MAX_JUDGED).filter(matches_all).take(MAX_ALTERNATES).collect()
 }
 
-/// Where a name leads whose `addresses` were looked up (none where that failed), compared with the backends of `endpoint`
-/// that DNS names.
+/// What a name with these `addresses` (none if the lookup failed) resolves to, compared with the resolved backends of
+/// `endpoint`.
 ///
-/// Of addresses that are not probed only the number is known: a name is not said to lead elsewhere while all that is
-/// strange about it may be those.
+/// Only the number of skipped addresses is known: while all addresses that are not backends may be skipped ones, the
+/// result is [`Resolves::Unknown`].
 pub fn resolves(addresses: Option<&[IpAddr]>, endpoint: &EndpointReport) -> Resolves {
     let Some(addresses) = addresses else { return Resolves::Unknown };
     let addresses: BTreeSet<IpAddr> = addresses.iter().map(IpAddr::to_canonical).collect();
@@ -62,35 +62,35 @@ pub fn resolves(addresses: Option<&[IpAddr]>, endpoint: &EndpointReport) -> Reso
     }
     let resolved = endpoint.resolved();
     let backends: BTreeSet<IpAddr> = resolved.map(|backend| backend.backend.address).collect();
-    let strangers: Vec<&IpAddr> = addresses.difference(&backends).collect();
-    if strangers.is_empty() {
+    let others: Vec<&IpAddr> = addresses.difference(&backends).collect();
+    if others.is_empty() {
         return if backends.len() == addresses.len() { Resolves::All } else { Resolves::Part };
     }
-    let skipped = |wanted: SkipReason| -> usize {
-        endpoint.skipped.iter().filter(|(reason, _)| *reason == wanted).map(|(_, count)| count).sum()
+    let skipped = |reason: SkipReason| -> usize {
+        endpoint.skipped.iter().filter(|(other, _)| *other == reason).map(|(_, count)| count).sum()
     };
     let (cap, no_route) = (skipped(SkipReason::Cap), skipped(SkipReason::NoRoute));
-    // Only IPv6 addresses are left out for want of a route.
-    let ipv4 = strangers.iter().filter(|address| address.is_ipv4()).count();
-    let may_be_skipped = ipv4 <= cap && strangers.len() <= cap.saturating_add(no_route);
+    // Only IPv6 addresses are skipped without a route.
+    let ipv4 = others.iter().filter(|address| address.is_ipv4()).count();
+    let may_be_skipped = ipv4 <= cap && others.len() <= cap.saturating_add(no_route);
     if may_be_skipped { Resolves::Unknown } else { Resolves::Elsewhere }
 }
 
-/// How many of their right-hand labels two names have in common.
+/// The number of labels, from the right, that two names have in common.
 pub fn common_labels(one: &ServerName, other: &ServerName) -> usize {
     let (Some(one), Some(other)) = (one.dns(), other.dns()) else { return 0 };
     one.rsplit('.').zip(other.rsplit('.')).take_while(|(one, other)| one == other).count()
 }
 
-/// The DNS name, where it is no wildcard.
+/// The DNS name unless it is a wildcard.
 fn exact(name: PresentedName<'_>) -> Option<&str> {
     dns(name).filter(|name| !name.contains('*'))
 }
 
-/// What a certificate lists, for asking about many names.
-struct Presented<'a>(HashSet<Cow<'a, str>>);
+/// The names that a certificate lists, in lower case.
+struct ListedNames<'a>(HashSet<Cow<'a, str>>);
 
-impl<'a> Presented<'a> {
+impl<'a> ListedNames<'a> {
     fn of(facts: &'a Facts) -> Self {
         let lower = |name: &'a str| match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => Cow::Owned(name.to_ascii_lowercase()),
@@ -99,8 +99,8 @@ impl<'a> Presented<'a> {
         Self(facts.names().filter_map(dns).map(lower).collect())
     }
 
-    /// False where the certificate does not carry `name`. What is true is still to be judged.
-    fn may_carry(&self, name: &str) -> bool {
+    /// False if the certificate does not match `name`; otherwise [`name::judge`] decides.
+    fn may_match(&self, name: &str) -> bool {
         let by_wildcard = || name.split_once('.').is_some_and(|(_, parent)| self.0.contains(&*format!("*.{parent}")));
         self.0.contains(name) || by_wildcard()
     }
@@ -113,27 +113,27 @@ fn dns(name: PresentedName<'_>) -> Option<&str> {
     }
 }
 
-/// Shared names that are kept of an endpoint.
+/// Alternate names kept per endpoint.
 pub const MAX_ALTERNATES: usize = 10;
-/// Presented names that are looked at.
-const MAX_LOOKED_AT: usize = 2_000;
-/// Names that are judged on every certificate.
+/// Listed names that are parsed.
+const MAX_PARSED: usize = 2_000;
+/// Names that are matched against every certificate.
 const MAX_JUDGED: usize = 50;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::snapshot::BackendReport;
-    use crate::snapshot::fixture::{EndpointFixture, TestCa, leaf, name, unnamed};
+    use crate::snapshot::fixture::{EndpointFixture, TestCa, leaf, name, unresolved};
 
     /// The candidates of backends that present these names.
     #[track_caller]
     fn check(ca: &TestCa, presented: &[&[&str]], expected: &[&str]) {
         let fixture = EndpointFixture::of("smtp.example.com");
-        let shows = |(place, names): (usize, &&[&str])| {
-            fixture.shows(ca, &format!("192.0.2.{}", 10 + place), &ca.chain(&leaf(names)))
+        let presents = |(index, names): (usize, &&[&str])| {
+            fixture.presents(ca, &format!("192.0.2.{}", 10 + index), &ca.chain(&leaf(names)))
         };
-        check_backends(&fixture, presented.iter().enumerate().map(shows).collect(), expected);
+        check_backends(&fixture, presented.iter().enumerate().map(presents).collect(), expected);
     }
 
     #[track_caller]
@@ -143,18 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn candidates_are_carried_by_all() {
+    fn candidates_match_all_certificates() {
         let ca = &TestCa::new();
         check(ca, &[&["smtp.example.com", "mail.example.com"], &["mail.example.com"]], &["mail.example.com"]);
         check(ca, &[&["smtp.example.com"], &["mail.example.com"]], &[]);
         check(ca, &[&["mail.example.com"]], &["mail.example.com"]);
-        // Where nobody lacks the server name nobody needs another.
+        // All match the server name: no alternate is needed.
         check(ca, &[&["smtp.example.com", "mail.example.com"], &["*.example.com", "mail.example.com"]], &[]);
-        // By a wildcard on the one, as it stands on the other; a wildcard itself is no name.
+        // One by a wildcard, the other literally. A wildcard itself is not a candidate.
         check(ca, &[&["*.example.net"], &["MX.Example.NET", "a.b.example.net"]], &["mx.example.net"]);
         check(ca, &[&["*.example.net"], &["*.example.net"]], &[]);
         check(ca, &[&["192.0.2.1"], &["192.0.2.1"]], &[]);
-        // The nearest first, then by name.
+        // Those with most common labels first, then by name.
         check(
             ca,
             &[&["b.test", "mail.example.com", "a.test", "mx.example.com", "example.com"]],
@@ -163,16 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn every_resolved_backend_is_asked() {
+    fn every_resolved_backend_counts() {
         let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
         let chain = ca.chain(&leaf(&["mail.example.com"]));
-        let lacking = fixture.shows(&ca, "192.0.2.10", &chain);
-        let other = fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["other.example.com"])));
-        check_backends(&fixture, vec![lacking.clone(), unnamed(other.clone())], &["mail.example.com"]);
+        let lacking = fixture.presents(&ca, "192.0.2.10", &chain);
+        let other = fixture.presents(&ca, "192.0.2.11", &ca.chain(&leaf(&["other.example.com"])));
+        check_backends(&fixture, vec![lacking.clone(), unresolved(other.clone())], &["mail.example.com"]);
         check_backends(&fixture, vec![lacking.clone(), other], &[]);
-        check_backends(&fixture, vec![lacking.clone(), fixture.fresh("192.0.2.12")], &[]);
-        check_backends(&fixture, vec![lacking.clone(), unnamed(fixture.fresh("192.0.2.12"))], &["mail.example.com"]);
-        let unreadable = fixture.shows(&ca, "192.0.2.12", &[vec![0x30, 0x00].into()]);
+        check_backends(&fixture, vec![lacking.clone(), fixture.unprobed("192.0.2.12")], &[]);
+        check_backends(
+            &fixture,
+            vec![lacking.clone(), unresolved(fixture.unprobed("192.0.2.12"))],
+            &["mail.example.com"],
+        );
+        let unreadable = fixture.presents(&ca, "192.0.2.12", &[vec![0x30, 0x00].into()]);
         check_backends(&fixture, vec![lacking, unreadable], &[]);
     }
 
@@ -187,10 +191,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_held_against_backends() {
+    fn addresses_are_compared_with_backends() {
         let fixture = EndpointFixture::of("smtp.example.com");
-        let backends =
-            vec![fixture.fresh("192.0.2.10"), fixture.fresh("2001:db8::1"), unnamed(fixture.fresh("192.0.2.12"))];
+        let backends = vec![
+            fixture.unprobed("192.0.2.10"),
+            fixture.unprobed("2001:db8::1"),
+            unresolved(fixture.unprobed("192.0.2.12")),
+        ];
         let mut endpoint = fixture.endpoint_report(backends);
         let mut check = |skipped: &[(SkipReason, usize)], addresses: &[&str], expected: Resolves| {
             endpoint.skipped = skipped.to_vec();
@@ -203,7 +210,7 @@ mod tests {
         check(&[], &["192.0.2.10", "2001:db8::1", "192.0.2.12"], Resolves::Elsewhere);
         check(&[], &["198.51.100.7"], Resolves::Elsewhere);
         check(&[], &[], Resolves::Nowhere);
-        // What is strange may be what is not probed.
+        // Other addresses may be skipped ones.
         check(&[(Cap, 1)], &["192.0.2.10", "198.51.100.7"], Resolves::Unknown);
         check(&[(Cap, 1)], &["198.51.100.8", "198.51.100.7"], Resolves::Elsewhere);
         check(&[(NoRoute, 1)], &["2001:db8::2"], Resolves::Unknown);

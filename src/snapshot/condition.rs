@@ -1,4 +1,4 @@
-//! A backend's condition: what a log line, a page's history and a reader compare.
+//! The condition of a backend: logs and the history of changes report when it changes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
@@ -7,23 +7,23 @@ use super::BackendReport;
 use crate::reason::{ChainReason, OcspReason, ProbeReason, Stage};
 use crate::verdict::unix;
 
-/// What is well and what is not with a backend; what tells of changes tells of changes of this.
+/// The result of the last probe of a backend and the verdicts on its last certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Condition {
-    /// Where and why the last probe stopped, where it failed.
+    /// Where and why the last probe failed; none if it succeeded.
     pub failure: Option<(Stage, ProbeReason)>,
-    /// Whether the certificate carries the server name, where that is known.
+    /// Whether the certificate matches the server name; none if unknown.
     pub name: Option<bool>,
-    /// All that is wrong with the chain.
+    /// The problems of the chain.
     pub chain: Vec<ChainReason>,
-    /// All that is wrong with the stapled OCSP response, or its absence.
+    /// The problems of the stapled OCSP response, a missing one included.
     pub staple: Vec<OcspReason>,
     /// SHA-256 of the certificate.
     pub fingerprint: Option<[u8; 32]>,
 }
 
 impl Condition {
-    /// The condition that `report` shows at `now`; none before the first probe.
+    /// The condition of `report` at `now`; none before the first probe.
     pub fn of(report: &BackendReport, now: SystemTime) -> Option<Self> {
         let probe = report.probe.as_ref()?;
         let last = report.last_certificate.as_ref().map(|last| &last.assessment);
@@ -36,14 +36,14 @@ impl Condition {
         })
     }
 
-    /// A number that tells conditions apart.
-    pub fn mark(&self) -> u64 {
+    /// A hash, to compare conditions without keeping them.
+    pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// Whether there is nothing to mend.
+    /// Whether there is no problem.
     pub fn is_ok(&self) -> bool {
         self.failure.is_none() && self.name == Some(true) && self.chain.is_empty() && self.staple.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Reports for tests: real certificates with fixed dates, really judged, at a fixed moment.
+//! Reports for tests: real certificates with fixed dates, verified at a fixed time.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) fn name(text: &str) -> ServerName {
     ServerName::parse(text).expect("a server name")
 }
 
-/// A root, an intermediate, and what is needed to judge by them.
+/// A root and an intermediate, and a trust store with the root.
 pub(crate) struct TestCa {
     pub(crate) root: Ca,
     pub(crate) intermediate: Ca,
@@ -39,44 +39,61 @@ pub(crate) struct TestCa {
 impl TestCa {
     pub(crate) fn new() -> Self {
         let key = || Key::generate(KeyAlgorithm::P256);
-        let authority = |name| between(CertBuilder::authority(name), "20200101000000Z", "20400101000000Z");
-        let root = Ca::root(&authority("Example Root"), &key());
-        let intermediate = root.sub(&authority("Example Intermediate"), &key());
+        let authority = |name, serial| {
+            let authority = between(CertBuilder::authority(name), "20200101000000Z", "20400101000000Z");
+            CertBuilder { serial: vec![serial], ..authority }
+        };
+        let root = Ca::root(&authority("Example Root", 1), &key());
+        let intermediate = root.sub(&authority("Example Intermediate", 2), &key());
         let anchor = webpki::anchor_from_trusted_cert(&root.der()).expect("an anchor").to_owned();
         let trust = TrustStore::new("test", vec![anchor]);
         Self { root, intermediate, key: key(), trust, judge: Judge::default() }
     }
 
-    /// A certificate of the intermediate's, and the intermediate.
+    /// A certificate issued by the intermediate, and the intermediate.
     pub(crate) fn chain(&self, leaf: &CertBuilder) -> Vec<CertificateDer<'static>> {
         vec![self.intermediate.issue(leaf, &self.key), self.intermediate.der()]
     }
 
-    /// What is concluded of a chain; the key is taken as proved.
-    pub(crate) fn assess(&self, fixture: &EndpointFixture, certificates: &[CertificateDer<'static>]) -> Assessment {
-        let input = AssessmentInput {
-            server_name: &fixture.endpoint.server_name,
-            expect_names: &fixture.expect_names,
-            ehlo_name: None,
-            trust: &self.trust,
-            known: None,
-        };
-        let presented = PresentedChain { certificates: certificates.to_vec(), staple: Box::default() };
+    /// The verdicts on a chain that a server presents for `fixture`.
+    pub(crate) fn assess_chain(&self, fixture: &EndpointFixture, chain: &[CertificateDer<'static>]) -> Assessment {
+        self.verdicts(&fixture.endpoint.server_name, &fixture.expect_names, None, chain.to_vec())
+    }
+
+    /// The verdicts on a certificate for `names`, valid from 2026-01-01 to the first day of the year and month `until`, that
+    /// a server presents for `server_name`. The EHLO name and the only expected name are `mail.example.com`.
+    pub(crate) fn assess(&self, server_name: &ServerName, names: &[&str], (year, month): (i32, u8)) -> Assessment {
+        let until = format!("{year}{month:02}01000000Z").leak();
+        let leaf = between(CertBuilder::leaf(names), "20260101000000Z", until);
+        let chain = self.chain(&CertBuilder { serial: vec![0x2a], ..leaf });
+        self.verdicts(server_name, &[name("mail.example.com")], Some("mail.example.com"), chain)
+    }
+
+    /// The verdicts, with a valid key proof.
+    fn verdicts(
+        &self,
+        server_name: &ServerName,
+        expect_names: &[ServerName],
+        ehlo_name: Option<&str>,
+        certificates: Vec<CertificateDer<'static>>,
+    ) -> Assessment {
+        let input = AssessmentInput { server_name, expect_names, ehlo_name, trust: &self.trust, known: None };
+        let presented = PresentedChain { certificates, staple: Box::default() };
         Assessment { proof: Some(true), ..self.judge.assess(presented, None, &input, now()) }
     }
 }
 
-/// A server's certificate for these names, from 2026-05-01 to 2026-09-01.
+/// A server certificate for these names, valid from 2026-05-01 to 2026-09-01.
 pub(crate) fn leaf(names: &[&str]) -> CertBuilder {
     between(CertBuilder::leaf(names), "20260501000000Z", "20260901000000Z")
 }
 
-/// Valid between two moments, as GeneralizedTime.
+/// Valid between two times, as GeneralizedTime.
 pub(crate) fn between(builder: CertBuilder, from: &'static str, until: &'static str) -> CertBuilder {
     CertBuilder { not_before: Time::Text(from), not_after: Time::Text(until), ..builder }
 }
 
-/// An endpoint and what is expected of it.
+/// An endpoint and its `expect_names`.
 pub(crate) struct EndpointFixture {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) expect_names: Vec<ServerName>,
@@ -93,28 +110,28 @@ impl EndpointFixture {
         Self { endpoint, expect_names: Vec::new() }
     }
 
-    /// A backend that DNS names and that was never probed.
-    pub(crate) fn fresh(&self, address: &str) -> BackendReport {
-        fresh(&self.endpoint, address)
+    /// A resolved backend that was never probed.
+    pub(crate) fn unprobed(&self, address: &str) -> BackendReport {
+        unprobed(&self.endpoint, address)
     }
 
-    /// A backend whose probe 30 seconds ago brought these certificates.
-    pub(crate) fn shows(&self, ca: &TestCa, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
+    /// A backend that presented these certificates 30 seconds ago.
+    pub(crate) fn presents(&self, ca: &TestCa, address: &str, chain: &[CertificateDer<'static>]) -> BackendReport {
         let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
         let probe = probe(Ok(connection));
         let last = LastCertificate {
             seen_at: probe.at,
-            assessment: ca.assess(self, chain),
+            assessment: ca.assess_chain(self, chain),
             file_match: None,
             distinct: 1,
             mismatched_samples: None,
         };
-        BackendReport { probe: Some(probe), last_certificate: Some(last), ..self.fresh(address) }
+        BackendReport { probe: Some(probe), last_certificate: Some(last), ..self.unprobed(address) }
     }
 
     /// A backend whose probe failed 30 seconds ago.
     pub(crate) fn fails(&self, address: &str, stage: Stage, reason: ProbeReason, detail: &str) -> BackendReport {
-        BackendReport { probe: Some(probe(Err(Failure::new(stage, reason, detail)))), ..self.fresh(address) }
+        BackendReport { probe: Some(probe(Err(Failure::new(stage, reason, detail)))), ..self.unprobed(address) }
     }
 
     /// A target with this endpoint.
@@ -124,13 +141,13 @@ impl EndpointFixture {
         TargetReport { last_round: Some(now() - Duration::from_secs(29)), ..report }
     }
 
-    /// The endpoint alone.
+    /// The endpoint without a target.
     pub(crate) fn endpoint_report(&self, backends: Vec<BackendReport>) -> EndpointReport {
         endpoint_report(&self.endpoint, backends)
     }
 }
 
-/// How such targets are probed and judged.
+/// The settings of these targets.
 pub(crate) fn settings(expect_names: Vec<ServerName>) -> ProbeSettings {
     ProbeSettings { interval: Duration::from_secs(60), expect_names, trust: "test".into(), ..ProbeSettings::default() }
 }
@@ -171,8 +188,8 @@ fn endpoint_report(endpoint: &Arc<Endpoint>, backends: Vec<BackendReport>) -> En
     }
 }
 
-/// A backend that DNS names and that was never probed.
-pub(crate) fn fresh(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
+/// A resolved backend that was never probed.
+pub(crate) fn unprobed(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
     let address: IpAddr = address.parse().expect("an address");
     BackendReport {
         backend: Backend::new(Arc::clone(endpoint), address),
@@ -183,8 +200,8 @@ pub(crate) fn fresh(endpoint: &Arc<Endpoint>, address: &str) -> BackendReport {
     }
 }
 
-/// The same, with names that were looked up: those that lead to nothing known have no list of addresses.
-pub(crate) fn with_alternates(mut report: TargetReport, shared: &[(&str, Option<&[&str]>)]) -> TargetReport {
+/// The same report with alternate names; none for the addresses means that their lookup failed.
+pub(crate) fn with_alternates(mut report: TargetReport, names: &[(&str, Option<&[&str]>)]) -> TargetReport {
     let endpoint = report.endpoints.first_mut().expect("an endpoint");
     let look_up = |(text, addresses): &(&str, Option<&[&str]>)| {
         let addresses: Option<Box<[IpAddr]>> =
@@ -192,21 +209,21 @@ pub(crate) fn with_alternates(mut report: TargetReport, shared: &[(&str, Option<
         let resolves: Resolves = resolves(addresses.as_deref(), endpoint);
         AlternateName { name: name(text), resolves, addresses: addresses.unwrap_or_default() }
     };
-    let shared: Vec<AlternateName> = shared.iter().map(look_up).collect();
-    endpoint.alternates = shared.into();
+    let alternates: Vec<AlternateName> = names.iter().map(look_up).collect();
+    endpoint.alternates = alternates.into();
     report
 }
 
-/// The same backend, with a probe that failed after an earlier one had brought its certificate an hour before.
-pub(crate) fn past(report: BackendReport) -> BackendReport {
+/// The same backend after a failed probe, with its last certificate seen an hour ago.
+pub(crate) fn now_failing(report: BackendReport) -> BackendReport {
     let last =
         report.last_certificate.map(|last| LastCertificate { seen_at: now() - Duration::from_secs(3630), ..last });
     let failure = Failure::new(Stage::Connect, ProbeReason::Timeout, "");
     BackendReport { probe: Some(probe(Err(failure))), last_certificate: last, ..report }
 }
 
-/// The same backend, which DNS names no longer.
-pub(crate) fn unnamed(report: BackendReport) -> BackendReport {
+/// The same backend, no longer in DNS.
+pub(crate) fn unresolved(report: BackendReport) -> BackendReport {
     BackendReport { resolved: false, ..report }
 }
 

@@ -1,24 +1,24 @@
-//! What a target comes to in one word.
+//! The state of a target in one word.
 
 use std::time::SystemTime;
 
 use super::{BackendReport, Condition, LastCertificate, TargetReport};
 use crate::reason::Severity;
 
-/// How a target is doing.
+/// The state of a target or a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// There is nothing to mend.
+pub enum HealthState {
+    /// No problem.
     Ok,
-    /// No round is finished, or a backend could not be probed from this machine.
+    /// No round is finished, or this host could not probe a backend.
     Unknown,
-    /// Some clients fail, or all of them will soon.
+    /// Some clients fail, or all of them will fail soon.
     Warning,
     /// Clients fail.
     Critical,
 }
 
-impl State {
+impl HealthState {
     /// The word in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-impl From<Severity> for State {
+impl From<Severity> for HealthState {
     fn from(severity: Severity) -> Self {
         match severity {
             Severity::Critical => Self::Critical,
@@ -40,48 +40,48 @@ impl From<Severity> for State {
     }
 }
 
-/// The worst of what a target's reports show and of the severities of the advice on it.
-pub fn worst(report: &TargetReport, advice: impl IntoIterator<Item = Severity>, now: SystemTime) -> State {
-    findings(report, now).chain(advice.into_iter().map(State::from)).max().unwrap_or(State::Ok)
+/// The worst state of a target: of its lookup, its backends and the severities of the advice on it.
+pub fn worst(report: &TargetReport, advice: impl IntoIterator<Item = Severity>, now: SystemTime) -> HealthState {
+    states(report, now).chain(advice.into_iter().map(HealthState::from)).max().unwrap_or(HealthState::Ok)
 }
 
-/// Whether a round is finished and found nothing to mend: each backend that DNS names is well, presents what the config
-/// expects, and no lookup failed. What is yet to come, such as an expiry in some days, is not asked.
+/// Whether a round is finished without a problem: no lookup failed, and every resolved backend is ok and presents what the
+/// config expects. Future problems, such as an expiry in some days, do not count.
 pub fn is_ok(report: &TargetReport, now: SystemTime) -> bool {
-    findings(report, now).all(|state| state == State::Ok)
+    states(report, now).all(|state| state == HealthState::Ok)
 }
 
-/// What one backend comes to, whether DNS names it or not.
-pub fn of_backend(report: &BackendReport, now: SystemTime) -> State {
-    let Some(condition) = Condition::of(report, now) else { return State::Unknown };
-    let misses = |last: &LastCertificate| {
-        last.assessment.expected.contains(&false) || last.file_match == Some(false) || is_partly_wrong(last)
+/// The state of a backend, in DNS or not.
+pub fn state_of(report: &BackendReport, now: SystemTime) -> HealthState {
+    let Some(condition) = Condition::of(report, now) else { return HealthState::Unknown };
+    let is_unexpected = |last: &LastCertificate| {
+        last.assessment.expected.contains(&false) || last.file_match == Some(false) || has_mismatched_samples(last)
     };
     if condition.failure.is_some() || condition.name == Some(false) || !condition.chain.is_empty() {
-        State::Critical
-    } else if !condition.is_ok() || report.last_certificate.as_ref().is_some_and(misses) {
-        State::Warning
+        HealthState::Critical
+    } else if !condition.is_ok() || report.last_certificate.as_ref().is_some_and(is_unexpected) {
+        HealthState::Warning
     } else {
-        State::Ok
+        HealthState::Ok
     }
 }
 
-fn is_partly_wrong(last: &LastCertificate) -> bool {
-    last.mismatched_samples.is_some_and(|wrong| wrong > 0)
+fn has_mismatched_samples(last: &LastCertificate) -> bool {
+    last.mismatched_samples.is_some_and(|count| count > 0)
 }
 
-fn findings(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = State> {
+fn states(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = HealthState> {
     let lookup = report.lookup.as_deref();
-    // A domain that says that it takes no mail is as it should be (RFC 7505).
-    let takes_none = lookup.is_some_and(|lookup| lookup.success && lookup.hosts == Some(0));
+    // A domain may declare that it accepts no mail (RFC 7505 §3).
+    let accepts_no_mail = lookup.is_some_and(|lookup| lookup.success && lookup.hosts == Some(0));
     let failed = lookup.is_some_and(|lookup| !lookup.success || !lookup.failures.is_empty());
     let disagree = lookup.is_some_and(|lookup| lookup.disagree == Some(true));
     let of_target = [
-        (report.last_round.is_none(), State::Unknown),
-        (disagree, State::Warning),
-        (failed, if report.resolved().next().is_some() { State::Warning } else { State::Critical }),
-        (report.last_round.is_some() && !takes_none && report.resolved().next().is_none(), State::Critical),
+        (report.last_round.is_none(), HealthState::Unknown),
+        (disagree, HealthState::Warning),
+        (failed, if report.resolved().next().is_some() { HealthState::Warning } else { HealthState::Critical }),
+        (report.last_round.is_some() && !accepts_no_mail && report.resolved().next().is_none(), HealthState::Critical),
     ];
     let of_target = of_target.into_iter().filter_map(|(holds, state)| holds.then_some(state));
-    of_target.chain(report.resolved().map(move |backend| of_backend(backend, now)))
+    of_target.chain(report.resolved().map(move |backend| state_of(backend, now)))
 }

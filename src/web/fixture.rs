@@ -40,15 +40,15 @@ pub(super) fn eventful(ca: &TestCa) -> Fleet {
     let changes = [
         Change::Condition(backend("192.0.2.10"), ok),
         Change::Condition(backend("192.0.2.11"), bad),
-        Change::Named(backend("192.0.2.13"), true),
-        Change::Named(backend("2001:db8::10"), false),
+        Change::Resolved(backend("192.0.2.13"), true),
+        Change::Resolved(backend("2001:db8::10"), false),
         Change::Lookup([failure].into()),
         Change::Lookup([].into()),
-        Change::Named(backend("192.0.2.12"), true),
+        Change::Resolved(backend("192.0.2.12"), true),
     ];
     relay.changes = (0..)
         .zip(changes)
-        .map(|(n, what)| StateChange { at: now() - Duration::from_secs(600 - n * 60), what })
+        .map(|(n, change)| StateChange { at: now() - Duration::from_secs(600 - n * 60), change })
         .collect();
     fleet
 }

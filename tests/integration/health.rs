@@ -1,4 +1,4 @@
-//! `health` against exporters that are ready, that are not, and against what is none.
+//! `health` against exporters that are ready or not, and against other servers.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,7 +21,7 @@ fn check(args: &[&str], code: i32, message: &str) {
 }
 
 #[test]
-fn an_exporter_that_serves_is_ready() {
+fn a_running_exporter_is_ready() {
     let env = Environment::new(&Pki::new());
     let text = "targets: [{host: smtp.example.com, addresses: [127.0.0.1], trust: mozilla}]";
     let exporter = Exporter::start(&env, text, &["--web.route-prefix=/mail"]);
@@ -30,49 +30,49 @@ fn an_exporter_that_serves_is_ready() {
     check(&[&format!("http://{at}/mail/")], 0, "");
     check(&[&format!("http://{at}")], 1, "404");
     assert_eq!(exporter.end().0, Some(0));
-    check(&[&format!("http://{at}/mail")], 1, "no connection");
+    check(&[&format!("http://{at}/mail")], 1, "cannot connect");
 }
 
 #[test]
-fn another_answer_is_not_ready() {
+fn only_status_200_is_ready() {
     #[track_caller]
     fn answered(answer: &'static [u8], code: i32, message: &str) {
         let at = server(move |mut stream| {
             let mut head = [0; 4096];
-            // One read has the whole request: it is written at once.
+            // The request arrives in one piece.
             let length = stream.read(&mut head).unwrap_or_default();
             let here = format!("host: {}\r\n", stream.local_addr().expect("an address"));
             let head = String::from_utf8_lossy(&head[..length]).to_lowercase();
             assert!(head.starts_with("get /-/ready http/1.1\r\n") && head.contains(&here), "{head}");
-            // A client may leave before all is said.
+            // The client may disconnect early.
             let _ = stream.write_all(answer);
         });
         check(&[&format!("http://{at}")], code, message);
     }
     answered(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 0, "");
-    answered(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", 1, "not ready: it answers 503");
+    answered(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", 1, "503");
     answered(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1/\r\ncontent-length: 0\r\n\r\n", 1, "302");
-    // Only the head counts.
+    // The body is not read.
     answered(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 99999\r\n\r\n", 1, "503");
-    answered(b"220 mail.example.com ESMTP\r\n", 1, "no answer of an exporter");
-    answered(b"", 1, "no answer of an exporter");
-    answered(&[b'x'; 1 << 20], 1, "no answer of an exporter");
+    answered(b"220 mail.example.com ESMTP\r\n", 1, "HTTP");
+    answered(b"", 1, "HTTP");
+    answered(&[b'x'; 1 << 20], 1, "HTTP");
 }
 
 #[test]
-fn one_that_says_nothing_is_not_waited_for() {
+fn silent_servers_time_out() {
     let at = server(|mut stream| {
         let mut all = Vec::new();
-        // Until the client leaves.
+        // Until the client disconnects.
         let _ = stream.read_to_end(&mut all);
     });
-    check(&["--timeout=1s", &format!("http://{at}")], 1, "no answer within 1 s");
+    check(&["--timeout=1s", &format!("http://{at}")], 1, "1 s");
     let at = server(|mut stream| while stream.write_all(b"HTTP/1.1 200 OK\r\nx: y\r\n").is_ok() {});
-    check(&["--timeout=1s", &format!("http://{at}")], 1, "no answer");
+    check(&["--timeout=1s", &format!("http://{at}")], 1, "response");
 }
 
 #[test]
-fn what_is_no_address_of_an_exporter_is_wrong_usage() {
+fn other_urls_are_invalid_usage() {
     for url in ["https://127.0.0.1:1", "127.0.0.1:1", "http://u:p@127.0.0.1:1", "http://127.0.0.1:1/?x"] {
         check(&[url], 2, "http://HOST:PORT");
     }

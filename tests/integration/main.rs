@@ -9,6 +9,7 @@ mod discovery;
 mod docs;
 mod domain_targets;
 mod end_to_end;
+mod golden;
 mod health;
 mod layering;
 mod monitor;

@@ -443,13 +443,13 @@ fn changes(report: &TargetReport) -> Vec<String> {
             let what = failure.unwrap_or_else(|| format!("name {:?}", condition.name.expect("a verdict")));
             format!("{} {what}", backend.address)
         }
-        Change::Named(backend, resolved) => format!("{} resolved {resolved}", backend.address),
+        Change::Resolved(backend, resolved) => format!("{} resolved {resolved}", backend.address),
         Change::Lookup(failures) => {
             let reasons: Vec<_> = failures.iter().map(|failure| failure.reason.as_str()).collect();
             format!("lookup {}", reasons.join(" "))
         }
     };
-    report.changes.iter().map(|change| line(&change.what)).collect()
+    report.changes.iter().map(|change| line(&change.change)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,26 +1,28 @@
-//! `smtp-tls-exporter verify`: the real binary on chains made for the occasion.
+//! `smtp-tls-exporter verify`: the real binary on generated chains.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use expect_test::expect_file;
 use serde_json::{Value, json};
 use smtp_fleet::{AuthoritySpec, CertSpec, Extension, Issuer, Pki, Presented, Purpose};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
+use crate::golden::normalized;
 use crate::support::Environment;
 
 const HOST: &str = "smtp.example.com";
 const DAY: i64 = 86_400;
 
 /// A folder with chains and roots, in which the binary runs.
-struct Bench {
+struct VerifyEnvironment {
     env: Environment,
     pki: Pki,
 }
 
-impl Bench {
+impl VerifyEnvironment {
     fn new() -> Self {
         let pki = Pki::new();
         let this = Self { env: Environment::new(&pki), pki };
@@ -40,7 +42,7 @@ impl Bench {
         self.pki.issue(spec).chain_pem()
     }
 
-    /// Runs `verify` with the words of `args` in the folder, where this machine's roots are in `system.pem`.
+    /// Runs `verify` with the words of `args` in the folder, with the system roots in `system.pem`.
     fn run(&self, args: &str, input: &str) -> Output {
         let mut process = Command::new(env!("CARGO_BIN_EXE_smtp-tls-exporter"))
             .arg("verify")
@@ -53,14 +55,14 @@ impl Bench {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it runs");
-        // Who reads no input has hung up.
+        // The process may exit without reading its input.
         let _ = process.stdin.take().expect("standard input").write_all(input.as_bytes());
         process.wait_with_output().expect("it ends")
     }
 
-    /// Exit code and JSON, by the fleet's root alone.
+    /// Exit code and JSON, with only the root of the fleet.
     #[track_caller]
-    fn judge(&self, args: &str, input: &str) -> (Option<i32>, Value) {
+    fn verify(&self, args: &str, input: &str) -> (Option<i32>, Value) {
         let output = self.run(&format!("--no-system-roots --ca-file root.pem --output=json {args}"), input);
         let text = String::from_utf8(output.stdout).expect("text");
         let error = String::from_utf8_lossy(&output.stderr);
@@ -69,24 +71,24 @@ impl Bench {
         (output.status.code(), json)
     }
 
-    /// What is at each JSON pointer.
+    /// Checks the values at JSON pointers.
     #[track_caller]
     fn check(&self, args: &str, code: i32, expected: &[(&str, Value)]) {
-        let (found, json) = self.judge(args, "");
+        let (found, json) = self.verify(args, "");
         assert_eq!(found, Some(code), "{args}: {json:#}");
         for (at, value) in expected {
             assert_eq!(json.pointer(at), Some(value), "{args}: {at} in {json:#}");
         }
     }
 
-    /// Wrong usage and unreadable input: nothing on standard output, and one line that says it all.
+    /// Checks an error for invalid usage or input: exit code 2, nothing on standard output, and `cause` in the message.
     #[track_caller]
-    fn refuses(&self, args: &str, input: &str, message: &str) {
+    fn fails(&self, args: &str, input: &str, cause: &str) {
         let output = self.run(args, input);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{args}: {error}");
         assert!(output.stdout.is_empty(), "{args}: {}", String::from_utf8_lossy(&output.stdout));
-        assert_eq!(error.trim_end(), format!("smtp-tls-exporter: {message}"), "{args}");
+        assert!(error.contains(cause), "{args}: {error}");
     }
 }
 
@@ -101,11 +103,11 @@ fn reasons(json: &Value) -> Vec<&str> {
 
 #[test]
 fn names() {
-    let bench = Bench::new();
+    let env = VerifyEnvironment::new();
     let idn = ["xn--bcher-kva.example", "192.0.2.1", "2001:db8::1", "*.wild.example.com"];
-    bench.file("idn.pem", bench.issue(&CertSpec::valid_for(&idn)));
-    bench.file("cn.pem", bench.issue(&CertSpec { common_name: Some(HOST.into()), ..CertSpec::default() }));
-    bench.check(
+    env.file("idn.pem", env.issue(&CertSpec::valid_for(&idn)));
+    env.file("cn.pem", env.issue(&CertSpec { common_name: Some(HOST.into()), ..CertSpec::default() }));
+    env.check(
         "--host smtp.example.com good.pem",
         0,
         &[
@@ -121,7 +123,7 @@ fn names() {
             ("/presented", json!(2)),
         ],
     );
-    bench.check(
+    env.check(
         "--host SMTP.Example.COM. --host mail.example.com good.pem",
         1,
         &[
@@ -129,19 +131,18 @@ fn names() {
             ("/names/0/match", json!(true)),
             ("/names/1/match", json!(false)),
             ("/names/1/reason", json!("not_listed")),
-            ("/names/1/meaning", json!("The certificate lists other names.")),
             ("/names/1/client_errors/dotnet/texts/0", json!("RemoteCertificateNameMismatch")),
             ("/names/1/client_errors/openssl/texts", json!(["verify error:num=62:hostname mismatch"])),
             ("/names/1/client_errors/go/accepts", json!(null)),
             ("/chain/valid", json!(true)),
         ],
     );
-    bench.check(
+    env.check(
         "--host bücher.example --host 192.0.2.1 --host [2001:db8::1] --host a.wild.example.com idn.pem",
         0,
         &[("/names/0/name", json!("xn--bcher-kva.example")), ("/names/2/name", json!("2001:db8::1"))],
     );
-    bench.check(
+    env.check(
         "--host 192.0.2.2 --host a.b.wild.example.com --host other.example idn.pem",
         1,
         &[
@@ -150,24 +151,26 @@ fn names() {
             ("/names/2/reason", json!("not_listed")),
         ],
     );
-    bench.check(
+    env.check(
         "--host smtp.example.com --host 192.0.2.1 cn.pem",
         1,
         &[
             ("/names/0/reason", json!("cn_only")),
-            ("/names/0/client_errors/postfix/accepts", json!("if the certificate lists no DNS names (SAN)")),
+            ("/names/0/client_errors/go/accepts", json!(null)),
             ("/certificate/names", json!([])),
         ],
     );
+    let (_, json) = env.verify("--host smtp.example.com cn.pem", "");
+    assert!(json.pointer("/names/0/client_errors/postfix/accepts").is_some_and(Value::is_string), "{json:#}");
 }
 
 #[test]
-fn time_is_what_at_says() {
-    let bench = Bench::new();
+fn verifies_at_the_given_time() {
+    let env = VerifyEnvironment::new();
     let now = OffsetDateTime::now_utc();
-    bench.file("old.pem", bench.issue(&CertSpec::valid_for(&[HOST]).with_validity(-90 * DAY, -DAY)));
+    env.file("old.pem", env.issue(&CertSpec::valid_for(&[HOST]).with_validity(-90 * DAY, -DAY)));
     let not_after = |args| {
-        let (_, json) = bench.judge(args, "");
+        let (_, json) = env.verify(args, "");
         json.pointer("/certificate/not_after/unix").and_then(Value::as_i64).expect("an end")
     };
     let end = OffsetDateTime::from_unix_timestamp(not_after("--host smtp.example.com good.pem")).expect("a time");
@@ -183,19 +186,19 @@ fn time_is_what_at_says() {
         ("old.pem", now - Duration::days(30), 0, None),
     ] {
         let at = at.format(&Rfc3339).expect("a text");
-        let (found, json) = bench.judge(&format!("--host {HOST} --at {at} {file}"), "");
+        let (found, json) = env.verify(&format!("--host {HOST} --at {at} {file}"), "");
         assert_eq!(found, Some(code), "{file} at {at}: {json:#}");
         assert_eq!(reasons(&json), expected.as_slice(), "{file} at {at}: {json:#}");
-        assert_eq!(json.pointer("/chain/trusted"), Some(&json!(true)), "{file} at {at}: trust sets time aside");
+        assert_eq!(json.pointer("/chain/trusted"), Some(&json!(true)), "{file} at {at}: trusted apart from time");
         assert_eq!(json.pointer("/chain/valid"), Some(&json!(code == 0)), "{file} at {at}: {json:#}");
     }
-    // An offset is a place's, not another moment.
-    bench.check(
+    // An offset does not change the time.
+    env.check(
         "--host smtp.example.com --at 2001-02-03T04:05:06+02:00 good.pem",
         1,
         &[("/at", json!({"rfc3339": "2001-02-03T02:05:06Z", "unix": 981_165_906}))],
     );
-    let (_, json) = bench.judge(&format!("--host {HOST} --at {} good.pem", end.format(&Rfc3339).expect("text")), "");
+    let (_, json) = env.verify(&format!("--host {HOST} --at {} good.pem", end.format(&Rfc3339).expect("text")), "");
     assert_eq!(json.pointer("/certificate/expiry_days"), Some(&json!(0.0)));
     assert_eq!(json.pointer("/certificate/not_after"), json.pointer("/at"));
     assert_eq!(json.pointer("/chain/not_after"), json.pointer("/at"));
@@ -204,11 +207,11 @@ fn time_is_what_at_says() {
 
 #[test]
 fn chains() {
-    let bench = Bench::new();
+    let env = VerifyEnvironment::new();
     let spec = || CertSpec::valid_for(&[HOST]);
-    let not_a_ca = bench.pki.root().sub(&AuthoritySpec { ca: false, ..AuthoritySpec::named("No Authority") });
+    let not_a_ca = env.pki.root().sub(&AuthoritySpec { ca: false, ..AuthoritySpec::named("No Authority") });
     let narrow = AuthoritySpec { permitted_domains: vec!["example.net".into()], ..AuthoritySpec::named("Narrow") };
-    let narrow = bench.pki.root().sub(&narrow);
+    let narrow = env.pki.root().sub(&narrow);
     let odd = Extension { oid: vec![1, 3, 6, 1, 4, 1, 99999, 1], critical: true, value: vec![5, 0] };
     let rows: [(&str, CertSpec, i32, Value, &[&str]); 8] = [
         ("root", spec().with_issuer(Issuer::Root), 0, json!(true), &[]),
@@ -221,12 +224,12 @@ fn chains() {
         ("critical", spec().with_extension(odd), 1, json!(false), &["critical_extension"]),
     ];
     for (name, spec, code, trusted, expected) in rows {
-        bench.file(name, bench.issue(&spec));
-        let (found, json) = bench.judge(&format!("--host {HOST} {name}"), "");
+        env.file(name, env.issue(&spec));
+        let (found, json) = env.verify(&format!("--host {HOST} {name}"), "");
         assert_eq!(found, Some(code), "{name}: {json:#}");
         assert_eq!(reasons(&json), expected, "{name}: {json:#}");
         assert_eq!(json.pointer("/chain/trusted"), Some(&trusted), "{name}: {json:#}");
-        assert_eq!(json.pointer("/names/0/match"), Some(&json!(true)), "{name}: the name is judged apart");
+        assert_eq!(json.pointer("/names/0/match"), Some(&json!(true)), "{name}: independent of the chain");
         for error in json.pointer("/chain/errors").and_then(Value::as_array).expect("errors") {
             assert!(error["meaning"].is_string(), "{name}: {error:#}");
             for client in ["dotnet", "openssl", "postfix", "go"] {
@@ -237,11 +240,11 @@ fn chains() {
 }
 
 #[test]
-fn roots_are_those_that_are_named() {
-    let bench = Bench::new();
-    bench.file("stranger.pem", bench.pki.untrusted_root_pem());
-    bench.file("strange.pem", bench.issue(&CertSpec::valid_for(&[HOST]).with_issuer(Issuer::Untrusted)));
-    bench.file("system.pem", bench.pki.root_pem());
+fn trusts_system_roots_and_ca_files() {
+    let env = VerifyEnvironment::new();
+    env.file("stranger.pem", env.pki.untrusted_root_pem());
+    env.file("strange.pem", env.issue(&CertSpec::valid_for(&[HOST]).with_issuer(Issuer::Untrusted)));
+    env.file("system.pem", env.pki.root_pem());
     for (args, code) in [
         ("good.pem", 0),
         ("strange.pem", 1),
@@ -251,154 +254,113 @@ fn roots_are_those_that_are_named() {
         ("--no-system-roots --ca-file stranger.pem good.pem", 1),
         ("--no-system-roots --ca-file stranger.pem --ca-file root.pem good.pem", 0),
     ] {
-        let output = bench.run(&format!("--host {HOST} {args}"), "");
+        let output = env.run(&format!("--host {HOST} {args}"), "");
         assert_eq!(output.status.code(), Some(code), "{args}: {}", String::from_utf8_lossy(&output.stdout));
     }
-    bench.refuses(
-        "--host a.example --no-system-roots good.pem",
-        "",
-        "no trusted roots: --no-system-roots requires --ca-file",
-    );
-    std::fs::remove_file(bench.folder().join("system.pem")).expect("the roots go");
-    let output = bench.run("--host a.example good.pem", "");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(error.contains("no system root certificates"), "{error}");
-    assert!(error.contains("--no-system-roots"), "{error}");
+    env.fails("--host a.example --no-system-roots good.pem", "", "--ca-file");
+    std::fs::remove_file(env.folder().join("system.pem")).expect("a file");
+    env.fails("--host a.example good.pem", "", "--no-system-roots");
 }
 
 #[test]
-fn standard_input_is_a_file_too() {
-    let bench = Bench::new();
-    let chain = bench.issue(&CertSpec::valid_for(&[HOST]));
-    let (code, json) = bench.judge("--host smtp.example.com -", &chain);
+fn reads_standard_input() {
+    let env = VerifyEnvironment::new();
+    let chain = env.issue(&CertSpec::valid_for(&[HOST]));
+    let (code, json) = env.verify("--host smtp.example.com -", &chain);
     assert_eq!((code, json.pointer("/presented")), (Some(0), Some(&json!(2))), "{json:#}");
     let roots = "--host a.example --no-system-roots --ca-file root.pem -";
-    bench.refuses(roots, "", "cannot load certificate chain: standard input: file is empty");
-    bench.refuses(roots, "hello", "cannot load certificate chain: standard input: no PEM certificate found");
+    env.fails(roots, "", "standard input");
+    env.fails(roots, "hello", "standard input");
 }
 
 #[test]
-fn broken_certificates_are_findings() {
-    let bench = Bench::new();
-    let identity = bench.pki.issue(&CertSpec::valid_for(&[HOST]));
+fn unparsable_certificates_are_reported_as_malformed() {
+    let env = VerifyEnvironment::new();
+    let identity = env.pki.issue(&CertSpec::valid_for(&[HOST]));
     let whole = identity.leaf_der().as_ref();
     let above = pem(&identity.chain()[1]);
     for (name, leaf) in [("cut", &whole[..whole.len() - 1]), ("junk", b"junk".as_slice()), ("nothing", &[])] {
-        bench.file(name, pem(leaf) + &above);
-        let (code, json) = bench.judge(&format!("--host {HOST} {name}"), "");
+        env.file(name, pem(leaf) + &above);
+        let (code, json) = env.verify(&format!("--host {HOST} {name}"), "");
         assert_eq!((code, reasons(&json)), (Some(1), vec!["malformed"]), "{name}: {json:#}");
         assert_eq!(json.pointer("/names/0/match"), Some(&json!(null)), "{name}: {json:#}");
         assert_eq!(json.pointer("/chain/valid"), Some(&json!(false)), "{name}: {json:#}");
         assert_eq!(json.pointer("/certificate/subject"), Some(&json!(null)), "{name}: {json:#}");
         let fingerprint = json.pointer("/certificate/fingerprint_sha256").and_then(Value::as_str);
         assert_eq!(fingerprint.map(str::len), Some(64), "{name}: {json:#}");
-        let table = bench.run(&format!("--host {HOST} --no-system-roots --ca-file root.pem {name}"), "");
+        let table = env.run(&format!("--host {HOST} --no-system-roots --ca-file root.pem {name}"), "");
         let table = String::from_utf8(table.stdout).expect("text");
-        assert!(table.contains("  smtp.example.com  unknown, the certificate cannot be read\n"), "{table}");
-        assert!(table.contains("    malformed: A certificate on the path"), "{table}");
+        assert!(table.contains("  smtp.example.com  unknown") && table.contains("malformed"), "{table}");
     }
 }
 
 #[test]
-fn what_cannot_be_read_is_told() {
-    let bench = Bench::new();
-    let good = bench.issue(&CertSpec::valid_for(&[HOST]));
-    let identity = bench.pki.issue(&CertSpec::valid_for(&[HOST]));
-    bench.file("empty.pem", " \n");
-    bench.file("key.pem", identity.key_pem());
-    bench.file("der.pem", identity.leaf_der());
-    bench.file("no-end.pem", good.rsplit_once("-----END").expect("an end").0);
-    bench.file("no-base64.pem", good.replacen("\nMII", "\n!!!", 1));
-    bench.file("large.pem", good + &"#".repeat(16 * 1024 * 1024));
-    bench.file("with-key.pem", identity.key_pem() + &identity.chain_pem());
-    std::fs::create_dir(bench.folder().join("folder")).expect("a folder");
-    for (file, wrong) in [
-        ("absent.pem", "file not found"),
-        ("folder", "is a directory"),
-        ("empty.pem", "file is empty"),
-        ("key.pem", "no PEM certificate found"),
-        ("der.pem", "no PEM certificate found"),
-        ("no-end.pem", "invalid PEM (a section has no END line)"),
-        ("no-base64.pem", "invalid PEM (a section is not base64)"),
-        ("large.pem", "larger than 16 MiB"),
-    ] {
+fn unreadable_files_exit_with_2_and_are_named() {
+    let env = VerifyEnvironment::new();
+    let good = env.issue(&CertSpec::valid_for(&[HOST]));
+    let identity = env.pki.issue(&CertSpec::valid_for(&[HOST]));
+    env.file("empty.pem", " \n");
+    env.file("key.pem", identity.key_pem());
+    env.file("der.pem", identity.leaf_der());
+    env.file("no-end.pem", good.rsplit_once("-----END").expect("an end").0);
+    env.file("no-base64.pem", good.replacen("\nMII", "\n!!!", 1));
+    env.file("large.pem", good + &"#".repeat(16 * 1024 * 1024));
+    env.file("with-key.pem", identity.key_pem() + &identity.chain_pem());
+    std::fs::create_dir(env.folder().join("folder")).expect("a folder");
+    for file in ["absent.pem", "folder", "empty.pem", "key.pem", "der.pem", "no-end.pem", "no-base64.pem", "large.pem"]
+    {
         let roots = "--host a.example --no-system-roots --ca-file";
-        let chain = format!("cannot load certificate chain: {file}: {wrong}");
-        bench.refuses(&format!("{roots} root.pem {file}"), "", &chain);
-        let roots_wrong = format!("cannot load trusted roots: {file}: {wrong}");
-        bench.refuses(&format!("{roots} {file} good.pem"), "", &roots_wrong);
+        for args in [format!("{roots} root.pem {file}"), format!("{roots} {file} good.pem")] {
+            env.fails(&args, "", file);
+        }
     }
-    bench.check("--host smtp.example.com with-key.pem", 0, &[("/presented", json!(2))]);
+    env.check("--host smtp.example.com with-key.pem", 0, &[("/presented", json!(2))]);
 }
 
 #[test]
-fn wrong_usage_is_told() {
-    let bench = Bench::new();
-    for (args, message) in [
+fn invalid_usage_exits_with_2_and_names_the_cause() {
+    let env = VerifyEnvironment::new();
+    for (args, cause) in [
         ("good.pem", "--host <NAME>"),
         ("--host smtp.example.com", "<CHAIN.pem>"),
-        ("--host a..b good.pem", "empty label: found a leading dot or two dots in a row"),
-        ("--host *.example.com good.pem", "invalid host name: expected labels of letters, digits, `-` and `_`"),
-        ("--host a.example --at yesterday good.pem", "'yesterday' for '--at <RFC3339>'"),
+        ("--host a..b good.pem", "a..b"),
+        ("--host *.example.com good.pem", "*.example.com"),
+        ("--host a.example --at yesterday good.pem", "--at <RFC3339>"),
         ("--host a.example --at 2026-02-30T00:00:00Z good.pem", "2026-02-30T00:00:00Z"),
         ("--host a.example --at 2026-02-03 good.pem", "--at <RFC3339>"),
         ("--host a.example --output=xml good.pem", "table, json"),
         ("--host a.example good.pem good.pem", "unexpected argument"),
     ] {
-        let output = bench.run(args, "");
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{args}: {error}");
-        assert!(error.contains(message), "{args}: {error}");
-        assert!(output.stdout.is_empty(), "{args}");
+        env.fails(args, "", cause);
     }
 }
 
 #[test]
-fn the_table_is_for_people() {
-    let bench = Bench::new();
+fn tables_are_those_of_the_golden_file() {
+    let env = VerifyEnvironment::new();
     let hostile = ["\u{1b}[31mred.example.com", "smtp.example.com"];
-    bench.file("hostile.pem", bench.issue(&CertSpec::valid_for(&hostile).with_validity(-2 * DAY, -DAY)));
+    env.file("hostile.pem", env.issue(&CertSpec::valid_for(&hostile).with_validity(-2 * DAY, -DAY)));
     let many: Vec<String> = (0..150).map(|n| format!("host-{n}.example.com")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    bench.file("many.pem", bench.issue(&CertSpec::valid_for(&many)));
-    for (args, code, lines) in [
-        (
-            "--host smtp.example.com good.pem",
-            0,
-            &[
-                "  smtp.example.com  ok",
-                "  trusted     yes",
-                "  valid       yes",
-                "  presented   2 certificates",
-                "  names       smtp.example.com",
-            ][..],
-        ),
-        (
-            "--host mail.example.com hostile.pem",
-            1,
-            &[
-                "  mail.example.com  NO MATCH",
-                "    not_listed: The certificate lists other names.",
-                "  trusted     yes",
-                "  valid       NO",
-                "    expired: A certificate on the path has expired (RFC 5280 §4.1.2.5).",
-                "  names       \u{fffd}[31mred.example.com, smtp.example.com",
-                "WHAT OTHERS SAY",
-                "    .NET/MailKit  RemoteCertificateChainErrors",
-                "    OpenSSL       verify error:num=10:certificate has expired",
-            ],
-        ),
-        ("--host host-7.example.com many.pem", 0, &["              host-99.example.com and 50 more"]),
+    env.file("many.pem", env.issue(&CertSpec::valid_for(&many)));
+    env.file("self-signed.pem", env.issue(&CertSpec::valid_for(&[HOST]).with_issuer(Issuer::SelfSigned)));
+    env.file("unparsable.pem", pem(b"junk"));
+    // An hour later, no validity period ends in a whole number of days.
+    let at = (OffsetDateTime::now_utc() + Duration::hours(1)).format(&Rfc3339).expect("a time");
+    let mut golden = String::new();
+    for (args, code) in [
+        ("--host smtp.example.com good.pem", 0),
+        ("--host mail.example.com --host 192.0.2.1 hostile.pem", 1),
+        ("--host smtp.example.com self-signed.pem", 1),
+        ("--host smtp.example.com unparsable.pem", 1),
+        ("--host host-7.example.com many.pem", 0),
     ] {
-        let output = bench.run(&format!("--no-system-roots --ca-file root.pem {args}"), "");
+        let output = env.run(&format!("--no-system-roots --ca-file root.pem --at {at} {args}"), "");
         let text = String::from_utf8(output.stdout).expect("text");
         assert_eq!(output.status.code(), Some(code), "{args}: {text}");
-        for line in lines {
-            assert!(text.lines().any(|found| found == *line), "{args}: {line:?} in\n{text}");
-        }
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{args}: no line is over 80 columns:\n{text}");
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{args}: {text:?}");
-        assert_eq!(text.contains("WHAT OTHERS SAY"), code == 1, "{args}: {text}");
+        golden.push_str(&format!("$ smtp-tls-exporter verify {args}\n{text}\n"));
     }
+    expect_file!["../golden/verify.txt"].assert_eq(&normalized(&golden));
 }

@@ -6,9 +6,9 @@ use super::*;
 pub(super) fn classic(ca: &TestCa, fixture: &EndpointFixture) -> TargetReport {
     let (good, bad) = (leaf(&["smtp.example.com", "mail.example.com"]), leaf(&["mail.example.com"]));
     fixture.report(vec![
-        fixture.shows(ca, "192.0.2.10", &ca.chain(&good)),
-        fixture.shows(ca, "192.0.2.11", &ca.chain(&bad)),
-        fixture.shows(ca, "192.0.2.12", &ca.chain(&bad)),
+        fixture.presents(ca, "192.0.2.10", &ca.chain(&good)),
+        fixture.presents(ca, "192.0.2.11", &ca.chain(&bad)),
+        fixture.presents(ca, "192.0.2.12", &ca.chain(&bad)),
     ])
 }
 
@@ -63,7 +63,7 @@ pub(super) fn cases() -> Vec<Case> {
     let mut two = with_alternates(classic, &[("mail.example.com", Some(ALL)), ("example.com", Some(ALL))]);
     let both = leaf(&["mail.example.com", "example.com"]);
     two.endpoints[0].backends =
-        ALL.iter().map(|address| Arc::new(fixture.shows(&ca, address, &ca.chain(&both)))).collect();
+        ALL.iter().map(|address| Arc::new(fixture.presents(&ca, address, &ca.chain(&both)))).collect();
     cases.push(case(
         "Two alternate names",
         two,
@@ -84,10 +84,10 @@ pub(super) fn cases() -> Vec<Case> {
 /// A name is called valid only where the chains of all backends are.
 fn validity(ca: &TestCa, fixture: &EndpointFixture) -> Vec<Case> {
     let good = ca.chain(&leaf(&["smtp.example.com", "mail.example.com"]));
-    let bad = fixture.shows(ca, "192.0.2.11", &ca.chain(&leaf(&["mail.example.com"])));
+    let bad = fixture.presents(ca, "192.0.2.11", &ca.chain(&leaf(&["mail.example.com"])));
     let expired = between(leaf(&["mail.example.com"]), "20260101000000Z", "20260501000000Z");
     let two = |second: BackendReport| {
-        let report = fixture.report(vec![fixture.shows(ca, "192.0.2.10", &good), second]);
+        let report = fixture.report(vec![fixture.presents(ca, "192.0.2.10", &good), second]);
         with_alternates(report, &[("mail.example.com", Some(&["192.0.2.10", "192.0.2.11"]))])
     };
     let mut unproved = bad.clone();
@@ -98,12 +98,12 @@ fn validity(ca: &TestCa, fixture: &EndpointFixture) -> Vec<Case> {
     let several = BackendReport { last_certificate: last, ..bad.clone() };
     let mut capped = two(bad.clone());
     capped.endpoints[0].skipped = vec![(SkipReason::Cap, 2)];
-    let alone = fixture.report(vec![bad.clone(), unnamed(fixture.shows(ca, "192.0.2.10", &good))]);
+    let alone = fixture.report(vec![bad.clone(), unresolved(fixture.presents(ca, "192.0.2.10", &good))]);
     vec![
         case("An alternate name on two valid certificates", two(bad.clone()), &[REISSUE_ONE, USE_MAIL, QUEUED]),
         case(
             "An alternate name while a chain is not valid",
-            two(fixture.shows(ca, "192.0.2.11", &ca.chain(&expired))),
+            two(fixture.presents(ca, "192.0.2.11", &ca.chain(&expired))),
             &[
                 REISSUE_ONE,
                 USE_BUT,
@@ -118,7 +118,7 @@ fn validity(ca: &TestCa, fixture: &EndpointFixture) -> Vec<Case> {
         ),
         case(
             "An alternate name while a backend fails",
-            two(past(bad)),
+            two(now_failing(bad)),
             &[
                 ("critical unreachable [192.0.2.11] request", &["192.0.2.11", "587"]),
                 REISSUE_ONE,
@@ -156,9 +156,9 @@ fn validity(ca: &TestCa, fixture: &EndpointFixture) -> Vec<Case> {
 
 /// The name of one backend where no name is on all certificates.
 fn single_backends(ca: &TestCa, fixture: &EndpointFixture) -> Vec<Case> {
-    let shows = |address, names: &[&str]| fixture.shows(ca, address, &ca.chain(&leaf(names)));
-    let one = shows("192.0.2.10", &["smtp.example.com", "mx1.example.com"]);
-    let two = shows("192.0.2.11", &["mx2.example.com"]);
+    let presents = |address, names: &[&str]| fixture.presents(ca, address, &ca.chain(&leaf(names)));
+    let one = presents("192.0.2.10", &["smtp.example.com", "mx1.example.com"]);
+    let two = presents("192.0.2.11", &["mx2.example.com"]);
     let refused = fixture.fails("192.0.2.12", Stage::Connect, ProbeReason::Refused, "");
     const UNKNOWN: Expected = ("info use_backend_name [192.0.2.10]", &["mx1.example.com", "192.0.2.10", "192.0.2.12"]);
     vec![
@@ -169,7 +169,7 @@ fn single_backends(ca: &TestCa, fixture: &EndpointFixture) -> Vec<Case> {
         ),
         case(
             "No name on all certificates, with a backend that was not probed yet",
-            fixture.report(vec![one.clone(), two.clone(), fixture.fresh("192.0.2.12")]),
+            fixture.report(vec![one.clone(), two.clone(), fixture.unprobed("192.0.2.12")]),
             &[REISSUE_ONE, UNKNOWN, QUEUED],
         ),
         case(
@@ -179,7 +179,7 @@ fn single_backends(ca: &TestCa, fixture: &EndpointFixture) -> Vec<Case> {
         ),
         case(
             "No name on all certificates while both backends fail",
-            fixture.report(vec![past(one), past(two)]),
+            fixture.report(vec![now_failing(one), now_failing(two)]),
             &[
                 ("critical unreachable [192.0.2.10 192.0.2.11] request", &["192.0.2.10 and 192.0.2.11", "587"]),
                 REISSUE_ONE,

@@ -12,14 +12,14 @@ fn names() -> Vec<Case> {
     let ca = TestCa::new();
     let presenting = |title, server_name: &str, builders: &[(&str, CertBuilder)], expected| {
         let fixture = EndpointFixture::of(server_name);
-        let shows = |(address, builder): &(&str, CertBuilder)| fixture.shows(&ca, address, &ca.chain(builder));
-        case(title, fixture.report(builders.iter().map(shows).collect()), expected)
+        let presents = |(address, builder): &(&str, CertBuilder)| fixture.presents(&ca, address, &ca.chain(builder));
+        case(title, fixture.report(builders.iter().map(presents).collect()), expected)
     };
     let common = leaf(&[]).with_common_name("smtp.example.com");
     let bare = common.without_extension(&Extension::subject_alternative_names(&[]));
     let none = leaf(&[]).without_extension(&Extension::subject_alternative_names(&[]));
     let fixture = EndpointFixture::of("smtp.example.com");
-    let several = fixture.shows(&ca, "192.0.2.11", &ca.chain(&leaf(&["mail.example.com"])));
+    let several = fixture.presents(&ca, "192.0.2.11", &ca.chain(&leaf(&["mail.example.com"])));
     let last = several.last_certificate.clone();
     let last = last.map(|last| LastCertificate { distinct: 2, mismatched_samples: Some(1), ..last });
     const REISSUE: &str = "critical reissue [192.0.2.11] request RemoteCertificateNameMismatch";
@@ -126,19 +126,19 @@ fn expected_names() -> Vec<Case> {
         expect_names: vec![name("smtp.example.com"), name("mx.example.com"), name("mx2.example.com")],
         ..EndpointFixture::of("smtp.example.com")
     };
-    let shows = |address, names: &[&str]| fixture.shows(&ca, address, &ca.chain(&leaf(names)));
+    let presents = |address, names: &[&str]| fixture.presents(&ca, address, &ca.chain(&leaf(names)));
     const MISSING: &str = "warning expected_name [192.0.2.11] request";
     vec![
         case(
             "An expected name that is missing",
-            fixture.report(vec![shows("192.0.2.11", &["smtp.example.com", "mx2.example.com"])]),
+            fixture.report(vec![presents("192.0.2.11", &["smtp.example.com", "mx2.example.com"])]),
             &[(MISSING, &["192.0.2.11", "mx.example.com", "`expect_names`"])],
         ),
         case(
             "Different expected names that are missing",
             fixture.report(vec![
-                shows("192.0.2.11", &["smtp.example.com", "mx2.example.com"]),
-                shows("192.0.2.12", &["smtp.example.com"]),
+                presents("192.0.2.11", &["smtp.example.com", "mx2.example.com"]),
+                presents("192.0.2.12", &["smtp.example.com"]),
             ]),
             &[(
                 "warning expected_name [192.0.2.11 192.0.2.12] request",
@@ -147,7 +147,7 @@ fn expected_names() -> Vec<Case> {
         ),
         case(
             "The server name and expected names that are missing",
-            fixture.report(vec![shows("192.0.2.11", &["mail.example.com"])]),
+            fixture.report(vec![presents("192.0.2.11", &["mail.example.com"])]),
             &[
                 ("critical reissue [192.0.2.11] request RemoteCertificateNameMismatch", &["192.0.2.11"]),
                 ("info shared_name_elsewhere [192.0.2.11]", &["mail.example.com"]),
@@ -180,8 +180,8 @@ fn chains() -> Vec<Case> {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let good = leaf(&["smtp.example.com"]);
     let beside_a_complete_chain = |title, chain: &[_], expected| {
-        let full = fixture.shows(&ca, "192.0.2.10", &ca.chain(&good));
-        case(title, fixture.report(vec![full, fixture.shows(&ca, "192.0.2.11", chain)]), expected)
+        let full = fixture.presents(&ca, "192.0.2.10", &ca.chain(&good));
+        case(title, fixture.report(vec![full, fixture.presents(&ca, "192.0.2.11", chain)]), expected)
     };
     let stranger = Ca::root(&intermediate("Stranger", "20200101000000Z", "20400101000000Z"), &key());
     let old = ca.root.sub(&intermediate("Old", "20200101000000Z", "20260101000000Z"), &key());
@@ -257,13 +257,13 @@ fn chains() -> Vec<Case> {
 fn a_missing_or_expired_intermediate_has_its_fingerprint() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let good = leaf(&["smtp.example.com"]);
-    let full = fixture.shows(&ca, "192.0.2.10", &ca.chain(&good));
+    let full = fixture.presents(&ca, "192.0.2.10", &ca.chain(&good));
     let old = ca.root.sub(&intermediate("Old", "20200101000000Z", "20260101000000Z"), &key());
     for (chain, culprit) in [
         (vec![ca.intermediate.issue(&good, &ca.key)], ca.intermediate.der()),
         (vec![old.issue(&good, &ca.key), old.der()], old.der()),
     ] {
-        let report = fixture.report(vec![full.clone(), fixture.shows(&ca, "192.0.2.11", &chain)]);
+        let report = fixture.report(vec![full.clone(), fixture.presents(&ca, "192.0.2.11", &chain)]);
         let fingerprint = hex(&Certificate::new(culprit).fingerprint());
         for advice in advise(&report, now()) {
             let request = advice.request.unwrap_or_default();
@@ -274,8 +274,9 @@ fn a_missing_or_expired_intermediate_has_its_fingerprint() {
 
 fn validity() -> Vec<Case> {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
-    let valid =
-        |from, until| fixture.shows(&ca, "192.0.2.11", &ca.chain(&between(leaf(&["smtp.example.com"]), from, until)));
+    let valid = |from, until| {
+        fixture.presents(&ca, "192.0.2.11", &ca.chain(&between(leaf(&["smtp.example.com"]), from, until)))
+    };
     let only = |title, backend: BackendReport, expected| case(title, fixture.report(vec![backend]), expected);
     let ending = ca.root.sub(&intermediate("Ending", "20200101000000Z", "20260605000000Z"), &key());
     let chain = [ending.issue(&leaf(&["smtp.example.com"]), &ca.key), ending.der()];
@@ -290,7 +291,7 @@ fn validity() -> Vec<Case> {
         ),
         only(
             "An expired certificate on a backend that fails",
-            past(valid("20260101000000Z", "20260529000000Z")),
+            now_failing(valid("20260101000000Z", "20260529000000Z")),
             &[
                 ("critical unreachable [192.0.2.11] request", &["192.0.2.11", "587"]),
                 (EXPIRED, &["192.0.2.11", "2026-05-31 22:59", "3 days ago", "2026-05-29 00:00"]),
@@ -325,7 +326,7 @@ fn validity() -> Vec<Case> {
         ),
         only(
             "An intermediate that expires soon",
-            fixture.shows(&ca, "192.0.2.11", &chain),
+            fixture.presents(&ca, "192.0.2.11", &chain),
             &[("warning expires_soon [192.0.2.11]", &["ntermediate", "192.0.2.11", "in 4 days", "2026-06-05 00:00"])],
         ),
     ]
@@ -336,10 +337,10 @@ fn renewals() -> Vec<Case> {
     let builder = |from, until| between(leaf(&["smtp.example.com"]), from, until);
     let (old, new) = (ca.chain(&builder("20260326000000Z", "20260624000000Z")), ca.chain(&leaf(&["smtp.example.com"])));
     let own = ca.chain(&builder("20260415000000Z", "20260801000000Z"));
-    let shows = |address, chain: &[_]| fixture.shows(&ca, address, chain);
-    let beside_new = |chain: &[_]| fixture.report(vec![shows("192.0.2.10", &new), shows("192.0.2.11", chain)]);
+    let presents = |address, chain: &[_]| fixture.presents(&ca, address, chain);
+    let beside_new = |chain: &[_]| fixture.report(vec![presents("192.0.2.10", &new), presents("192.0.2.11", chain)]);
     let with_file = |chain: &[_], file: Option<&[CertificateDer<'static>]>| {
-        let report = fixture.report(vec![shows("192.0.2.11", chain)]);
+        let report = fixture.report(vec![presents("192.0.2.11", chain)]);
         let settings = ProbeSettings {
             certificate_file: Some(std::path::Path::new("/etc/ssl/mail.pem").into()),
             ..(*report.target.settings).clone()

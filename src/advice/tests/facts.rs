@@ -60,9 +60,9 @@ fn build(
     let backends = fleet.iter().enumerate().map(|(index, backend)| {
         let address = address(index);
         let report = match backend.chain {
-            Some(chain) if backend.state == 3 => past(fixture.shows(ca, &address, &chains[chain])),
-            Some(chain) => fixture.shows(ca, &address, &chains[chain]),
-            None => fixture.fresh(&address),
+            Some(chain) if backend.state == 3 => now_failing(fixture.presents(ca, &address, &chains[chain])),
+            Some(chain) => fixture.presents(ca, &address, &chains[chain]),
+            None => fixture.unprobed(&address),
         };
         let report = if backend.state == 4 {
             fixture.fails(&address, Stage::StartTls, ProbeReason::StartTlsNotOffered, "")
@@ -99,7 +99,7 @@ fn advice_holds_and_is_complete() {
     let (ca, fixture) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let chains = chains(&ca);
     // Each chain is verified once.
-    let assessed: Vec<_> = chains.iter().map(|chain| ca.assess(&fixture, chain)).collect();
+    let assessed: Vec<_> = chains.iter().map(|chain| ca.assess_chain(&fixture, chain)).collect();
     let mut seen = BTreeSet::new();
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::with_cases(600) }, rng);

@@ -90,7 +90,7 @@ fn failures() -> Vec<Case> {
         ),
         case(
             "A server that limits the rate",
-            starttls.report(vec![BackendReport { probe, ..limited }, starttls.fresh("192.0.2.12")]),
+            starttls.report(vec![BackendReport { probe, ..limited }, starttls.unprobed("192.0.2.12")]),
             &[("warning rate_limited [192.0.2.11]", &["192.0.2.11", "421", "`interval`"])],
         ),
     ]
@@ -191,7 +191,7 @@ fn mail_exchangers() -> Vec<Case> {
         TargetReport { endpoints: vec![], lookup: Some(Arc::new(lookup)), ..with_kind(fixture.report(vec![])) };
     let (ca, one) = (TestCa::new(), EndpointFixture::at("mx1.example.com", 25, TlsMode::StartTls));
     let bad = ca.chain(&leaf(&["mail.example.com"]));
-    let report = one.report(vec![one.shows(&ca, "192.0.2.11", &bad)]);
+    let report = one.report(vec![one.presents(&ca, "192.0.2.11", &bad)]);
     let mut two = with_kind(with_alternates(report, &[("mail.example.com", Some(&["192.0.2.11"]))]));
     let other = EndpointFixture::at("mx2.example.com", 25, TlsMode::StartTls);
     let refused = other.fails("192.0.2.12", Stage::Connect, ProbeReason::Refused, "");
@@ -220,7 +220,7 @@ fn mail_exchangers() -> Vec<Case> {
 fn commands_fit_the_endpoint() {
     let check = |fixture: &EndpointFixture, address: &str, expected: &str| {
         assert_eq!(
-            request::openssl_command(&fixture.fresh(address).backend),
+            request::openssl_command(&fixture.unprobed(address).backend),
             format!("openssl s_client -connect {expected}")
         );
     };

@@ -1,4 +1,4 @@
-//! What backends presented, as files.
+//! Presented chains as PEM files.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use crate::render;
 use crate::snapshot::{BackendReport, TargetReport};
-use crate::target::{TargetKind, TargetName};
+use crate::target::TargetKind;
+use crate::text::file_name;
 
-/// A directory for PEM files.
+/// The directory for the PEM files.
 #[derive(Debug)]
 pub(super) struct Export {
     folder: PathBuf,
@@ -19,13 +20,13 @@ pub(super) struct Export {
 }
 
 impl Export {
-    /// Makes the directory where it is missing.
+    /// Creates the directory if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made, or is something else.
+    /// If it cannot be created, or is not a directory.
     pub(super) fn prepare(folder: &Path, force: bool) -> Result<Self, ExportError> {
-        let fault = |error| ExportError::Folder(folder.to_owned(), error);
-        fs::create_dir_all(folder).map_err(fault)?;
+        let to_error = |error| ExportError::Folder(folder.to_owned(), error);
+        fs::create_dir_all(folder).map_err(to_error)?;
         Ok(Self { folder: folder.to_owned(), force })
     }
 
@@ -33,44 +34,42 @@ impl Export {
         &self.folder
     }
 
-    /// Writes what each backend presented last, a file each; tells how many in words.
+    /// Writes the chain that each backend presented last to a file and returns the number of files.
     ///
     /// # Errors
-    /// When one of the files is there already and may not be replaced: then nothing is written. When one cannot be
-    /// written.
-    pub(super) fn write(&self, reports: &[Arc<TargetReport>]) -> Result<String, ExportError> {
+    /// If one of the files exists and may not be overwritten: then nothing is written. If one cannot be written.
+    pub(super) fn write(&self, reports: &[Arc<TargetReport>]) -> Result<usize, ExportError> {
         let files = files(reports);
-        let there = |name: &&String| !self.force && fs::symlink_metadata(self.folder.join(name)).is_ok();
-        let mut existing = files.iter().map(|(name, _)| name).filter(there);
+        let exists = |name: &&String| !self.force && fs::symlink_metadata(self.folder.join(name)).is_ok();
+        let mut existing = files.iter().map(|(name, _)| name).filter(exists);
         if let Some(first) = existing.next() {
             return Err(ExportError::Exists { file: self.folder.join(first), others: existing.count() });
         }
         for (name, text) in &files {
-            self.put(name, text).map_err(|error| ExportError::File(self.folder.join(name), error))?;
+            self.write_file(name, text).map_err(|error| ExportError::File(self.folder.join(name), error))?;
         }
-        Ok(if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) })
+        Ok(files.len())
     }
 
-    fn put(&self, name: &str, text: &str) -> io::Result<()> {
+    fn write_file(&self, name: &str, text: &str) -> io::Result<()> {
         let path = self.folder.join(name);
         if !self.force {
             return create(&path, text);
         }
-        // Replaced as a whole, and a link itself in place of what it leads to.
-        let fresh = self.folder.join(format!(".{name}.{}", std::process::id()));
-        create(&fresh, text).and_then(|()| fs::rename(&fresh, &path)).inspect_err(|_| {
-            // What is left over says nothing that the error doesn't.
-            let _ = fs::remove_file(&fresh);
+        // A rename replaces the file atomically, and a symbolic link itself.
+        let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
+        create(&temporary, text).and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
         })
     }
 }
 
-/// A file that is not there yet; also a link that leads nowhere is there.
+/// Creates a file. Fails if it exists, also as a dangling symbolic link.
 fn create(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// A name and the PEM text for each backend that presented something.
+/// File name and PEM text for each backend that presented a chain.
 fn files(reports: &[Arc<TargetReport>]) -> Vec<(String, String)> {
     let mut taken = HashSet::new();
     let mut files = Vec::new();
@@ -84,28 +83,17 @@ fn files(reports: &[Arc<TargetReport>]) -> Vec<(String, String)> {
     files
 }
 
-/// What a file is about: its target, where its name says more than the rest, server name, address and port.
+/// The file name without its extension: target (unless it has its default name), server name, address and port.
 fn stem(report: &TargetReport, backend: &BackendReport) -> String {
     let target = &report.target;
     let default =
         matches!(target.kind, TargetKind::Host(_)) && target.kind.default_name().as_ref() == Some(&target.name);
-    let target = (!default).then(|| safe(TargetName::as_str(&target.name)));
     let endpoint = &backend.backend.endpoint;
     let rest = [endpoint.server_name.to_string(), backend.backend.address.to_string(), endpoint.port.to_string()];
-    target.into_iter().chain(rest.iter().map(|part| safe(part))).collect::<Vec<_>>().join("_")
+    file_name((!default).then(|| target.name.as_str()).into_iter().chain(rest.iter().map(String::as_str)))
 }
 
-/// `text` as a part of a file name: nothing but letters, digits, `-`, `_` and dots that don't come first.
-fn safe(text: &str) -> String {
-    let is_safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let cleaned: String = text.chars().take(MAX_PART).map(|c| if is_safe(&c) { c } else { '-' }).collect();
-    match cleaned.strip_prefix(['.', '-']) {
-        Some(rest) => format!("_{rest}"),
-        None => cleaned,
-    }
-}
-
-/// `stem` with its ending, and a number where that is taken. Case does not tell files apart everywhere.
+/// `stem` with its extension, and with a number if the name is taken. Some file systems ignore case.
 fn unique(stem: &str, taken: &mut HashSet<String>) -> String {
     let mut name = format!("{stem}.pem");
     let mut number = 1;
@@ -116,12 +104,12 @@ fn unique(stem: &str, taken: &mut HashSet<String>) -> String {
     name
 }
 
-/// Why nothing, or not all, was written.
+/// Why the export failed.
 #[derive(Debug)]
 pub(crate) enum ExportError {
-    /// The directory cannot be made.
+    /// The directory cannot be created.
     Folder(PathBuf, io::Error),
-    /// A file is there, and perhaps others.
+    /// A file exists, and perhaps others.
     Exists { file: PathBuf, others: usize },
     /// A file cannot be written.
     File(PathBuf, io::Error),
@@ -130,48 +118,25 @@ pub(crate) enum ExportError {
 impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder(path, error) => write!(f, "--export={}: {error}", path.display()),
+            Self::Folder(path, error) => write!(f, "cannot create the directory {}: {error}", path.display()),
             Self::Exists { file, others: 0 } => {
-                write!(f, "{} is there already: nothing was written; --force replaces it", file.display())
+                write!(f, "{} exists: nothing was written (use --force to overwrite it)", file.display())
             }
             Self::Exists { file, others } => {
-                write!(
-                    f,
-                    "{} and {others} more are there already: nothing was written; --force replaces them",
-                    file.display()
-                )
+                let file = file.display();
+                write!(f, "{file} and {others} more exist: nothing was written (use --force to overwrite them)")
             }
-            Self::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::File(path, error) => write!(f, "cannot write {}: {error}", path.display()),
         }
     }
 }
-
-/// Characters of one part: four of them and a number are less than the 255 octets of a file name.
-const MAX_PART: usize = 56;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_of_files_are_safe() {
-        for (text, expected) in [
-            ("smtp.example.com", "smtp.example.com"),
-            ("mx:example.com", "mx-example.com"),
-            ("2001:db8::1", "2001-db8--1"),
-            ("../../etc/passwd", "_.-..-etc-passwd"),
-            (".hidden", "_hidden"),
-            ("-rf", "_rf"),
-            ("a\0b\nc\\d\u{202e}", "a-b-c-d-"),
-            ("", ""),
-        ] {
-            assert_eq!(safe(text), expected, "{text:?}");
-        }
-        assert_eq!(safe(&"ü".repeat(300)).len(), MAX_PART);
-    }
-
-    #[test]
-    fn names_of_files_differ() {
+    fn file_names_are_unique() {
         let mut taken = HashSet::new();
         let found = ["a", "A", "a_2", "a", "b"].map(|stem| unique(stem, &mut taken));
         assert_eq!(found, ["a.pem", "A_2.pem", "a_2_2.pem", "a_3.pem", "b.pem"]);

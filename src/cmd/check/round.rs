@@ -1,4 +1,4 @@
-//! One round over all targets of a config, within bounds.
+//! One round over all targets, within a timeout.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::CheckError;
-use super::terminal::Progress;
+use super::terminal::ProgressLine;
 use crate::cmd::signals::termination;
 use crate::config::Config;
 use crate::monitor::Monitor;
 use crate::snapshot::Fleet;
 use crate::target::TargetName;
 
-/// Looks up and probes all at once, and gives what is known when all is done or the time is over: then reports without a
-/// `last_round` are of targets that were not finished. None where a signal ended it.
+/// Probes all targets concurrently and returns their reports when they are finished or after `timeout`. Reports of targets
+/// that are not finished have no `last_round`. None after SIGINT or SIGTERM.
 pub(super) async fn run(
     config: Config,
-    patience: Duration,
-    mut progress: Progress,
+    timeout: Duration,
+    mut progress: ProgressLine,
 ) -> Result<Option<Fleet>, CheckError> {
     let interrupted = termination().map_err(CheckError::Runtime)?;
     let mut waiting: Vec<TargetName> = config.targets.iter().map(|target| target.name.clone()).collect();
@@ -45,15 +45,15 @@ pub(super) async fn run(
         }
     };
     tokio::select! {
-        // In this order all is asked for before the monitor begins anything by itself: nothing is probed twice.
+        // All rounds are requested before the monitor starts one itself: nothing is probed twice.
         biased;
         () = interrupted => return Ok(None),
-        _ = tokio::time::timeout(patience + GRACE, all) => {}
-        // Ends with this function, whatever is under way.
+        _ = tokio::time::timeout(timeout + GRACE, all) => {}
+        // Ends with this function.
         () = monitor.run(pending()) => {}
     }
     Ok(Some(handle.fleet()))
 }
 
-/// Lookups take a part of the time before probes begin: these have a little more than was asked for.
+/// Probes start after the lookups: this gives them the time that lookups take.
 pub(super) const GRACE: Duration = Duration::from_secs(1);

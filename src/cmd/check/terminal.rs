@@ -1,4 +1,4 @@
-//! What is known of the terminal: whether there is one, how wide it is, and whether it is to show colours.
+//! The terminal: its width, colors, and the progress line.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -8,9 +8,9 @@ use terminal_size::{Width, terminal_size_of};
 use crate::cmd::cli::Color;
 use crate::render::Style;
 use crate::target::TargetName;
-use crate::text::printable;
+use crate::text::{list, printable};
 
-/// Where findings and progress go.
+/// Properties of standard output and standard error.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terminal {
     color: bool,
@@ -19,7 +19,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// As standard output, standard error and the environment have it.
+    /// From the streams and the environment.
     pub(super) fn new(color: Color) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let set = |name| env::var_os(name).filter(|value| !value.is_empty());
@@ -33,7 +33,7 @@ impl Terminal {
                 set("NO_COLOR").is_some(),
                 set("TERM").is_some_and(|it| it == "dumb"),
             ),
-            // What shells set in COLUMNS is seldom exported: where it is, somebody means it.
+            // Shells do not export COLUMNS: if it is exported, that is deliberate.
             width: columns.or_else(|| is_terminal.then(measured)?).unwrap_or(DEFAULT_WIDTH).min(MAX_WIDTH),
             error_width: io::stderr().is_terminal().then(error_width),
         }
@@ -43,8 +43,8 @@ impl Terminal {
         Style { width: self.width, color: self.color, certificates }
     }
 
-    pub(super) fn progress(&self) -> Progress {
-        Progress { width: self.error_width, shown: false }
+    pub(super) fn progress(&self) -> ProgressLine {
+        ProgressLine { width: self.error_width, shown: false }
     }
 }
 
@@ -56,25 +56,25 @@ fn wants_color(color: Color, is_terminal: bool, no_color: bool, is_dumb: bool) -
     }
 }
 
-/// A line on standard error, where that is a terminal, that says how far it got; gone in the end.
+/// A line on standard error with the progress, if that is a terminal. Removed on drop.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ProgressLine {
     width: Option<usize>,
     shown: bool,
 }
 
-impl Progress {
-    /// Shows that of `total` targets `waiting` are not done.
+impl ProgressLine {
+    /// Shows that the targets in `waiting`, of `total`, are not finished.
     pub(super) fn show(&mut self, total: usize, waiting: &[TargetName]) {
         let Some(width) = self.width.filter(|_| total > 1) else { return };
         let line = line(total, waiting, width.saturating_sub(1));
-        // Findings don't depend on whether anybody is told how far they got.
+        // Progress is optional: a failed write changes nothing.
         let _ = write!(io::stderr(), "\r\x1b[K{line}");
         self.shown = true;
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if self.shown {
             let _ = write!(io::stderr(), "\r\x1b[K");
@@ -84,12 +84,9 @@ impl Drop for Progress {
 
 fn line(total: usize, waiting: &[TargetName], width: usize) -> String {
     let done = total - waiting.len();
-    let rest = match waiting {
-        [] => String::new(),
-        [one] => format!(", waiting for {one}"),
-        [first, rest @ ..] => format!(", waiting for {first} and {} more", rest.len()),
-    };
-    printable(&format!("{done} of {total} targets done{rest}"), width.saturating_sub(1))
+    let names = list(waiting.iter().map(ToString::to_string), 1);
+    let rest = if names.is_empty() { names } else { format!(", waiting for {names}") };
+    printable(&format!("{done} of {total} targets finished{rest}"), width.saturating_sub(1))
 }
 
 const DEFAULT_WIDTH: usize = 80;
@@ -119,11 +116,11 @@ mod tests {
     fn progress_fits_and_is_printable() {
         let names: Vec<_> = ["a.test:587", "b\u{1b}[2J"].iter().filter_map(|name| TargetName::new(name)).collect();
         for (total, waiting, width, expected) in [
-            (3, &names[..0], 79, "3 of 3 targets done"),
-            (3, &names[..1], 79, "2 of 3 targets done, waiting for a.test:587"),
-            (9, &names[..], 79, "7 of 9 targets done, waiting for a.test:587 and 1 more"),
-            (9, &names[1..], 79, "8 of 9 targets done, waiting for b\u{fffd}[2J"),
-            (9, &names[..], 20, "7 of 9 targets done…"),
+            (3, &names[..0], 79, "3 of 3 targets finished"),
+            (3, &names[..1], 79, "2 of 3 targets finished, waiting for a.test:587"),
+            (9, &names[..], 79, "7 of 9 targets finished, waiting for a.test:587 and 1 more"),
+            (9, &names[1..], 79, "8 of 9 targets finished, waiting for b\u{fffd}[2J"),
+            (9, &names[..], 20, "7 of 9 targets fini…"),
         ] {
             assert_eq!(line(total, waiting, width), expected);
         }

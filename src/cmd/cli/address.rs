@@ -1,11 +1,11 @@
-//! Where another exporter is asked.
+//! The address of a running exporter.
 
 use std::str::FromStr;
 
 use hyper::Uri;
 use hyper::http::uri::Scheme;
 
-/// Where an exporter serves: `http://HOST:PORT`, with the route prefix where it has one.
+/// The address of an exporter: `http://HOST[:PORT]`, optionally followed by its route prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     host: String,
@@ -15,17 +15,17 @@ pub struct Address {
 }
 
 impl Address {
-    /// Host and port to connect to; an IPv6 address has no brackets.
+    /// Host and port to connect to; IPv6 addresses without brackets.
     pub fn endpoint(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
 
-    /// Host and port as they were given: what the Host field must hold (RFC 9112 §3.2).
+    /// Host and port as given, for the Host field (RFC 9112 §3.2).
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The path of `/-/ready`, below the route prefix.
+    /// The path of `/-/ready` below the route prefix.
     pub fn ready(&self) -> &Uri {
         &self.ready
     }
@@ -35,20 +35,19 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = || format!("allowed is http://HOST:PORT, with the route prefix behind it; found {text:?}");
-        let uri = Uri::from_str(text).map_err(|_| allowed())?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(allowed)?;
+        let invalid = || "expected http://HOST:PORT, optionally followed by the route prefix".to_owned();
+        let uri = Uri::from_str(text).map_err(|_| invalid())?;
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // Without a name and a password before it; what comes behind it must be a port.
-        let port = match authority.strip_prefix(host).ok_or_else(allowed)? {
+        // This excludes user information; only a port may follow.
+        let port = match authority.strip_prefix(host).ok_or_else(invalid)? {
             "" => 80,
-            port => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(allowed)?,
+            port => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(invalid)?,
         };
         if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() {
-            return Err(allowed());
+            return Err(invalid());
         }
-        let ready = Uri::from_str(&format!("{}/-/ready", uri.path().trim_end_matches('/'))).map_err(|_| allowed())?;
-        // A bracketed address is what a URL has; to connect there are no brackets.
+        let ready = Uri::from_str(&format!("{}/-/ready", uri.path().trim_end_matches('/'))).map_err(|_| invalid())?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { host, port, authority: authority.to_owned(), ready })
     }
@@ -59,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_that_of_an_exporter() {
+    fn parses_http_addresses_only() {
         #[track_caller]
         fn check(text: &str, expected: Option<(&str, u16, &str)>) {
             let found = text.parse::<Address>();

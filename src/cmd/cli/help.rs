@@ -1,48 +1,56 @@
-//! What `--help` says beyond the flags.
+//! Help texts that are longer than a doc comment.
 
-pub(super) const VERIFY: &str = "Exit codes: 0 all is well, 1 something is wrong with the chain or a name, \
-                                 2 wrong usage or a file that cannot be read.";
+pub(super) const VERIFY: &str = "\
+Exit codes:
+  0  every name matches and the chain is valid
+  1  a name does not match, or the chain is not valid
+  2  invalid usage, or a file cannot be read";
 
-pub(super) const HEALTH: &str = "Exit codes: 0 it is ready, 1 it is not, or does not answer, 2 wrong usage.";
+pub(super) const HEALTH: &str = "\
+Exit codes:
+  0  the exporter is ready
+  1  the exporter is not ready or does not respond
+  2  invalid usage";
 
 pub(super) const CHECK_TARGET: &str = "\
-What to probe: HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN; the port of a host is 587 where none is given. \
-With --config.file also the name of one of its targets";
+HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN; the default port of a host is 587. With --config.file, also \
+the name of a configured target";
 
 pub(super) const CHECK_ABOUT: &str = "\
-Probe every backend of mail servers once and tell what is wrong, and what to do about it.
+Probe every backend of mail servers once, and print problems and how to fix them.
 
-A name is looked up, and every address behind it is probed on its own, with the name as SNI and as the name that the \
-certificate must carry: by STARTTLS, or with TLS at once on port 465. For each backend it tells whether the name matches, \
-whether the chain leads to a trusted root, and when the certificate ends; then what is wrong, what to do about it, and \
-what mail clients say of it. No mail is sent.";
+Each name is resolved, and each of its addresses is probed separately, with the name as SNI and as the name that the \
+certificate must list: with STARTTLS, or with implicit TLS on port 465. The table shows for each backend whether the \
+certificate matches the name, whether the chain is valid and builds to a trusted root, and when the certificate expires. \
+Below are the problems, what to do about them, and the errors that mail clients report. No mail is sent.";
 
 pub(super) const CHECK: &str = "\
-Exit codes: 0 all is well, 1 something is found (a backend that cannot be reached, too), 2 wrong usage or config.
---help tells more than -h, with examples.";
+Exit codes: 0 everything is ok, 1 problems found (unreachable backends included), 2 invalid usage or configuration.
+Use --help for details and examples.";
 
 pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:
-  A mail failed. Is every server behind the name all right?
+  Check every backend behind a name
     smtp-tls-exporter check smtp.example.com
-  Another port; 465 means TLS at once
+  Another port (465: implicit TLS)
     smtp-tls-exporter check smtp.example.com:465
-  All servers that take a domain's mail; those that its users hand theirs to
+  All servers that receive mail for a domain, and those for submission by its users
     smtp-tls-exporter check mx:example.com submission:example.com
-  One server by its address, held against the name that clients ask for
+  A single server by address, checked against the name that clients use
     smtp-tls-exporter check 192.0.2.11:587 --name=smtp.example.com
-  A company's own root
+  A private root certificate
     smtp-tls-exporter check smtp.example.com --ca-file=/etc/ssl/corp-root.pem
-  All targets of the exporter's config, or one by its name
+  All configured targets, or one of them by name
     smtp-tls-exporter check --config.file=config.yaml
     smtp-tls-exporter check --config.file=config.yaml relay
-  For a ticket: everything, and the certificates as files
-    smtp-tls-exporter check smtp.example.com --show-certs --export=certificates > findings.txt
-  For programs
+  All details for a ticket, and the certificates as files
+    smtp-tls-exporter check smtp.example.com --show-certs --export=certificates > report.txt
+  JSON for scripts
     smtp-tls-exporter check smtp.example.com --output=json | jq '.targets[].healthy'
 
 Exit codes:
-  0  all is well
-  1  something is found: a backend that cannot be reached or lacks the name, a chain that is not
-     trusted or not valid now, a lookup that fails, no backend at all, a target that was not finished
-  2  wrong usage, a config that cannot be used, or a file that cannot be written";
+  0    everything is ok
+  1    problems found: an unreachable backend, a certificate that does not match the name,
+       an invalid chain, a failed lookup, no backend, a target not finished in time
+  2    invalid usage or configuration, or a file cannot be written
+  130  interrupted";

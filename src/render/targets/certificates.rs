@@ -1,4 +1,4 @@
-//! Every certificate that a target's backends presented; equal chains once.
+//! Every certificate that the backends of a target presented. Equal chains are printed once.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,17 +11,18 @@ use crate::verdict::{Certificate, unix};
 
 pub(super) fn write(out: &mut String, report: &TargetReport, now: SystemTime, columns: usize) {
     for (chain, backends) in chains(report) {
-        let places: Vec<String> = backends.iter().map(|backend| backend.socket_addr().to_string()).collect();
+        let addresses: Vec<String> = backends.iter().map(|backend| backend.socket_addr().to_string()).collect();
         out.push('\n');
-        hanging_in(out, columns, "  CERTIFICATES of ", &places.join(", "));
-        for (number, each) in chain.iter().enumerate() {
-            hanging_in(out, columns, &format!("  {}  ", number + 1), if number == 0 { "the server's own" } else { "" });
+        hanging_in(out, columns, "  CERTIFICATES of ", &addresses.join(", "));
+        for (index, each) in chain.iter().enumerate() {
+            let note = if index == 0 { "server certificate" } else { "" };
+            hanging_in(out, columns, &format!("  {}  ", index + 1), note);
             certificate(out, each, unix(now), columns);
         }
     }
 }
 
-/// The presented chains, each with those that presented it.
+/// The presented chains, each with the backends that presented it.
 fn chains(report: &TargetReport) -> Vec<(&[Arc<Certificate>], Vec<&Backend>)> {
     let mut chains: Vec<(&[Arc<Certificate>], Vec<&Backend>)> = Vec::new();
     for backend in report.backends() {

@@ -1,61 +1,61 @@
-//! Rows of cells under a head, as wide as they need to be; the last columns share what room is left.
+//! A table of text cells. The last columns share the width that the others leave.
 
-use crate::render::style::{Style, Tone};
+use crate::render::style::{Highlight, Style};
 
-/// Columns in order; cells of the last ones wrap.
+/// The layout of the columns.
 pub(super) struct Grid {
     head: Vec<&'static str>,
-    /// How many of the last columns wrap.
+    /// Number of the last columns whose cells wrap.
     flexible: usize,
     widths: Vec<usize>,
-    /// Which columns are of numbers.
-    rights: Vec<bool>,
+    /// Whether each column is aligned to the right.
+    is_right: Vec<bool>,
 }
 
-/// What stands in one column of one row.
+/// The text in one column of one row.
 pub(super) struct Cell {
     pub(super) text: String,
-    pub(super) tone: Tone,
-    /// Numbers stand at the right.
+    pub(super) highlight: Highlight,
+    /// Whether it is aligned to the right, as numbers are.
     pub(super) right: bool,
 }
 
 impl Cell {
-    pub(super) fn new(text: impl Into<String>, tone: Tone) -> Self {
-        Self { text: text.into(), tone, right: false }
+    pub(super) fn new(text: impl Into<String>, highlight: Highlight) -> Self {
+        Self { text: text.into(), highlight, right: false }
     }
 
-    pub(super) fn number(text: impl Into<String>, tone: Tone) -> Self {
-        Self { right: true, ..Self::new(text, tone) }
+    pub(super) fn number(text: impl Into<String>, highlight: Highlight) -> Self {
+        Self { right: true, ..Self::new(text, highlight) }
     }
 }
 
 impl Grid {
-    /// The grid of these rows in lines of `columns`; each row has as many cells as the head has words.
+    /// The layout of `rows` in lines of `columns`. Each row has one cell per heading.
     pub(super) fn of(head: &[&'static str], flexible: usize, rows: &[Vec<Cell>], columns: usize) -> Self {
-        let natural = |place: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| length(&cell.text));
-            cells.chain(head.get(place).map(|word| length(word))).max().unwrap_or_default()
+        let natural = |index: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| length(&cell.text));
+            cells.chain(head.get(index).map(|word| length(word))).max().unwrap_or_default()
         };
         let mut widths: Vec<usize> = (0..head.len()).map(natural).collect();
         let fixed = head.len().saturating_sub(flexible);
         let gaps = INDENT + GAP * head.len().saturating_sub(1);
         let taken: usize = widths.iter().take(fixed).sum::<usize>() + gaps;
         let mut left = columns.saturating_sub(taken);
-        for (place, width) in widths.iter_mut().enumerate().skip(fixed) {
-            // An even share; what one column leaves, the next ones have.
-            let share = left / (head.len() - place);
-            *width = (*width).min(share.max(LEAST));
+        for (index, width) in widths.iter_mut().enumerate().skip(fixed) {
+            // An even share: the next columns get what this one leaves.
+            let share = left / (head.len() - index);
+            *width = (*width).min(share.max(MIN_WIDTH));
             left = left.saturating_sub(*width);
         }
-        let is_right = |place: usize| rows.iter().filter_map(|row| row.get(place)).any(|cell| cell.right);
-        let rights = (0..head.len()).map(is_right).collect();
-        Self { head: head.to_vec(), flexible, widths, rights }
+        let is_right = |index: usize| rows.iter().filter_map(|row| row.get(index)).any(|cell| cell.right);
+        let is_right = (0..head.len()).map(is_right).collect();
+        Self { head: head.to_vec(), flexible, widths, is_right }
     }
 
     pub(super) fn head(&self, out: &mut String, style: &Style) {
-        let cells = self.head.iter().zip(&self.rights).map(|(word, right)| {
-            let cell = Cell::new(*word, Tone::Title);
+        let cells = self.head.iter().zip(&self.is_right).map(|(word, right)| {
+            let cell = Cell::new(*word, Highlight::Heading);
             Cell { right: *right, ..cell }
         });
         self.row(out, &cells.collect::<Vec<_>>(), style);
@@ -68,26 +68,26 @@ impl Grid {
             .zip(&self.widths)
             .enumerate()
             .map(
-                |(place, (cell, width))| if place < fixed { vec![cell.text.clone()] } else { wrap(&cell.text, *width) },
+                |(index, (cell, width))| if index < fixed { vec![cell.text.clone()] } else { wrap(&cell.text, *width) },
             )
             .collect();
         let height = wrapped.iter().map(Vec::len).max().unwrap_or_default();
-        for number in 0..height {
+        for line in 0..height {
             out.extend(std::iter::repeat_n(' ', INDENT));
-            let mut due = 0;
+            let mut pending = 0;
             for ((cell, lines), width) in cells.iter().zip(&wrapped).zip(&self.widths) {
-                let text = lines.get(number).map_or("", String::as_str);
-                let room = width.saturating_sub(length(text));
-                // Blanks are written once something follows them.
-                let before = due + if cell.right { room } else { 0 };
+                let text = lines.get(line).map_or("", String::as_str);
+                let padding = width.saturating_sub(length(text));
+                // Spaces are written only if text follows.
+                let before = pending + if cell.right { padding } else { 0 };
                 if !text.is_empty() {
                     out.extend(std::iter::repeat_n(' ', before));
-                    out.push_str(&style.paint(cell.tone, text));
-                    due = 0;
+                    out.push_str(&style.paint(cell.highlight, text));
+                    pending = 0;
                 } else {
-                    due = before;
+                    pending = before;
                 }
-                due += GAP + if cell.right { 0 } else { room };
+                pending += GAP + if cell.right { 0 } else { padding };
             }
             out.truncate(out.trim_end_matches(' ').len());
             out.push('\n');
@@ -95,7 +95,7 @@ impl Grid {
     }
 }
 
-/// `text` in lines of at most `width`; longer words are broken, and what is over [`MAX_LINES`] is cut.
+/// `text` in at most [`MAX_LINES`] lines of at most `width` characters. Longer words are broken, the rest is cut.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -132,9 +132,9 @@ fn length(text: &str) -> usize {
 
 const INDENT: usize = 2;
 const GAP: usize = 2;
-/// Columns that wrap are at least as wide.
-const LEAST: usize = 12;
-/// Lines of a cell.
+/// The least width of columns that wrap.
+const MIN_WIDTH: usize = 12;
+/// Lines per cell.
 pub(super) const MAX_LINES: usize = 4;
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
         let rows = [["192.0.2.1:25", "9", "CN=One"], ["192.0.2.10:25", "-10", "C=US, O=Example, CN=Two"]];
         let cells = |row: [&str; 3]| {
             let [a, b, c] = row;
-            vec![Cell::new(a, Tone::Plain), Cell::number(b, Tone::Bad), Cell::new(c, Tone::Plain)]
+            vec![Cell::new(a, Highlight::None), Cell::number(b, Highlight::Error), Cell::new(c, Highlight::None)]
         };
         let rows: Vec<_> = rows.into_iter().map(cells).collect();
         let grid = Grid::of(&["backend", "days", "issuer"], 1, &rows, columns);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_align_and_fit() {
+    fn columns_are_aligned_and_fit_the_line() {
         check(
             80,
             "  backend        days  issuer\n\

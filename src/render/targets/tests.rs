@@ -1,94 +1,94 @@
 use super::*;
 use crate::client_errors;
-use crate::reason::{AdviceKind, NameReason};
-use crate::render::fixture::{now, report};
+use crate::reason::{AdviceKind, ChainReason, LookupReason, NameReason, OcspReason, ProbeReason, Stage};
+use crate::render::fixture::{name, now, report};
 
-#[track_caller]
-fn check(write: impl FnOnce(&mut Page), expected: &str) {
+/// What `write` appends, in lines of 60 columns.
+fn written(write: impl FnOnce(&mut TargetTable)) -> String {
     let style = Style { width: 60, ..Style::default() };
-    let mut page = Page { out: String::new(), now: now(), style, said: Vec::new() };
-    write(&mut page);
-    let found = page.out.trim_start_matches('\n');
-    assert!(found == expected.trim_start_matches('\n'), "{found}");
+    let mut table = TargetTable { out: String::new(), now: now(), style, client_errors: Vec::new() };
+    write(&mut table);
+    assert!(table.out.lines().all(|line| line.chars().count() <= 60), "{}", table.out);
+    table.out
 }
 
-fn piece(severity: Severity, text: &str, request: Option<&str>) -> Advice {
+fn advice(severity: Severity, text: &str, request: Option<&str>) -> Advice {
     let clients = (severity == Severity::Critical).then(|| client_errors::for_name(NameReason::NotListed));
     let (kind, backends) = (AdviceKind::Reissue, Vec::new());
     Advice { kind, severity, backends, text: text.to_owned(), request: request.map(str::to_owned), clients }
 }
 
 #[test]
-fn advice_with_its_request_and_its_words() {
+fn prints_severity_text_and_request_of_each_advice() {
     let advice = [
-        piece(Severity::Critical, &"word ".repeat(14), Some("Dear all,\n\n  please\u{1b}[31m act.\n")),
-        piece(Severity::Warning, "short", None),
-        piece(Severity::Info, "info", None),
+        advice(Severity::Critical, &"word ".repeat(14), Some("Dear all,\n\n  please\u{1b}[31m act.\n")),
+        advice(Severity::Warning, "short", None),
+        advice(Severity::Info, "info", None),
     ];
-    check(
-        |page| {
-            page.out.push_str("before\n");
-            page.advice(&advice);
-            page.out.push_str(&format!("{:?}\n", page.said.iter().map(|(word, _)| *word).collect::<Vec<_>>()));
-        },
-        ADVICE,
-    );
+    let mut words = Vec::new();
+    let text = written(|table| {
+        table.advice(&advice);
+        words.extend(table.client_errors.iter().map(|(word, _)| *word));
+    });
+    for part in [
+        "  - [critical] word word word word word word word word word\n    word word word word word\n",
+        "\n      Dear all,\n\n        please\u{fffd}[31m act.\n\n",
+        "  - [warning] short\n",
+        "  - info\n",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert_eq!(words, ["reissue"], "client errors of the critical advice only");
 }
 
 #[test]
-fn everything_that_may_be_wrong_is_told_once() {
-    let report = report();
-    check(|page| page.wrong(&report), WRONG);
-    check(
-        |page| page.summary(&[Arc::new(report.clone()), Arc::new(TargetReport { last_round: None, ..report.clone() })]),
-        "2 targets, 6 backends: 3 backends of 1 target are not well;\n1 target is not finished in time.\n",
-    );
+fn lists_each_problem_once_with_its_backends() {
+    let found = problems::of(&report(), now());
+    let found: Vec<(ProblemKind, Vec<String>)> = found
+        .into_iter()
+        .map(|TargetProblem { kind, backends }| (kind, backends.iter().map(|each| each.address.to_string()).collect()))
+        .collect();
+    let lookup = ProblemKind::Lookup(name("smtp.example.com"), vec!["AAAA"], LookupReason::ServFail);
+    let expected = [
+        (lookup, None),
+        (ProblemKind::NameServersDisagree, None),
+        (ProblemKind::ProbeFailed(Stage::Handshake, ProbeReason::NoCertificate), Some("192.0.2.11")),
+        (ProblemKind::NotProbed, Some("192.0.2.12")),
+        (ProblemKind::NameMismatch(NameReason::NotListed), Some("192.0.2.10")),
+        (ProblemKind::ChainInvalid(ChainReason::Expired), Some("192.0.2.10")),
+        (ProblemKind::ChainInvalid(ChainReason::UnknownIssuer), Some("192.0.2.10")),
+        (ProblemKind::OcspStaple(OcspReason::StapleInvalid), Some("192.0.2.10")),
+        (ProblemKind::ExpectedNameMissing("other.example.com".to_owned()), Some("192.0.2.10")),
+        (ProblemKind::DiffersFromFile, Some("192.0.2.10")),
+    ];
+    let expected = expected.map(|(kind, address)| (kind, address.into_iter().map(str::to_owned).collect::<Vec<_>>()));
+    assert_eq!(found, expected);
 }
 
-const ADVICE: &str = "
-before
+#[test]
+fn prints_every_problem_with_its_words_and_addresses() {
+    let report = report();
+    let text = written(|table| table.problems(&report));
+    for part in [
+        "dns_servfail",
+        "handshake no_certificate: ",
+        "    at 192.0.2.11:587\n",
+        "name not_listed: ",
+        "chain expired: ",
+        "chain unknown_issuer: ",
+        "ocsp staple_invalid: ",
+        "other.example.com",
+    ] {
+        assert_eq!(text.matches(part).count(), 1, "{part} in\n{text}");
+    }
+    assert_eq!(text.matches("\n  - ").count(), problems::of(&report, now()).len(), "{text}");
+}
 
-  WHAT TO DO
-  - [critical] word word word word word word word word word
-    word word word word word
-    Text to send:
-
-      Dear all,
-
-        please\u{fffd}[31m act.
-
-  - [warning] short
-  - info
-[\"reissue\"]
-";
-
-const WRONG: &str = "
-  WHAT IS WRONG
-  - lookup of smtp.example.com AAAA: dns_servfail: A name
-    server answered SERVFAIL, REFUSED or another error, or
-    could not be reached.
-  - the name servers give different answers
-  - handshake no_certificate: The server presented no
-    certificate.
-    at 192.0.2.11:587
-  - not probed: this machine could not, or not in time
-    at 192.0.2.12:587
-  - name not_listed: The certificate lists other names.
-    at 192.0.2.10:587
-  - chain expired: A certificate on the path has expired
-    (RFC 5280 §4.1.2.5).
-    at 192.0.2.10:587
-  - chain unknown_issuer: The path ends at a certificate
-    whose issuer is not in the trust store and was not
-    presented by this or any other server.
-    at 192.0.2.10:587
-  - ocsp staple_invalid: The stapled response cannot be
-    parsed, reports an error, is for another certificate, is
-    not yet valid, or is not validly signed (RFC 6960 §3.2).
-    at 192.0.2.10:587
-  - expected name missing: other.example.com
-    at 192.0.2.10:587
-  - another certificate than in the certificate_file is
-    served
-    at 192.0.2.10:587
-";
+#[test]
+fn the_summary_counts_targets_and_backends() {
+    let report = report();
+    let unfinished = TargetReport { last_round: None, ..report.clone() };
+    let text = written(|table| table.summary(&[Arc::new(report), Arc::new(unfinished)]));
+    let numbers: Vec<&str> = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).collect();
+    assert_eq!(numbers, ["2", "6", "3", "1", "1"], "{text}");
+}

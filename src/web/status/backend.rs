@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::state::{State, verdict};
+use super::state::{HealthState, verdict};
 use super::text::{clean, spaced, unique};
 use super::times::relative;
 use super::view::TargetView;
@@ -42,20 +42,22 @@ pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport, now: Syst
 
 fn connection(backend: &BackendReport) -> Markup {
     match backend.probe.as_ref().map(|probe| &probe.outcome) {
-        None => verdict(State::Unknown, "not probed yet"),
-        Some(Ok(connection)) => verdict(State::Ok, connection.version),
+        None => verdict(HealthState::Unknown, "not probed yet"),
+        Some(Ok(connection)) => verdict(HealthState::Ok, connection.version),
         Some(Err(failure)) => {
             let text = format!("failed at {}: {}", failure.stage, spaced(failure.reason.as_str()));
-            verdict(State::Critical, &text)
+            verdict(HealthState::Critical, &text)
         }
     }
 }
 
 fn name(last: &LastCertificate) -> Markup {
     match last.assessment.name {
-        None => verdict(State::Unknown, "name unknown"),
-        Some(NameVerdict::Match) => verdict(State::Ok, "name ok"),
-        Some(NameVerdict::Mismatch(_)) => verdict(State::Critical, &format!("NAME MISMATCH: {}", presented(last))),
+        None => verdict(HealthState::Unknown, "name unknown"),
+        Some(NameVerdict::Match) => verdict(HealthState::Ok, "name ok"),
+        Some(NameVerdict::Mismatch(_)) => {
+            verdict(HealthState::Critical, &format!("NAME MISMATCH: {}", presented(last)))
+        }
     }
 }
 
@@ -63,11 +65,11 @@ fn chain(last: &LastCertificate, now: SystemTime) -> Markup {
     let reasons = last.assessment.reasons(now);
     if !reasons.is_empty() {
         let words = unique(reasons.iter().map(|reason| reason.as_str()));
-        verdict(State::Critical, &format!("CHAIN INVALID: {words}"))
+        verdict(HealthState::Critical, &format!("CHAIN INVALID: {words}"))
     } else if last.assessment.valid(now) == Some(true) {
-        verdict(State::Ok, "chain ok")
+        verdict(HealthState::Ok, "chain ok")
     } else {
-        verdict(State::Unknown, "chain unknown")
+        verdict(HealthState::Unknown, "chain unknown")
     }
 }
 
@@ -81,7 +83,7 @@ fn expiry(view: &TargetView<'_>, backend: &BackendReport, last: &LastCertificate
         _ => format!("expires {}", distance(end, now)),
     };
     if view.advises(AdviceKind::ExpiresSoon, &backend.backend) {
-        return verdict(State::Warning, &text);
+        return verdict(HealthState::Warning, &text);
     }
     html! { span class="end" { (text) } }
 }
@@ -89,7 +91,7 @@ fn expiry(view: &TargetView<'_>, backend: &BackendReport, last: &LastCertificate
 fn warnings(last: &LastCertificate, now: SystemTime) -> Markup {
     let assessment = &last.assessment;
     let staple = unique(assessment.chain.ocsp().reasons(unix(now)).map(|reason| reason.as_str()));
-    let warning = |text: &str| verdict(State::Warning, text);
+    let warning = |text: &str| verdict(HealthState::Warning, text);
     html! {
         @if !staple.is_empty() { (warning(&format!("OCSP: {staple}"))) }
         @if assessment.expected.contains(&false) { (warning("expected name not listed")) }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::state::{State, verdict};
+use super::state::{HealthState, verdict};
 use super::text::{spaced, unique};
 use super::times::timestamp;
 use crate::snapshot::{Change, Condition, StateChange, TargetReport};
@@ -36,32 +36,34 @@ fn lines<'a>(changes: impl Iterator<Item = &'a StateChange>, now: SystemTime) ->
 }
 
 fn line(change: &StateChange, now: SystemTime) -> Markup {
-    let (state, text) = describe(&change.what);
+    let (state, text) = describe(&change.change);
     html! { li { (timestamp(change.at, now)) " " (verdict(state, &text)) } }
 }
 
-fn describe(change: &Change) -> (State, String) {
+fn describe(change: &Change) -> (HealthState, String) {
     match change {
         Change::Condition(backend, condition) => {
             (state(condition), format!("{}: {}", backend.socket_addr(), describe_condition(condition)))
         }
-        Change::Named(backend, true) => (State::Ok, format!("{}: added to DNS", backend.socket_addr())),
-        Change::Named(backend, false) => (State::Warning, format!("{}: removed from DNS", backend.socket_addr())),
-        Change::Lookup(failures) if failures.is_empty() => (State::Ok, "lookup recovered".to_owned()),
+        Change::Resolved(backend, true) => (HealthState::Ok, format!("{}: added to DNS", backend.socket_addr())),
+        Change::Resolved(backend, false) => {
+            (HealthState::Warning, format!("{}: removed from DNS", backend.socket_addr()))
+        }
+        Change::Lookup(failures) if failures.is_empty() => (HealthState::Ok, "lookup recovered".to_owned()),
         Change::Lookup(failures) => {
             let failures = failures.iter().map(|failure| {
                 format!("{} {}: {}", failure.name, failure.record_type, spaced(failure.reason.as_str()))
             });
-            (State::Critical, format!("lookup failed: {}", list(failures, MAX_FAILURES)))
+            (HealthState::Critical, format!("lookup failed: {}", list(failures, MAX_FAILURES)))
         }
     }
 }
 
-fn state(condition: &Condition) -> State {
+fn state(condition: &Condition) -> HealthState {
     match condition {
-        condition if condition.is_ok() => State::Ok,
-        Condition { failure: None, name: Some(true), chain, .. } if chain.is_empty() => State::Warning,
-        _ => State::Critical,
+        condition if condition.is_ok() => HealthState::Ok,
+        Condition { failure: None, name: Some(true), chain, .. } if chain.is_empty() => HealthState::Warning,
+        _ => HealthState::Critical,
     }
 }
 

@@ -8,7 +8,7 @@ use super::changes;
 use super::endpoint;
 use super::links::Links;
 use super::shell::PageParts;
-use super::state::{State, symbol, verdict, with_symbol};
+use super::state::{HealthState, symbol, verdict, with_symbol};
 use super::text::{clean, clean_lines, fact, prose, spaced};
 use super::times::{elapsed, timestamp};
 use super::view::TargetView;
@@ -97,7 +97,7 @@ fn lookup(report: &TargetReport) -> Markup {
     let Some(lookup) = report.lookup.as_deref() else {
         return html! { "not needed or not finished yet" };
     };
-    let state = if lookup.success { State::Ok } else { State::Critical };
+    let state = if lookup.success { HealthState::Ok } else { HealthState::Critical };
     html! {
         (verdict(state, if lookup.success { "succeeded" } else { "FAILED" })) " in " (elapsed(lookup.duration))
         @if let Some(hosts) = lookup.hosts {

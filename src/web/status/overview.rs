@@ -9,7 +9,7 @@ use super::endpoint::UNRESOLVED;
 use super::links::{Links, backend_id, target_id};
 use super::query::{MAX_WORDS, Query};
 use super::shell::PageParts;
-use super::state::{STATES, State, needs_attention, rank, with_symbol};
+use super::state::{HealthState, STATES, needs_attention, rank, with_symbol};
 use super::text::{clean, prose, spaced};
 use super::times::relative;
 use super::view::TargetView;
@@ -55,7 +55,7 @@ pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime
 }
 
 /// The number of targets in each state.
-struct StateCounts([(State, usize); STATES.len()]);
+struct StateCounts([(HealthState, usize); STATES.len()]);
 
 impl StateCounts {
     fn of(views: &[TargetView<'_>]) -> Self {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::SystemTime;
 
 use super::links::encoded;
-use super::state::{self, State};
+use super::state::{self, HealthState};
 use super::view::TargetView;
 use crate::snapshot::BackendReport;
 use crate::text::printable;
@@ -15,7 +15,7 @@ pub(in crate::web) struct Query {
     /// Words that a target must all contain, separated by white space; printable and truncated.
     pub(super) words: String,
     /// Show targets in this state only.
-    pub(super) state: Option<State>,
+    pub(super) state: Option<HealthState>,
     /// Counted from 0.
     pub(super) page: usize,
 }
@@ -36,7 +36,7 @@ impl Query {
     }
 
     /// The first page of the same words in another state.
-    pub(super) fn with_state(&self, state: Option<State>) -> Self {
+    pub(super) fn with_state(&self, state: Option<HealthState>) -> Self {
         Self { words: self.words.clone(), state, page: 0 }
     }
 
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(raw: &str, words: &str, state: Option<State>, page: usize, link: &str) {
+    fn check(raw: &str, words: &str, state: Option<HealthState>, page: usize, link: &str) {
         let query = Query::parse(raw);
         assert_eq!(query, Query { words: words.to_owned(), state, page }, "{raw}");
         assert_eq!(query.link("/"), link, "{raw}");
@@ -139,7 +139,13 @@ mod tests {
     fn parses_any_query() {
         check("", "", None, 0, "/");
         check("q=&state=&page=", "", None, 0, "/");
-        check("q=relay&state=critical&page=3", "relay", Some(State::Critical), 2, "/?q=relay&state=critical&page=3");
+        check(
+            "q=relay&state=critical&page=3",
+            "relay",
+            Some(HealthState::Critical),
+            2,
+            "/?q=relay&state=critical&page=3",
+        );
         check("q=a+b%20c&q=d", "d", None, 0, "/?q=d");
         check("q=+a%26b%3D%22c%3C+", "a&b=\"c<", None, 0, "/?q=a%26b%3D%22c%3C");
         check("state=CRITICAL&page=0&x=y", "", None, 0, "/");

@@ -27,7 +27,7 @@ fn between(html: &str, before: &str, after: &str) -> String {
     plain(rest.split(after).next().unwrap_or_default()).trim().to_owned()
 }
 
-/// State and text of each verdict, without the symbol.
+/// HealthState and text of each verdict, without the symbol.
 fn verdicts(html: &str) -> Vec<(&str, String)> {
     let each = html.split("class=\"verdict ").skip(1);
     each.map(|rest| (rest.split('"').next().unwrap_or_default(), between(rest, "</span> ", "</span>"))).collect()

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::state::{self, State, of_backend};
+use super::state::{self, HealthState, state_of};
 use super::text::unique;
 use crate::advice::{self, Advice};
 use crate::reason::{AdviceKind, Severity};
@@ -15,7 +15,7 @@ pub(super) struct TargetView<'a> {
     pub(super) report: &'a TargetReport,
     /// The most urgent first.
     pub(super) advice: Vec<Advice>,
-    pub(super) state: State,
+    pub(super) state: HealthState,
 }
 
 impl<'a> TargetView<'a> {
@@ -26,10 +26,10 @@ impl<'a> TargetView<'a> {
     }
 
     /// The state of a backend: at least a warning if advice names it that is more than information.
-    pub(super) fn state_of(&self, backend: &BackendReport, now: SystemTime) -> State {
+    pub(super) fn state_of(&self, backend: &BackendReport, now: SystemTime) -> HealthState {
         let concerns = |advice: &Advice| advice.severity != Severity::Info && names(advice, &backend.backend);
-        match of_backend(backend, now) {
-            State::Ok if self.advice.iter().any(concerns) => State::Warning,
+        match state_of(backend, now) {
+            HealthState::Ok if self.advice.iter().any(concerns) => HealthState::Warning,
             state => state,
         }
     }
@@ -115,7 +115,7 @@ impl<'a> TargetView<'a> {
         let words = unique(advised.map(|advice| advice.kind.as_str()));
         match (words.is_empty(), self.state) {
             (false, _) => Some(words),
-            (true, State::Warning) => Some("has warnings".to_owned()),
+            (true, HealthState::Warning) => Some("has warnings".to_owned()),
             (true, _) => None,
         }
     }

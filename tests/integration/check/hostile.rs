@@ -1,4 +1,4 @@
-//! What servers say reaches the terminal as text and as nothing else.
+//! Text of servers must not control the terminal.
 
 use serde_json::Value;
 use smtp_fleet::{CertSpec, Fault, Script, ServerSpec, Step, profiles};
@@ -13,11 +13,11 @@ fn is_harmless(c: char) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
+async fn control_characters_and_long_lists_of_names_are_harmless() {
     let env = CheckEnvironment::new(|pki| {
-        let crowd: Vec<String> = (0..1500).map(|number| format!("host-{number}.example.com")).collect();
+        let many: Vec<String> = (0..1500).map(|number| format!("host-{number}.example.com")).collect();
         let mut names = vec!["\u{1b}]0;owned\u{7}\u{1b}[31m".to_owned(), "a\r\nb".to_owned()];
-        names.extend(crowd);
+        names.extend(many);
         let evil = Some("x\u{1b}[2J\u{202e}\u{9b}31m\n<script>".to_owned());
         let spec = CertSpec { names, common_name: evil, ..CertSpec::default() }.with_issuer(Issuer::SelfSigned);
         let greeting = Script::with_greeting("554 \u{1b}[31m\u{202e}go\u{7} away");
@@ -34,12 +34,12 @@ async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
         let found = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {found}{}", text(&output.stderr));
         let odd: Vec<char> = found.chars().filter(|c| !is_harmless(*c)).collect();
-        // The exposition has names of the config as they are: who reads it is no terminal.
+        // The exposition has configured names unchanged: it is not for terminals.
         let own: &[char] = if args == ["--output=prometheus"] { &['\u{2066}'] } else { &[] };
         assert!(odd.iter().all(|c| own.contains(c)), "{args:?}: {odd:?}");
         assert!(found.len() < 100_000, "{args:?}: {}", found.len());
         if args.is_empty() {
-            assert!(found.contains(" more\n") && found.contains("self_signed"), "{found}");
+            assert!(!found.contains("host-1499.") && found.contains("self_signed"), "{found}");
             let lines = findings(found);
             assert!(lines.lines().all(|line| line.chars().count() <= 80), "{lines}");
         }
@@ -51,9 +51,9 @@ async fn escapes_bidi_marks_line_ends_and_crowds_of_names() {
     assert!(leaf["names_total"].as_u64().is_some_and(|total| total >= 1500), "{}", leaf["names_total"]);
 }
 
-/// A certificate that is larger than any list of names has to be is not taken in, and costs neither time nor room.
+/// A certificate that is larger than the limit is dropped, and costs neither time nor memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_megabytes_of_names() {
+async fn ten_megabytes_of_names_are_rejected() {
     let env = CheckEnvironment::new(|pki| {
         let padding = "x".repeat(50);
         let names: Vec<String> = (0..160_000).map(|number| format!("{padding}{number}.example.com")).collect();

@@ -7,48 +7,50 @@ use crate::client_errors;
 use crate::reason::{AdviceKind, ChainReason, Severity};
 use crate::render::fixture::{now, report};
 
-/// Every key of `value` with its way there: `a.b`, `a[].b`. Labels are the user's; what is told once for all places is
-/// not gone into.
-fn keys(value: &Value, way: &str, found: &mut BTreeSet<String>) {
+/// Adds the path of every key of `value`: `a.b`, `a[].b`. Excluded are labels, which are the user's, and the keys of times
+/// and client errors, which are documented once.
+fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
-        Value::Array(all) => all.iter().for_each(|each| keys(each, &format!("{way}[]"), found)),
+        Value::Array(items) => items.iter().for_each(|item| keys(item, &format!("{path}[]"), found)),
         Value::Object(map) => {
-            let is_moment = map.keys().eq(["rfc3339", "unix"]);
-            let is_elsewhere = map.contains_key("dotnet");
-            if is_moment || is_elsewhere || way == "targets[].labels" {
+            let is_time = map.keys().eq(["rfc3339", "unix"]);
+            let is_client_errors = map.contains_key("dotnet");
+            if is_time || is_client_errors || path == "targets[].labels" {
                 return;
             }
             for (key, value) in map {
-                let way = if way.is_empty() { key.clone() } else { format!("{way}.{key}") };
-                keys(value, &way, found);
-                found.insert(way);
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                keys(value, &path, found);
+                found.insert(path);
             }
         }
         _ => {}
     }
 }
 
-/// Every key of the tables of `docs/api.md`, with what its heading puts before it.
+/// Every key in the tables of `docs/api.md`, with the prefix that its heading gives.
 fn documented() -> BTreeSet<String> {
     let page = std::fs::read_to_string("docs/api.md").expect("the page");
-    let mut before = String::new();
+    let mut prefix = None;
     let mut found = BTreeSet::new();
     for line in page.lines() {
         if let Some(heading) = line.strip_prefix("## ") {
-            let place = heading.split('`').nth(1).map(|place| format!(".{place}")).unwrap_or_default();
-            before = if heading == "Document" { String::new() } else { format!("targets[]{place}.") };
+            let path = heading.split('`').nth(1).map(|path| format!(".{path}")).unwrap_or_default();
+            // The first section describes the document itself.
+            prefix = Some(prefix.map_or_else(String::new, |_: String| format!("targets[]{path}.")));
         }
         let Some(cell) = line.strip_prefix("| `").and_then(|rest| rest.split(" | ").next()) else { continue };
         for key in format!("`{cell}").split(", ") {
             let key = key.trim_matches('`');
-            assert!(found.insert(format!("{before}{key}")), "{before}{key} stands twice");
+            let key = format!("{}{key}", prefix.as_deref().unwrap_or_default());
+            assert!(found.insert(key.clone()), "{key} is there twice");
         }
     }
     found
 }
 
 #[test]
-fn the_page_has_every_key_and_no_other() {
+fn the_page_documents_every_key_and_no_other() {
     let report = report();
     let endpoint = report.endpoints.first().expect("an endpoint");
     let advice = vec![Advice {
@@ -59,8 +61,8 @@ fn the_page_has_every_key_and_no_other() {
         request: Some("a\nb".to_owned()),
         clients: Some(client_errors::for_chain(ChainReason::Expired)),
     }];
-    let target = Whole::new(&report, advice, now());
-    let json = text(&Document { version: VERSION, at: unix(now()).into(), targets: vec![target] });
+    let target = TargetJson::new(&report, advice, now());
+    let json = text(&DocumentJson { version: VERSION, at: unix(now()).into(), targets: vec![target] });
     let mut found = BTreeSet::new();
     keys(&serde_json::from_str(&json).expect("JSON"), "", &mut found);
     let page = documented();
@@ -70,7 +72,7 @@ fn the_page_has_every_key_and_no_other() {
 }
 
 #[test]
-fn what_a_terminal_might_obey_is_escaped_and_stays_what_it_is() {
+fn escapes_characters_that_control_a_terminal() {
     for (given, expected) in [
         ("plain, über", "\"plain, über\"\n"),
         ("a\u{1b}[31m", "\"a\\u001b[31m\"\n"),

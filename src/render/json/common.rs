@@ -1,93 +1,92 @@
-//! What findings of a file and findings of a target have in common.
+//! JSON objects that the result of `verify` and the report of a target share.
 
 use serde::Serialize;
 
 use crate::client_errors::{self, ClientError, ClientErrors};
 use crate::reason::{ChainReason, NameReason, OcspReason, ProbeReason};
-use crate::render::moment::{days, rfc3339};
 use crate::target::ServerName;
-use crate::text::printable;
+use crate::text::{days, printable, rfc3339};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, NameVerdict};
 
 #[derive(Serialize)]
-pub(super) struct Name {
+pub(super) struct NameJson {
     name: String,
     r#match: Option<bool>,
     reason: Option<&'static str>,
     meaning: Option<&'static str>,
-    client_errors: Option<Everyone>,
+    client_errors: Option<ClientErrorsJson>,
 }
 
-impl Name {
+impl NameJson {
     pub(super) fn new(name: &ServerName, verdict: Option<NameVerdict>) -> Self {
-        let found = match verdict {
-            Some(NameVerdict::Mismatch(reason)) => Some(Finding::from(reason)),
+        let finding = match verdict {
+            Some(NameVerdict::Mismatch(reason)) => Some(FindingJson::from(reason)),
             Some(NameVerdict::Match) | None => None,
         };
         Self {
             name: name.to_string(),
             r#match: verdict.map(NameVerdict::is_match),
-            reason: found.as_ref().map(|found| found.reason),
-            meaning: found.as_ref().map(|found| found.meaning),
-            client_errors: found.and_then(|found| found.client_errors),
+            reason: finding.as_ref().map(|finding| finding.reason),
+            meaning: finding.as_ref().map(|finding| finding.meaning),
+            client_errors: finding.and_then(|finding| finding.client_errors),
         }
     }
 }
 
 #[derive(Serialize)]
-pub(super) struct Chain {
+pub(super) struct ChainJson {
     pub(super) trusted: Option<bool>,
     pub(super) valid: Option<bool>,
-    pub(super) errors: Vec<Finding>,
-    pub(super) not_after: Option<Moment>,
-    pub(super) verified_not_after: Option<Moment>,
+    pub(super) errors: Vec<FindingJson>,
+    pub(super) not_after: Option<TimeJson>,
+    pub(super) verified_not_after: Option<TimeJson>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Finding {
+pub(super) struct FindingJson {
     pub(super) reason: &'static str,
     pub(super) meaning: &'static str,
-    pub(super) client_errors: Option<Everyone>,
+    pub(super) client_errors: Option<ClientErrorsJson>,
 }
 
-impl From<ChainReason> for Finding {
+impl From<ChainReason> for FindingJson {
     fn from(reason: ChainReason) -> Self {
         let client_errors = client_errors::for_chain(reason).into();
         Self { reason: reason.as_str(), meaning: reason.doc(), client_errors: Some(client_errors) }
     }
 }
 
-impl From<NameReason> for Finding {
+impl From<NameReason> for FindingJson {
     fn from(reason: NameReason) -> Self {
         let client_errors = client_errors::for_name(reason).into();
         Self { reason: reason.as_str(), meaning: reason.doc(), client_errors: Some(client_errors) }
     }
 }
 
-impl From<OcspReason> for Finding {
+impl From<OcspReason> for FindingJson {
     fn from(reason: OcspReason) -> Self {
         let client_errors = client_errors::for_ocsp(reason).into();
         Self { reason: reason.as_str(), meaning: reason.doc(), client_errors: Some(client_errors) }
     }
 }
 
-impl From<ProbeReason> for Finding {
+impl From<ProbeReason> for FindingJson {
     fn from(reason: ProbeReason) -> Self {
-        let client_errors = client_errors::for_probe(reason).map(Everyone::from);
+        let client_errors = client_errors::for_probe(reason).map(ClientErrorsJson::from);
         Self { reason: reason.as_str(), meaning: reason.doc(), client_errors }
     }
 }
 
 #[derive(Serialize)]
-pub(super) struct Everyone {
-    dotnet: Saying,
-    openssl: Saying,
-    postfix: Saying,
-    go: Saying,
+pub(super) struct ClientErrorsJson {
+    dotnet: ClientErrorJson,
+    openssl: ClientErrorJson,
+    postfix: ClientErrorJson,
+    go: ClientErrorJson,
 }
 
-impl From<ClientErrors> for Everyone {
+impl From<ClientErrors> for ClientErrorsJson {
     fn from(client_errors: ClientErrors) -> Self {
         let ClientErrors { dotnet, openssl, postfix, go } = client_errors;
         Self { dotnet: dotnet.into(), openssl: openssl.into(), postfix: postfix.into(), go: go.into() }
@@ -95,19 +94,19 @@ impl From<ClientErrors> for Everyone {
 }
 
 #[derive(Serialize)]
-pub(super) struct Saying {
+pub(super) struct ClientErrorJson {
     texts: &'static [&'static str],
     accepts: Option<&'static str>,
 }
 
-impl From<ClientError> for Saying {
-    fn from(words: ClientError) -> Self {
-        Self { texts: words.texts, accepts: words.accepts }
+impl From<ClientError> for ClientErrorJson {
+    fn from(error: ClientError) -> Self {
+        Self { texts: error.texts, accepts: error.accepts }
     }
 }
 
 #[derive(Serialize)]
-pub(super) struct Leaf<'a> {
+pub(super) struct CertificateJson<'a> {
     fingerprint_sha256: String,
     thumbprint_sha1: String,
     serial: Option<&'a str>,
@@ -115,8 +114,8 @@ pub(super) struct Leaf<'a> {
     issuer: Option<&'a str>,
     key: Option<String>,
     signature: Option<&'static str>,
-    not_before: Option<Moment>,
-    not_after: Option<Moment>,
+    not_before: Option<TimeJson>,
+    not_after: Option<TimeJson>,
     expiry_days: Option<f64>,
     names: Option<Vec<String>>,
     names_total: Option<usize>,
@@ -124,9 +123,9 @@ pub(super) struct Leaf<'a> {
     must_staple: bool,
 }
 
-impl<'a> Leaf<'a> {
-    /// The facts of `leaf` as of `at`, with at most `most` of its names.
-    pub(super) fn new(leaf: &'a Certificate, must_staple: bool, at: i64, most: usize) -> Self {
+impl<'a> CertificateJson<'a> {
+    /// The facts of `leaf` as of `at` (Unix seconds), with at most `max_names` of its names.
+    pub(super) fn new(leaf: &'a Certificate, must_staple: bool, at: i64, max_names: usize) -> Self {
         let facts = leaf.facts();
         Self {
             fingerprint_sha256: hex(&leaf.fingerprint()),
@@ -136,10 +135,11 @@ impl<'a> Leaf<'a> {
             issuer: facts.map(|facts| facts.issuer()),
             key: facts.map(|facts| facts.key.label()),
             signature: facts.map(|facts| facts.signature.name),
-            not_before: facts.map(|facts| Moment::from(facts.not_before)),
-            not_after: facts.map(|facts| Moment::from(facts.not_after)),
+            not_before: facts.map(|facts| TimeJson::from(facts.not_before)),
+            not_after: facts.map(|facts| TimeJson::from(facts.not_after)),
             expiry_days: facts.map(|facts| days(at, facts.not_after)),
-            names: facts.map(|facts| facts.names().take(most).map(|name| printable(&name.to_string(), 253)).collect()),
+            names: facts
+                .map(|facts| facts.names().take(max_names).map(|name| printable(&name.to_string(), 253)).collect()),
             names_total: facts.map(|facts| facts.names().count()),
             scts: facts.map(|facts| facts.scts),
             must_staple,
@@ -148,12 +148,12 @@ impl<'a> Leaf<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct Moment {
+pub(super) struct TimeJson {
     rfc3339: Option<String>,
     unix: i64,
 }
 
-impl From<i64> for Moment {
+impl From<i64> for TimeJson {
     fn from(unix: i64) -> Self {
         Self { rfc3339: rfc3339(unix), unix }
     }
