@@ -37,6 +37,7 @@ pub use self::error::{ConfigError, ErrorKind};
 pub use self::selection::{SelectError, Selection};
 pub use self::target_files::{Found, TargetFiles};
 use crate::target::{Allow, ProbeSettings, ResolverSpec, Target};
+use crate::text::counted;
 use crate::trust::TrustStore;
 
 /// What a config file says, with its trust stores loaded.
@@ -99,9 +100,9 @@ impl Config {
 
     /// How many targets there are, and how many files of them, in words.
     pub fn summary(&self) -> String {
-        let targets = format!("{} targets", self.targets.len());
+        let targets = counted(self.targets.len(), "target");
         if self.target_files.are_named() {
-            format!("{targets}, {} target files", self.target_files.paths().len())
+            format!("{targets}, {}", counted(self.target_files.paths().len(), "target file"))
         } else {
             targets
         }
