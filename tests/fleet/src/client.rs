@@ -61,22 +61,12 @@ impl ServerCertVerifier for AcceptAny {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Accepted {
-        self.accept(|| verify_tls12_signature(message, leaf, signed, &self.provider.signature_verification_algorithms))
+    fn verify_tls12_signature(&self, bytes: &[u8], leaf: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Accepted {
+        self.accept(|| verify_tls12_signature(bytes, leaf, dss, &self.provider.signature_verification_algorithms))
     }
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Accepted {
-        self.accept(|| verify_tls13_signature(message, leaf, signed, &self.provider.signature_verification_algorithms))
+    fn verify_tls13_signature(&self, bytes: &[u8], leaf: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Accepted {
+        self.accept(|| verify_tls13_signature(bytes, leaf, dss, &self.provider.signature_verification_algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -45,6 +45,11 @@ impl Fixture {
         self.chain(name, vec![issuer.issue(builder, &self.key), issuer.der()])
     }
 
+    /// A certificate from an intermediate under `root`, which is the trusted root.
+    pub(super) fn under_root(&self, name: &'static str, root: &Ca, builder: &CertBuilder) -> Case {
+        self.issued_by(name, &root.sub(&authority(), &p256()), builder).with_roots(&[&root.der()])
+    }
+
     /// This chain, with the server's key and the trusted root.
     pub(super) fn chain(&self, name: &'static str, chain: Vec<CertificateDer<'static>>) -> Case {
         self.with_identity(name, self.key.identity(chain))

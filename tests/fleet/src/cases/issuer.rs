@@ -132,20 +132,13 @@ fn trust_anchors(fixture: &Fixture) -> Vec<Case> {
             .with_roots(&[&same_name.der(), &root.der()])
             .openssl_chain(Agreement::Differs(FIRST_ISSUER)),
         fixture
-            .issued_by("root-is-no-authority", &not_a_ca.sub(&authority(), &p256()), &leaf())
-            .with_roots(&[&not_a_ca.der()])
+            .under_root("root-is-no-authority", &not_a_ca, &leaf())
             .openssl_chain(Agreement::Differs(ROOT_EXTENSIONS)),
         fixture
-            .issued_by("root-allows-no-intermediate", &no_intermediates.sub(&authority(), &p256()), &leaf())
-            .with_roots(&[&no_intermediates.der()])
+            .under_root("root-allows-no-intermediate", &no_intermediates, &leaf())
             .openssl_chain(Agreement::Differs(ROOT_EXTENSIONS)),
         fixture
-            .issued_by(
-                "root-with-an-unknown-critical-extension",
-                &unknown_extension.sub(&authority(), &p256()),
-                &leaf(),
-            )
-            .with_roots(&[&unknown_extension.der()])
+            .under_root("root-with-an-unknown-critical-extension", &unknown_extension, &leaf())
             .openssl_chain(Agreement::Differs(ROOT_EXTENSIONS)),
     ]
 }

@@ -57,16 +57,9 @@ fn weak(fixture: &Fixture) -> Vec<Case> {
             .chain("issuer-key-rsa-1024-and-bad-signature", vec![tampered(&ca.issue(&leaf(), &fixture.key)), ca.der()])
             .rejected(&["weak_key"]),
         fixture
-            .issued_by(
-                "issuer-key-rsa-1024-with-sha1",
-                &ca,
-                &leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha1),
-            )
+            .issued_by("issuer-key-rsa-1024-with-sha1", &ca, &with_sha1(leaf()))
             .rejected(&["weak_key", "weak_signature_algorithm"]),
-        fixture
-            .issued_by("root-key-rsa-1024", &root.sub(&authority(), &p256()), &leaf())
-            .with_roots(&[&root.der()])
-            .rejected(&["weak_key"]),
+        fixture.under_root("root-key-rsa-1024", &root, &leaf()).rejected(&["weak_key"]),
         fixture
             .chain("root-key-rsa-1024-signs-directly", vec![root.issue(&leaf(), &fixture.key)])
             .with_roots(&[&root.der()])
@@ -78,8 +71,7 @@ fn weak(fixture: &Fixture) -> Vec<Case> {
 fn signatures(fixture: &Fixture) -> Vec<Case> {
     let Fixture { key, root, intermediate, rsa_2048, .. } = fixture;
     let rsa = root.sub(&authority(), rsa_2048);
-    let rsa_root =
-        Ca::root(&CertBuilder::authority("RSA Root").with_signature_algorithm(SignatureAlgorithm::RsaSha1), rsa_2048);
+    let rsa_root = Ca::root(&with_sha1(CertBuilder::authority("RSA Root")), rsa_2048);
     let signed = |name, algorithm| fixture.issued_by(name, &rsa, &leaf().with_signature_algorithm(algorithm));
     let bad_signature =
         |name, builder: &CertBuilder| fixture.chain(name, vec![tampered(&fixture.leaf(builder)), intermediate.der()]);
@@ -91,23 +83,13 @@ fn signatures(fixture: &Fixture) -> Vec<Case> {
         signed("signature-sha1", SignatureAlgorithm::RsaSha1).rejected(&["weak_signature_algorithm"]),
         signed("signature-md5", SignatureAlgorithm::RsaMd5).rejected(&["weak_signature_algorithm"]),
         fixture
-            .issued_by(
-                "signature-sha1-and-expired",
-                &rsa,
-                &expired_leaf().with_signature_algorithm(SignatureAlgorithm::RsaSha1),
-            )
+            .issued_by("signature-sha1-and-expired", &rsa, &with_sha1(expired_leaf()))
             .rejected(&["expired", "weak_signature_algorithm"]),
         fixture
-            .issued_by(
-                "signature-sha1-on-the-intermediate",
-                &rsa_root.sub(&authority().with_signature_algorithm(SignatureAlgorithm::RsaSha1), &p256()),
-                &leaf(),
-            )
+            .issued_by("signature-sha1-on-the-intermediate", &rsa_root.sub(&with_sha1(authority()), &p256()), &leaf())
             .with_roots(&[&rsa_root.der()])
             .rejected(&["weak_signature_algorithm"]),
-        fixture
-            .issued_by("signature-sha1-on-the-root", &rsa_root.sub(&authority(), &p256()), &leaf())
-            .with_roots(&[&rsa_root.der()]),
+        fixture.under_root("signature-sha1-on-the-root", &rsa_root, &leaf()),
         bad_signature("signature-bad", &leaf()).rejected(&["bad_signature"]),
         bad_signature("signature-bad-and-expired", &expired_leaf()).rejected(&["expired", "bad_signature"]),
         fixture
@@ -202,6 +184,10 @@ fn proofs(fixture: &Fixture) -> Vec<Case> {
         signed_by_other_key("key-of-another-and-extension", &leaf().with_extension(Extension::unknown(true)))
             .rejected(&["critical_extension", "key_proof_failed"]),
     ]
+}
+
+fn with_sha1(builder: CertBuilder) -> CertBuilder {
+    builder.with_signature_algorithm(SignatureAlgorithm::RsaSha1)
 }
 
 /// Changes the last octet, which belongs to the signature.

@@ -9,7 +9,6 @@ pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
     let future = fixture.sub(&authority().valid_between(HOUR, 100 * DAY));
     let reversed = leaf().valid_between(DAY, -DAY);
     let old_root = Ca::root(&CertBuilder::authority("Old Root").valid_between(-100 * DAY, -DAY), &p256());
-    let under_old_root = old_root.sub(&authority(), &p256());
     let renewed_root = Ca::root(&CertBuilder::authority("Old Root"), old_root.key());
     let future_root = Ca::root(&CertBuilder::authority("Future Root").valid_between(DAY, 100 * DAY), &p256());
     vec![
@@ -39,16 +38,10 @@ pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
             let fresh = fixture.root.issue(&authority(), expired.key());
             vec![expired.issue(&leaf(), &fixture.key), expired.der(), fresh]
         }),
+        fixture.under_root("root-expired", &old_root, &leaf()).openssl_chain(Agreement::Differs(ROOT_TIME)),
+        fixture.under_root("root-not-yet-valid", &future_root, &leaf()).openssl_chain(Agreement::Differs(ROOT_TIME)),
         fixture
-            .issued_by("root-expired", &under_old_root, &leaf())
-            .with_roots(&[&old_root.der()])
-            .openssl_chain(Agreement::Differs(ROOT_TIME)),
-        fixture
-            .issued_by("root-not-yet-valid", &future_root.sub(&authority(), &p256()), &leaf())
-            .with_roots(&[&future_root.der()])
-            .openssl_chain(Agreement::Differs(ROOT_TIME)),
-        fixture
-            .issued_by("root-expired-and-renewed", &under_old_root, &leaf())
+            .under_root("root-expired-and-renewed", &old_root, &leaf())
             .with_roots(&[&old_root.der(), &renewed_root.der()]),
         fixture.case(
             "times-generalized-before-2050",
