@@ -126,7 +126,6 @@ class Alerting:
             self._exporter_binary,
             self._home / "alerting-exporter",
             self._logs,
-            free_port(),
             root=self.fleet.root,
             targets=self._targets(),
             interval=INTERVAL,

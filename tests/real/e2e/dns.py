@@ -104,9 +104,7 @@ class Dns:
         frontends = {f"{address}:{STARTTLS}": behind for address in (self.balanced, self.sampled)}
         self.haproxy = Haproxy(home / "haproxy", logs, frontends)
 
-        self.knot = Knot(
-            home / "dns-knot", logs, free_port(), signed=[MAIN, ROTATING, LEAVING], plain=[BROKEN]
-        )
+        self.knot = Knot(home / "dns-knot", logs, free_port(), signed=[MAIN, ROTATING, LEAVING], plain=[BROKEN])
         self.left, self.right, self.lone = (
             Knot(home / f"dns-{name}", logs, free_port(), plain=[PLAIN]) for name in ("left", "right", "lone")
         )
@@ -116,7 +114,6 @@ class Dns:
             exporter_binary,
             home / "dns-exporter",
             logs,
-            free_port(),
             root=self.ca.root,
             targets=self._targets(),
             interval=INTERVAL,

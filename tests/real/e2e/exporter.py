@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 
-from .process import Daemon, FixtureError, is_ready, wait_until
+from .process import Daemon, FixtureError, free_port, is_ready, wait_until
 
 # The part of the config that all fixtures share.
 DEFAULTS = """\
@@ -49,12 +49,12 @@ class Exporter:
     """The log is named after `home`. `targets` is the config below the defaults."""
 
     def __init__(
-        self, binary: Path, home: Path, logs: Path, port: int, *, root: Path, targets: str, interval: int = INTERVAL
+        self, binary: Path, home: Path, logs: Path, *, root: Path, targets: str, interval: int = INTERVAL
     ) -> None:
         home.mkdir()
         self.config = config = home / "config.yaml"
         config.write_text(DEFAULTS.format(interval=interval, root=root) + targets)
-        self.address = f"127.0.0.1:{port}"
+        self.address = f"127.0.0.1:{free_port()}"
         self._daemon = Daemon(
             [binary, f"--config.file={config}", f"--web.listen-address={self.address}", "--log.format=logfmt"],
             logs / f"{home.name}.log",

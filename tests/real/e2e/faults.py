@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from .alerting import POOL, Alerting, host
 from .prometheus import JOB
@@ -35,6 +36,43 @@ class Fault:
         return notification.receiver == self.receiver and notification.matches("firing", self.every_label)
 
 
+MAIL_RECEIVERS = {"critical": "mail-pager", "warning": "mail-chat"}
+
+
+def backend_facts(alerting: Alerting, name: str, which: int, *more: str) -> list[str]:
+    return [alerting.backend(name, which), host(name), f"(target {name})", *more]
+
+
+def server_fault(
+    alerting: Alerting,
+    severity: str,
+    title: str,
+    alert: str,
+    target: str,
+    which: int,
+    *facts: str,
+    absent: Sequence[str] = (),
+    **more_labels: str,
+) -> Fault:
+    """A fault of one server of a target of the mail team."""
+    labels = {"backend": alerting.backend(target, which), "server_name": host(target), "port": alerting.fleet.port}
+    return Fault(
+        title,
+        alert,
+        severity,
+        MAIL_RECEIVERS[severity],
+        {**labels, "team": "mail", **more_labels},
+        backend_facts(alerting, target, which, *facts),
+        absent,
+    )
+
+
+def unresolved_fault(severity: str, title: str, alert: str, target: str) -> Fault:
+    """A fault of the target whose name is removed; the description contains `target`."""
+    facts = [target, f"{host('unresolved')} A", "nxdomain"]
+    return Fault(title, alert, severity, MAIL_RECEIVERS[severity], {"target": "unresolved", "team": "mail"}, facts)
+
+
 def early(alerting: Alerting) -> list[Fault]:
     """Faults that are notified within half a minute."""
     backend, port = alerting.backend, alerting.fleet.port
@@ -42,14 +80,9 @@ def early(alerting: Alerting) -> list[Fault]:
     def target(name: str, /, **labels: str) -> dict[str, str]:
         return {"target": name, "server_name": host(name), "team": "mail", **labels}
 
-    def server(name: str, which: int, /, **labels: str) -> dict[str, str]:
-        return {"backend": backend(name, which), "server_name": host(name), "port": port, "team": "mail", **labels}
-
-    def target_facts(name: str) -> list[str]:
-        return [host(name), f"(target {name})"]
-
-    def facts(name: str, which: int, *more: str) -> list[str]:
-        return [backend(name, which), *target_facts(name), *more]
+    facts = partial(backend_facts, alerting)
+    critical = partial(server_fault, alerting, "critical")
+    warning = partial(server_fault, alerting, "warning")
 
     return [
         Fault(
@@ -69,7 +102,7 @@ def early(alerting: Alerting) -> list[Fault]:
             "mail-pager",
             target("submit"),
             [
-                *[backend("submit", 0), backend("submit", 1), *target_facts("submit"), host("submit")],
+                *[*facts("submit", 0, host("submit")), backend("submit", 1)],
                 *["mail.example.com", "not_listed"] * 2,
                 *["mail.example.com", "does not resolve"],
             ],
@@ -82,13 +115,8 @@ def early(alerting: Alerting) -> list[Fault]:
             target("web", team="web"),
             facts("web", 1, "other.example.com", "not_listed"),
         ),
-        Fault(
-            "one server is stopped: a warning with the reason",
-            "SmtpTlsBackendDown",
-            "warning",
-            "mail-chat",
-            server("retired", 2),
-            facts("retired", 2, "connect", "refused"),
+        warning(
+            "one server is stopped: a warning with the reason", "SmtpTlsBackendDown", "retired", 2, "connect", "refused"
         ),
         Fault(
             "all servers are stopped: the target is down",
@@ -98,53 +126,34 @@ def early(alerting: Alerting) -> list[Fault]:
             target("down", port=port),
             [*facts("down", 0, f"port {port}", "refused"), backend("down", 1), "refused"],
         ),
-        Fault(
-            "STARTTLS is no longer offered",
-            "SmtpTlsStarttlsMissing",
-            "critical",
-            "mail-pager",
-            server("no-starttls", 1),
-            facts("no-starttls", 1, "starttls_not_offered"),
-        ),
-        Fault(
+        critical("STARTTLS is no longer offered", "SmtpTlsStarttlsMissing", "no-starttls", 1, "starttls_not_offered"),
+        critical(
             "an untrusted issuer: reason and issuer",
             "SmtpTlsChainInvalid",
-            "critical",
-            "mail-pager",
-            server("unknown-issuer", 0),
-            facts("unknown-issuer", 0, "unknown_issuer", "issuer CN="),
+            "unknown-issuer",
+            0,
+            "unknown_issuer",
+            "issuer CN=",
         ),
-        Fault(
+        critical(
             "a certificate that is not yet valid: the chain is invalid",
             "SmtpTlsChainInvalid",
-            "critical",
-            "mail-pager",
-            server("not-yet-valid", 0),
-            facts("not-yet-valid", 0, "not_yet_valid"),
+            "not-yet-valid",
+            0,
+            "not_yet_valid",
         ),
-        Fault(
-            "a certificate that is revoked according to its staple",
-            "SmtpTlsCertificateRevoked",
-            "critical",
-            "mail-pager",
-            server("revoked", 0),
-            facts("revoked", 0, "OCSP"),
+        critical(
+            "a certificate that is revoked according to its staple", "SmtpTlsCertificateRevoked", "revoked", 0, "OCSP"
         ),
-        Fault(
-            "TLS handshakes fail",
-            "SmtpTlsHandshakeFailing",
-            "critical",
-            "mail-pager",
-            server("old-tls", 1),
-            facts("old-tls", 1, "handshake", "tls_version"),
-        ),
-        Fault(
+        critical("TLS handshakes fail", "SmtpTlsHandshakeFailing", "old-tls", 1, "handshake", "tls_version"),
+        warning(
             "a certificate does not list an expected name",
             "SmtpTlsExpectedNameMissing",
-            "warning",
-            "mail-chat",
-            server("names", 0, name="alias.example.com"),
-            facts("names", 0, "alias.example.com", "expect_names"),
+            "names",
+            0,
+            "alias.example.com",
+            "expect_names",
+            name="alias.example.com",
         ),
         Fault(
             "a config that cannot be loaded: the operators of the exporter are notified",
@@ -154,54 +163,42 @@ def early(alerting: Alerting) -> list[Fault]:
             {"instance": alerting.exporter.address, "team": "monitoring"},
             [alerting.exporter.address],
         ),
-        Fault(
-            "a name is removed: lookups fail",
-            "SmtpTlsDnsFailing",
-            "warning",
-            "mail-chat",
-            {"target": "unresolved", "team": "mail"},
-            ["target unresolved", f"{host('unresolved')} A", "nxdomain"],
-        ),
-        Fault(
+        unresolved_fault("warning", "a name is removed: lookups fail", "SmtpTlsDnsFailing", "target unresolved"),
+        critical(
             "a certificate has a tenth of its lifetime left: critical",
             "SmtpTlsCertificateExpiring",
-            "critical",
-            "mail-pager",
-            server("tenth-left", 0),
-            facts("tenth-left", 0, "expires in 12h 2"),
+            "tenth-left",
+            0,
+            "expires in 12h 2",
         ),
-        Fault(
+        critical(
             "an expired certificate: critical, and reported as expired",
             "SmtpTlsCertificateExpiring",
-            "critical",
-            "mail-pager",
-            server("lapsed", 0),
-            facts("lapsed", 0, "expired"),
-            ["expires in"],
+            "lapsed",
+            0,
+            "expired",
+            absent=["expires in"],
         ),
     ]
 
 
 def late(alerting: Alerting) -> list[Fault]:
     """Faults that take longer."""
-    backend = alerting.backend("fifth-left", 0)
-    name = host("fifth-left")
     return [
-        Fault(
+        unresolved_fault(
+            "critical",
             "the addresses of a removed name are dropped after the retention: the target has none",
             "SmtpTlsTargetUnresolved",
-            "critical",
-            "mail-pager",
-            {"target": "unresolved", "team": "mail"},
-            ["unresolved", f"{host('unresolved')} A", "nxdomain"],
+            "unresolved",
         ),
-        Fault(
+        server_fault(
+            alerting,
+            "warning",
             "a certificate has a fifth of its lifetime left: a warning",
             "SmtpTlsCertificateExpiring",
-            "warning",
-            "mail-chat",
-            {"backend": backend, "server_name": name, "team": "mail"},
-            [backend, name, "(target fifth-left)", "expires in 2d 0h 2"],
+            "fifth-left",
+            0,
+            "expires in 2d 0h 2",
         ),
     ]
 

@@ -192,7 +192,8 @@ def _certificates(handshakes: Handshakes) -> None:
         "a chain of more than 64 KiB: too large",
         _failed("handshake", "chain_too_large"),
         certificate,
-        *("-cert_chain", long_chain),
+        "-cert_chain",
+        long_chain,
         s_client_prints=["Server Temp Key: "],
     )
 

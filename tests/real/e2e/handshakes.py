@@ -14,7 +14,7 @@ from typing import Any
 from . import openssl
 from .exporter import INTERVAL, Exporter, Sample
 from .pki import Certificate, TestCa
-from .process import FixtureError, free_port
+from .process import FixtureError
 from .s_server import OpensslServer
 from .tcp_server import TcpServer
 
@@ -89,9 +89,7 @@ class Handshakes:
         server = OpensslServer(self._next_address(), self.home / f"{name}-sockets", log, [*identity, *options])
         self.cases.append(Case(name, title, expected, server, **case))
 
-    def serve_without_tls(
-        self, name: str, title: str, expected: dict[str, Any], handle: Callable[..., None]
-    ) -> None:
+    def serve_without_tls(self, name: str, title: str, expected: dict[str, Any], handle: Callable[..., None]) -> None:
         """Adds a case with a server that does not speak TLS."""
         self.cases.append(Case(name, title, expected, TcpServer(self._next_address(), handle)))
 
@@ -105,7 +103,6 @@ class Handshakes:
             self._exporter_binary,
             self.home / "handshakes-exporter",
             self.logs,
-            free_port(),
             root=self.ca.root,
             targets="targets:\n" + "".join(map(self._target, self.cases)),
         )

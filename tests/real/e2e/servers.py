@@ -116,7 +116,6 @@ class MailServers:
             exporter_binary,
             home / "exporter",
             self.logs,
-            free_port(),
             root=ca.root,
             targets=TARGETS.format(nameserver=self.knot.address, starttls_port=STARTTLS, implicit_port=IMPLICIT),
         )
