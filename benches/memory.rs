@@ -19,10 +19,7 @@ const MANY: u32 = 1000;
 const LIMIT: f64 = 1536.0;
 
 fn main() {
-    support::run(compare(), async |args| {
-        let (targets, farm) = FarmArgs::parse(args);
-        watch(targets.parse().expect("a number"), &farm).await
-    });
+    support::run_on_farm(compare(), async |targets, farm| watch(targets.parse().expect("a number"), &farm).await);
 }
 
 async fn compare() {

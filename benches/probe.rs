@@ -29,8 +29,7 @@ const RUNS: usize = 5;
 const LIMIT: f64 = 1.10;
 
 fn main() {
-    support::run(compare(), async |args| {
-        let (mode, farm) = FarmArgs::parse(args);
+    support::run_on_farm(compare(), async |mode, farm| {
         if mode == "exporter" { exporter(&farm).await } else { bare(&farm, mode == "signature").await }
     });
 }

@@ -27,6 +27,14 @@ pub(crate) fn run<T: Display>(parent: impl Future<Output = ()>, child: impl Asyn
     }
 }
 
+/// The same for a child whose arguments are a mode and a farm, as [`FarmArgs::to_args`] returns them.
+pub(crate) fn run_on_farm<T: Display>(parent: impl Future<Output = ()>, child: impl AsyncFnOnce(&str, FarmArgs) -> T) {
+    run(parent, async |args| {
+        let (mode, farm) = FarmArgs::parse(args);
+        child(mode, farm).await
+    });
+}
+
 /// Runs this benchmark's own binary as a child process with `args`, on a thread that may block. Returns its trimmed output.
 pub(crate) fn child(args: &[String]) -> String {
     let program = std::env::current_exe().expect("this program's path");
@@ -87,7 +95,7 @@ impl FarmArgs {
     }
 
     /// The mode and the farm.
-    pub(crate) fn parse(args: &[String]) -> (&str, Self) {
+    fn parse(args: &[String]) -> (&str, Self) {
         let [mode, port, first, root] = args else { panic!("four arguments: {args:?}") };
         let (port, first) = (port.parse().expect("a port"), first.parse().expect("an address"));
         (mode, Self { port, first, root: root.clone() })
