@@ -281,9 +281,21 @@ impl Server {
         Self { address, stop, task }
     }
 
+    async fn with_large_exposition(bounds: Bounds) -> Self {
+        // More than what the kernel buffers of a connection.
+        Self::start(site(large(&TestCa::new(), 4000), &Options::default()), bounds).await
+    }
+
     async fn connect(&self, sent: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         stream.write_all(sent.as_bytes()).await.expect("the request is sent");
+        stream
+    }
+
+    /// Connects, and reads the first bytes of the answer.
+    async fn begin(&self, sent: &str) -> TcpStream {
+        let mut stream = self.connect(sent).await;
+        stream.read_exact(&mut [0; 12]).await.expect("the start of an answer");
         stream
     }
 
@@ -332,10 +344,8 @@ async fn serves_http_1_requests() {
 #[tokio::test]
 async fn closes_slow_connections() {
     let bounds = Bounds { connections: 1, head: SHORT, stall: SHORT, drain: LONG };
-    // More than what the kernel buffers of a connection.
-    let router = site(large(&TestCa::new(), 4000), &Options::default());
     for slow in ["", "GET /metr", ASK_AND_STAY, SCRAPE] {
-        let server = Server::start(router.clone(), bounds).await;
+        let server = Server::with_large_exposition(bounds).await;
         let mut stuck = server.connect(slow).await;
         let answer = rest(&mut server.connect(ASK).await).await;
         assert!(answer.ends_with("healthy\n"), "after {slow:?}: {answer}");
@@ -346,13 +356,9 @@ async fn closes_slow_connections() {
 
 #[tokio::test]
 async fn shutdown_finishes_requests() {
-    let router = site(large(&TestCa::new(), 4000), &Options::default());
-    let server = Server::start(router, Bounds { drain: LONG, ..Bounds::default() }).await;
-    let mut idle = server.connect(ASK_AND_STAY).await;
-    let mut start = [0; 12];
-    idle.read_exact(&mut start).await.expect("an answer");
-    let mut busy = server.connect(SCRAPE).await;
-    busy.read_exact(&mut start).await.expect("the start of an answer");
+    let server = Server::with_large_exposition(Bounds { drain: LONG, ..Bounds::default() }).await;
+    let mut idle = server.begin(ASK_AND_STAY).await;
+    let mut busy = server.begin(SCRAPE).await;
     let end = tokio::spawn(server.finish());
     assert!(rest(&mut idle).await.ends_with("healthy\n"), "an idle connection is closed");
     let whole = rest(&mut busy).await;
@@ -362,11 +368,8 @@ async fn shutdown_finishes_requests() {
 
 #[tokio::test]
 async fn shutdown_closes_connections_after_the_drain_time() {
-    let router = site(large(&TestCa::new(), 4000), &Options::default());
-    let server = Server::start(router, Bounds { drain: SHORT, ..Bounds::default() }).await;
-    let mut stuck = server.connect(SCRAPE).await;
-    let mut start = [0; 12];
-    stuck.read_exact(&mut start).await.expect("the start of an answer");
+    let server = Server::with_large_exposition(Bounds { drain: SHORT, ..Bounds::default() }).await;
+    let mut stuck = server.begin(SCRAPE).await;
     server.finish().await;
     assert!(!rest(&mut stuck).await.ends_with("\r\n0\r\n\r\n"));
 }

@@ -27,7 +27,14 @@ fn between(html: &str, before: &str, after: &str) -> String {
     plain(rest.split(after).next().unwrap_or_default()).trim().to_owned()
 }
 
-/// HealthState and text of each verdict, without the symbol.
+#[track_caller]
+fn assert_contains(page: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+}
+
+/// State and text of each verdict, without the symbol.
 fn verdicts(html: &str) -> Vec<(&str, String)> {
     let each = html.split("class=\"verdict ").skip(1);
     each.map(|rest| (rest.split('"').next().unwrap_or_default(), between(rest, "</span> ", "</span>"))).collect()
@@ -86,15 +93,14 @@ fn sorts_targets_by_state_and_filters_them() {
     check(&fleet, "page=99", &["c-bad", "z-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
 
     let page = overview(&fleet, "q=bad");
-    for expected in [
+    let counts = [
         "<title>2 critical, 1 warning · smtp-tls-exporter</title>",
         "<a href=\"/?q=bad\" aria-current=\"true\"><b>2</b>",
         "<a class=\"critical\" href=\"/?q=bad&amp;state=critical\"><b>2</b>",
         "<a class=\"ok\" href=\"/?q=bad&amp;state=ok\"><b>0</b>",
         "name=\"q\" value=\"bad\"",
-    ] {
-        assert!(page.contains(expected), "{expected} in {page}");
-    }
+    ];
+    assert_contains(&page, &counts);
     assert!(overview(&fleet, "state=ok").contains("<input type=\"hidden\" name=\"state\" value=\"ok\">"));
     // Targets that are ok are collapsed.
     assert_eq!(overview(&fleet, "state=critical").matches("<details open data-open>").count(), 2);
@@ -197,22 +203,22 @@ fn foreign_text_is_escaped_and_printable() {
         assert_eq!(page.matches("<script>").count(), 1, "{page}");
     }
     let page = overview(&fleet, "");
-    for expected in [
+    let texts = [
         "&lt;/title&gt;&lt;script&gt;alert('1')&lt;/script&gt;&amp;&quot;\u{fffd}[31m\u{fffd}",
         "href=\"/targets/%3C%2Ftitle%3E%3Cscript%3Ealert%28%271%27%29%3C%2Fscript%3E%26%22%1B%5B31m%E2%80%AE\"",
         "&lt;img src=x onerror=alert(2)&gt;\u{fffd}[0m, &quot;'&gt;&lt;b&gt;",
         "team=&quot;&gt;&lt;u&gt;\u{fffd}",
-    ] {
-        assert!(page.contains(expected), "{expected} in {page}");
-    }
+    ];
+    assert_contains(&page, &texts);
 }
 
 #[test]
 fn the_page_of_a_target_has_all_facts() {
     let fleet = eventful(&TestCa::new());
+    assert!(overview(&fleet, "").contains("href=\"/targets/relay#b-smtp.example.com-192.0.2.11%3A587-starttls\""));
     let page = detail(&fleet, "relay");
     let found = plain(&page);
-    for expected in [
+    let facts = [
         "2 of 4 backends",
         "team=mail",
         "60 s",
@@ -234,18 +240,15 @@ fn the_page_of_a_target_has_all_facts() {
         "ecdsa-with-SHA256",
         "2027-01-01 00:00:00 UTC, in 214 days",
         "abababab",
-    ] {
-        assert!(found.contains(expected), "{expected} in {found}");
-    }
-    for expected in [
+    ];
+    assert_contains(&found, &facts);
+    let places = [
         "<div class=\"heading critical\">",
         "datetime=\"2026-05-31T23:59:31Z\"",
         "id=\"b-smtp.example.com-192.0.2.11%3A587-starttls\"",
         "href=\"/api/v1/targets/relay/backends/%5B2001%3Adb8%3A%3A10%5D%3A587/chain.pem?server_name=smtp.example.com\"",
-    ] {
-        assert!(page.contains(expected), "{expected} in {page}");
-    }
-    assert!(overview(&fleet, "").contains("href=\"/targets/relay#b-smtp.example.com-192.0.2.11%3A587-starttls\""));
+    ];
+    assert_contains(&page, &places);
     let pages = Pages::new(String::new(), "/metrics".to_owned());
     assert!(pages.target(&fleet, "Relay", now()).is_none() && pages.target(&fleet, "", now()).is_none());
 }
@@ -330,4 +333,18 @@ fn pages_of_large_fleets_are_bounded() {
     assert_eq!(page.matches(">48 more").count(), 167);
     assert_eq!(page.matches(">60 backend").count(), 83);
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
+}
+
+#[test]
+fn foreign_text_is_printable() {
+    assert_eq!(text::clean("a\u{1b}[0m\u{202e}\n"), "a\u{fffd}[0m\u{fffd}\u{fffd}");
+    assert_eq!(text::clean_lines("a\r\nb\u{202e}\n\nc"), "a\nb\u{fffd}\n\nc");
+    assert_eq!(text::prose("set `a<b`.").into_string(), "set <code>a&lt;b</code>.");
+    assert_eq!(text::prose("a ` b\u{202e}").into_string(), "a ` b\u{fffd}");
+}
+
+#[test]
+fn reasons_are_words() {
+    assert_eq!(text::spaced("missing_intermediate"), "missing intermediate");
+    assert_eq!(text::unique(["timeout", "tls_alert", "timeout"]), "timeout, tls alert");
 }

@@ -57,22 +57,3 @@ const MAX_PROSE: usize = 2_000;
 const MAX_LINES: usize = 200;
 /// Characters of such a line.
 const MAX_LINE: usize = 1_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn foreign_text_is_printable() {
-        assert_eq!(clean("a\u{1b}[0m\u{202e}\n"), "a\u{fffd}[0m\u{fffd}\u{fffd}");
-        assert_eq!(clean_lines("a\r\nb\u{202e}\n\nc"), "a\nb\u{fffd}\n\nc");
-        assert_eq!(prose("set `a<b`.").into_string(), "set <code>a&lt;b</code>.");
-        assert_eq!(prose("a ` b\u{202e}").into_string(), "a ` b\u{fffd}");
-    }
-
-    #[test]
-    fn reasons_are_words() {
-        assert_eq!(spaced("missing_intermediate"), "missing intermediate");
-        assert_eq!(unique(["timeout", "tls_alert", "timeout"]), "timeout, tls alert");
-    }
-}
