@@ -15,6 +15,9 @@ fn names() -> Vec<Case> {
         let presents = |(address, builder): &(&str, CertBuilder)| fixture.presents(&ca, address, &ca.chain(builder));
         case(title, fixture.report(builders.iter().map(presents).collect()), expected)
     };
+    let wildcard = |title, server_name, expected| {
+        presenting(title, server_name, &[("192.0.2.11", leaf(&["*.example.com"]))], expected)
+    };
     let common = leaf(&[]).with_common_name("smtp.example.com");
     let bare = common.without_extension(&Extension::subject_alternative_names(&[]));
     let none = leaf(&[]).without_extension(&Extension::subject_alternative_names(&[]));
@@ -42,10 +45,9 @@ fn names() -> Vec<Case> {
                 QUEUED,
             ],
         ),
-        presenting(
+        wildcard(
             "A wildcard above the name",
             "a.smtp.example.com",
-            &[("192.0.2.11", leaf(&["*.example.com"]))],
             &[
                 (REISSUE, &["192.0.2.11", "a.smtp.example.com", " *.example.com"]),
                 (
@@ -61,10 +63,9 @@ fn names() -> Vec<Case> {
                 ),
             ],
         ),
-        presenting(
+        wildcard(
             "A wildcard below the name",
             "example.com",
-            &[("192.0.2.11", leaf(&["*.example.com"]))],
             &[
                 (REISSUE, &["192.0.2.11", " example.com", " *.example.com"]),
                 ("info wildcard_depth [192.0.2.11]", &["*.example.com", "192.0.2.11", "RFC 9525 §6.3"]),
