@@ -63,28 +63,14 @@ fn metrics() -> String {
     for (title, intro, rows) in [
         ("`stage`", "Where a probe stopped.", rows!(Stage)),
         ("`phase`", "The timed parts of a probe.", rows!(Phase)),
-        (
-            "`reason` of failed probes",
-            "Label of `probe_failure_info` and `probe_failure_reasons_total`.",
-            rows!(ProbeReason),
-        ),
+        ("`reason` of failed probes", METRICS_PROBE_REASONS, rows!(ProbeReason)),
         ("`reason` of failed lookups", "Label of `target_lookup_failure_info`.", rows!(LookupReason)),
         ("`reason` of bad chains", "Label of `chain_error`, one series per reason.", rows!(ChainReason)),
         ("`status` of stapled OCSP responses", "Label of `ocsp_status`.", rows!(OcspStatus)),
-        (
-            "`reason` of bad OCSP responses",
-            "Label of `ocsp_error`, one series per reason. The time thisUpdate may be up to five minutes in the future. The \
-             signature is checked only if the issuer's key is known; the responder must be the issuer, or be authorized by it \
-             and have a certificate that is currently valid (RFC 6960 §4.2.2.2).",
-            rows!(OcspReason),
-        ),
+        ("`reason` of bad OCSP responses", METRICS_OCSP_REASONS, rows!(OcspReason)),
         ("`reason` of name mismatches", "Label of `cert_hostname_mismatch_info`.", rows!(NameReason)),
         ("`reason` of addresses that are not probed", "Label of `target_backends_skipped`.", rows!(SkipReason)),
-        (
-            "`resolves` of alternate names",
-            "Label of `target_shared_name_info`. The backends are those of the server name.",
-            rows!(Resolves),
-        ),
+        ("`resolves` of alternate names", METRICS_RESOLVES, rows!(Resolves)),
         ("`reason` of local failures", "Label of `exporter_local_errors_total`.", rows!(LocalReason)),
     ] {
         value_table(&mut page, title, intro, &rows);
@@ -253,6 +239,15 @@ const METRICS_PROBE: &str = "
 A response to `/probe` has the series of its target and these, which have no labels. See
 [Migrating from blackbox_exporter](from-blackbox.md).
 ";
+
+const METRICS_PROBE_REASONS: &str = "Label of `probe_failure_info` and `probe_failure_reasons_total`.";
+
+const METRICS_OCSP_REASONS: &str = "\
+Label of `ocsp_error`, one series per reason. The time thisUpdate may be up to five minutes in the future. The \
+signature is checked only if the issuer's key is known; the responder must be the issuer, or be authorized by it \
+and have a certificate that is currently valid (RFC 6960 §4.2.2.2).";
+
+const METRICS_RESOLVES: &str = "Label of `target_shared_name_info`. The backends are those of the server name.";
 
 const METRICS_RESERVED: &str = "
 ## Reserved label names

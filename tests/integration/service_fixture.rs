@@ -17,8 +17,7 @@ pub(crate) struct ServiceFixture {
     pub(crate) fleet: Fleet,
     pub(crate) running: Running,
     pub(crate) address: SocketAddr,
-    _env: Environment,
-    _dns: Dns,
+    _needed: (Environment, Dns),
 }
 
 impl ServiceFixture {
@@ -45,7 +44,7 @@ impl ServiceFixture {
         let text = Environment::yaml("resolver: test, interval: 60s", &Environment::resolver(&dns), &targets);
         let (service, address) = service(env.config(&text), None).await;
         let running = service.start().expect("a service");
-        let fixture = Self { fleet, running, address, _env: env, _dns: dns };
+        let fixture = Self { fleet, running, address, _needed: (env, dns) };
         fixture.rounds(cases.iter().map(|(name, ..)| *name)).await;
         fixture
     }
