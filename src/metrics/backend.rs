@@ -6,15 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::family::Families;
 use super::table;
-use super::view::{FleetView, LastCertificateView};
+use super::view::FleetView;
 use crate::text::{SECONDS_PER_DAY, printable};
 use crate::verdict::certificate::hex;
-use crate::verdict::{Facts, NameVerdict, unix};
+use crate::verdict::{Assessment, Facts, NameVerdict, unix};
 
 pub(super) fn encode(families: &mut Families<'_>, view: &FleetView<'_>, now: SystemTime) -> fmt::Result {
     probes(families, view)?;
     certificates(families, view, now)?;
-    chains(families, view)?;
+    chains(families, view, now)?;
     staples(families, view, now)
 }
 
@@ -22,144 +22,106 @@ fn probes(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     let each = || view.backends.iter().map(|row| (view.labels(row), &row.data));
     let probe = || each().map(|(labels, backend)| (labels, backend.probe));
 
-    families.plain(table::BACKEND_RESOLVED, each().map(|(labels, backend)| (labels, backend.report.resolved)))?;
-    families.plain(table::PROBE_SUCCESS, probe().map(|(labels, probe)| (labels, probe.outcome.is_ok())))?;
-    families.plain(table::PROBE_LAST, probe().map(|(labels, probe)| (labels, unix(probe.at))))?;
-    families.plain(
-        table::PROBE_CONSECUTIVE_FAILURES,
-        probe().map(|(labels, probe)| (labels, probe.consecutive_failures)),
-    )?;
-    families.info(
-        table::PROBE_FAILURE,
-        probe().filter_map(|(labels, probe)| {
-            let failure = probe.outcome.as_ref().err()?;
-            Some((labels, [failure.stage.as_str(), failure.reason.as_str()]))
-        }),
-    )?;
-    families
-        .plain(table::HANDSHAKE_ERRORS, each().map(|(labels, backend)| (labels, backend.report.handshake_errors)))?;
-    families.plain(table::PROBE_DURATION, probe().map(|(labels, probe)| (labels, probe.duration)))?;
-    families.labeled(
-        table::PROBE_PHASE_DURATION,
-        probe().flat_map(|(labels, probe)| {
-            probe.phases.iter().map(move |(phase, duration)| (labels, [phase.as_str()], duration))
-        }),
-    )?;
-    families.plain(table::BACKEND_RATE_LIMITED, probe().map(|(labels, probe)| (labels, probe.rate_limited)))?;
-    families.info(
-        table::CONNECTION_INFO,
-        probe().filter_map(|(labels, probe)| {
-            let connection = probe.outcome.as_ref().ok()?;
-            Some((labels, [connection.version, connection.cipher, connection.group]))
-        }),
-    )
+    families.plain(table::BACKEND_RESOLVED, each(), |backend| Some(backend.report.resolved))?;
+    families.plain(table::PROBE_SUCCESS, probe(), |probe| Some(probe.outcome.is_ok()))?;
+    families.plain(table::PROBE_LAST, probe(), |probe| Some(unix(probe.at)))?;
+    families.plain(table::PROBE_CONSECUTIVE_FAILURES, probe(), |probe| Some(probe.consecutive_failures))?;
+    let failures = probe().filter_map(|(labels, probe)| {
+        let failure = probe.outcome.as_ref().err()?;
+        Some((labels, [failure.stage.as_str(), failure.reason.as_str()]))
+    });
+    families.info(table::PROBE_FAILURE, failures)?;
+    families.plain(table::HANDSHAKE_ERRORS, each(), |backend| Some(backend.report.handshake_errors))?;
+    families.plain(table::PROBE_DURATION, probe(), |probe| Some(probe.duration))?;
+    let phases = probe().flat_map(|(labels, probe)| {
+        probe.phases.iter().map(move |(phase, duration)| (labels, [phase.as_str()], duration))
+    });
+    families.labeled(table::PROBE_PHASE_DURATION, phases)?;
+    families.plain(table::BACKEND_RATE_LIMITED, probe(), |probe| Some(probe.rate_limited))?;
+    let connections = probe().filter_map(|(labels, probe)| {
+        let connection = probe.outcome.as_ref().ok()?;
+        Some((labels, [connection.version, connection.cipher, connection.group]))
+    });
+    families.info(table::CONNECTION_INFO, connections)
 }
 
 fn certificates(families: &mut Families<'_>, view: &FleetView<'_>, now: SystemTime) -> fmt::Result {
     let each = || view.certificates();
-    let facts = || each().filter_map(|(labels, last)| Some((labels, last.facts?)));
+    let facts = || each().filter_map(|(labels, last)| Some((labels, last.assessment.facts()?)));
+    let days_left = |facts: &Facts| (facts.not_after as f64 - unix_precisely(now)) / SECONDS_PER_DAY as f64;
 
-    families
-        .plain(table::CERT_LAST_SEEN, each().map(|(labels, last)| (labels, unix(last.last_certificate.seen_at))))?;
-    families.plain(
-        table::CERT_HOSTNAME_MATCH,
-        each().filter_map(|(labels, last)| Some((labels, last.last_certificate.assessment.name?.is_match()))),
-    )?;
-    families.info(
-        table::CERT_HOSTNAME_MISMATCH,
-        each().filter_map(|(labels, last)| match last.last_certificate.assessment.name? {
-            NameVerdict::Match => None,
-            NameVerdict::Mismatch(reason) => {
-                Some((labels, [Cow::from(reason.as_str()), presented(last.facts?).into()]))
-            }
-        }),
-    )?;
+    families.plain(table::CERT_LAST_SEEN, each(), |last| Some(unix(last.seen_at)))?;
+    families.plain(table::CERT_HOSTNAME_MATCH, each(), |last| Some(last.assessment.name?.is_match()))?;
+    let mismatches = each().filter_map(|(labels, last)| match last.assessment.name? {
+        NameVerdict::Match => None,
+        NameVerdict::Mismatch(reason) => {
+            Some((labels, [Cow::from(reason.as_str()), presented(last.assessment.facts()?).into()]))
+        }
+    });
+    families.info(table::CERT_HOSTNAME_MISMATCH, mismatches)?;
     expected_names(families, view)?;
-    families.plain(
-        table::CERT_EHLO_MATCH,
-        each().filter_map(|(labels, last)| Some((labels, last.last_certificate.assessment.ehlo?))),
-    )?;
-    families.plain(table::CERT_NOT_BEFORE, facts().map(|(labels, facts)| (labels, facts.not_before)))?;
-    families.plain(table::CERT_NOT_AFTER, facts().map(|(labels, facts)| (labels, facts.not_after)))?;
-    families.plain(
-        table::CERT_EXPIRY_DAYS,
-        facts()
-            .map(|(labels, facts)| (labels, (facts.not_after as f64 - unix_precisely(now)) / SECONDS_PER_DAY as f64)),
-    )?;
-    families.info(table::CERT_INFO, each().filter_map(|(labels, last)| Some((labels, identity(last)?))))?;
-    families.plain(
-        table::CERT_FILE_MATCH,
-        each().filter_map(|(labels, last)| Some((labels, last.last_certificate.file_match?))),
-    )?;
-    families.plain(
-        table::CERT_MISMATCHED_SAMPLES,
-        each().filter_map(|(labels, last)| Some((labels, last.last_certificate.mismatched_samples?))),
-    )?;
-    families.plain(
-        table::BACKEND_DISTINCT_CERTIFICATES,
-        each().map(|(labels, last)| (labels, last.last_certificate.distinct)),
-    )
+    families.plain(table::CERT_EHLO_MATCH, each(), |last| last.assessment.ehlo)?;
+    families.plain(table::CERT_NOT_BEFORE, facts(), |facts| Some(facts.not_before))?;
+    families.plain(table::CERT_NOT_AFTER, facts(), |facts| Some(facts.not_after))?;
+    families.plain(table::CERT_EXPIRY_DAYS, facts(), |facts| Some(days_left(facts)))?;
+    let identities = each().filter_map(|(labels, last)| Some((labels, identity(&last.assessment)?)));
+    families.info(table::CERT_INFO, identities)?;
+    families.plain(table::CERT_FILE_MATCH, each(), |last| last.file_match)?;
+    families.plain(table::CERT_MISMATCHED_SAMPLES, each(), |last| last.mismatched_samples)?;
+    families.plain(table::BACKEND_DISTINCT_CERTIFICATES, each(), |last| Some(last.distinct))
 }
 
 /// Writes the verdicts on `expect_names`, which are in the order of the configuration.
 fn expected_names(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     let judged = view.backends.iter().filter_map(|row| {
-        let expected = &row.data.last_certificate.as_ref()?.last_certificate.assessment.expected;
+        let expected = &row.data.report.last_certificate.as_ref()?.assessment.expected;
         let names = &row.data.target.target.settings.expect_names;
         // A verdict from before a reload can belong to other names.
         (names.len() == expected.len()).then(|| (view.labels(row), names.iter().zip(expected)))
     });
-    families.labeled(
-        table::CERT_NAME_MATCH,
-        judged.flat_map(|(labels, names)| names.map(move |(name, matches)| (labels, [name.to_string()], *matches))),
-    )
+    let matches =
+        judged.flat_map(|(labels, names)| names.map(move |(name, matches)| (labels, [name.to_string()], *matches)));
+    families.labeled(table::CERT_NAME_MATCH, matches)
 }
 
-fn chains(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
-    let each = || view.certificates();
+fn chains(families: &mut Families<'_>, view: &FleetView<'_>, now: SystemTime) -> fmt::Result {
+    let each = || view.certificates().map(|(labels, last)| (labels, &last.assessment));
 
-    families.plain(table::CHAIN_TRUSTED, each().filter_map(|(labels, last)| Some((labels, last.trusted?))))?;
-    families.plain(table::CHAIN_VALID, each().filter_map(|(labels, last)| Some((labels, last.valid?))))?;
-    families.labeled(
-        table::CHAIN_ERROR,
-        each().flat_map(|(labels, last)| last.reasons.iter().map(move |reason| (labels, [reason.as_str()], true))),
-    )?;
-    families
-        .plain(table::CHAIN_NOT_AFTER, each().filter_map(|(labels, last)| Some((labels, last.chain_not_after?))))?;
-    families.plain(
-        table::VERIFIED_CHAIN_NOT_AFTER,
-        each().filter_map(|(labels, last)| Some((labels, last.verified_not_after?))),
-    )
+    families.plain(table::CHAIN_TRUSTED, each(), |assessment| assessment.trusted())?;
+    families.plain(table::CHAIN_VALID, each(), |assessment| assessment.valid(now))?;
+    let errors = each().flat_map(|(labels, assessment)| {
+        assessment.reasons(now).iter().map(move |reason| (labels, [reason.as_str()], true))
+    });
+    families.labeled(table::CHAIN_ERROR, errors)?;
+    families.plain(table::CHAIN_NOT_AFTER, each(), |assessment| assessment.chain.verdict().earliest_not_after())?;
+    families.plain(table::VERIFIED_CHAIN_NOT_AFTER, each(), |assessment| {
+        assessment.chain.verdict().verified_not_after(unix(now))
+    })
 }
 
 fn staples(families: &mut Families<'_>, view: &FleetView<'_>, now: SystemTime) -> fmt::Result {
-    let each = || view.certificates();
-    let ocsp = || each().map(|(labels, last)| (labels, last.last_certificate.assessment.chain.ocsp()));
+    let ocsp = || view.certificates().map(|(labels, last)| (labels, last.assessment.chain.ocsp()));
 
-    families
-        .plain(table::CERT_SCTS, each().filter_map(|(labels, last)| Some((labels, u64::from(last.facts?.scts)))))?;
-    families.plain(table::OCSP_STAPLED, ocsp().map(|(labels, ocsp)| (labels, ocsp.is_stapled())))?;
-    families.labeled(
-        table::OCSP_STATUS,
-        ocsp().filter_map(|(labels, ocsp)| Some((labels, [ocsp.status()?.as_str()], true))),
-    )?;
-    families.plain(table::OCSP_NEXT_UPDATE, ocsp().filter_map(|(labels, ocsp)| Some((labels, ocsp.next_update()?))))?;
-    families.labeled(
-        table::OCSP_ERROR,
-        ocsp().flat_map(|(labels, ocsp)| ocsp.reasons(unix(now)).map(move |reason| (labels, [reason.as_str()], true))),
-    )
+    families.plain(table::CERT_SCTS, view.certificates(), |last| Some(u32::from(last.assessment.facts()?.scts)))?;
+    families.plain(table::OCSP_STAPLED, ocsp(), |ocsp| Some(ocsp.is_stapled()))?;
+    let statuses = ocsp().filter_map(|(labels, ocsp)| Some((labels, [ocsp.status()?.as_str()], true)));
+    families.labeled(table::OCSP_STATUS, statuses)?;
+    families.plain(table::OCSP_NEXT_UPDATE, ocsp(), |ocsp| ocsp.next_update())?;
+    let errors =
+        ocsp().flat_map(|(labels, ocsp)| ocsp.reasons(unix(now)).map(move |reason| (labels, [reason.as_str()], true)));
+    families.labeled(table::OCSP_ERROR, errors)
 }
 
 /// The labels of `cert_info`. If the certificate cannot be parsed, all but the fingerprint are empty.
-fn identity<'a>(last: &LastCertificateView<'a>) -> Option<[Cow<'a, str>; 6]> {
-    let fingerprint = Cow::from(hex(&last.last_certificate.assessment.leaf()?.fingerprint()));
-    Some(match last.facts {
+fn identity(assessment: &Assessment) -> Option<[Cow<'_, str>; 6]> {
+    let fingerprint = Cow::from(hex(&assessment.leaf()?.fingerprint()));
+    Some(match assessment.facts() {
         None => [fingerprint, "".into(), "".into(), "".into(), "".into(), "".into()],
         Some(facts) => [
             fingerprint,
-            Cow::from(facts.serial()),
-            Cow::from(facts.subject()),
-            Cow::from(facts.issuer()),
+            facts.serial().into(),
+            facts.subject().into(),
+            facts.issuer().into(),
             facts.key.label().into(),
             facts.signature.name.into(),
         ],

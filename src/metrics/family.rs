@@ -1,6 +1,7 @@
 //! Writes metric families: name and type as each format requires them, labels and values.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use prometheus_client::encoding::{
     CounterValueEncoder, DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabel, EncodeLabelSet,
@@ -22,13 +23,19 @@ impl<'e> Families<'e> {
         Self { encoder, format }
     }
 
-    /// Writes a gauge or counter that has only the labels of its scope.
-    pub(super) fn plain<'l, V: Into<SampleValue>>(
+    /// Writes a gauge or counter that has only the labels of its scope: `value` of each item that has one.
+    pub(super) fn plain<'l, T, V: Into<SampleValue>>(
         &mut self,
         metric: &'static Metric,
-        samples: impl IntoIterator<Item = (ScopeLabels<'l>, V)>,
+        items: impl IntoIterator<Item = (ScopeLabels<'l>, T)>,
+        value: impl Fn(T) -> Option<V>,
     ) -> fmt::Result {
-        self.labeled(metric, samples.into_iter().map(|(scope, value)| (scope, NO_LABELS, value)))
+        self.labeled(metric, items.into_iter().filter_map(|(scope, item)| Some((scope, NO_LABELS, value(item)?))))
+    }
+
+    /// Writes a gauge or counter without labels, unless there is no value.
+    pub(super) fn one(&mut self, metric: &'static Metric, value: Option<impl Into<SampleValue>>) -> fmt::Result {
+        self.labeled(metric, value.map(|value| (ScopeLabels::default(), NO_LABELS, value)))
     }
 
     /// Writes a gauge or counter.
@@ -201,44 +208,22 @@ impl EncodeCounterValue for SampleValue {
     }
 }
 
-impl From<bool> for SampleValue {
-    fn from(value: bool) -> Self {
-        Self::Integer(value.into())
-    }
+macro_rules! sample_values {
+    ($($from:ty: |$value:ident| $into:expr;)+) => {
+        $(impl From<$from> for SampleValue {
+            fn from($value: $from) -> Self {
+                $into
+            }
+        })+
+    };
 }
 
-impl From<i64> for SampleValue {
-    fn from(value: i64) -> Self {
-        Self::Integer(value)
-    }
-}
-
-impl From<u32> for SampleValue {
-    fn from(value: u32) -> Self {
-        Self::Integer(value.into())
-    }
-}
-
-impl From<u64> for SampleValue {
-    fn from(value: u64) -> Self {
-        Self::Integer(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-}
-
-impl From<usize> for SampleValue {
-    fn from(value: usize) -> Self {
-        Self::Integer(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-}
-
-impl From<f64> for SampleValue {
-    fn from(value: f64) -> Self {
-        Self::Float(value)
-    }
-}
-
-impl From<std::time::Duration> for SampleValue {
-    fn from(value: std::time::Duration) -> Self {
-        Self::Float(value.as_secs_f64())
-    }
+sample_values! {
+    bool: |value| Self::Integer(value.into());
+    i64: |value| Self::Integer(value);
+    u32: |value| Self::Integer(value.into());
+    u64: |value| Self::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+    usize: |value| Self::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+    f64: |value| Self::Float(value);
+    Duration: |value| Self::Float(value.as_secs_f64());
 }

@@ -1,15 +1,14 @@
 //! The response to a scrape of `/probe`: the series of one target, and metrics named as blackbox_exporter's.
 
 use std::fmt;
-use std::iter::once;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::family::{Families, SampleValue, ScopeLabels};
-use super::table::{self, Metric};
+use super::family::Families;
+use super::table;
 use super::view::FleetView;
 use super::{Format, backend, target, write};
 use crate::snapshot::{BackendReport, ExporterReport, Fleet, TargetReport};
@@ -82,18 +81,14 @@ impl Collector for ProbeCollector {
         let view = FleetView::new(&fleet, now);
         let mut families = Families::new(encoder, self.format);
         let last_chain = response.earliest(|verdict| verdict.verified_not_after(unix(now)));
-        one(&mut families, table::ONE_PROBE_SUCCESS, Some(response.is_success(now)))?;
-        one(&mut families, table::ONE_PROBE_DURATION, Some(response.duration))?;
-        one(&mut families, table::ONE_PROBE_LOOKUP, response.lookup())?;
-        one(&mut families, table::ONE_PROBE_EARLIEST, response.earliest(|verdict| verdict.earliest_not_after()))?;
-        one(&mut families, table::ONE_PROBE_LAST_CHAIN, last_chain)?;
-        one(&mut families, table::ONE_PROBE_REFUSED, response.refused)?;
+        // Prometheus adds the labels of the scrape.
+        families.one(table::ONE_PROBE_SUCCESS, Some(response.is_success(now)))?;
+        families.one(table::ONE_PROBE_DURATION, Some(response.duration))?;
+        families.one(table::ONE_PROBE_LOOKUP, response.lookup())?;
+        families.one(table::ONE_PROBE_EARLIEST, response.earliest(|verdict| verdict.earliest_not_after()))?;
+        families.one(table::ONE_PROBE_LAST_CHAIN, last_chain)?;
+        families.one(table::ONE_PROBE_REFUSED, response.refused)?;
         target::encode(&mut families, &view)?;
         backend::encode(&mut families, &view, now)
     }
-}
-
-/// Writes a sample without labels: Prometheus adds those of the scrape.
-fn one(families: &mut Families<'_>, metric: &'static Metric, value: Option<impl Into<SampleValue>>) -> fmt::Result {
-    families.plain(metric, once(value).flatten().map(|value| (ScopeLabels::default(), value)))
 }

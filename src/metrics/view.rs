@@ -1,6 +1,7 @@
 //! The rows of an exposition: one for each target, server name and backend, with rendered labels and with verdicts as of
 //! the time of the scrape.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -11,7 +12,6 @@ use crate::snapshot::{
     AlternateName, BackendCounts, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
 };
 use crate::target::ServerName;
-use crate::verdict::{Facts, Reasons, unix};
 
 /// The rows of a fleet, by scope.
 pub(super) struct FleetView<'a> {
@@ -44,9 +44,9 @@ pub(super) struct ServerNameView<'a> {
     pub(super) counts: BackendCounts,
     pub(super) skipped: Vec<(SkipReason, usize)>,
     pub(super) alternates: Vec<&'a AlternateName>,
-    pub(super) distinct_certificates: usize,
+    /// Fingerprints of the certificates.
+    pub(super) certificates: BTreeSet<[u8; 32]>,
     pub(super) earliest_not_after: Option<i64>,
-    fingerprints: Vec<[u8; 32]>,
 }
 
 /// A backend that has been probed.
@@ -54,34 +54,6 @@ pub(super) struct BackendView<'a> {
     pub(super) target: &'a TargetReport,
     pub(super) report: &'a BackendReport,
     pub(super) probe: &'a ProbeReport,
-    pub(super) last_certificate: Option<LastCertificateView<'a>>,
-}
-
-/// The last certificate seen, with verdicts as of the scrape.
-pub(super) struct LastCertificateView<'a> {
-    pub(super) last_certificate: &'a LastCertificate,
-    pub(super) facts: Option<&'a Facts>,
-    pub(super) trusted: Option<bool>,
-    pub(super) valid: Option<bool>,
-    pub(super) reasons: Reasons,
-    pub(super) chain_not_after: Option<i64>,
-    pub(super) verified_not_after: Option<i64>,
-}
-
-impl<'a> LastCertificateView<'a> {
-    fn new(last: &'a LastCertificate, now: SystemTime) -> Self {
-        let assessment = &last.assessment;
-        let verdict = assessment.chain.verdict();
-        Self {
-            last_certificate: last,
-            facts: assessment.leaf().and_then(|leaf| leaf.facts()),
-            trusted: assessment.trusted(),
-            valid: assessment.valid(now),
-            reasons: assessment.reasons(now),
-            chain_not_after: verdict.earliest_not_after(),
-            verified_not_after: verdict.verified_not_after(unix(now)),
-        }
-    }
 }
 
 impl<'a> FleetView<'a> {
@@ -107,8 +79,8 @@ impl<'a> FleetView<'a> {
     }
 
     /// Returns the last certificate of each backend that has one, with the labels of the backend.
-    pub(super) fn certificates(&self) -> impl Iterator<Item = (ScopeLabels<'_>, &LastCertificateView<'a>)> {
-        self.backends.iter().filter_map(|row| Some((self.labels(row), row.data.last_certificate.as_ref()?)))
+    pub(super) fn certificates(&self) -> impl Iterator<Item = (ScopeLabels<'_>, &'a LastCertificate)> {
+        self.backends.iter().filter_map(|row| Some((self.labels(row), row.data.report.last_certificate.as_ref()?)))
     }
 
     fn add_target(&mut self, report: &'a TargetReport, now: SystemTime) {
@@ -129,15 +101,11 @@ impl<'a> FleetView<'a> {
             self.endpoints.push(LabeledRow { data: endpoint, labels });
             for backend in &endpoint.backends {
                 let Some(probe) = &backend.probe else { continue };
-                let last = backend.last_certificate.as_ref().map(|last| LastCertificateView::new(last, now));
                 let labels = self.render(&fixed, Some(backend.backend.socket_addr()), &user);
-                let data = BackendView { target: report, report: backend, probe, last_certificate: last };
+                let data = BackendView { target: report, report: backend, probe };
                 self.backends.push(LabeledRow { data, labels });
             }
             self.count(endpoint, first, labels, now);
-        }
-        for row in self.server_names.iter_mut().skip(first) {
-            row.data.finish();
         }
     }
 
@@ -179,9 +147,8 @@ impl<'a> ServerNameView<'a> {
             counts: BackendCounts::default(),
             skipped: Vec::new(),
             alternates: Vec::new(),
-            distinct_certificates: 0,
+            certificates: BTreeSet::new(),
             earliest_not_after: None,
-            fingerprints: Vec::new(),
         }
     }
 
@@ -200,16 +167,9 @@ impl<'a> ServerNameView<'a> {
             }
         }
         for leaf in endpoint.resolved().filter_map(|backend| backend.last_certificate.as_ref()?.assessment.leaf()) {
-            self.fingerprints.push(leaf.fingerprint());
+            self.certificates.insert(leaf.fingerprint());
             let not_after = leaf.facts().map(|facts| facts.not_after);
             self.earliest_not_after = [self.earliest_not_after, not_after].into_iter().flatten().min();
         }
-    }
-
-    fn finish(&mut self) {
-        let mut fingerprints = std::mem::take(&mut self.fingerprints);
-        fingerprints.sort_unstable();
-        fingerprints.dedup();
-        self.distinct_certificates = fingerprints.len();
     }
 }
