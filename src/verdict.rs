@@ -165,6 +165,11 @@ impl Assessment {
         self.chain.certificates().first()
     }
 
+    /// The facts in the server certificate. `None` if it cannot be parsed.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.leaf()?.facts()
+    }
+
     /// Intermediates that a path needs and the server does not present, if they are known.
     pub fn missing(&self) -> &[Arc<Certificate>] {
         let all = self.completed.as_ref().map(|completed| completed.certificates()).unwrap_or_default();

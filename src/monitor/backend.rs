@@ -207,7 +207,7 @@ fn name_mismatches(last: &LastCertificate) -> bool {
 
 /// Worse certificates compare as less.
 fn goodness(last: &LastCertificate, now: SystemTime) -> (bool, bool, i64) {
-    let not_after = last.assessment.leaf().and_then(|leaf| leaf.facts()).map_or(i64::MIN, |facts| facts.not_after);
+    let not_after = last.assessment.facts().map_or(i64::MIN, |facts| facts.not_after);
     (!name_mismatches(last), last.assessment.valid(now) == Some(true), not_after)
 }
 

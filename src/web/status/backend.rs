@@ -75,7 +75,7 @@ fn chain(last: &LastCertificate, now: SystemTime) -> Markup {
 
 /// The end of the certificate's validity. The verdict on the chain covers whether it has passed.
 fn expiry(view: &TargetView<'_>, backend: &BackendReport, last: &LastCertificate, now: SystemTime) -> Markup {
-    let Some(facts) = last.assessment.leaf().and_then(|leaf| leaf.facts()) else { return html! {} };
+    let Some(facts) = last.assessment.facts() else { return html! {} };
     let (from, end, now) = (facts.not_before, facts.not_after, unix(now));
     let text = match (now < from, end < now) {
         (true, _) => format!("becomes valid {}", distance(from, now)),
@@ -104,7 +104,7 @@ fn warnings(last: &LastCertificate, now: SystemTime) -> Markup {
 
 /// The first names in the certificate.
 fn presented(last: &LastCertificate) -> String {
-    let facts = last.assessment.leaf().and_then(|leaf| leaf.facts());
+    let facts = last.assessment.facts();
     let names = facts.into_iter().flat_map(|facts| facts.names()).map(|name| clean(&name.to_string()));
     let names = list(names, MAX_NAMES);
     if names.is_empty() { "lists no names".to_owned() } else { format!("lists {names}") }

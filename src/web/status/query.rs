@@ -113,7 +113,7 @@ fn add_backend(text: &mut String, backend: &BackendReport, now: SystemTime) {
     for reason in last.assessment.reasons(now).iter() {
         let _ = writeln!(text, "{reason}");
     }
-    if let Some(facts) = last.assessment.leaf().and_then(|leaf| leaf.facts()) {
+    if let Some(facts) = last.assessment.facts() {
         let _ = writeln!(text, "{}\n{}", facts.subject(), facts.issuer());
     }
 }

@@ -97,7 +97,7 @@ impl<'a> TargetView<'a> {
     /// The earliest end of validity among the certificates of the resolved backends, in Unix seconds.
     pub(super) fn earliest_expiry(&self) -> Option<i64> {
         let last = self.report.resolved().filter_map(|backend| backend.last_certificate.as_ref());
-        last.filter_map(|last| Some(last.assessment.leaf()?.facts()?.not_after)).min()
+        last.filter_map(|last| Some(last.assessment.facts()?.not_after)).min()
     }
 
     fn headline_without_backends(&self, problems: Vec<String>) -> String {
