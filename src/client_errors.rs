@@ -41,10 +41,13 @@ impl ClientErrors {
     }
 }
 
-/// One row: for each client its texts and, after `=>`, when it accepts what this exporter rejects.
+/// One row: for each client its texts and, after `=>`, when it accepts what this exporter rejects. Clients that are not
+/// listed are those of the base after `..`.
 macro_rules! errors {
-    ($( $client:ident: $texts:expr $(=> $accepts:expr)?; )+) => {
-        ClientErrors { $( $client: ClientError { texts: &$texts, accepts: errors!(@accepts $($accepts)?) }, )+ }
+    ($( ..$base:expr; )? $( $client:ident: $texts:expr $(=> $accepts:expr)?; )+) => {
+        ClientErrors {
+            $( $client: ClientError { texts: &$texts, accepts: errors!(@accepts $($accepts)?) }, )+ $( ..$base )?
+        }
     };
     (@accepts) => { None };
     (@accepts $accepts:expr) => { Some($accepts) };
@@ -53,49 +56,33 @@ macro_rules! errors {
 /// Returns the client errors for a chain that is not valid for this reason.
 pub const fn for_chain(reason: ChainReason) -> ClientErrors {
     match reason {
-        ChainReason::Expired => errors! {
-            dotnet: NOT_TIME_VALID;
-            openssl: ["verify error:num=10:certificate has expired"];
-            postfix: POSTFIX_EXPIRED;
-            go: ["x509: certificate has expired or is not yet valid: current time <now> is after <notAfter>"];
-        },
+        ChainReason::Expired => EXPIRED,
         ChainReason::NotYetValid => errors! {
-            dotnet: NOT_TIME_VALID;
+            ..EXPIRED;
             openssl: ["verify error:num=9:certificate is not yet valid"];
             postfix: ["server certificate verification failed for <server>: certificate not yet valid", NOT_VERIFIED];
             go: ["x509: certificate has expired or is not yet valid: current time <now> is before <notBefore>"];
         },
         ChainReason::BadValidity => errors! {
-            dotnet: NOT_TIME_VALID;
+            ..EXPIRED;
             openssl: ["verify error:num=10:certificate has expired", "verify error:num=9:certificate is not yet valid"];
-            postfix: POSTFIX_EXPIRED;
             go: ["x509: certificate has expired or is not yet valid: <times>"];
         },
         ChainReason::SelfSigned => errors! {
+            ..UNKNOWN_ISSUER;
             dotnet: [CHAIN_ERRORS, "UntrustedRoot"];
             openssl: ["verify error:num=18:self-signed certificate"];
             postfix: ["certificate verification failed for <server>: self-signed certificate", NOT_VERIFIED];
-            go: [GO_UNKNOWN_AUTHORITY];
         },
-        ChainReason::UnknownIssuer => errors! {
-            dotnet: [CHAIN_ERRORS, "UntrustedRoot", "PartialChain"];
-            openssl: [
-                "verify error:num=19:self-signed certificate in certificate chain",
-                "verify error:num=20:unable to get local issuer certificate",
-                "verify error:num=21:unable to verify the first certificate",
-            ];
-            postfix: POSTFIX_UNTRUSTED_ISSUER;
-            go: [GO_UNKNOWN_AUTHORITY];
-        },
+        ChainReason::UnknownIssuer => UNKNOWN_ISSUER,
         ChainReason::MissingIntermediate => errors! {
+            ..UNKNOWN_ISSUER;
             dotnet: [CHAIN_ERRORS, "PartialChain"]
                 => "if it can download the issuer from the URL in the certificate, or has it in a local store";
             openssl: [
                 "verify error:num=20:unable to get local issuer certificate",
                 "verify error:num=21:unable to verify the first certificate",
             ];
-            postfix: POSTFIX_UNTRUSTED_ISSUER;
-            go: [GO_UNKNOWN_AUTHORITY];
         },
         ChainReason::NotACa => errors! {
             dotnet: [CHAIN_ERRORS, "InvalidBasicConstraints", "NotValidForUsage"];
@@ -111,12 +98,7 @@ pub const fn for_chain(reason: ChainReason) -> ClientErrors {
                  certificate\" while trying to verify candidate authority certificate \"<issuer>\")",
             ];
         },
-        ChainReason::CaAsEndEntity => errors! {
-            dotnet: [] => ALWAYS;
-            openssl: [] => ALWAYS;
-            postfix: [] => ALWAYS;
-            go: [] => ALWAYS;
-        },
+        ChainReason::CaAsEndEntity => ACCEPTED,
         ChainReason::WeakKey => errors! {
             dotnet: [CHAIN_ERRORS, "HasWeakSignature"] => AT_LEAST_1024_BITS;
             openssl: [
@@ -231,7 +213,7 @@ pub const fn for_chain(reason: ChainReason) -> ClientErrors {
             go: ["x509: unhandled critical extension"];
         },
         ChainReason::Malformed => errors! {
-            dotnet: DOTNET_HANDSHAKE;
+            ..HANDSHAKE;
             openssl: [
                 "error:0A08000D:SSL routines:tls_process_server_certificate:ASN1 lib",
                 "error:0A000087:SSL routines:tls_process_server_certificate:cert length mismatch",
@@ -240,12 +222,11 @@ pub const fn for_chain(reason: ChainReason) -> ClientErrors {
             go: ["tls: failed to parse certificate from server: x509: malformed certificate"];
         },
         ChainReason::KeyProofFailed => errors! {
-            dotnet: DOTNET_HANDSHAKE;
+            ..HANDSHAKE;
             openssl: [
                 "error:0A00007B:SSL routines:tls_process_cert_verify:bad signature",
                 "error:0A00007B:SSL routines:tls_process_key_exchange:bad signature",
             ];
-            postfix: POSTFIX_HANDSHAKE;
             go: ["tls: invalid signature by the server certificate: <failure>"];
         },
     }
@@ -255,17 +236,10 @@ pub const fn for_chain(reason: ChainReason) -> ClientErrors {
 pub const fn for_name(reason: NameReason) -> ClientErrors {
     match reason {
         NameReason::NotListed => errors! {
-            dotnet: DOTNET_NAME;
+            ..NAME;
             openssl: [OPENSSL_NAME] => "if a wildcard for a part of a label matches (`m*.example.com`)";
-            postfix: POSTFIX_NAME;
-            go: [GO_NAME];
         },
-        NameReason::WildcardDepth => errors! {
-            dotnet: DOTNET_NAME;
-            openssl: [OPENSSL_NAME];
-            postfix: POSTFIX_NAME;
-            go: [GO_NAME];
-        },
+        NameReason::WildcardDepth => NAME,
         NameReason::CnOnly => errors! {
             dotnet: DOTNET_NAME => WITHOUT_DNS_SAN;
             openssl: [OPENSSL_NAME] => WITHOUT_DNS_SAN;
@@ -273,15 +247,12 @@ pub const fn for_name(reason: NameReason) -> ClientErrors {
             go: ["x509: certificate relies on legacy Common Name field, use SANs instead", GO_NAME];
         },
         NameReason::NoSan => errors! {
-            dotnet: DOTNET_NAME;
-            openssl: [OPENSSL_NAME];
-            postfix: POSTFIX_NAME;
+            ..NAME;
             go: ["x509: certificate is not valid for any names, but wanted to match <name>"];
         },
         NameReason::IpReference => errors! {
-            dotnet: DOTNET_NAME;
+            ..NAME;
             openssl: ["verify error:num=64:IP address mismatch"];
-            postfix: POSTFIX_NAME;
             go: [
                 "x509: cannot validate certificate for <address> because it doesn't contain any IP SANs",
                 "x509: certificate is valid for <presented>, not <address>",
@@ -294,18 +265,16 @@ pub const fn for_name(reason: NameReason) -> ClientErrors {
 pub const fn for_ocsp(reason: OcspReason) -> ClientErrors {
     match reason {
         OcspReason::StapleMissing | OcspReason::StapleStale | OcspReason::StapleInvalid => errors! {
+            ..ACCEPTED;
             dotnet: [CHAIN_ERRORS, "RevocationStatusUnknown", "OfflineRevocation"]
                 => "if it does not check revocation, or gets the status from another source";
             openssl: [] => "always, and prints the response with `-status`";
-            postfix: [] => ALWAYS;
-            go: [] => ALWAYS;
         },
         OcspReason::Revoked => errors! {
+            ..ACCEPTED;
             dotnet: [CHAIN_ERRORS, "Revoked"] => "if it does not check revocation";
             openssl: ["verify error:num=23:certificate revoked"]
                 => "unless `-crl_check` is set and a CRL lists the certificate, too";
-            postfix: [] => ALWAYS;
-            go: [] => ALWAYS;
         },
     }
 }
@@ -314,16 +283,16 @@ pub const fn for_ocsp(reason: OcspReason) -> ClientErrors {
 pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
     Some(match reason {
         ProbeReason::NoCertificate => errors! {
+            ..HANDSHAKE;
             dotnet: ["RemoteCertificateNotAvailable", "The SSL certificate for the server was not available."];
             openssl: [
                 "no peer certificate available",
                 "error:0A00009F:SSL routines:tls_process_server_certificate:length mismatch",
             ];
-            postfix: POSTFIX_HANDSHAKE;
             go: ["tls: received empty certificates message"];
         },
         ProbeReason::TlsVersion => errors! {
-            dotnet: DOTNET_HANDSHAKE;
+            ..HANDSHAKE;
             openssl: [
                 "error:0A000102:SSL routines:ssl_choose_client_version:unsupported protocol",
                 "error:0A00014D:SSL routines:tls_process_key_exchange:legacy sigalg disallowed or unsupported",
@@ -341,7 +310,7 @@ pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
             go: [GO_HANDSHAKE_FAILURE] => "if it still offers RSA key exchange or CBC";
         },
         ProbeReason::ClientCertificateRequired => errors! {
-            dotnet: DOTNET_HANDSHAKE;
+            ..HANDSHAKE;
             openssl: [
                 "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required",
                 OPENSSL_HANDSHAKE_FAILURE,
@@ -353,15 +322,15 @@ pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
             go: ["remote error: tls: certificate required", GO_HANDSHAKE_FAILURE];
         },
         ProbeReason::UnrecognizedName => errors! {
-            dotnet: DOTNET_HANDSHAKE;
+            ..HANDSHAKE;
             openssl: ["error:0A000458:SSL routines:ssl3_read_bytes:tlsv1 unrecognized name"];
             postfix: POSTFIX_HANDSHAKE => "at security levels without DANE, where it sends no SNI by default";
             go: ["remote error: tls: unrecognized name"];
         },
         ProbeReason::NotTls => errors! {
+            ..HANDSHAKE;
             dotnet: ["Cannot determine the frame size or a corrupted frame was received."];
             openssl: ["error:0A00010B:SSL routines:ssl3_get_record:wrong version number"];
-            postfix: POSTFIX_HANDSHAKE;
             go: ["tls: first record does not look like a TLS handshake"];
         },
         ProbeReason::StartTlsNotOffered => errors! {
@@ -372,24 +341,37 @@ pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
                 => "in plaintext, at security level `may`";
             go: [] => "in plaintext, with `smtp.SendMail`";
         },
-        ProbeReason::Refused
-        | ProbeReason::Unreachable
-        | ProbeReason::Reset
-        | ProbeReason::Eof
-        | ProbeReason::Timeout
-        | ProbeReason::Rejected4xx
-        | ProbeReason::Rejected5xx
-        | ProbeReason::MalformedReply
-        | ProbeReason::ReplyTooLarge
-        | ProbeReason::StartTlsRefused
-        | ProbeReason::PlaintextAfterStartTls
-        | ProbeReason::TlsAlert
-        | ProbeReason::ChainTooLarge
-        | ProbeReason::ProtocolViolation => return None,
+        _ => return None,
     })
 }
 
-const ALWAYS: &str = "always";
+const ACCEPTED: ClientErrors =
+    errors! { dotnet: [] => "always"; openssl: [] => "always"; postfix: [] => "always"; go: [] => "always"; };
+const EXPIRED: ClientErrors = errors! {
+    dotnet: [CHAIN_ERRORS, "NotTimeValid"];
+    openssl: ["verify error:num=10:certificate has expired"];
+    postfix: [
+        "server certificate verification failed for <server>: certificate has expired",
+        "CA certificate verification failed for <server>: certificate has expired",
+        NOT_VERIFIED,
+    ];
+    go: ["x509: certificate has expired or is not yet valid: current time <now> is after <notAfter>"];
+};
+/// The clients that print the same for any failed handshake.
+const HANDSHAKE: ClientErrors = errors! { dotnet: DOTNET_HANDSHAKE; openssl: []; postfix: POSTFIX_HANDSHAKE; go: []; };
+const NAME: ClientErrors =
+    errors! { dotnet: DOTNET_NAME; openssl: [OPENSSL_NAME]; postfix: POSTFIX_NAME; go: [GO_NAME]; };
+const UNKNOWN_ISSUER: ClientErrors = errors! {
+    dotnet: [CHAIN_ERRORS, "UntrustedRoot", "PartialChain"];
+    openssl: [
+        "verify error:num=19:self-signed certificate in certificate chain",
+        "verify error:num=20:unable to get local issuer certificate",
+        "verify error:num=21:unable to verify the first certificate",
+    ];
+    postfix: ["certificate verification failed for <server>: untrusted issuer <issuer>", NOT_VERIFIED];
+    go: [GO_UNKNOWN_AUTHORITY];
+};
+
 const AT_LEAST_1024_BITS: &str = "if the key has at least 1024 bits";
 const IF_ITS_OPENSSL_DOES: &str = "if its OpenSSL does";
 const ON_SERVER_CERTIFICATE: &str = "on the server certificate";
@@ -398,10 +380,8 @@ const WITHOUT_DNS_SAN: &str = "if the certificate lists no DNS names (SAN)";
 
 const CHAIN_ERRORS: &str = "RemoteCertificateChainErrors";
 const DOTNET_HANDSHAKE: [&str; 1] = ["AuthenticationException"];
-const NAME_MISMATCH: &str = "RemoteCertificateNameMismatch";
 const DOTNET_NAME: [&str; 2] =
-    [NAME_MISMATCH, "The host name did not match the name given in the server's SSL certificate."];
-const NOT_TIME_VALID: [&str; 2] = [CHAIN_ERRORS, "NotTimeValid"];
+    ["RemoteCertificateNameMismatch", "The host name did not match the name given in the server's SSL certificate."];
 
 const OPENSSL_HANDSHAKE_FAILURE: &str = "error:0A000410:SSL routines:ssl3_read_bytes:sslv3 alert handshake failure";
 const OPENSSL_NAME: &str = "verify error:num=62:hostname mismatch";
@@ -409,11 +389,6 @@ const OPENSSL_NAME: &str = "verify error:num=62:hostname mismatch";
 const NOT_VERIFIED: &str = "Server certificate not verified";
 const POSTFIX_DEPTH: &str =
     "certificate verification failed for <server>: certificate chain longer than limit(<depth>)";
-const POSTFIX_EXPIRED: [&str; 3] = [
-    "server certificate verification failed for <server>: certificate has expired",
-    "CA certificate verification failed for <server>: certificate has expired",
-    NOT_VERIFIED,
-];
 const POSTFIX_HANDSHAKE: [&str; 3] = [
     "SSL_connect error to <server>: -1",
     "TLS library problem: <error of OpenSSL>",
@@ -423,8 +398,6 @@ const POSTFIX_INVALID_CA: [&str; 2] =
     ["CA certificate verification failed for <server>: num=79:invalid CA certificate", NOT_VERIFIED];
 const POSTFIX_NAME: [&str; 2] =
     ["server certificate verification failed for <server>: num=62:hostname mismatch", NOT_VERIFIED];
-const POSTFIX_UNTRUSTED_ISSUER: [&str; 2] =
-    ["certificate verification failed for <server>: untrusted issuer <issuer>", NOT_VERIFIED];
 
 const GO_HANDSHAKE_FAILURE: &str = "remote error: tls: handshake failure";
 const GO_NAME: &str = "x509: certificate is valid for <presented>, not <name>";
@@ -465,7 +438,7 @@ mod tests {
             assert!(expected, "{reason}: {texts:?}");
         }
         for reason in NameReason::ALL {
-            assert_eq!(for_name(*reason).dotnet.texts.first(), Some(&NAME_MISMATCH), "{reason}");
+            assert_eq!(for_name(*reason).dotnet.texts.first(), Some(&"RemoteCertificateNameMismatch"), "{reason}");
         }
     }
 }
