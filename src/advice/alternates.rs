@@ -11,7 +11,6 @@ use crate::snapshot::alternates::{alternate_candidates, common_labels, resolves}
 use crate::target::{ServerName, TargetKind};
 use crate::text::{conjunction, grouped, plural};
 use crate::verdict::certificate::PresentedName;
-use crate::verdict::name;
 
 /// What clients can do until the certificates are reissued.
 pub(super) fn remedies(context: &Context<'_>) -> Vec<Advice> {
@@ -47,10 +46,7 @@ fn alternates<'a>(context: &Context<'a>) -> Vec<Alternate<'a>> {
         return Vec::new();
     }
     let matches_all = |name: &ServerName| {
-        let matches = |certificate: &BackendCertificate<'_>| {
-            certificate.facts.is_some_and(|facts| name::judge(name, facts).is_match())
-        };
-        name != context.server_name() && context.certificates.iter().all(matches)
+        name != context.server_name() && context.certificates.iter().all(|certificate| certificate.lists(name))
     };
     let looked_up = context.report.alternates.iter().filter(|alternate| matches_all(&alternate.name));
     let mut found: Vec<Alternate<'_>> = looked_up
@@ -76,7 +72,7 @@ fn use_alternate(context: &Context<'_>, best: &Alternate<'_>, others: &[&Alterna
             "Use {name} instead{in_records}: {}, and it resolves to {same_backends}.",
             certificates_list_it(context, true)
         ),
-        Some(InvalidChains { problem, remedy }) => format!(
+        Some((problem, remedy)) => format!(
             "{remedy}, then use {name} instead{in_records}: {}, and it resolves to {same_backends}, but {problem}.",
             certificates_list_it(context, false)
         ),
@@ -101,30 +97,20 @@ fn alternates_elsewhere(context: &Context<'_>, mut alternates: Vec<Alternate<'_>
     let (server_name, in_records) = (context.server_name(), context.in_records());
     let (certificates, but) = match invalid_chains(context) {
         None => (certificates_list_it(context, true), "but"),
-        Some(InvalidChains { problem, .. }) => {
-            (format!("{}, but {problem}", certificates_list_it(context, false)), "and")
-        }
+        Some((problem, _)) => (format!("{}, but {problem}", certificates_list_it(context, false)), "and"),
     };
     let text = |alternate: &Alternate<'_>| {
         let name = &alternate.name;
         let (remedy, state) = match alternate.resolves {
-            Resolves::All | Resolves::Part => {
+            Resolves::All | Resolves::Part | Resolves::Nowhere => {
                 let missing = addresses.iter().filter(|address| !alternate.addresses.contains(address));
-                (
-                    format!(
-                        "Add address records for {} to {name}, then use it instead{in_records}",
-                        phrases::addresses(missing)
-                    ),
-                    format!("it resolves to {} only", phrases::addresses(alternate.addresses)),
-                )
+                let missing = phrases::addresses(missing);
+                let state = match alternate.addresses {
+                    [] => "it has no address".to_owned(),
+                    some => format!("it resolves to {} only", phrases::addresses(some)),
+                };
+                (format!("Add address records for {missing} to {name}, then use it instead{in_records}"), state)
             }
-            Resolves::Nowhere => (
-                format!(
-                    "Add address records for {} to {name}, then use it instead{in_records}",
-                    phrases::addresses(&addresses)
-                ),
-                "it has no address".to_owned(),
-            ),
             Resolves::Elsewhere => {
                 let others: Vec<&IpAddr> =
                     alternate.addresses.iter().filter(|address| !addresses.contains(address)).collect();
@@ -181,55 +167,36 @@ fn own_name(context: &Context<'_>, certificate: &BackendCertificate<'_>) -> Opti
         PresentedName::Dns(name) if !name.contains('*') => ServerName::parse(name).ok(),
         _ => None,
     });
-    let matches = |name: &ServerName, facts| name::judge(name, facts).is_match();
-    let others = |name: &ServerName| {
-        context.certificates.iter().filter(|other| other.facts.is_some_and(|facts| matches(name, facts))).count()
-    };
+    let others = |name: &ServerName| context.certificates.iter().filter(|other| other.lists(name)).count();
     // Matching reads all names of a certificate: only a few names of a long list are tried.
     let own = exact.filter(|name| name.dns().is_some() && name != context.server_name()).take(MAX_OWN);
-    own.filter(|name| matches(name, facts))
+    own.filter(|name| certificate.lists(name))
         .min_by_key(|name| (others(name), Reverse(common_labels(name, context.server_name()))))
 }
 
 /// `all 3 certificates list it`; with `valid`, that they are valid as well.
 fn certificates_list_it(context: &Context<'_>, valid: bool) -> String {
-    let (subject, is_one) = match context.resolved.as_slice() {
-        [one] => (format!("the certificate of {}", one.backend.address), true),
-        [_, _] => ("both certificates".to_owned(), false),
-        many => (format!("all {} certificates", many.len()), false),
+    let count = context.resolved.len();
+    let subject = match context.resolved.as_slice() {
+        [one] => format!("the certificate of {}", one.backend.address),
+        [_, _] => "both certificates".to_owned(),
+        _ => format!("all {count} certificates"),
     };
-    let predicate = match (is_one, valid) {
-        (true, true) => "is valid and lists it",
-        (true, false) => "lists it",
-        (false, true) => "are valid and list it",
-        (false, false) => "list it",
-    };
-    format!("{subject} {predicate}")
+    let valid = if valid { plural(count, "is valid and ", "are valid and ") } else { "" };
+    format!("{subject} {valid}{}", plural(count, "lists it", "list it"))
 }
 
-/// Why the chains of all backends cannot be called valid.
-struct InvalidChains {
-    problem: String,
-    /// What to do before an alternate name is used.
-    remedy: &'static str,
-}
-
-fn invalid_chains(context: &Context<'_>) -> Option<InvalidChains> {
-    let with = |valid| backends(&context.certificates_where(|certificate| certificate.valid == valid));
-    let (invalid, unknown) = (with(Some(false)), with(None));
-    let chains = |count| plural(count, "the chain of", "the chains of");
-    let is = |count| plural(count, "is", "are");
-    let not_valid = (!invalid.is_empty()).then(|| {
-        let count = invalid.len();
-        format!("{} {} {} not valid", chains(count), phrases::list(&invalid), is(count))
-    });
-    let not_known = (!unknown.is_empty()).then(|| {
-        let count = unknown.len();
-        format!("it is not known whether {} {} {} valid", chains(count), phrases::list(&unknown), is(count))
-    });
-    let remedy = if invalid.is_empty() { "Check the chain" } else { "Fix the chain" };
-    let problems: Vec<String> = [not_valid, not_known].into_iter().flatten().collect();
-    (!problems.is_empty()).then(|| InvalidChains { problem: problems.join(", and "), remedy })
+/// Why the chains of all backends cannot be called valid, and what to do before an alternate name is used.
+fn invalid_chains(context: &Context<'_>) -> Option<(String, &'static str)> {
+    let part = |valid, before: &str, state: &str| {
+        let found = backends(&context.certificates_where(|certificate| certificate.valid == valid));
+        let (chains, are) = (plural(found.len(), "the chain of", "the chains of"), plural(found.len(), "is", "are"));
+        (!found.is_empty()).then(|| format!("{before}{chains} {} {are} {state}", phrases::list(&found)))
+    };
+    let (invalid, unknown) = (part(Some(false), "", "not valid"), part(None, "it is not known whether ", "valid"));
+    let remedy = if invalid.is_none() { "Check the chain" } else { "Fix the chain" };
+    let problems: Vec<String> = invalid.into_iter().chain(unknown).collect();
+    (!problems.is_empty()).then(|| (problems.join(", and "), remedy))
 }
 
 /// What remains uncertain although all certificates are known.
@@ -258,8 +225,7 @@ fn caveats(context: &Context<'_>) -> String {
 }
 
 fn about_all_backends(context: &Context<'_>, kind: AdviceKind, text: &str) -> Advice {
-    let all: Vec<&BackendCertificate<'_>> = context.certificates.iter().collect();
-    advice(kind, Severity::Info, &backends(&all), text)
+    advice(kind, Severity::Info, &backends(&context.certificates_where(|_| true)), text)
 }
 
 /// Alternate names in a text.

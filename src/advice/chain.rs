@@ -16,30 +16,21 @@ pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
         if certificates.is_empty() {
             continue;
         }
-        match reason {
+        let (kind, problem) = match reason {
             // Reported together with the certificate whose period it is.
-            ChainReason::Expired | ChainReason::NotYetValid => {}
-            ChainReason::MissingIntermediate => found.extend(missing_intermediate(context, &certificates)),
-            ChainReason::UnknownIssuer => found.extend(unknown_issuer(context, &certificates)),
-            ChainReason::SelfSigned => {
-                found.push(chain_advice(
-                    context,
-                    AdviceKind::SelfSigned,
-                    *reason,
-                    &certificates,
-                    &self_signed_problem(context),
-                ));
+            ChainReason::Expired | ChainReason::NotYetValid => continue,
+            ChainReason::MissingIntermediate => {
+                found.extend(missing_intermediate(context, &certificates));
+                continue;
             }
-            _ => {
-                found.push(chain_advice(
-                    context,
-                    AdviceKind::BadChain,
-                    *reason,
-                    &certificates,
-                    &chain_problem(*reason),
-                ));
+            ChainReason::UnknownIssuer => {
+                found.extend(unknown_issuer(context, &certificates));
+                continue;
             }
-        }
+            ChainReason::SelfSigned => (AdviceKind::SelfSigned, self_signed_problem(context)),
+            _ => (AdviceKind::BadChain, chain_problem(*reason)),
+        };
+        found.push(chain_advice(context, kind, *reason, &certificates, &problem));
     }
     found.extend(OcspReason::ALL.iter().filter_map(|reason| staple(context, *reason)));
     found.into_iter().map(|advice| vec![advice]).collect()

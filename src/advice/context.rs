@@ -10,7 +10,7 @@ use crate::reason::{AdviceKind, OcspReason, Severity};
 use crate::snapshot::{BackendReport, EndpointReport, LastCertificate, TargetReport};
 use crate::target::{Endpoint, ServerName, TargetKind};
 use crate::text::printable;
-use crate::verdict::{Assessment, Certificate, Facts, NameVerdict, Reasons, unix};
+use crate::verdict::{Assessment, Certificate, Facts, NameVerdict, Reasons, name, unix};
 
 /// One endpoint at one time.
 pub(super) struct Context<'a> {
@@ -105,6 +105,10 @@ impl<'a> BackendCertificate<'a> {
 
     pub(super) fn assessment(&self) -> &'a Assessment {
         &self.last.assessment
+    }
+
+    pub(super) fn lists(&self, name: &ServerName) -> bool {
+        self.facts.is_some_and(|facts| name::judge(name, facts).is_match())
     }
 
     pub(super) fn name(&self) -> Option<NameVerdict> {

@@ -1,11 +1,11 @@
 //! Failed lookups, and name servers that disagree.
 
 use super::AdviceGroup;
-use super::context::advice;
+use super::context::{advice, group_by};
 use crate::observation::LookupFailure;
 use crate::reason::{AdviceKind, LookupReason, Severity};
 use crate::snapshot::TargetReport;
-use crate::target::{IpFamily, TargetKind};
+use crate::target::{IpFamily, ServerName, TargetKind};
 use crate::text::conjunction;
 
 /// About the target as a whole.
@@ -13,26 +13,19 @@ pub(super) fn advise(report: &TargetReport) -> Vec<AdviceGroup> {
     let Some(lookup) = &report.lookup else { return Vec::new() };
     let (target, resolver) = (&report.target, &report.target.settings.resolver);
     let mut found = Vec::new();
-    let mut failures: Vec<(&LookupFailure, Vec<&'static str>)> = Vec::new();
-    for failure in &lookup.failures {
-        let is_same = |known: &&mut (&LookupFailure, Vec<&'static str>)| {
-            (&known.0.name, known.0.reason) == (&failure.name, failure.reason)
-        };
-        match failures.iter_mut().find(is_same) {
-            Some((_, types)) if types.contains(&failure.record_type) => {}
-            Some((_, types)) => types.push(failure.record_type),
-            None => failures.push((failure, vec![failure.record_type])),
-        }
-    }
+    let failures: Vec<&LookupFailure> = lookup.failures.iter().collect();
+    let groups = group_by(&failures, |failure| (&failure.name, failure.reason));
     let families = if matches!(target.settings.ip_family, IpFamily::Auto | IpFamily::Any) { 2 } else { 1 };
-    for (failure, types) in failures.into_iter().take(MAX_FAILURES) {
+    for ((name, reason), failures) in groups.into_iter().take(MAX_FAILURES) {
+        let types = group_by(&failures, |failure| failure.record_type).into_iter().map(|(kind, _)| kind);
+        let types: Vec<&str> = types.collect();
         let is_whole = types.len() >= families || types.iter().any(|kind| !matches!(*kind, "A" | "AAAA"));
-        let severity = match failure.reason {
+        let severity = match reason {
             LookupReason::NullMx => Severity::Info,
             _ if is_whole => Severity::Critical,
             _ => Severity::Warning,
         };
-        found.push(vec![advice(AdviceKind::Dns, severity, &[], &failure_text(failure, &types, resolver))]);
+        found.push(vec![advice(AdviceKind::Dns, severity, &[], &failure_text(name, reason, &types, resolver))]);
     }
     if let (TargetKind::Mx(mx), Some(0), true) = (&target.kind, lookup.hosts, lookup.success) {
         let text = format!("{} publishes a null MX: it accepts no mail (RFC 7505), so nothing is probed.", mx.domain);
@@ -49,9 +42,9 @@ pub(super) fn advise(report: &TargetReport) -> Vec<AdviceGroup> {
     found
 }
 
-fn failure_text(failure: &LookupFailure, types: &[&'static str], resolver: &str) -> String {
-    let (name, types) = (&failure.name, conjunction(types.iter().map(ToString::to_string), types.len()));
-    match failure.reason {
+fn failure_text(name: &ServerName, reason: LookupReason, types: &[&str], resolver: &str) -> String {
+    let types = conjunction(types.iter().map(ToString::to_string), types.len());
+    match reason {
         LookupReason::NxDomain => {
             format!("{name} does not exist in DNS (queried for {types}): correct the name, or add it to its zone.")
         }

@@ -53,32 +53,24 @@ fn mismatch(
         None => ", only the names in parentheses".to_owned(),
     };
     let reissue = backends.plural("reissue its certificate", "reissue their certificates");
-    let as_dns_name = format!("{reissue} with {name} added as a DNS subject alternative name");
-    let (kind, problem, fix) = match reason {
-        NameReason::NotListed | NameReason::WildcardDepth => {
-            (AdviceKind::Reissue, format!("{list} {do_not_list} {name}{present}"), as_dns_name)
+    let problem = match reason {
+        NameReason::NotListed | NameReason::WildcardDepth => format!("{list} {do_not_list} {name}{present}"),
+        NameReason::CnOnly => format!(
+            "{list} {} {name} in the common name only, which clients no longer read (RFC 9525 §2)",
+            backends.plural("has", "have")
+        ),
+        NameReason::NoSan => {
+            let present = backends.plural("presents a certificate", "present certificates");
+            format!("{list} {present} without any DNS name")
         }
-        NameReason::CnOnly => (
-            AdviceKind::Reissue,
-            format!(
-                "{list} {} {name} in the common name only, which clients no longer read (RFC 9525 §2)",
-                backends.plural("has", "have")
-            ),
-            as_dns_name,
-        ),
-        NameReason::NoSan => (
-            AdviceKind::Reissue,
-            format!(
-                "{list} {} without any DNS name",
-                backends.plural("presents a certificate", "present certificates")
-            ),
-            as_dns_name,
-        ),
+        NameReason::IpReference => format!("{list} {do_not_list} {name} as an IP address{present}"),
+    };
+    let (kind, fix) = match reason {
         NameReason::IpReference => (
             AdviceKind::IpReference,
-            format!("{list} {do_not_list} {name} as an IP address{present}"),
             format!("use a DNS name instead, or {reissue} with {name} added as an IP address subject alternative name"),
         ),
+        _ => (AdviceKind::Reissue, format!("{reissue} with {name} added as a DNS subject alternative name")),
     };
     let clients = client_errors::for_name(reason);
     let severity = if bare { context.rejection_severity_by(&clients) } else { context.rejection_severity() };

@@ -30,11 +30,7 @@ fn renewed_partly(context: &Context<'_>) -> Vec<Advice> {
     }
     let all: Vec<(&BackendCertificate<'_>, &Facts)> =
         context.certificates.iter().filter_map(|certificate| Some((certificate, certificate.facts?))).collect();
-    let names: Vec<Vec<String>> = all.iter().map(|(_, facts)| sorted_names(facts)).collect();
-    let indexes: Vec<usize> = (0..all.len()).collect();
-    let to_advice = |(_, indexes): (Option<&Vec<String>>, Vec<usize>)| {
-        let same: Vec<(&BackendCertificate<'_>, &Facts)> =
-            indexes.iter().filter_map(|index| all.get(*index).copied()).collect();
+    let to_advice = |(_, same): (Vec<String>, Vec<(&BackendCertificate<'_>, &Facts)>)| {
         let (newest, facts) = same.iter().copied().max_by_key(|(_, facts)| facts.not_after)?;
         let is_before = |old: &Facts| old.not_after < facts.not_after && old.not_before < facts.not_before;
         let old = same.iter().filter(|(_, old)| is_old(old) && is_before(old));
@@ -47,7 +43,7 @@ fn renewed_partly(context: &Context<'_>) -> Vec<Advice> {
         let is_usable = !is_old(facts) && newest.valid == Some(true);
         if is_usable { not_renewed(context, &old, &new, facts) } else { None }
     };
-    group_by(&indexes, |index| names.get(index)).into_iter().filter_map(to_advice).collect()
+    group_by(&all, |(_, facts)| sorted_names(facts)).into_iter().filter_map(to_advice).collect()
 }
 
 fn not_renewed(
@@ -112,10 +108,9 @@ fn certificate_file(context: &Context<'_>) -> Option<Advice> {
     let different = context.certificates_where(|certificate| certificate.leaf.fingerprint() != file.fingerprint());
     if let Some(on_disk) = file.facts() {
         let is_older = |certificate: &&BackendCertificate<'_>| {
-            let is_older = |presented: &Facts| {
+            certificate.facts.is_some_and(|presented| {
                 on_disk.not_before > presented.not_before && on_disk.not_after > presented.not_after
-            };
-            certificate.facts.is_some_and(is_older)
+            })
         };
         let older: Vec<&BackendCertificate<'_>> = different.iter().copied().filter(is_older).collect();
         if !older.is_empty() {

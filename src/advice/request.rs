@@ -1,7 +1,5 @@
 //! The requests that can be sent to the server's operator.
 
-use std::fmt::Write;
-
 use super::context::{BackendCertificate, Context};
 use super::phrases;
 use crate::client_errors::ClientErrors;
@@ -42,12 +40,9 @@ impl Problem {
         certificates: &[&BackendCertificate<'_>],
         clients: Option<&ClientErrors>,
     ) -> String {
-        let mut facts = String::new();
-        for certificate in certificates.iter().take(MAX_SERVERS) {
-            write_certificate(&mut facts, certificate);
-        }
+        let facts = certificates.iter().take(MAX_SERVERS).flat_map(|certificate| certificate_facts(certificate));
         let backends: Vec<&Backend> = certificates.iter().map(|certificate| &certificate.report.backend).collect();
-        self.request(context, &backends, &facts, clients)
+        self.request(context, &backends, facts, clients)
     }
 
     /// A request about failed probes.
@@ -57,27 +52,16 @@ impl Problem {
         reports: &[&BackendReport],
         clients: Option<&ClientErrors>,
     ) -> String {
-        let mut facts = String::new();
-        for report in reports.iter().take(MAX_SERVERS) {
-            let Some(probe) = &report.probe else { continue };
-            let at = utc(unix(probe.at));
-            write_line(&mut facts, &format!("{}, checked at {at}", report.backend.socket_addr()));
-            if let Err(failure) = &probe.outcome {
-                write_line(&mut facts, &format!("  failed step: {}", step(failure.stage)));
-                if !failure.detail.is_empty() {
-                    write_line(&mut facts, &format!("  detail: {}", failure.detail));
-                }
-            }
-        }
         let backends: Vec<&Backend> = reports.iter().map(|report| &report.backend).collect();
-        self.request(context, &backends, &facts, clients)
+        let facts = reports.iter().take(MAX_SERVERS).flat_map(|report| failure_facts(report));
+        self.request(context, &backends, facts, clients)
     }
 
     fn request(
         &self,
         context: &Context<'_>,
         backends: &[&Backend],
-        facts: &str,
+        facts: impl Iterator<Item = String>,
         clients: Option<&ClientErrors>,
     ) -> String {
         let endpoint = context.endpoint();
@@ -91,47 +75,31 @@ impl Problem {
         });
         let addresses = phrases::addresses(backends.iter().map(|backend| &backend.address));
         let servers = plural(backends.len(), "this server", "these servers");
-        let mut out = String::new();
-        write_line(&mut out, &format!("Subject: {addresses}: {subject}"));
-        out.push('\n');
-        write_line(
-            &mut out,
-            &format!(
+        let mut lines = vec![
+            format!("Subject: {addresses}: {subject}"),
+            String::new(),
+            format!(
                 "Our monitoring of {}, port {} ({mode}), found a problem on {servers}:",
                 endpoint.server_name, endpoint.port
             ),
-        );
-        out.push('\n');
-        out.push_str(facts);
-        if let Some(more) = backends.len().checked_sub(MAX_SERVERS).filter(|more| *more > 0) {
-            write_line(&mut out, &format!("and {more} more"));
+            String::new(),
+        ];
+        lines.extend(facts);
+        if let Some(more @ 1..) = backends.len().checked_sub(MAX_SERVERS) {
+            lines.push(format!("and {more} more"));
         }
-        out.push('\n');
-        write_line(&mut out, &format!("{}.", capitalized(&description)));
-        if let Some(clients) = clients {
-            write_errors(&mut out, clients);
-        }
-        out.push('\n');
-        write_line(&mut out, &format!("Please {fix}."));
-        out.push('\n');
-        write_line(
-            &mut out,
-            plural(backends.len(), "To verify the fix, run:", "To verify the fix on each server, run:"),
-        );
-        for backend in backends.iter().take(MAX_SERVERS) {
-            write_line(&mut out, &format!("  {}", openssl_command(backend)));
-        }
-        out.push('\n');
+        lines.extend([String::new(), format!("{}.", capitalized(&description))]);
+        lines.extend(clients.into_iter().flat_map(errors));
+        lines.extend([
+            String::new(),
+            format!("Please {fix}."),
+            String::new(),
+            plural(backends.len(), "To verify the fix, run:", "To verify the fix on each server, run:").to_owned(),
+        ]);
+        lines.extend(backends.iter().take(MAX_SERVERS).map(|backend| format!("  {}", openssl_command(backend))));
         // OpenSSL prints the return code 0 even if there was no handshake.
-        write_line(
-            &mut out,
-            "The output must contain the server certificate and the line \"Verify return code: 0 (ok)\".",
-        );
-        write_line(
-            &mut out,
-            "If the CA is private, add \"-CAfile FILE\" with a file that contains its root certificate.",
-        );
-        out
+        lines.extend(VERIFIED.map(str::to_owned));
+        lines.iter().map(|line| printable(line, MAX_LINE) + "\n").collect()
     }
 }
 
@@ -163,33 +131,47 @@ fn step(stage: Stage) -> &'static str {
     }
 }
 
-fn write_certificate(out: &mut String, certificate: &BackendCertificate<'_>) {
-    let seen_at = utc(unix(certificate.last.seen_at));
-    write_line(out, &format!("{}, seen at {seen_at}", certificate.report.backend.socket_addr()));
-    write_line(out, &format!("  certificate (SHA-256): {}", hex(&certificate.leaf.fingerprint())));
-    let Some(facts) = certificate.facts else { return };
-    write_line(out, &format!("  names: {}", phrases::names(facts, MAX_NAMES)));
-    write_line(out, &format!("  issuer: {}", facts.issuer()));
-    write_line(out, &format!("  valid: {} to {}", utc(facts.not_before), utc(facts.not_after)));
-}
-
-/// The first error of each client that rejects.
-fn write_errors(out: &mut String, clients: &ClientErrors) {
-    let errors = clients.clients().into_iter().filter_map(|(client, error)| Some((client, *error.texts.first()?)));
-    for (number, (client, text)) in errors.enumerate() {
-        if number == 0 {
-            out.push('\n');
-            write_line(out, "Clients report these errors:");
+fn failure_facts(report: &BackendReport) -> Vec<String> {
+    let Some(probe) = &report.probe else { return Vec::new() };
+    let mut lines = vec![format!("{}, checked at {}", report.backend.socket_addr(), utc(unix(probe.at)))];
+    if let Err(failure) = &probe.outcome {
+        lines.push(format!("  failed step: {}", step(failure.stage)));
+        if !failure.detail.is_empty() {
+            lines.push(format!("  detail: {}", failure.detail));
         }
-        write_line(out, &format!("  {client}: {text}"));
     }
+    lines
 }
 
-/// One printable line, whatever the text contains.
-fn write_line(out: &mut String, text: &str) {
-    let _ = writeln!(out, "{}", printable(text, MAX_LINE));
+fn certificate_facts(certificate: &BackendCertificate<'_>) -> Vec<String> {
+    let seen_at = utc(unix(certificate.last.seen_at));
+    let mut lines = vec![
+        format!("{}, seen at {seen_at}", certificate.report.backend.socket_addr()),
+        format!("  certificate (SHA-256): {}", hex(&certificate.leaf.fingerprint())),
+    ];
+    if let Some(facts) = certificate.facts {
+        lines.extend([
+            format!("  names: {}", phrases::names(facts, MAX_NAMES)),
+            format!("  issuer: {}", facts.issuer()),
+            format!("  valid: {} to {}", utc(facts.not_before), utc(facts.not_after)),
+        ]);
+    }
+    lines
 }
 
+/// The first error of each client that rejects, after a heading.
+fn errors(clients: &ClientErrors) -> Vec<String> {
+    let errors = clients.clients().into_iter().filter_map(|(client, error)| Some((client, error.texts.first()?)));
+    let errors: Vec<String> = errors.map(|(client, text)| format!("  {client}: {text}")).collect();
+    let heading = [String::new(), "Clients report these errors:".to_owned()];
+    if errors.is_empty() { errors } else { heading.into_iter().chain(errors).collect() }
+}
+
+const VERIFIED: [&str; 3] = [
+    "",
+    "The output must contain the server certificate and the line \"Verify return code: 0 (ok)\".",
+    "If the CA is private, add \"-CAfile FILE\" with a file that contains its root certificate.",
+];
 /// Servers that are described one by one.
 const MAX_SERVERS: usize = 10;
 /// Names of a certificate.
