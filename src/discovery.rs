@@ -120,7 +120,8 @@ impl Resolvers {
         if let TargetKind::Host(host) = target
             && let Some(addresses) = configured_addresses(host)
         {
-            let host = FoundHost::configured(Arc::clone(&host.endpoint), addresses);
+            let addresses = Addresses { addresses, ..Addresses::default() };
+            let host = FoundHost::new(Arc::clone(&host.endpoint), None, addresses);
             return Discovered { hosts: vec![host], report: None };
         }
         let servers = self.0.get(&settings.resolver).map(NameServers::current).unwrap_or_default();
@@ -129,7 +130,13 @@ impl Resolvers {
         let (half, deadline) = (start + timeout / 2, start + timeout);
         let known_hosts = known.unwrap_or_default();
         let found = match target {
-            TargetKind::Host(host) => return discover_host(host, settings, &servers, start, deadline).await,
+            TargetKind::Host(target) => {
+                let found = addresses::look_up(&target.host, &servers, settings.ip_family, deadline).await;
+                let host = KnownHost { endpoint: Arc::clone(&target.endpoint), preference: None };
+                let hosts = DomainHosts { hosts: vec![host], ..DomainHosts::default() };
+                let addresses = BTreeMap::from([(target.endpoint.server_name.clone(), found)]);
+                return assemble(hosts, &addresses, servers.compare, start);
+            }
             TargetKind::Mx(mx) => hosts::mx_hosts(mx, &servers, known_hosts, half).await,
             TargetKind::Submission(submission) => {
                 hosts::submission_hosts(submission, &servers, known_hosts, half).await
@@ -175,29 +182,13 @@ async fn look_up_all(
     stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).collect().await
 }
 
-/// The addresses of a host that needs no lookup.
+/// The addresses of a host that needs no lookup, sorted, each once.
 fn configured_addresses(target: &HostTarget) -> Option<Vec<IpAddr>> {
-    if target.addresses.is_empty() { target.host.ip().map(|ip| vec![ip]) } else { Some(target.addresses.clone()) }
-}
-
-async fn discover_host(
-    target: &HostTarget,
-    settings: &ProbeSettings,
-    servers: &Servers,
-    start: Instant,
-    deadline: Instant,
-) -> Discovered {
-    let mut found = addresses::look_up(&target.host, servers, settings.ip_family, deadline).await;
-    let failures = std::mem::take(&mut found.failures);
-    let report = LookupReport {
-        success: failures.is_empty(),
-        hosts: None,
-        duration: start.elapsed(),
-        failures,
-        disagree: servers.compare.then_some(found.disagree),
-    };
-    let host = FoundHost::new(Arc::clone(&target.endpoint), None, found);
-    Discovered { hosts: vec![host], report: Some(report) }
+    if target.addresses.is_empty() {
+        return target.host.ip().map(|ip| vec![ip]);
+    }
+    let addresses: BTreeSet<IpAddr> = target.addresses.iter().map(IpAddr::to_canonical).collect();
+    Some(addresses.into_iter().collect())
 }
 
 /// Joins hosts and addresses. A name with several ports was looked up once.
@@ -255,13 +246,6 @@ impl FoundHost {
     fn new(endpoint: Arc<Endpoint>, preference: Option<u16>, found: Addresses) -> Self {
         let Addresses { addresses, without_route, ipv4_failed, ipv6_failed, .. } = found;
         Self { endpoint, preference, addresses, without_route, ipv4_failed, ipv6_failed }
-    }
-
-    fn configured(endpoint: Arc<Endpoint>, addresses: Vec<IpAddr>) -> Self {
-        let mut addresses: Vec<IpAddr> = addresses.into_iter().map(|ip| ip.to_canonical()).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        Self::new(endpoint, None, Addresses { addresses, ..Addresses::default() })
     }
 }
 
