@@ -35,7 +35,7 @@ mod tests;
 pub use serve::{bind, serve};
 
 use desk::{Desk, Sheet};
-use probe::Probes;
+use probe::{ProbeError, Probes};
 use scrape::{Patience, Scraper};
 use status::{Pages, Query};
 
@@ -173,9 +173,9 @@ fn router_with(
     let telemetry = if telemetry_path.is_empty() { "/" } else { &telemetry_path };
     paths.insert(format!("{prefix}{telemetry}"), get(scrape));
     paths.insert(format!("{prefix}{TARGETS_JSON}"), get(targets_json));
-    paths.insert(format!("{prefix}{HEALTHY}"), get(healthy));
-    paths.insert(format!("{prefix}{READY}"), get(ready));
-    paths.insert(format!("{prefix}{RELOAD}"), post(reload_config).put(reload_config));
+    paths.insert(format!("{prefix}/-/healthy"), get(healthy));
+    paths.insert(format!("{prefix}/-/ready"), get(ready));
+    paths.insert(format!("{prefix}/-/reload"), post(reload_config).put(reload_config));
 
     let mut router = Router::new().without_v07_checks();
     for (path, methods) in paths {
@@ -235,7 +235,12 @@ async fn scrape(State(context): State<Arc<Context>>, method: Method, headers: He
     context.scraper.answer(&method, &headers)
 }
 
-async fn probe(State(context): State<Arc<Context>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn probe(
+    State(context): State<Arc<Context>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ProbeError> {
     context.probes.answer(&method, uri.query().unwrap_or_default(), &headers).await
 }
 
@@ -354,6 +359,3 @@ const TARGETS_JSON: &str = "/api/v1/targets";
 const RESERVED_PATHS: [&str; 3] = ["/-/", "/api/", TARGETS];
 /// The longest query, in bytes.
 const MAX_QUERY: usize = 4096;
-const HEALTHY: &str = "/-/healthy";
-const READY: &str = "/-/ready";
-const RELOAD: &str = "/-/reload";

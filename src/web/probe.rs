@@ -30,29 +30,28 @@ impl Probes {
     }
 
     /// The response to GET or HEAD. If the client disconnects, the round goes on.
-    pub(super) async fn answer(&self, method: &Method, query: &str, headers: &HeaderMap) -> Response {
+    pub(super) async fn answer(
+        &self,
+        method: &Method,
+        query: &str,
+        headers: &HeaderMap,
+    ) -> Result<Response, ProbeError> {
         let begin = Instant::now();
         let (format, coding) = (negotiate::format(headers), negotiate::coding(headers));
-        let request = match ProbeRequest::parse(query) {
-            Ok(request) => request,
-            Err(error) => return error.into_response(),
-        };
+        let request = ProbeRequest::parse(query)?;
         if method == Method::HEAD {
-            return exposition(Body::empty(), format, coding);
+            return Ok(exposition(Body::empty(), format, coding));
         }
         let Ok(_slot) = self.slots.try_acquire() else {
-            return ProbeError::unavailable("too many concurrent probe requests").into_response();
+            return Err(ProbeError::unavailable("too many concurrent probe requests"));
         };
-        let probed = match self.probe(&request, begin, begin + time_limit(headers)).await {
-            Ok(probed) => probed,
-            Err(error) => return error.into_response(),
-        };
+        let probed = self.probe(&request, begin, begin + time_limit(headers)).await?;
         // With many backends, encoding takes a while.
         let written = tokio::task::spawn_blocking(move || write(probed, format, coding)).await;
-        match written {
+        Ok(match written {
             Ok(Some(body)) => exposition(body.into(), format, coding),
             _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        }
+        })
     }
 
     async fn probe(
@@ -138,15 +137,11 @@ impl ProbeRequest {
         let Some(target) = target.filter(|target| !target.is_empty()) else {
             return Err(ProbeError::bad_request(format_args!("missing parameter `target`")));
         };
-        let server_name = match hostname.filter(|hostname| !hostname.is_empty()) {
-            None => None,
-            Some(hostname) => match ServerName::parse(&hostname) {
-                Ok(name) => Some(name),
-                Err(error) => {
-                    return Err(ProbeError::bad_request(format_args!("invalid parameter `hostname`: {error}")));
-                }
-            },
-        };
+        let hostname = hostname.filter(|hostname| !hostname.is_empty());
+        let server_name = hostname
+            .map(|hostname| ServerName::parse(&hostname))
+            .transpose()
+            .map_err(|error| ProbeError::bad_request(format_args!("invalid parameter `hostname`: {error}")))?;
         Ok(Self { target, server_name })
     }
 
@@ -193,31 +188,33 @@ impl ProbeError {
     }
 
     fn one_off(request: &ProbeRequest, error: &OneOffError) -> Self {
-        match error {
-            OneOffError::NotAllowed(_, allow) if allow.is_empty() => Self {
-                status: StatusCode::NOT_FOUND,
-                text: format!("unknown target {}: not configured, and `probe.allow` is empty\n", request.quoted()),
-            },
-            OneOffError::NotAllowed(NotAllowed::Target, allow) => Self {
-                status: StatusCode::FORBIDDEN,
-                text: format!(
-                    "unknown target {}: not configured and not permitted by `probe.allow` (permitted: {})\n",
-                    request.quoted(),
+        let target = request.quoted();
+        let (status, text) = match error {
+            OneOffError::NotAllowed(_, allow) if allow.is_empty() => (
+                StatusCode::NOT_FOUND,
+                format!("unknown target {target}: not configured, and `probe.allow` is empty\n"),
+            ),
+            OneOffError::NotAllowed(NotAllowed::Target, allow) => (
+                StatusCode::FORBIDDEN,
+                format!(
+                    "unknown target {target}: not configured and not permitted by `probe.allow` (permitted: {})\n",
                     patterns(allow)
                 ),
-            },
-            OneOffError::NotAllowed(NotAllowed::Port(port), allow) => Self {
-                status: StatusCode::FORBIDDEN,
-                text: format!(
-                    "target {}: port {port} is not permitted by `probe.allow` (permitted: {}); patterns without a port permit 25, \
-                     465 and 587\n",
-                    request.quoted(),
+            ),
+            OneOffError::NotAllowed(NotAllowed::Port(port), allow) => (
+                StatusCode::FORBIDDEN,
+                format!(
+                    "target {target}: port {port} is not permitted by `probe.allow` (permitted: {}); patterns without a port \
+                     permit 25, 465 and 587\n",
                     patterns(allow)
                 ),
-            },
-            OneOffError::TooMany => Self::unavailable("too many concurrent probes of targets that are not configured"),
-            OneOffError::Ended => Self::unavailable("the exporter is shutting down"),
-        }
+            ),
+            OneOffError::TooMany => {
+                return Self::unavailable("too many concurrent probes of targets that are not configured");
+            }
+            OneOffError::Ended => return Self::unavailable("the exporter is shutting down"),
+        };
+        Self { status, text }
     }
 
     /// The addresses are not disclosed, because they may be those of an internal network.

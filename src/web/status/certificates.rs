@@ -32,53 +32,40 @@ pub(super) fn presented(
     let missing = last.assessment.missing();
     html! {
         @for (number, each) in chain.iter().take(MAX_CERTIFICATES).enumerate() {
-            (certificate(each, &CertificateCard::sent(id, number, is_open), now))
+            @let id = format!("{id}-{number}");
+            @if number == 0 { (certificate(each, &id, "Server certificate", MAX_NAMES, is_open, now)) } @else {
+                (certificate(each, &id, &format!("Chain certificate {number}"), MAX_NAMES_CHAIN, false, now))
+            }
         }
         @if let Some(more @ 1..) = chain.len().checked_sub(MAX_CERTIFICATES) {
             p class="note" { (counted(more, "more certificate")) " in chain.pem" }
         }
         @for (number, each) in missing.iter().enumerate() {
-            (certificate(each, &CertificateCard::missing(id, number), now))
+            (certificate(each, &format!("{id}-missing-{number}"), MISSING, MAX_NAMES_CHAIN, false, now))
         }
     }
 }
 
-/// How a certificate is shown.
-struct CertificateCard {
-    id: String,
-    role: String,
-    is_open: bool,
+fn certificate(
+    certificate: &Certificate,
+    id: &str,
+    role: &str,
     max_names: usize,
-}
-
-impl CertificateCard {
-    fn sent(backend: &str, number: usize, is_open: bool) -> Self {
-        let id = format!("{backend}-{number}");
-        match number {
-            0 => Self { id, role: "Server certificate".to_owned(), is_open, max_names: MAX_NAMES },
-            _ => Self { id, role: format!("Chain certificate {number}"), is_open: false, max_names: MAX_NAMES_CHAIN },
-        }
-    }
-
-    fn missing(backend: &str, number: usize) -> Self {
-        let role = "Missing certificate, presented by another server".to_owned();
-        Self { id: format!("{backend}-missing-{number}"), role, is_open: false, max_names: MAX_NAMES_CHAIN }
-    }
-}
-
-fn certificate(certificate: &Certificate, card: &CertificateCard, now: SystemTime) -> Markup {
+    is_open: bool,
+    now: SystemTime,
+) -> Markup {
     let facts = certificate.facts();
     let subject = facts.map_or("not parsable", |facts| or_none(facts.subject()));
     html! {
-        details id=(card.id) class="certificate" open[card.is_open] data-open[card.is_open] {
-            summary { (card.role) ": " code { (clean(subject)) } }
+        details id=(id) class="certificate" open[is_open] data-open[is_open] {
+            summary { (role) ": " code { (clean(subject)) } }
             dl class="facts" {
                 @if let Some(facts) = facts {
                     (fact("Subject", &html! { (clean(or_none(facts.subject()))) }))
                     (fact("Issuer", &html! { (clean(or_none(facts.issuer()))) @if facts.self_signed { " (self-signed)" } }))
                     (fact("Valid from", &timestamp_unix(facts.not_before, now)))
                     (fact("Valid until", &timestamp_unix(facts.not_after, now)))
-                    (fact("Names", &names(facts.names().map(|name| name.to_string()), card.max_names)))
+                    (fact("Names", &names(facts.names().map(|name| name.to_string()), max_names)))
                     (fact("Key", &html! { (facts.key.label()) ", signed with " (facts.signature.name) }))
                     (fact("Serial", &html! { code class="hex" { (facts.serial()) } }))
                 }
@@ -100,6 +87,7 @@ fn names(mut names: impl Iterator<Item = String>, limit: usize) -> Markup {
     }
 }
 
+const MISSING: &str = "Missing certificate, presented by another server";
 /// Certificates of a chain.
 const MAX_CERTIFICATES: usize = 10;
 /// Names of a server certificate.

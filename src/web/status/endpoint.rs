@@ -1,5 +1,6 @@
 //! An endpoint of a target: its backends, their probes and their certificates.
 
+use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use maud::{Markup, html};
@@ -7,7 +8,7 @@ use maud::{Markup, html};
 use super::backend::verdicts;
 use super::certificates::{self, ShownChains};
 use super::links::{Links, backend_id};
-use super::state::{needs_attention, rank};
+use super::state::needs_attention;
 use super::text::{clean, fact, prose, spaced};
 use super::times::{elapsed, timestamp, timestamp_unix};
 use super::view::TargetView;
@@ -30,13 +31,10 @@ pub(super) fn section(
     let mut shown = ShownChains::default();
     let (mut resolved, unresolved): (Vec<_>, Vec<_>) = report.backends.iter().partition(|backend| backend.resolved);
     // Stable: by address within a state.
-    resolved.sort_by_key(|backend| rank(view.state_of(backend, now)));
+    resolved.sort_by_key(|backend| Reverse(view.state_of(backend, now)));
     html! {
         section class="endpoint-section" aria-labelledby=(title) {
-            h2 id=(title) { (endpoint.server_name) ":" (endpoint.port) " " small {
-                (endpoint.tls.as_str())
-                @if let Some(preference) = report.preference { ", preference " (preference) }
-            } }
+            h2 id=(title) { (endpoint.server_name) ":" (endpoint.port) " " small { (mode(report)) } }
             (alternates(&report.alternates))
             @for (reason, count) in report.skipped.iter().filter(|(_, count)| *count > 0) {
                 p { "Addresses not probed: " (grouped(*count)) ". " (prose(reason.doc())) }
@@ -51,6 +49,13 @@ pub(super) fn section(
                 p class="note" { (counted(more, "more backend")) " in the JSON document" }
             }
         }
+    }
+}
+
+/// TLS mode and preference.
+pub(super) fn mode(report: &EndpointReport) -> Markup {
+    html! {
+        (report.endpoint.tls.as_str()) @if let Some(preference) = report.preference { ", preference " (preference) }
     }
 }
 

@@ -1,15 +1,16 @@
 //! The overview: all targets, the worst first, in pages.
 
+use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use maud::{Markup, html};
 
 use super::backend;
-use super::endpoint::UNRESOLVED;
+use super::endpoint::{UNRESOLVED, mode};
 use super::links::{Links, backend_id, target_id};
 use super::query::{MAX_WORDS, Query};
 use super::shell::PageParts;
-use super::state::{HealthState, STATES, needs_attention, rank, with_symbol};
+use super::state::{STATES, HealthState, needs_attention, with_symbol};
 use super::text::{clean, prose, spaced};
 use super::times::relative;
 use super::view::TargetView;
@@ -21,11 +22,11 @@ use crate::verdict::unix;
 /// The overview of `fleet` for `query`.
 pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime) -> PageParts {
     let mut views: Vec<TargetView<'_>> = fleet.targets.iter().map(|report| TargetView::new(report, now)).collect();
-    let of_all = StateCounts::of(&views);
+    let of_all = count(&views);
     views.retain(|view| query.matches(view, now));
-    let found = StateCounts::of(&views);
+    let found = count(&views);
     views.retain(|view| query.state.is_none_or(|state| view.state == state));
-    views.sort_by(|a, b| (rank(a.state), &a.report.target.name).cmp(&(rank(b.state), &b.report.target.name)));
+    views.sort_by(|a, b| (b.state, &a.report.target.name).cmp(&(a.state, &b.report.target.name)));
 
     let pages = views.len().div_ceil(TARGETS).max(1);
     let page = query.page.min(pages - 1);
@@ -36,7 +37,7 @@ pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime
         target(links, view, is_brief, now)
     });
     PageParts {
-        title: of_all.title(),
+        title: title(&of_all),
         banner: search(links, query),
         main: html! {
             h1 class="hidden" { "Targets" }
@@ -55,19 +56,16 @@ pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime
 }
 
 /// The number of targets in each state.
-struct StateCounts([(HealthState, usize); STATES.len()]);
+type StateCounts = [(HealthState, usize); STATES.len()];
 
-impl StateCounts {
-    fn of(views: &[TargetView<'_>]) -> Self {
-        Self(STATES.map(|state| (state, views.iter().filter(|view| view.state == state).count())))
-    }
+fn count(views: &[TargetView<'_>]) -> StateCounts {
+    STATES.map(|state| (state, views.iter().filter(|view| view.state == state).count()))
+}
 
-    fn title(&self) -> String {
-        let bad = self.0.iter().filter(|(state, count)| *count > 0 && needs_attention(*state));
-        let bad: Vec<String> =
-            bad.map(|(state, count)| format!("{} {state}", grouped(*count), state = state.as_str())).collect();
-        if bad.is_empty() { "Status".to_owned() } else { bad.join(", ") }
-    }
+fn title(counts: &StateCounts) -> String {
+    let bad = counts.iter().filter(|(state, count)| *count > 0 && needs_attention(*state));
+    let bad: Vec<String> = bad.map(|(state, count)| format!("{} {}", grouped(*count), state.as_str())).collect();
+    if bad.is_empty() { "Status".to_owned() } else { bad.join(", ") }
 }
 
 fn search(links: &Links, query: &Query) -> Markup {
@@ -84,13 +82,13 @@ fn search(links: &Links, query: &Query) -> Markup {
 
 /// The counts by state; each is a link that filters.
 fn states(links: &Links, query: &Query, found: &StateCounts) -> Markup {
-    let all: usize = found.0.iter().map(|(_, count)| count).sum();
+    let all: usize = found.iter().map(|(_, count)| count).sum();
     let link = |state| query.with_state(state).link(&links.home());
     let current = |state| (query.state == state).then_some("true");
     html! {
         nav class="states" aria-label="Targets by state" {
             a href=(link(None)) aria-current=[current(None)] { b { (grouped(all)) } " all" }
-            @for (state, count) in found.0 {
+            @for (state, count) in *found {
                 a class=(state.as_str()) href=(link(Some(state))) aria-current=[current(Some(state))] {
                     b { (grouped(count)) } " " (with_symbol(state, state.as_str()))
                 }
@@ -102,7 +100,7 @@ fn states(links: &Links, query: &Query, found: &StateCounts) -> Markup {
 /// A target. A brief one has its backends on its own page only.
 fn target(links: &Links, view: &TargetView<'_>, is_brief: bool, now: SystemTime) -> Markup {
     let target = &view.report.target;
-    let url = links.target(&target.name);
+    let (url, endpoints) = (links.target(&target.name), &view.report.endpoints);
     let is_open = needs_attention(view.state);
     html! {
         li id=(target_id(&target.name)) class={ "target " (view.state.as_str()) } {
@@ -120,10 +118,11 @@ fn target(links: &Links, view: &TargetView<'_>, is_brief: bool, now: SystemTime)
                 }
                 @if is_brief {
                     p class="note" { a href=(url) { (counted(view.report.resolved().count(), "backend")) } }
-                    (advice(&url, &view.advice))
                 } @else {
-                    (body(&url, view, now))
+                    @for endpoint in endpoints.iter().take(MAX_ENDPOINTS) { (self::endpoint(&url, view, endpoint, now)) }
+                    (more(&url, endpoints.len(), MAX_ENDPOINTS, "endpoint"))
                 }
+                (advice(&url, &view.advice))
             }
         }
     }
@@ -149,21 +148,12 @@ fn labels(view: &TargetView<'_>) -> Markup {
     html! { @if !labels.is_empty() { p class="labels" { (labels) } } }
 }
 
-fn body(url: &str, view: &TargetView<'_>, now: SystemTime) -> Markup {
-    let endpoints = &view.report.endpoints;
-    html! {
-        @for endpoint in endpoints.iter().take(MAX_ENDPOINTS) { (self::endpoint(url, view, endpoint, now)) }
-        (more(url, endpoints.len(), MAX_ENDPOINTS, "endpoint"))
-        (advice(url, &view.advice))
-    }
-}
-
 fn endpoint(url: &str, view: &TargetView<'_>, report: &EndpointReport, now: SystemTime) -> Markup {
     let of = |resolved: bool| {
         let mut backends: Vec<&BackendReport> =
             report.backends.iter().map(|backend| &**backend).filter(|backend| backend.resolved == resolved).collect();
         // Stable: by address within a state.
-        backends.sort_by_key(|backend| rank(view.state_of(backend, now)));
+        backends.sort_by_key(|backend| Reverse(view.state_of(backend, now)));
         backends
     };
     let (resolved, unresolved) = (of(true), of(false));
@@ -179,8 +169,7 @@ fn endpoint(url: &str, view: &TargetView<'_>, report: &EndpointReport, now: Syst
     };
     html! {
         p class="endpoint" {
-            (report.endpoint.server_name) ":" (report.endpoint.port) " " (report.endpoint.tls.as_str())
-            @if let Some(preference) = report.preference { ", preference " (preference) }
+            (report.endpoint.server_name) ":" (report.endpoint.port) " " (mode(report))
         }
         (rows(&resolved))
         @if !unresolved.is_empty() {

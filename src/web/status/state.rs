@@ -1,7 +1,5 @@
 //! The order of states on a page, and a symbol for each.
 
-use std::cmp::Reverse;
-
 use maud::{Markup, html};
 
 pub(super) use crate::snapshot::state::{HealthState, state_of, worst};
@@ -33,11 +31,6 @@ pub(super) fn verdict(state: HealthState, text: &str) -> Markup {
 /// Whether a target in this state is shown expanded.
 pub(super) fn needs_attention(state: HealthState) -> bool {
     state >= HealthState::Warning
-}
-
-/// A sort key that puts the worst first.
-pub(super) const fn rank(state: HealthState) -> Reverse<HealthState> {
-    Reverse(state)
 }
 
 /// The state that a URL names.
