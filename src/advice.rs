@@ -49,7 +49,7 @@ pub fn advise(report: &TargetReport, now: SystemTime) -> Vec<Advice> {
         let rules = [probe_failures::advise, names::advise, chain::advise, validity::advise, renewal::advise];
         let mut found: Vec<AdviceGroup> = rules.iter().flat_map(|rule| rule(&context)).collect();
         if report.endpoints.len() > 1 {
-            let endpoint = phrases::host_and_port(&endpoint.endpoint);
+            let endpoint = endpoint.endpoint.server_name.with_port(endpoint.endpoint.port);
             for advice in found.iter_mut().flatten() {
                 advice.text = format!("{endpoint}: {}", advice.text);
             }

@@ -53,10 +53,7 @@ impl TargetKind {
     /// The name of a target without a configured one: `HOST:PORT`, `mx:DOMAIN` or `submission:DOMAIN`. Never none.
     pub fn default_name(&self) -> Option<TargetName> {
         TargetName::new(&match self {
-            Self::Host(HostTarget { host, endpoint, .. }) => match host.ip() {
-                Some(ip) => SocketAddr::new(ip, endpoint.port).to_string(),
-                None => format!("{host}:{}", endpoint.port),
-            },
+            Self::Host(HostTarget { host, endpoint, .. }) => host.with_port(endpoint.port),
             Self::Mx(mx) => format!("mx:{}", mx.domain),
             Self::Submission(submission) => format!("submission:{}", submission.domain),
         })

@@ -10,7 +10,6 @@ use crate::reason::{AdviceKind, Resolves, Severity};
 use crate::snapshot::alternates::{alternate_candidates, common_labels, resolves};
 use crate::target::{ServerName, TargetKind};
 use crate::text::{conjunction, grouped, plural};
-use crate::verdict::certificate::PresentedName;
 
 /// What clients can do until the certificates are reissued.
 pub(super) fn remedies(context: &Context<'_>) -> Vec<Advice> {
@@ -162,11 +161,8 @@ fn use_backend_name(context: &Context<'_>) -> Option<Advice> {
 
 /// A name on the certificate of one backend; rather one that few others list.
 fn own_name(context: &Context<'_>, certificate: &BackendCertificate<'_>) -> Option<ServerName> {
-    let facts = certificate.facts?;
-    let exact = facts.names().filter_map(|name| match name {
-        PresentedName::Dns(name) if !name.contains('*') => ServerName::parse(name).ok(),
-        _ => None,
-    });
+    let exact = certificate.facts?.dns_names().filter(|name| !name.contains('*'));
+    let exact = exact.filter_map(|name| ServerName::parse(name).ok());
     let others = |name: &ServerName| context.certificates.iter().filter(|other| other.lists(name)).count();
     // Matching reads all names of a certificate: only a few names of a long list are tried.
     let own = exact.filter(|name| name.dns().is_some() && name != context.server_name()).take(MAX_OWN);

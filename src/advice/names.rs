@@ -8,7 +8,6 @@ use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason, Severity};
 use crate::target::ServerName;
 use crate::text::{conjunction, counted, plural};
-use crate::verdict::certificate::PresentedName;
 use crate::verdict::{Facts, NameVerdict};
 
 /// The mismatches with their remedies, then the expected names.
@@ -32,8 +31,9 @@ pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
 
 /// If the common name alone contains the server name, clients differ by whether the certificate lists other names.
 fn mismatches(context: &Context<'_>, reason: NameReason, mismatched: &[&BackendCertificate<'_>]) -> Vec<Advice> {
-    let has_no_dns_name =
-        |certificate: &BackendCertificate<'_>| certificate.facts.is_some_and(|facts| dns_names(facts).next().is_none());
+    let has_no_dns_name = |certificate: &BackendCertificate<'_>| {
+        certificate.facts.is_some_and(|facts| facts.dns_names().next().is_none())
+    };
     let groups = group_by(mismatched, |certificate| reason == NameReason::CnOnly && has_no_dns_name(certificate));
     groups.iter().filter_map(|(bare, mismatched)| mismatch(context, reason, *bare, mismatched)).collect()
 }
@@ -150,7 +150,7 @@ fn wildcards(context: &Context<'_>) -> Vec<Advice> {
 
 /// The parent of the first wildcard that ends as `name` does, in lower case.
 fn wildcard_parent(certificate: &BackendCertificate<'_>, name: &str) -> Option<String> {
-    let wildcards = certificate.facts.into_iter().flat_map(dns_names).filter_map(|name| name.strip_prefix("*."));
+    let wildcards = certificate.facts.into_iter().flat_map(Facts::dns_names).filter_map(|name| name.strip_prefix("*."));
     let mut parents = wildcards.map(str::to_ascii_lowercase).filter(|parent| parent.contains('.'));
     parents.find(|parent| name == parent || name.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.')))
 }
@@ -200,13 +200,6 @@ fn missing_names_of_all<'a>(context: &Context<'a>, certificates: &[&BackendCerti
     names.sort_unstable();
     names.dedup();
     names
-}
-
-fn dns_names(facts: &Facts) -> impl Iterator<Item = &str> {
-    facts.names().filter_map(|name| match name {
-        PresentedName::Dns(name) => Some(name),
-        PresentedName::Ip(_) => None,
-    })
 }
 
 /// Names of one certificate in a sentence.

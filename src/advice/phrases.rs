@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::target::{Backend, Endpoint};
+use crate::target::Backend;
 use crate::text::{conjunction, plural, printable, utc};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, Facts};
@@ -73,14 +73,6 @@ pub(super) fn certificate(certificate: &Certificate) -> String {
     let subject = certificate.facts().map(|facts| facts.subject()).unwrap_or_default();
     let subject = if subject.is_empty() { "without a subject".to_owned() } else { printable(subject, MAX_NAME) };
     format!("{subject} (SHA-256 {})", hex(&certificate.fingerprint()))
-}
-
-/// Server name and port.
-pub(super) fn host_and_port(endpoint: &Endpoint) -> String {
-    match endpoint.server_name.ip() {
-        Some(ip) => std::net::SocketAddr::new(ip, endpoint.port).to_string(),
-        None => format!("{}:{}", endpoint.server_name, endpoint.port),
-    }
 }
 
 /// Backends in one list.

@@ -92,7 +92,7 @@ fn registered_name(suite: CipherSuite) -> &'static str {
 }
 
 /// Records what the server presents during one handshake.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Capture {
     schemes: Arc<[SignatureScheme]>,
     presented: Mutex<Option<PresentedChain>>,
@@ -102,12 +102,7 @@ pub(super) struct Capture {
 
 impl Capture {
     fn new(schemes: Arc<[SignatureScheme]>) -> Self {
-        Self {
-            schemes,
-            presented: Mutex::default(),
-            proof: Mutex::default(),
-            certificate_requested: AtomicBool::new(false),
-        }
+        Self { schemes, ..Self::default() }
     }
 
     /// Takes the recorded chain and handshake signature.

@@ -15,7 +15,7 @@ use super::smtp::{Dialogue, SmtpError};
 use super::{dial, failure};
 use crate::observation::{Connection, Failure, LocalFailure, Phases};
 use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
-use crate::target::{Backend, EhloName, ProbeSettings, TlsMode};
+use crate::target::{Backend, ProbeSettings, TlsMode};
 
 /// What a probe has observed so far. It is kept outside of the session, so that the deadline loses nothing.
 pub(super) struct ProbeState {
@@ -130,13 +130,8 @@ impl ProbeSession<'_> {
     }
 
     fn ehlo_command(&self, stream: &TcpStream) -> String {
-        match &self.settings.ehlo_name {
-            EhloName::Name(name) => format!("EHLO {name}"),
-            literal @ EhloName::AddressLiteral => {
-                let local = stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
-                format!("EHLO {}", literal.argument(local))
-            }
-        }
+        let local = stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
+        format!("EHLO {}", self.settings.ehlo_name.argument(local))
     }
 
     /// The handshake and the first reply inside TLS. Only that reply proves that TLS is up: a TLS 1.3 server rejects a

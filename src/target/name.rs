@@ -1,7 +1,7 @@
 //! Server names: DNS names and IP addresses.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls_pki_types::DnsName;
@@ -60,6 +60,14 @@ impl ServerName {
         match &self.0 {
             Repr::Dns(name) => Some(name),
             Repr::Ip(_) => None,
+        }
+    }
+
+    /// `HOST:PORT`; an IPv6 address is in brackets.
+    pub fn with_port(&self, port: u16) -> String {
+        match &self.0 {
+            Repr::Ip(ip) => SocketAddr::new(*ip, port).to_string(),
+            Repr::Dns(name) => format!("{name}:{port}"),
         }
     }
 

@@ -129,8 +129,12 @@ impl Facts {
     /// The dNSName and iPAddress entries of the subject alternative names, unmodified, DNS names first. Malformed ones
     /// and those that contain a line feed are left out.
     pub fn names(&self) -> impl Iterator<Item = PresentedName<'_>> {
-        let dns = self.text.split('\n').skip(HEAD_LINES + self.common_names).map(PresentedName::Dns);
-        dns.chain(self.addresses.iter().copied().map(PresentedName::Ip))
+        self.dns_names().map(PresentedName::Dns).chain(self.addresses.iter().copied().map(PresentedName::Ip))
+    }
+
+    /// The dNSName entries among [`Self::names`].
+    pub fn dns_names(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n').skip(HEAD_LINES + self.common_names)
     }
 
     fn line(&self, number: usize) -> &str {
@@ -276,35 +280,34 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-impl Facts {
-    /// Facts with these names and no others.
-    pub(super) fn named(names: &[PresentedName<'_>], common_name: Option<&str>) -> Self {
-        let dns = names.iter().filter_map(|name| match name {
-            PresentedName::Dns(name) => Some(*name),
-            PresentedName::Ip(_) => None,
-        });
-        let addresses = names.iter().filter_map(|name| match name {
-            PresentedName::Ip(ip) => Some(*ip),
-            PresentedName::Dns(_) => None,
-        });
-        Self {
-            not_before: 0,
-            not_after: 0,
-            text: ["", "", ""].into_iter().chain(common_name).chain(dns).collect::<Vec<_>>().join("\n").into(),
-            common_names: usize::from(common_name.is_some()),
-            addresses: addresses.collect(),
-            key: PublicKey::Other,
-            signature: SignatureAlgorithm { name: "other", weak: false },
-            self_signed: false,
-            scts: 0,
-            spki: (0, 0),
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Facts {
+        /// Facts with these names and no others.
+        pub(in crate::verdict) fn named(names: &[PresentedName<'_>], common_name: Option<&str>) -> Self {
+            let dns = names.iter().filter_map(|name| match name {
+                PresentedName::Dns(name) => Some(*name),
+                PresentedName::Ip(_) => None,
+            });
+            let addresses = names.iter().filter_map(|name| match name {
+                PresentedName::Ip(ip) => Some(*ip),
+                PresentedName::Dns(_) => None,
+            });
+            Self {
+                not_before: 0,
+                not_after: 0,
+                text: ["", "", ""].into_iter().chain(common_name).chain(dns).collect::<Vec<_>>().join("\n").into(),
+                common_names: usize::from(common_name.is_some()),
+                addresses: addresses.collect(),
+                key: PublicKey::Other,
+                signature: SignatureAlgorithm { name: "other", weak: false },
+                self_signed: false,
+                scts: 0,
+                spki: (0, 0),
+            }
+        }
+    }
 
     #[test]
     fn no_facts_without_a_certificate() {

@@ -40,8 +40,7 @@ fn judge_ip(reference: IpAddr, facts: &Facts) -> NameVerdict {
 fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
     let mut has_dns_names = false;
     let mut differs_in_depth = false;
-    for name in facts.names() {
-        let PresentedName::Dns(presented) = name else { continue };
+    for presented in facts.dns_names() {
         has_dns_names = true;
         if matches(presented, reference) {
             return NameVerdict::Match;
