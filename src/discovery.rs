@@ -249,7 +249,5 @@ impl FoundHost {
     }
 }
 
-/// Limit of names in one call of [`Resolvers::resolve_names`].
 const MAX_NAMES: usize = 64;
-/// Limit of lookups at a time for one target.
 const CONCURRENT_LOOKUPS: usize = 8;

@@ -213,7 +213,6 @@ impl Assessment {
     }
 }
 
-/// Missing intermediates that are added to one chain.
 const MAX_MISSING: usize = 3;
 
 /// Whole seconds since 1970, negative before.

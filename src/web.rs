@@ -203,7 +203,6 @@ struct Context {
 }
 
 impl Context {
-    /// Responds with the page that `write` returns.
     async fn page(
         &self,
         headers: &HeaderMap,
@@ -220,7 +219,6 @@ impl Context {
         self.desk.answer(headers, write).await
     }
 
-    /// Responds with the data that `write` returns.
     async fn data(
         &self,
         headers: &HeaderMap,
@@ -295,10 +293,10 @@ type ErrorResponse = (StatusCode, &'static str);
 /// The query.
 ///
 /// # Errors
-/// If it is longer than [`MAX_QUERY`].
+/// If it is longer than [`MAX_QUERY_BYTES`].
 fn limited_query(query: Option<String>) -> Result<String, ErrorResponse> {
     let query = query.unwrap_or_default();
-    if query.len() > MAX_QUERY { Err((StatusCode::URI_TOO_LONG, "query string too long\n")) } else { Ok(query) }
+    if query.len() > MAX_QUERY_BYTES { Err((StatusCode::URI_TOO_LONG, "query string too long\n")) } else { Ok(query) }
 }
 
 async fn healthy() -> &'static str {
@@ -340,14 +338,12 @@ fn normal_path(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("/{path}") }
 }
 
-/// The path of a URL (RFC 3986 §3).
 fn path_of(url: &str) -> &str {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..)).unwrap_or_default();
     path.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// Escapes route patterns.
 fn escape_pattern(path: &str) -> String {
     path.replace('{', "{{").replace('}', "}}")
 }
@@ -357,5 +353,4 @@ const TARGETS: &str = "/targets/";
 const TARGETS_JSON: &str = "/api/v1/targets";
 /// Prefixes that the path of the metrics must not have.
 const RESERVED_PATHS: [&str; 3] = ["/-/", "/api/", TARGETS];
-/// The longest query, in bytes.
-const MAX_QUERY: usize = 4096;
+const MAX_QUERY_BYTES: usize = 4096;

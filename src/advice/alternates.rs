@@ -224,7 +224,5 @@ fn about_all_backends(context: &Context<'_>, kind: AdviceKind, text: &str) -> Ad
     advice(kind, Severity::Info, &backends(&context.certificates_where(|_| true)), text)
 }
 
-/// Alternate names in a text.
 const MAX_NAMES: usize = 3;
-/// Names of one backend that are tried.
 const MAX_OWN: usize = 8;

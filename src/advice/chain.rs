@@ -8,7 +8,6 @@ use crate::client_errors::{self, ClientErrors};
 use crate::reason::{AdviceKind, ChainReason, OcspReason, Severity};
 use crate::text::{conjunction, plural};
 
-/// One group for each reason.
 pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
     let mut found = Vec::new();
     for reason in ChainReason::ALL {

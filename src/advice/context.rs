@@ -12,7 +12,6 @@ use crate::target::{Endpoint, ServerName, TargetKind};
 use crate::text::printable;
 use crate::verdict::{Assessment, Certificate, Facts, NameVerdict, Reasons, name, unix};
 
-/// One endpoint at one time.
 pub(super) struct Context<'a> {
     pub(super) target: &'a TargetReport,
     pub(super) report: &'a EndpointReport,
@@ -128,7 +127,7 @@ pub(super) fn advice(kind: AdviceKind, severity: Severity, backends: &[ListedBac
         kind,
         severity,
         backends: backends.iter().map(|listed| listed.backend.clone()).collect(),
-        text: printable(text, phrases::MAX_TEXT),
+        text: printable(text, phrases::MAX_TEXT_CHARS),
         request: None,
         clients: None,
     }

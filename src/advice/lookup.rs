@@ -69,5 +69,4 @@ fn failure_text(name: &ServerName, reason: LookupReason, types: &[&str], resolve
     }
 }
 
-/// Failures that are reported one by one.
 const MAX_FAILURES: usize = 10;

@@ -118,7 +118,6 @@ fn presented_names(certificate: &BackendCertificate<'_>) -> String {
     }
 }
 
-/// Wildcards that do not match the server name.
 fn wildcards(context: &Context<'_>) -> Vec<Advice> {
     let Some(name) = context.server_name().dns() else { return Vec::new() };
     let mismatch = Some(NameVerdict::Mismatch(NameReason::WildcardDepth));
@@ -155,7 +154,6 @@ fn wildcard_parent(certificate: &BackendCertificate<'_>, name: &str) -> Option<S
     parents.find(|parent| name == parent || name.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.')))
 }
 
-/// Certificates that do not list all of `expect_names`.
 fn expected_names(context: &Context<'_>) -> Option<Advice> {
     let incomplete = context.certificates_where(|certificate| !missing_names(context, certificate).is_empty());
     let (listed, backends) = list_with_notes(&incomplete, |certificate| {
@@ -202,9 +200,6 @@ fn missing_names_of_all<'a>(context: &Context<'a>, certificates: &[&BackendCerti
     names
 }
 
-/// Names of one certificate in a sentence.
 const MAX_NAMES: usize = 5;
-/// Expected names in a sentence.
 const MAX_EXPECTED: usize = 10;
-/// Wildcards that are explained.
 const MAX_WILDCARDS: usize = 3;

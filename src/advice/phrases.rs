@@ -7,7 +7,6 @@ use crate::text::{conjunction, plural, printable, utc};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, Facts};
 
-/// A backend in a list.
 #[derive(Clone)]
 pub(super) struct ListedBackend<'a> {
     pub(super) backend: &'a Backend,
@@ -64,20 +63,17 @@ pub(super) fn addresses<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> 
 
 /// The names that a certificate lists, at most `limit` of them.
 pub(super) fn names(facts: &Facts, limit: usize) -> String {
-    let mut names = facts.names().map(|name| printable(&name.to_string(), MAX_NAME)).peekable();
+    let mut names = facts.names().map(|name| printable(&name.to_string(), MAX_NAME_CHARS)).peekable();
     if names.peek().is_none() { "no name".to_owned() } else { conjunction(names, limit) }
 }
 
 /// A certificate by its subject and fingerprint.
 pub(super) fn certificate(certificate: &Certificate) -> String {
     let subject = certificate.facts().map(|facts| facts.subject()).unwrap_or_default();
-    let subject = if subject.is_empty() { "without a subject".to_owned() } else { printable(subject, MAX_NAME) };
+    let subject = if subject.is_empty() { "without a subject".to_owned() } else { printable(subject, MAX_NAME_CHARS) };
     format!("{subject} (SHA-256 {})", hex(&certificate.fingerprint()))
 }
 
-/// Backends in one list.
 const MAX_BACKENDS: usize = 5;
-/// Characters of a name.
-const MAX_NAME: usize = 100;
-/// Characters of a text.
-pub(super) const MAX_TEXT: usize = 4_000;
+const MAX_NAME_CHARS: usize = 100;
+pub(super) const MAX_TEXT_CHARS: usize = 4_000;

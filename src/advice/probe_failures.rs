@@ -10,7 +10,6 @@ use crate::reason::{AdviceKind, ProbeReason, Severity, Stage};
 use crate::snapshot::BackendReport;
 use crate::target::TlsMode;
 
-/// One group for each stage and reason.
 pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
     let is_limited = |report: &&BackendReport| report.probe.as_ref().is_some_and(|probe| probe.rate_limited);
     let (limited, others): (Vec<_>, Vec<_>) = context.resolved.iter().copied().partition(is_limited);

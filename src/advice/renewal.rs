@@ -94,7 +94,7 @@ fn sorted_names(facts: &Facts) -> Vec<String> {
 /// The certificate in the target's `certificate_file` compared with those that are presented.
 fn certificate_file(context: &Context<'_>) -> Option<Advice> {
     let path = context.target.target.settings.certificate_file.as_ref()?;
-    let path = printable(&path.display().to_string(), MAX_PATH);
+    let path = printable(&path.display().to_string(), MAX_PATH_CHARS);
     let Some(file) = &context.target.file else {
         // The file is read in the first round, and reported for the first endpoint.
         let is_first = context.target.endpoints.first().is_some_and(|first| std::ptr::eq(first, context.report));
@@ -157,5 +157,4 @@ fn valid_until(at: i64) -> String {
     format!("valid until {}", utc(at))
 }
 
-/// Characters of a path.
-const MAX_PATH: usize = 200;
+const MAX_PATH_CHARS: usize = 200;

@@ -10,7 +10,6 @@ use crate::text::{capitalized, plural, printable, utc};
 use crate::verdict::certificate::hex;
 use crate::verdict::unix;
 
-/// A problem and its fix.
 pub(super) struct Problem {
     /// The problem in a few words, for the subject line of the request.
     pub(super) subject: String,
@@ -33,7 +32,6 @@ impl Problem {
         format!("{backends}: {}{detail}. {}.{exporter_fix}", self.description, capitalized(&self.fix))
     }
 
-    /// A request about certificates.
     pub(super) fn request_for_certificates(
         &self,
         context: &Context<'_>,
@@ -45,7 +43,6 @@ impl Problem {
         self.request(context, &backends, facts, clients)
     }
 
-    /// A request about failed probes.
     pub(super) fn request_for_failures(
         &self,
         context: &Context<'_>,
@@ -99,7 +96,7 @@ impl Problem {
         lines.extend(backends.iter().take(MAX_SERVERS).map(|backend| format!("  {}", openssl_command(backend))));
         // OpenSSL prints the return code 0 even if there was no handshake.
         lines.extend(VERIFIED.map(str::to_owned));
-        lines.iter().map(|line| printable(line, MAX_LINE) + "\n").collect()
+        lines.iter().map(|line| printable(line, MAX_LINE_CHARS) + "\n").collect()
     }
 }
 
@@ -172,9 +169,6 @@ const VERIFIED: [&str; 3] = [
     "The output must contain the server certificate and the line \"Verify return code: 0 (ok)\".",
     "If the CA is private, add \"-CAfile FILE\" with a file that contains its root certificate.",
 ];
-/// Servers that are described one by one.
 const MAX_SERVERS: usize = 10;
-/// Names of a certificate.
 const MAX_NAMES: usize = 20;
-/// Characters of a line.
-const MAX_LINE: usize = 2_400;
+const MAX_LINE_CHARS: usize = 2_400;

@@ -226,7 +226,7 @@ fn hostile_certificates_give_short_printable_texts() {
         (1..=24).map(|n| fixture.presents(&ca, &format!("192.0.2.{n}"), &[builder.self_sign(&ca.key)])).collect();
     let advice = advise(&fixture.report(backends), now());
     for advice in &advice {
-        assert!(advice.text.chars().count() <= phrases::MAX_TEXT + 100, "{}", advice.text.len());
+        assert!(advice.text.chars().count() <= phrases::MAX_TEXT_CHARS + 100, "{}", advice.text.len());
         assert!(advice.backends.len() <= 24);
         let request = advice.request.as_deref().unwrap_or_default();
         assert!(request.len() < 64 * 1024, "{}", request.len());

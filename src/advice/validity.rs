@@ -10,7 +10,6 @@ use crate::reason::{AdviceKind, ChainReason, Severity};
 use crate::text::{SECONDS_PER_DAY, distance, plural, span, utc};
 use crate::verdict::{Certificate, Facts};
 
-/// Expired, not yet valid, about to expire.
 pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
     let single = [
         expired(context),
@@ -25,7 +24,6 @@ pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
     found.into_iter().map(|advice| vec![advice]).collect()
 }
 
-/// Server certificates that have expired.
 fn expired(context: &Context<'_>) -> Option<Advice> {
     let certificates =
         context.certificates_where(|certificate| certificate.facts.is_some_and(|facts| facts.not_after < context.now));
@@ -79,7 +77,6 @@ fn not_yet_valid(context: &Context<'_>, within_a_day: bool) -> Option<Advice> {
     Some(Advice { request, clients: Some(clients), ..advice(kind, context.rejection_severity(), &listed, &text) })
 }
 
-/// Server certificates that are about to expire.
 fn expires_soon(context: &Context<'_>) -> Option<Advice> {
     let now = context.now;
     let certificates =

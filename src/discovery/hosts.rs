@@ -105,7 +105,6 @@ pub(super) async fn submission_hosts(
     collected.into_hosts(known, |host| unknown.contains(&host.endpoint.tls))
 }
 
-/// A service of a domain.
 struct SrvService {
     /// The name in failures: that of the service, or of the domain if the former is too long.
     label: ServerName,
@@ -141,7 +140,6 @@ fn server_name(host: &Name) -> Result<ServerName, LookupReason> {
     if name.ip().is_some() { Err(LookupReason::NoData) } else { Ok(name) }
 }
 
-/// The results of the queries of a domain.
 #[derive(Default)]
 struct Collected {
     /// Sorted by name, port and TLS mode; with the lowest preference.
@@ -167,7 +165,6 @@ impl Collected {
         }
     }
 
-    /// Adds the failure of a query.
     fn query_failed(&mut self, name: &ServerName, record_type: &'static str, reason: LookupReason) {
         self.incomplete = true;
         self.fail(name, record_type, reason);
@@ -196,7 +193,6 @@ impl Collected {
     }
 }
 
-/// Limit of hosts of a target.
 pub(super) const MAX_HOSTS: usize = 64;
 const SERVICES: [(&str, TlsMode); 2] =
     [("_submissions._tcp", TlsMode::Implicit), ("_submission._tcp", TlsMode::StartTls)];

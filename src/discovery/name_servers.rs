@@ -20,7 +20,6 @@ use crate::file;
 use crate::reason::LookupReason;
 use crate::target::ResolverSpec;
 
-/// The result of one query at one server.
 pub(super) type QueryResult<T> = Result<Records<T>, LookupReason>;
 
 /// The records of an answer; never empty.
@@ -31,7 +30,6 @@ pub(super) struct Records<T> {
     pub(super) aliased: bool,
 }
 
-/// An MX record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct MxRecord {
     pub(super) preference: u16,
@@ -51,7 +49,6 @@ pub(super) fn absolute(name: &str) -> Option<Name> {
     Name::from_str_relaxed(format!("{name}.")).ok()
 }
 
-/// One name server.
 #[derive(Clone, Debug)]
 pub(super) struct NameServer {
     address: SocketAddr,
@@ -192,12 +189,10 @@ fn build(server: NameServerConfig) -> Result<NameServer, NetError> {
     Ok(NameServer { address, client: builder.build()? })
 }
 
-/// Queries one server for the addresses of `name` of one family.
 pub(super) async fn addresses(server: &NameServer, name: &Name, family: RecordType) -> QueryResult<IpAddr> {
     ask(server, name, family, address).await
 }
 
-/// Queries one server for the MX records of a domain.
 pub(super) async fn mx_records(server: &NameServer, domain: &Name) -> QueryResult<MxRecord> {
     let record = |record: &Record| match &record.data {
         RData::MX(mx) => Some(MxRecord { preference: mx.preference, host: mx.exchange.clone() }),

@@ -9,7 +9,6 @@ use tokio::time::{Instant, timeout_at};
 use super::name_servers::{NameServer, QueryResult, Records, Servers};
 use crate::reason::LookupReason;
 
-/// The answer of a resolver.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer<T> {
     pub(super) result: QueryResult<T>,

@@ -132,7 +132,7 @@ fn presented(facts: &Facts) -> String {
     let mut names = String::new();
     for name in facts.names() {
         // `printable` cuts the rest off.
-        if names.len() > 4 * PRESENTED_LIMIT {
+        if names.len() > 4 * MAX_PRESENTED_CHARS {
             break;
         }
         if !names.is_empty() {
@@ -140,7 +140,7 @@ fn presented(facts: &Facts) -> String {
         }
         names.push_str(&name.to_string());
     }
-    printable(&names, PRESENTED_LIMIT)
+    printable(&names, MAX_PRESENTED_CHARS)
 }
 
 fn unix_precisely(time: SystemTime) -> f64 {
@@ -150,5 +150,4 @@ fn unix_precisely(time: SystemTime) -> f64 {
     }
 }
 
-/// Maximum length of the label `presented`, in characters.
-const PRESENTED_LIMIT: usize = 200;
+const MAX_PRESENTED_CHARS: usize = 200;

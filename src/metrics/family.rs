@@ -38,7 +38,6 @@ impl<'e> Families<'e> {
         self.labeled(metric, value.map(|value| (ScopeLabels::default(), NO_LABELS, value)))
     }
 
-    /// Writes a gauge or counter.
     pub(super) fn labeled<'l, S: EncodeLabelValue, V: Into<SampleValue>, const N: usize>(
         &mut self,
         metric: &'static Metric,
@@ -62,7 +61,6 @@ impl<'e> Families<'e> {
         samples.try_for_each(put)
     }
 
-    /// Writes an info metric.
     pub(super) fn info<'l, S: EncodeLabelValue, const N: usize>(
         &mut self,
         metric: &'static Metric,
@@ -105,7 +103,6 @@ const NO_EXEMPLAR: Option<&prometheus_client::metrics::exemplar::Exemplar<NoLabe
 /// The labels of a scope as in the exposition: escaped, separated by commas.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ScopeLabels<'a> {
-    /// All of them.
     pub(super) all: &'a str,
     /// The exporter's own, which come first.
     pub(super) fixed: &'a str,
@@ -181,7 +178,6 @@ pub(super) fn render(out: &mut String, key: &str, value: &str) {
     out.push('"');
 }
 
-/// The value of a sample.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SampleValue {
     /// A count, a Boolean or a timestamp.

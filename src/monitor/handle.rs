@@ -66,7 +66,6 @@ impl Handle {
     }
 }
 
-/// What is asked of the monitor.
 #[derive(Debug)]
 pub(super) enum Order {
     Round { target: TargetName, reply: oneshot::Sender<Arc<TargetReport>> },

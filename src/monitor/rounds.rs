@@ -140,12 +140,10 @@ impl TargetState {
         lacking.any(|assessment| !judge.is_quick(&assessment.chain))
     }
 
-    /// Whether no round was finished yet.
     pub(super) fn is_new(&self) -> bool {
         self.last_round.is_none()
     }
 
-    /// Begins a round with its lookup.
     pub(super) fn begin(&mut self, now: Instant) {
         self.progress = Progress::LookingUp;
         self.begun_at = Some(now);
@@ -233,7 +231,6 @@ impl TargetState {
         Some(backend.report.probe.as_ref()?.at)
     }
 
-    /// Takes back that a backend is queued.
     pub(super) fn unqueue(&mut self, which: &Backend) {
         if let Some(backend) = self.backend(which) {
             backend.busy = false;
@@ -274,7 +271,6 @@ impl TargetState {
         Key::new(which, self.target.settings.client_certificate.as_ref())
     }
 
-    /// The keys of all its backends.
     pub(super) fn keys(&self) -> Vec<Key> {
         self.backends().map(|backend| self.key(&backend.report.backend)).collect()
     }
@@ -371,7 +367,6 @@ impl TargetState {
         ended
     }
 
-    /// What readers see.
     pub(super) fn report(&self) -> TargetReport {
         TargetReport {
             target: Arc::clone(&self.target),
@@ -394,7 +389,6 @@ impl TargetState {
         self.file = same.or_else(|| Some(Arc::new(Certificate::new(file?))));
     }
 
-    /// The backends that DNS names.
     fn named(&self) -> Vec<Backend> {
         let named = self.backends().filter(|backend| backend.report.resolved);
         named.map(|backend| backend.report.backend.clone()).collect()

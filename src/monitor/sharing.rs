@@ -70,7 +70,6 @@ impl Sharing {
         }
     }
 
-    /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

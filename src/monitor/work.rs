@@ -198,9 +198,7 @@ async fn certificate_in(path: &Path) -> Option<CertificateDer<'static>> {
     tokio::time::timeout(FILE_PATIENCE, read).await.ok()?
 }
 
-/// Chains that are judged at once.
 pub(super) const BENCHES: usize = 2;
-/// A lookup takes this long at most.
 const MAX_LOOKUP: Duration = Duration::from_secs(10);
 /// Names are looked up at the end of a round, which waits for it.
 const NAMES_PATIENCE: Duration = Duration::from_secs(3);

@@ -19,7 +19,6 @@ use tokio_rustls::client::TlsStream;
 use crate::observation::{Connection, KeyProof, PresentedChain};
 use crate::target::ClientCertificate;
 
-/// Starts TLS handshakes.
 #[derive(Debug)]
 pub(super) struct TlsClients {
     provider: Arc<CryptoProvider>,
@@ -66,7 +65,6 @@ impl TlsClients {
     }
 }
 
-/// The parameters of a finished handshake.
 pub(super) fn connection<S>(stream: &TlsStream<S>) -> Connection {
     let (_, session) = stream.get_ref();
     Connection {
@@ -105,12 +103,10 @@ impl Capture {
         Self { schemes, ..Self::default() }
     }
 
-    /// Takes the recorded chain and handshake signature.
     pub(super) fn take(&self) -> (Option<PresentedChain>, Option<KeyProof>) {
         (self.presented.lock().take(), self.proof.lock().take())
     }
 
-    /// Whether the server asked for a client certificate.
     pub(super) fn certificate_requested(&self) -> bool {
         self.certificate_requested.load(Ordering::Relaxed)
     }

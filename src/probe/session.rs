@@ -90,7 +90,6 @@ impl PendingQuit {
     }
 }
 
-/// One connection to a backend.
 pub(super) struct ProbeSession<'a> {
     pub(super) tls: &'a TlsClients,
     pub(super) backend: &'a Backend,
@@ -256,5 +255,4 @@ fn server_name_of(reply: &Reply) -> Option<Box<str>> {
     reply.first_word().filter(|word| word.len() <= 255).map(Into::into)
 }
 
-/// How long to wait for the reply to QUIT.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);

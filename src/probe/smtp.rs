@@ -101,7 +101,6 @@ fn is_tls_error(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
-/// Why there is no reply.
 #[derive(Debug)]
 pub(super) enum SmtpError {
     /// The stream failed; inside TLS, an alert can be the cause.

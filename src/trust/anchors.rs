@@ -70,7 +70,7 @@ pub fn from_file(path: &Path) -> Result<Vec<TrustAnchor<'static>>, PemFileError>
 /// # Errors
 /// If the file cannot be read, is not valid PEM, or has no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
-    certificates_in(path, file::read(path, MAX_FILE))
+    certificates_in(path, file::read(path, MAX_FILE_BYTES))
 }
 
 /// The certificates in the PEM text that `input` provides. Errors call it `name`.
@@ -78,7 +78,7 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFile
 /// # Errors
 /// As [`certificates`].
 pub fn certificates_from(input: impl Read, name: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
-    certificates_in(name, file::read_from(input, MAX_FILE))
+    certificates_in(name, file::read_from(input, MAX_FILE_BYTES))
 }
 
 fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
@@ -98,7 +98,7 @@ fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<Certif
 /// If the file cannot be read, is not valid PEM, or has no private key.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
     let fault = |fault| PemFileError::new(path, fault);
-    let bytes = file::read(path, MAX_FILE).map_err(|error| fault(PemFault::Io(error)))?;
+    let bytes = file::read(path, MAX_FILE_BYTES).map_err(|error| fault(PemFault::Io(error)))?;
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
         fault(match error {
             pem::Error::NoItemsFound if bytes.trim_ascii().is_empty() => PemFault::Empty,
@@ -205,5 +205,4 @@ fn pem_reason(error: &pem::Error) -> String {
     }
 }
 
-/// Size limit of a PEM file in octets.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;

@@ -40,7 +40,6 @@ impl JudgedChain {
         same && ours.eq(&presented.certificates)
     }
 
-    /// The chain and the staple as presented.
     pub(super) fn presented(&self) -> PresentedChain {
         let certificates = self.certificates.iter().map(|certificate| certificate.der().clone()).collect();
         PresentedChain { certificates, staple: self.staple.clone() }
@@ -96,7 +95,6 @@ impl VerdictCache {
         judged
     }
 
-    /// The verdict on `presented` if it is in the cache.
     pub(super) fn get(&self, presented: &PresentedChain, store: &TrustStore, now: i64) -> Option<Arc<JudgedChain>> {
         self.lookup(&cache_key(presented, store).0, now)
     }

@@ -142,7 +142,6 @@ impl Facts {
     }
 }
 
-/// Lines before the common names.
 const HEAD_LINES: usize = 3;
 
 /// One subject alternative name (RFC 5280 §4.2.1.6).

@@ -146,7 +146,6 @@ impl ChainVerdict {
     }
 }
 
-/// The results of verifying a chain at several times.
 #[derive(Debug, Default)]
 struct Attempts {
     periods: Vec<ValidityPeriod>,
@@ -238,7 +237,6 @@ fn start_times(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
     times
 }
 
-/// Certificates that are diagnosed.
 const MAX_DIAGNOSED: usize = 16;
 /// Periods of paths that follow each other. In practice the path changes once or twice.
 const MAX_PERIODS: usize = 8;

@@ -7,7 +7,6 @@ pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
     Any::from_der(der).ok().map(|(_, any)| any.data)
 }
 
-/// A SEQUENCE with this content.
 pub(super) fn wrap_sequence(content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();

@@ -295,11 +295,9 @@ fn violates_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>) -> b
     by_ca || by_root
 }
 
-/// Paths that are considered.
 const MAX_PATHS: usize = 64;
 /// Comparisons of names with constraints: bounds the work that a hostile chain can cause.
 const MAX_COMPARISONS: usize = 100_000;
 /// Certificates between leaf and root that webpki accepts.
 const MAX_INTERMEDIATES: usize = 6;
-/// Extensions that verifiers parse.
 const READ_BY_VERIFIERS: [Oid<'static>; 2] = [OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE];

@@ -49,7 +49,6 @@ impl KnownIssuers {
         known.iter().rev().take(MAX_PER_SUBJECT).cloned().collect()
     }
 
-    /// The number of certificates ever added.
     pub(super) fn learned(&self) -> u64 {
         self.learned.load(Ordering::Relaxed)
     }
@@ -67,9 +66,7 @@ impl Inner {
     }
 }
 
-/// Certificates that are kept.
 const MAX_ISSUERS: usize = 1024;
-/// Certificates of one subject that are tried.
 const MAX_PER_SUBJECT: usize = 2;
 
 #[cfg(test)]

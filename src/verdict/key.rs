@@ -22,7 +22,6 @@ pub enum PublicKey {
 }
 
 impl PublicKey {
-    /// The key in a SubjectPublicKeyInfo.
     pub(super) fn from_spki(spki: &SubjectPublicKeyInfo<'_>) -> Self {
         match spki.parsed() {
             Ok(ParsedKey::RSA(rsa)) => Self::Rsa(bits(rsa.modulus)),

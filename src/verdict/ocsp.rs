@@ -130,7 +130,7 @@ fn judge(staple: &[u8], leaf: &Certificate, issuer_keys: &[&[u8]]) -> OcspVerdic
     if staple.is_empty() {
         return OcspVerdict { must_staple, staple: Staple::Missing };
     }
-    let outer = if staple.len() <= MAX_LENGTH { OcspResponse::from_der(staple).ok() } else { None };
+    let outer = if staple.len() <= MAX_STAPLE_BYTES { OcspResponse::from_der(staple).ok() } else { None };
     let staple = match outer.as_ref().and_then(Response::parse) {
         Some(response) => response.judge(&certificate, &signed, issuer_keys),
         None => Staple::Invalid,
@@ -224,7 +224,6 @@ impl<'a> Response<'a> {
 
 /// An entity that may have signed the response.
 struct Signer<'a> {
-    /// The distinguished name as DER.
     name: &'a [u8],
     /// The SubjectPublicKeyInfo as DER.
     spki: &'a [u8],
@@ -356,8 +355,7 @@ fn refuse_critical(extensions: Option<&Extensions>) -> der::Result<()> {
 /// How far the responder's clock may be ahead, in seconds.
 const CLOCK_SKEW: i64 = 300;
 
-/// Length of a staple in octets.
-const MAX_LENGTH: usize = 64 * 1024;
+const MAX_STAPLE_BYTES: usize = 64 * 1024;
 const MAX_STATEMENTS: usize = 16;
 const MAX_CERTIFICATES: usize = 8;
 /// Keys that are tried as the issuer's, from the presented certificates and from the roots each.

@@ -43,7 +43,6 @@ impl OrderedChain {
     }
 }
 
-/// Certificates that are kept.
 const MAX_CERTIFICATES: usize = 64;
 
 #[cfg(test)]

@@ -39,7 +39,6 @@ pub(super) fn check(spki: &[u8], algorithm: &[u8], message: &[u8], signature: &[
     Err(SignatureFault::UnsupportedAlgorithm)
 }
 
-/// Why a signature is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignatureFault {
     /// The signature was checked and does not match the key and the message.
@@ -77,7 +76,6 @@ impl<'a> Signed<'a> {
         Some((Self { message, algorithm, signature }, rest))
     }
 
-    /// Verifies the signature with the key in `spki`; see [`check`].
     pub(super) fn check(&self, spki: &[u8]) -> Result<(), SignatureFault> {
         check(spki, self.algorithm, self.message, self.signature)
     }

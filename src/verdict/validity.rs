@@ -11,7 +11,6 @@ pub struct ValidityPeriod {
 }
 
 impl ValidityPeriod {
-    /// Whether `time` is within the period.
     pub(super) fn contains(self, time: i64) -> bool {
         (self.from..=self.until).contains(&time)
     }

@@ -12,12 +12,10 @@ use crate::snapshot::{BackendReport, Fleet, TargetReport};
 use crate::target::{Backend, ServerName};
 use crate::text::{file_name, list, printable};
 
-/// All targets.
 pub(super) fn targets(fleet: &Fleet, now: SystemTime) -> Sheet {
     json(StatusCode::OK, render::targets_json(&fleet.targets, now))
 }
 
-/// The target with this name.
 pub(super) fn target(fleet: &Fleet, name: &str, now: SystemTime) -> Sheet {
     match find(fleet, name) {
         Some(report) => json(StatusCode::OK, render::target_json(report, now)),
@@ -100,10 +98,8 @@ fn json(status: StatusCode, text: String) -> Sheet {
 }
 
 fn quoted(text: &str) -> String {
-    format!("`{}`", printable(text, MAX_QUOTED))
+    format!("`{}`", printable(text, MAX_QUOTED_CHARS))
 }
 
-/// Characters of the request that an error repeats.
-const MAX_QUOTED: usize = 200;
-/// Server names that an error lists.
+const MAX_QUOTED_CHARS: usize = 200;
 const MAX_NAMES: usize = 10;

@@ -33,7 +33,6 @@ impl Default for Desk {
 }
 
 impl Desk {
-    /// A desk where requests wait no longer than `patience`.
     pub(super) fn with_patience(patience: Duration) -> Self {
         Self { slots: Arc::new(Semaphore::new(SLOTS)), patience }
     }
@@ -72,7 +71,6 @@ fn coded(sheet: Sheet, coding: Coding) -> Response {
     response
 }
 
-/// Responses that are rendered at the same time.
 const SLOTS: usize = 2;
 /// Bytes below which compression does not save a packet.
 const MIN_COMPRESSED: usize = 1_024;

@@ -9,7 +9,6 @@ use flate2::write::GzEncoder;
 
 use crate::metrics::Format;
 
-/// The coding of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Identity,
@@ -17,7 +16,6 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// The encoded text.
     pub(super) fn encode(self, text: String) -> Vec<u8> {
         match self {
             Self::Identity => text.into_bytes(),
@@ -42,7 +40,6 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
     if open_metrics.quality > 0 && preferred { Format::OpenMetrics } else { Format::Text }
 }
 
-/// The coding for a client that sends these headers.
 pub(super) fn coding(headers: &HeaderMap) -> Coding {
     let quality = |coding: &str| {
         let named = entries(headers, &header::ACCEPT_ENCODING).filter(|entry| entry.name.eq_ignore_ascii_case(coding));

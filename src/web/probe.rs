@@ -18,7 +18,6 @@ use crate::snapshot::TargetReport;
 use crate::target::{Allow, HostTarget, NotAllowed, ServerName, TargetKind, TargetName};
 use crate::text::{list, printable};
 
-/// Answers requests for probes.
 pub(super) struct Probes {
     source: Arc<dyn FleetSource>,
     slots: Semaphore,
@@ -167,7 +166,7 @@ impl ProbeRequest {
     }
 
     fn quoted(&self) -> String {
-        format!("`{}`", printable(&self.target, MAX_QUOTED))
+        format!("`{}`", printable(&self.target, MAX_QUOTED_CHARS))
     }
 }
 
@@ -263,13 +262,10 @@ fn write(probed: ProbeResponse, format: Format, coding: Coding) -> Option<Vec<u8
 
 const USAGE: &str = "usage: /probe?target=TARGET, where TARGET is the name of a configured target or, if `probe.allow` \
                      permits it, HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN";
-/// Concurrent requests.
 const CONCURRENT_PROBES: usize = 64;
 /// The longest value of a parameter, in bytes. Names of targets and hosts are at most 255 bytes long.
 const MAX_PARAMETER: usize = 512;
-/// Characters of a target that an error repeats.
-const MAX_QUOTED: usize = 100;
-/// Patterns that an error lists.
+const MAX_QUOTED_CHARS: usize = 100;
 const MAX_PATTERNS: usize = 20;
 /// Prometheus's timeout of the scrape.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";

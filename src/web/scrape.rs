@@ -20,7 +20,6 @@ use super::FleetSource;
 use super::negotiate::{self, Coding};
 use crate::metrics::{Format, Process, encode};
 
-/// Answers scrapes.
 pub(super) struct Scraper {
     source: Arc<dyn FleetSource>,
     slots: Arc<Semaphore>,
@@ -88,7 +87,6 @@ impl Scraper {
     }
 }
 
-/// The response with this body.
 pub(super) fn exposition(body: Body, format: Format, coding: Coding) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -134,7 +132,7 @@ trait Sink {
 
 impl<S: Sink> Buffered<S> {
     fn new(sink: S) -> Self {
-        Self { buffer: Vec::with_capacity(CHUNK), sink, error: None }
+        Self { buffer: Vec::with_capacity(CHUNK_BYTES), sink, error: None }
     }
 
     /// Runs `write` and flushes the buffer. The cause of a `fmt::Error`, which has none, is kept.
@@ -147,7 +145,7 @@ impl<S: Sink> Buffered<S> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.buffer.len() + bytes.len() > CHUNK {
+        if self.buffer.len() + bytes.len() > CHUNK_BYTES {
             self.hand_on()?;
         }
         self.buffer.extend_from_slice(bytes);
@@ -202,7 +200,7 @@ struct Chunks {
 
 impl Sink for Chunks {
     fn take(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
-        let full = std::mem::replace(buffer, Vec::with_capacity(CHUNK));
+        let full = std::mem::replace(buffer, Vec::with_capacity(CHUNK_BYTES));
         self.send(Part::Chunk(full.into()))
     }
 }
@@ -230,7 +228,6 @@ impl Chunks {
 
 /// Concurrent scrapes: enough for a pair of Prometheus servers and a person.
 const CONCURRENT_SCRAPES: usize = 4;
-/// Bytes of a chunk.
-const CHUNK: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks written before the client receives the first.
 const CHUNKS_AHEAD: usize = 2;

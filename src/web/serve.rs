@@ -190,9 +190,7 @@ impl Stop {
     }
 }
 
-/// Connections that wait in the kernel.
 const BACKLOG: i32 = 1024;
-/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// The largest head of a request, and the write buffer of a response, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;

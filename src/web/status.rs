@@ -29,7 +29,6 @@ pub(super) use query::Query;
 
 use crate::snapshot::Fleet;
 
-/// Renders pages.
 #[derive(Debug)]
 pub(super) struct Pages {
     links: Links,
@@ -43,7 +42,6 @@ impl Pages {
         Self { links: Links::new(prefix), telemetry }
     }
 
-    /// The overview.
     pub(super) fn overview(&self, fleet: &Fleet, query: &Query, now: SystemTime) -> String {
         self.page(fleet, &overview::parts(&self.links, fleet, query, now), now)
     }
@@ -54,7 +52,6 @@ impl Pages {
         Some(self.page(fleet, &detail::parts(&self.links, report, now), now))
     }
 
-    /// The page for an unknown target.
     pub(super) fn not_found(&self, fleet: &Fleet, now: SystemTime) -> String {
         self.page(fleet, &detail::not_found(&self.links), now)
     }

@@ -293,7 +293,7 @@ fn rejects_staples_above_64_kib() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let fixture = OcspFixture::with_leaf(KeyKind::P256, &CertSpec::valid_for(&names));
     let length = |padding| fixture.staple(&ResponseSpec::good().with_padding(padding)).len();
-    assert!(length(5) <= MAX_LENGTH && length(6) > MAX_LENGTH, "{} and {}", length(5), length(6));
+    assert!(length(5) <= MAX_STAPLE_BYTES && length(6) > MAX_STAPLE_BYTES, "{} and {}", length(5), length(6));
     fixture.check("large", &ResponseSpec::good().with_padding(5), Some(OcspStatus::Good), &[]);
     fixture.check("too large", &ResponseSpec::good().with_padding(6), None, &[StapleInvalid]);
 }

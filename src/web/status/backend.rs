@@ -13,7 +13,6 @@ use crate::snapshot::{BackendReport, LastCertificate};
 use crate::text::{counted, distance, list};
 use crate::verdict::{NameVerdict, unix};
 
-/// A backend in one row, with a link to its details.
 pub(super) fn row(view: &TargetView<'_>, backend: &BackendReport, link: &str, now: SystemTime) -> Markup {
     html! {
         li class={ "backend " (view.state_of(backend, now).as_str()) } {
@@ -23,7 +22,6 @@ pub(super) fn row(view: &TargetView<'_>, backend: &BackendReport, link: &str, no
     }
 }
 
-/// The verdicts only.
 pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport, now: SystemTime) -> Markup {
     let Some(last) = &backend.last_certificate else {
         return html! { (connection(backend)) };
@@ -102,7 +100,6 @@ fn warnings(last: &LastCertificate, now: SystemTime) -> Markup {
     }
 }
 
-/// The first names in the certificate.
 fn presented(last: &LastCertificate) -> String {
     let facts = last.assessment.facts();
     let names = facts.into_iter().flat_map(|facts| facts.names()).map(|name| clean(&name.to_string()));
@@ -110,5 +107,4 @@ fn presented(last: &LastCertificate) -> String {
     if names.is_empty() { "lists no names".to_owned() } else { format!("lists {names}") }
 }
 
-/// Presented names in a row.
 const MAX_NAMES: usize = 3;

@@ -88,9 +88,6 @@ fn names(mut names: impl Iterator<Item = String>, limit: usize) -> Markup {
 }
 
 const MISSING: &str = "Missing certificate, presented by another server";
-/// Certificates of a chain.
 const MAX_CERTIFICATES: usize = 10;
-/// Names of a server certificate.
 const MAX_NAMES: usize = 100;
-/// Names of any other certificate of the chain.
 const MAX_NAMES_CHAIN: usize = 10;

@@ -11,7 +11,6 @@ use crate::snapshot::{Change, Condition, StateChange, TargetReport};
 use crate::text::list;
 use crate::verdict::certificate::hex;
 
-/// The section of changes, the newest first.
 pub(super) fn section(report: &TargetReport, now: SystemTime) -> Markup {
     html! {
         section aria-labelledby="changes" {
@@ -92,7 +91,5 @@ fn describe_condition(condition: &Condition) -> String {
     parts.join(", ")
 }
 
-/// Changes that are not collapsed.
 const LATEST: usize = 6;
-/// Failed queries in a line.
 const MAX_FAILURES: usize = 3;

@@ -17,7 +17,6 @@ use crate::client_errors::ClientErrors;
 use crate::snapshot::TargetReport;
 use crate::text::{grouped, span};
 
-/// The page of `report`.
 pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> PageParts {
     let view = TargetView::new(report, now);
     let name = clean(report.target.name.as_str());
@@ -42,7 +41,6 @@ pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> Pa
     }
 }
 
-/// The page for an unknown target.
 pub(super) fn not_found(links: &Links) -> PageParts {
     PageParts {
         title: "Target not found".to_owned(),

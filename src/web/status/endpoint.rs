@@ -52,14 +52,12 @@ pub(super) fn section(
     }
 }
 
-/// TLS mode and preference.
 pub(super) fn mode(report: &EndpointReport) -> Markup {
     html! {
         (report.endpoint.tls.as_str()) @if let Some(preference) = report.preference { ", preference " (preference) }
     }
 }
 
-/// The SHA-256 fingerprint of a certificate.
 pub(super) fn fingerprint(certificate: &Certificate) -> Markup {
     html! { code class="hex" { (hex(&certificate.fingerprint())) } }
 }
@@ -142,7 +140,6 @@ fn probe(backend: &BackendReport, probe: &ProbeReport, now: SystemTime) -> Marku
     }
 }
 
-/// The facts about the last certificate, as of now.
 fn certificate_facts(backend: &BackendReport, now: SystemTime) -> Markup {
     let Some(last) = &backend.last_certificate else { return html! {} };
     let assessment = &last.assessment;
@@ -196,7 +193,6 @@ fn staple(last: &LastCertificate, now: SystemTime) -> Markup {
     }
 }
 
-/// Title of the backends that are no longer in DNS.
 pub(super) const UNRESOLVED: &str = "No longer in DNS, probed until backend_retention has passed";
 /// Backends of an endpoint, of those in DNS and of the others.
 const MAX_BACKENDS: usize = 64;

@@ -4,7 +4,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::target::{Backend, TargetName};
 
-/// Links below a prefix.
 #[derive(Clone, Debug)]
 pub(in crate::web) struct Links {
     prefix: String,
@@ -16,27 +15,22 @@ impl Links {
         Self { prefix }
     }
 
-    /// The overview.
     pub(super) fn home(&self) -> String {
         self.to("/")
     }
 
-    /// Any path below the prefix.
     pub(super) fn to(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
-    /// The page of a target.
     pub(super) fn target(&self, name: &TargetName) -> String {
         self.to(&format!("/targets/{}", encoded(name.as_str())))
     }
 
-    /// A target as JSON.
     pub(super) fn json(&self, name: &TargetName) -> String {
         self.to(&format!("/api/v1/targets/{}", encoded(name.as_str())))
     }
 
-    /// The chain of a backend, as PEM.
     pub(super) fn chain(&self, name: &TargetName, backend: &Backend) -> String {
         let address = encoded(&backend.socket_addr().to_string());
         let server_name = encoded(&backend.endpoint.server_name.to_string());

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::backend;
 use super::endpoint::{UNRESOLVED, mode};
 use super::links::{Links, backend_id, target_id};
-use super::query::{MAX_WORDS, Query};
+use super::query::{MAX_WORDS_CHARS, Query};
 use super::shell::PageParts;
 use super::state::{STATES, HealthState, needs_attention, with_symbol};
 use super::text::{clean, prose, spaced};
@@ -19,7 +19,6 @@ use crate::snapshot::{BackendReport, EndpointReport, Fleet};
 use crate::text::{counted, distance, grouped, list};
 use crate::verdict::unix;
 
-/// The overview of `fleet` for `query`.
 pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime) -> PageParts {
     let mut views: Vec<TargetView<'_>> = fleet.targets.iter().map(|report| TargetView::new(report, now)).collect();
     let of_all = count(&views);
@@ -55,7 +54,6 @@ pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime
     }
 }
 
-/// The number of targets in each state.
 type StateCounts = [(HealthState, usize); STATES.len()];
 
 fn count(views: &[TargetView<'_>]) -> StateCounts {
@@ -72,7 +70,7 @@ fn search(links: &Links, query: &Query) -> Markup {
     html! {
         form id="search" role="search" action=(links.home()) {
             label for="q" { "Filter" }
-            input id="q" type="search" name="q" value=(query.words) maxlength=(MAX_WORDS) autocomplete="off"
+            input id="q" type="search" name="q" value=(query.words) maxlength=(MAX_WORDS_CHARS) autocomplete="off"
                 spellcheck="false" placeholder="name, label=value, address, issuer, reason";
             @if let Some(state) = query.state { input type="hidden" name="state" value=(state.as_str()); }
             button type="submit" { "Filter" }

@@ -21,7 +21,6 @@ pub(in crate::web) struct Query {
 }
 
 impl Query {
-    /// Parses the query component of a URL.
     pub(in crate::web) fn parse(raw: &str) -> Self {
         let mut query = Self::default();
         for (key, value) in form_urlencoded::parse(raw.as_bytes()) {
@@ -40,12 +39,10 @@ impl Query {
         Self { words: self.words.clone(), state, page: 0 }
     }
 
-    /// Another page of the same query.
     pub(super) fn with_page(&self, page: usize) -> Self {
         Self { page, ..self.clone() }
     }
 
-    /// The link to the overview with this query.
     pub(super) fn link(&self, home: &str) -> String {
         let mut link = home.to_owned();
         let mut separator = '?';
@@ -79,7 +76,7 @@ impl Query {
 }
 
 fn truncated(value: &str) -> String {
-    printable(value.trim(), MAX_WORDS).trim_end_matches('…').to_owned()
+    printable(value.trim(), MAX_WORDS_CHARS).trim_end_matches('…').to_owned()
 }
 
 /// The text that words are searched in: names, labels, addresses, subjects, issuers and reasons.
@@ -118,8 +115,7 @@ fn add_backend(text: &mut String, backend: &BackendReport, now: SystemTime) {
     }
 }
 
-/// Characters of the words.
-pub(super) const MAX_WORDS: usize = 200;
+pub(super) const MAX_WORDS_CHARS: usize = 200;
 const MAX_PAGE: usize = 1_000_000;
 
 #[cfg(test)]

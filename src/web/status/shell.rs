@@ -22,7 +22,6 @@ pub(super) struct PageParts {
     pub(super) main: Markup,
 }
 
-/// A whole page.
 pub(super) fn page(
     links: &Links,
     telemetry: &str,
@@ -85,7 +84,6 @@ fn source(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
 }
 
-/// Problems of the exporter itself.
 fn problems(exporter: &ExporterReport, now: SystemTime) -> Markup {
     html! {
         @if let Some(loaded) = exporter.reload_success_at.filter(|_| !exporter.reload_successful) {

@@ -23,7 +23,6 @@ pub(super) fn with_symbol(state: HealthState, text: &str) -> Markup {
     html! { span class="sign" aria-hidden="true" { (symbol(state)) } " " (text) }
 }
 
-/// The result of one check.
 pub(super) fn verdict(state: HealthState, text: &str) -> Markup {
     html! { span class={ "verdict " (state.as_str()) } { (with_symbol(state, text)) } }
 }
@@ -33,7 +32,6 @@ pub(super) fn needs_attention(state: HealthState) -> bool {
     state >= HealthState::Warning
 }
 
-/// The state that a URL names.
 pub(super) fn parse(word: &str) -> Option<HealthState> {
     STATES.into_iter().find(|state| state.as_str() == word)
 }

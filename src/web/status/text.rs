@@ -5,24 +5,23 @@ use maud::{Markup, html};
 
 use crate::text::printable;
 
-/// A term and its value, in a list of facts.
 pub(super) fn fact(term: &str, value: &Markup) -> Markup {
     html! { div { dt { (term) } dd { (value) } } }
 }
 
 /// Printable and truncated.
 pub(super) fn clean(text: &str) -> String {
-    printable(text, MAX_TEXT)
+    printable(text, MAX_TEXT_CHARS)
 }
 
 /// Printable line by line, and truncated.
 pub(super) fn clean_lines(text: &str) -> String {
-    text.lines().take(MAX_LINES).map(|line| printable(line, MAX_LINE)).collect::<Vec<_>>().join("\n")
+    text.lines().take(MAX_LINES).map(|line| printable(line, MAX_LINE_CHARS)).collect::<Vec<_>>().join("\n")
 }
 
 /// A sentence of the exporter with foreign text in it: printable, truncated, and with text in backticks as code.
 pub(super) fn prose(text: &str) -> Markup {
-    let text = printable(text, MAX_PROSE);
+    let text = printable(text, MAX_PROSE_CHARS);
     let is_balanced = text.matches('`').count().is_multiple_of(2);
     html! {
         @if is_balanced {
@@ -49,11 +48,7 @@ pub(super) fn unique<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     spaced(&seen.join(", "))
 }
 
-/// Characters of a text.
-const MAX_TEXT: usize = 500;
-/// Characters of a sentence.
-const MAX_PROSE: usize = 2_000;
-/// Lines of a text of several lines.
+const MAX_TEXT_CHARS: usize = 500;
+const MAX_PROSE_CHARS: usize = 2_000;
 const MAX_LINES: usize = 200;
-/// Characters of such a line.
-const MAX_LINE: usize = 1_000;
+const MAX_LINE_CHARS: usize = 1_000;

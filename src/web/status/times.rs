@@ -12,7 +12,6 @@ pub(super) fn timestamp(at: SystemTime, now: SystemTime) -> Markup {
     timestamp_unix(unix(at), now)
 }
 
-/// As [`timestamp`], for Unix seconds.
 pub(super) fn timestamp_unix(at: i64, now: SystemTime) -> Markup {
     html! { time datetime=[rfc3339(at)] { (utc(at)) ", " (distance(at, unix(now))) } }
 }

@@ -10,7 +10,6 @@ use crate::snapshot::{BackendCounts, BackendReport, TargetReport};
 use crate::target::Backend;
 use crate::text::{counted, grouped, plural};
 
-/// A target at one time.
 pub(super) struct TargetView<'a> {
     pub(super) report: &'a TargetReport,
     /// The most urgent first.
@@ -34,7 +33,6 @@ impl<'a> TargetView<'a> {
         }
     }
 
-    /// Whether advice of this kind names the backend.
     pub(super) fn advises(&self, kind: AdviceKind, backend: &Backend) -> bool {
         self.advice.iter().any(|advice| advice.kind == kind && names(advice, backend))
     }
@@ -125,7 +123,6 @@ fn names(advice: &Advice, backend: &Backend) -> bool {
     advice.backends.contains(backend)
 }
 
-/// Why the chain is not valid; none if it is.
 fn chain_reasons(backend: &BackendReport, now: SystemTime) -> Option<impl Iterator<Item = &'static str>> {
     let reasons = backend.last_certificate.as_ref()?.assessment.reasons(now);
     (!reasons.is_empty()).then(|| reasons.iter().map(|reason| reason.as_str()))
