@@ -106,6 +106,44 @@ pub struct Facts {
 }
 
 impl Facts {
+    fn parse(der: &[u8]) -> Option<Self> {
+        let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
+        let validity = certificate.validity();
+        let spki = certificate.public_key().raw;
+        let spki_offset = spki.as_ptr() as usize - der.as_ptr() as usize;
+        let common_names: Vec<String> = certificate
+            .subject()
+            .iter_common_name()
+            .filter_map(|name| name.as_str().ok())
+            .take(8)
+            .map(|name| printable(name, 253))
+            .collect();
+        let (dns_names, addresses) = subject_alt_names(&certificate);
+        let serial = certificate.raw_serial();
+        let head = [
+            hex(serial.get(..20).unwrap_or(serial)),
+            printable_name(certificate.subject()),
+            printable_name(certificate.issuer()),
+        ];
+        let lines: Vec<&str> = head.iter().chain(&common_names).map(String::as_str).chain(dns_names).collect();
+        let self_issued = certificate.subject().as_raw() == certificate.issuer().as_raw();
+        Some(Self {
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+            text: lines.join("\n").into(),
+            common_names: common_names.len(),
+            addresses: addresses.into(),
+            key: PublicKey::from_spki(certificate.public_key()),
+            signature: SignatureAlgorithm::from_oid(&certificate.signature_algorithm.algorithm),
+            self_signed: self_issued && is_signed_with(der, spki),
+            scts: u16::try_from(embedded_scts(&certificate)).unwrap_or(u16::MAX),
+            spki: (u32::try_from(spki_offset).ok()?, u32::try_from(spki.len()).ok()?),
+        })
+    }
+
     /// The serial number in hexadecimal, lower case, without separators.
     pub fn serial(&self) -> &str {
         self.line(0)
@@ -169,46 +207,6 @@ pub struct SignatureAlgorithm {
     pub name: &'static str,
     /// Whether it uses SHA-1 or MD5.
     pub weak: bool,
-}
-
-impl Facts {
-    fn parse(der: &[u8]) -> Option<Self> {
-        let (rest, certificate) = X509Certificate::from_der(der).ok()?;
-        if !rest.is_empty() {
-            return None;
-        }
-        let validity = certificate.validity();
-        let spki = certificate.public_key().raw;
-        let spki_offset = spki.as_ptr() as usize - der.as_ptr() as usize;
-        let common_names: Vec<String> = certificate
-            .subject()
-            .iter_common_name()
-            .filter_map(|name| name.as_str().ok())
-            .take(8)
-            .map(|name| printable(name, 253))
-            .collect();
-        let (dns_names, addresses) = subject_alt_names(&certificate);
-        let serial = certificate.raw_serial();
-        let head = [
-            hex(serial.get(..20).unwrap_or(serial)),
-            printable_name(certificate.subject()),
-            printable_name(certificate.issuer()),
-        ];
-        let lines: Vec<&str> = head.iter().chain(&common_names).map(String::as_str).chain(dns_names).collect();
-        let self_issued = certificate.subject().as_raw() == certificate.issuer().as_raw();
-        Some(Self {
-            not_before: validity.not_before.timestamp(),
-            not_after: validity.not_after.timestamp(),
-            text: lines.join("\n").into(),
-            common_names: common_names.len(),
-            addresses: addresses.into(),
-            key: PublicKey::from_spki(certificate.public_key()),
-            signature: SignatureAlgorithm::from_oid(&certificate.signature_algorithm.algorithm),
-            self_signed: self_issued && is_signed_with(der, spki),
-            scts: u16::try_from(embedded_scts(&certificate)).unwrap_or(u16::MAX),
-            spki: (u32::try_from(spki_offset).ok()?, u32::try_from(spki.len()).ok()?),
-        })
-    }
 }
 
 /// Whether the certificate `der` is signed with the key in `spki`; true if that cannot be checked.

@@ -90,6 +90,30 @@ impl ChainVerdict {
         self.failure.as_ref()?.missing_issuer.as_deref()
     }
 
+    /// Sets the reasons if no path verifies at any time.
+    fn set_failure(&mut self, diagnosis: Diagnosis, errors: &[Error], is_truncated: bool) {
+        let Diagnosis { reasons, validity, missing_issuer } = diagnosis;
+        self.reasons = reasons;
+        let untimed = || errors.iter().filter(|error| !is_time_error(error));
+        if reasons.is_empty() {
+            // webpki found an error that the diagnosis does not check for.
+            untimed().for_each(|error| self.reasons.insert(reason_for(error)));
+        }
+        self.reasons.insert_if(errors.iter().any(is_budget_exceeded), ChainReason::TooComplex);
+        self.reasons.insert_if(untimed().any(|error| *error == Error::CertDistrusted), ChainReason::Distrusted);
+        if is_truncated && self.reasons.contains(ChainReason::UnknownIssuer) {
+            // The missing issuer may be among the certificates that were left out, and so may the issuer with the
+            // right key.
+            self.reasons.remove(ChainReason::UnknownIssuer);
+            self.reasons.remove(ChainReason::BadSignature);
+            self.reasons.insert(ChainReason::TooComplex);
+        }
+        self.trusted = (!self.reasons.is_empty()).then_some(false);
+        // A chain that took too much work is not extended.
+        let missing_issuer = missing_issuer.filter(|_| !self.reasons.contains(ChainReason::TooComplex));
+        self.failure = Some(Box::new(ChainFailure { validity, missing_issuer }));
+    }
+
     fn verifies(&self, now: i64) -> bool {
         self.periods.iter().any(|period| period.contains(now))
     }
@@ -118,32 +142,6 @@ pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) ->
         verdict.trusted = Some(false);
     }
     (verdict, attempts.intermediates)
-}
-
-impl ChainVerdict {
-    /// Sets the reasons if no path verifies at any time.
-    fn set_failure(&mut self, diagnosis: Diagnosis, errors: &[Error], is_truncated: bool) {
-        let Diagnosis { reasons, validity, missing_issuer } = diagnosis;
-        self.reasons = reasons;
-        let untimed = || errors.iter().filter(|error| !is_time_error(error));
-        if reasons.is_empty() {
-            // webpki found an error that the diagnosis does not check for.
-            untimed().for_each(|error| self.reasons.insert(reason_for(error)));
-        }
-        self.reasons.insert_if(errors.iter().any(is_budget_exceeded), ChainReason::TooComplex);
-        self.reasons.insert_if(untimed().any(|error| *error == Error::CertDistrusted), ChainReason::Distrusted);
-        if is_truncated && self.reasons.contains(ChainReason::UnknownIssuer) {
-            // The missing issuer may be among the certificates that were left out, and so may the issuer with the
-            // right key.
-            self.reasons.remove(ChainReason::UnknownIssuer);
-            self.reasons.remove(ChainReason::BadSignature);
-            self.reasons.insert(ChainReason::TooComplex);
-        }
-        self.trusted = (!self.reasons.is_empty()).then_some(false);
-        // A chain that took too much work is not extended.
-        let missing_issuer = missing_issuer.filter(|_| !self.reasons.contains(ChainReason::TooComplex));
-        self.failure = Some(Box::new(ChainFailure { validity, missing_issuer }));
-    }
 }
 
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! Removes and adds the header of a DER element. Trust anchors hold names and keys without it.
 
+use x509_cert::der::asn1::AnyRef;
+use x509_cert::der::{Encode, Tag};
 use x509_parser::asn1_rs::{Any, FromDer};
 
 /// The content of the first element of `der`.
@@ -7,25 +9,10 @@ pub(super) fn content(der: &[u8]) -> Option<&[u8]> {
     Any::from_der(der).ok().map(|(_, any)| any.data)
 }
 
+/// A SEQUENCE with this content; empty if the content is longer than DER permits in practice (256 MiB).
 pub(super) fn wrap_sequence(content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let significant: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
-    let mut der = vec![SEQUENCE];
-    match (content.len(), u8::try_from(significant.len())) {
-        (0..128, _) => der.push(significant.first().copied().unwrap_or(0)),
-        (_, Ok(octets)) => {
-            der.push(LONG_FORM | octets);
-            der.extend(significant);
-        }
-        // A usize has fewer than 256 octets.
-        (_, Err(_)) => {}
-    }
-    der.extend(content);
-    der
+    AnyRef::new(Tag::Sequence, content).and_then(|sequence| sequence.to_der()).unwrap_or_default()
 }
-
-const SEQUENCE: u8 = 0x30;
-const LONG_FORM: u8 = 0x80;
 
 #[cfg(test)]
 mod tests {
