@@ -92,6 +92,7 @@ impl Monitor {
 
 type TargetId = u64;
 
+/// What falls due.
 #[derive(Debug)]
 enum Due {
     Round { target: TargetId, generation: u32 },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
@@ -152,7 +152,7 @@ fn router_with(
     let context = Context {
         scraper: Scraper::new(Arc::clone(&source), patience),
         probes: Probes::new(Arc::clone(&source)),
-        desk: Desk::default(),
+        desk: Desk::new(PAGE_PATIENCE),
         pages: Arc::new(Pages::new(external.clone(), telemetry_path.clone())),
         policy,
         source,
@@ -348,6 +348,8 @@ fn escape_pattern(path: &str) -> String {
     path.replace('{', "{{").replace('}', "}}")
 }
 
+/// How long a request waits for others to be rendered.
+const PAGE_PATIENCE: Duration = Duration::from_secs(10);
 const PROBE: &str = "/probe";
 const TARGETS: &str = "/targets/";
 const TARGETS_JSON: &str = "/api/v1/targets";

@@ -53,6 +53,7 @@ pub(super) struct Admitted<T> {
     pub(super) ticket: Ticket,
 }
 
+/// A permit and a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     address: SocketAddr,
@@ -106,6 +107,7 @@ impl<T> Admission<T> {
         Some(Admitted { what, ticket: Ticket { address, lane } })
     }
 
+    /// Takes a ticket back.
     pub(super) fn release(&mut self, ticket: Ticket) {
         let queue = self.queue(ticket.lane);
         queue.in_use = queue.in_use.saturating_sub(1);
@@ -124,6 +126,7 @@ impl<T> Admission<T> {
         }
     }
 
+    /// Permits that are out.
     pub(super) fn in_use(&self) -> usize {
         self.normal.in_use + self.slow.in_use
     }
@@ -146,6 +149,7 @@ impl<T> Admission<T> {
     }
 }
 
+/// Connections to one address and port.
 const PER_ADDRESS: usize = 2;
 /// Entries for which room is kept while there are none.
 const KEPT: usize = 64;

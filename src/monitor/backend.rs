@@ -88,6 +88,7 @@ impl BackendState {
         }
     }
 
+    /// Takes in a finished probe.
     pub(super) fn take_in(&mut self, judged: Judged, target: &Target, file: Option<[u8; 32]>) {
         self.sampled = self.sampled.saturating_add(1);
         let old = &self.report;
@@ -127,6 +128,7 @@ impl BackendState {
         self.rests_until = limited.then(|| now + pause);
     }
 
+    /// Whether it is left alone.
     pub(super) fn rests(&self, now: Instant) -> bool {
         self.rests_until.is_some_and(|until| now < until)
     }
@@ -224,4 +226,5 @@ fn ended_in_tls(failure: &Failure) -> bool {
 const MAX_REST: Duration = Duration::from_secs(3600);
 /// How often a certificate is told of that comes back in the same condition.
 const MAX_TOLD: u8 = 2;
+/// Certificates remembered for one address.
 const MAX_SEEN: usize = 16;

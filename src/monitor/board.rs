@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::reason::LocalReason;
 use crate::snapshot::{ExporterReport, Fleet, TargetReport};
 
+/// What is published.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     targets: Mutex<Vec<Arc<TargetReport>>>,

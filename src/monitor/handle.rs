@@ -66,6 +66,7 @@ impl Handle {
     }
 }
 
+/// What is asked of the monitor.
 #[derive(Debug)]
 pub(super) enum Order {
     Round { target: TargetName, reply: oneshot::Sender<Arc<TargetReport>> },

@@ -39,6 +39,7 @@ impl HostState {
         }
     }
 
+    /// Takes in a round's answers.
     pub(super) fn update(&mut self, round: Round<'_>, without_route: usize, bounds: Bounds, now: SystemTime) {
         let answering = |address: IpAddr| {
             let known = self.backends.iter().find(|backend| backend.report.backend.address == address);
@@ -82,6 +83,7 @@ impl HostState {
         !self.alternates.is_empty()
     }
 
+    /// The names that were found.
     pub(super) fn names(&self) -> impl Iterator<Item = &ServerName> {
         self.alternates.iter().map(|shared| &shared.name)
     }
@@ -97,6 +99,7 @@ impl HostState {
         self.alternates = told.collect();
     }
 
+    /// What readers see.
     pub(super) fn report(&self) -> EndpointReport {
         EndpointReport {
             endpoint: Arc::clone(&self.host.endpoint),

@@ -156,6 +156,7 @@ impl State {
     }
 }
 
+/// One-off rounds at once.
 const MAX_ONE_OFFS: usize = 32;
 /// Where the board has no place.
 const NO_PLACE: usize = usize::MAX;

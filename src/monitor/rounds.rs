@@ -140,10 +140,12 @@ impl TargetState {
         lacking.any(|assessment| !judge.is_quick(&assessment.chain))
     }
 
+    /// Whether no round was finished yet.
     pub(super) fn is_new(&self) -> bool {
         self.last_round.is_none()
     }
 
+    /// Begins a round with its lookup.
     pub(super) fn begin(&mut self, now: Instant) {
         self.progress = Progress::LookingUp;
         self.begun_at = Some(now);
@@ -231,6 +233,7 @@ impl TargetState {
         Some(backend.report.probe.as_ref()?.at)
     }
 
+    /// Takes back that a backend is queued.
     pub(super) fn unqueue(&mut self, which: &Backend) {
         if let Some(backend) = self.backend(which) {
             backend.busy = false;
@@ -271,6 +274,7 @@ impl TargetState {
         Key::new(which, self.target.settings.client_certificate.as_ref())
     }
 
+    /// The keys of all its backends.
     pub(super) fn keys(&self) -> Vec<Key> {
         self.backends().map(|backend| self.key(&backend.report.backend)).collect()
     }
@@ -299,9 +303,7 @@ impl TargetState {
     /// Takes in a probe that this machine could not make.
     pub(super) fn not_probed(&mut self, which: &Backend) {
         self.tick_off(which);
-        if let Some(backend) = self.backend(which) {
-            backend.busy = false;
-        }
+        self.unqueue(which);
     }
 
     /// When a backend is to be probed outside a round, if at all: soon after a failure that is new, and for each
@@ -367,6 +369,7 @@ impl TargetState {
         ended
     }
 
+    /// What readers see.
     pub(super) fn report(&self) -> TargetReport {
         TargetReport {
             target: Arc::clone(&self.target),
@@ -389,6 +392,7 @@ impl TargetState {
         self.file = same.or_else(|| Some(Arc::new(Certificate::new(file?))));
     }
 
+    /// The backends that DNS names.
     fn named(&self) -> Vec<Backend> {
         let named = self.backends().filter(|backend| backend.report.resolved);
         named.map(|backend| backend.report.backend.clone()).collect()

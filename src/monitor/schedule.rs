@@ -23,6 +23,7 @@ impl<T> DueHeap<T> {
         self.heap.push(Reverse(Due { at, number: self.count, what }));
     }
 
+    /// When the next thing falls due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse(due)| due.at)
     }

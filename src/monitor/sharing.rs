@@ -70,6 +70,7 @@ impl Sharing {
         }
     }
 
+    /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

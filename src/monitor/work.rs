@@ -24,6 +24,7 @@ use crate::trust::TrustStore;
 use crate::verdict::{AssessmentInput, Judge, JudgedChain, unix};
 
 /// The tools of all tasks.
+#[derive(Clone)]
 pub(super) struct Workshop {
     pub(super) prober: Prober,
     pub(super) judge: Arc<Judge>,
@@ -65,14 +66,7 @@ pub(super) struct Job {
 impl Workshop {
     /// The same tools with other resolvers.
     pub(super) fn with_resolvers(&self, resolvers: Resolvers) -> Self {
-        Self {
-            prober: self.prober.clone(),
-            judge: Arc::clone(&self.judge),
-            resolvers: Arc::new(resolvers),
-            clock: Arc::clone(&self.clock),
-            lag: self.lag.clone(),
-            benches: Arc::clone(&self.benches),
-        }
+        Self { resolvers: Arc::new(resolvers), ..self.clone() }
     }
 
     /// `known` are the hosts as of the last lookup.
@@ -198,7 +192,9 @@ async fn certificate_in(path: &Path) -> Option<CertificateDer<'static>> {
     tokio::time::timeout(FILE_PATIENCE, read).await.ok()?
 }
 
+/// Chains that are judged at once.
 pub(super) const BENCHES: usize = 2;
+/// A lookup takes this long at most.
 const MAX_LOOKUP: Duration = Duration::from_secs(10);
 /// Names are looked up at the end of a round, which waits for it.
 const NAMES_PATIENCE: Duration = Duration::from_secs(3);

@@ -26,14 +26,8 @@ pub(super) struct Sheet {
     pub(super) text: String,
 }
 
-impl Default for Desk {
-    fn default() -> Self {
-        Self::with_patience(Duration::from_secs(10))
-    }
-}
-
 impl Desk {
-    pub(super) fn with_patience(patience: Duration) -> Self {
+    pub(super) fn new(patience: Duration) -> Self {
         Self { slots: Arc::new(Semaphore::new(SLOTS)), patience }
     }
 
@@ -87,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn bounds_concurrent_responses() {
-        let desk = Arc::new(Desk::with_patience(Duration::from_millis(20)));
+        let desk = Arc::new(Desk::new(Duration::from_millis(20)));
         let (started, mut starts) = tokio::sync::mpsc::channel(SLOTS);
         let (ends, tasks): (Vec<_>, Vec<_>) = (0..SLOTS)
             .map(|_| {
@@ -115,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_status_500_and_frees_the_slot() {
-        let desk = Desk::default();
+        let desk = Desk::new(Duration::from_secs(60));
         for _ in 0..=SLOTS {
             let answer = desk.answer(&HeaderMap::new(), || panic!("a defect")).await;
             assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
