@@ -10,7 +10,7 @@ use crate::reason::{AdviceKind, OcspReason, Severity};
 use crate::snapshot::{BackendReport, EndpointReport, LastCertificate, TargetReport};
 use crate::target::{Endpoint, ServerName, TargetKind};
 use crate::text::printable;
-use crate::verdict::{Assessment, Certificate, Facts, NameVerdict, Reasons, name, unix};
+use crate::verdict::{Assessment, Certificate, Facts, Reasons, name, unix};
 
 pub(super) struct Context<'a> {
     pub(super) target: &'a TargetReport,
@@ -108,10 +108,6 @@ impl<'a> BackendCertificate<'a> {
 
     pub(super) fn lists(&self, name: &ServerName) -> bool {
         self.facts.is_some_and(|facts| name::judge(name, facts).is_match())
-    }
-
-    pub(super) fn name(&self) -> Option<NameVerdict> {
-        self.last.assessment.name
     }
 
     /// The backend in a list, with a note of its own; empty for none.

@@ -15,8 +15,8 @@ pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
     let mut groups = Vec::new();
     let mut mismatch = AdviceGroup::new();
     for reason in NameReason::ALL {
-        let mismatched =
-            context.certificates_where(|certificate| certificate.name() == Some(NameVerdict::Mismatch(*reason)));
+        let mismatched = context
+            .certificates_where(|certificate| certificate.assessment().name == Some(NameVerdict::Mismatch(*reason)));
         mismatch.extend(mismatches(context, *reason, &mismatched));
     }
     if !mismatch.is_empty() {
@@ -121,7 +121,7 @@ fn presented_names(certificate: &BackendCertificate<'_>) -> String {
 fn wildcards(context: &Context<'_>) -> Vec<Advice> {
     let Some(name) = context.server_name().dns() else { return Vec::new() };
     let mismatch = Some(NameVerdict::Mismatch(NameReason::WildcardDepth));
-    let mismatched = context.certificates_where(|certificate| certificate.name() == mismatch);
+    let mismatched = context.certificates_where(|certificate| certificate.assessment().name == mismatch);
     let groups = group_by(&mismatched, |certificate| wildcard_parent(certificate, name));
     let mut found = Vec::new();
     for (parent, certificates) in groups.into_iter().take(MAX_WILDCARDS) {

@@ -13,26 +13,23 @@ use crate::target::TlsMode;
 pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
     let is_limited = |report: &&BackendReport| report.probe.as_ref().is_some_and(|probe| probe.rate_limited);
     let (limited, others): (Vec<_>, Vec<_>) = context.resolved.iter().copied().partition(is_limited);
-    let failing: Vec<&BackendReport> = others.into_iter().filter(|report| failure(report).is_some()).collect();
-    let groups = group_by(&failing, |report| failure(report).map(|failure| (failure.stage, failure.reason)));
-    let mut found: Vec<AdviceGroup> = groups
-        .into_iter()
-        .filter_map(|(failure, reports)| {
-            let (stage, reason) = failure?;
-            Some(vec![failure_advice(context, stage, reason, &reports)])
-        })
-        .collect();
+    let failing =
+        others.into_iter().filter_map(|report| Some((report, report.probe.as_ref()?.outcome.as_ref().err()?)));
+    let groups = group_by(&failing.collect::<Vec<_>>(), |(_, failure)| (failure.stage, failure.reason));
+    let to_advice = |((stage, reason), failing): (_, Vec<_>)| vec![failure_advice(context, stage, reason, &failing)];
+    let mut found: Vec<AdviceGroup> = groups.into_iter().map(to_advice).collect();
     if !limited.is_empty() {
         found.push(vec![rate_limit_advice(&limited)]);
     }
     found
 }
 
-fn failure(report: &BackendReport) -> Option<&Failure> {
-    report.probe.as_ref()?.outcome.as_ref().err()
-}
-
-fn failure_advice(context: &Context<'_>, stage: Stage, reason: ProbeReason, reports: &[&BackendReport]) -> Advice {
+fn failure_advice(
+    context: &Context<'_>,
+    stage: Stage,
+    reason: ProbeReason,
+    failing: &[(&BackendReport, &Failure)],
+) -> Advice {
     let (kind, severity) = match (stage, reason) {
         (_, ProbeReason::ClientCertificateRequired) => (AdviceKind::Handshake, Severity::Warning),
         (_, ProbeReason::StartTlsNotOffered | ProbeReason::StartTlsRefused | ProbeReason::PlaintextAfterStartTls) => {
@@ -43,28 +40,26 @@ fn failure_advice(context: &Context<'_>, stage: Stage, reason: ProbeReason, repo
         }
         _ => (AdviceKind::Unreachable, Severity::Critical),
     };
-    let listed: Vec<ListedBackend<'_>> = reports.iter().map(|report| with_note(report, detail(report))).collect();
+    let listed = failing.iter().map(|(report, failure)| with_note(report, detail(failure)));
+    let listed: Vec<ListedBackend<'_>> = listed.collect();
     let backends = BackendList::new(&listed);
     let problem = failure_problem(context, stage, reason);
     let clients = client_errors::for_probe(reason);
-    let request = Some(problem.request_for_failures(context, reports, clients.as_ref()));
+    let request = Some(problem.request_for_failures(context, failing, clients.as_ref()));
     let text = problem.text(&backends.list, &backends.note_in_parentheses());
     Advice { request, clients, ..advice(kind, severity, &listed, &text) }
 }
 
 /// What the server replied, if the reason alone does not say it.
-fn detail(report: &BackendReport) -> String {
-    let has_detail = |failure: &&Failure| {
-        matches!(
-            failure.reason,
-            ProbeReason::Rejected4xx
-                | ProbeReason::Rejected5xx
-                | ProbeReason::StartTlsRefused
-                | ProbeReason::TlsAlert
-                | ProbeReason::ProtocolViolation
-        )
-    };
-    failure(report).filter(has_detail).map(|failure| failure.detail.to_string()).unwrap_or_default()
+fn detail(failure: &Failure) -> String {
+    match failure.reason {
+        ProbeReason::Rejected4xx
+        | ProbeReason::Rejected5xx
+        | ProbeReason::StartTlsRefused
+        | ProbeReason::TlsAlert
+        | ProbeReason::ProtocolViolation => failure.detail.to_string(),
+        _ => String::new(),
+    }
 }
 
 fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> Problem {

@@ -3,6 +3,7 @@
 use super::context::{BackendCertificate, Context};
 use super::phrases;
 use crate::client_errors::ClientErrors;
+use crate::observation::Failure;
 use crate::reason::Stage;
 use crate::snapshot::BackendReport;
 use crate::target::{Backend, TlsMode};
@@ -46,11 +47,11 @@ impl Problem {
     pub(super) fn request_for_failures(
         &self,
         context: &Context<'_>,
-        reports: &[&BackendReport],
+        failing: &[(&BackendReport, &Failure)],
         clients: Option<&ClientErrors>,
     ) -> String {
-        let backends: Vec<&Backend> = reports.iter().map(|report| &report.backend).collect();
-        let facts = reports.iter().take(MAX_SERVERS).flat_map(|report| failure_facts(report));
+        let backends: Vec<&Backend> = failing.iter().map(|(report, _)| &report.backend).collect();
+        let facts = failing.iter().take(MAX_SERVERS).flat_map(|(report, failure)| failure_facts(report, failure));
         self.request(context, &backends, facts, clients)
     }
 
@@ -128,14 +129,14 @@ fn step(stage: Stage) -> &'static str {
     }
 }
 
-fn failure_facts(report: &BackendReport) -> Vec<String> {
-    let Some(probe) = &report.probe else { return Vec::new() };
-    let mut lines = vec![format!("{}, checked at {}", report.backend.socket_addr(), utc(unix(probe.at)))];
-    if let Err(failure) = &probe.outcome {
-        lines.push(format!("  failed step: {}", step(failure.stage)));
-        if !failure.detail.is_empty() {
-            lines.push(format!("  detail: {}", failure.detail));
-        }
+fn failure_facts(report: &BackendReport, failure: &Failure) -> Vec<String> {
+    let at = report.probe.as_ref().map(|probe| format!(", checked at {}", utc(unix(probe.at))));
+    let mut lines = vec![
+        format!("{}{}", report.backend.socket_addr(), at.unwrap_or_default()),
+        format!("  failed step: {}", step(failure.stage)),
+    ];
+    if !failure.detail.is_empty() {
+        lines.push(format!("  detail: {}", failure.detail));
     }
     lines
 }
