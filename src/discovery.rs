@@ -97,14 +97,9 @@ impl Resolvers {
         let mut found = self.find(target, settings, None, timeout).await;
         let mut denied = Vec::new();
         for FoundHost { endpoint, addresses, .. } in &mut found.hosts {
-            addresses.retain(|ip| {
-                let address = SocketAddr::new(*ip, endpoint.port);
-                let is_permitted = allowed.permits(address);
-                if !is_permitted {
-                    denied.push(address);
-                }
-                is_permitted
-            });
+            let address = |ip: &IpAddr| SocketAddr::new(*ip, endpoint.port);
+            denied.extend(addresses.iter().map(address).filter(|address| !allowed.permits(*address)));
+            addresses.retain(|ip| allowed.permits(address(ip)));
         }
         (found, denied)
     }

@@ -59,19 +59,19 @@ pub(super) struct NameServer {
 #[derive(Debug)]
 pub(super) enum NameServers {
     /// As configured.
-    Listed { servers: Vec<NameServer>, compare: bool },
+    Listed(Servers),
     /// From this host's files, which are re-read when they change.
-    System { paths: SystemPaths, read: Mutex<Option<SystemFiles>> },
+    System { paths: SystemPaths, read: Mutex<Option<(FileStamps, Servers)>> },
 }
 
 impl NameServers {
     pub(super) fn new(spec: &ResolverSpec) -> Result<Self, NetError> {
         Ok(match spec {
             ResolverSpec::System => Self::system(SystemPaths { resolv_conf: RESOLV_CONF.into(), hosts: HOSTS.into() }),
-            ResolverSpec::Listed { name_servers, compare } => Self::Listed {
-                servers: name_servers.iter().map(|address| server(*address)).collect::<Result<_, _>>()?,
-                compare: *compare,
-            },
+            ResolverSpec::Listed { name_servers, compare } => {
+                let servers = name_servers.iter().map(|address| server(*address)).collect::<Result<_, _>>()?;
+                Self::Listed(Servers { servers, compare: *compare, hosts: None })
+            }
         })
     }
 
@@ -81,17 +81,13 @@ impl NameServers {
 
     pub(super) fn current(&self) -> Servers {
         match self {
-            Self::Listed { servers, compare } => Servers { servers: servers.clone(), compare: *compare, hosts: None },
+            Self::Listed(servers) => servers.clone(),
             Self::System { paths, read } => {
                 let mut read = read.lock();
                 let stamps = paths.stamps();
-                let current = match read.take() {
-                    Some(files) if files.stamps == stamps => files,
-                    _ => paths.read(stamps),
-                };
-                let servers = current.servers.clone();
-                *read = Some(current);
-                servers
+                let known = read.take().filter(|(known, _)| *known == stamps);
+                let (_, servers) = read.insert(known.unwrap_or_else(|| (stamps, paths.read())));
+                servers.clone()
             }
         }
     }
@@ -130,12 +126,6 @@ pub(super) struct SystemPaths {
 /// Modification time and length of both files.
 type FileStamps = [Option<(SystemTime, u64)>; 2];
 
-#[derive(Debug)]
-pub(super) struct SystemFiles {
-    stamps: FileStamps,
-    servers: Servers,
-}
-
 impl SystemPaths {
     fn stamps(&self) -> FileStamps {
         [&self.resolv_conf, &self.hosts].map(|path| {
@@ -145,7 +135,7 @@ impl SystemPaths {
     }
 
     /// Reads both files. An error in one does not affect the other; it is logged once per change.
-    fn read(&self, stamps: FileStamps) -> SystemFiles {
+    fn read(&self) -> Servers {
         let servers = resolv_conf(&self.resolv_conf).unwrap_or_else(|error| {
             tracing::warn!(file = %self.resolv_conf.display(), %error, "failed to read name servers");
             Vec::new()
@@ -155,7 +145,7 @@ impl SystemPaths {
         if let Err(error) = read {
             tracing::warn!(file = %self.hosts.display(), %error, "failed to read hosts file");
         }
-        SystemFiles { stamps, servers: Servers { servers, compare: false, hosts: Some(Arc::new(hosts)) } }
+        Servers { servers, compare: false, hosts: Some(Arc::new(hosts)) }
     }
 }
 
