@@ -13,32 +13,6 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::key::PublicKey;
 use super::oid::{HASH_MD5, OIW_DSA_WITH_SHA, OIW_DSA_WITH_SHA1, OIW_MD5_WITH_RSA, SIG_ECDSA_WITH_SHA1};
 
-/// Verifies `signature` over `message` with the key in `spki`, the DER of a SubjectPublicKeyInfo. `algorithm` is an
-/// AlgorithmIdentifier (RFC 5280 §4.1.1.2) without its header.
-pub(super) fn check(spki: &[u8], algorithm: &[u8], message: &[u8], signature: &[u8]) -> Result<(), SignatureFault> {
-    if is_weak(algorithm) {
-        return Err(SignatureFault::WeakAlgorithm);
-    }
-    // webpki rejects every signature with an RSA key of less than 2048 bits as invalid, without checking it.
-    match modulus_bits(spki) {
-        Some(..2048) => return Err(SignatureFault::WeakKey),
-        Some(8193..) => return Err(SignatureFault::UnsupportedAlgorithm),
-        _ => {}
-    }
-    let spki = SubjectPublicKeyInfoDer::from(spki);
-    let key = RawPublicKeyEntity::try_from(&spki).map_err(|_| SignatureFault::UnsupportedAlgorithm)?;
-    // The identifier of an ECDSA algorithm does not name the curve: webpki has one entry for each curve.
-    for verifier in webpki::ALL_VERIFICATION_ALGS.iter().filter(|known| known.signature_alg_id().as_ref() == algorithm)
-    {
-        match key.verify_signature(*verifier, message, signature) {
-            Ok(()) => return Ok(()),
-            Err(webpki::Error::InvalidSignatureForPublicKey) => return Err(SignatureFault::Wrong),
-            Err(_) => {}
-        }
-    }
-    Err(SignatureFault::UnsupportedAlgorithm)
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignatureFault {
     /// The signature was checked and does not match the key and the message.
@@ -58,6 +32,7 @@ pub(super) enum SignatureFault {
 pub(super) struct Signed<'a> {
     /// The signed DER element, with its header.
     pub(super) message: &'a [u8],
+    /// An AlgorithmIdentifier (RFC 5280 §4.1.1.2) without its header.
     algorithm: &'a [u8],
     signature: &'a [u8],
 }
@@ -76,8 +51,30 @@ impl<'a> Signed<'a> {
         Some((Self { message, algorithm, signature }, rest))
     }
 
+    /// Verifies the signature with the key in `spki`, the DER of a SubjectPublicKeyInfo.
     pub(super) fn check(&self, spki: &[u8]) -> Result<(), SignatureFault> {
-        check(spki, self.algorithm, self.message, self.signature)
+        if is_weak(self.algorithm) {
+            return Err(SignatureFault::WeakAlgorithm);
+        }
+        // webpki rejects every signature with an RSA key of less than 2048 bits as invalid, without checking it.
+        match modulus_bits(spki) {
+            Some(..2048) => return Err(SignatureFault::WeakKey),
+            Some(8193..) => return Err(SignatureFault::UnsupportedAlgorithm),
+            _ => {}
+        }
+        let spki = SubjectPublicKeyInfoDer::from(spki);
+        let key = RawPublicKeyEntity::try_from(&spki).map_err(|_| SignatureFault::UnsupportedAlgorithm)?;
+        // The identifier of an ECDSA algorithm does not name the curve: webpki has one entry for each curve.
+        for verifier in
+            webpki::ALL_VERIFICATION_ALGS.iter().filter(|known| known.signature_alg_id().as_ref() == self.algorithm)
+        {
+            match key.verify_signature(*verifier, self.message, self.signature) {
+                Ok(()) => return Ok(()),
+                Err(webpki::Error::InvalidSignatureForPublicKey) => return Err(SignatureFault::Wrong),
+                Err(_) => {}
+            }
+        }
+        Err(SignatureFault::UnsupportedAlgorithm)
     }
 }
 
@@ -279,7 +276,7 @@ mod tests {
     #[track_caller]
     fn verify(what: &str, signed: (&[u8], &[u8], &[u8], &[u8]), expected: Result<(), SignatureFault>) {
         let (spki, algorithm, message, signature) = signed;
-        assert_eq!(check(spki, algorithm, message, signature), expected, "{what}");
+        assert_eq!(Signed { message, algorithm, signature }.check(spki), expected, "{what}");
     }
 
     fn generate(algorithm: &'static rcgen::SignatureAlgorithm) -> KeyPair {
