@@ -100,7 +100,8 @@ pub(super) struct ProbeSession<'a> {
 impl ProbeSession<'_> {
     pub(super) async fn run(&self, state: &mut ProbeState) -> Result<Connection, SessionError> {
         let stream = self.connect(state).await?;
-        let ehlo = self.ehlo_command(&stream);
+        let local = stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
+        let ehlo = format!("EHLO {}", self.settings.ehlo_name.argument(local));
         let stream = match self.backend.endpoint.tls {
             TlsMode::Implicit => stream,
             TlsMode::StartTls => start_tls(stream, &ehlo, state).await?,
@@ -126,11 +127,6 @@ impl ProbeSession<'_> {
         };
         state.finish(Phase::Connect);
         Ok(stream)
-    }
-
-    fn ehlo_command(&self, stream: &TcpStream) -> String {
-        let local = stream.local_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
-        format!("EHLO {}", self.settings.ehlo_name.argument(local))
     }
 
     /// The handshake and the first reply inside TLS. Only that reply proves that TLS is up: a TLS 1.3 server rejects a

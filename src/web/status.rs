@@ -5,8 +5,6 @@
 
 use std::time::SystemTime;
 
-use axum::http::HeaderValue;
-
 mod backend;
 mod certificates;
 mod changes;
@@ -26,6 +24,7 @@ mod tests;
 
 use links::Links;
 pub(super) use query::Query;
+pub(super) use shell::policy;
 
 use crate::snapshot::Fleet;
 
@@ -59,9 +58,4 @@ impl Pages {
     fn page(&self, fleet: &Fleet, parts: &shell::PageParts, now: SystemTime) -> String {
         shell::page(&self.links, &self.telemetry, &fleet.exporter, parts, now)
     }
-}
-
-/// The Content-Security-Policy of pages; always there, because it is a valid header value.
-pub(super) fn policy() -> Option<HeaderValue> {
-    HeaderValue::try_from(shell::policy()).ok()
 }

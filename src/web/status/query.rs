@@ -44,23 +44,11 @@ impl Query {
     }
 
     pub(super) fn link(&self, home: &str) -> String {
-        let mut link = home.to_owned();
-        let mut separator = '?';
-        let mut add = |key: &str, value: &str| {
-            // Writing to a String cannot fail.
-            let _ = write!(link, "{separator}{key}={}", encoded(value));
-            separator = '&';
-        };
-        if !self.words.is_empty() {
-            add("q", &self.words);
-        }
-        if let Some(state) = self.state {
-            add("state", state.as_str());
-        }
-        if self.page > 0 {
-            add("page", &(self.page + 1).to_string());
-        }
-        link
+        let words = (!self.words.is_empty()).then(|| format!("q={}", encoded(&self.words)));
+        let state = self.state.map(|state| format!("state={}", state.as_str()));
+        let page = (self.page > 0).then(|| format!("page={}", self.page + 1));
+        let pairs: Vec<String> = [words, state, page].into_iter().flatten().collect();
+        if pairs.is_empty() { home.to_owned() } else { format!("{home}?{}", pairs.join("&")) }
     }
 
     /// Whether the target contains all words, ignoring case.

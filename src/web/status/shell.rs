@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use axum::http::HeaderValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -71,13 +72,15 @@ pub(super) fn page(
 }
 
 /// The Content-Security-Policy (CSP 3): the style and the script of the page, forms and requests to the exporter.
-pub(super) fn policy() -> String {
-    format!(
+pub(in crate::web) fn policy() -> Option<HeaderValue> {
+    // Always valid: base64 is visible ASCII.
+    HeaderValue::try_from(format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'",
         source(STYLE),
         source(SCRIPT)
-    )
+    ))
+    .ok()
 }
 
 fn source(text: &str) -> String {
