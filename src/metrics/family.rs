@@ -38,6 +38,15 @@ impl<'e> Families<'e> {
         self.labeled(metric, value.map(|value| (ScopeLabels::default(), NO_LABELS, value)))
     }
 
+    /// Writes an info metric.
+    pub(super) fn info<'l, S: EncodeLabelValue, const N: usize>(
+        &mut self,
+        metric: &'static Metric,
+        samples: impl IntoIterator<Item = (ScopeLabels<'l>, [S; N])>,
+    ) -> fmt::Result {
+        self.labeled(metric, samples.into_iter().map(|(scope, own)| (scope, own, true)))
+    }
+
     pub(super) fn labeled<'l, S: EncodeLabelValue, V: Into<SampleValue>, const N: usize>(
         &mut self,
         metric: &'static Metric,
@@ -45,36 +54,21 @@ impl<'e> Families<'e> {
     ) -> fmt::Result {
         let mut samples = samples.into_iter();
         let Some(first) = samples.next() else { return Ok(()) };
-        let as_counter = metric.kind == MetricKind::Counter && self.format == Format::OpenMetrics;
+        let format = self.format;
         let mut family = self.begin(metric)?;
         let mut put = |(scope, own, value): (ScopeLabels<'l>, [S; N], V)| {
             let labels = SampleLabels::new(metric, scope, own);
             let value: SampleValue = value.into();
-            match (labels.is_empty(), as_counter) {
-                (true, true) => family.encode_counter(&value, NO_EXEMPLAR),
-                (true, false) => family.encode_gauge(&value),
-                (false, true) => family.encode_family(&labels)?.encode_counter(&value, NO_EXEMPLAR),
-                (false, false) => family.encode_family(&labels)?.encode_gauge(&value),
-            }
-        };
-        put(first)?;
-        samples.try_for_each(put)
-    }
-
-    pub(super) fn info<'l, S: EncodeLabelValue, const N: usize>(
-        &mut self,
-        metric: &'static Metric,
-        samples: impl IntoIterator<Item = (ScopeLabels<'l>, [S; N])>,
-    ) -> fmt::Result {
-        let mut samples = samples.into_iter();
-        let Some(first) = samples.next() else { return Ok(()) };
-        let format = self.format;
-        let mut family = self.begin(metric)?;
-        let mut put = |(scope, own): (ScopeLabels<'l>, [S; N])| {
-            let labels = SampleLabels::new(metric, scope, own);
-            match format {
-                Format::OpenMetrics => family.encode_info(&labels),
-                Format::Text => family.encode_family(&labels)?.encode_gauge(&SampleValue::Integer(1)),
+            match (metric.kind, format) {
+                (MetricKind::Info, Format::OpenMetrics) => family.encode_info(&labels),
+                (MetricKind::Counter, Format::OpenMetrics) if labels.is_empty() => {
+                    family.encode_counter(&value, NO_EXEMPLAR)
+                }
+                (MetricKind::Counter, Format::OpenMetrics) => {
+                    family.encode_family(&labels)?.encode_counter(&value, NO_EXEMPLAR)
+                }
+                _ if labels.is_empty() => family.encode_gauge(&value),
+                _ => family.encode_family(&labels)?.encode_gauge(&value),
             }
         };
         put(first)?;

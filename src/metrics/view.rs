@@ -14,6 +14,7 @@ use crate::snapshot::{
 use crate::target::ServerName;
 
 /// The rows of a fleet, by scope.
+#[derive(Default)]
 pub(super) struct FleetView<'a> {
     pub(super) targets: Vec<LabeledRow<&'a TargetReport>>,
     pub(super) endpoints: Vec<LabeledRow<&'a EndpointReport>>,
@@ -58,13 +59,7 @@ pub(super) struct BackendView<'a> {
 
 impl<'a> FleetView<'a> {
     pub(super) fn new(fleet: &'a Fleet, now: SystemTime) -> Self {
-        let mut view = Self {
-            targets: Vec::with_capacity(fleet.targets.len()),
-            endpoints: Vec::with_capacity(fleet.targets.len()),
-            server_names: Vec::with_capacity(fleet.targets.len()),
-            backends: Vec::new(),
-            rendered: String::new(),
-        };
+        let mut view = Self::default();
         for target in &fleet.targets {
             view.add_target(target, now);
         }

@@ -103,12 +103,6 @@ impl VerdictCache {
         self.chains.lock().get(key).filter(|known| known.judged_at <= now)
     }
 
-    /// The numbers of entries for certificates and for chains.
-    #[cfg(test)]
-    pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.certificates.lock().entries.len(), self.chains.lock().entries.len())
-    }
-
     fn certificate(&self, key: &[u8; 32], der: CertificateDer<'static>) -> Arc<Certificate> {
         if let Some(known) = self.certificates.lock().get(key) {
             return known;
@@ -165,6 +159,13 @@ const SWEEP_MIN: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl VerdictCache {
+        /// The numbers of entries for certificates and for chains.
+        pub(in crate::verdict) fn sizes(&self) -> (usize, usize) {
+            (self.certificates.lock().entries.len(), self.chains.lock().entries.len())
+        }
+    }
 
     #[test]
     fn removes_dead_entries() {

@@ -50,9 +50,8 @@ fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
     let in_common_name = || facts.common_names().any(|name| matches(name, reference));
     NameVerdict::Mismatch(match has_dns_names {
         _ if differs_in_depth => NameReason::WildcardDepth,
-        true if in_common_name() => NameReason::CnOnly,
+        _ if in_common_name() => NameReason::CnOnly,
         true => NameReason::NotListed,
-        false if in_common_name() => NameReason::CnOnly,
         false => NameReason::NoSan,
     })
 }

@@ -171,10 +171,8 @@ fn extra_checks(last: &LastCertificate) -> Markup {
         @if let Some(matches) = last.file_match {
             (fact("Certificate on disk", &html! { @if matches { "the same" } @else { strong { "a different one" } } }))
         }
-        @match last.assessment.ehlo {
-            Some(true) => (fact("EHLO name", &html! { "listed in the certificate" })),
-            Some(false) => (fact("EHLO name", &html! { "not listed in the certificate" })),
-            None => {}
+        @if let Some(listed) = last.assessment.ehlo {
+            (fact("EHLO name", &html! { @if !listed { "not " } "listed in the certificate" }))
         }
     }
 }
