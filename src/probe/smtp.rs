@@ -1,12 +1,10 @@
 //! The client's side of an SMTP dialogue (RFC 5321) over any stream.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub mod reply;
 
@@ -80,19 +78,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         if !self.unread.is_empty() {
             return Err(SmtpError::BytesBeforeTls(self.unread.len()));
         }
-        let mut byte = [0];
-        let mut buffer = ReadBuf::new(&mut byte);
-        let pending = poll_fn(|cx| {
-            Poll::Ready(match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Pending => Ok(true),
-                Poll::Ready(result) => result.map(|()| false),
-            })
-        })
-        .await?;
-        match (pending, buffer.filled().len()) {
-            (true, _) => Ok(self.stream),
-            (false, 0) => Err(SmtpError::Eof),
-            (false, bytes) => Err(SmtpError::BytesBeforeTls(bytes)),
+        match self.stream.read(&mut [0]).now_or_never() {
+            None => Ok(self.stream),
+            Some(Ok(0)) => Err(SmtpError::Eof),
+            Some(Ok(bytes)) => Err(SmtpError::BytesBeforeTls(bytes)),
+            Some(Err(error)) => Err(error.into()),
         }
     }
 }
