@@ -197,27 +197,23 @@ fn invalid_chains(context: &Context<'_>) -> Option<(String, &'static str)> {
 
 /// What remains uncertain although all certificates are known.
 fn caveats(context: &Context<'_>) -> String {
-    let mut text = String::new();
     let list = |condition: fn(&BackendCertificate<'_>) -> bool| {
         let found = context.certificates_where(|certificate| condition(certificate));
         (!found.is_empty()).then(|| phrases::list(&backends(&found)))
     };
-    if let Some(list) = list(|certificate| certificate.is_outdated) {
-        text.push_str(&format!(" {list} cannot be probed at present."));
-    }
-    if let Some(list) = list(|certificate| certificate.last.distinct > 1) {
-        text.push_str(&format!(
-            " {list} recently presented more than one certificate, of which only one was considered."
-        ));
-    }
+    let outdated = list(|certificate| certificate.is_outdated);
+    let outdated = outdated.map(|list| format!(" {list} cannot be probed at present."));
+    let several = list(|certificate| certificate.last.distinct > 1);
+    let several = several
+        .map(|list| format!(" {list} recently presented more than one certificate, of which only one was considered."));
     let skipped: usize = context.report.skipped.iter().map(|(_, count)| count).sum();
-    if skipped > 0 {
+    let skipped = (skipped > 0).then(|| {
         let addresses = format!("{} more {}", grouped(skipped), plural(skipped, "address", "addresses"));
         let (are, them) = (plural(skipped, "is", "are"), plural(skipped, "it", "them"));
         let name = context.server_name();
-        text.push_str(&format!(" {addresses} of {name} {are} not probed, so nothing is known about {them}."));
-    }
-    text
+        format!(" {addresses} of {name} {are} not probed, so nothing is known about {them}.")
+    });
+    [outdated, several, skipped].into_iter().flatten().collect()
 }
 
 fn about_all_backends(context: &Context<'_>, kind: AdviceKind, text: &str) -> Advice {

@@ -8,7 +8,8 @@ use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason, Severity};
 use crate::target::ServerName;
 use crate::text::{conjunction, counted, plural};
-use crate::verdict::{Facts, NameVerdict};
+use crate::verdict::NameVerdict;
+use crate::verdict::name::wildcard_parent;
 
 /// The mismatches with their remedies, then the expected names.
 pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
@@ -122,7 +123,9 @@ fn wildcards(context: &Context<'_>) -> Vec<Advice> {
     let Some(name) = context.server_name().dns() else { return Vec::new() };
     let mismatch = Some(NameVerdict::Mismatch(NameReason::WildcardDepth));
     let mismatched = context.certificates_where(|certificate| certificate.assessment().name == mismatch);
-    let groups = group_by(&mismatched, |certificate| wildcard_parent(certificate, name));
+    let groups = group_by(&mismatched, |certificate| {
+        certificate.facts?.dns_names().find_map(|presented| wildcard_parent(presented, name))
+    });
     let mut found = Vec::new();
     for (parent, certificates) in groups.into_iter().take(MAX_WILDCARDS) {
         let Some(parent) = parent else { continue };
@@ -145,13 +148,6 @@ fn wildcards(context: &Context<'_>) -> Vec<Advice> {
         found.push(advice(AdviceKind::WildcardDepth, Severity::Info, &backends, &text));
     }
     found
-}
-
-/// The parent of the first wildcard that ends as `name` does, in lower case.
-fn wildcard_parent(certificate: &BackendCertificate<'_>, name: &str) -> Option<String> {
-    let wildcards = certificate.facts.into_iter().flat_map(Facts::dns_names).filter_map(|name| name.strip_prefix("*."));
-    let mut parents = wildcards.map(str::to_ascii_lowercase).filter(|parent| parent.contains('.'));
-    parents.find(|parent| name == parent || name.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.')))
 }
 
 fn expected_names(context: &Context<'_>) -> Option<Advice> {

@@ -45,7 +45,7 @@ fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
         if matches(presented, reference) {
             return NameVerdict::Match;
         }
-        differs_in_depth |= matches_at_other_depth(presented, reference);
+        differs_in_depth |= wildcard_parent(presented, reference).is_some();
     }
     let in_common_name = || facts.common_names().any(|name| matches(name, reference));
     NameVerdict::Mismatch(match has_dns_names {
@@ -68,11 +68,11 @@ fn matches(presented: &str, reference: &str) -> bool {
     }
 }
 
-/// Whether the reference is the parent of the wildcard `presented`, or any name below it.
-fn matches_at_other_depth(presented: &str, reference: &str) -> bool {
-    let Some(parent) = presented.strip_prefix("*.").filter(|parent| is_wildcard_parent(parent)) else { return false };
-    let parent = parent.to_ascii_lowercase();
-    reference == parent || reference.strip_suffix(&*parent).is_some_and(|rest| rest.ends_with('.'))
+/// The parent of the wildcard `presented`, in lower case, if the reference is that parent or any name below it.
+pub(crate) fn wildcard_parent(presented: &str, reference: &str) -> Option<String> {
+    let parent = presented.strip_prefix("*.").filter(|parent| is_wildcard_parent(parent))?.to_ascii_lowercase();
+    let below = reference.strip_suffix(&*parent)?;
+    (below.is_empty() || below.ends_with('.')).then_some(parent)
 }
 
 fn is_wildcard_parent(parent: &str) -> bool {
