@@ -107,8 +107,7 @@ impl Judge {
         self.issuers.learned()
     }
 
-    /// `chain` extended by at most `most` missing intermediates that other servers presented, if it then builds to a
-    /// root.
+    /// `chain` with at most `most` missing intermediates that other servers presented, if it then builds to a root.
     fn completed(&self, chain: &JudgedChain, store: &TrustStore, now: i64, most: usize) -> Option<Arc<JudgedChain>> {
         let missing_issuer = chain.verdict().missing_issuer()?;
         let left = most.checked_sub(1)?;

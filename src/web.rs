@@ -208,15 +208,15 @@ impl Context {
         headers: &HeaderMap,
         write: impl FnOnce(&Pages, &Fleet, SystemTime) -> (StatusCode, String) + Send + 'static,
     ) -> Response {
-        let (source, pages) = (Arc::clone(&self.source), Arc::clone(&self.pages));
+        let pages = Arc::clone(&self.pages);
         let policy = self.policy.clone().map(|policy| (header::CONTENT_SECURITY_POLICY, policy));
         let no_referrer = (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        let write = move || {
-            let (status, text) = write(&pages, &source.fleet(), SystemTime::now());
+        let write = move |fleet: &Fleet, now| {
+            let (status, text) = write(&pages, fleet, now);
             let headers = policy.into_iter().chain([no_referrer]).collect();
             Sheet { status, content_type: "text/html; charset=utf-8", headers, text }
         };
-        self.desk.answer(headers, write).await
+        self.data(headers, write).await
     }
 
     async fn data(

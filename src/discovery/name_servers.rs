@@ -191,8 +191,7 @@ pub(super) async fn mx_records(server: &NameServer, domain: &Name) -> QueryResul
     ask(server, domain, RecordType::MX, record).await
 }
 
-/// Queries one server for the SRV records of a service. Aliases are followed here, since the library fails for aliases of
-/// SRV records.
+/// Follows aliases, since the library fails for aliases of SRV records.
 pub(super) async fn srv_records(server: &NameServer, service: &Name) -> QueryResult<SrvRecord> {
     let record = |record: &Record| match &record.data {
         RData::SRV(srv) => Some(SrvRecord { priority: srv.priority, port: srv.port, host: srv.target.clone() }),

@@ -28,8 +28,7 @@ pub(crate) struct ProbeResponse {
 }
 
 impl ProbeResponse {
-    /// Whether the lookup succeeded and every resolved backend is reachable, matches the server name and has a valid
-    /// chain at `now`.
+    /// Whether the lookup succeeded and every resolved backend is reachable, with a matching name and a valid chain.
     pub(crate) fn is_success(&self, now: SystemTime) -> bool {
         let looked_up = self.report.lookup.as_ref().is_none_or(|lookup| lookup.success);
         let is_ok = |backend: &Arc<BackendReport>| {

@@ -78,8 +78,7 @@ pub(super) fn connection<S>(stream: &TlsStream<S>) -> Connection {
     }
 }
 
-/// The suite's name in the IANA registry (RFC 8446 §B.4), which other programs print; the library's names for TLS 1.3
-/// differ.
+/// The suite's name in the IANA registry (RFC 8446 §B.4). The library's names for TLS 1.3 differ.
 fn registered_name(suite: CipherSuite) -> &'static str {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",

@@ -119,8 +119,7 @@ impl ChainVerdict {
     }
 }
 
-/// The verdict on `chain`, leaf first, by the roots of `store`, from `now` (Unix seconds) on; also the intermediates
-/// on the paths that verify.
+/// The verdict on `chain`, leaf first, from `now` (Unix seconds) on, and the intermediates on the paths that verify.
 pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> (ChainVerdict, Vec<Arc<Certificate>>) {
     let earliest_not_after =
         chain.iter().filter_map(|certificate| certificate.facts()).map(|facts| facts.not_after).min();

@@ -31,8 +31,7 @@ pub(super) struct Diagnosis {
     pub(super) reasons: Reasons,
     /// When all certificates on the path are within their validity periods; may be empty.
     pub(super) validity: Option<ValidityPeriod>,
-    /// The subject of the issuer at which the path ends because it is neither presented nor trusted: DER without its
-    /// header.
+    /// The subject (DER without its header) of the issuer that the path lacks: neither presented nor trusted.
     pub(super) missing_issuer: Option<Box<[u8]>>,
 }
 

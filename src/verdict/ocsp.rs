@@ -93,8 +93,7 @@ enum Staple {
 struct Statement {
     status: OcspStatus,
     next_update: Option<i64>,
-    /// From thisUpdate on, while the responder's certificate is within its validity period. Does not depend on
-    /// nextUpdate.
+    /// From thisUpdate on, regardless of nextUpdate, while the responder's certificate is within its validity period.
     valid_at: RangeInclusive<i64>,
 }
 
@@ -244,8 +243,7 @@ impl<'a> Signer<'a> {
     }
 }
 
-/// Whether the extended key usage permits signing OCSP responses (RFC 6960 §4.2.2.2) and no critical extension is
-/// unknown.
+/// Whether it may sign OCSP responses (RFC 6960 §4.2.2.2) and has no unknown critical extension.
 fn may_sign_responses(certificate: &X509Certificate<'_>) -> bool {
     let has_usage = certificate.extended_key_usage().ok().flatten().is_some_and(|usage| usage.value.ocsp_signing);
     let is_unknown = |extension: &ParsedExtension<'_>| {

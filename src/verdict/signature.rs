@@ -38,8 +38,7 @@ pub(super) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// Parses `der`; also returns what follows the signature inside the outer SEQUENCE. `None` if `der` has another
-    /// structure or trailing data.
+    /// Also returns what follows the signature inside the outer SEQUENCE. `None` for another structure or trailing data.
     pub(super) fn parse(der: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (_, outer) = element(der, Tag::Sequence).filter(|(rest, _)| rest.is_empty())?;
         let (rest, _) = element(outer, Tag::Sequence)?;

@@ -20,8 +20,7 @@ pub(super) fn verify<'p>(
     leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, roots, intermediates, time, usage, None, None)
 }
 
-/// Checks the extended key usage, which webpki does at each step of path building. After [`MAX_STEPS`] it fails, which
-/// stops the search.
+/// Checks the extended key usage, as webpki does at each step of path building; stops the search after [`MAX_STEPS`].
 struct BudgetedVerifier {
     usage: KeyUsage,
     steps_left: Cell<u32>,

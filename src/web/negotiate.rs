@@ -29,8 +29,7 @@ impl Coding {
     }
 }
 
-/// The format for a client that sends these headers. Clients that accept neither format get text 0.0.4, as from other
-/// exporters.
+/// The format for these headers. Clients that accept neither format get text 0.0.4, as from other exporters.
 pub(super) fn format(headers: &HeaderMap) -> Format {
     let open_metrics = claim(headers, "application", "openmetrics-text", &["1.0.0", "0.0.1"]);
     let text = claim(headers, "text", "plain", &["0.0.4"]);
