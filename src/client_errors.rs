@@ -341,7 +341,20 @@ pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
                 => "in plaintext, at security level `may`";
             go: [] => "in plaintext, with `smtp.SendMail`";
         },
-        _ => return None,
+        ProbeReason::Refused
+        | ProbeReason::Unreachable
+        | ProbeReason::Reset
+        | ProbeReason::Eof
+        | ProbeReason::Timeout
+        | ProbeReason::Rejected4xx
+        | ProbeReason::Rejected5xx
+        | ProbeReason::MalformedReply
+        | ProbeReason::ReplyTooLarge
+        | ProbeReason::StartTlsRefused
+        | ProbeReason::PlaintextAfterStartTls
+        | ProbeReason::TlsAlert
+        | ProbeReason::ChainTooLarge
+        | ProbeReason::ProtocolViolation => return None,
     })
 }
 

@@ -149,7 +149,7 @@ fn router_with(
     let (prefix, external) = (options.internal_prefix(), options.external_prefix());
     let telemetry_path = normal_path(&options.telemetry_path);
     let policy = status::policy();
-    let context = Context {
+    let state = AppState {
         scraper: Scraper::new(Arc::clone(&source), patience),
         probes: Probes::new(Arc::clone(&source)),
         desk: Desk::new(PAGE_PATIENCE),
@@ -160,7 +160,7 @@ fn router_with(
     };
 
     // A map, because paths of the command line may equal others; the last one wins.
-    let mut paths: BTreeMap<String, MethodRouter<Arc<Context>>> = BTreeMap::new();
+    let mut paths: BTreeMap<String, MethodRouter<Arc<AppState>>> = BTreeMap::new();
     if !prefix.is_empty() {
         let home = format!("{external}/");
         for path in ["/", &prefix] {
@@ -189,10 +189,10 @@ fn router_with(
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
         .layer(axum::middleware::map_response(set_security_headers))
-        .with_state(Arc::new(context))
+        .with_state(Arc::new(state))
 }
 
-struct Context {
+struct AppState {
     source: Arc<dyn FleetSource>,
     scraper: Scraper,
     probes: Probes,
@@ -202,7 +202,7 @@ struct Context {
     reload: mpsc::Sender<ReloadRequest>,
 }
 
-impl Context {
+impl AppState {
     async fn page(
         &self,
         headers: &HeaderMap,
@@ -229,56 +229,56 @@ impl Context {
     }
 }
 
-async fn scrape(State(context): State<Arc<Context>>, method: Method, headers: HeaderMap) -> Response {
-    context.scraper.answer(&method, &headers)
+async fn scrape(State(state): State<Arc<AppState>>, method: Method, headers: HeaderMap) -> Response {
+    state.scraper.answer(&method, &headers)
 }
 
 async fn probe(
-    State(context): State<Arc<Context>>,
+    State(state): State<Arc<AppState>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ProbeError> {
-    context.probes.answer(&method, uri.query().unwrap_or_default(), &headers).await
+    state.probes.answer(&method, uri.query().unwrap_or_default(), &headers).await
 }
 
 async fn overview(
-    State(context): State<Arc<Context>>,
+    State(state): State<Arc<AppState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ErrorResponse> {
     let query = Query::parse(&limited_query(query)?);
     let page = move |pages: &Pages, fleet: &Fleet, now| (StatusCode::OK, pages.overview(fleet, &query, now));
-    Ok(context.page(&headers, page).await)
+    Ok(state.page(&headers, page).await)
 }
 
-async fn target(State(context): State<Arc<Context>>, name: PathParams<String>, headers: HeaderMap) -> Response {
+async fn target(State(state): State<Arc<AppState>>, name: PathParams<String>, headers: HeaderMap) -> Response {
     let name = path_params(name);
     let page = move |pages: &Pages, fleet: &Fleet, now| match pages.target(fleet, &name, now) {
         Some(page) => (StatusCode::OK, page),
         None => (StatusCode::NOT_FOUND, pages.not_found(fleet, now)),
     };
-    context.page(&headers, page).await
+    state.page(&headers, page).await
 }
 
-async fn targets_json(State(context): State<Arc<Context>>, headers: HeaderMap) -> Response {
-    context.data(&headers, api::targets).await
+async fn targets_json(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+    state.data(&headers, api::targets).await
 }
 
-async fn target_json(State(context): State<Arc<Context>>, name: PathParams<String>, headers: HeaderMap) -> Response {
+async fn target_json(State(state): State<Arc<AppState>>, name: PathParams<String>, headers: HeaderMap) -> Response {
     let name = path_params(name);
-    context.data(&headers, move |fleet, now| api::target(fleet, &name, now)).await
+    state.data(&headers, move |fleet, now| api::target(fleet, &name, now)).await
 }
 
 async fn chain(
-    State(context): State<Arc<Context>>,
+    State(state): State<Arc<AppState>>,
     names: PathParams<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ErrorResponse> {
     let query = limited_query(query)?;
     let (name, backend) = path_params(names);
-    Ok(context.data(&headers, move |fleet, _| api::chain(fleet, &name, &backend, &query)).await)
+    Ok(state.data(&headers, move |fleet, _| api::chain(fleet, &name, &backend, &query)).await)
 }
 
 type PathParams<T> = Result<Path<T>, PathRejection>;
@@ -303,18 +303,14 @@ async fn healthy() -> &'static str {
     "healthy\n"
 }
 
-async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str) {
-    if context.source.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
+async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, &'static str) {
+    if state.source.is_ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
 }
 
-async fn reload_config(State(context): State<Arc<Context>>) -> (StatusCode, String) {
+async fn reload_config(State(state): State<Arc<AppState>>) -> (StatusCode, String) {
     let (request, answer) = oneshot::channel();
     // If requests are no longer received, the sender of the answer is dropped with the request.
-    let _ = context.reload.send(request).await;
+    let _ = state.reload.send(request).await;
     match answer.await {
         Ok(Ok(())) => (StatusCode::OK, "configuration reloaded\n".to_owned()),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),

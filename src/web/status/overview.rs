@@ -10,7 +10,7 @@ use super::endpoint::{UNRESOLVED, mode};
 use super::links::{Links, backend_id, target_id};
 use super::query::{MAX_WORDS_CHARS, Query};
 use super::shell::PageParts;
-use super::state::{STATES, HealthState, needs_attention, with_symbol};
+use super::state::{HealthState, STATES, needs_attention, with_symbol};
 use super::text::{clean, prose, spaced};
 use super::times::relative;
 use super::view::TargetView;
