@@ -98,7 +98,7 @@ impl Stores {
             let place = format!("trust_stores.{}", name.0);
             let roots = store.roots.map_or(Roots::None, |roots| roots.0);
             if roots == Roots::None && store.files.is_empty() {
-                return Err(Fault::at(ErrorKind::Missing, place, "neither roots nor files", "one of them at least"));
+                return Err(Fault::at(ErrorKind::Missing, place, "neither roots nor files", "at least one of them"));
             }
             let mut anchors = Vec::new();
             for (index, file) in store.files.into_iter().enumerate() {

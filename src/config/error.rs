@@ -104,7 +104,7 @@ impl ErrorKind {
     pub(super) fn split(text: &str) -> Option<(Self, &str)> {
         let (word, message) = text.split_once(": ")?;
         let kind = Self::ALL.into_iter().find(|kind| format!("{kind:?}") == word)?;
-        (message.starts_with("found ") && message.contains(", allowed ")).then_some((kind, message))
+        (message.starts_with("found ") && message.contains(", expected ")).then_some((kind, message))
     }
 }
 
@@ -143,7 +143,7 @@ impl Fault {
 
 /// The form of all messages.
 pub(super) fn message(found: impl fmt::Display, allowed: impl fmt::Display) -> String {
-    format!("found {found}, allowed is {allowed}")
+    format!("found {found}, expected {allowed}")
 }
 
 /// `text` in backticks, cut where it is long.

@@ -25,7 +25,7 @@ impl<T> OneOrMany<T> {
 
 /// A scalar that may stand in a list.
 pub(super) trait Listable: Scalar {
-    /// One or several of it, as the end of the sentence "allowed is …".
+    /// One or several of it, as the end of the message "found …, expected …".
     const ONE_OR_MANY: &'static str;
 }
 

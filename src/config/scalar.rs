@@ -164,7 +164,7 @@ impl Scalar for RootsWord {
 
 impl Scalar for Ehlo {
     const ALLOWED: &'static str =
-        "a name such as probe.example.net, or an address as [192.0.2.1] or [IPv6:2001:db8::1]";
+        "a name such as probe.example.net, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         ehlo_name(text).map(Self).ok_or(Refusal::Value)
@@ -265,7 +265,7 @@ impl Scalar for NameServer {
 }
 
 impl Scalar for Name {
-    const ALLOWED: &'static str = "a text of 1 to 255 bytes without control characters";
+    const ALLOWED: &'static str = "a string of 1 to 255 bytes without control characters";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         let printable = text.len() <= 255 && !text.contains(char::is_control);
@@ -295,7 +295,7 @@ impl Scalar for LabelName {
 }
 
 impl Scalar for LabelValue {
-    const ALLOWED: &'static str = "a text of at most 1024 bytes (numbers and booleans in quotes)";
+    const ALLOWED: &'static str = "a string of at most 1024 bytes (numbers and booleans in quotes)";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         if text.len() <= 1024 { Ok(Self(text.to_owned())) } else { Err(Refusal::Value) }
@@ -415,7 +415,7 @@ fn key(text: &str, built_in: &[&str]) -> Result<String, Refusal> {
 }
 
 fn not_one_machine() -> Refusal {
-    Refusal::Because("no machine has this address".to_owned())
+    Refusal::Because("not a unicast address".to_owned())
 }
 
 /// The trust stores that are always there.
@@ -424,6 +424,6 @@ pub(super) const BUILT_IN_STORES: [&str; 2] = ["system", "mozilla"];
 /// The resolver that is always there.
 pub(super) const BUILT_IN_RESOLVER: &str = "system";
 
-const PORT_APART: &str = "the port goes into a key of its own";
+const PORT_APART: &str = "the port has a key of its own";
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);

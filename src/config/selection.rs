@@ -107,7 +107,7 @@ pub enum SelectError {
         word: String,
         /// The config file.
         file: Option<PathBuf>,
-        /// Why it is no target itself.
+        /// Why it is not a valid target.
         error: TargetSpecError,
     },
     /// Nothing is asked for, and the config has nothing.
@@ -127,11 +127,11 @@ impl fmt::Display for SelectError {
             Self::Target { word, file, error } => {
                 let word = one_line(&quoted(word));
                 match file {
-                    Some(file) => write!(f, "{word} is no target of {}, nor a target itself: {error}", file.display()),
-                    None => write!(f, "{word} is no target: {error}"),
+                    Some(file) => write!(f, "unknown target {word}: not in {}, and not valid: {error}", file.display()),
+                    None => write!(f, "invalid target {word}: {error}"),
                 }
             }
-            Self::Nothing => f.write_str("there is no target"),
+            Self::Nothing => f.write_str("no targets"),
         }
     }
 }

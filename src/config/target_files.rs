@@ -136,7 +136,7 @@ impl Found {
                         ErrorKind::TooLarge,
                         place(),
                         format_args!("more than {MAX_FILES} files"),
-                        format_args!("{MAX_FILES} at most"),
+                        format_args!("at most {MAX_FILES}"),
                     ));
                 }
             }

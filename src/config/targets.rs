@@ -98,7 +98,7 @@ impl<'a> Targets<'a> {
                 ErrorKind::Duplicate,
                 place,
                 found,
-                "a name of its own (key `name`) for each target",
+                "a unique name (key `name`) for each target",
             ));
         }
         self.places.insert(name.clone(), (Arc::clone(file), place));
@@ -133,8 +133,8 @@ fn refuse_senseless(place: &str, subject: &Subject, keys: &keys::Target) -> Resu
         Some((key, _)) => {
             let found = format!("`{key}` with `{}`", subject.key());
             let allowed = match key {
-                "port" | "tls" => format!("what the {found_by} records say; `{key}` goes with `host` and `mx`"),
-                _ => format!("what DNS says of the hosts in the {found_by} records; `{key}` goes with `host`"),
+                "port" | "tls" => format!("it only with `host` or `mx`: the {found_by} records determine it"),
+                _ => format!("it only with `host`: the {found_by} records determine the hosts"),
             };
             Err(Fault::at(ErrorKind::Conflict, format!("{place}.{key}"), found, allowed))
         }
@@ -179,7 +179,7 @@ fn named(place: &str, subject: Subject, keys: keys::Target) -> Result<Vec<(Targe
         }
         (OneOrMany::Many(_), Some(Name(name))) => {
             let found = format!("the name {} for a list of {one}s, each of which is a target", quoted(name.as_str()));
-            let allowed = format!("a name of its own for each target: give one {one}, or no name");
+            let allowed = format!("a unique name for each target: give one {one}, or no name");
             Err(Fault::at(ErrorKind::Conflict, format!("{place}.name"), found, allowed))
         }
         (OneOrMany::Many(kinds), None) => {

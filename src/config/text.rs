@@ -13,7 +13,7 @@ use crate::file;
 pub(super) fn read(path: &Path) -> Result<String, Fault> {
     let unreadable = |error: io::Error| {
         if error.kind() == io::ErrorKind::FileTooLarge {
-            return Fault::at(ErrorKind::TooLarge, "", "a file of more than 16 MiB", "16 MiB at most");
+            return Fault::at(ErrorKind::TooLarge, "", "a file of more than 16 MiB", "at most 16 MiB");
         }
         let found = match error.kind() {
             io::ErrorKind::NotFound => "no such file".to_owned(),

@@ -12,7 +12,7 @@ use super::error::{ErrorKind, message, quoted};
 
 /// A type that stands in the file as one scalar.
 pub(super) trait Scalar: Sized {
-    /// What is allowed, as the end of the sentence "allowed is …".
+    /// What is allowed, as the end of the message "found …, expected …".
     const ALLOWED: &'static str;
 
     fn from_text(_: &str) -> Result<Self, Refusal> {
@@ -172,10 +172,10 @@ impl<'de, T: Scalar> Visitor<'de> for Fresh<'_, T> {
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         let bytes = text.len();
         if bytes > MAX_TEXT {
-            return self.judge(Err(Refusal::Value), &format!("a text of {bytes} bytes"), "");
+            return self.judge(Err(Refusal::Value), &format!("a string of {bytes} bytes"), "");
         }
         let shown = quoted(text);
-        self.judge(T::from_text(text), &shown, &format!("the text {shown}"))
+        self.judge(T::from_text(text), &shown, &format!("the string {shown}"))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {

@@ -59,7 +59,8 @@ pub(super) fn translate(said: &str) -> Option<(ErrorKind, String)> {
         let (key, allowed) = rest.rsplit_once("`, expected ")?;
         let allowed = allowed.strip_prefix("one of ").unwrap_or(allowed);
         let keys = listed(allowed.split(['`', ' ', ',']).filter(|word| !word.is_empty() && *word != "or"));
-        return Some((ErrorKind::UnknownKey, format!("unknown key {}, allowed are {keys}", quoted(key))));
+        let one_of = if keys.contains(", ") { "one of " } else { "" };
+        return Some((ErrorKind::UnknownKey, format!("unknown key {}, expected {one_of}{keys}", quoted(key))));
     }
     if let Some(rest) = said.strip_prefix("missing field `") {
         return Some((ErrorKind::Missing, format!("found no key `{rest}, which is required")));
@@ -104,7 +105,7 @@ fn found_type(found: &str) -> String {
             } else if let Some(flag) = literal("boolean ") {
                 format!("the boolean {flag}")
             } else if let Some(text) = found.strip_prefix("string \"").and_then(|text| text.strip_suffix('"')) {
-                format!("the text {}", quoted(text))
+                format!("the string {}", quoted(text))
             } else {
                 found.to_owned()
             }
