@@ -127,7 +127,10 @@ impl fmt::Display for SelectError {
             Self::Target { word, file, error } => {
                 let word = one_line(&quoted(word));
                 match file {
-                    Some(file) => write!(f, "unknown target {word}: not in {}, and not valid: {error}", file.display()),
+                    Some(file) => {
+                        let file = file.display();
+                        write!(f, "unknown target {word}: not in {file}, and not a valid host or domain: {error}")
+                    }
                     None => write!(f, "invalid target {word}: {error}"),
                 }
             }
