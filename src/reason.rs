@@ -179,8 +179,8 @@ vocabulary! {
         NameConstraints = "name_constraints",
         /// The path is longer than a CA on it allows (RFC 5280 §4.2.1.9), or has more than six intermediates.
         PathTooLong = "path_too_long",
-        /// More than 64 presented certificates are candidates for the path and none was found among those, or the
-        /// search exceeded its budget.
+        /// More than 64 presented certificates are candidates for the path and no path was found among the first 64, or
+        /// the search exceeded its budget.
         TooComplex = "too_complex",
         /// A key on the path is on the verifier's list of distrusted keys, regardless of the trust store.
         Distrusted = "distrusted",
@@ -253,7 +253,7 @@ vocabulary! {
         Forbidden = "forbidden",
         /// The exporter host has no route to the address (ENETUNREACH).
         NoRoute = "no_route",
-        /// The exporter was more than a second late itself when the probe timed out.
+        /// The exporter itself was more than a second late when the probe timed out.
         Overloaded = "overloaded",
         /// A bug in the exporter ended the probe.
         Defect = "defect",

@@ -151,7 +151,7 @@ pub(super) fn chain_problem(reason: ChainReason) -> Problem {
             "replace the certificate with one that is issued for the server and is not a CA certificate",
         ),
         ChainReason::WeakKey => (
-            "an RSA key in the chain has less than 2048 bits, which strict clients reject",
+            "an RSA key in the chain has fewer than 2048 bits, which strict clients reject",
             "have the certificate reissued with an RSA key of 2048 bits or more, or with a P-256 key, by a CA that uses such \
              keys itself",
         ),

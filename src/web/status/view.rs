@@ -84,7 +84,7 @@ impl<'a> TargetView<'a> {
         }
         let unprobed = self.report.resolved().filter(|backend| backend.probe.is_none()).count();
         if unprobed > 0 {
-            parts.push(backends(unprobed, "is not probed yet", "are not probed yet"));
+            parts.push(backends(unprobed, "has not been probed yet", "have not been probed yet"));
         }
         if parts.is_empty() {
             return format!("{} ok", counted(all, "backend"));
