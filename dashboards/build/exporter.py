@@ -50,7 +50,7 @@ def _stats() -> list[Json]:
         ),
         g.stat(
             "Config reload",
-            "Result of the last attempt to load the config. If it failed, the exporter keeps its previous config.",
+            "Result of the last attempt to load the configuration. If it failed, the previous one stays in use.",
             f"min({reload})",
             mappings=g.value_mappings(smtp.verdict("ok", "failed")),
             thresholds=g.steps(RED, (1, GREEN)),
@@ -288,7 +288,7 @@ def _versions() -> Json:
     ]
     return g.table(
         "Versions",
-        "Version, number of threads and last successful config load of each exporter instance.",
+        "Version, number of threads and last successful configuration load of each exporter.",
         queries,
         [
             g.column("instance", "Instance", min_width=150),

@@ -102,7 +102,7 @@ def label_variables() -> list[Json]:
     values = 'label_values(smtp_tls_target_info{job=~"$job"}, $label)'
     return [
         g.textbox_variable(
-            "label", "Label", "team", "Label from the `labels` of the exporter's config, such as `team`"
+            "label", "Label", "team", "Label from `labels` in the exporter's configuration, such as `team`"
         ),
         g.query_variable("value", "Label value", values, "Values of this label"),
     ]

@@ -90,7 +90,7 @@ def _stats() -> list[Json]:
     return [
         g.stat(
             "Backends in DNS",
-            "Addresses that the selected server names currently resolve to, including addresses that are not probed.",
+            "Backends that the selected server names currently resolve to. Addresses that are not probed do not count.",
             total("resolved"),
             thresholds=g.steps(RED, (1, "text")),
             neutral=True,
