@@ -267,8 +267,8 @@ before you install it; you need no running exporter:
 const VERDICTS_JSON: &str = "
 The file is in PEM format: first the server certificate, then the intermediates, in the order in which a server sends them.
 `-` reads standard input. `--host` is repeatable and takes a name (also an internationalized one) or an IP address. `--at`
-verifies as of the given time instead of now. `--ca-file` adds roots to those of the system, and `--no-system-roots` excludes the
-system's roots. A file contains neither a proof of the private key nor an OCSP response, so `verify` reports neither.
+verifies as of the given time instead of now. `--ca-file` adds roots to those of the system, and `--no-system-roots` excludes
+the system's roots. A file contains neither a proof of the private key nor an OCSP response, so `verify` reports neither.
 
 The exit code is 0 if every name matches and the chain is valid, 1 if there is a finding, and 2 if a file cannot be read or
 the arguments are not valid. A certificate that cannot be parsed is a finding (`malformed`).
