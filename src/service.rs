@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::monitor::{Handle, Monitor};
 use crate::web;
 
-/// The parts of a service.
+/// The configuration, listeners and options that a service is started with.
 #[derive(Debug)]
 pub struct Service {
     /// The loaded configuration.
@@ -47,7 +47,7 @@ impl Service {
         self.start_watching(WATCH_PERIOD)
     }
 
-    /// [`Service::start`] with another period, not zero, for target files.
+    /// As [`Service::start`], but checks target files every `period`, which must not be zero.
     ///
     /// # Errors
     /// If the monitor cannot be set up.
@@ -77,11 +77,11 @@ impl Service {
 }
 
 impl Running {
-    /// Runs until `shutdown` or until a part fails, then stops all parts. Requests and probes in progress may finish within a
-    /// time limit.
+    /// Runs until `shutdown` resolves or a task fails, then stops all tasks. Requests and probes in progress may finish
+    /// within a time limit.
     ///
     /// # Errors
-    /// The error of the part that failed.
+    /// If a task failed. If several did, the error of the first.
     pub async fn until(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let early = tokio::select! {
             () = shutdown => Ok(()),

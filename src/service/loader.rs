@@ -20,8 +20,8 @@ pub(super) struct Loader {
     files: TargetFiles,
     /// Their state at the last attempt to load them.
     seen: Result<Found, ConfigError>,
-    /// Whether the last reload of the configuration file failed, so that it is not the running one.
-    refused: bool,
+    /// Whether the last reload rejected the configuration file, so that the running configuration is older.
+    rejected: bool,
 }
 
 impl Loader {
@@ -29,25 +29,25 @@ impl Loader {
     pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: TargetFiles) -> Self {
         warn_of_unmatched(&files, &[]);
         let seen = Ok(files.found().clone());
-        Self { config_file, handle, files, seen, refused: false }
+        Self { config_file, handle, files, seen, rejected: false }
     }
 
     /// Runs until no request can arrive.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<ReloadRequest>, period: Duration) -> io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
-        let mut look = tokio::time::interval(period);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut poll = tokio::time::interval(period);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let request: Option<oneshot::Sender<_>> = tokio::select! {
                 Some(request) = requests.recv() => Some(request),
                 Some(()) = hangup.recv() => None,
-                _ = look.tick(), if self.files.are_named() => {
-                    self.look().await;
+                _ = poll.tick(), if self.files.are_named() => {
+                    self.poll_files().await;
                     continue;
                 }
                 else => return Ok(()),
             };
-            let result = self.obey().await;
+            let result = self.reload().await;
             if let Some(request) = request {
                 // The client may have disconnected.
                 let _ = request.send(result);
@@ -56,11 +56,11 @@ impl Loader {
     }
 
     /// Reloads everything and returns the result.
-    async fn obey(&mut self) -> Result<(), String> {
-        let result = self.reload().await;
+    async fn reload(&mut self) -> Result<(), String> {
+        let result = self.load().await;
         let files = self.files.clone();
-        // If only a target file is invalid, a valid one ends the failure.
-        self.refused = result.is_err() && !blocking(move || files.are_of_current_config()).await.unwrap_or_default();
+        // If only a target file is invalid, the failure ends when that file becomes valid.
+        self.rejected = result.is_err() && !blocking(move || files.are_of_current_config()).await.unwrap_or_default();
         match &result {
             Ok(()) => tracing::info!("configuration reloaded"),
             Err(error) => self.report_failure(error),
@@ -68,14 +68,14 @@ impl Loader {
         result
     }
 
-    async fn reload(&mut self) -> Result<(), String> {
+    async fn load(&mut self) -> Result<(), String> {
         let file = self.config_file.clone().ok_or("the exporter runs without a configuration file")?;
         let config = blocking(move || Config::load(&file)).await?.map_err(|error| error.to_string())?;
         self.install(config).await
     }
 
     /// Reloads the target files if they have changed since the last check.
-    async fn look(&mut self) {
+    async fn poll_files(&mut self) {
         let files = self.files.clone();
         let Ok(now) = blocking(move || files.look()).await else { return };
         if now == self.seen {
@@ -93,7 +93,7 @@ impl Loader {
             Ok(()) => {
                 let files = self.files.paths().len();
                 tracing::info!(files, targets = self.handle.fleet().targets.len(), "target files reloaded");
-                if self.refused {
+                if self.rejected {
                     // The configuration file is still invalid.
                     self.handle.reload_failed();
                 }
@@ -167,7 +167,7 @@ mod tests {
         fn look(&mut self, names: &[&str], successful: bool) -> impl Future<Output = ()> {
             let place = std::panic::Location::caller();
             async move {
-                self.loader.look().await;
+                self.loader.poll_files().await;
                 self.check(place, names, successful);
             }
         }
@@ -177,7 +177,7 @@ mod tests {
         fn reload(&mut self, names: &[&str], successful: bool) -> impl Future<Output = ()> {
             let place = std::panic::Location::caller();
             async move {
-                let result = self.loader.obey().await;
+                let result = self.loader.reload().await;
                 assert_eq!(result.is_ok(), successful, "{place}: {result:?}");
                 self.check(place, names, successful);
             }
