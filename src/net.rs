@@ -107,7 +107,8 @@ pub(crate) enum AddressScope {
     /// This host, its link, a private network, a tunnel into any of those, or a range that is not assigned to hosts (the
     /// special-purpose registries of RFC 6890).
     Local,
-    /// No single host, or a local host behind a translator, to which its own address permits connections.
+    /// Not the address of a single host, or a NAT64 address that embeds an IPv4 address that is not global. The latter
+    /// host is permitted by its IPv4 address only.
     Unroutable,
 }
 
@@ -117,8 +118,8 @@ impl AddressScope {
             // A translator forwards to the embedded IPv4 address, which must be global (RFC 6052 §3.1).
             IpAddr::V6(v6) if NAT64.contains(&v6) => {
                 let [.., a, b, c, d] = v6.octets();
-                let is_public = Self::of(Ipv4Addr::new(a, b, c, d).into()) == Self::Global;
-                return if is_public { Self::Global } else { Self::Unroutable };
+                let is_global = Self::of(Ipv4Addr::new(a, b, c, d).into()) == Self::Global;
+                return if is_global { Self::Global } else { Self::Unroutable };
             }
             ip => ip,
         };

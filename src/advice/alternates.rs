@@ -39,7 +39,8 @@ struct Alternate<'a> {
     addresses: &'a [IpAddr],
 }
 
-/// Verified again: backends may have been added since the names were looked up.
+/// The alternate names of the report and candidates that are not looked up yet. Names are matched again, since backends
+/// may have been added after the lookup.
 fn alternates<'a>(context: &Context<'a>) -> Vec<Alternate<'a>> {
     if context.certificates.len() != context.resolved.len() {
         return Vec::new();
@@ -84,7 +85,7 @@ fn use_alternate(context: &Context<'_>, best: &Alternate<'_>, others: &[&Alterna
     about_all_backends(context, AdviceKind::UseAlternateName, &text)
 }
 
-/// Names on all certificates that resolve to something else than exactly these backends.
+/// The remedies with alternate names that are not known to resolve to exactly these backends.
 fn alternates_elsewhere(context: &Context<'_>, mut alternates: Vec<Alternate<'_>>) -> Vec<Advice> {
     alternates.sort_by_key(|alternate| match alternate.resolves {
         Resolves::All | Resolves::Part => 0,
@@ -133,7 +134,7 @@ fn alternates_elsewhere(context: &Context<'_>, mut alternates: Vec<Alternate<'_>
         .collect()
 }
 
-/// A name of one reachable backend whose chain is valid.
+/// The remedy without an alternate name: a name of one reachable backend whose chain is valid.
 fn use_backend_name(context: &Context<'_>) -> Option<Advice> {
     let is_usable =
         |certificate: &&BackendCertificate<'_>| certificate.report.is_reachable() && certificate.valid == Some(true);
@@ -159,13 +160,13 @@ fn use_backend_name(context: &Context<'_>) -> Option<Advice> {
     Some(advice(AdviceKind::UseBackendName, Severity::Info, &backends(&[certificate]), &text))
 }
 
-/// A name on the certificate of one backend; rather one that few others list.
+/// A DNS name that a certificate lists, preferably one that few other certificates list.
 fn own_name(context: &Context<'_>, certificate: &BackendCertificate<'_>) -> Option<ServerName> {
     let exact = certificate.facts?.dns_names().filter(|name| !name.contains('*'));
     let exact = exact.filter_map(|name| ServerName::parse(name).ok());
     let others = |name: &ServerName| context.certificates.iter().filter(|other| other.lists(name)).count();
     // Matching reads all names of a certificate: only a few names of a long list are tried.
-    let own = exact.filter(|name| name.dns().is_some() && name != context.server_name()).take(MAX_OWN);
+    let own = exact.filter(|name| name.dns().is_some() && name != context.server_name()).take(MAX_OWN_NAMES);
     own.filter(|name| certificate.lists(name))
         .min_by_key(|name| (others(name), Reverse(common_labels(name, context.server_name()))))
 }
@@ -182,7 +183,7 @@ fn certificates_list_it(context: &Context<'_>, valid: bool) -> String {
     format!("{subject} {valid}{}", plural(count, "lists it", "list it"))
 }
 
-/// Why the chains of all backends cannot be called valid, and what to do before an alternate name is used.
+/// Why not all chains are known to be valid, and what to do before an alternate name is used. None if all are valid.
 fn invalid_chains(context: &Context<'_>) -> Option<(String, &'static str)> {
     let part = |valid, before: &str, state: &str| {
         let found = backends(&context.certificates_where(|certificate| certificate.valid == valid));
@@ -221,4 +222,5 @@ fn about_all_backends(context: &Context<'_>, kind: AdviceKind, text: &str) -> Ad
 }
 
 const MAX_NAMES: usize = 3;
-const MAX_OWN: usize = 8;
+/// Names of one certificate that are matched against all others.
+const MAX_OWN_NAMES: usize = 8;

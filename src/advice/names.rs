@@ -30,19 +30,20 @@ pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
     groups
 }
 
-/// If the common name alone contains the server name, clients differ by whether the certificate lists other names.
+/// If only the common name contains the server name, some clients accept it unless the certificate lists DNS names: the
+/// two cases are reported separately.
 fn mismatches(context: &Context<'_>, reason: NameReason, mismatched: &[&BackendCertificate<'_>]) -> Vec<Advice> {
-    let has_no_dns_name = |certificate: &BackendCertificate<'_>| {
+    let lists_no_dns_name = |certificate: &BackendCertificate<'_>| {
         certificate.facts.is_some_and(|facts| facts.dns_names().next().is_none())
     };
-    let groups = group_by(mismatched, |certificate| reason == NameReason::CnOnly && has_no_dns_name(certificate));
-    groups.iter().filter_map(|(bare, mismatched)| mismatch(context, reason, *bare, mismatched)).collect()
+    let groups = group_by(mismatched, |certificate| reason == NameReason::CnOnly && lists_no_dns_name(certificate));
+    groups.iter().filter_map(|(no_dns_name, mismatched)| mismatch(context, reason, *no_dns_name, mismatched)).collect()
 }
 
 fn mismatch(
     context: &Context<'_>,
     reason: NameReason,
-    bare: bool,
+    no_dns_name: bool,
     mismatched: &[&BackendCertificate<'_>],
 ) -> Option<Advice> {
     let name = context.server_name();
@@ -74,14 +75,14 @@ fn mismatch(
         _ => (AdviceKind::Reissue, format!("{reissue} with {name} added as a DNS subject alternative name")),
     };
     let clients = client_errors::for_name(reason);
-    let severity = if bare { context.rejection_severity_by(&clients) } else { context.rejection_severity() };
+    let severity = if no_dns_name { context.rejection_severity_by(&clients) } else { context.rejection_severity() };
     let request =
         mismatch_problem(context, reason, mismatched).request_for_certificates(context, mismatched, Some(&clients));
     let text = format!("{problem}: {fix}.");
     Some(Advice { request: Some(request), clients: Some(clients), ..advice(kind, severity, &listed, &text) })
 }
 
-/// A mismatch as the request states it. Expected names that are missing are added in one go.
+/// A mismatch as the request describes it. The request also asks for the expected names that are missing.
 fn mismatch_problem(context: &Context<'_>, reason: NameReason, mismatched: &[&BackendCertificate<'_>]) -> Problem {
     let name = context.server_name();
     let (subject, added) = match name.ip() {

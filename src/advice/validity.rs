@@ -85,7 +85,7 @@ fn expires_soon(context: &Context<'_>) -> Option<Advice> {
     let (listed, backends) = list_with_fact_notes(&certificates, |facts| {
         let lifetime = facts.not_after.saturating_sub(facts.not_before);
         let expiry = when(facts.not_after, now);
-        if lifetime / 5 < FORTNIGHT {
+        if lifetime / 5 < EXPIRES_SOON {
             format!("{expiry}, with less than a fifth of its lifetime of {} left", span(lifetime.unsigned_abs()))
         } else {
             expiry
@@ -114,7 +114,7 @@ fn path_expires_soon(context: &Context<'_>) -> Option<Advice> {
     let expiry = |certificate: &BackendCertificate<'_>| {
         let verdict = certificate.assessment().chain.verdict();
         let end = verdict.verified_not_after(now).filter(|_| certificate.valid == Some(true))?;
-        let ends = end.saturating_sub(now) < FORTNIGHT && !verdict.valid(end.saturating_add(1));
+        let ends = end.saturating_sub(now) < EXPIRES_SOON && !verdict.valid(end.saturating_add(1));
         certificate.facts.filter(|facts| ends && end < facts.not_after).map(|_| end)
     };
     let certificates = context.certificates_where(|certificate| expiry(certificate).is_some());
@@ -139,7 +139,7 @@ fn intermediates(context: &Context<'_>, reason: ChainReason) -> Vec<Advice> {
     };
     let certificates =
         context.certificates_where(|certificate| certificate.reasons.contains(reason) && !is_outside(certificate.leaf));
-    // A certificate is named only if it is the only one that can be meant.
+    // A certificate is named only if it is the only candidate.
     let culprit = |certificate: &BackendCertificate<'_>| {
         let assessment = certificate.assessment();
         let above = assessment.chain.certificates().iter().skip(1).chain(assessment.missing());
@@ -172,7 +172,7 @@ fn intermediates(context: &Context<'_>, reason: ChainReason) -> Vec<Advice> {
 pub(super) fn is_about_to_expire(facts: &Facts, now: i64) -> bool {
     let lifetime = facts.not_after.saturating_sub(facts.not_before);
     (facts.not_before..=facts.not_after).contains(&now)
-        && facts.not_after.saturating_sub(now) < FORTNIGHT.min(lifetime / 5)
+        && facts.not_after.saturating_sub(now) < EXPIRES_SOON.min(lifetime / 5)
 }
 
 fn renew(count: usize) -> &'static str {
@@ -193,4 +193,5 @@ fn when(at: i64, now: i64) -> String {
     format!("{}, on {}", distance(at, now), utc(at))
 }
 
-const FORTNIGHT: i64 = 14 * SECONDS_PER_DAY;
+/// Remaining validity, in seconds, below which expiry is reported.
+const EXPIRES_SOON: i64 = 14 * SECONDS_PER_DAY;

@@ -86,7 +86,7 @@ fn with_name(target: &Target, name: Option<&ServerName>) -> Result<TargetKind, C
             let endpoint = Endpoint { server_name: name.clone(), ..(*host.endpoint).clone() };
             Ok(TargetKind::Host(HostTarget { endpoint: Arc::new(endpoint), ..host.clone() }))
         }
-        (TargetKind::Mx(_) | TargetKind::Submission(_), Some(_)) => Err(CheckError::NameOfDomain(target.name.clone())),
+        (TargetKind::Mx(_) | TargetKind::Submission(_), Some(_)) => Err(CheckError::NameForDomain(target.name.clone())),
     }
 }
 
@@ -134,7 +134,7 @@ fn print_local_errors(fleet: &Fleet) {
 pub(crate) enum CheckError {
     Select(SelectError),
     Roots(VerifyError),
-    NameOfDomain(TargetName),
+    NameForDomain(TargetName),
     Runtime(io::Error),
     Monitor(String),
     Output(io::Error),
@@ -152,7 +152,7 @@ impl fmt::Display for CheckError {
         match self {
             Self::Select(error) => error.fmt(f),
             Self::Roots(error) => error.fmt(f),
-            Self::NameOfDomain(target) => {
+            Self::NameForDomain(target) => {
                 write!(f, "--name cannot be used with `{target}`: expected a host or an address")
             }
             Self::Runtime(error) => write!(f, "cannot start the runtime: {error}"),
@@ -163,7 +163,7 @@ impl fmt::Display for CheckError {
     }
 }
 
-/// The names, for messages, of trust stores that are not configured.
+/// The names, in messages, of trust stores that are not from the configuration.
 const SYSTEM_ROOTS: &str = "system";
 const GIVEN_ROOTS: &str = "--ca-file";
 /// As shells report SIGINT: 128 plus the number of the signal.

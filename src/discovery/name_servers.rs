@@ -163,7 +163,7 @@ fn server(address: SocketAddr) -> Result<NameServer, NetError> {
 }
 
 fn build(server: NameServerConfig) -> Result<NameServer, NetError> {
-    let port = server.connections.first().map_or(DNS, |connection| connection.port);
+    let port = server.connections.first().map_or(DNS_PORT, |connection| connection.port);
     let address = SocketAddr::new(server.ip, port);
     let mut options = ResolverOpts::default();
     // Monitoring needs current answers.
@@ -180,7 +180,7 @@ fn build(server: NameServerConfig) -> Result<NameServer, NetError> {
 }
 
 pub(super) async fn addresses(server: &NameServer, name: &Name, family: RecordType) -> QueryResult<IpAddr> {
-    ask(server, name, family, address).await
+    query_records(server, name, family, address).await
 }
 
 pub(super) async fn mx_records(server: &NameServer, domain: &Name) -> QueryResult<MxRecord> {
@@ -188,7 +188,7 @@ pub(super) async fn mx_records(server: &NameServer, domain: &Name) -> QueryResul
         RData::MX(mx) => Some(MxRecord { preference: mx.preference, host: mx.exchange.clone() }),
         _ => None,
     };
-    ask(server, domain, RecordType::MX, record).await
+    query_records(server, domain, RecordType::MX, record).await
 }
 
 /// Follows aliases, since the library fails for aliases of SRV records.
@@ -199,7 +199,7 @@ pub(super) async fn srv_records(server: &NameServer, service: &Name) -> QueryRes
     };
     let mut owner = service.clone();
     for _ in 0..=MAX_SERVICE_ALIASES {
-        let reason = match ask(server, &owner, RecordType::SRV, record).await {
+        let reason = match query_records(server, &owner, RecordType::SRV, record).await {
             Err(reason) if reason != LookupReason::Timeout => reason,
             result => return result.map(|records| Records { aliased: owner != *service, ..records }),
         };
@@ -217,7 +217,7 @@ async fn alias(server: &NameServer, name: &Name) -> Option<Name> {
     lookup.answers().iter().find_map(|record| alias_in(record, name)).cloned()
 }
 
-async fn ask<T>(
+async fn query_records<T>(
     server: &NameServer,
     name: &Name,
     record_type: RecordType,
@@ -276,7 +276,7 @@ fn reason(error: &NetError) -> LookupReason {
 }
 
 /// RFC 1035 §4.2.
-const DNS: u16 = 53;
+const DNS_PORT: u16 = 53;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 const MAX_FILE: u64 = 16 * 1024 * 1024;

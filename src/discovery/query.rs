@@ -24,11 +24,11 @@ impl<T> Answer<T> {
     }
 }
 
-/// Sends a query, by `ask`, to the servers until `deadline`.
+/// Queries the servers until `deadline`; `send` sends the query to one of them.
 pub(super) async fn query<'a, T, F>(
     servers: &'a Servers,
     deadline: Instant,
-    ask: impl Fn(&'a NameServer) -> F,
+    send: impl Fn(&'a NameServer) -> F,
 ) -> Answer<T>
 where
     T: Clone + Ord,
@@ -40,13 +40,13 @@ where
     }
     let timed_out = |_| Err(LookupReason::Timeout);
     if servers.compare {
-        let each = servers.servers.iter().map(|server| timeout_at(deadline, ask(server)));
+        let each = servers.servers.iter().map(|server| timeout_at(deadline, send(server)));
         return merge(join_all(each).await.into_iter().map(|result| result.unwrap_or_else(timed_out)).collect());
     }
     let in_turn = async {
         let mut last = Err(LookupReason::ServFail);
         for server in &servers.servers {
-            last = ask(server).await;
+            last = send(server).await;
             if is_definite(&last) {
                 break;
             }

@@ -24,9 +24,9 @@ fn targets(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     families.plain(table::TARGET_HOSTS, looked_up(), |lookup| lookup.hosts)?;
     let failures = looked_up().flat_map(|(labels, lookup)| {
         let failures = lookup.failures.iter().enumerate();
-        // Equal failures of one question are one series.
-        let fresh = failures.filter(|(at, failure)| !lookup.failures.iter().take(*at).any(|other| other == *failure));
-        fresh.map(move |(_, failure)| {
+        // Equal failures of one query are one series.
+        let unique = failures.filter(|(at, failure)| !lookup.failures.iter().take(*at).any(|other| other == *failure));
+        unique.map(move |(_, failure)| {
             (labels, [failure.name.to_string(), failure.record_type.to_owned(), failure.reason.to_string()])
         })
     });

@@ -197,11 +197,11 @@ impl<'a> Search<'a> {
         let Some(left) = self.paths_left.checked_sub(1) else { return };
         self.paths_left = left;
         let (reasons, validity) = self.faults(members, root_index);
-        let is_in_time = validity.is_none_or(|validity| validity.contains(self.now));
+        let is_current = validity.is_none_or(|validity| validity.contains(self.now));
         let rank = (
             reasons.contains(ChainReason::BadSignature),
             root.is_none(),
-            reasons.iter().count() + usize::from(!is_in_time),
+            reasons.iter().count() + usize::from(!is_current),
             members.len(),
         );
         if self.best.as_ref().is_none_or(|best| rank < best.rank) {

@@ -190,14 +190,14 @@ impl<'a> Response<'a> {
     /// The validity period of the responder's certificate: unlimited for the issuer itself, otherwise that of the
     /// certificate that delegates signing. `None` if neither signed the response.
     fn signer_validity(&self, issuer: &Signer<'_>) -> Option<RangeInclusive<i64>> {
-        if self.names(issuer) && self.signed.check(issuer.spki).is_ok() {
+        if self.identifies(issuer) && self.signed.check(issuer.spki).is_ok() {
             return Some(i64::MIN..=i64::MAX);
         }
         self.certificates.iter().find_map(|der| {
             let (_, certificate) = X509Certificate::from_der(der).ok()?;
             let (signed, _) = Signed::parse(der)?;
             let delegate = Signer::subject(&certificate);
-            let is_delegate = self.names(&delegate)
+            let is_delegate = self.identifies(&delegate)
                 && certificate.issuer().as_raw() == issuer.name
                 && may_sign_responses(&certificate)
                 && signed.check(issuer.spki).is_ok();
@@ -208,7 +208,7 @@ impl<'a> Response<'a> {
     }
 
     /// Whether the ResponderID identifies `signer`, by its name or by the SHA-1 of its key (RFC 6960 §4.2.2.3).
-    fn names(&self, signer: &Signer<'_>) -> bool {
+    fn identifies(&self, signer: &Signer<'_>) -> bool {
         let Ok(responder) = AnyRef::from_der(self.responder) else { return false };
         match responder.tag() {
             Tag::ContextSpecific { constructed: true, number: TagNumber::N1 } => responder.value() == signer.name,
@@ -356,7 +356,7 @@ const CLOCK_SKEW: i64 = 300;
 const MAX_STAPLE_BYTES: usize = 64 * 1024;
 const MAX_STATEMENTS: usize = 16;
 const MAX_CERTIFICATES: usize = 8;
-/// Keys that are tried as the issuer's, from the presented certificates and from the roots each.
+/// Maximum number of keys that are tried as the issuer's, for the presented certificates and the roots each.
 const MAX_ISSUERS: usize = 8;
 
 #[cfg(test)]

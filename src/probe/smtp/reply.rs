@@ -166,7 +166,7 @@ impl ReplyDecoder {
 
 /// Three digits, then a separator or the end of the line (RFC 5321 §4.2), as far as the bytes are known.
 fn may_begin_a_line(line: &[u8]) -> bool {
-    line.iter().take(4).enumerate().all(|(place, byte)| match place {
+    line.iter().take(4).enumerate().all(|(position, byte)| match position {
         0 => (b'2'..=b'5').contains(byte),
         1 | 2 => byte.is_ascii_digit(),
         _ => matches!(byte, b'-' | b' ' | b'\r' | b'\n'),
@@ -178,12 +178,13 @@ fn without_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Limit of octets in a line, including CRLF. Real servers exceed the 512 of RFC 5321 §4.5.3.1.5.
+/// Maximum number of octets in a line, including CRLF. Real servers exceed the 512 of RFC 5321 §4.5.3.1.5.
 pub const MAX_LINE: usize = 2048;
-/// Limit of lines in a reply.
+/// Maximum number of lines in a reply.
 pub const MAX_LINES: usize = 128;
-/// Limit of octets in a reply.
+/// Maximum number of octets in a reply.
 pub const MAX_BYTES: usize = 32 * 1024;
+/// Bytes of malformed input that an error holds.
 const SAMPLE: usize = 60;
 
 #[cfg(test)]

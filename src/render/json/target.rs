@@ -11,7 +11,7 @@ use super::common::{CertificateJson, ChainJson, ClientErrorsJson, FindingJson, N
 use crate::advice::{Advice, advise};
 use crate::observation::Connection;
 use crate::reason::Phase;
-use crate::snapshot::state::{HealthState, is_ok, worst};
+use crate::snapshot::state::{is_ok, worst};
 use crate::snapshot::{
     AlternateName, BackendReport, Change, Condition, EndpointReport, LastCertificate, LookupFailure, LookupReport,
     ProbeReport, StateChange, TargetReport,
@@ -76,7 +76,7 @@ struct TargetJson<'a> {
 impl<'a> TargetJson<'a> {
     fn new(report: &'a TargetReport, advice: Vec<Advice>, now: SystemTime) -> Self {
         let target = &report.target;
-        let state: HealthState = worst(report, advice.iter().map(|advice| advice.severity), now);
+        let state = worst(report, advice.iter().map(|advice| advice.severity), now);
         Self {
             name: target.name.as_str(),
             kind: target.kind.as_str(),

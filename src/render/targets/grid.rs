@@ -103,11 +103,11 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         while !rest.is_empty() {
             let Some(line) = lines.last_mut() else { break };
             let used = length(line);
-            let begins = used == 0;
-            let free = width.saturating_sub(used + usize::from(!begins));
-            if rest.len() <= free || (begins && width <= free) {
+            let is_empty = used == 0;
+            let free = width.saturating_sub(used + usize::from(!is_empty));
+            if rest.len() <= free || (is_empty && width <= free) {
                 let taken = rest.len().min(free.max(1));
-                if !begins {
+                if !is_empty {
                     line.push(' ');
                 }
                 line.extend(rest.drain(..taken));
@@ -132,7 +132,7 @@ fn length(text: &str) -> usize {
 
 const INDENT: usize = 2;
 const GAP: usize = 2;
-/// The least width of columns that wrap.
+/// Minimum width of columns that wrap.
 const MIN_WIDTH: usize = 12;
 /// Lines per cell.
 pub(super) const MAX_LINES: usize = 4;
