@@ -1,5 +1,5 @@
-//! What to do about a report. Pure. Advice is derived when a report is read, and holds for every backend that it names.
-//! Backends that are no longer in DNS are left out; what is known about backends that currently fail is dated.
+//! Advice: the problems in a report and their remedies. Pure: advice is derived when a report is read. Backends that
+//! are no longer in DNS are left out; facts that are older than the last probe are dated.
 
 use std::time::SystemTime;
 
@@ -23,7 +23,7 @@ mod validity;
 
 use context::Context;
 
-/// One problem, or the remedy for one.
+/// A problem, or a remedy for one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
     /// What it is about.
@@ -62,8 +62,8 @@ pub fn advise(report: &TargetReport, now: SystemTime) -> Vec<Advice> {
     advice
 }
 
-/// Advice that stays together, in this order.
+/// Advice that sorting by severity keeps together, in this order.
 type AdviceGroup = Vec<Advice>;
 
-/// The most advice given on one target.
+/// Maximum number of pieces of advice on one target.
 pub const MAX_ADVICE: usize = 100;

@@ -1,10 +1,10 @@
-//! Bounded reads: a file may be a device, or grow without end.
+//! Bounded reads, since a file may be a device or grow without end.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The content of the file at `path`.
+/// Reads the file at `path`.
 ///
 /// # Errors
 /// If it cannot be read, or has more than `limit` bytes ([`io::ErrorKind::FileTooLarge`]).
@@ -12,7 +12,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_from(File::open(path)?, limit)
 }
 
-/// All that `input` has.
+/// Reads `input` to its end.
 ///
 /// # Errors
 /// As [`read`].

@@ -3,7 +3,7 @@
 //! # Bird's-eye view
 //! A *target* (an entry of the configuration) expands to *endpoints* (server name, port, TLS mode), and an endpoint to
 //! *backends* (one per resolved address). A probe of a backend yields an *observation*, from which *verdicts* are
-//! concluded. Immutable *reports* hold both, and all outputs read them. Data flows one way, from the first layer to the
+//! derived. Immutable *reports* hold both, and all outputs read them. Data flows one way, from the first layer to the
 //! last:
 //!
 //! | layer | module | holds |

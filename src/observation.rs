@@ -48,7 +48,7 @@ pub struct Observation {
     pub outcome: Result<Connection, Failure>,
     /// What the server presented, even if a later stage failed.
     pub presented: Option<PresentedChain>,
-    /// The handshake signature, unchecked.
+    /// The handshake signature, not verified.
     pub proof: Option<KeyProof>,
     /// The server's name in its last EHLO reply or, before that, in its greeting.
     pub ehlo_name: Option<Box<str>>,

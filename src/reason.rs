@@ -1,9 +1,9 @@
 //! The fixed values of labels, logs and JSON documents.
 //!
-//! The members of each enum have a value (`as_str`) and a meaning (`doc`). The tables in `docs/metrics.md` and
+//! The variants of each enum have a value (`as_str`) and a meaning (`doc`). The tables in `docs/metrics.md` and
 //! `docs/verdicts.md` are generated from them.
 
-/// Defines an enum whose members each have a value and a meaning, the doc comment.
+/// Defines an enum whose variants each have a value, and a meaning: the doc comment.
 macro_rules! vocabulary {
     (
         $(#[$meta:meta])*
@@ -14,7 +14,7 @@ macro_rules! vocabulary {
         pub enum $name { $( $(#[doc = $doc])+ $variant, )+ }
 
         impl $name {
-            /// All members, in the order of declaration.
+            /// All variants, in the order of declaration.
             pub const ALL: &'static [Self] = &[ $( Self::$variant, )+ ];
 
             /// Returns the value in labels, logs and JSON.
@@ -22,7 +22,7 @@ macro_rules! vocabulary {
                 match self { $( Self::$variant => $text, )+ }
             }
 
-            /// Returns the meaning: one sentence, without Markdown but code spans.
+            /// Returns the meaning: one sentence, without Markdown except code spans.
             pub fn doc(self) -> &'static str {
                 match self { $( Self::$variant => concat!($($doc),+).trim_ascii(), )+ }
             }

@@ -18,33 +18,33 @@ use crate::reason::{LocalReason, ProbeReason, Resolves, SkipReason, Stage};
 use crate::target::{Backend, Endpoint, ServerName, Target};
 use crate::verdict::{Assessment, Certificate};
 
-/// The state of all targets and of the exporter at one time.
+/// Reports on all targets and on the exporter at one time.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    /// In the order of the config.
+    /// In the order of the configuration.
     pub targets: Vec<Arc<TargetReport>>,
-    /// The exporter's own state.
+    /// The report on the exporter.
     pub exporter: ExporterReport,
 }
 
 /// The exporter's own state.
 #[derive(Clone, Debug, Default)]
 pub struct ExporterReport {
-    /// Whether the last attempt to load the config succeeded.
+    /// Whether the last attempt to load the configuration succeeded.
     pub reload_successful: bool,
-    /// When the config was last loaded successfully.
+    /// When the configuration was last loaded successfully.
     pub reload_success_at: Option<SystemTime>,
     /// The number of roots in each trust store in use, by its name.
     pub trust_anchors: Vec<(Arc<str>, usize)>,
-    /// Probes in progress.
+    /// Number of probes in progress.
     pub probes_in_flight: usize,
     /// How long the oldest due probe has been waiting to start; 0 if none waits.
     pub schedule_lag: Duration,
-    /// Failures of this host by reason, which change no report.
+    /// Number of failures of this host, by reason. They do not change the reports on targets.
     pub local_errors: Vec<(LocalReason, u64)>,
 }
 
-/// One target.
+/// The report on one target.
 #[derive(Clone, Debug)]
 pub struct TargetReport {
     /// What is probed.
@@ -72,7 +72,7 @@ pub struct EndpointReport {
     pub preference: Option<u16>,
     /// Sorted by address.
     pub backends: Vec<Arc<BackendReport>>,
-    /// Numbers of addresses that are not probed, by reason.
+    /// Number of addresses that are not probed, by reason.
     pub skipped: Vec<(SkipReason, usize)>,
     /// Names, other than the server name, that match the certificates of all resolved backends. Empty if all of them
     /// match the server name.
@@ -104,13 +104,13 @@ pub struct StateChange {
 pub enum Change {
     /// The new condition of a backend.
     Condition(Backend, Condition),
-    /// Whether a backend is in DNS has changed, to this value.
+    /// A backend was added to DNS (true) or removed from it (false).
     Resolved(Backend, bool),
     /// The new failures of lookups; empty once lookups succeed.
     Lookup(Box<[LookupFailure]>),
 }
 
-/// One backend.
+/// The report on one backend.
 #[derive(Clone, Debug)]
 pub struct BackendReport {
     /// Endpoint and address.
@@ -121,7 +121,7 @@ pub struct BackendReport {
     pub probe: Option<ProbeReport>,
     /// The certificate it presented last. A failed probe keeps it.
     pub last_certificate: Option<LastCertificate>,
-    /// Consecutive probes that failed in the handshake, or later by a TLS alert.
+    /// Number of consecutive probes that failed in the handshake, or later by a TLS alert.
     pub handshake_errors: u32,
 }
 
@@ -136,7 +136,7 @@ pub struct ProbeReport {
     pub phases: Phases,
     /// The TLS parameters, or where and why it failed.
     pub outcome: Result<Connection, Failure>,
-    /// Consecutive failures; 0 after a success.
+    /// Number of consecutive failures; 0 after a success.
     pub consecutive_failures: u32,
     /// Whether the server replied that it limits connections or their rate.
     pub rate_limited: bool,
@@ -151,7 +151,7 @@ pub struct LastCertificate {
     pub assessment: Assessment,
     /// Whether it is the certificate in the target's `certificate_file`; none if that cannot be read.
     pub file_match: Option<bool>,
-    /// Distinct certificates seen at this address within the retention.
+    /// Number of distinct certificates seen at this address within `backend_retention`.
     pub distinct: usize,
     /// How many of the last `samples` connections presented a certificate that does not match the server name; none if
     /// there is one connection per round.
@@ -249,14 +249,14 @@ impl BackendReport {
     }
 }
 
-/// Numbers of probes of a target since the start of the exporter.
+/// Counters of the probes of a target since the start of the exporter.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Finished probes.
     pub probes: u64,
     /// Failed probes.
     pub failures: u64,
-    /// Failed probes by stage and reason; shared until it changes.
+    /// Failed probes by stage and reason; copied on write.
     pub reasons: Arc<Vec<(Stage, ProbeReason, u64)>>,
 }
 
@@ -274,5 +274,5 @@ impl Counters {
     }
 }
 
-/// Changes kept per target.
+/// Maximum number of changes kept per target.
 pub const MAX_CHANGES: usize = 32;

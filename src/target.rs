@@ -16,7 +16,7 @@ pub use self::allow::{Allow, AllowPattern, AllowedAddresses, NotAllowed};
 pub use self::name::{ServerName, ServerNameError};
 pub use self::spec::{SMTP, SUBMISSION, TargetSpecError};
 
-/// One configured target: what to look up, how to probe and check it, and its labels.
+/// A target: what to look up, how to probe and check it, and its labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// Unique among all targets; the `target` label.
@@ -50,7 +50,8 @@ impl TargetKind {
         }
     }
 
-    /// The name of a target without a configured one: `HOST:PORT`, `mx:DOMAIN` or `submission:DOMAIN`. Never none.
+    /// The name of a target without a configured one: `HOST:PORT`, `mx:DOMAIN` or `submission:DOMAIN`. Always
+    /// `Some`, since such a name is not empty.
     pub fn default_name(&self) -> Option<TargetName> {
         TargetName::new(&match self {
             Self::Host(HostTarget { host, endpoint, .. }) => host.with_port(endpoint.port),
@@ -202,7 +203,7 @@ impl Default for ProbeSettings {
     }
 }
 
-/// The source of DNS data.
+/// The name servers of a resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolverSpec {
     /// The name servers of `/etc/resolv.conf`, after the hosts file.
@@ -216,7 +217,7 @@ pub enum ResolverSpec {
     },
 }
 
-/// The addresses of a name to use.
+/// Which addresses of a name are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IpFamily {
     /// IPv4, and IPv6 if this host has a route to the address.

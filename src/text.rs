@@ -1,11 +1,12 @@
-//! Pieces of text that several outputs share: counts, lists, times, file names, and foreign text made printable. Pure.
+//! Text helpers that several outputs share: counts, lists, times, file names, and untrusted text made printable. Pure.
 
 use std::cmp::Ordering;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// `text` without control, format (bidirectional) and line-breaking characters, cut after `limit` characters.
+/// `text` with control, format (bidirectional) and line-breaking characters replaced by U+FFFD, cut after `limit`
+/// characters.
 pub fn printable(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit * 4));
     for (count, c) in text.chars().enumerate() {

@@ -72,7 +72,7 @@ pub fn verify(request: &Request) -> Result<Verification, VerifyError> {
 /// The system's roots, if `system_roots` is set, and those in PEM files.
 ///
 /// # Errors
-/// If there are none, or a file cannot be read or has none.
+/// If no roots are selected, the system has none, or a file cannot be read or has no usable root.
 pub fn roots(system_roots: bool, ca_files: &[PathBuf]) -> Result<Vec<TrustAnchor<'static>>, VerifyError> {
     if !system_roots && ca_files.is_empty() {
         return Err(VerifyError::NoRoots);

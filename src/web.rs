@@ -159,7 +159,7 @@ fn router_with(
         reload,
     };
 
-    // A map, because paths of the command line may equal others; the last one wins.
+    // A map, because paths from the command line may equal others; the last one wins.
     let mut paths: BTreeMap<String, MethodRouter<Arc<AppState>>> = BTreeMap::new();
     if !prefix.is_empty() {
         let home = format!("{external}/");
@@ -283,14 +283,14 @@ async fn chain(
 
 type PathParams<T> = Result<Path<T>, PathRejection>;
 
-/// The parameters of a path. Parameters that are not UTF-8 become empty, which no name is.
+/// The parameters of a path. Parameters that are not UTF-8 become empty, and no name is empty.
 fn path_params<T: Default>(path: PathParams<T>) -> T {
     path.map(|Path(names)| names).unwrap_or_default()
 }
 
 type ErrorResponse = (StatusCode, &'static str);
 
-/// The query.
+/// The query string; empty if there is none.
 ///
 /// # Errors
 /// If it is longer than [`MAX_QUERY_BYTES`].

@@ -208,7 +208,8 @@ pub(super) fn chain_problem(reason: ChainReason) -> Problem {
     Problem::new(subject, description, fix)
 }
 
-/// On stapled OCSP responses. One that was current when it was seen is not called stale later.
+/// Advice on stapled OCSP responses. If the last probe saw no certificate, only a revocation is reported: the server
+/// may have renewed its response.
 fn staple(context: &Context<'_>, reason: OcspReason) -> Option<Advice> {
     let certificates = context.certificates_where(|certificate| {
         let mut reasons = certificate.assessment().chain.ocsp().reasons(context.now);

@@ -19,7 +19,7 @@ pub(super) struct Context<'a> {
     pub(super) now: i64,
     /// All backends currently in DNS.
     pub(super) resolved: Vec<&'a BackendReport>,
-    /// The certificates of those whose certificate is known.
+    /// The last certificates of the resolved backends that have presented one.
     pub(super) certificates: Vec<BackendCertificate<'a>>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
         &self.endpoint().server_name
     }
 
-    /// How severe it is that clients which verify certificates fail: most that follow MX records do not verify them.
+    /// The severity of a failure of clients that verify certificates. Most clients that follow MX records do not.
     pub(super) fn rejection_severity(&self) -> Severity {
         match self.target.target.kind {
             TargetKind::Mx(_) => Severity::Warning,

@@ -50,7 +50,7 @@ fn failure_advice(
     Advice { request, clients, ..advice(kind, severity, &listed, &text) }
 }
 
-/// What the server replied, if the reason alone does not say it.
+/// The reply or alert of the server, for reasons that do not imply it.
 fn detail(failure: &Failure) -> String {
     match failure.reason {
         ProbeReason::Rejected4xx

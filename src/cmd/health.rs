@@ -68,8 +68,8 @@ enum HealthError {
     Request(hyper::http::Error),
     /// The response is not HTTP, or ended early.
     Http(hyper::Error),
-    /// 503 until the config is loaded and targets are scheduled, and again during shutdown; other codes are not the
-    /// exporter's.
+    /// 503 until the configuration is loaded and targets are scheduled, and again during shutdown; the exporter sends
+    /// no other error codes.
     NotReady(StatusCode),
 }
 

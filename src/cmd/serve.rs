@@ -1,4 +1,4 @@
-//! The exporter as a service: probe on an interval, serve the results over HTTP, until a signal ends it.
+//! The exporter as a service: probes on an interval and serves the results over HTTP until a signal.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use crate::config::Config;
 use crate::service::Service;
 use crate::web;
 
-/// Serves until SIGTERM or SIGINT, or only checks the config if `--config.check` is set. The exit code is 0 after a
-/// signal or for a valid config, 1 for a runtime failure and 2 for an invalid config or invalid flags.
+/// Serves until SIGTERM or SIGINT, or only checks the configuration if `--config.check` is set. The exit code is 0
+/// after a signal or for a valid configuration, 1 for a runtime failure, and 2 for an invalid configuration or invalid
+/// flags.
 pub fn command(args: Args) -> ExitCode {
     logging::init(args.log_level, args.log_format);
     let config = match Config::load(&args.config_file) {
@@ -44,7 +45,7 @@ pub fn command(args: Args) -> ExitCode {
 fn run(args: Args, config: Config, web: web::Options) -> Result<(), String> {
     let runtime = Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))?;
     let result = runtime.block_on(serve(args, config, web));
-    // A thread may hang in a read from a dead file server: it is not waited for.
+    // A read from an unresponsive file server may block a thread for a long time.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result
 }

@@ -30,7 +30,7 @@ pub(super) struct Addresses {
     pub(super) aliased: bool,
 }
 
-/// Looks a host up: in the hosts file if the resolver uses it, else at the name servers, until `deadline`.
+/// Looks up a host: in the hosts file if the resolver uses it, else at the name servers, until `deadline`.
 pub(super) async fn look_up(host: &ServerName, servers: &Servers, ip_family: IpFamily, deadline: Instant) -> Addresses {
     let families = families(ip_family);
     let Some(name) = host.dns().and_then(name_servers::absolute) else {
@@ -66,7 +66,7 @@ fn collect(host: &ServerName, ip_family: IpFamily, families: &[RecordType], answ
                 found.aliased |= records.aliased;
                 answer.partial_failure
             }
-            // It is no failure that a name has addresses of one family only.
+            // A name with addresses of only one family is not a failure.
             Err(LookupReason::NoData) if !all_no_data => answer.partial_failure,
             Err(reason) => Some(reason),
         };

@@ -63,8 +63,8 @@ pub(super) async fn mx_hosts(
     collected.into_hosts(known, |_| true)
 }
 
-/// The submission hosts of a domain from its SRV records (RFC 6186 §3.1, RFC 8314 §5.1). It is no failure if one of the
-/// two services has no record, or if its only record says that it is not offered (a target of `.`, RFC 2782).
+/// The submission hosts of a domain from its SRV records (RFC 6186 §3.1, RFC 8314 §5.1). It is not a failure if one of
+/// the two services has no record, or if its only record says that it is not offered (a target of `.`, RFC 2782).
 pub(super) async fn submission_hosts(
     target: &SubmissionTarget,
     servers: &Servers,
@@ -127,10 +127,10 @@ impl SrvService {
     }
 }
 
-/// The host as a server name.
+/// Returns `host` as a server name.
 ///
 /// # Errors
-/// If it is the root, which means no host (RFC 7505 §3), or not a host name; a literal IP address is not one
+/// If it is the root, which means no host (RFC 7505 §3), or is not a host name. IP address literals are not host names
 /// (RFC 5321 §5.1).
 fn server_name(host: &Name) -> Result<ServerName, LookupReason> {
     if host.is_root() {
@@ -170,7 +170,7 @@ impl Collected {
         self.fail(name, record_type, reason);
     }
 
-    /// The hosts found and, if a query failed, the `known` hosts that are from its records.
+    /// The hosts found and, if a query failed, the `known` hosts that came from its records.
     fn into_hosts(self, known: &[KnownHost], is_from_failed: impl Fn(&KnownHost) -> bool) -> DomainHosts {
         let count = (!self.incomplete).then_some(self.hosts.len());
         let found = self.hosts.into_values().map(|(endpoint, preference)| {

@@ -33,7 +33,7 @@ impl<'e> Families<'e> {
         self.labeled(metric, items.into_iter().filter_map(|(scope, item)| Some((scope, NO_LABELS, value(item)?))))
     }
 
-    /// Writes a gauge or counter without labels, unless there is no value.
+    /// Writes a gauge or counter without labels; nothing if there is no value.
     pub(super) fn one(&mut self, metric: &'static Metric, value: Option<impl Into<SampleValue>>) -> fmt::Result {
         self.labeled(metric, value.map(|value| (ScopeLabels::default(), NO_LABELS, value)))
     }

@@ -257,7 +257,7 @@ metrics! {
 /// Label names that Prometheus adds to a scrape, or uses for histograms and summaries.
 pub const PROMETHEUS_LABELS: &[&str] = &["job", "instance", "le", "quantile"];
 
-/// Label names of checks to come (DNSSEC, DANE, revocation, MTA-STS), reserved so that no configuration breaks then.
+/// Label names of planned checks (DNSSEC, DANE, revocation, MTA-STS), reserved so that they break no configurations.
 const FUTURE_LABELS: &str = "record status usage selector matching_type data usability variant policy_mode policy_id \
                              host_backend rua resolver result certificate tls";
 

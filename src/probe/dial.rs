@@ -1,4 +1,4 @@
-//! TCP to one address.
+//! Opens TCP connections, and distinguishes failures of this host from those of the network.
 
 use std::io;
 use std::net::SocketAddr;

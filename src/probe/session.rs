@@ -17,7 +17,7 @@ use crate::observation::{Connection, Failure, LocalFailure, Phases};
 use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
 use crate::target::{Backend, ProbeSettings, TlsMode};
 
-/// What a probe has observed so far. It is kept outside of the session, so that the deadline loses nothing.
+/// What a probe has observed so far. Kept outside of the session, so that nothing is lost when the deadline ends it.
 pub(super) struct ProbeState {
     pub(super) stage: Stage,
     phase_start: Instant,
@@ -50,8 +50,8 @@ impl ProbeState {
         self.phase_start = now;
     }
 
-    /// A server limits its clients by a 421 (RFC 5321 §3.8), or by a transient reply for a policy reason (4.7.x,
-    /// RFC 3463 §3.8).
+    /// Records whether the server limits its clients: by a 421 (RFC 5321 §3.8), or by a transient reply for a policy
+    /// reason (4.7.x, RFC 3463 §3.8).
     fn record_reply(&mut self, reply: &Reply) {
         let is_policy = || reply.first_word().is_some_and(|word| word.starts_with("4.7."));
         self.rate_limited |= reply.code == 421 || reply.class() == Class::Transient && is_policy();
@@ -75,7 +75,7 @@ impl From<Failure> for SessionError {
     }
 }
 
-/// A finished dialogue in which only the QUIT is missing.
+/// A finished dialogue in which only QUIT is left to send.
 pub(super) enum PendingQuit {
     Plain(Dialogue<TcpStream>),
     Tls(Box<Dialogue<TlsStream<TcpStream>>>),

@@ -72,8 +72,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     /// Returns the stream for the TLS handshake.
     ///
     /// # Errors
-    /// If bytes follow the 220 to STARTTLS. The client sends first then, so they are a fault or an injection
-    /// (RFC 3207 §4.2 and §6).
+    /// If bytes follow the 220 reply to STARTTLS. The client sends first after it, so such bytes are a fault or an
+    /// injection (RFC 3207 §4.2 and §6).
     pub(super) async fn into_silent_stream(mut self) -> Result<S, SmtpError> {
         if !self.unread.is_empty() {
             return Err(SmtpError::BytesBeforeTls(self.unread.len()));
@@ -99,7 +99,7 @@ pub(super) enum SmtpError {
     Eof,
     /// The bytes are not a valid reply.
     Reply(ReplyError),
-    /// This many bytes were received between the 220 to STARTTLS and TLS.
+    /// This many bytes were received between the 220 reply to STARTTLS and TLS.
     BytesBeforeTls(usize),
     /// This many bytes were received before the command was sent.
     EarlyReply(usize),

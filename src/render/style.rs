@@ -4,10 +4,10 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use super::wrap::WIDTH;
 
-/// How a table is written. Colors repeat what the words say.
+/// How a table is written. Colors add no information to the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Columns of a line; [`Style::MIN_WIDTH`] if less.
+    /// Columns per line; at least [`Style::MIN_WIDTH`] are used.
     pub width: usize,
     /// Whether escape sequences for colors are written.
     pub color: bool,

@@ -13,8 +13,8 @@ use crate::verdict::certificate::PresentedName;
 use crate::verdict::{Facts, name};
 
 /// The names to look up: those that match the certificate of every resolved backend, wildcards included, and that one of the
-/// certificates lists literally. At most [`MAX_ALTERNATES`] and without the server name; those that have most labels in
-/// common with it come first.
+/// certificates lists literally. At most [`MAX_ALTERNATES`] and without the server name; those that share the most
+/// labels with it come first.
 ///
 /// Empty if all resolved backends match the server name, or if the certificate of one of them is unknown.
 pub fn alternate_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
@@ -52,7 +52,7 @@ pub fn alternate_candidates(endpoint: &EndpointReport) -> Vec<ServerName> {
 /// What a name with these `addresses` (none if the lookup failed) resolves to, compared with the resolved backends of
 /// `endpoint`.
 ///
-/// Only the number of skipped addresses is known: while all addresses that are not backends may be skipped ones, the
+/// Only the number of skipped addresses is known: if all addresses that are not backends could be skipped ones, the
 /// result is [`Resolves::Unknown`].
 pub fn resolves(addresses: Option<&[IpAddr]>, endpoint: &EndpointReport) -> Resolves {
     let Some(addresses) = addresses else { return Resolves::Unknown };
@@ -113,7 +113,7 @@ fn dns(name: PresentedName<'_>) -> Option<&str> {
     }
 }
 
-/// Alternate names kept per endpoint.
+/// Maximum number of alternate names kept per endpoint.
 pub const MAX_ALTERNATES: usize = 10;
 /// Listed names that are parsed.
 const MAX_PARSED: usize = 2_000;

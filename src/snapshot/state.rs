@@ -46,7 +46,7 @@ pub fn worst(report: &TargetReport, advice: impl IntoIterator<Item = Severity>, 
 }
 
 /// Whether a round is finished without a problem: no lookup failed, and every resolved backend is ok and presents what the
-/// config expects. Future problems, such as an expiry in some days, do not count.
+/// configuration expects. Future problems, such as an expiry in some days, do not count.
 pub fn is_ok(report: &TargetReport, now: SystemTime) -> bool {
     states(report, now).all(|state| state == HealthState::Ok)
 }

@@ -15,7 +15,7 @@ use super::{SMTP, SUBMISSION, ServerName, TargetKind, TargetSpecError};
 pub struct Allow(Arc<[AllowPattern]>);
 
 impl Allow {
-    /// These patterns.
+    /// Permits the targets that match one of `patterns`.
     pub fn new(patterns: impl IntoIterator<Item = AllowPattern>) -> Self {
         Self(patterns.into_iter().collect())
     }
@@ -30,10 +30,10 @@ impl Allow {
         &self.0
     }
 
-    /// The addresses that a permitted target may connect to.
+    /// Returns the addresses that `target` may connect to.
     ///
     /// # Errors
-    /// If no pattern permits the target.
+    /// If no pattern permits `target`.
     pub fn permit(&self, target: &TargetKind) -> Result<AllowedAddresses, NotAllowed> {
         let port = match target {
             TargetKind::Mx(mx) => Some(mx.port),

@@ -42,7 +42,7 @@ impl ServerName {
                 _ => return Err(ServerNameError::LabelTooLong),
             }
         }
-        // By the rule of the TLS library, so that no name fails later.
+        // Checked by the rule of the TLS library, so that the name cannot fail later.
         DnsName::try_from(ascii).map_err(|_| ServerNameError::Syntax)?;
         Ok(Self(Repr::Dns(ascii.to_ascii_lowercase().into())))
     }
@@ -71,7 +71,7 @@ impl ServerName {
         }
     }
 
-    /// The name for TLS and certificate libraries. Never none for a parsed name.
+    /// The name for TLS and certificate libraries. Always `Some` for a parsed name.
     pub fn to_pki(&self) -> Option<rustls_pki_types::ServerName<'static>> {
         match &self.0 {
             Repr::Ip(ip) => Some(rustls_pki_types::ServerName::IpAddress((*ip).into())),

@@ -96,7 +96,7 @@ impl<'a> HostPort<'a> {
 }
 
 fn port(text: &str) -> Result<u16, TargetSpecError> {
-    // The parser of numbers accepts a sign.
+    // `u16::from_str` accepts a sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|port| digits && *port != 0).ok_or(TargetSpecError::Port)
 }
@@ -106,7 +106,7 @@ pub(super) fn domain(text: &str) -> Result<ServerName, TargetSpecError> {
     if name.ip().is_some() { Err(TargetSpecError::AddressForDomain) } else { Ok(name) }
 }
 
-/// The value that `parse` makes of `text`; the records of domains determine their ports.
+/// Parses `text` with `parse`. A port is an error, since the records of the domain determine the ports.
 pub(super) fn without_port<T>(
     text: &str,
     parse: impl Fn(&str) -> Result<T, TargetSpecError>,

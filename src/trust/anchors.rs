@@ -1,4 +1,5 @@
-//! Loads trust anchors from the system, from Mozilla's root program and from PEM files, and other PEM content.
+//! Loads trust anchors from the system, from Mozilla's root program and from PEM files; loads certificates and private
+//! keys from PEM files.
 
 use std::fmt;
 use std::io::{self, Read};

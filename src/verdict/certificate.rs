@@ -1,4 +1,4 @@
-//! Certificates and the facts in them, also of certificates that no verifier accepts.
+//! Certificates and the facts in them, including certificates that no verifier accepts.
 
 use std::net::IpAddr;
 
@@ -29,7 +29,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Parses as many facts as `der` has; it need not be a certificate.
+    /// Parses `der`, which need not be a certificate.
     pub fn new(der: CertificateDer<'static>) -> Self {
         let fingerprint = fingerprint(&der);
         let facts = Facts::parse(&der);

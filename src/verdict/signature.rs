@@ -13,6 +13,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::key::PublicKey;
 use super::oid::{HASH_MD5, OIW_DSA_WITH_SHA, OIW_DSA_WITH_SHA1, OIW_MD5_WITH_RSA, SIG_ECDSA_WITH_SHA1};
 
+/// Why a signature is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignatureFault {
     /// The signature was checked and does not match the key and the message.

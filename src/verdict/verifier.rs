@@ -57,6 +57,7 @@ pub(super) fn is_distrusted(der: &CertificateDer<'_>) -> bool {
     verified.is_err_and(|error| error == Error::CertDistrusted)
 }
 
+/// The reason for an error of parsing a certificate.
 pub(super) fn parse_reason(error: &Error) -> ChainReason {
     match error {
         Error::UnsupportedCertVersion => ChainReason::UnsupportedVersion,

@@ -106,7 +106,7 @@ impl Probes {
     }
 }
 
-/// What a request asks to probe.
+/// The parameters of a request.
 #[derive(Debug, PartialEq)]
 pub(super) struct ProbeRequest {
     target: String,

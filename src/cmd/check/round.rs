@@ -16,7 +16,7 @@ use crate::snapshot::Fleet;
 use crate::target::TargetName;
 
 /// Probes all targets concurrently and returns their reports when they are finished or after `timeout`. Reports of targets
-/// that are not finished have no `last_round`. None after SIGINT or SIGTERM.
+/// that are not finished have no `last_round`. `None` after SIGINT or SIGTERM.
 pub(super) async fn run(
     config: Config,
     timeout: Duration,
@@ -49,11 +49,11 @@ pub(super) async fn run(
         biased;
         () = interrupted => return Ok(None),
         _ = tokio::time::timeout(timeout + GRACE, all) => {}
-        // Ends with this function.
+        // Never completes: it stops when this future is dropped.
         () = monitor.run(pending()) => {}
     }
     Ok(Some(handle.fleet()))
 }
 
-/// Probes start after the lookups: this gives them the time that lookups take.
+/// Time for the lookups, which precede the probes.
 pub(super) const GRACE: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// From the streams and the environment.
+    /// Reads them from the streams and the environment.
     pub(super) fn new(color: Color) -> Self {
         let is_terminal = io::stdout().is_terminal();
         let set = |name| env::var_os(name).filter(|value| !value.is_empty());

@@ -52,7 +52,7 @@ impl ProblemKind {
         }
     }
 
-    /// Its reason word and the errors of clients, if clients notice it.
+    /// The reason and its client errors; none if clients do not notice the problem.
     pub(super) fn client_errors(&self) -> Option<(&'static str, ClientErrors)> {
         match self {
             Self::ProbeFailed(_, reason) => Some((reason.as_str(), client_errors::for_probe(*reason)?)),

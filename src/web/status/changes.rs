@@ -1,4 +1,4 @@
-//! The last changes of a target's condition.
+//! The last changes in the state of a target.
 
 use std::time::SystemTime;
 

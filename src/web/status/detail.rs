@@ -146,7 +146,7 @@ fn request(text: &str, number: usize) -> Markup {
     }
 }
 
-/// What clients report, to be found by an error message.
+/// The errors that clients report, so that the page can be searched for an error message.
 fn client_errors(clients: &ClientErrors, number: usize) -> Markup {
     html! {
         details id={ "clients-" (number) } class="clients" {

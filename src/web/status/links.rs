@@ -49,7 +49,7 @@ pub(super) fn backend_id(backend: &Backend) -> String {
     encoded(&format!("b-{}-{}-{}", endpoint.server_name, backend.socket_addr(), endpoint.tls.as_str()))
 }
 
-/// `text` as one path segment, as the value of a query parameter, and as the id of an element.
+/// `text` percent-encoded for use as a path segment, as the value of a query parameter, or as the id of an element.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }

@@ -1,4 +1,4 @@
-//! The overview: all targets, the worst first, in pages.
+//! The overview: all targets, the worst first, paginated.
 
 use std::cmp::Reverse;
 use std::time::SystemTime;
@@ -95,7 +95,7 @@ fn states(links: &Links, query: &Query, found: &StateCounts) -> Markup {
     }
 }
 
-/// A target. A brief one has its backends on its own page only.
+/// A target. If `is_brief`, its backends are on its own page only.
 fn target(links: &Links, view: &TargetView<'_>, is_brief: bool, now: SystemTime) -> Markup {
     let target = &view.report.target;
     let (url, endpoints) = (links.target(&target.name), &view.report.endpoints);
@@ -217,7 +217,7 @@ fn pager(links: &Links, query: &Query, page: usize, pages: usize) -> Markup {
 
 /// Targets on a page. This and the following limits bound the size of a page.
 const TARGETS: usize = 250;
-/// Backends on a page after which targets are brief.
+/// Backends on a page after which targets are shown without their backends.
 const ROWS: usize = 2_000;
 const MAX_ENDPOINTS: usize = 10;
 const MAX_BACKENDS: usize = 12;

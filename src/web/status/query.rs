@@ -9,7 +9,7 @@ use super::view::TargetView;
 use crate::snapshot::BackendReport;
 use crate::text::printable;
 
-/// A query of the overview. Every query string is valid: what is not understood is ignored.
+/// A query of the overview. Every query string is valid: unknown parameters and values are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::web) struct Query {
     /// Words that a target must all contain, separated by white space; printable and truncated.
@@ -34,7 +34,7 @@ impl Query {
         query
     }
 
-    /// The first page of the same words in another state.
+    /// The first page for the same words and another state.
     pub(super) fn with_state(&self, state: Option<HealthState>) -> Self {
         Self { words: self.words.clone(), state, page: 0 }
     }

@@ -1,4 +1,4 @@
-//! The parts that all pages share: head, style, script, links, and the policy that allows no others.
+//! The parts that all pages share: head, style, script and links; and the Content-Security-Policy for them.
 
 use std::time::SystemTime;
 

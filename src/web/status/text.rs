@@ -1,5 +1,4 @@
-//! Text on pages. Whatever a server, DNS or the configuration gives goes through [`clean`]; escaping is done by the
-//! templates.
+//! Text on pages. Text from servers, DNS and the configuration goes through [`clean`]; the templates escape it.
 
 use maud::{Markup, html};
 
@@ -19,7 +18,7 @@ pub(super) fn clean_lines(text: &str) -> String {
     text.lines().take(MAX_LINES).map(|line| printable(line, MAX_LINE_CHARS)).collect::<Vec<_>>().join("\n")
 }
 
-/// A sentence of the exporter with foreign text in it: printable, truncated, and with text in backticks as code.
+/// A sentence of the exporter with untrusted text in it: printable, truncated, and with text in backticks as code.
 pub(super) fn prose(text: &str) -> Markup {
     let text = printable(text, MAX_PROSE_CHARS);
     let is_balanced = text.matches('`').count().is_multiple_of(2);

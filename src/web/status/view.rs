@@ -24,7 +24,7 @@ impl<'a> TargetView<'a> {
         Self { report, advice, state }
     }
 
-    /// The state of a backend: at least a warning if advice names it that is more than information.
+    /// The state of a backend: at least a warning if advice of a severity above `info` names it.
     pub(super) fn state_of(&self, backend: &BackendReport, now: SystemTime) -> HealthState {
         let concerns = |advice: &Advice| advice.severity != Severity::Info && names(advice, &backend.backend);
         match state_of(backend, now) {
@@ -107,7 +107,7 @@ impl<'a> TargetView<'a> {
         }
     }
 
-    /// The kinds of advice where clients do not fail yet.
+    /// What to show if no client fails yet: the kinds of advice above `info`.
     fn warnings(&self) -> Option<String> {
         let advised = self.advice.iter().filter(|advice| advice.severity != Severity::Info);
         let words = unique(advised.map(|advice| advice.kind.as_str()));
