@@ -94,12 +94,7 @@ impl<'a> Targets<'a> {
         if let Some((first_file, first)) = self.places.get(&name) {
             let of = if first_file == file { String::new() } else { format!(" of {}", first_file.display()) };
             let found = format!("the name {} a second time, after {first}{of}", quoted(name.as_str()));
-            return Err(Fault::at(
-                ErrorKind::Duplicate,
-                place,
-                found,
-                "a unique name (key `name`) for each target",
-            ));
+            return Err(Fault::at(ErrorKind::Duplicate, place, found, "a unique name (key `name`) for each target"));
         }
         self.places.insert(name.clone(), (Arc::clone(file), place));
         let Unnamed { kind, labels, settings } = target;
