@@ -1,18 +1,17 @@
-//! Names that dashboards, rules, runbooks, pages and examples use exist: metrics, labels, values of labels, alerts, flags,
-//! sub-commands, config keys and JSON keys. What exists comes from the code and from the shipped rules; names of other
-//! programs are in `names/tables.rs`, each with its owner.
+//! Names in docs, rules, dashboards and examples exist: metrics, labels, label values, alerts, flags, sub-commands, config
+//! keys and JSON keys. What exists comes from the code and from the shipped rules; names of other programs are in
+//! `names/tables.rs`, each with its owner.
 //!
-//! Deliberately not checked here:
-//! - Syntax and types of PromQL in rules and panels: `promtool check rules`, in `tests/rules/run` and
-//!   `tests/dashboards/run`. Queries in pages are only searched for names.
-//! - Labels of an expression's result, vector matching, templates of annotations: `promtool test rules`, in
-//!   `tests/rules/run`. Here, labels of a selector exist on its metric, and all other labels exist somewhere.
-//! - Which reason a metric can have: a value of `reason` is checked against those of all metrics.
-//! - Routing and inhibition: `amtool` and a running Alertmanager, in `tests/rules/run`.
-//! - Variables, links, units and descriptions of dashboards: `tests/dashboards/run`.
-//! - That `docs/api.md` has the keys of the JSON and `config.example.yaml` those of the config: unit tests in `src`.
+//! Alerts, and metrics with a prefix, are checked everywhere; words with an underscore in Markdown; other names in their
+//! places: matchers, `by (…)` and similar clauses, legends, code spans, shell commands and YAML blocks.
+//!
+//! Not checked here:
+//! - PromQL syntax, labels of results, templates of annotations: `promtool`, in `tests/rules/run` and
+//!   `tests/dashboards/run`. Labels in matchers must exist on their metric, other labels on any metric.
+//! - Which metric has which reason, routing and inhibition: unit tests of rules and `amtool`, in `tests/rules/run`.
+//! - Variables and links of dashboards: `tests/dashboards/run`. Nothing checks column names of table panels.
+//! - That `docs/api.md` and `config.example.yaml` are complete: unit tests in `src`.
 
-mod fragments;
 mod known;
 mod misspelled;
 mod tables;
@@ -21,29 +20,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use self::fragments::{Fragment, Kind, fragments, is_plain, tokens, words};
-use self::known::{Known, PREFIX, invalid_command, invalid_config, metrics};
+use smtp_tls_exporter::metrics::table::METRICS;
+
+use self::known::{Known, invalid_command, invalid_config};
 use self::tables::{EXTERNAL, UNUSED};
 
 const RULES: &str = "deploy/prometheus/smtp-tls.rules.yaml";
 const RUNBOOKS: &str = "docs/runbooks/";
+/// What the names of metrics and flags begin with. Such names are checked everywhere.
+const PREFIXES: [&str; 3] = ["smtp_tls_", "probe_", "process_"];
+const FLAG_PREFIXES: [&str; 3] = ["config.", "web.", "log."];
 
 #[test]
 fn every_name_exists() {
     let checker = check(&shipped());
     assert!(checker.complaints.is_empty(), "{}", checker.complaints.join("\n"));
-    let needless = EXTERNAL.iter().flat_map(|(_, names)| *names).filter(|name| !checker.external.contains(*name));
-    assert_eq!(needless.collect::<Vec<_>>(), [&""; 0], "names in EXTERNAL that no text uses");
+    let needless: Vec<_> = external().filter(|name| !checker.external.contains(name)).collect();
+    assert!(needless.is_empty(), "names in EXTERNAL that no text uses: {needless:?}");
 }
 
-/// With `--nocapture` it lists them.
+/// With `--nocapture` it lists them. `PROBE_METRICS` are left out: they are for alerts written for blackbox_exporter.
 #[test]
 fn every_unused_metric_has_a_reason() {
-    let used = check(&shipped()).used;
-    let unused: Vec<&str> = metrics().map(|metric| metric.name).filter(|name| !used.contains(*name)).collect();
+    let texts = shipped();
+    let used: BTreeSet<&str> = texts.iter().flat_map(|(file, text)| expressions(file, text)).flat_map(words).collect();
+    let unused: Vec<&str> = METRICS.iter().map(|metric| metric.name).filter(|name| !used.contains(name)).collect();
     let listed: Vec<&str> = UNUSED.iter().map(|(name, _)| *name).collect();
     assert_eq!(unused, listed, "metrics that no dashboard or rule uses, and the rows of UNUSED");
     UNUSED.iter().for_each(|(name, reason)| println!("unused: {name}: {reason}"));
+}
+
+/// The expressions of rules and dashboards.
+fn expressions<'a>(file: &str, text: &'a str) -> impl Iterator<Item = &'a str> {
+    let (start, end) = if file == RULES { (" expr:", "labels:") } else { ("\"expr\":", "\n") };
+    text.split(start).skip(1).filter_map(move |rest| rest.split(end).next())
+}
+
+fn external() -> impl Iterator<Item = &'static str> {
+    EXTERNAL.iter().flat_map(|(_, names)| names.split(' '))
 }
 
 /// The texts that use names, by path.
@@ -59,19 +73,24 @@ fn shipped() -> Texts {
 }
 
 fn read(path: &Path, texts: &mut Texts) {
+    let name = path.to_string_lossy().into_owned();
     if path.is_dir() {
         let entries = fs::read_dir(path).expect("a directory");
         entries.for_each(|entry| read(&entry.expect("a directory entry").path(), texts));
-    } else if !path.extension().is_some_and(|end| ["png", "py", "pyc"].iter().any(|other| end == *other)) {
-        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        texts.insert(path.to_string_lossy().into_owned(), text);
+    } else if ![".png", ".py", ".pyc"].iter().any(|end| name.ends_with(end)) {
+        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        texts.insert(name, text);
     }
 }
 
 fn check(texts: &Texts) -> Checker {
-    let fragments: Vec<_> = texts.iter().flat_map(|(file, text)| fragments(file, text)).collect();
-    let mut checker = Checker { known: Known::new(texts, &fragments), ..Checker::default() };
-    fragments.iter().for_each(|fragment| checker.fragment(fragment));
+    let mut checker = Checker { known: Known::new(texts), ..Checker::default() };
+    for (file, text) in texts {
+        checker.file.clone_from(file);
+        checker.text(file);
+        // `\"` and `\n` are escapes of JSON. A name that ends in `_` is a shorthand for all names that begin so.
+        checker.text(&text.replace("\\\"", "\"").replace("\\n", " ").replace(".*\"", "_\""));
+    }
     for alert in checker.known.alerts.iter().filter(|alert| !texts.contains_key(&format!("{RUNBOOKS}{alert}.md"))) {
         checker.complaints.push(format!("{RULES}: alert without a runbook: {alert}"));
     }
@@ -83,8 +102,6 @@ struct Checker {
     known: Known,
     file: String,
     complaints: Vec<String>,
-    /// The words of the expressions of rules and dashboards.
-    used: BTreeSet<String>,
     /// Names of [`EXTERNAL`] that were needed.
     external: BTreeSet<&'static str>,
 }
@@ -94,117 +111,106 @@ impl Checker {
         self.complaints.push(format!("{}: {what}: {name}", self.file));
     }
 
-    fn fragment(&mut self, fragment: &Fragment) {
-        self.file.clone_from(&fragment.file);
-        let text = fragment.text.as_str();
-        match fragment.kind {
-            Kind::Text => self.text(text),
-            Kind::Prose => {
-                words(text).filter(|word| is_plain(word) && word.contains('_')).for_each(|word| self.word(word));
-            }
-            Kind::Span => self.span(text),
-            Kind::Query => self.query(text),
-            Kind::Command => invalid_command(text).iter().for_each(|error| self.complain("invalid command", error)),
-            Kind::Config => invalid_config(text).iter().for_each(|error| self.complain("invalid config", error)),
-        }
-    }
-
-    /// Checks the names that are recognized anywhere by their prefix. Those that end in `_` are shorthands for several.
     fn text(&mut self, text: &str) {
         for word in words(text) {
-            if word.contains(PREFIX) || ["probe_", "process_"].iter().any(|prefix| word.starts_with(prefix)) {
-                self.word(word);
+            let is_metric = PREFIXES.iter().any(|prefix| word.starts_with(prefix)) || word.contains(":smtp_tls_");
+            if is_metric || self.file.ends_with(".md") && is_plain(word) && word.contains('_') {
+                self.name(word);
             } else if word.starts_with("SmtpTls") && word != "SmtpTls" && !has(&self.known.alerts, word) {
                 self.complain("unknown alert", word);
             }
         }
-        for flag in text.split([' ', '"', '`', '\n']).filter(|word| word.starts_with("--")) {
-            if ["config.", "web.", "log."].iter().any(|prefix| flag[2..].starts_with(prefix)) {
-                self.flag(flag);
+        let flags = text.split("--").skip(1).filter(|flag| FLAG_PREFIXES.iter().any(|start| flag.starts_with(start)));
+        flags.for_each(|flag| self.flag(flag));
+        if !["/Dockerfile", "/run"].iter().any(|end| self.file.ends_with(end)) {
+            self.labels(&tokens(text));
+        }
+        for (at, part) in text.split("```").enumerate() {
+            if at % 2 == 0 {
+                part.split('`').skip(1).step_by(2).for_each(|span| self.span(span));
+            } else if let Some(script) = part.strip_prefix("sh\n") {
+                script.replace("\\\n", " ").lines().for_each(|line| self.command(line));
+            } else if let Some(config) = part.strip_prefix("yaml\n").filter(|yaml| !yaml.contains("scrape_configs:")) {
+                invalid_config(config).iter().for_each(|error| self.complain("invalid config", error));
             }
         }
     }
 
-    /// A code span is a name, a path to a key, a flag or a query; anything else belongs to other programs.
-    fn span(&mut self, text: &str) {
-        let key = text.split(": ").next().unwrap_or_default();
-        let is_path = !text.contains("example.") && ![".json", ".yaml", ".md"].iter().any(|end| text.ends_with(end));
-        if text.starts_with("--") && !text.starts_with("-- ") {
-            self.flag(text);
-        } else if is_plain(key) {
-            self.word(key);
-        } else if is_path && text.split('.').all(|key| is_plain(key.trim_end_matches("[]"))) {
-            text.split('.').for_each(|key| self.word(key.trim_end_matches("[]")));
-        } else if tokens(text).iter().any(|token| self.known.series.contains_key(*token)) && !text.contains("_{") {
-            self.query(text);
+    /// A code span is a command, a flag, a name or a path of keys; anything else belongs to other programs.
+    fn span(&mut self, span: &str) {
+        let span = span.split_whitespace().collect::<Vec<_>>().join(" ");
+        let path = span.split(": ").next().unwrap_or_default();
+        let is_file_or_host = ["example.", ".json", ".yaml", ".md"].iter().any(|part| path.contains(part));
+        let keys: Vec<&str> = path.split('.').map(|key| key.trim_end_matches("[]")).collect();
+        if span.starts_with("smtp-tls-exporter ") {
+            self.command(&span);
+        } else if let Some(flag) = span.strip_prefix("--").filter(|flag| !flag.starts_with(' ')) {
+            self.flag(flag);
+        } else if !is_file_or_host && keys.iter().all(|key| is_plain(key)) {
+            keys.iter().for_each(|key| self.name(key));
         }
     }
 
+    fn command(&mut self, line: &str) {
+        invalid_command(line).iter().for_each(|error| self.complain("invalid command", error));
+    }
+
+    /// Checks the flag that the text begins with, after the dashes.
     fn flag(&mut self, text: &str) {
-        let flag = text.split([' ', '=', ':']).next().unwrap_or_default();
-        if !self.known.flags.contains(&flag[2..]) && !self.is_external(flag) {
-            self.complain("unknown flag", flag);
+        let flag = text.split(|c: char| !c.is_ascii_lowercase() && !['-', '.'].contains(&c)).next().unwrap_or_default();
+        if !self.known.flags.contains(flag) && !self.is_external(flag) {
+            self.complain("unknown flag", &format!("--{flag}"));
         }
     }
 
-    fn word(&mut self, word: &str) {
-        let original = word.strip_prefix("exported_").unwrap_or(word);
-        if !has(&self.known.words, original) && !self.is_external(word) {
-            self.complain("unknown name", word);
+    fn name(&mut self, name: &str) {
+        let original = name.strip_prefix("exported_").unwrap_or(name);
+        if !has(&self.known.words, original) && !self.is_external(name) {
+            self.complain("unknown name", name);
         }
     }
 
     fn is_external(&mut self, name: &str) -> bool {
-        let all = EXTERNAL.iter().flat_map(|(_, names)| *names);
         let found =
-            all.copied().find(|each| each.strip_suffix('*').map_or(name == *each, |start| name.starts_with(start)));
+            external().find(|each| each.strip_suffix('*').map_or(name == *each, |start| name.starts_with(start)));
         self.external.extend(found);
         found.is_some()
     }
 
-    /// Checks the labels of selectors and of clauses such as `by (…)`, legends, and values of labels.
-    fn query(&mut self, text: &str) {
-        let tokens = tokens(text);
-        if self.file == RULES || self.file.starts_with("dashboards/") {
-            self.used.extend(words(text).map(str::to_owned));
-        }
+    /// Checks labels and their values in PromQL, legends, and the configuration of Alertmanager.
+    fn labels(&mut self, tokens: &[&str]) {
+        let is_dashboard = self.file.starts_with("dashboards/");
+        let mut metric = None;
         for at in 0..tokens.len() {
             match &tokens[at..] {
-                ["by" | "without" | "on" | "ignoring" | "group_left" | "group_right", "(", labels @ ..] => {
-                    let labels = labels.iter().take_while(|token| **token != ")").filter(|token| is_plain(token));
+                [name, "{", ..] if self.known.series.contains_key(*name) => metric = Some(*name),
+                ["}", ..] => metric = None,
+                [label, "=", "\"", value @ ..] | [label, "=" | "!", "=" | "~", "\"", value @ ..] => {
+                    self.label(metric, label);
+                    let words = value.iter().take_while(|token| **token != "\"").filter(|token| is_plain(token));
+                    words.for_each(|word| self.value(label, word));
+                }
+                ["by" | "without" | "on" | "ignoring" | "group_left" | "group_right", "(", labels @ ..]
+                | ["group_by:" | "equal:", "[", labels @ ..] => {
+                    let labels = labels.iter().take_while(|token| ![")", "]"].contains(*token));
                     labels.for_each(|label| self.label(None, label));
                 }
-                ["{", "{", label, "}", ..] => self.label(None, label),
-                [",", label, ")"] if tokens[0] == "label_values" => self.label(None, label),
-                [metric, "{", matchers @ ..] if self.known.series.contains_key(*metric) => {
-                    let matchers: Vec<&str> = matchers.iter().copied().take_while(|token| *token != "}").collect();
-                    for matcher in matchers.windows(3) {
-                        let [label, operator @ ("=" | "!=" | "=~" | "!~"), value] = matcher else { continue };
-                        self.label(Some(metric), label);
-                        // A regular expression is checked if it is a list of values.
-                        if !operator.ends_with('~') {
-                            self.value(label, value.trim_matches('"'));
-                        } else if !value.contains(['.', '*', '+', '(', '[']) {
-                            value.trim_matches('"').split('|').for_each(|value| self.value(label, value));
-                        }
-                    }
-                }
+                // A legend, or the end of `label_values(metric, label)`.
+                ["{", "{", label, "}", ..] | [",", label, ")", "\"", ..] if is_dashboard => self.label(None, label),
                 _ => {}
             }
         }
     }
 
     fn label(&mut self, metric: Option<&str>, label: &str) {
-        let labels = metric.and_then(|metric| self.known.series.get(metric)).filter(|labels| !labels.is_empty());
+        let labels = metric.and_then(|metric| self.known.series.get(metric));
         if is_plain(label) && !labels.unwrap_or(&self.known.labels).contains(label) {
             self.complain("unknown label", &format!("{label} {}", metric.unwrap_or_default()));
         }
     }
 
-    /// Checks the value of a label that has a fixed set of them.
     fn value(&mut self, label: &str, value: &str) {
-        let is_variable = value.is_empty() || value.contains(['$', '%']);
-        if !is_variable && self.known.values.get(label).is_some_and(|values| !values.contains(value)) {
+        if self.known.values.get(label).is_some_and(|values| !has(values, value)) {
             self.complain("unknown label value", &format!("{label}={value}"));
         }
     }
@@ -214,4 +220,24 @@ impl Checker {
 fn has(names: &BTreeSet<String>, name: &str) -> bool {
     let is_shorthand = |start| names.iter().any(|each| each.starts_with(start));
     names.contains(name) || name.strip_suffix('_').is_some_and(is_shorthand)
+}
+
+/// The words of a text and the single characters between them, without white space.
+fn tokens(text: &str) -> Vec<&str> {
+    let parts = text.split_inclusive(|c| !is_word(c));
+    let pairs = parts.map(|part| part.split_at(part.trim_end_matches(|c| !is_word(c)).len()));
+    pairs.flat_map(<[&str; 2]>::from).filter(|token| !token.trim().is_empty()).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    tokens(text).into_iter().map(|token| token.trim_matches([':', '$'])).filter(|token| token.starts_with(is_word))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '$')
+}
+
+/// Whether a metric, a label or a key can have this name.
+fn is_plain(word: &str) -> bool {
+    word.starts_with(|c| matches!(c, 'a'..='z')) && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))
 }
