@@ -49,13 +49,10 @@ impl Known {
             known.words.insert(command.get_name().to_owned());
             known.flags.extend(names(command.get_arguments().filter_map(|flag| flag.get_long())));
         }
-        for rule in tokens(&texts[RULES]).windows(3) {
-            match rule {
-                ["-", "alert:", name] => _ = known.alerts.insert((*name).to_owned()),
-                ["-", "record:", name] => _ = known.words.insert((*name).to_owned()),
-                _ => {}
-            }
-        }
+        let rules = tokens(&texts[RULES]);
+        let defined = |key| rules.windows(2).filter(move |pair| pair[0] == key).map(|pair| pair[1]);
+        known.alerts.extend(names(defined("alert:")));
+        known.words.extend(names(defined("record:")));
         known.words.extend(known.labels.iter().chain(known.values.values().flatten()).cloned());
         // The example has all keys, some of them commented out; the page has all keys of the JSON in first columns.
         let config = texts["config.example.yaml"].lines().filter_map(|line| line.split_once(':'));
