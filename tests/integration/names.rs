@@ -1,9 +1,10 @@
-//! Names in docs, rules, dashboards and examples exist: metrics, labels, label values, alerts, flags, sub-commands, config
-//! keys and JSON keys. What exists comes from the code and from the shipped rules; names of other programs are in
-//! `names/tables.rs`, each with its owner.
+//! Names in docs, rules, dashboards and examples exist: metrics, labels, label values, alerts, flags, sub-commands,
+//! config keys and JSON keys. What exists comes from the code and from the shipped rules; names of other programs are
+//! listed in `names/tables.rs`.
 //!
-//! Alerts, and metrics with a prefix, are checked everywhere; words with an underscore in Markdown; other names in their
-//! places: matchers, `by (…)` and similar clauses, legends, code spans, shell commands and YAML blocks.
+//! Alerts and metrics are recognized everywhere by their prefix, in Markdown also other words with an underscore. Other
+//! names are recognized by their place: matchers, `by (…)` and similar clauses, legends, code spans, shell commands and
+//! YAML blocks.
 //!
 //! Not checked here:
 //! - PromQL syntax, labels of results, templates of annotations: `promtool`, in `tests/rules/run` and
