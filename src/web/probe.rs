@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::body::Body;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
@@ -11,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::FleetSource;
 use super::negotiate::{self, Coding};
-use super::scrape::exposition;
+use super::scrape::{exposition, head};
 use crate::metrics::{Format, ProbeResponse, encode_probe_response};
 use crate::monitor::OneOffError;
 use crate::snapshot::TargetReport;
@@ -28,7 +27,7 @@ impl Probes {
         Self { source, slots: Semaphore::new(CONCURRENT_PROBES) }
     }
 
-    /// The response to GET or HEAD. If the client disconnects, the round goes on.
+    /// The response to GET or HEAD; HEAD starts no probe. If the client disconnects, the round goes on.
     pub(super) async fn answer(
         &self,
         method: &Method,
@@ -39,7 +38,7 @@ impl Probes {
         let (format, coding) = (negotiate::format(headers), negotiate::coding(headers));
         let request = ProbeRequest::parse(query)?;
         if method == Method::HEAD {
-            return Ok(exposition(Body::empty(), format, coding));
+            return Ok(head(format, coding));
         }
         let Ok(_slot) = self.slots.try_acquire() else {
             return Err(ProbeError::unavailable("too many concurrent probe requests"));

@@ -50,15 +50,14 @@ impl Scraper {
     pub(super) fn answer(&self, method: &Method, headers: &HeaderMap) -> Response {
         let format = negotiate::format(headers);
         let coding = negotiate::coding(headers);
-        let body = if method == Method::HEAD {
-            Body::empty()
-        } else if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
-            self.body(format, coding, slot)
-        } else {
+        if method == Method::HEAD {
+            return head(format, coding);
+        }
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "too many concurrent scrapes\n")
                 .into_response();
         };
-        exposition(body, format, coding)
+        exposition(self.body(format, coding, slot), format, coding)
     }
 
     /// The body as it is written. `slot` is held until it is complete or aborted.
@@ -96,6 +95,12 @@ pub(super) fn exposition(body: Body, format: Format, coding: Coding) -> Response
         headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// The headers of an exposition that is not rendered. An empty body of unknown length, because `Content-Length: 0` would
+/// not be the length of the response to GET (RFC 9110 §9.3.2).
+pub(super) fn head(format: Format, coding: Coding) -> Response {
+    exposition(Body::from_stream(stream::empty::<io::Result<Bytes>>()), format, coding)
 }
 
 fn write(source: &dyn FleetSource, format: Format, coding: Coding, chunks: Chunks) -> io::Result<()> {

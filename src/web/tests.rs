@@ -341,6 +341,33 @@ async fn serves_http_1_requests() {
     server.finish().await;
 }
 
+/// The status, and the content length if there is one, of a response that a method gets.
+async fn status_and_length(server: &Server, method: &str, path: &str) -> (String, Option<String>) {
+    let sent = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let received = rest(&mut server.connect(&sent).await).await;
+    let (head, body) = received.split_once("\r\n\r\n").expect("the end of the head");
+    assert_eq!(body.is_empty(), method == "HEAD", "{method} {path}: {received}");
+    let status = head.lines().next().unwrap_or_default().to_owned();
+    let length =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    (status, length)
+}
+
+#[tokio::test]
+async fn head_has_the_content_length_of_get_or_none() {
+    let server = Server::start(site(classic(&TestCa::new()), &Options::default()), Bounds::default()).await;
+    for path in ["/metrics", "/probe?target=relay"] {
+        let (status, length) = status_and_length(&server, "HEAD", path).await;
+        assert_eq!((&*status, length), ("HTTP/1.1 200 OK", None), "{path}");
+    }
+    for path in ["/probe", "/-/healthy", "/-/ready", "/-/reload", "/nowhere"] {
+        let get = status_and_length(&server, "GET", path).await;
+        assert!(get.1.is_some(), "{path}");
+        assert_eq!(status_and_length(&server, "HEAD", path).await, get, "{path}");
+    }
+    server.finish().await;
+}
+
 #[tokio::test]
 async fn closes_slow_connections() {
     let bounds = Bounds { connections: 1, head: SHORT, stall: SHORT, drain: LONG };
