@@ -3,11 +3,11 @@
 mod loader;
 
 use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -23,7 +23,7 @@ pub struct Service {
     pub config: Config,
     /// The file it was loaded from, for reloads; none without a file.
     pub config_file: Option<PathBuf>,
-    /// The bound listeners.
+    /// The bound listeners, nonblocking as those of [`web::bind`].
     pub listeners: Vec<TcpListener>,
     /// The options of the web server.
     pub web: web::Options,

@@ -1,8 +1,9 @@
 //! Listens, and serves connections within limits.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as BoundListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +20,12 @@ use tokio::time::{sleep, timeout};
 
 use super::stall::WriteBounded;
 
-/// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name), or `:PORT` (all interfaces, IPv4 and IPv6).
+/// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name that this host has), or `:PORT` (all
+/// interfaces, IPv4 and IPv6). The listeners are nonblocking and not tied to a runtime.
 ///
 /// # Errors
 /// If the address is malformed, cannot be resolved or cannot be bound.
-pub async fn bind(address: &str) -> io::Result<Vec<TcpListener>> {
+pub async fn bind(address: &str) -> io::Result<Vec<BoundListener>> {
     let explain = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
     let listeners = match address.strip_prefix(':') {
         Some(port) => {
@@ -38,13 +40,40 @@ pub async fn bind(address: &str) -> io::Result<Vec<TcpListener>> {
                 })
                 .map(|listener| vec![listener])
         }
-        None => lookup_host(address).await.and_then(|addresses| addresses.map(listen).collect()),
+        None => lookup_host(address).await.and_then(|addresses| bind_all(&addresses.collect::<Vec<_>>())),
     };
     listeners.map_err(explain)
 }
 
+/// Listens on each of `addresses`. Those that this host does not have are skipped if it has another one: with IPv6
+/// disabled, `localhost` may still resolve to `::1`.
+pub(super) fn bind_all(addresses: &[SocketAddr]) -> io::Result<Vec<BoundListener>> {
+    let (mut listeners, mut skipped) = (Vec::new(), Vec::new());
+    // A hosts file may list an address of a name twice.
+    for address in addresses.iter().copied().collect::<BTreeSet<_>>() {
+        match listen(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_not_of_host(&error) => skipped.push((address, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if listeners.is_empty() {
+        let not_found = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        return Err(skipped.into_iter().next().map_or_else(not_found, |(_, error)| error));
+    }
+    for (address, error) in skipped {
+        tracing::warn!(%address, %error, "listen address skipped: not available on the exporter host");
+    }
+    Ok(listeners)
+}
+
+/// Whether the host has no such address, or does not support its family.
+fn is_not_of_host(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
 /// `[::]` accepts IPv4 as well, regardless of the system's default.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<BoundListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.ip() == Ipv6Addr::UNSPECIFIED {
         socket.set_only_v6(false)?;
@@ -53,14 +82,18 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Serves `router` on `listeners` until `shutdown` is ready, then finishes the requests in progress, within limits.
 ///
 /// # Errors
-/// If there are no listeners.
-pub async fn serve(listeners: Vec<TcpListener>, router: Router, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+/// If there are no listeners, or if one cannot be registered with the runtime.
+pub async fn serve(
+    listeners: Vec<BoundListener>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     serve_within(Bounds::default(), listeners, router, shutdown).await
 }
 
@@ -92,13 +125,15 @@ impl Default for Bounds {
 
 pub(super) async fn serve_within(
     bounds: Bounds,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<BoundListener>,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     if listeners.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no listeners"));
     }
+    // A listener accepts on the runtime that it is registered with: the one that runs this.
+    let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
     let slots = Arc::new(Semaphore::new(bounds.connections));
     let (stop, stopping) = watch::channel(());
     let mut acceptors = JoinSet::new();

@@ -1,6 +1,6 @@
 use std::future::ready;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as BoundListener};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::serve::{Bounds, serve_within};
+use super::serve::{Bounds, bind_all, serve_within};
 use super::*;
 use crate::metrics::Format;
 use crate::metrics::fixture::{TestCa, classic, large, target};
@@ -306,7 +306,7 @@ impl Server {
     }
 }
 
-fn address_of(listeners: &[TcpListener]) -> SocketAddr {
+fn address_of(listeners: &[BoundListener]) -> SocketAddr {
     listeners.first().expect("a listener").local_addr().expect("an address")
 }
 
@@ -439,4 +439,26 @@ async fn binds_all_addresses_of_a_listen_address() {
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     let error = serve(vec![], Router::new(), ready(())).await.expect_err("nothing to listen on");
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn skips_addresses_of_other_hosts() {
+    let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    // Reserved for documentation (RFC 5737, RFC 3849).
+    let foreign = ["192.0.2.1:0", "[2001:db8::1]:0"].map(|address| address.parse().expect("an address"));
+    let [v4, v6] = foreign;
+    let listeners = bind_all(&[v4, loopback, v6, loopback]).expect("a listener");
+    assert_eq!(listeners.len(), 1, "{listeners:?}");
+    let taken = address_of(&listeners);
+    assert_eq!(taken.ip(), loopback.ip());
+
+    let error = bind_all(&foreign).expect_err("no address of this host");
+    assert!(error.raw_os_error().is_some(), "the error of the system: {error}");
+    let error = bind_all(&[]).expect_err("no address");
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    // An address that this host has must not be skipped.
+    for addresses in [&[v4, taken][..], &[loopback, taken]] {
+        let error = bind_all(addresses).expect_err("the port is taken");
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{addresses:?}");
+    }
 }
