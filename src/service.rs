@@ -1,5 +1,6 @@
 //! The exporter as a service: the monitor and the web server, until shutdown.
 
+mod http;
 mod loader;
 
 use std::io;
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::http::HttpRuntime;
 use self::loader::Loader;
 use crate::config::Config;
 use crate::monitor::{Handle, Monitor};
@@ -39,10 +41,11 @@ pub struct Running {
 }
 
 impl Service {
-    /// Starts the monitor and the web server. Target files are checked for changes every [`WATCH_PERIOD`].
+    /// Starts the monitor on the current runtime, and the web server on a runtime of its own. Target files are checked for
+    /// changes every [`WATCH_PERIOD`].
     ///
     /// # Errors
-    /// If the monitor cannot be set up.
+    /// If the monitor or the runtime of the web server cannot be set up.
     pub fn start(self) -> Result<Running, String> {
         self.start_watching(WATCH_PERIOD)
     }
@@ -50,20 +53,22 @@ impl Service {
     /// As [`Service::start`], but checks target files every `period`, which must not be zero.
     ///
     /// # Errors
-    /// If the monitor cannot be set up.
+    /// As [`Service::start`].
     pub fn start_watching(self, period: Duration) -> Result<Running, String> {
         let files = self.config.target_files.clone();
         let (monitor, handle) = Monitor::new(self.config, Arc::new(SystemTime::now))?;
         let (reload, requests) = mpsc::channel(1);
         let (stop, _) = watch::channel(false);
         let router = web::router(handle.clone(), reload, &self.web);
+        let http = HttpRuntime::start(web::serve(self.listeners, router, until(&stop)))
+            .map_err(|error| format!("cannot start the runtime of the web server: {error}"))?;
         let mut tasks = JoinSet::new();
+        tasks.spawn(http.ended());
         let stopped = until(&stop);
         tasks.spawn(async move {
             monitor.run(stopped).await;
             Ok(())
         });
-        tasks.spawn(web::serve(self.listeners, router, until(&stop)));
         let loader = Loader::new(self.config_file, handle.clone(), files);
         let (loads, stopped) = (loader.run(requests, period), until(&stop));
         tasks.spawn(async move {
@@ -108,3 +113,76 @@ fn until(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + use<> 
 
 /// The time between checks of the target files for changes.
 pub const WATCH_PERIOD: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::path::Path;
+    use std::sync::mpsc as blocking;
+
+    use super::*;
+
+    /// A limit for what must happen, even on a slow host.
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn start(listeners: Vec<TcpListener>) -> Running {
+        let text = "targets: [{host: 127.0.0.1, port: 1, trust: mozilla}]";
+        let config = Config::parse(text, Path::new("config.yaml")).expect("a config");
+        let service = Service { config, config_file: None, listeners, web: web::Options::default() };
+        service.start().expect("a service")
+    }
+
+    async fn start_on_loopback() -> (Running, SocketAddr) {
+        let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
+        let address = listeners.first().expect("a listener").local_addr().expect("an address");
+        (start(listeners), address)
+    }
+
+    /// Scrapes without a runtime.
+    fn scrape(address: SocketAddr) -> io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(LONG))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn scrapes_do_not_wait_for_busy_probe_threads() {
+        let (running, address) = start_on_loopback().await;
+        let (started, is_busy) = blocking::channel();
+        let (release, released) = blocking::channel::<()>();
+        tokio::spawn(async move {
+            started.send(()).expect("the test waits");
+            // Keeps the only worker of the runtime of the probes from doing anything else.
+            let _ = released.recv_timeout(2 * LONG);
+        });
+        is_busy.recv_timeout(LONG).expect("the worker is busy");
+        let answer = scrape(address).expect("an answer although the worker is busy");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+        drop(release);
+        running.until(ready(())).await.expect("no error");
+        assert!(TcpStream::connect(address).is_err(), "nothing listens after the end of the service");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_service_stops_listening() {
+        let (running, address) = start_on_loopback().await;
+        drop(running);
+        let closed = async {
+            while TcpStream::connect(address).is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(LONG, closed).await.expect("the listener is closed");
+    }
+
+    #[tokio::test]
+    async fn the_failure_of_the_web_server_ends_the_service() {
+        let error = start(vec![]).until(std::future::pending()).await.expect_err("no listeners");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+}
