@@ -42,7 +42,7 @@ async fn main() -> Result<(), Failure> {
     }
     let url = format!("http://localhost:{}/", listeners.first().ok_or("no listener")?.local_addr()?.port());
     let web = web::Options::default();
-    let running = Service { config, config_file: None, listeners, web }.start()?;
+    let running = Service { config, config_file: None, hangup: None, listeners, web }.start()?;
     let reports = join_all(names.iter().map(|name| running.handle.round(name))).await;
     for report in reports {
         let report = report.ok_or("a target was not probed")?;

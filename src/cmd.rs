@@ -1,6 +1,7 @@
 //! The command line: arguments, sub-commands, logging and signals. Each sub-command returns its exit code.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub mod check;
@@ -8,18 +9,59 @@ pub mod cli;
 pub mod health;
 pub mod logging;
 pub mod serve;
-mod signals;
+pub mod signals;
 pub mod verify;
+
+/// Prints help, the version or a usage error, and returns the exit code.
+pub fn print_usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        // As in `note`.
+        let _ = error.print();
+        return ExitCode::from(USAGE);
+    }
+    match written(error.print()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit_with(USAGE, &error),
+    }
+}
 
 /// Prints an error and returns `code`.
 fn exit_with(code: u8, error: &dyn Display) -> ExitCode {
-    eprintln!("smtp-tls-exporter: {error}");
+    note(error);
     ExitCode::from(code)
+}
+
+/// Prints a message on standard error. If that fails, the exit code still says what happened.
+fn note(message: &dyn Display) {
+    let _ = io::stderr().write_all(format!("smtp-tls-exporter: {message}\n").as_bytes());
+}
+
+/// Prints a result on standard output.
+fn print(text: &str) -> Result<(), OutputError> {
+    written(io::stdout().write_all(text.as_bytes()))
+}
+
+/// The result of writing to standard output. A reader that closes the pipe early is not an error.
+fn written(result: io::Result<()>) -> Result<(), OutputError> {
+    match result.and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A result could not be printed.
+#[derive(Debug)]
+pub(crate) struct OutputError(io::Error);
+
+impl Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot write to standard output: {}", self.0)
+    }
 }
 
 /// The exit code for problems of the checked servers or certificates.
 const FINDINGS: u8 = 1;
 /// The exit code for a runtime failure.
 const FAILURE: u8 = 1;
-/// The exit code for invalid usage, an invalid configuration or an unreadable file.
+/// The exit code for invalid usage, an invalid configuration, or a file that cannot be read or written.
 const USAGE: u8 = 2;

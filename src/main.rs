@@ -4,14 +4,29 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use smtp_tls_exporter::cmd::cli::{Args, Command};
-use smtp_tls_exporter::cmd::{check, health, serve, verify};
+use smtp_tls_exporter::cmd::signals::BlockedSignals;
+use smtp_tls_exporter::cmd::{check, health, print_usage, serve, verify};
 
 fn main() -> ExitCode {
-    let mut args = Args::parse();
+    // First of all: until then, each of these signals ends the process.
+    let signals = BlockedSignals::block();
+    let mut args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            signals.unblock();
+            return print_usage(&error);
+        }
+    };
     match args.command.take() {
-        None => serve::command(args),
-        Some(Command::Check(args)) => check::command(&args),
-        Some(Command::Verify(args)) => verify::command(args),
-        Some(Command::Health(args)) => health::command(&args),
+        None => serve::command(args, signals),
+        Some(Command::Check(args)) => check::command(args, signals),
+        Some(Command::Verify(args)) => {
+            signals.unblock();
+            verify::command(args)
+        }
+        Some(Command::Health(args)) => {
+            signals.unblock();
+            health::command(&args)
+        }
     }
 }

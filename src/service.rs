@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -25,6 +26,8 @@ pub struct Service {
     pub config: Config,
     /// The file it was loaded from, for reloads; none without a file.
     pub config_file: Option<PathBuf>,
+    /// SIGHUP, which reloads the configuration; none if it is not handled.
+    pub hangup: Option<Signal>,
     /// The bound listeners, nonblocking as those of [`web::bind`].
     pub listeners: Vec<TcpListener>,
     /// The options of the web server.
@@ -70,12 +73,13 @@ impl Service {
             Ok(())
         });
         let loader = Loader::new(self.config_file, handle.clone(), files);
-        let (loads, stopped) = (loader.run(requests, period), until(&stop));
+        let (loads, stopped) = (loader.run(requests, self.hangup, period), until(&stop));
         tasks.spawn(async move {
             tokio::select! {
-                result = loads => result,
-                () = stopped => Ok(()),
+                () = loads => {}
+                () = stopped => {}
             }
+            Ok(())
         });
         Ok(Running { handle, tasks, stop })
     }
@@ -130,7 +134,7 @@ mod tests {
     fn start(listeners: Vec<TcpListener>) -> Running {
         let text = "targets: [{host: 127.0.0.1, port: 1, trust: mozilla}]";
         let config = Config::parse(text, Path::new("config.yaml")).expect("a config");
-        let service = Service { config, config_file: None, listeners, web: web::Options::default() };
+        let service = Service { config, config_file: None, hangup: None, listeners, web: web::Options::default() };
         service.start().expect("a service")
     }
 

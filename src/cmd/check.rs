@@ -1,16 +1,19 @@
 //! `check`: probes targets once, with the monitor of the exporter, and prints the result.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
+use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Runtime;
+use tokio::task::spawn_blocking;
 
 use self::export::{Export, ExportError};
 use self::terminal::Terminal;
-use super::{FINDINGS, USAGE, exit_with};
+use super::signals::BlockedSignals;
+use super::{FINDINGS, OutputError, USAGE, exit_with, note, print};
 use crate::cmd::cli::{CheckArgs, CheckOutput};
 use crate::config::{Config, SelectError, Selection};
 use crate::metrics::{Format, encode_targets};
@@ -27,34 +30,81 @@ mod terminal;
 
 /// Probes every backend once and prints the result. The exit code is 0 if everything is ok, 1 if there are problems, 2 if
 /// nothing could be probed, and 130 after SIGINT or SIGTERM.
-pub fn command(args: &CheckArgs) -> ExitCode {
-    run(args).unwrap_or_else(|error| exit_with(USAGE, &error))
+pub fn command(args: CheckArgs, signals: BlockedSignals) -> ExitCode {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit_with(USAGE, &CheckError::Runtime(error)),
+    };
+    let result = runtime.block_on(run(args, signals));
+    // Does not wait for probes in progress, nor for a read or a write that hangs.
+    runtime.shutdown_background();
+    match result {
+        Ok(Some(code)) => ExitCode::from(code),
+        Ok(None) => ExitCode::from(INTERRUPTED),
+        Err(error) => exit_with(USAGE, &error),
+    }
 }
 
-fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
-    let (config, timeout) = config(args)?;
-    let export = args.export.as_deref().map(|folder| Export::prepare(folder, args.force)).transpose()?;
-    let terminal = Terminal::new(args.color);
-    let runtime = Runtime::new().map_err(CheckError::Runtime)?;
-    let fleet = runtime.block_on(round::run(config, timeout, terminal.progress()));
-    // Does not wait for probes in progress.
-    runtime.shutdown_background();
-    let Some(fleet) = fleet? else { return Ok(ExitCode::from(INTERRUPTED)) };
+/// Prepares the check, probes, and prints the result. None after SIGINT or SIGTERM.
+async fn run(args: CheckArgs, signals: BlockedSignals) -> Result<Option<u8>, CheckError> {
+    let mut interrupted = pin!(signals.termination().map_err(CheckError::Runtime)?);
+    let prepared = blocking(interrupted.as_mut(), move || Check::prepare(args)).await?;
+    let Some((check, config, timeout)) = prepared else { return Ok(None) };
+    let fleet = round::run(config, timeout, check.terminal.progress(), interrupted.as_mut()).await?;
+    let Some(fleet) = fleet else { return Ok(None) };
+    blocking(interrupted, move || check.print(&fleet)).await
+}
 
-    let now = SystemTime::now();
-    let text = match args.output {
-        CheckOutput::Table => render::targets_table(&fleet.targets, now, &terminal.style(args.show_certs)),
-        CheckOutput::Json => render::targets_json(&fleet.targets, now),
-        CheckOutput::Prometheus => prometheus(&fleet, now),
-    };
-    print(&text)?;
-    print_local_errors(&fleet);
-    if let Some(export) = export {
-        let files = export.write(&fleet.targets)?;
-        eprintln!("smtp-tls-exporter: wrote {} to {}", counted(files, "file"), export.folder().display());
+/// The result of `work`, which may wait for a file or a pipe; None if `interrupted` resolves first.
+async fn blocking<T: Send + 'static>(
+    interrupted: Pin<&mut impl Future<Output = ()>>,
+    work: impl FnOnce() -> Result<T, CheckError> + Send + 'static,
+) -> Result<Option<T>, CheckError> {
+    tokio::select! {
+        biased;
+        () = interrupted => Ok(None),
+        result = spawn_blocking(work) => match result {
+            Ok(result) => result.map(Some),
+            Err(error) => Err(CheckError::Runtime(error.into())),
+        },
     }
-    let is_ok = fleet.targets.iter().all(|report| state::is_ok(report, now));
-    Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+}
+
+/// How to print and export the result.
+struct Check {
+    args: CheckArgs,
+    export: Option<Export>,
+    terminal: Terminal,
+}
+
+impl Check {
+    /// With the configuration, and the timeout for all targets.
+    fn prepare(args: CheckArgs) -> Result<(Self, Config, Duration), CheckError> {
+        let (config, timeout) = config(&args)?;
+        let export = args.export.as_deref().map(|folder| Export::prepare(folder, args.force)).transpose()?;
+        let terminal = Terminal::new(args.color);
+        Ok((Self { args, export, terminal }, config, timeout))
+    }
+
+    /// Prints and exports the result, and returns the exit code.
+    fn print(&self, fleet: &Fleet) -> Result<u8, CheckError> {
+        let now = SystemTime::now();
+        let text = match self.args.output {
+            CheckOutput::Table => {
+                render::targets_table(&fleet.targets, now, &self.terminal.style(self.args.show_certs))
+            }
+            CheckOutput::Json => render::targets_json(&fleet.targets, now),
+            CheckOutput::Prometheus => prometheus(fleet, now),
+        };
+        print(&text).map_err(CheckError::Output)?;
+        print_local_errors(fleet);
+        if let Some(export) = &self.export {
+            let files = export.write(&fleet.targets)?;
+            note(&format_args!("wrote {} to {}", counted(files, "file"), export.folder().display()));
+        }
+        let is_ok = fleet.targets.iter().all(|report| state::is_ok(report, now));
+        Ok(if is_ok { SUCCESS } else { FINDINGS })
+    }
 }
 
 /// The configuration of the selected targets, and the timeout for all of them.
@@ -112,20 +162,11 @@ fn prometheus(fleet: &Fleet, now: SystemTime) -> String {
     text
 }
 
-/// Prints `text`. A reader that closes the pipe early is not an error.
-fn print(text: &str) -> Result<(), CheckError> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CheckError::Output(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 /// Prints failures of this host, which say nothing about a server.
 fn print_local_errors(fleet: &Fleet) {
     for (reason, count) in fleet.exporter.local_errors.iter().filter(|(_, count)| *count > 0) {
         let probes = counted(usize::try_from(*count).unwrap_or(usize::MAX), "probe");
-        eprintln!("smtp-tls-exporter: {probes} failed on the exporter host: {reason}: {}", reason.doc());
+        note(&format_args!("{probes} failed on the exporter host: {reason}: {}", reason.doc()));
     }
 }
 
@@ -137,7 +178,7 @@ pub(crate) enum CheckError {
     NameForDomain(TargetName),
     Runtime(io::Error),
     Monitor(String),
-    Output(io::Error),
+    Output(OutputError),
     Export(ExportError),
 }
 
@@ -157,7 +198,7 @@ impl fmt::Display for CheckError {
             }
             Self::Runtime(error) => write!(f, "cannot start the runtime: {error}"),
             Self::Monitor(error) => f.write_str(error),
-            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Output(error) => error.fmt(f),
             Self::Export(error) => error.fmt(f),
         }
     }
@@ -166,5 +207,7 @@ impl fmt::Display for CheckError {
 /// The names, in messages, of trust stores that are not from the configuration.
 const SYSTEM_ROOTS: &str = "system";
 const GIVEN_ROOTS: &str = "--ca-file";
+/// The exit code if everything is ok.
+const SUCCESS: u8 = 0;
 /// As shells report SIGINT: 128 plus the number of the signal.
 const INTERRUPTED: u8 = 130;

@@ -1,66 +1,120 @@
 //! The exporter as a service: probes on an interval and serves the results over HTTP until a signal.
 
+use std::fmt;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use tokio::signal::unix::Signal;
+use tokio::task::spawn_blocking;
 
 use super::cli::Args;
-use super::signals::termination;
-use super::{FAILURE, USAGE, exit_with, logging};
+use super::signals::BlockedSignals;
+use super::{FAILURE, USAGE, exit_with, logging, note, print};
 use crate::config::Config;
 use crate::service::Service;
 use crate::web;
 
-/// Serves until SIGTERM or SIGINT, or only checks the configuration if `--config.check` is set. The exit code is 0
-/// after a signal or for a valid configuration, 1 for a runtime failure, and 2 for an invalid configuration or invalid
-/// flags.
-pub fn command(args: Args) -> ExitCode {
+/// Serves until SIGTERM or SIGINT, or only checks the configuration if `--config.check` is set. The exit code is 0 after a
+/// signal or for a valid configuration, 1 for a runtime failure, and 2 for an invalid configuration or invalid flags.
+pub fn command(args: Args, signals: BlockedSignals) -> ExitCode {
     logging::init(args.log_level, args.log_format);
+    if args.config_check {
+        signals.unblock();
+        return check_config(&args);
+    }
+    match run(args, signals) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "fatal error");
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn check_config(args: &Args) -> ExitCode {
     let config = match Config::load(&args.config_file) {
         Ok(config) => config,
         Err(error) => return exit_with(USAGE, &error),
     };
-    if args.config_check {
-        println!("{} is valid: {}", args.config_file.display(), config.summary());
-        for glob in config.target_files.unmatched() {
-            eprintln!("smtp-tls-exporter: warning: no file matches target_files pattern `{glob}`");
-        }
-        return ExitCode::SUCCESS;
+    let printed = print(&format!("{} is valid: {}\n", args.config_file.display(), config.summary()));
+    for glob in config.target_files.unmatched() {
+        note(&format_args!("warning: no file matches target_files pattern `{glob}`"));
     }
-    let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
-    let web = match web::Options::new(args.telemetry_path.clone(), prefix, url) {
-        Ok(web) => web,
-        Err(error) => return exit_with(USAGE, &error),
-    };
-    match run(args, config, web) {
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "fatal error");
-            exit_with(FAILURE, &error)
-        }
+        Err(error) => exit_with(USAGE, &error),
     }
 }
 
-fn run(args: Args, config: Config, web: web::Options) -> Result<(), String> {
-    let runtime = Runtime::new().map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let result = runtime.block_on(serve(args, config, web));
-    // A read from an unresponsive file server may block a thread for a long time.
+fn run(args: Args, signals: BlockedSignals) -> Result<(), ServeError> {
+    let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
+    let web = web::Options::new(args.telemetry_path.clone(), prefix, url).map_err(ServeError::Usage)?;
+    let runtime = Runtime::new().map_err(|error| failure("cannot start the runtime: ", error))?;
+    let result = runtime.block_on(serve(args, web, signals));
+    // A thread may hang in a read from a file server that is down: it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result
 }
 
-async fn serve(args: Args, config: Config, web: web::Options) -> Result<(), String> {
-    let terminated = termination().map_err(|error| format!("cannot install signal handlers: {error}"))?;
+/// Starts the service and runs it until a signal arrives, which may be during the start.
+async fn serve(args: Args, web: web::Options, signals: BlockedSignals) -> Result<(), ServeError> {
+    let (terminated, hangup) =
+        signals.termination_and_hangup().map_err(|error| failure("cannot install signal handlers: ", error))?;
+    let mut terminated = pin!(terminated);
+    let service = tokio::select! {
+        biased;
+        () = &mut terminated => return Ok(()),
+        service = service(args, web, hangup) => service?,
+    };
+    let running = service.start().map_err(ServeError::Failure)?;
+    running.until(terminated).await.map_err(|error| failure("", error))
+}
+
+/// Loads the configuration and binds the listeners.
+async fn service(args: Args, web: web::Options, hangup: Signal) -> Result<Service, ServeError> {
+    let file = args.config_file.clone();
+    let loaded = spawn_blocking(move || Config::load(&file)).await.map_err(|panic| failure("", panic))?;
+    let config = loaded.map_err(|error| ServeError::Usage(error.to_string()))?;
     let mut listeners = Vec::new();
     for address in &args.listen {
-        listeners.extend(web::bind(address).await.map_err(|error| error.to_string())?);
+        listeners.extend(web::bind(address).await.map_err(|error| failure("", error))?);
     }
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, targets = config.targets.len(), version = env!("CARGO_PKG_VERSION"), "listening");
         }
     }
-    let service = Service { config, config_file: Some(args.config_file), listeners, web };
-    service.start()?.until(terminated).await.map_err(|error| error.to_string())
+    Ok(Service { config, config_file: Some(args.config_file), hangup: Some(hangup), listeners, web })
+}
+
+/// Why the exporter ended without a signal.
+#[derive(Debug)]
+enum ServeError {
+    /// Invalid flags or an invalid configuration.
+    Usage(String),
+    /// A runtime failure.
+    Failure(String),
+}
+
+impl ServeError {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Failure(_) => FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Failure(message) => f.write_str(message),
+        }
+    }
+}
+
+fn failure(what: &str, cause: impl fmt::Display) -> ServeError {
+    ServeError::Failure(format!("{what}{cause}"))
 }

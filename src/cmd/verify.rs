@@ -1,16 +1,15 @@
 //! `verify`: verdicts on a certificate chain in a file.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use super::cli::{Output, VerifyArgs};
-use super::{FINDINGS, USAGE, exit_with};
+use super::{FINDINGS, USAGE, exit_with, print};
 use crate::render;
 use crate::verify::{Request, verify};
 
 /// Prints the verdicts. The exit code is 0 if every name matches and the chain is valid, 1 if not, and 2 if a file cannot
-/// be read.
+/// be read or the output cannot be written.
 pub fn command(args: VerifyArgs) -> ExitCode {
     let VerifyArgs { hosts: names, at, ca_files, no_system_roots, output, chain } = args;
     let at = at.unwrap_or_else(SystemTime::now);
@@ -22,8 +21,8 @@ pub fn command(args: VerifyArgs) -> ExitCode {
         Output::Table => render::table(&verification),
         Output::Json => render::json(&verification),
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) => exit_with(USAGE, &format_args!("cannot write to standard output: {error}")),
+    match print(&text) {
+        Err(error) => exit_with(USAGE, &error),
         Ok(()) if verification.is_ok() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::from(FINDINGS),
     }

@@ -1,10 +1,9 @@
 //! Reloads the configuration while the service runs.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -33,19 +32,23 @@ impl Loader {
     }
 
     /// Runs until no request can arrive.
-    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<ReloadRequest>, period: Duration) -> io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<ReloadRequest>,
+        mut hangup: Option<Signal>,
+        period: Duration,
+    ) {
         let mut poll = tokio::time::interval(period);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let request: Option<oneshot::Sender<_>> = tokio::select! {
                 Some(request) = requests.recv() => Some(request),
-                Some(()) = hangup.recv() => None,
+                Some(()) = received(hangup.as_mut()) => None,
                 _ = poll.tick(), if self.files.are_named() => {
                     self.poll_files().await;
                     continue;
                 }
-                else => return Ok(()),
+                else => return,
             };
             let result = self.reload().await;
             if let Some(request) = request {
@@ -115,6 +118,11 @@ impl Loader {
         self.handle.reload_failed();
         tracing::error!(%error, "reload failed; keeping the running configuration");
     }
+}
+
+/// Resolves when the signal is received; at once, with None, if it is not handled.
+async fn received(signal: Option<&mut Signal>) -> Option<()> {
+    signal?.recv().await
 }
 
 /// Runs `work`, which may wait for a disk, on a separate thread.

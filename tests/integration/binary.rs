@@ -1,7 +1,8 @@
 //! The binary: exit codes, messages, help, signals, log lines.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -29,11 +30,16 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     pub(crate) fn start(env: &Environment, text: &str, more: &[&str]) -> Self {
+        Self::start_by(exporter, env, text, more)
+    }
+
+    /// Starts it by `command`, which is given the arguments.
+    fn start_by(command: impl FnOnce(&[&str]) -> Command, env: &Environment, text: &str, more: &[&str]) -> Self {
         let file = env.folder.path().join("config.yaml");
         std::fs::write(&file, text).expect("the config is written");
         let config = format!("--config.file={}", file.display());
         let args = [&[config.as_str(), "--web.listen-address=127.0.0.1:0"], more].concat();
-        let mut process = exporter(&args).stderr(Stdio::piped()).spawn().expect("the exporter starts");
+        let mut process = command(&args).stderr(Stdio::piped()).spawn().expect("the exporter starts");
         let stderr = process.stderr.take().expect("standard error");
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -144,6 +150,8 @@ fn usage_errors_are_those_of_the_golden_file() {
         let output = command.output().expect("it runs");
         let error = String::from_utf8(output.stderr).expect("text");
         assert_eq!((output.status.code(), &*output.stdout), (Some(2), &b""[..]), "{args}: {error}");
+        // Lines of the log start with the time.
+        let error = error.split_once(" level=").map_or_else(|| error.clone(), |(_, rest)| format!("ts=… level={rest}"));
         golden.push_str(&format!("$ smtp-tls-exporter {args}\n{}\n\n", error.trim_end()));
     }
     expect_file!["../golden/usage-errors.txt"].assert_eq(&golden);
@@ -156,6 +164,7 @@ const USAGE_ERRORS: &str = "\
 --config.file=folder
 --config.file=empty
 --config.file=invalid.yaml
+--config.file=invalid.yaml --config.check
 --config.file=valid.yaml --web.telemetry-path=/-/ready
 check
 check --no-such-flag
@@ -318,4 +327,156 @@ async fn reloads_on_sighup_and_keeps_the_configuration_if_the_new_one_is_invalid
     assert_eq!(answer.status, 200, "{}", answer.head);
     assert_eq!(targets(exporter.address).await, (2.0, 1.0));
     assert_eq!(exporter.end().0, Some(0));
+}
+
+/// A command that sends itself these signals while they are blocked, so that they are pending when the exporter starts.
+fn with_pending(signals: &[&str], args: &[&str]) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--block-signal=HUP,INT,TERM", "bash", "-c"]);
+    command.arg(r#"for signal in $SIGNALS; do kill -s "$signal" $$; done; exec "$0" "$@""#);
+    command.arg(env!("CARGO_BIN_EXE_smtp-tls-exporter")).args(args);
+    command.env("SIGNALS", signals.join(" ")).stdin(Stdio::null());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signals_that_arrive_during_the_start_are_handled() {
+    let env = Environment::new(&Pki::new());
+    let text = "targets: [{host: smtp.example.com, addresses: [127.0.0.1], trust: mozilla}]";
+    let mut exporter = Exporter::start_by(|args| with_pending(&["HUP"], args), &env, text, &[]);
+    exporter.wait_line("configuration reloaded");
+    assert_eq!(request(exporter.address, "GET", "/-/healthy", "").await.status, 200);
+    let (code, _, log) = exporter.end();
+    assert_eq!(code, Some(0), "{}", log.join("\n"));
+
+    let config = format!("--config.file={}", env.folder.path().join("config.yaml").display());
+    for signals in [&["TERM"][..], &["INT"], &["HUP", "TERM"]] {
+        let output = with_pending(signals, &[&config, "--web.listen-address=127.0.0.1:0"]).output().expect("it runs");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{signals:?}: {:?}\n{log}", output.status);
+        assert!(!log.contains("fatal error"), "{log}");
+    }
+}
+
+/// They end before they read their endless standard input or connect to the silent server.
+#[test]
+fn other_commands_end_by_signals_that_arrive_during_the_start() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    for args in [
+        &["--help"][..],
+        &["--no-such-flag"],
+        &["--config.file=/dev/stdin", "--config.check"],
+        &["verify", "--host", "a.test", "-"],
+        &["health", &url],
+    ] {
+        for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+            assert_eq!(end(with_pending(&[name], args)), (None, Some(number), String::new()), "{args:?} {name}");
+        }
+    }
+    let check = ["check", "a.test", "--config.file=/dev/stdin"];
+    for (name, code, signal) in [("TERM", Some(130), None), ("INT", Some(130), None), ("HUP", None, Some(1))] {
+        assert_eq!(end(with_pending(&[name], &check)), (code, signal, String::new()), "{name}");
+    }
+}
+
+/// The exit code or the signal that ends a command whose standard input stays open, and its output.
+fn end(mut command: Command) -> (Option<i32>, Option<i32>, String) {
+    let mut process =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let _open = process.stdin.take();
+    let output = process.wait_with_output().expect("it ends");
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+    (output.status.code(), output.status.signal(), text)
+}
+
+#[test]
+fn a_result_that_cannot_be_written_exits_with_2_unless_the_reader_has_gone() {
+    let pki = Pki::new();
+    let env = Environment::new(&pki);
+    let chain = pki.issue(&CertSpec::valid_for(&["smtp.example.com"])).chain_pem();
+    let closed = TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("an address");
+    let config = format!("targets: [{{host: 127.0.0.1, port: {}, trust: mozilla}}]", closed.port());
+    for (name, text) in [("chain.pem", &chain), ("root.pem", &pki.root_pem()), ("config.yaml", &config)] {
+        std::fs::write(env.folder.path().join(name), text).expect("a file");
+    }
+    for (args, code) in [
+        ("--help", 0),
+        ("--version", 0),
+        ("check --help", 0),
+        ("--config.check", 0),
+        ("check --config.file=config.yaml", 1),
+        ("check --config.file=config.yaml --output=json", 1),
+        ("verify --no-system-roots --ca-file=root.pem --host=smtp.example.com chain.pem", 0),
+        ("verify --no-system-roots --ca-file=root.pem --host=mail.example.com chain.pem", 1),
+    ] {
+        let words: Vec<&str> = args.split(' ').collect();
+        let run = |out: Stdio| {
+            let output = exporter(&words).current_dir(env.folder.path()).stdout(out).output().expect("it runs");
+            (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+        };
+        let (found, error) = run(full().into());
+        assert_eq!(found, Some(2), "{args}: {error}");
+        assert!(error.contains("standard output") && error.lines().count() == 1, "{args}: {error}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(run(writer.into()), (Some(code), String::new()), "{args}");
+    }
+}
+
+#[test]
+fn messages_that_cannot_be_written_do_not_change_the_exit_code() {
+    let env = Environment::new(&Pki::new());
+    let text = "targets: [{host: a.test, trust: mozilla}]\ndefaults: {trust: mozilla}\ntarget_files: ['*.none']\n";
+    std::fs::write(env.folder.path().join("config.yaml"), text).expect("a file");
+    for (args, code) in [
+        ("--no-such-flag", 2),
+        ("--config.check", 0),
+        ("--config.file=missing.yaml", 2),
+        ("--config.file=missing.yaml --log.format=json", 2),
+        ("--config.file=missing.yaml --config.check", 2),
+        ("--web.listen-address=nowhere", 1),
+        ("verify --host=a.test missing.pem", 2),
+        ("health http://127.0.0.1:1", 1),
+    ] {
+        let words: Vec<&str> = args.split(' ').collect();
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        for error in [Stdio::from(full()), writer.into()] {
+            let output = exporter(&words).current_dir(env.folder.path()).stderr(error).output().expect("it runs");
+            assert_eq!(output.status.code(), Some(code), "{args}");
+        }
+    }
+}
+
+/// A file to which nothing can be written.
+fn full() -> std::fs::File {
+    std::fs::File::options().write(true).open("/dev/full").expect("it opens")
+}
+
+#[test]
+fn an_error_at_the_start_is_logged_once_in_the_chosen_format() {
+    let env = Environment::new(&Pki::new());
+    std::fs::write(env.folder.path().join("config.yaml"), "targets: [{host: a.test, trust: mozilla}]").expect("a file");
+    for (args, code, cause) in [
+        ("--config.file=missing.yaml", 2, "missing.yaml: "),
+        ("--web.telemetry-path=/-/ready", 2, "--web.telemetry-path"),
+        ("--web.listen-address=nowhere", 1, "nowhere"),
+    ] {
+        let run = |format: &str| {
+            let words: Vec<&str> = args.split(' ').chain([format]).collect();
+            let output = exporter(&words).current_dir(env.folder.path()).output().expect("it runs");
+            let log = String::from_utf8(output.stderr).expect("text");
+            assert_eq!((output.status.code(), log.lines().count()), (Some(code), 1), "{args}: {log}");
+            assert!(output.stdout.is_empty(), "{args}");
+            log
+        };
+        let log: serde_json::Value = serde_json::from_str(&run("--log.format=json")).expect("JSON");
+        assert_eq!((&log["level"], &log["message"]), (&"ERROR".into(), &"fatal error".into()), "{log}");
+        let error = log["error"].as_str().expect("a text");
+        assert!(error.contains(cause), "{log}");
+        let line = run("--log.format=logfmt");
+        let parts = ["level=error", "message=\"fatal error\"", error];
+        assert!(line.starts_with("ts=") && parts.iter().all(|part| line.contains(part)), "{line}");
+    }
 }

@@ -287,7 +287,7 @@ async fn prometheus_output_has_the_series_of_metrics() {
     let listeners = smtp_tls_exporter::web::bind("127.0.0.1:0").await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
     let web = smtp_tls_exporter::web::Options::default();
-    let service = smtp_tls_exporter::service::Service { config, config_file: None, listeners, web };
+    let service = smtp_tls_exporter::service::Service { config, config_file: None, hangup: None, listeners, web };
     let running = service.start().expect("a service");
     for name in ["good", "bad", "gone"] {
         let name = smtp_tls_exporter::target::TargetName::new(name).expect("a name");

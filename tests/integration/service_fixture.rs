@@ -67,7 +67,7 @@ impl ServiceFixture {
 pub(crate) async fn service(config: Config, config_file: Option<PathBuf>) -> (Service, SocketAddr) {
     let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
-    (Service { config, config_file, listeners, web: web::Options::default() }, address)
+    (Service { config, config_file, hangup: None, listeners, web: web::Options::default() }, address)
 }
 
 /// Waits for one round of each target.

@@ -9,20 +9,19 @@ use futures_util::stream::FuturesUnordered;
 
 use super::CheckError;
 use super::terminal::ProgressLine;
-use crate::cmd::signals::termination;
 use crate::config::Config;
 use crate::monitor::Monitor;
 use crate::snapshot::Fleet;
 use crate::target::TargetName;
 
 /// Probes all targets concurrently and returns their reports when they are finished or after `timeout`. Reports of targets
-/// that are not finished have no `last_round`. `None` after SIGINT or SIGTERM.
+/// that are not finished have no `last_round`. `None` if `interrupted` resolves first.
 pub(super) async fn run(
     config: Config,
     timeout: Duration,
     mut progress: ProgressLine,
+    interrupted: impl Future<Output = ()>,
 ) -> Result<Option<Fleet>, CheckError> {
-    let interrupted = termination().map_err(CheckError::Runtime)?;
     let mut waiting: Vec<TargetName> = config.targets.iter().map(|target| target.name.clone()).collect();
     let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).map_err(CheckError::Monitor)?;
     let total = waiting.len();
