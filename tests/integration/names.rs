@@ -243,5 +243,5 @@ fn is_word(c: char) -> bool {
 
 /// Whether a metric, a label or a key can have this name.
 fn is_plain(word: &str) -> bool {
-    word.starts_with(|c| matches!(c, 'a'..='z')) && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))
+    word.starts_with(|c: char| c.is_ascii_lowercase()) && word.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'))
 }
