@@ -20,6 +20,8 @@ pub(super) struct Judged {
     pub(super) phases: Phases,
     pub(super) outcome: Result<Connection, Failure>,
     pub(super) assessment: Option<Assessment>,
+    /// [`Judge::issuers_learned`](crate::verdict::Judge::issuers_learned) before the assessment.
+    pub(super) issuers_learned: u64,
     pub(super) rate_limited: bool,
 }
 

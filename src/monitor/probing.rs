@@ -128,12 +128,16 @@ impl State {
             let state = self.targets.get_mut(&id).filter(|state| state.generation == generation);
             let Some(state) = state else { continue };
             let roots = judged.assessment.as_ref().map(|assessment| assessment.chain.store());
+            // An issuer may have been learned while the chain was verified, by a probe that was applied first.
+            let judge = &self.workshop.judge;
+            let may_be_completed = judged.issuers_learned < judge.issuers_learned()
+                && judged.assessment.as_ref().is_some_and(|it| it.lacks_issuer() && !judge.is_quick(&it.chain));
             let news = state.probed(&backend, judged, now);
             state.rest(&backend, Instant::now());
             // The roots were changed while the probe ran.
             let current = self.trust_stores.get(&state.target.settings.trust).map(TrustStore::id);
-            if current != roots && roots.is_some() {
-                rejudge(state, &self.trust_stores, &self.workshop.judge, now);
+            if (current != roots && roots.is_some()) || may_be_completed {
+                rejudge(state, &self.trust_stores, judge, now);
             }
             if let Some(report) = news.filter(|_| !self.one_offs.has(id)) {
                 journal::backend(&state.target.name, &report, now);

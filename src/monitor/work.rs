@@ -168,6 +168,7 @@ impl Workshop {
             trust,
             known,
         };
+        let issuers_learned = self.judge.issuers_learned();
         let assessment = seen.presented.map(|chain| self.judge.assess(chain, seen.proof.as_ref(), &input, seen.at));
         Judged {
             at: seen.at,
@@ -175,6 +176,7 @@ impl Workshop {
             phases: seen.phases,
             outcome: seen.outcome,
             assessment,
+            issuers_learned,
             rate_limited: seen.rate_limited,
         }
     }

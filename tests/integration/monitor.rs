@@ -68,6 +68,27 @@ async fn reports_the_name_verdict_of_every_backend() {
     running.stop().await;
 }
 
+/// A chain can be verified at the moment at which another probe learns its issuer: the result must not depend on which of
+/// the two is applied first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issuers_learned_during_a_round_complete_all_its_chains() {
+    for _ in 0..40 {
+        let pki = Pki::new();
+        let lacking = std::iter::repeat_with(|| profiles::missing_intermediate(&pki)).take(15);
+        let fleet = Fleet::start(lacking.chain([profiles::good(&pki)]).collect()).await.expect("a fleet");
+        let env = Environment::new(&pki);
+        let running = Running::start(config(&env, &[one(&fleet)]));
+        let report = running.round("one").await;
+        let now = SystemTime::now();
+        for server in &fleet.servers()[..15] {
+            let backend = backend(&report, server.addr());
+            let reasons = &backend.last_certificate.as_ref().expect("a certificate").assessment.reasons(now);
+            assert_eq!(reasons.iter().collect::<Vec<_>>(), [ChainReason::MissingIntermediate]);
+        }
+        running.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn name_and_chain_verdicts_are_independent() {
     let pki = Pki::new();

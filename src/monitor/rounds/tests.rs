@@ -58,6 +58,7 @@ fn judged(outcome: Result<(), (Stage, ProbeReason)>) -> Judged {
             .map(|()| Connection { version: "TLSv1.3", cipher: "TLS13_AES_128_GCM_SHA256", group: "X25519" })
             .map_err(|(stage, reason)| Failure::new(stage, reason, "")),
         assessment: None,
+        issuers_learned: 0,
         rate_limited: false,
     }
 }
