@@ -82,15 +82,15 @@ fn names() -> Vec<Case> {
             &[
                 (
                     "critical reissue [192.0.2.12] request RemoteCertificateNameMismatch",
-                    &["192.0.2.12", "smtp.example.com", "common name", "RFC 9525 §2", "subject alternative name"],
+                    &["192.0.2.12", "smtp.example.com", "RFC 9525 §2"],
                 ),
                 (
                     "critical reissue [192.0.2.13] request RemoteCertificateNameMismatch",
-                    &["192.0.2.13", "smtp.example.com", "subject alternative name"],
+                    &["192.0.2.13", "smtp.example.com"],
                 ),
                 (
                     "warning reissue [192.0.2.11] request RemoteCertificateNameMismatch",
-                    &["192.0.2.11", "smtp.example.com", "common name", "RFC 9525 §2", "subject alternative name"],
+                    &["192.0.2.11", "smtp.example.com", "RFC 9525 §2"],
                 ),
                 ("info use_backend_name [192.0.2.12]", &["mail.example.com", "192.0.2.12"]),
                 QUEUED,
@@ -103,7 +103,7 @@ fn names() -> Vec<Case> {
             &[
                 (
                     "critical ip_reference [192.0.2.11] request RemoteCertificateNameMismatch",
-                    &["192.0.2.11", "mail.example.com", "subject alternative name"],
+                    &["192.0.2.11", "mail.example.com"],
                 ),
                 ELSEWHERE,
                 QUEUED,
@@ -306,7 +306,7 @@ fn validity() -> Vec<Case> {
         only(
             "A short-lived certificate that expires soon",
             valid("20260527000000Z", "20260602000000Z"),
-            &[(EXPIRES_SOON, &["192.0.2.11", "2026-06-02 00:00", "a fifth of", "6 days"])],
+            &[(EXPIRES_SOON, &["192.0.2.11", "2026-06-02 00:00", "6 days"])],
         ),
         only("A short-lived certificate with time left", valid("20260529000000Z", "20260604000000Z"), &[]),
         only(
