@@ -122,7 +122,7 @@ struct State {
     lag: LagWatch,
     one_offs: OneOffRounds,
     /// How many intermediates were known when chains that lack one were last looked at.
-    issuers_learnt: u64,
+    issuers_learned: u64,
 }
 
 impl State {
@@ -158,7 +158,7 @@ impl State {
             lookup_queue: VecDeque::new(),
             lag,
             one_offs: OneOffRounds::new(one_offs),
-            issuers_learnt: 0,
+            issuers_learned: 0,
             clock,
         };
         state.install(targets, trust_stores);

@@ -67,7 +67,7 @@ pub(super) fn choose<E: From<ConfigError>>(
     Ok(Config { targets, trust_stores, resolvers, limits, target_files, one_offs })
 }
 
-/// What may be probed that is no target, under a settings that holds `defaults` alone.
+/// What may be probed that is no target, with settings from `defaults` alone.
 fn one_offs(probe: raw::Probe, policies: &mut Policies<'_>) -> Result<Option<OneOffs>, Fault> {
     let patterns = probe.allow.map(|list| list.0).unwrap_or_default();
     if patterns.is_empty() {

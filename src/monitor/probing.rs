@@ -71,7 +71,7 @@ impl State {
         }
     }
 
-    /// All targets that have the backend now, the one that asks for it most often first: its settings counts. What only
+    /// All targets that have the backend now, the one that asks for it most often first: its settings apply. What only
     /// one-off rounds ask for is theirs alone.
     fn jobs(&self, key: Key, backend: &Backend) -> Vec<Job> {
         let waiters = self.pending.get(&key).map(|pending| &*pending.waiters).unwrap_or_default();
@@ -173,8 +173,8 @@ impl State {
 
     /// Looks again at the chains that lack an issuer, where an intermediate was seen for the first time.
     fn complete_chains(&mut self, now: SystemTime) {
-        let learnt = self.workshop.judge.issuers_learned();
-        if std::mem::replace(&mut self.issuers_learnt, learnt) == learnt {
+        let learned = self.workshop.judge.issuers_learned();
+        if std::mem::replace(&mut self.issuers_learned, learned) == learned {
             return;
         }
         let judge = &self.workshop.judge;

@@ -31,7 +31,7 @@ fn host(target: &Target) -> &HostTarget {
     }
 }
 
-/// A settings with these values that is otherwise the one of an empty target with Mozilla's roots.
+/// Settings with these values, otherwise those of an empty target with Mozilla's roots.
 fn settings_of(
     [interval, timeout, connect_timeout, backend_retention]: [Duration; 4],
     ehlo_name: &str,
