@@ -1,21 +1,33 @@
-//! Bounded reads, since a file may be a device or grow without end.
+//! Bounded reads of files.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads the file at `path`.
+mod reader;
+
+pub use reader::{Contents, FileReader, ReadResult};
+
+/// Reads the regular file at `path`. Opening anything else could wait forever (a FIFO), or have effects (a device).
 ///
 /// # Errors
-/// If it cannot be read, or has more than `limit` bytes ([`io::ErrorKind::FileTooLarge`]).
+/// If it cannot be read, is not a regular file ([`io::ErrorKind::InvalidInput`]), or has more than `limit` bytes
+/// ([`io::ErrorKind::FileTooLarge`]).
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let data = fs::metadata(path)?;
+    if data.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !data.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
     read_from(File::open(path)?, limit)
 }
 
 /// Reads `input` to its end.
 ///
 /// # Errors
-/// As [`read`].
+/// If it cannot be read, or has more than `limit` bytes ([`io::ErrorKind::FileTooLarge`]).
 pub fn read_from(input: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -36,6 +48,7 @@ mod tests {
             let too_large = found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::FileTooLarge);
             assert_eq!((found.is_ok(), too_large), (is_ok, !is_ok), "{length} bytes, limit {limit}");
         }
-        assert_eq!(read(Path::new("/dev/zero"), 10).map_err(|error| error.kind()), Err(io::ErrorKind::FileTooLarge));
+        let found = read(Path::new("/dev/zero"), 10);
+        assert_eq!(found.map_err(|error| error.kind()), Err(io::ErrorKind::InvalidInput));
     }
 }
