@@ -1,6 +1,7 @@
 //! What one lookup or one probe observed: bytes and numbers, without verdicts.
 
 use std::fmt;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
@@ -111,6 +112,28 @@ pub struct LocalFailure {
     pub detail: Box<str>,
 }
 
+impl LocalFailure {
+    /// A failure with its evidence.
+    pub fn new(reason: LocalReason, detail: impl fmt::Display) -> Self {
+        Self { reason, detail: detail.to_string().into() }
+    }
+
+    /// The failure if `error` comes from this host, not from the network or the peer. `has_route` is whether this host
+    /// has a route to the peer.
+    pub fn from_io(error: &io::Error, has_route: impl Fn() -> bool) -> Option<Self> {
+        let reason = match error.raw_os_error()? {
+            libc::EMFILE | libc::ENFILE => LocalReason::FileDescriptors,
+            libc::ENOBUFS | libc::ENOMEM => LocalReason::Buffers,
+            libc::EADDRNOTAVAIL => LocalReason::LocalAddress,
+            libc::EACCES | libc::EPERM => LocalReason::Forbidden,
+            // A router on the path can cause the same error. It is local only if this host has no route.
+            libc::ENETUNREACH | libc::EAFNOSUPPORT if !has_route() => LocalReason::NoRoute,
+            _ => return None,
+        };
+        Some(Self::new(reason, error))
+    }
+}
+
 /// The certificates that a server sent, and the stapled OCSP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentedChain {
@@ -131,4 +154,30 @@ pub struct KeyProof {
     pub message: Box<[u8]>,
     /// The signature.
     pub signature: Box<[u8]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinguishes_local_failures_from_those_of_the_peer() {
+        for (errno, has_route, expected) in [
+            (libc::EMFILE, true, Some(LocalReason::FileDescriptors)),
+            (libc::ENFILE, true, Some(LocalReason::FileDescriptors)),
+            (libc::ENOBUFS, true, Some(LocalReason::Buffers)),
+            (libc::EADDRNOTAVAIL, true, Some(LocalReason::LocalAddress)),
+            (libc::EACCES, true, Some(LocalReason::Forbidden)),
+            (libc::EPERM, true, Some(LocalReason::Forbidden)),
+            (libc::ENETUNREACH, false, Some(LocalReason::NoRoute)),
+            (libc::EAFNOSUPPORT, false, Some(LocalReason::NoRoute)),
+            (libc::ENETUNREACH, true, None),
+            (libc::ECONNREFUSED, false, None),
+            (libc::ETIMEDOUT, false, None),
+        ] {
+            let found = LocalFailure::from_io(&io::Error::from_raw_os_error(errno), || has_route);
+            assert_eq!(found.map(|failure| failure.reason), expected, "errno {errno}, route: {has_route}");
+        }
+        assert_eq!(LocalFailure::from_io(&io::Error::other("no errno"), || false), None);
+    }
 }

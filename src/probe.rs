@@ -12,7 +12,6 @@ use crate::observation::{Failure, LocalFailure, Observation};
 use crate::reason::ProbeReason;
 use crate::target::{Backend, ProbeSettings};
 
-mod dial;
 mod failure;
 mod handshake;
 mod session;

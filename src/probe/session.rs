@@ -1,6 +1,7 @@
 //! The stages of a probe, in order: connect, greeting, EHLO, STARTTLS, handshake, and SMTP inside TLS.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
+use super::failure;
 use super::handshake::{self, Capture, TlsClients};
 use super::smtp::reply::{Class, Reply};
 use super::smtp::{Dialogue, SmtpError};
-use super::{dial, failure};
+use crate::net::has_route;
 use crate::observation::{Connection, Failure, LocalFailure, Phases};
 use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
 use crate::target::{Backend, ProbeSettings, TlsMode};
@@ -97,6 +99,13 @@ pub(super) struct ProbeSession<'a> {
     pub(super) start: Instant,
 }
 
+/// Connects without Nagle's algorithm: each SMTP command is a small write whose reply is waited for.
+async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 impl ProbeSession<'_> {
     pub(super) async fn run(&self, state: &mut ProbeState) -> Result<Connection, SessionError> {
         let stream = self.connect(state).await?;
@@ -112,10 +121,10 @@ impl ProbeSession<'_> {
     async fn connect(&self, state: &mut ProbeState) -> Result<TcpStream, SessionError> {
         let address = self.backend.socket_addr();
         let timeout = self.settings.connect_timeout;
-        let stream = match timeout_at(self.start + timeout, dial::dial(address)).await {
+        let stream = match timeout_at(self.start + timeout, dial(address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                return Err(match dial::local_failure(&error, address) {
+                return Err(match LocalFailure::from_io(&error, || has_route(address.ip())) {
                     Some(local) => SessionError::Local(Box::new(local)),
                     None => failure::of_io(Stage::Connect, &error, false).into(),
                 });
@@ -134,8 +143,8 @@ impl ProbeSession<'_> {
     async fn secure(&self, stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Result<Connection, SessionError> {
         state.stage = Stage::Handshake;
         let Some(name) = self.backend.endpoint.server_name.to_pki() else {
-            let detail = "the server name cannot be used for TLS".into();
-            return Err(SessionError::Local(Box::new(LocalFailure { reason: LocalReason::Defect, detail })));
+            let local = LocalFailure::new(LocalReason::Defect, "the server name cannot be used for TLS");
+            return Err(SessionError::Local(Box::new(local)));
         };
         let identity = self.settings.client_certificate.as_ref();
         let stream = match self.tls.handshake(name, identity, stream, &mut state.capture).await {
