@@ -11,6 +11,7 @@ use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::{Name, RData};
 use smtp_fleet::{Answer, Dns, RecordType};
 use smtp_tls_exporter::discovery::Resolvers;
+use smtp_tls_exporter::file::FileReader;
 use smtp_tls_exporter::target::{IpFamily, ProbeSettings, ResolverSpec, TargetKind};
 use tokio::net::UdpSocket;
 
@@ -50,7 +51,8 @@ async fn compare() {
 /// Microseconds of CPU per lookup through discovery.
 async fn discovery(server: SocketAddr) -> f64 {
     let spec = ResolverSpec::Listed { name_servers: vec![server], compare: false };
-    let resolvers = Resolvers::new(&BTreeMap::from([("farm".into(), spec)])).expect("resolvers");
+    let resolvers =
+        Resolvers::new(&BTreeMap::from([("farm".into(), spec)]), &FileReader::default()).expect("resolvers");
     let settings = ProbeSettings { ip_family: IpFamily::Ipv4, resolver: "farm".into(), ..ProbeSettings::default() };
     let shared = Arc::new((resolvers, settings));
     let targets: Vec<Arc<TargetKind>> = names().map(|name| Arc::new(name.parse().expect("a target"))).collect();
@@ -59,7 +61,7 @@ async fn discovery(server: SocketAddr) -> f64 {
             let (target, shared) = (Arc::clone(target), Arc::clone(&shared));
             tokio::spawn(async move {
                 let (resolvers, settings) = &*shared;
-                let found = resolvers.discover(&target, settings, &[], TIMEOUT).await;
+                let found = resolvers.discover(&target, settings, &[], TIMEOUT).await.expect("no local failure");
                 assert_eq!(found.hosts.iter().map(|host| host.addresses.len()).sum::<usize>(), ADDRESSES.len());
             })
         });

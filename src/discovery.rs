@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use crate::observation::LookupReport;
+use crate::file::FileReader;
+use crate::observation::{LocalFailure, LookupReport};
 use crate::target::{AllowedAddresses, Endpoint, HostTarget, ProbeSettings, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
@@ -61,13 +62,13 @@ pub struct KnownHost {
 }
 
 impl Resolvers {
-    /// Sets up the resolvers without sending a query.
+    /// Sets up the resolvers without sending a query. `reader` reads this host's files.
     ///
     /// # Errors
     /// If the DNS library rejects the configuration of a resolver; the text names the resolver and the reason.
-    pub fn new(specs: &BTreeMap<Arc<str>, ResolverSpec>) -> Result<Self, String> {
+    pub fn new(specs: &BTreeMap<Arc<str>, ResolverSpec>, reader: &FileReader) -> Result<Self, String> {
         let servers = specs.iter().map(|(name, spec)| {
-            let servers = NameServers::new(spec).map_err(|error| format!("resolver {name}: {error}"))?;
+            let servers = NameServers::new(spec, reader).map_err(|error| format!("resolver {name}: {error}"))?;
             Ok((Arc::clone(name), servers))
         });
         servers.collect::<Result<_, _>>().map(Self)
@@ -75,33 +76,39 @@ impl Resolvers {
 
     /// Looks up the hosts of a target and their addresses, within `timeout`. If the records that name the hosts cannot be
     /// looked up, the hosts in `known` are used.
+    ///
+    /// # Errors
+    /// If this host failed, so that nothing is known about the target.
     pub async fn discover(
         &self,
         target: &TargetKind,
         settings: &ProbeSettings,
         known: &[KnownHost],
         timeout: Duration,
-    ) -> Discovered {
+    ) -> Result<Discovered, LocalFailure> {
         self.find(target, settings, Some(known), timeout).await
     }
 
     /// As [`Resolvers::discover`], for a target that is not configured. Addresses that `allowed` does not permit are left
     /// out and returned separately. Probes connect to the addresses checked here, as nothing is looked up again.
+    ///
+    /// # Errors
+    /// As [`Resolvers::discover`].
     pub async fn discover_allowed(
         &self,
         allowed: &AllowedAddresses,
         target: &TargetKind,
         settings: &ProbeSettings,
         timeout: Duration,
-    ) -> (Discovered, Vec<SocketAddr>) {
-        let mut found = self.find(target, settings, None, timeout).await;
+    ) -> Result<(Discovered, Vec<SocketAddr>), LocalFailure> {
+        let mut found = self.find(target, settings, None, timeout).await?;
         let mut denied = Vec::new();
         for FoundHost { endpoint, addresses, .. } in &mut found.hosts {
             let address = |ip: &IpAddr| SocketAddr::new(*ip, endpoint.port);
             denied.extend(addresses.iter().map(address).filter(|address| !allowed.permits(*address)));
             addresses.retain(|ip| allowed.permits(address(ip)));
         }
-        (found, denied)
+        Ok((found, denied))
     }
 
     /// `known` is none for targets that are looked up once: all of their hosts are new, so nothing is logged about them.
@@ -111,38 +118,45 @@ impl Resolvers {
         settings: &ProbeSettings,
         known: Option<&[KnownHost]>,
         timeout: Duration,
-    ) -> Discovered {
+    ) -> Result<Discovered, LocalFailure> {
         if let TargetKind::Host(host) = target
             && let Some(addresses) = configured_addresses(host)
         {
             let addresses = Addresses { addresses, ..Addresses::default() };
             let host = FoundHost::new(Arc::clone(&host.endpoint), None, addresses);
-            return Discovered { hosts: vec![host], report: None };
+            return Ok(Discovered { hosts: vec![host], report: None });
         }
-        let servers = self.0.get(&settings.resolver).map(NameServers::current).unwrap_or_default();
         let start = Instant::now();
+        let servers = self.servers(settings).await?;
         // The other half of the time is for the addresses of the hosts.
         let (half, deadline) = (start + timeout / 2, start + timeout);
         let known_hosts = known.unwrap_or_default();
         let found = match target {
             TargetKind::Host(target) => {
-                let found = addresses::look_up(&target.host, &servers, settings.ip_family, deadline).await;
+                let found = addresses::look_up(&target.host, &servers, settings.ip_family, deadline).await?;
                 let host = KnownHost { endpoint: Arc::clone(&target.endpoint), preference: None };
                 let hosts = DomainHosts { hosts: vec![host], ..DomainHosts::default() };
                 let addresses = BTreeMap::from([(target.endpoint.server_name.clone(), found)]);
-                return assemble(hosts, &addresses, servers.compare, start);
+                return Ok(assemble(hosts, &addresses, servers.compare, start));
             }
-            TargetKind::Mx(mx) => hosts::mx_hosts(mx, &servers, known_hosts, half).await,
+            TargetKind::Mx(mx) => hosts::mx_hosts(mx, &servers, known_hosts, half).await?,
             TargetKind::Submission(submission) => {
-                hosts::submission_hosts(submission, &servers, known_hosts, half).await
+                hosts::submission_hosts(submission, &servers, known_hosts, half).await?
             }
         };
         let names: BTreeSet<ServerName> = found.hosts.iter().map(|host| host.endpoint.server_name.clone()).collect();
-        let addresses = look_up_all(names, &servers, settings, deadline).await;
+        let addresses = look_up_all(names, &servers, settings, deadline).await?;
         if let Some(known) = known {
             log_new_hosts(target, &found, &addresses, known);
         }
-        assemble(found, &addresses, servers.compare, start)
+        Ok(assemble(found, &addresses, servers.compare, start))
+    }
+
+    async fn servers(&self, settings: &ProbeSettings) -> Result<Servers, LocalFailure> {
+        match self.0.get(&settings.resolver) {
+            Some(servers) => servers.current().await,
+            None => Ok(Servers::default()),
+        }
     }
 
     /// The addresses of each of the first 64 of `names`, within `timeout`: empty if the name has none, `None` if it could
@@ -153,12 +167,14 @@ impl Resolvers {
         settings: &ProbeSettings,
         timeout: Duration,
     ) -> BTreeMap<ServerName, Option<Vec<IpAddr>>> {
-        let servers = self.0.get(&settings.resolver).map(NameServers::current).unwrap_or_default();
+        let deadline = Instant::now() + timeout;
         let names = names.into_iter().take(MAX_NAMES);
-        let found = look_up_all(names, &servers, settings, Instant::now() + timeout).await;
+        let Ok(servers) = self.servers(settings).await else { return names.map(|name| (name, None)).collect() };
+        let lookups = names.map(|name| look_up_one(name, &servers, settings, deadline));
+        let found: Vec<_> = stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).collect().await;
         let addresses = found.into_iter().map(|(name, found)| {
-            let is_known = found.failures.iter().all(|failure| failure.reason.has_none());
-            (name, is_known.then_some(found.addresses))
+            let is_known = |found: &Addresses| found.failures.iter().all(|failure| failure.reason.has_none());
+            (name, found.ok().filter(is_known).map(|found| found.addresses))
         });
         addresses.collect()
     }
@@ -169,12 +185,22 @@ async fn look_up_all(
     servers: &Servers,
     settings: &ProbeSettings,
     deadline: Instant,
-) -> BTreeMap<ServerName, Addresses> {
+) -> Result<BTreeMap<ServerName, Addresses>, LocalFailure> {
     let lookups = names.into_iter().map(|name| async move {
-        let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await;
-        (name, found)
+        let (name, found) = look_up_one(name, servers, settings, deadline).await;
+        Ok((name, found?))
     });
-    stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).collect().await
+    stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).try_collect().await
+}
+
+async fn look_up_one(
+    name: ServerName,
+    servers: &Servers,
+    settings: &ProbeSettings,
+    deadline: Instant,
+) -> (ServerName, Result<Addresses, LocalFailure>) {
+    let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await;
+    (name, found)
 }
 
 /// The addresses of a host that needs no lookup, sorted, each once.

@@ -241,7 +241,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// Why a probe failed on the exporter host. Such a failure says nothing about the server.
+    /// Why a probe or a lookup failed on the exporter host. Such a failure says nothing about the server.
     LocalReason {
         /// No file descriptor was available (EMFILE, ENFILE).
         FileDescriptors = "file_descriptors",
@@ -253,9 +253,11 @@ vocabulary! {
         Forbidden = "forbidden",
         /// The exporter host has no route to the address (ENETUNREACH).
         NoRoute = "no_route",
+        /// The exporter host's name servers are not known: `/etc/resolv.conf` cannot be read or names none.
+        NameServers = "name_servers",
         /// The exporter itself was more than a second late when the probe timed out.
         Overloaded = "overloaded",
-        /// A bug in the exporter ended the probe.
+        /// A bug in the exporter ended the probe or the lookup.
         Defect = "defect",
     }
 }

@@ -3,14 +3,14 @@
 
 use std::net::IpAddr;
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::time::Instant;
 
 use super::name_servers::{self, Records, Servers};
 use super::query::{Answer, query};
 use crate::net::has_route;
-use crate::observation::LookupFailure;
+use crate::observation::{LocalFailure, LookupFailure};
 use crate::reason::LookupReason;
 use crate::target::{IpFamily, ServerName};
 
@@ -31,11 +31,19 @@ pub(super) struct Addresses {
 }
 
 /// Looks up a host: in the hosts file if the resolver uses it, else at the name servers, until `deadline`.
-pub(super) async fn look_up(host: &ServerName, servers: &Servers, ip_family: IpFamily, deadline: Instant) -> Addresses {
+///
+/// # Errors
+/// If this host failed.
+pub(super) async fn look_up(
+    host: &ServerName,
+    servers: &Servers,
+    ip_family: IpFamily,
+    deadline: Instant,
+) -> Result<Addresses, LocalFailure> {
     let families = families(ip_family);
     let Some(name) = host.dns().and_then(name_servers::absolute) else {
         let none = |_: &RecordType| Answer::new(Err(LookupReason::NxDomain));
-        return collect(host, ip_family, families, families.iter().map(none).collect());
+        return Ok(collect(host, ip_family, families, families.iter().map(none).collect()));
     };
     let answers = match servers.hosts_entry(&name) {
         Some(entry) => families.iter().map(|family| of_family(&entry, *family)).collect(),
@@ -44,10 +52,10 @@ pub(super) async fn look_up(host: &ServerName, servers: &Servers, ip_family: IpF
             let queries = families
                 .iter()
                 .map(|family| query(servers, deadline, |server| name_servers::addresses(server, name, *family)));
-            join_all(queries).await
+            try_join_all(queries).await?
         }
     };
-    collect(host, ip_family, families, answers)
+    Ok(collect(host, ip_family, families, answers))
 }
 
 fn of_family(entry: &[IpAddr], family: RecordType) -> Answer<IpAddr> {

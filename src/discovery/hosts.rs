@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use hickory_resolver::proto::rr::Name;
 use tokio::time::Instant;
 
 use super::KnownHost;
 use super::name_servers::{self, MxRecord, Servers, SrvRecord};
 use super::query::{Answer, query};
-use crate::observation::LookupFailure;
+use crate::observation::{LocalFailure, LookupFailure};
 use crate::reason::LookupReason;
 use crate::target::{Endpoint, MxTarget, ServerName, SubmissionTarget, TlsMode};
 
@@ -35,10 +35,10 @@ pub(super) async fn mx_hosts(
     servers: &Servers,
     known: &[KnownHost],
     deadline: Instant,
-) -> DomainHosts {
+) -> Result<DomainHosts, LocalFailure> {
     let domain = &target.domain;
     let answer = match domain.dns().and_then(name_servers::absolute) {
-        Some(name) => query(servers, deadline, |server| name_servers::mx_records(server, &name)).await,
+        Some(name) => query(servers, deadline, |server| name_servers::mx_records(server, &name)).await?,
         None => Answer::new(Err(LookupReason::NxDomain)),
     };
     let mut collected = Collected { disagree: answer.disagree, ..Collected::default() };
@@ -60,7 +60,7 @@ pub(super) async fn mx_hosts(
     if let Some(reason) = answer.partial_failure {
         collected.query_failed(domain, "MX", reason);
     }
-    collected.into_hosts(known, |_| true)
+    Ok(collected.into_hosts(known, |_| true))
 }
 
 /// The submission hosts of a domain from its SRV records (RFC 6186 §3.1, RFC 8314 §5.1). It is not a failure if one of
@@ -70,9 +70,9 @@ pub(super) async fn submission_hosts(
     servers: &Servers,
     known: &[KnownHost],
     deadline: Instant,
-) -> DomainHosts {
+) -> Result<DomainHosts, LocalFailure> {
     let services = SERVICES.map(|(service, tls)| SrvService::new(service, tls, &target.domain));
-    let answers = join_all(services.iter().map(|service| service.query(servers, deadline))).await;
+    let answers = try_join_all(services.iter().map(|service| service.query(servers, deadline))).await?;
     let is_absent =
         |answer: &Answer<SrvRecord>| matches!(answer.result, Err(LookupReason::NxDomain | LookupReason::NoData));
     let all_absent = answers.iter().all(is_absent);
@@ -102,7 +102,7 @@ pub(super) async fn submission_hosts(
             unknown.push(service.tls);
         }
     }
-    collected.into_hosts(known, |host| unknown.contains(&host.endpoint.tls))
+    Ok(collected.into_hosts(known, |host| unknown.contains(&host.endpoint.tls)))
 }
 
 struct SrvService {
@@ -119,10 +119,10 @@ impl SrvService {
         Self { label: full.unwrap_or_else(|| domain.clone()), name, tls }
     }
 
-    async fn query(&self, servers: &Servers, deadline: Instant) -> Answer<SrvRecord> {
+    async fn query(&self, servers: &Servers, deadline: Instant) -> Result<Answer<SrvRecord>, LocalFailure> {
         match &self.name {
             Some(name) => query(servers, deadline, |server| name_servers::srv_records(server, name)).await,
-            None => Answer::new(Err(LookupReason::NxDomain)),
+            None => Ok(Answer::new(Err(LookupReason::NxDomain))),
         }
     }
 }

@@ -6,8 +6,12 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
 
-use super::name_servers::{NameServer, QueryResult, Records, Servers};
-use crate::reason::LookupReason;
+use super::name_servers::{NameServer, Records, Servers};
+use crate::observation::LocalFailure;
+use crate::reason::{LocalReason, LookupReason};
+
+/// The records that a name server has, or the reason why it gave none.
+pub(super) type QueryResult<T> = Result<Records<T>, LookupReason>;
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer<T> {
@@ -25,35 +29,55 @@ impl<T> Answer<T> {
 }
 
 /// Queries the servers until `deadline`; `send` sends the query to one of them.
+///
+/// # Errors
+/// If this host failed, and nothing is known of any server.
 pub(super) async fn query<'a, T, F>(
     servers: &'a Servers,
     deadline: Instant,
     send: impl Fn(&'a NameServer) -> F,
-) -> Answer<T>
+) -> Result<Answer<T>, LocalFailure>
 where
     T: Clone + Ord,
-    F: Future<Output = QueryResult<T>>,
+    F: Future<Output = Result<QueryResult<T>, LocalFailure>>,
 {
+    if servers.servers.is_empty() {
+        return Err(LocalFailure::new(LocalReason::NameServers, "no name server is configured"));
+    }
     // After the deadline no packet may be sent.
     if Instant::now() >= deadline {
-        return Answer::new(Err(LookupReason::Timeout));
+        return Ok(Answer::new(Err(LookupReason::Timeout)));
     }
-    let timed_out = |_| Err(LookupReason::Timeout);
+    let (mut results, mut local) = (Vec::new(), None);
     if servers.compare {
         let each = servers.servers.iter().map(|server| timeout_at(deadline, send(server)));
-        return merge(join_all(each).await.into_iter().map(|result| result.unwrap_or_else(timed_out)).collect());
-    }
-    let in_turn = async {
-        let mut last = Err(LookupReason::ServFail);
-        for server in &servers.servers {
-            last = send(server).await;
-            if is_definite(&last) {
-                break;
+        for result in join_all(each).await {
+            match result.unwrap_or(Ok(Err(LookupReason::Timeout))) {
+                Ok(result) => results.push(result),
+                Err(failure) => local = Some(failure),
             }
         }
-        last
-    };
-    Answer::new(timeout_at(deadline, in_turn).await.unwrap_or_else(timed_out))
+    } else {
+        let in_turn = async {
+            for server in &servers.servers {
+                match send(server).await {
+                    Ok(result) => results.push(result),
+                    Err(failure) => local = Some(failure),
+                }
+                if results.last().is_some_and(is_definite) {
+                    break;
+                }
+            }
+        };
+        if timeout_at(deadline, in_turn).await.is_err() {
+            results.push(Err(LookupReason::Timeout));
+        }
+    }
+    match (local, servers.compare) {
+        (Some(local), _) if results.is_empty() => Err(local),
+        (_, true) => Ok(merge(results)),
+        (_, false) => Ok(Answer::new(results.pop().unwrap_or(Err(LookupReason::ServFail)))),
+    }
 }
 
 fn is_definite<T>(result: &QueryResult<T>) -> bool {

@@ -9,6 +9,7 @@ use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::A as ARecord;
 use smtp_fleet::{Answer, Dns, RecordType, Transport};
 use smtp_tls_exporter::discovery::{Discovered, FoundHost, Resolvers};
+use smtp_tls_exporter::file::FileReader;
 use smtp_tls_exporter::reason::LookupReason;
 use smtp_tls_exporter::target::{
     Endpoint, HostTarget, IpFamily, ProbeSettings, ResolverSpec, ServerName, TargetKind, TlsMode,
@@ -30,7 +31,7 @@ fn host(name: &str) -> HostTarget {
 
 fn resolvers(name_servers: Vec<SocketAddr>, compare: bool) -> Resolvers {
     let spec = ResolverSpec::Listed { name_servers, compare };
-    Resolvers::new(&BTreeMap::from([("test".into(), spec)])).expect("resolvers")
+    Resolvers::new(&BTreeMap::from([("test".into(), spec)]), &FileReader::default()).expect("resolvers")
 }
 
 fn ips(texts: &[&str]) -> Vec<IpAddr> {
@@ -39,7 +40,7 @@ fn ips(texts: &[&str]) -> Vec<IpAddr> {
 
 /// Resolves a `host` target.
 async fn find(resolvers: &Resolvers, target: HostTarget, family: IpFamily, timeout: Duration) -> Discovered {
-    resolvers.discover(&TargetKind::Host(target), &settings(family), &[], timeout).await
+    resolvers.discover(&TargetKind::Host(target), &settings(family), &[], timeout).await.expect("no local failure")
 }
 
 /// The only host that was found.

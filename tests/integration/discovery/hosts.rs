@@ -73,7 +73,10 @@ async fn zone() -> Dns {
 }
 
 async fn find(dns: &Dns, target: &TargetKind, known: &[KnownHost]) -> Discovered {
-    resolvers(vec![dns.addr()], false).discover(target, &settings(IpFamily::Ipv4), known, TIMEOUT).await
+    resolvers(vec![dns.addr()], false)
+        .discover(target, &settings(IpFamily::Ipv4), known, TIMEOUT)
+        .await
+        .expect("no local failure")
 }
 
 #[tokio::test]
@@ -168,7 +171,8 @@ async fn looks_up_both_address_families_of_mx_hosts() {
     dns.set("b.test", RecordType::AAAA, Answer::ServFail);
     dns.set_mx("both.test", &[(10, "a.test"), (20, "b.test"), (30, "c.test"), (40, "gone.test")]);
     let resolvers = resolvers(vec![dns.addr()], false);
-    let found = resolvers.discover(&mx("both.test"), &settings(IpFamily::Any), &[], TIMEOUT).await;
+    let found =
+        resolvers.discover(&mx("both.test"), &settings(IpFamily::Any), &[], TIMEOUT).await.expect("no local failure");
     let hosts = [
         "10 a.test:25 starttls 192.0.2.1 2001:db8::1",
         "20 b.test:25 starttls 192.0.2.2 AAAA failed",
@@ -200,7 +204,10 @@ async fn keeps_known_hosts_while_their_records_cannot_be_looked_up() {
     dns.set("lost.test", RecordType::MX, Answer::NoReply);
     let timeout = Duration::from_secs(1);
     let resolvers = resolvers(vec![dns.addr()], false);
-    let found = resolvers.discover(&mx("lost.test"), &settings(IpFamily::Ipv4), &hosts, timeout).await;
+    let found = resolvers
+        .discover(&mx("lost.test"), &settings(IpFamily::Ipv4), &hosts, timeout)
+        .await
+        .expect("no local failure");
     check("silence", &found, &rows, None, &["lost.test MX dns_timeout", "gone.test A nxdomain"]);
 
     // If only one of two services fails, only its known hosts are kept.
@@ -344,7 +351,8 @@ async fn limits_the_number_of_hosts_and_of_concurrent_lookups() {
     let timeout = Duration::from_secs(1);
     let resolvers = resolvers(vec![dns.addr()], false);
     let begin = Instant::now();
-    let found = resolvers.discover(&mx("many.test"), &settings(IpFamily::Ipv4), &[], timeout).await;
+    let found =
+        resolvers.discover(&mx("many.test"), &settings(IpFamily::Ipv4), &[], timeout).await.expect("no local failure");
     assert!(begin.elapsed() < timeout * 4, "{:?}", begin.elapsed());
     let failures = &found.report.as_ref().expect("a report").failures;
     assert!(failures.len() == 64 && failures.iter().all(|failure| failure.reason == LookupReason::Timeout));
@@ -391,7 +399,8 @@ async fn merges_the_hosts_of_all_compared_name_servers() {
     ] {
         first(&one);
         second(&other);
-        let mut found = both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &known, TIMEOUT).await;
+        let mut found =
+            both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &known, TIMEOUT).await.expect("no local failure");
         let disagreed = found.report.as_mut().and_then(|report| report.disagree.take());
         assert_eq!(disagreed, Some(disagree), "{what}");
         check(what, &found, hosts, count, failures);
@@ -400,7 +409,8 @@ async fn merges_the_hosts_of_all_compared_name_servers() {
     one.set_mx("two.test", records);
     other.set_mx("two.test", records);
     other.set("a.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.9"])));
-    let found = both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &[], TIMEOUT).await;
+    let found =
+        both.discover(&mx("two.test"), &settings(IpFamily::Ipv4), &[], TIMEOUT).await.expect("no local failure");
     assert_eq!(found.report.and_then(|report| report.disagree), Some(true));
     assert_eq!(row(&found.hosts[0]), "10 a.test:25 starttls 192.0.2.1 192.0.2.9");
 }
