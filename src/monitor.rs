@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::config::{Config, Limits};
 use crate::discovery::{Discovered, Resolvers};
+use crate::file::FileReader;
 use crate::observation::LocalFailure;
 use crate::probe::Prober;
 use crate::reason::LocalReason;
@@ -130,10 +131,12 @@ impl State {
         let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
         let prober = Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?;
         let lag = LagWatch::default();
+        let files = FileReader::default();
         let workshop = Workshop {
             prober,
             judge: Arc::new(Judge::default()),
-            resolvers: Arc::new(Resolvers::new(&resolvers)?),
+            resolvers: Arc::new(Resolvers::new(&resolvers, &files)?),
+            files,
             clock: Arc::clone(&clock),
             lag: lag.clone(),
             benches: Arc::new(Semaphore::new(work::BENCHES)),
@@ -244,7 +247,8 @@ impl State {
 
     fn reload(&mut self, config: Config) -> Result<(), String> {
         let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
-        self.workshop = Arc::new(self.workshop.with_resolvers(Resolvers::new(&resolvers)?));
+        let resolvers = Resolvers::new(&resolvers, &self.workshop.files)?;
+        self.workshop = Arc::new(self.workshop.with_resolvers(resolvers));
         self.limits = limits;
         self.one_offs.allow(one_offs);
         self.admission.set_permits(permits(limits));
@@ -325,6 +329,10 @@ impl State {
                 }
                 self.end_lookup(id, Some(found), file);
             }
+            Some(LookedUp::Local(local, file)) => {
+                self.count_local(&local);
+                self.end_lookup(id, None, file);
+            }
             Some(LookedUp::Names(found)) => {
                 state.named_as(&found);
                 self.publish(id);
@@ -390,7 +398,7 @@ impl State {
 
     fn count_local(&self, failure: &LocalFailure) {
         if self.board.count_local(failure.reason) {
-            tracing::warn!(reason = %failure.reason, detail = %failure.detail, "probe failed on the exporter host");
+            tracing::warn!(reason = %failure.reason, detail = %failure.detail, "probe or lookup failed on the exporter host");
         }
     }
 
@@ -441,7 +449,7 @@ fn permits(limits: Limits) -> usize {
 
 impl LocalFailure {
     fn defect(detail: &str) -> Self {
-        Self { reason: LocalReason::Defect, detail: detail.into() }
+        Self::new(LocalReason::Defect, detail)
     }
 }
 

@@ -198,12 +198,16 @@ impl TargetState {
                 self.hosts.push(state);
             }
         }
-        let failures = |report: Option<&LookupReport>| report.map(|report| report.failures.clone()).unwrap_or_default();
-        let fails = failures(report.as_ref());
-        if failures(self.lookup.as_deref()) != fails {
-            self.history.note(now, Change::Lookup(fails.into()));
+        // A lookup that failed on this host says nothing about the names.
+        if is_known {
+            let failures =
+                |report: Option<&LookupReport>| report.map(|report| report.failures.clone()).unwrap_or_default();
+            let fails = failures(report.as_ref());
+            if failures(self.lookup.as_deref()) != fails {
+                self.history.note(now, Change::Lookup(fails.into()));
+            }
+            self.lookup = report.map(Arc::new);
         }
-        self.lookup = report.map(Arc::new);
         self.take_file(file);
         if let Some(before) = named_before {
             self.note_named(&before, now);

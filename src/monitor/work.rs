@@ -1,21 +1,21 @@
 //! What runs in tasks of its own: lookups, and probes with their judgement.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{OptionFuture, join};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 
 use super::backend::Judged;
 use super::lag::{LagWatch, TOLERANCE};
 use super::{Clock, TargetId};
 use crate::discovery::{Discovered, KnownHost, Resolvers};
+use crate::file::FileReader;
 use crate::observation::{LocalFailure, Observation};
 use crate::probe::Prober;
 use crate::reason::{LocalReason, ProbeReason, Stage};
@@ -29,6 +29,7 @@ pub(super) struct Workshop {
     pub(super) prober: Prober,
     pub(super) judge: Arc<Judge>,
     pub(super) resolvers: Arc<Resolvers>,
+    pub(super) files: FileReader,
     pub(super) clock: Clock,
     pub(super) lag: LagWatch,
     /// Places for judging chains that are new.
@@ -45,6 +46,8 @@ pub(super) enum LookedUp {
         /// Where the target would lead to and may not.
         refused: Vec<SocketAddr>,
     },
+    /// This host failed. The certificate file was read all the same.
+    Local(LocalFailure, Option<CertificateDer<'static>>),
     /// The addresses of names, where that could be found out.
     Names(BTreeMap<ServerName, Option<Vec<IpAddr>>>),
 }
@@ -72,12 +75,14 @@ impl Workshop {
     /// `known` are the hosts as of the last lookup.
     pub(super) async fn look_up(self: Arc<Self>, target: Arc<Target>, known: Vec<KnownHost>) -> LookedUp {
         let patience = target.settings.timeout.min(MAX_LOOKUP);
-        let found = self.resolvers.discover(&target.kind, &target.settings, &known, patience).await;
-        let file = match &target.settings.certificate_file {
-            Some(path) => certificate_in(path).await,
-            None => None,
-        };
-        LookedUp::Hosts { found, file, refused: Vec::new() }
+        let found = self.resolvers.discover(&target.kind, &target.settings, &known, patience);
+        let file = target.settings.certificate_file.as_deref().map(|path| certificate_in(&self.files, path));
+        let (found, file) = join(found, OptionFuture::from(file)).await;
+        let file = file.flatten();
+        match found {
+            Ok(found) => LookedUp::Hosts { found, file, refused: Vec::new() },
+            Err(local) => LookedUp::Local(local, file),
+        }
     }
 
     /// Where names lead, as far as that is found out in a moment.
@@ -90,8 +95,10 @@ impl Workshop {
     pub(super) async fn look_up_within(self: Arc<Self>, reach: AllowedAddresses, target: Arc<Target>) -> LookedUp {
         let patience = target.settings.timeout.min(MAX_LOOKUP);
         let looked_up = self.resolvers.discover_allowed(&reach, &target.kind, &target.settings, patience);
-        let (found, refused) = looked_up.await;
-        LookedUp::Hosts { found, file: None, refused }
+        match looked_up.await {
+            Ok((found, refused)) => LookedUp::Hosts { found, file: None, refused },
+            Err(local) => LookedUp::Local(local, None),
+        }
     }
 
     /// Probes once, by the settings of the first job, and judges for all of them.
@@ -100,8 +107,8 @@ impl Workshop {
         let Some(lead) = jobs.first().map(|job| Arc::clone(&job.target)) else { return Ok(Vec::new()) };
         let seen = self.prober.probe(&backend, &lead.settings, (self.clock)()).await?;
         if self.was_late(&seen, &lead.settings, begin) {
-            let detail = "a timeout while the exporter was over a second late".into();
-            return Err(Box::new(LocalFailure { reason: LocalReason::Overloaded, detail }));
+            let detail = "a timeout while the exporter was over a second late";
+            return Err(Box::new(LocalFailure::new(LocalReason::Overloaded, detail)));
         }
         let mut judged = Vec::with_capacity(jobs.len());
         let mut left = jobs.len();
@@ -138,9 +145,7 @@ impl Workshop {
         }
         let (this, backend) = (Arc::clone(&self), backend.clone());
         let judged = tokio::task::spawn_blocking(move || this.judge(seen, &backend, &target, &trust, None));
-        judged
-            .await
-            .map_err(|panic| Box::new(LocalFailure { reason: LocalReason::Defect, detail: panic.to_string().into() }))
+        judged.await.map_err(|panic| Box::new(LocalFailure::new(LocalReason::Defect, panic)))
     }
 
     /// Whether a timeout may be this process's own fault.
@@ -183,15 +188,9 @@ impl Workshop {
 }
 
 /// The first certificate in a PEM file; none where that cannot be had in a moment.
-async fn certificate_in(path: &Path) -> Option<CertificateDer<'static>> {
-    let read = async {
-        // A pipe would let us wait for ever.
-        tokio::fs::metadata(path).await.ok().filter(Metadata::is_file)?;
-        let mut text = Vec::new();
-        tokio::fs::File::open(path).await.ok()?.take(MAX_FILE).read_to_end(&mut text).await.ok()?;
-        CertificateDer::from_pem_slice(&text).ok()
-    };
-    tokio::time::timeout(FILE_PATIENCE, read).await.ok()?
+async fn certificate_in(files: &FileReader, path: &Path) -> Option<CertificateDer<'static>> {
+    let read = tokio::time::timeout(FILE_PATIENCE, files.read(path, None)).await.ok()??;
+    CertificateDer::from_pem_slice(&read.ok()?.bytes).ok()
 }
 
 /// Chains that are judged at once.
@@ -200,5 +199,4 @@ pub(super) const BENCHES: usize = 2;
 const MAX_LOOKUP: Duration = Duration::from_secs(10);
 /// Names are looked up at the end of a round, which waits for it.
 const NAMES_PATIENCE: Duration = Duration::from_secs(3);
-const MAX_FILE: u64 = 1024 * 1024;
 const FILE_PATIENCE: Duration = Duration::from_secs(5);
