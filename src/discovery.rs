@@ -15,6 +15,7 @@ use crate::target::{AllowedAddresses, Endpoint, HostTarget, ProbeSettings, Resol
 mod addresses;
 mod hosts;
 mod name_servers;
+mod provider;
 mod query;
 mod validation;
 
@@ -169,14 +170,13 @@ impl Resolvers {
     ) -> BTreeMap<ServerName, Option<Vec<IpAddr>>> {
         let deadline = Instant::now() + timeout;
         let names = names.into_iter().take(MAX_NAMES);
-        let Ok(servers) = self.servers(settings).await else { return names.map(|name| (name, None)).collect() };
-        let lookups = names.map(|name| look_up_one(name, &servers, settings, deadline));
-        let found: Vec<_> = stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).collect().await;
-        let addresses = found.into_iter().map(|(name, found)| {
+        let Ok(servers) = &self.servers(settings).await else { return names.map(|name| (name, None)).collect() };
+        let lookups = names.map(|name| async move {
+            let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await.ok();
             let is_known = |found: &Addresses| found.failures.iter().all(|failure| failure.reason.has_none());
-            (name, found.ok().filter(is_known).map(|found| found.addresses))
+            (name, found.filter(is_known).map(|found| found.addresses))
         });
-        addresses.collect()
+        stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).collect().await
     }
 }
 
@@ -187,20 +187,10 @@ async fn look_up_all(
     deadline: Instant,
 ) -> Result<BTreeMap<ServerName, Addresses>, LocalFailure> {
     let lookups = names.into_iter().map(|name| async move {
-        let (name, found) = look_up_one(name, servers, settings, deadline).await;
-        Ok((name, found?))
+        let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await?;
+        Ok((name, found))
     });
     stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).try_collect().await
-}
-
-async fn look_up_one(
-    name: ServerName,
-    servers: &Servers,
-    settings: &ProbeSettings,
-    deadline: Instant,
-) -> (ServerName, Result<Addresses, LocalFailure>) {
-    let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await;
-    (name, found)
 }
 
 /// The addresses of a host that needs no lookup, sorted, each once.

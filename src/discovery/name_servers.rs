@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use hickory_resolver::{Hosts, TokioResolver};
+use hickory_resolver::{Hosts, Resolver};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
+use super::provider::{LastFailure, Provider};
 use super::query::QueryResult;
 use super::validation::is_bogus;
 use crate::file::{Contents, FileReader};
-use crate::net::has_route;
 use crate::observation::LocalFailure;
 use crate::reason::{LocalReason, LookupReason};
 use crate::target::ResolverSpec;
@@ -54,7 +53,8 @@ pub(super) fn absolute(name: &str) -> Option<Name> {
 #[derive(Clone, Debug)]
 pub(super) struct NameServer {
     address: SocketAddr,
-    client: TokioResolver,
+    client: Resolver<Provider>,
+    last_failure: LastFailure,
 }
 
 /// The name servers of one configured resolver.
@@ -203,9 +203,11 @@ fn build(server: NameServerConfig) -> Result<NameServer, NetError> {
     options.edns0 = true;
     options.preserve_intermediates = true;
     let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let provider = Provider::default();
+    let last_failure = provider.last_failure.clone();
+    let mut builder = Resolver::builder_with_config(config, provider);
     *builder.options_mut() = options;
-    Ok(NameServer { address, client: builder.build()? })
+    Ok(NameServer { address, client: builder.build()?, last_failure })
 }
 
 pub(super) async fn addresses(
@@ -263,7 +265,7 @@ async fn query_records<T>(
         {
             return Ok(Err(LookupReason::Bogus));
         }
-        Err(error) => return reason(&error, server.address.ip()).map(Err),
+        Err(error) => return reason(&error, server).map(Err),
     };
     let owner = end_of_aliases(name, lookup.answers());
     // Records of other owners could be forged by anyone who controls the queried zone.
@@ -296,7 +298,7 @@ fn address(record: &Record) -> Option<IpAddr> {
     }
 }
 
-fn reason(error: &NetError, server: IpAddr) -> Result<LookupReason, LocalFailure> {
+fn reason(error: &NetError, server: &NameServer) -> Result<LookupReason, LocalFailure> {
     Ok(match error {
         NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
             ResponseCode::NXDomain => LookupReason::NxDomain,
@@ -304,7 +306,8 @@ fn reason(error: &NetError, server: IpAddr) -> Result<LookupReason, LocalFailure
             _ => LookupReason::ServFail,
         },
         NetError::Timeout => LookupReason::Timeout,
-        NetError::Io(error) => match LocalFailure::from_io(error, || has_route(server)) {
+        // No packet could be sent.
+        NetError::Io(_) | NetError::NoConnections => match server.last_failure.get() {
             Some(local) => return Err(local),
             None => LookupReason::ServFail,
         },

@@ -134,4 +134,12 @@ mod tests {
         check(vec![Err(Timeout), Err(ServFail)], Err(Timeout), None, false);
         check(vec![], Err(ServFail), None, false);
     }
+
+    #[tokio::test]
+    async fn without_a_name_server_the_failure_is_local() {
+        let servers = Servers::default();
+        let send = |_: &NameServer| async { Ok(records(&[1])) };
+        let failure = query(&servers, Instant::now(), send).await.expect_err("no server");
+        assert_eq!(failure.reason, LocalReason::NameServers);
+    }
 }

@@ -1,16 +1,18 @@
 //! From names to addresses, with real DNS packets to a responder on loopback.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::A as ARecord;
 use smtp_fleet::{Answer, Dns, RecordType, Transport};
 use smtp_tls_exporter::discovery::{Discovered, FoundHost, Resolvers};
 use smtp_tls_exporter::file::FileReader;
-use smtp_tls_exporter::reason::LookupReason;
+use smtp_tls_exporter::observation::LocalFailure;
+use smtp_tls_exporter::reason::{LocalReason, LookupReason};
 use smtp_tls_exporter::target::{
     Endpoint, HostTarget, IpFamily, ProbeSettings, ResolverSpec, ServerName, TargetKind, TlsMode,
 };
@@ -229,4 +231,55 @@ async fn compares_the_answers_of_all_name_servers() {
         check(&what, &found, (expected, failures));
         assert_eq!(found.report.and_then(|report| report.disagree), Some(disagree), "{what}");
     }
+}
+
+/// Resolves `two.test` at these name servers.
+async fn two(name_servers: &[SocketAddr], compare: bool) -> Result<Discovered, LocalFailure> {
+    let target = TargetKind::Host(host("two.test"));
+    resolvers(name_servers.to_vec(), compare).discover(&target, &settings(IpFamily::Ipv4), &[], TIMEOUT).await
+}
+
+#[tokio::test]
+async fn failures_of_this_host_are_not_those_of_a_name_server() {
+    let dns = Dns::start().await.expect("a responder");
+    dns.set("two.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
+    // The kernel refuses to send to a broadcast address.
+    let forbidden = SocketAddr::from(([255, 255, 255, 255], 53));
+    for compare in [false, true] {
+        let failure = two(&[forbidden], compare).await.expect_err("a local failure");
+        assert_eq!(failure.reason, LocalReason::Forbidden);
+        let found = two(&[forbidden, dns.addr()], compare).await.expect("an answer");
+        check("two.test", &found, (&["192.0.2.1"], &[]));
+    }
+    let names = vec![ServerName::parse("two.test").expect("a name")];
+    let unknown = resolvers(vec![forbidden], false).resolve_names(names, &settings(IpFamily::Ipv4), TIMEOUT).await;
+    assert_eq!(unknown.into_values().collect::<Vec<_>>(), [None]);
+}
+
+/// Runs itself in a process of its own, as the limit holds for all tests in a process.
+#[test]
+fn a_lack_of_descriptors_is_a_local_failure() {
+    const NAME: &str = "discovery::a_lack_of_descriptors_is_a_local_failure";
+    if std::env::var_os(NAME).is_none() {
+        let this = std::env::current_exe().expect("a path");
+        let child = std::process::Command::new(this).args(["--exact", NAME]).env(NAME, "1").output().expect("a child");
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let dns = Dns::start().await.expect("a responder");
+        dns.set("two.test", RecordType::A, Answer::Addresses(ips(&["192.0.2.1"])));
+        let (soft, hard) = rlimit::Resource::NOFILE.get().expect("the limit");
+        rlimit::Resource::NOFILE.set(3, hard).expect("a lower limit");
+        let failure = two(&[dns.addr()], false).await;
+        rlimit::Resource::NOFILE.set(soft, hard).expect("the limit as before");
+        assert_eq!(failure.map_err(|failure| failure.reason), Err(LocalReason::FileDescriptors));
+        check("two.test", &two(&[dns.addr()], false).await.expect("an answer"), (&["192.0.2.1"], &[]));
+    });
+}
+
+/// The names that were queried.
+fn queried(dns: &Dns) -> BTreeSet<String> {
+    dns.queries().into_iter().map(|(name, _, _)| name).collect()
 }
