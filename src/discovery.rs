@@ -13,6 +13,7 @@ use crate::observation::{LocalFailure, LookupReport};
 use crate::target::{AllowedAddresses, Endpoint, HostTarget, ProbeSettings, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
+mod health;
 mod hosts;
 mod name_servers;
 mod provider;

@@ -15,6 +15,7 @@ use hickory_resolver::{Hosts, Resolver};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
+use super::health::{Health, SERVER_TIMEOUT};
 use super::provider::{LastFailure, Provider};
 use super::query::QueryResult;
 use super::validation::is_bogus;
@@ -55,6 +56,7 @@ pub(super) struct NameServer {
     address: SocketAddr,
     client: Resolver<Provider>,
     last_failure: LastFailure,
+    pub(super) health: Arc<Health>,
 }
 
 /// The name servers of one configured resolver.
@@ -207,7 +209,7 @@ fn build(server: NameServerConfig) -> Result<NameServer, NetError> {
     let last_failure = provider.last_failure.clone();
     let mut builder = Resolver::builder_with_config(config, provider);
     *builder.options_mut() = options;
-    Ok(NameServer { address, client: builder.build()?, last_failure })
+    Ok(NameServer { address, client: builder.build()?, last_failure, health: Arc::default() })
 }
 
 pub(super) async fn addresses(
@@ -320,7 +322,6 @@ const DNS_PORT: u16 = 53;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 const FILE_TIMEOUT: Duration = Duration::from_secs(1);
-const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_ALIASES: usize = 16;
 const MAX_SERVICE_ALIASES: usize = 8;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::name_servers::{NameServer, Records, Servers};
 use crate::observation::LocalFailure;
@@ -50,27 +50,25 @@ where
     }
     let (mut results, mut local) = (Vec::new(), None);
     if servers.compare {
-        let each = servers.servers.iter().map(|server| timeout_at(deadline, send(server)));
+        let each = servers.servers.iter().map(|server| server.health.watch(deadline, send(server)));
         for result in join_all(each).await {
-            match result.unwrap_or(Ok(Err(LookupReason::Timeout))) {
+            match result {
                 Ok(result) => results.push(result),
                 Err(failure) => local = Some(failure),
             }
         }
     } else {
-        let in_turn = async {
-            for server in &servers.servers {
-                match send(server).await {
-                    Ok(result) => results.push(result),
-                    Err(failure) => local = Some(failure),
-                }
-                if results.last().is_some_and(is_definite) {
-                    break;
-                }
+        let now = Instant::now();
+        let mut in_order: Vec<_> = servers.servers.iter().collect();
+        in_order.sort_by_cached_key(|server| server.health.is_last_choice(now));
+        for server in in_order {
+            match server.health.watch(deadline, send(server)).await {
+                Ok(result) => results.push(result),
+                Err(failure) => local = Some(failure),
             }
-        };
-        if timeout_at(deadline, in_turn).await.is_err() {
-            results.push(Err(LookupReason::Timeout));
+            if results.last().is_some_and(is_definite) || Instant::now() >= deadline {
+                break;
+            }
         }
     }
     match (local, servers.compare) {

@@ -18,6 +18,7 @@ use smtp_tls_exporter::target::{
 };
 
 mod hosts;
+mod silent_servers;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
