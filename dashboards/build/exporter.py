@@ -76,8 +76,8 @@ def _stats() -> list[Json]:
         ),
         g.stat(
             "Local errors",
-            "Probes in the time range that failed because of a problem on the exporter host. They do not change the "
-            "verdict on any server.",
+            "Probes and lookups in the time range that failed because of a problem on the exporter host. They do not "
+            "change the verdict on any server.",
             f"sum(increase({INSTANCES.target('exporter_local_errors_total')}[$__range]))",
             decimals=0,
             thresholds=smtp.ORANGE_FROM_1,
@@ -149,8 +149,8 @@ def _local_errors() -> Json:
     errors = g.range_query(f"sum by (reason) ({_rate('exporter_local_errors_total')})", "{{reason}}")
     return g.timeseries(
         "Local errors by reason",
-        "Probes per second that failed because of a problem on the exporter host, such as no free file descriptors "
-        "or no route. While the rate is above 0, verdicts become stale.",
+        "Probes and lookups per second that failed because of a problem on the exporter host, such as no free file "
+        "descriptors or no route. While the rate is above 0, verdicts become stale.",
         [errors],
         unit="cps",
         stacked=True,

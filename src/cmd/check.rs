@@ -165,8 +165,8 @@ fn prometheus(fleet: &Fleet, now: SystemTime) -> String {
 /// Prints failures of this host, which say nothing about a server.
 fn print_local_errors(fleet: &Fleet) {
     for (reason, count) in fleet.exporter.local_errors.iter().filter(|(_, count)| *count > 0) {
-        let probes = counted(usize::try_from(*count).unwrap_or(usize::MAX), "probe");
-        note(&format_args!("{probes} failed on the exporter host: {reason}: {}", reason.doc()));
+        let errors = counted(usize::try_from(*count).unwrap_or(usize::MAX), "local error");
+        note(&format_args!("{errors} on the exporter host: {reason}: {}", reason.doc()));
     }
 }
 

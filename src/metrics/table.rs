@@ -218,7 +218,7 @@ metrics! {
     SCHEDULE_LAG: Gauge Exporter "smtp_tls_exporter_schedule_lag_seconds" []
         "Time that the longest overdue probe has been waiting to start, 0 if none is overdue.";
     LOCAL_ERRORS: Counter Exporter "smtp_tls_exporter_local_errors_total" ["reason"]
-        "Total number of probes that failed because of a problem on the exporter host.";
+        "Total number of probes and lookups that failed because of a problem on the exporter host.";
 
     PROCESS_CPU: Counter Exporter "process_cpu_seconds_total" []
         "Total user and system CPU time spent in seconds.";

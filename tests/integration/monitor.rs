@@ -1,13 +1,15 @@
 //! Rounds of the monitor: what is published and when, what remains while a server fails, and how backends share limits.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use smtp_fleet::{Answer, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, TlsMode, profiles};
 use smtp_tls_exporter::config::Config;
-use smtp_tls_exporter::reason::{ChainReason, LookupReason, NameReason, ProbeReason, Stage};
+use smtp_tls_exporter::reason::{ChainReason, LocalReason, LookupReason, NameReason, ProbeReason, Stage};
 use smtp_tls_exporter::snapshot::{BackendReport, Change, LookupReport, TargetReport};
+use smtp_tls_exporter::target::ResolverSpec;
 use smtp_tls_exporter::verdict::NameVerdict;
 
 use crate::support::{Environment, Running, backend, target, until};
@@ -223,6 +225,23 @@ async fn failed_lookups_keep_the_backends_and_are_reported() {
     let report = running.round("one").await;
     assert_eq!(counts(&report), (2, 2, 2, 0));
     assert_eq!(failures(report.lookup.as_ref().expect("a lookup")), [("AAAA", LookupReason::ServFail)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lookups_that_fail_on_this_host_change_no_report() {
+    let env = Environment::new(&Pki::new());
+    let resolver = "resolvers: {test: {nameservers: [192.0.2.53]}}";
+    let target = "{host: smtp.example.com, name: one}".to_owned();
+    let mut config = env.config(&Environment::yaml("resolver: test, interval: 60s", resolver, &[target]));
+    // The kernel refuses to send to a broadcast address.
+    let name_servers = vec![SocketAddr::from(([255, 255, 255, 255], 53))];
+    config.resolvers.insert("test".into(), ResolverSpec::Listed { name_servers, compare: false });
+    let running = Running::start(config);
+    let report = running.round("one").await;
+    assert_eq!(report.lookup, None);
+    let errors = running.handle.fleet().exporter.local_errors;
+    assert_eq!(errors.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [&(LocalReason::Forbidden, 1)]);
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,7 +37,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Linux, Cisco, certbot: commands, settings, a flag", "dmesg ip_local_port_range fixup deploy-hook"),
     ("Service discovery: labels", "env service"),
     ("Examples: a target and scrape jobs", "relay smtp_tls smtp_tls_probe"),
-    ("This repository: a module, a directory, the user in the image", "name_servers dashboards nonroot"),
+    ("This repository: a directory, the user in the image", "dashboards nonroot"),
 ];
 
 /// Metrics that no dashboard or rule uses. A row whose metric is used fails the test.
