@@ -2,6 +2,7 @@
 //! response.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,9 +87,10 @@ pub fn roots(system_roots: bool, ca_files: &[PathBuf]) -> Result<Vec<TrustAnchor
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, VerifyError> {
     let found = if path == Path::new("-") {
-        anchors::certificates_from(io::stdin().lock(), Path::new("standard input"))
+        anchors::certificates_from(Ok(io::stdin().lock()), Path::new("standard input"))
     } else {
-        anchors::certificates(path)
+        // It may be a pipe.
+        anchors::certificates_from(File::open(path), path)
     };
     found.map_err(VerifyError::Chain)
 }

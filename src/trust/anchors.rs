@@ -78,8 +78,11 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFile
 ///
 /// # Errors
 /// As [`certificates`].
-pub fn certificates_from(input: impl Read, name: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
-    certificates_in(name, file::read_from(input, MAX_FILE_BYTES))
+pub fn certificates_from(
+    input: io::Result<impl Read>,
+    name: &Path,
+) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
+    certificates_in(name, input.and_then(|input| file::read_from(input, MAX_FILE_BYTES)))
 }
 
 fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
