@@ -14,6 +14,7 @@ pub use reader::{Contents, FileReader, ReadResult};
 /// If it cannot be read, is not a regular file ([`io::ErrorKind::InvalidInput`]), or has more than `limit` bytes
 /// ([`io::ErrorKind::FileTooLarge`]).
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    tracing::debug!(file = %path.display(), "reading file");
     let data = fs::metadata(path)?;
     if data.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
