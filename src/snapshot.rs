@@ -32,6 +32,8 @@ pub struct Fleet {
 pub struct ExporterReport {
     /// Whether the last attempt to load the configuration succeeded.
     pub reload_successful: bool,
+    /// Whether a reload, or a check of the target files for changes, is in progress.
+    pub reload_running: bool,
     /// When the configuration was last loaded successfully.
     pub reload_success_at: Option<SystemTime>,
     /// The number of roots in each trust store in use, by its name.

@@ -122,6 +122,7 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
 
     let exporter = ExporterReport {
         reload_successful: true,
+        reload_running: false,
         reload_success_at: Some(now() - Duration::from_secs(3600)),
         trust_anchors: vec![("test".into(), 1)],
         probes_in_flight: 2,

@@ -209,6 +209,8 @@ metrics! {
         "Whether the last configuration reload attempt was successful.";
     RELOAD_SUCCESS_TIME: Gauge Exporter "smtp_tls_exporter_config_last_reload_success_timestamp_seconds" []
         "Unix time of the last successful configuration reload.";
+    RELOAD_RUNNING: Gauge Exporter "smtp_tls_exporter_config_reload_running" []
+        "Whether a configuration reload, or a check of the target files for changes, is in progress.";
     TRUST_ANCHORS: Gauge Exporter "smtp_tls_exporter_trust_anchors" ["store"]
         "Number of roots in each trust store in use.";
     TARGETS: Gauge Exporter "smtp_tls_exporter_targets" []

@@ -1,7 +1,7 @@
 //! Where the monitor puts its reports and readers take them from. One writer, any number of readers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use crate::snapshot::{ExporterReport, Fleet, TargetReport};
 pub(super) struct Board {
     targets: Mutex<Vec<Arc<TargetReport>>>,
     config: Mutex<ConfigState>,
+    reload_running: AtomicBool,
     probes_in_flight: AtomicUsize,
     waiting_since: Mutex<Option<Instant>>,
     local_errors: [AtomicU64; LocalReason::ALL.len()],
@@ -35,6 +36,7 @@ impl Board {
             targets: self.targets.lock().clone(),
             exporter: ExporterReport {
                 reload_successful: config.successful,
+                reload_running: self.reload_running.load(Ordering::Relaxed),
                 reload_success_at: config.loaded_at,
                 trust_anchors: config.trust_anchors,
                 probes_in_flight: self.probes_in_flight.load(Ordering::Relaxed),
@@ -64,6 +66,11 @@ impl Board {
 
     pub(super) fn config_failed(&self) {
         self.config.lock().successful = false;
+    }
+
+    /// Returns the value before.
+    pub(super) fn set_reload_running(&self, running: bool) -> bool {
+        self.reload_running.swap(running, Ordering::AcqRel)
     }
 
     pub(super) fn set_load(&self, in_flight: usize, waiting_since: Option<Instant>) {

@@ -60,6 +60,16 @@ impl Handle {
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 
+    /// Publishes that a reload is in progress. False if that was published already.
+    pub fn start_reload(&self) -> bool {
+        !self.board.set_reload_running(true)
+    }
+
+    /// Publishes that no reload is in progress.
+    pub fn end_reload(&self) {
+        self.board.set_reload_running(false);
+    }
+
     /// Notes that a config could not be loaded; the running one stays.
     pub fn reload_failed(&self) {
         self.board.config_failed();

@@ -1,11 +1,13 @@
 //! Reloads the configuration while the service runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::config::{Config, ConfigError, Found, TargetFiles};
 use crate::monitor::Handle;
@@ -14,21 +16,43 @@ use crate::web::ReloadRequest;
 /// Reloads the whole configuration on SIGHUP or a request, and the target files when they change.
 pub(super) struct Loader {
     config_file: Option<PathBuf>,
+    load: Arc<LoadFn>,
+    /// The time limit of a read: the file system may hang.
+    time_limit: Duration,
     handle: Handle,
     /// The target files of the running configuration.
     files: TargetFiles,
-    /// Their state at the last attempt to load them.
-    seen: Result<Found, ConfigError>,
+    /// Their state at the last attempt to load them; none if the attempt did not end in time.
+    seen: Option<Result<Found, ConfigError>>,
     /// Whether the last reload rejected the configuration file, so that the running configuration is older.
     rejected: bool,
+}
+
+type LoadFn = dyn Fn(&Path) -> Result<Config, ConfigError> + Send + Sync;
+
+/// A reload, or a check of the target files, that is under way. It exists as long as a thread reads for it, even if the
+/// loader no longer waits for that.
+struct Running(Handle);
+
+impl Running {
+    /// None if a read for the last reload or check has not returned yet: another one would hang as well.
+    fn start(handle: &Handle) -> Option<Arc<Self>> {
+        handle.start_reload().then(|| Arc::new(Self(handle.clone())))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.end_reload();
+    }
 }
 
 impl Loader {
     /// The loader of a service that runs with `files`. Logs a warning for each pattern without a match.
     pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: TargetFiles) -> Self {
         warn_of_unmatched(&files, &[]);
-        let seen = Ok(files.found().clone());
-        Self { config_file, handle, files, seen, rejected: false }
+        let (load, seen) = (Arc::new(Config::load), Some(Ok(files.found().clone())));
+        Self { config_file, load, time_limit: TIME_LIMIT, handle, files, seen, rejected: false }
     }
 
     /// Runs until no request can arrive.
@@ -60,10 +84,17 @@ impl Loader {
 
     /// Reloads everything and returns the result.
     async fn reload(&mut self) -> Result<(), String> {
-        let result = self.load().await;
-        let files = self.files.clone();
-        // If only a target file is invalid, the failure ends when that file becomes valid.
-        self.rejected = result.is_err() && !blocking(move || files.are_of_current_config()).await.unwrap_or_default();
+        let result = match Running::start(&self.handle) {
+            Some(running) => {
+                let result = self.load(&running).await;
+                let files = self.files.clone();
+                // If only a target file is invalid, the failure ends when that file becomes valid.
+                self.rejected = result.is_err()
+                    && !self.read(&running, move || files.are_of_current_config()).await.unwrap_or_default();
+                result
+            }
+            None => Err(STILL_READING.to_owned()),
+        };
         match &result {
             Ok(()) => tracing::info!("configuration reloaded"),
             Err(error) => self.report_failure(error),
@@ -71,29 +102,20 @@ impl Loader {
         result
     }
 
-    async fn load(&mut self) -> Result<(), String> {
+    async fn load(&mut self, running: &Arc<Running>) -> Result<(), String> {
         let file = self.config_file.clone().ok_or("the exporter runs without a configuration file")?;
-        let config = blocking(move || Config::load(&file)).await?.map_err(|error| error.to_string())?;
+        let load = Arc::clone(&self.load);
+        let config = self.read(running, move || load(&file)).await?.map_err(|error| error.to_string())?;
         self.install(config).await
     }
 
     /// Reloads the target files if they have changed since the last check.
     async fn poll_files(&mut self) {
-        let files = self.files.clone();
-        let Ok(now) = blocking(move || files.look()).await else { return };
-        if now == self.seen {
-            return;
-        }
-        self.seen = now;
-        let files = self.files.clone();
-        let result = match blocking(move || files.load()).await {
-            Ok(None) => return,
-            Ok(Some(Ok(config))) => self.install(config).await,
-            Ok(Some(Err(error))) => Err(error.to_string()),
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(()) => {
+        // A read that hangs was reported.
+        let Some(running) = Running::start(&self.handle) else { return };
+        match self.load_changed_files(&running).await {
+            Ok(false) => {}
+            Ok(true) => {
                 let files = self.files.paths().len();
                 tracing::info!(files, targets = self.handle.fleet().targets.len(), "target files reloaded");
                 if self.rejected {
@@ -105,11 +127,28 @@ impl Loader {
         }
     }
 
+    /// Returns whether the files have changed.
+    async fn load_changed_files(&mut self, running: &Arc<Running>) -> Result<bool, String> {
+        let before = self.seen.take();
+        let files = self.files.clone();
+        let now = Some(self.read(running, move || files.look()).await?);
+        if now == before {
+            self.seen = now;
+            return Ok(false);
+        }
+        let files = self.files.clone();
+        let loaded = self.read(running, move || files.load()).await?;
+        self.seen = now;
+        let Some(config) = loaded else { return Ok(false) };
+        self.install(config.map_err(|error| error.to_string())?).await?;
+        Ok(true)
+    }
+
     async fn install(&mut self, config: Config) -> Result<(), String> {
         let files = config.target_files.clone();
         self.handle.reload(config).await?;
         warn_of_unmatched(&files, self.files.unmatched());
-        self.seen = Ok(files.found().clone());
+        self.seen = Some(Ok(files.found().clone()));
         self.files = files;
         Ok(())
     }
@@ -118,16 +157,32 @@ impl Loader {
         self.handle.reload_failed();
         tracing::error!(%error, "reload failed; keeping the running configuration");
     }
+
+    /// The result of `work` on a separate thread, which is left alone if it does not return in time.
+    async fn read<T: Send + 'static>(
+        &self,
+        running: &Arc<Running>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        if Arc::strong_count(running) > 1 {
+            return Err(STILL_READING.to_owned());
+        }
+        let running = Arc::clone(running);
+        let task = spawn_blocking(move || {
+            let _running = running;
+            work()
+        });
+        let limit = self.time_limit;
+        let returned = timeout(limit, task).await.map_err(|_| {
+            format!("reading the configuration did not end within {limit:?}: a file system does not respond")
+        })?;
+        returned.map_err(|panic| panic.to_string())
+    }
 }
 
 /// Resolves when the signal is received; at once, with None, if it is not handled.
 async fn received(signal: Option<&mut Signal>) -> Option<()> {
     signal?.recv().await
-}
-
-/// Runs `work`, which may wait for a disk, on a separate thread.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    tokio::task::spawn_blocking(work).await.map_err(|panic| panic.to_string())
 }
 
 /// Logs a warning for each pattern without a match, except for those in `before`: a pattern may match files later.
@@ -137,11 +192,16 @@ fn warn_of_unmatched(files: &TargetFiles, before: &[String]) {
     }
 }
 
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+const STILL_READING: &str = "an earlier reload still waits for a file system that does not respond";
+
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::Arc;
+    use std::sync::mpsc::channel;
     use std::time::SystemTime;
+
+    use parking_lot::Mutex;
 
     use tempfile::TempDir;
 
@@ -231,7 +291,7 @@ mod tests {
         fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
         let valid = running.load().expect("files are named").expect("a config");
         fixture.write("a.json", r#"[{"targets": ["127.0."#);
-        fixture.loader.seen = fixture.loader.files.look();
+        fixture.loader.seen = Some(fixture.loader.files.look());
         fixture.loader.handle.reload(valid).await.expect("a reload");
         fixture.look(&["1", "2"], true).await;
 
@@ -286,5 +346,49 @@ mod tests {
         fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
         fixture.look(&["9"], true).await;
         assert!(!fixture.loader.files.are_named());
+    }
+
+    #[tokio::test]
+    async fn a_read_that_hangs_fails_the_reload_until_it_returns() {
+        let mut fixture = LoaderFixture::start();
+        let (release, hang) = channel::<()>();
+        let (hang, loads) = (Mutex::new(hang), Arc::new(Mutex::new(Vec::new())));
+        let (count, gauge) = (Arc::clone(&loads), fixture.loader.handle.clone());
+        fixture.loader.load = Arc::new(move |path| {
+            count.lock().push(gauge.fleet().exporter.reload_running);
+            let _ = hang.lock().recv();
+            Config::load(path)
+        });
+        fixture.loader.time_limit = Duration::from_millis(50);
+        fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
+        let running = |fixture: &LoaderFixture| fixture.loader.handle.fleet().exporter.reload_running;
+        assert!(!running(&fixture));
+        for _ in 0..3 {
+            fixture.reload(&[], false).await;
+            fixture.look(&[], false).await;
+            assert!(running(&fixture));
+        }
+        assert_eq!(*loads.lock(), [true], "one read");
+
+        drop(release);
+        fixture.loader.time_limit = TIME_LIMIT;
+        while running(&fixture) {
+            tokio::task::yield_now().await;
+        }
+        fixture.reload(&["1"], true).await;
+        assert!(!running(&fixture));
+        assert_eq!(*loads.lock(), [true, true]);
+    }
+
+    #[tokio::test]
+    async fn a_fifo_as_trust_store_is_rejected() {
+        let mut fixture = LoaderFixture::start();
+        let fifo = fixture.folder.path().join("roots.pem");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status().expect("mkfifo");
+        assert!(made.success());
+        fixture.write("config.yaml", "trust_stores: {own: {files: [roots.pem]}}\ntarget_files: ['*.json']\n");
+        let error = fixture.loader.reload().await.expect_err("a FIFO");
+        assert!(error.contains("roots.pem: not a regular file"), "{error}");
+        assert!(!fixture.loader.handle.fleet().exporter.reload_successful);
     }
 }

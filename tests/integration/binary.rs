@@ -106,12 +106,24 @@ fn invalid_usage_and_configurations_exit_with_2() {
     };
     let valid = file("valid.yaml", "targets: [{host: smtp.example.com, trust: mozilla}]");
     let port = file("port.yaml", "targets:\n  - host: smtp.example.com\n    port: 70000\n");
+    // Nobody writes to it, so opening it would wait forever.
+    let fifo = env.folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo runs").success());
+    let fifo_config = format!("--config.file={}", fifo.display());
+    let targets = "targets: [{host: smtp.example.com, trust: own}]\n";
+    let fifo_store = file("store.yaml", &format!("trust_stores: {{own: {{files: [fifo]}}}}\n{targets}"));
+    let fifo_key = "client_certificate: {cert: root.pem, key: fifo}";
+    let fifo_key = format!("targets: [{{host: smtp.example.com, trust: mozilla, {fifo_key}}}]\n");
+    let fifo_key = file("key.yaml", &fifo_key);
     for (args, code, causes) in [
         (vec!["--help"], 0, &[][..]),
         (vec!["--version"], 0, &[]),
         (vec!["--no-such-flag"], 2, &["--no-such-flag"]),
         (vec!["--config.file=/nonexistent/config.yaml"], 2, &["/nonexistent/config.yaml"]),
         (vec![port.as_str()], 2, &["port.yaml", "targets[0].port", "70000", "line 3"]),
+        (vec![fifo_config.as_str()], 2, &["/fifo", "not a regular file"]),
+        (vec![fifo_store.as_str()], 2, &["trust_stores.own.files[0]", "/fifo: not a regular file"]),
+        (vec![fifo_key.as_str()], 2, &["client_certificate.key", "/fifo: not a regular file"]),
         (vec![valid.as_str(), "--config.check"], 0, &[]),
         (vec![valid.as_str(), "--web.listen-address=nowhere"], 1, &["nowhere"]),
         (vec![valid.as_str(), "--web.telemetry-path=/-/ready"], 2, &["--web.telemetry-path"]),

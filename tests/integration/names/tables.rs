@@ -49,5 +49,6 @@ pub(super) const UNUSED: &[(&str, &str)] = &[
     ("smtp_tls_cert_ehlo_match", "no client asks for this name"),
     ("smtp_tls_cert_mismatched_samples", "`cert_hostname_match` is that of the worst sample"),
     ("smtp_tls_ocsp_next_update_timestamp_seconds", "`ocsp_error` reports a stale response"),
+    ("smtp_tls_exporter_config_reload_running", "a reload that hangs fails, which has an alert"),
     ("process_virtual_memory_bytes", "resident memory is the relevant figure"),
 ];
