@@ -1,6 +1,7 @@
 //! What is probed: targets, their endpoints and their backends.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -89,6 +90,13 @@ pub struct HostTarget {
     pub addresses: Vec<IpAddr>,
     /// Port, TLS mode, and the name that is sent as SNI and checked.
     pub endpoint: Arc<Endpoint>,
+}
+
+impl HostTarget {
+    /// Whether its addresses are known without a lookup.
+    pub fn is_literal(&self) -> bool {
+        !self.addresses.is_empty() || self.host.ip().is_some()
+    }
 }
 
 /// A server name, a port and a TLS mode.
@@ -296,6 +304,12 @@ impl PartialEq for ClientCertificate {
 }
 
 impl Eq for ClientCertificate {}
+
+impl Hash for ClientCertificate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.chain().hash(state);
+    }
+}
 
 /// The name of a target: not empty, and unique in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

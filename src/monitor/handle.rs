@@ -1,85 +1,106 @@
-//! What others have of the monitor: its reports, and a way to ask it for things.
+//! The monitor as others see it: its reports, and requests to it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::board::Board;
 use super::once::{OneOff, OneOffError};
+use super::published::Published;
 use crate::config::Config;
 use crate::snapshot::{Fleet, TargetReport};
 use crate::target::{TargetKind, TargetName};
 
-/// Reads what the monitor knows and asks it for things. Cheap to clone.
+/// Reads the monitor's reports and sends it requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(super) board: Arc<Board>,
-    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) published: Arc<Published>,
+    pub(super) commands: mpsc::Sender<Command>,
 }
 
 impl Handle {
-    /// All reports as they are now.
+    /// All reports at this time.
     pub fn fleet(&self) -> Fleet {
-        self.board.fleet()
+        self.published.fleet()
     }
 
-    /// Whether the monitor runs.
+    /// Whether the monitor runs: it made progress within the last seconds and, if lookups or probes are running, results
+    /// arrived within the longest timeout.
     pub fn is_ready(&self) -> bool {
-        !self.orders.is_closed()
+        !self.commands.is_closed() && self.published.is_healthy(Instant::now())
     }
 
-    /// Asks for a round of one target, joins the one that is under way, and waits for its end.
-    /// None where there is no such target, or the monitor ends before.
+    /// Starts a round of one target, or joins the one in progress, and waits for its end. Backends whose servers limit the
+    /// rate are not probed before their time.
+    /// `None` if there is no such target, or if the monitor ends before.
     pub async fn round(&self, target: &TargetName) -> Option<Arc<TargetReport>> {
-        let (reply, answer) = oneshot::channel();
-        self.orders.send(Order::Round { target: target.clone(), reply }).await.ok()?;
-        answer.await.ok()
+        self.round_since(target, None).await
     }
 
-    /// Begins a round of a target that no config names, if the config allows it, or joins the one that is under way. The
-    /// round goes on whether or not somebody waits for its end, and nothing is left of it.
+    /// As [`Handle::round`], but returns the last report at once if its round ended at most `max_age` ago.
+    pub async fn recent_round(&self, target: &TargetName, max_age: Duration) -> Option<Arc<TargetReport>> {
+        self.round_since(target, Some(max_age)).await
+    }
+
+    async fn round_since(&self, target: &TargetName, max_age: Option<Duration>) -> Option<Arc<TargetReport>> {
+        self.ask(|reply| Command::Round { target: target.clone(), max_age, reply }).await
+    }
+
+    /// Starts a round of a target that is not configured, if the configuration permits it, or joins the one in progress. The
+    /// round goes on whether or not the client waits for its end, and leaves no state.
     ///
     /// # Errors
-    /// When it is not allowed, or cannot be begun now.
+    /// If it is not permitted, or cannot be started now.
     pub async fn probe_once(&self, target: TargetKind) -> Result<OneOff, OneOffError> {
-        let (reply, answer) = oneshot::channel();
-        let order = Order::OneOff { target: Box::new(target), reply };
-        self.orders.send(order).await.map_err(|_| OneOffError::Ended)?;
-        answer.await.unwrap_or(Err(OneOffError::Ended))
+        let target = Box::new(target);
+        self.ask(|reply| Command::OneOff { target, reply }).await.unwrap_or(Err(OneOffError::Ended))
     }
 
-    /// Goes over to another config. Reports of unchanged endpoints stay, and so do counters of targets by their name;
-    /// probes that run are let finish.
+    /// Applies another configuration. Reports of unchanged endpoints stay, and so do the counters of targets with the same
+    /// name; running probes finish.
     ///
     /// # Errors
-    /// When the config's resolvers cannot be set up, or the monitor has ended; the running config stays.
+    /// If the resolvers cannot be set up, or the monitor has ended. The running configuration stays.
     pub async fn reload(&self, config: Config) -> Result<(), String> {
-        let (reply, answer) = oneshot::channel();
-        let ended = || "the monitor has ended".to_owned();
-        self.orders.send(Order::Reload { config: Box::new(config), reply }).await.map_err(|_| ended())?;
-        answer.await.unwrap_or_else(|_| Err(ended()))
+        let config = Box::new(config);
+        let ended = || Err("the monitor has ended".to_owned());
+        self.ask(|reply| Command::Reload { config, reply }).await.unwrap_or_else(ended)
     }
 
     /// Publishes that a reload is in progress. False if that was published already.
     pub fn start_reload(&self) -> bool {
-        !self.board.set_reload_running(true)
+        !self.published.set_reload_running(true)
     }
 
     /// Publishes that no reload is in progress.
     pub fn end_reload(&self) {
-        self.board.set_reload_running(false);
+        self.published.set_reload_running(false);
     }
 
-    /// Notes that a config could not be loaded; the running one stays.
+    /// Records that a configuration could not be loaded; the running one stays.
     pub fn reload_failed(&self) {
-        self.board.config_failed();
+        self.published.config_failed();
+    }
+
+    /// Waits until no verdict is outstanding. A round may learn an intermediate that completes the chains of targets whose
+    /// rounds have ended before.
+    pub async fn settled(&self) {
+        // None means that the monitor has ended.
+        let _ = self.ask(|reply| Command::Settled { reply }).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
     }
 }
 
-/// What is asked of the monitor.
+/// A request to the monitor. The client may be gone when it is answered.
 #[derive(Debug)]
-pub(super) enum Order {
-    Round { target: TargetName, reply: oneshot::Sender<Arc<TargetReport>> },
+pub(super) enum Command {
+    Round { target: TargetName, max_age: Option<Duration>, reply: oneshot::Sender<Arc<TargetReport>> },
     OneOff { target: Box<TargetKind>, reply: oneshot::Sender<Result<OneOff, OneOffError>> },
     Reload { config: Box<Config>, reply: oneshot::Sender<Result<(), String>> },
+    Settled { reply: oneshot::Sender<()> },
 }

@@ -1,113 +1,138 @@
-//! Which addresses of a name are backends now. DNS answers rotate, shrink and fail; this decides, from round to round,
+//! Which addresses of a name are backends now. DNS answers rotate, shrink and fail; the roster decides from round to round
 //! what that means. Pure: answers, health and time are arguments.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
-/// The addresses of one name that are known.
+/// The known addresses of one name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Roster {
-    /// Sorted by address. A list: most names have one or two.
+    /// Sorted by address. A list, because most names have one or two.
     members: Vec<Member>,
-    rotated_at: Option<SystemTime>,
+    rotated_at: Option<Instant>,
+    rotates: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Member {
     address: IpAddr,
-    named_at: SystemTime,
-    /// Rounds since DNS named it last.
+    /// When DNS listed it last.
+    listed_at: Instant,
+    /// Rounds since then.
     missed: u32,
     resolved: bool,
+    /// Added by the last update.
+    is_new: bool,
 }
 
-/// What one round brought.
+/// The answers of one round.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Round<'a> {
-    /// The addresses in the answers.
-    pub(super) named: &'a [IpAddr],
-    /// The A lookup failed, so nothing is known of IPv4 addresses that are not named.
-    pub ipv4_failed: bool,
+pub(super) struct Answers<'a> {
+    /// The addresses in them.
+    pub(super) listed: &'a [IpAddr],
+    /// The A lookup failed: nothing is known of IPv4 addresses that are not listed.
+    pub(super) ipv4_failed: bool,
     /// The AAAA lookup failed, likewise.
-    pub ipv6_failed: bool,
+    pub(super) ipv6_failed: bool,
 }
 
-/// Bounds on a roster.
+/// Limits of a roster.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// How long an address is kept that is not named.
+    /// How long an address is kept that is not listed.
     pub(super) retention: Duration,
-    /// How many addresses are kept.
+    /// Maximum number of addresses.
     pub(super) cap: usize,
 }
 
+/// The order in which members are removed, last first.
+type Rank = (u8, bool, u32);
+
 impl Roster {
-    /// The addresses in order, each with whether DNS names it now.
+    /// The addresses in order, each with whether it is in DNS.
     pub(super) fn members(&self) -> impl Iterator<Item = (IpAddr, bool)> {
         self.members.iter().map(|member| (member.address, member.resolved))
     }
 
-    /// Takes in a round's answers and returns how many addresses did not fit under the cap.
+    /// Applies the answers of a round and returns how many of the listed addresses do not fit under the cap.
     ///
-    /// An address that is named is a member. One that is named no longer is kept while it answers, for the retention,
-    /// and counts as resolved for two rounds more; once it fails it is dropped after two rounds, since a server that
-    /// was retired must not page. A name whose address comes back within the retention rotates: all its addresses stay
-    /// and count. A failed lookup changes nothing until the retention ends.
+    /// An address that is listed is a member. One that is no longer listed is kept while it answers, for the retention, and
+    /// counts as resolved for two more rounds; once it fails it is dropped after two rounds, because a server that was
+    /// retired must not page. A name whose address comes back within the retention rotates: all its addresses stay and
+    /// count. A failed lookup changes nothing until the retention ends.
     pub(super) fn update(
         &mut self,
-        round: Round<'_>,
+        answers: Answers<'_>,
         answering: impl Fn(IpAddr) -> bool,
         bounds: Bounds,
-        now: SystemTime,
+        now: Instant,
     ) -> usize {
-        let came_back = self.members.iter().any(|member| member.missed > 0 && round.named.contains(&member.address));
+        let came_back = self.members.iter().any(|member| member.missed > 0 && answers.listed.contains(&member.address));
         if came_back {
             self.rotated_at = Some(now);
         }
-        // A clock that stepped back makes nothing old.
-        let within = |since: SystemTime| now.duration_since(since).map_or(true, |age| age <= bounds.retention);
-        let rotates = self.rotated_at.is_some_and(within);
+        let within = |since: Instant| now.duration_since(since) <= bounds.retention;
+        self.rotates = self.rotated_at.is_some_and(within);
+        let rotates = self.rotates;
 
         for member in &mut self.members {
-            let failed = if member.address.is_ipv4() { round.ipv4_failed } else { round.ipv6_failed };
-            if !failed && !round.named.contains(&member.address) {
+            member.is_new = false;
+            let failed = if member.address.is_ipv4() { answers.ipv4_failed } else { answers.ipv6_failed };
+            if !failed && !answers.listed.contains(&member.address) {
                 member.missed = member.missed.saturating_add(1);
                 member.resolved = rotates || member.missed < ROUNDS_RESOLVED;
             }
         }
         self.members.retain(|member| {
             let retired = !rotates && member.missed >= ROUNDS_FAILING && !answering(member.address);
-            round.named.contains(&member.address) || (within(member.named_at) && !retired)
+            answers.listed.contains(&member.address) || (within(member.listed_at) && !retired)
         });
-
-        let mut skipped = 0;
-        for address in round.named {
-            let fresh = Member { address: *address, named_at: now, missed: 0, resolved: true };
+        for address in answers.listed {
+            let fresh = Member { address: *address, listed_at: now, missed: 0, resolved: true, is_new: true };
             match self.members.binary_search_by_key(address, |member| member.address) {
-                Ok(at) => self.members[at] = fresh,
-                Err(at) if self.members.len() < bounds.cap => self.members.insert(at, fresh),
-                // Where answers rotate, room made for one takes it from another that is as much in use.
-                Err(_) if !rotates && self.evict() => {
-                    let at = self.members.partition_point(|member| member.address < *address);
-                    self.members.insert(at, fresh);
-                }
-                Err(_) => skipped += 1,
+                Ok(at) => self.members[at] = Member { is_new: self.members[at].is_new, ..fresh },
+                Err(at) => self.members.insert(at, fresh),
             }
         }
-        skipped
+        trim(&mut [self], bounds.cap).first().copied().unwrap_or_default()
     }
 
-    /// Makes room for an address that is named by giving up the one that has not been for longest.
-    fn evict(&mut self) -> bool {
-        let unnamed = self.members.iter().enumerate().filter(|(_, member)| member.missed > 0);
-        let oldest = unnamed.max_by_key(|(_, member)| member.missed).map(|(at, _)| at);
-        oldest.map(|at| self.members.remove(at)).is_some()
+    /// What is in DNS now comes before what was, and what is known before what is new, so that series are stable.
+    fn rank(&self, member: &Member) -> Rank {
+        let class = match member {
+            Member { missed: 0, .. } => 0,
+            Member { resolved: true, .. } if self.rotates => 0,
+            Member { resolved: true, .. } => 1,
+            Member { .. } => 2,
+        };
+        (class, member.is_new, if class == 0 { 0 } else { member.missed })
     }
 }
 
-/// In the third round without its name an address counts as resolved no longer.
+/// Removes members until all `rosters` together have at most `cap`, and returns for each how many listed addresses were
+/// removed.
+pub(super) fn trim(rosters: &mut [&mut Roster], cap: usize) -> Vec<usize> {
+    let mut skipped = vec![0; rosters.len()];
+    if rosters.iter().map(|roster| roster.members.len()).sum::<usize>() <= cap {
+        return skipped;
+    }
+    let mut ranked: Vec<(Rank, usize, IpAddr)> = Vec::new();
+    for (place, roster) in rosters.iter().enumerate() {
+        ranked.extend(roster.members.iter().map(|member| (roster.rank(member), place, member.address)));
+    }
+    ranked.sort_unstable();
+    for (_, place, address) in ranked.split_off(cap) {
+        let roster = &mut rosters[place];
+        if let Ok(at) = roster.members.binary_search_by_key(&address, |member| member.address) {
+            skipped[place] += usize::from(roster.members.remove(at).missed == 0);
+        }
+    }
+    skipped
+}
+
+/// An address no longer counts as resolved in the third round without it.
 const ROUNDS_RESOLVED: u32 = 3;
-/// An address that fails is dropped in the second round without its name.
+/// An address that fails is dropped in the second round without it.
 const ROUNDS_FAILING: u32 = 2;
 
 #[cfg(test)]
@@ -123,11 +148,11 @@ mod tests {
 
     #[track_caller]
     fn check_under(cap: usize, history: &[(&str, &str)]) {
-        let mut roster = Roster::default();
+        let (mut roster, start) = (Roster::default(), Instant::now());
         let bounds = Bounds { retention: Duration::from_secs(600), cap };
         for (number, (round, expected)) in history.iter().enumerate() {
             // One round per minute.
-            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + 60 * number as u64);
+            let now = start + Duration::from_secs(60 * number as u64);
             let failed = round.contains('!');
             let octets = |sign: bool| -> Vec<IpAddr> {
                 let words = round.split_whitespace().filter(|word| *word != "!" && word.starts_with('-') == sign);
@@ -136,7 +161,7 @@ mod tests {
                     .collect()
             };
             let (named, failing) = (octets(false), octets(true));
-            let round = Round { named: &named, ipv4_failed: failed, ipv6_failed: failed };
+            let round = Answers { listed: &named, ipv4_failed: failed, ipv6_failed: failed };
             roster.update(round, |address| !failing.contains(&address), bounds, now);
             let found: Vec<String> = roster
                 .members()
@@ -239,11 +264,11 @@ mod tests {
         let v6: IpAddr = "2001:db8::1".parse().expect("an address");
         let bounds = Bounds { retention: Duration::from_secs(600), cap: 4 };
         let mut roster = Roster::default();
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let both = Round { named: &[v4, v6], ipv4_failed: false, ipv6_failed: false };
+        let now = Instant::now();
+        let both = Answers { listed: &[v4, v6], ipv4_failed: false, ipv6_failed: false };
         assert_eq!(roster.update(both, |_| true, bounds, now), 0);
         for _ in 0..3 {
-            let round = Round { named: &[], ipv4_failed: false, ipv6_failed: true };
+            let round = Answers { listed: &[], ipv4_failed: false, ipv6_failed: true };
             roster.update(round, |_| true, bounds, now);
         }
         assert_eq!(roster.members().collect::<Vec<_>>(), [(v4, false), (v6, true)]);
@@ -253,9 +278,9 @@ mod tests {
     fn returns_the_number_of_addresses_over_the_cap() {
         let named: Vec<IpAddr> = (1..=9).map(|n| [192, 0, 2, n].into()).collect();
         let bounds = Bounds { retention: Duration::from_secs(600), cap: 4 };
-        let round = Round { named: &named, ipv4_failed: false, ipv6_failed: false };
+        let round = Answers { listed: &named, ipv4_failed: false, ipv6_failed: false };
         let mut roster = Roster::default();
-        let now = SystemTime::UNIX_EPOCH;
+        let now = Instant::now();
         assert_eq!(roster.update(round, |_| true, bounds, now), 5);
         assert_eq!(roster.update(round, |_| true, bounds, now), 5);
     }

@@ -67,13 +67,13 @@ impl<T> Ord for Due<T> {
 /// When the rounds of one target begin: at its phase in every interval since `origin`. The phase depends on the name
 /// alone, so that a reload moves nothing and targets spread evenly.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rhythm {
+pub(super) struct Cadence {
     origin: Instant,
     interval: Duration,
     share: f64,
 }
 
-impl Rhythm {
+impl Cadence {
     pub(super) fn new(origin: Instant, name: &str, interval: Duration) -> Self {
         let digest = Sha256::digest(name.as_bytes());
         let number = digest.iter().take(4).fold(0u32, |number, byte| number << 8 | u32::from(*byte));
@@ -88,9 +88,9 @@ impl Rhythm {
         first + Duration::from_nanos((rounds * self.interval.as_nanos()).try_into().unwrap_or(u64::MAX))
     }
 
-    /// The beginning of a new target's first round: its share of `spread` from `now`.
-    pub(super) fn first(self, now: Instant, spread: Duration) -> Instant {
-        now + spread.mul_f64(self.share)
+    /// The beginning of a new target's first round: its share of `splay` from `now`.
+    pub(super) fn first(self, now: Instant, splay: Duration) -> Instant {
+        now + splay.mul_f64(self.share)
     }
 
     /// The beginning after one that did not come at its phase, and not too soon behind it.
@@ -101,7 +101,7 @@ impl Rhythm {
 
 /// Over how long the first rounds of `targets` new targets are spread: a few come at once, many over `interval`, a
 /// minute at most.
-pub(super) fn spread(targets: usize, interval: Duration) -> Duration {
+pub(super) fn splay(targets: usize, interval: Duration) -> Duration {
     let gentle = PER_TARGET.saturating_mul(targets.saturating_sub(1).try_into().unwrap_or(u32::MAX));
     gentle.min(interval).min(MAX_SPREAD)
 }
@@ -134,14 +134,18 @@ mod tests {
     fn rounds_start_one_interval_apart_at_a_stable_offset() {
         let origin = Instant::now();
         for name in ["relay", "mx:example.com", "smtp.example.com:587", ""] {
-            let rhythm = Rhythm::new(origin, name, MINUTE);
-            let first = rhythm.next(origin);
+            let cadence = Cadence::new(origin, name, MINUTE);
+            let first = cadence.next(origin);
             assert!(first - origin < MINUTE, "{name}");
-            assert_eq!(rhythm.next(first), first + MINUTE, "{name}");
-            assert_eq!(rhythm.next(first + MINUTE * 7 + MINUTE / 2), first + MINUTE * 8, "{name}");
-            assert_eq!(Rhythm::new(origin, name, MINUTE).next(origin + MINUTE), rhythm.next(origin + MINUTE), "{name}");
+            assert_eq!(cadence.next(first), first + MINUTE, "{name}");
+            assert_eq!(cadence.next(first + MINUTE * 7 + MINUTE / 2), first + MINUTE * 8, "{name}");
+            assert_eq!(
+                Cadence::new(origin, name, MINUTE).next(origin + MINUTE),
+                cadence.next(origin + MINUTE),
+                "{name}"
+            );
             let begun = first + MINUTE / 3;
-            let settled = rhythm.settle(begun) - begun;
+            let settled = cadence.settle(begun) - begun;
             assert!((MINUTE / 2..=MINUTE * 3 / 2).contains(&settled), "{name}: {settled:?}");
         }
     }
@@ -151,7 +155,7 @@ mod tests {
         let origin = Instant::now();
         let mut tenths = [0; 10];
         for n in 0..1000 {
-            let at = Rhythm::new(origin, &format!("host-{n}:587"), MINUTE).next(origin) - origin;
+            let at = Cadence::new(origin, &format!("host-{n}:587"), MINUTE).next(origin) - origin;
             tenths[usize::try_from(at.as_secs() / 6).expect("a tenth")] += 1;
         }
         assert!(tenths.iter().all(|count| (60..=140).contains(count)), "{tenths:?}");
@@ -166,7 +170,7 @@ mod tests {
             (100_000, 300, Duration::from_secs(60)),
             (100_000, 5, Duration::from_secs(5)),
         ] {
-            assert_eq!(spread(targets, Duration::from_secs(interval)), expected, "{targets} every {interval} s");
+            assert_eq!(splay(targets, Duration::from_secs(interval)), expected, "{targets} every {interval} s");
         }
     }
 }

@@ -42,6 +42,7 @@ pub(super) async fn run(
             waiting.retain(|each| *each != name);
             progress.show(total, &waiting);
         }
+        handle.settled().await;
     };
     tokio::select! {
         // All rounds are requested before the monitor starts one itself: nothing is probed twice.

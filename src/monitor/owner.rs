@@ -1,0 +1,875 @@
+//! The owner task's state: decides what is started when, and applies the results.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls_pki_types::CertificateDer;
+use slotmap::SlotMap;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::admission::{Admission, Ticket};
+use super::backend::Judged;
+use super::dedup::{BackendId, ProbeDedup, ProbeKey};
+use super::events::{self, LocalFailures};
+use super::fair_queue::FairQueue;
+use super::handle::Command;
+use super::lag::LagWatch;
+use super::lookups::LookupQueues;
+use super::once::{OneOff, OneOffError, OneOffReport};
+use super::phase::{LookupId, Step, TargetPhase};
+use super::published::{ConfigState, Published};
+use super::schedule::{Cadence, DueHeap, splay};
+use super::target_state::{AdHoc, Origin, TargetChange, TargetState};
+use super::worker::{Output, Party, Probed, ReassessJob, Reassessed, VerifyJob, Worker, defect};
+use super::{Clock, DRAIN, TargetId};
+use crate::config::{Config, Limits, OneOffs};
+use crate::discovery::{Discovered, Resolvers};
+use crate::file::FileReader;
+use crate::observation::LocalFailure;
+use crate::probe::Prober;
+use crate::target::{Allow, NotAllowed, Target, TargetKind, TargetName, UserLabels};
+use crate::trust::TrustStore;
+use crate::verdict::{Assessment, Judge};
+
+/// Everything that the monitor knows.
+pub(super) struct Owner {
+    clock: Clock,
+    started_at: Instant,
+    published: Arc<Published>,
+    worker: Arc<Worker>,
+    limits: Limits,
+    trust_stores: BTreeMap<Arc<str>, TrustStore>,
+    one_offs: Option<OneOffs>,
+    targets: SlotMap<TargetId, TargetState>,
+    /// The configured targets.
+    by_name: HashMap<TargetName, TargetId>,
+    /// Those that are probed once.
+    ad_hoc: Vec<TargetId>,
+    due: DueHeap<Due>,
+    dedup: ProbeDedup,
+    admission: Admission<BackendId>,
+    lookups: LookupQueues<(TargetId, LookupId)>,
+    last_lookup: LookupId,
+    verdicts: FairQueue<TargetId, VerdictJob>,
+    jobs: JoinSet<Output>,
+    running: HashMap<Id, Running>,
+    running_verdicts: usize,
+    /// Backends whose last chain lacks an issuer that is not known.
+    lacking_issuer: HashSet<(TargetId, BackendId)>,
+    issuers_learned: u64,
+    local_failures: LocalFailures,
+    settled: Vec<oneshot::Sender<()>>,
+}
+
+/// What falls due.
+#[derive(Debug)]
+enum Due {
+    Round(TargetId),
+    /// The repetition of a failed lookup.
+    Lookup(TargetId),
+    /// A probe outside of a round.
+    Reprobe(TargetId, BackendId),
+}
+
+/// What computes verdicts, on threads of its own.
+#[derive(Debug)]
+enum VerdictJob {
+    Verify(Box<VerifyJob>),
+    Reassess(Box<ReassessJob>),
+}
+
+/// A job in progress: what is needed if it ends by a panic.
+#[derive(Debug)]
+enum Running {
+    Lookup { target: TargetId, lookup: LookupId, resolver: Option<Arc<str>> },
+    FileRead { target: TargetId },
+    Probe { id: BackendId, ticket: Ticket },
+    Verify { id: BackendId, parties: Vec<TargetId> },
+    Reassess { target: TargetId, id: BackendId },
+}
+
+impl Owner {
+    pub(super) fn new(config: Config, clock: Clock, files: FileReader) -> Result<Self, String> {
+        let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
+        let worker = Worker {
+            prober: Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?,
+            judge: Arc::new(Judge::default()),
+            resolvers: Arc::new(Resolvers::new(&resolvers, &files)?),
+            files,
+            clock: Arc::clone(&clock),
+            lag: LagWatch::default(),
+        };
+        let mut owner = Self {
+            started_at: Instant::now(),
+            published: Arc::new(Published::new()),
+            worker: Arc::new(worker),
+            admission: Admission::new(permits(limits)),
+            limits,
+            trust_stores: BTreeMap::new(),
+            one_offs,
+            targets: SlotMap::with_key(),
+            by_name: HashMap::new(),
+            ad_hoc: Vec::new(),
+            due: DueHeap::new(),
+            dedup: ProbeDedup::default(),
+            lookups: LookupQueues::default(),
+            last_lookup: 0,
+            verdicts: FairQueue::default(),
+            jobs: JoinSet::new(),
+            running: HashMap::new(),
+            running_verdicts: 0,
+            lacking_issuer: HashSet::new(),
+            issuers_learned: 0,
+            local_failures: LocalFailures::default(),
+            settled: Vec::new(),
+            clock,
+        };
+        owner.install(targets, trust_stores);
+        Ok(owner)
+    }
+
+    pub(super) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published)
+    }
+
+    pub(super) fn lag(&self) -> LagWatch {
+        self.worker.lag.clone()
+    }
+
+    /// Answers a request.
+    pub(super) fn handle(&mut self, command: Command) {
+        // Clients may be gone; what they requested is done nevertheless.
+        match command {
+            Command::Round { target, max_age, reply } => self.request_round(&target, max_age, reply),
+            Command::OneOff { target, reply } => drop(reply.send(self.start_one_off(*target))),
+            Command::Reload { config, reply } => drop(reply.send(self.reload(*config))),
+            Command::Settled { reply } => self.settled.push(reply),
+        }
+    }
+
+    /// Starts what is due and what is admitted. Returns when the next thing falls due.
+    pub(super) fn turn(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        while let Some((at, due)) = self.due.pop(now) {
+            match due {
+                Due::Round(id) => self.round_due(id, now),
+                Due::Lookup(id) => self.lookup_due(id),
+                Due::Reprobe(id, backend) => {
+                    let state = self.targets.get(id).and_then(|state| state.backend(backend));
+                    if state.is_some_and(|backend| backend.reprobe_at == Some(at)) {
+                        self.queue_probe(id, backend, at);
+                    }
+                }
+            }
+        }
+        self.start_lookups();
+        self.start_probes();
+        self.start_verdicts();
+        if self.verdicts.is_empty() && self.running_verdicts == 0 {
+            for reply in self.settled.drain(..) {
+                // The client may be gone.
+                let _ = reply.send(());
+            }
+        }
+        let waiting = [self.admission.oldest(), self.verdicts.oldest()];
+        self.published.set_load(self.admission.in_use(), waiting.into_iter().flatten().min());
+        self.published.note_progress(now, self.running.is_empty());
+        self.due.next()
+    }
+
+    /// Applies the result of the next job that ends; never returns if there is none.
+    pub(super) async fn job_ended(&mut self) {
+        match self.jobs.join_next_with_id().await {
+            Some(ended) => {
+                self.apply(ended);
+                self.published.note_progress(Instant::now(), true);
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets running probes and their verdicts finish, for a limited time, and gives up the rest.
+    pub(super) async fn drain(mut self) {
+        let deadline = tokio::time::sleep(DRAIN);
+        tokio::pin!(deadline);
+        let is_lookup = |running: &Running| matches!(running, Running::Lookup { .. });
+        while !self.running.values().all(is_lookup) || !self.verdicts.is_empty() {
+            self.start_verdicts();
+            tokio::select! {
+                () = self.job_ended() => {}
+                () = &mut deadline => break,
+            }
+        }
+        self.jobs.shutdown().await;
+    }
+
+    fn reload(&mut self, config: Config) -> Result<(), String> {
+        let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
+        let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files)?);
+        self.worker = Arc::new(Worker { resolvers, ..(*self.worker).clone() });
+        self.limits = limits;
+        self.one_offs = one_offs;
+        self.admission.set_permits(permits(limits));
+        self.install(targets, trust_stores);
+        Ok(())
+    }
+
+    /// Makes `targets` the configured ones. What is known of those that stay is kept.
+    fn install(&mut self, targets: Vec<Arc<Target>>, trust_stores: BTreeMap<Arc<str>, TrustStore>) {
+        let old_stores = std::mem::replace(&mut self.trust_stores, trust_stores);
+        let now = Instant::now();
+        let new_names = targets.iter().filter(|target| !self.by_name.contains_key(&target.name)).count();
+        let longest = targets.iter().map(|target| target.settings.timeout).max().unwrap_or_default();
+        let mut before = std::mem::take(&mut self.by_name);
+        let mut installed = Vec::with_capacity(targets.len());
+        for (slot, target) in targets.into_iter().enumerate() {
+            let (name, interval) = (target.name.clone(), target.settings.interval);
+            let cadence = Cadence::new(self.started_at, name.as_str(), interval);
+            let store = &target.settings.trust;
+            let roots_changed = old_stores.get(store) != self.trust_stores.get(store);
+            let (id, at) = match before.remove(&name) {
+                Some(id) => self.retarget(id, slot, target, roots_changed, cadence.next(now)),
+                None => {
+                    let origin = Origin::Configured { slot, waiters: Vec::new() };
+                    let id = self.targets.insert(TargetState::new(target, origin));
+                    (id, Some(cadence.first(now, splay(new_names, interval))))
+                }
+            };
+            if let Some(at) = at {
+                self.due.push(at, Due::Round(id));
+            }
+            self.by_name.insert(name, id);
+            installed.push(id);
+        }
+        before.into_values().for_each(|id| self.remove(id));
+        let reports = installed.iter().filter_map(|id| Some(self.targets.get(*id)?.report()));
+        self.published.replace_all(reports);
+        let anchors = self.trust_stores.iter().map(|(name, store)| (Arc::clone(name), store.anchors().len()));
+        let state = ConfigState { successful: true, loaded_at: Some((self.clock)()), trust_anchors: anchors.collect() };
+        self.published.set_config(state, longest);
+    }
+
+    /// Applies a configuration entry to the target with its name. Returns its identifier, and when its next round is due if
+    /// that has changed.
+    fn retarget(
+        &mut self,
+        id: TargetId,
+        slot: usize,
+        target: Arc<Target>,
+        roots_changed: bool,
+        next: Instant,
+    ) -> (TargetId, Option<Instant>) {
+        let Some(state) = self.targets.get_mut(id) else { return (id, None) };
+        if let Origin::Configured { slot: old, .. } = &mut state.origin {
+            *old = slot;
+        }
+        let backends: Vec<BackendId> = state.backends().map(|backend| backend.id).collect();
+        let change = state.retarget(target);
+        if change == TargetChange::Labels {
+            if roots_changed {
+                backends.into_iter().for_each(|backend| self.queue_reassessment(id, backend));
+            }
+            return (id, None);
+        }
+        let Some(state) = self.targets.remove(id) else { return (id, None) };
+        let Self { targets, dedup, .. } = self;
+        let id_after = targets.insert(state);
+        if let Some(state) = targets.get_mut(id_after) {
+            state.rejoin(|key| dedup.join(key, id_after));
+        }
+        backends.into_iter().for_each(|backend| dedup.leave(backend, id));
+        for backend in self.backends_of(id_after) {
+            self.queue_reassessment(id_after, backend);
+        }
+        (id_after, Some(if change == TargetChange::Everything { Instant::now() } else { next }))
+    }
+
+    fn remove(&mut self, id: TargetId) {
+        if let Some(state) = self.targets.remove(id) {
+            state.backends().for_each(|backend| self.dedup.leave(backend.id, id));
+        }
+    }
+
+    fn request_round(
+        &mut self,
+        name: &TargetName,
+        max_age: Option<Duration>,
+        reply: oneshot::Sender<Arc<crate::snapshot::TargetReport>>,
+    ) {
+        let now = Instant::now();
+        let Some(id) = self.by_name.get(name).copied() else { return };
+        let Some(state) = self.targets.get(id) else { return };
+        let is_recent = max_age.is_some_and(|max_age| state.ended_within(max_age, now));
+        if let Origin::Configured { slot, .. } = state.origin
+            && is_recent
+            && state.phase == TargetPhase::Idle
+            && let Some(report) = self.published.get(slot)
+        {
+            drop(reply.send(report));
+            return;
+        }
+        self.begin_round(id, true, now);
+        if let Some(Origin::Configured { waiters, .. }) = self.targets.get_mut(id).map(|state| &mut state.origin) {
+            waiters.push(reply);
+        }
+    }
+
+    fn start_one_off(&mut self, kind: TargetKind) -> Result<OneOff, OneOffError> {
+        let Some(rules) = &self.one_offs else {
+            return Err(OneOffError::NotAllowed(NotAllowed::Target, Allow::default()));
+        };
+        let refuse = |refusal| OneOffError::NotAllowed(refusal, rules.allow.clone());
+        let allowed = rules.allow.permit(&kind).map_err(refuse)?;
+        let origins =
+            self.ad_hoc.iter().filter_map(|id| self.targets.get(*id)).filter(|state| state.target.kind == kind);
+        if let Some(AdHoc { reports, .. }) = origins.filter_map(TargetState::ad_hoc).next() {
+            return Ok(OneOff(reports.subscribe()));
+        }
+        if self.ad_hoc.len() >= MAX_ONE_OFFS {
+            return Err(OneOffError::TooMany);
+        }
+        let settings = Arc::clone(&rules.settings);
+        let trust = self.trust_stores.get(&settings.trust).cloned().ok_or(OneOffError::Ended)?;
+        let name = kind.default_name().ok_or_else(|| refuse(NotAllowed::Target))?;
+        let target = Arc::new(Target { name, kind, labels: UserLabels::default(), settings });
+        let report =
+            TargetState::new(Arc::clone(&target), Origin::Configured { slot: 0, waiters: Vec::new() }).report();
+        let (reports, one_off) = watch::channel(OneOffReport { target: Arc::new(report), refused: 0, ended: false });
+        let origin = AdHoc { allowed, worker: Arc::clone(&self.worker), trust, refused: 0, reports };
+        let id = self.targets.insert(TargetState::new(target, Origin::AdHoc(Box::new(origin))));
+        self.ad_hoc.push(id);
+        self.begin_round(id, true, Instant::now());
+        Ok(OneOff(one_off))
+    }
+
+    fn round_due(&mut self, id: TargetId, now: Instant) {
+        let Some(state) = self.targets.get(id) else { return };
+        let interval = state.target.settings.interval;
+        let cadence = Cadence::new(self.started_at, state.target.name.as_str(), interval);
+        // The first round has a time of its own; those after it follow the cadence.
+        let next = if state.is_new() { cadence.settle(now) } else { cadence.next(now) };
+        self.due.push(next, Due::Round(id));
+        // A round that was requested a moment ago serves.
+        if !state.began_within(interval / 2, now) {
+            self.begin_round(id, false, now);
+        }
+    }
+
+    fn begin_round(&mut self, id: TargetId, is_requested: bool, now: Instant) {
+        let known: Vec<BackendId> = self.backends_of(id);
+        let known: Vec<BackendId> =
+            known.into_iter().filter(|backend| self.is_probed(id, *backend, is_requested, now)).collect();
+        let next = self.last_lookup + 1;
+        let Some(state) = self.targets.get_mut(id) else { return };
+        let Step::Begin { ends_last, lookup } = state.phase.round_due(known.clone(), next) else { return };
+        if ends_last {
+            self.end_round(id);
+        }
+        if let Some(state) = self.targets.get_mut(id) {
+            state.begin_round(now);
+        }
+        if let Some(lookup) = lookup {
+            self.queue_lookup(id, lookup);
+        }
+        self.read_file(id);
+        for backend in known {
+            self.queue_probe(id, backend, now);
+        }
+    }
+
+    /// Reads the file with the certificate that should be presented, unless a read is under way.
+    fn read_file(&mut self, id: TargetId) {
+        let state = self.targets.get_mut(id).filter(|state| !state.is_ad_hoc() && !state.is_reading_file);
+        let Some(state) = state else { return };
+        if let Some(path) = &state.target.settings.certificate_file {
+            state.is_reading_file = true;
+            state.outstanding += 1;
+            let task = self.jobs.spawn(Arc::clone(&self.worker).read_file(Arc::clone(path)));
+            self.running.insert(task.id(), Running::FileRead { target: id });
+        }
+    }
+
+    fn file_read(&mut self, id: TargetId, file: Option<CertificateDer<'static>>) {
+        if let Some(state) = self.targets.get_mut(id) {
+            state.is_reading_file = false;
+            state.outstanding = state.outstanding.saturating_sub(1);
+            state.set_file(file);
+            self.advance(id);
+        }
+    }
+
+    fn lookup_due(&mut self, id: TargetId) {
+        let next = self.last_lookup + 1;
+        let state = self.targets.get_mut(id).filter(|state| state.failed_lookups > 0);
+        if state.is_some_and(|state| state.phase.lookup_due(next)) {
+            self.queue_lookup(id, next);
+        }
+    }
+
+    fn queue_lookup(&mut self, id: TargetId, lookup: LookupId) {
+        self.last_lookup = lookup;
+        let Some(state) = self.targets.get(id) else { return };
+        let needs_slot = match &state.target.kind {
+            TargetKind::Host(host) => !host.is_literal(),
+            TargetKind::Mx(_) | TargetKind::Submission(_) => true,
+        };
+        if needs_slot || matches!(state.phase, TargetPhase::ResolvingAlternates { .. }) {
+            self.lookups.push(&state.target.settings.resolver, (id, lookup));
+        } else {
+            self.start_lookup(id, lookup, None);
+        }
+    }
+
+    fn start_lookups(&mut self) {
+        while let Some((resolver, (id, lookup))) = self.lookups.pop() {
+            self.start_lookup(id, lookup, Some(resolver));
+        }
+    }
+
+    fn start_lookup(&mut self, id: TargetId, lookup: LookupId, resolver: Option<Arc<str>>) {
+        let Some(state) = self.targets.get(id).filter(|state| state.phase.awaits(lookup)) else {
+            resolver.iter().for_each(|resolver| self.lookups.release(resolver));
+            return;
+        };
+        let (target, worker) = (Arc::clone(&state.target), Arc::clone(&self.worker));
+        let task = match &state.origin {
+            Origin::AdHoc(origin) => {
+                let allowed = Some(origin.allowed.clone());
+                self.jobs.spawn(Arc::clone(&origin.worker).look_up(target, Vec::new(), allowed))
+            }
+            Origin::Configured { .. } if matches!(state.phase, TargetPhase::ResolvingAlternates { .. }) => {
+                self.jobs.spawn(worker.resolve(target, state.alternates()))
+            }
+            Origin::Configured { .. } => self.jobs.spawn(worker.look_up(target, state.known_hosts(), None)),
+        };
+        self.running.insert(task.id(), Running::Lookup { target: id, lookup, resolver });
+    }
+
+    /// Whether a backend is probed in a round of a target: unless its server limits the rate, or another target probes it.
+    fn is_probed(&self, id: TargetId, backend: BackendId, is_requested: bool, now: Instant) -> bool {
+        let state = self.targets.get(id).and_then(|state| state.backend(backend));
+        let may_be_probed = state.is_some_and(|backend| !backend.is_backing_off(now));
+        may_be_probed && (is_requested || !self.is_served_by_another(id, backend))
+    }
+
+    /// Whether another target keeps the report of this backend current: the one that probes it most often, as long as it does.
+    fn is_served_by_another(&self, id: TargetId, backend: BackendId) -> bool {
+        let owners = self.dedup.owners(backend);
+        let Some(state) = self.targets.get(id).filter(|_| owners.len() > 1) else { return false };
+        let last = state.backend(backend).and_then(|backend| backend.report.probe.as_ref());
+        let Some(age) = last.map(|probe| (self.clock)().duration_since(probe.at).unwrap_or_default()) else {
+            return false;
+        };
+        let pace = state.target.settings.pace();
+        let mut others = owners.iter().filter_map(|other| Some((*other, self.targets.get(*other)?)));
+        others.any(|(other, theirs)| {
+            let settings = &theirs.target.settings;
+            let is_more_often = (settings.pace(), other) < (pace, id);
+            is_more_often && !theirs.is_ad_hoc() && age <= settings.pace() * 2 + settings.timeout
+        })
+    }
+
+    /// Requests a probe on behalf of a target. One that is pending serves it as well.
+    fn queue_probe(&mut self, id: TargetId, backend: BackendId, since: Instant) {
+        let Some(lane) = self.targets.get_mut(id).and_then(|state| state.queue(backend)) else { return };
+        let Some(address) = self.dedup.backend(backend).map(|backend| backend.socket_addr()) else { return };
+        if self.dedup.wait(backend, id) {
+            self.admission.request(backend, address, lane, since);
+        } else {
+            self.admission.lift(backend, lane);
+        }
+    }
+
+    fn start_probes(&mut self) {
+        while let Some((id, ticket)) = self.admission.admit() {
+            let parties = self.parties(id);
+            match self.dedup.backend(id).cloned().filter(|_| !parties.is_empty()) {
+                Some(backend) => {
+                    let task = self.jobs.spawn(Arc::clone(&self.worker).probe(id, backend, parties));
+                    self.running.insert(task.id(), Running::Probe { id, ticket });
+                }
+                None => {
+                    self.admission.release(ticket);
+                    self.not_probed(id);
+                }
+            }
+        }
+    }
+
+    /// All configured targets that have the backend, the one that probes it most often first: its settings apply. If only
+    /// one-off rounds request the probe, it is theirs alone.
+    fn parties(&self, id: BackendId) -> Vec<Party> {
+        let waiters: Vec<_> =
+            self.dedup.waiters(id).iter().filter_map(|target| Some((*target, self.targets.get(*target)?))).collect();
+        let is_shared = waiters.iter().any(|(_, state)| !state.is_ad_hoc());
+        let owners = if is_shared { self.dedup.owners(id) } else { &[] };
+        let owners = owners.iter().filter_map(|target| Some((*target, self.targets.get(*target)?)));
+        let mut all: Vec<_> = owners.filter(|(_, state)| !state.is_ad_hoc()).collect();
+        all.sort_by_key(|(target, state)| (state.target.settings.pace(), *target));
+        all.extend(waiters.into_iter().filter(|(_, state)| state.is_ad_hoc()));
+        let party = |(target, state): (TargetId, &TargetState)| {
+            let last = state.backend(id)?.report.last_certificate.as_ref();
+            let known = last.map(|last| Arc::clone(&last.assessment.chain));
+            Some(Party { id: target, target: Arc::clone(&state.target), trust: self.trust(state)?.clone(), known })
+        };
+        all.into_iter().filter_map(party).collect()
+    }
+
+    fn start_verdicts(&mut self) {
+        while self.running_verdicts < VERIFY_PERMITS
+            && let Some(job) = self.verdicts.pop()
+        {
+            let worker = Arc::clone(&self.worker);
+            let (task, running) = match job {
+                VerdictJob::Verify(job) => {
+                    let running = Running::Verify { id: job.id, parties: job.targets() };
+                    (self.jobs.spawn(worker.verify(job)), running)
+                }
+                VerdictJob::Reassess(job) => {
+                    let running = Running::Reassess { target: job.target_id, id: job.id };
+                    (self.jobs.spawn(worker.reassess(job)), running)
+                }
+            };
+            self.running.insert(task.id(), running);
+            self.running_verdicts += 1;
+        }
+    }
+
+    /// Applies the result of a job. None stands for a panic.
+    fn apply(&mut self, ended: Result<(Id, Output), JoinError>) {
+        let (task, output) = match ended {
+            Ok((task, output)) => (task, Some(output)),
+            Err(error) => (error.id(), None),
+        };
+        let Some(running) = self.running.remove(&task) else { return };
+        if matches!(running, Running::Verify { .. } | Running::Reassess { .. }) {
+            self.running_verdicts -= 1;
+        }
+        if output.is_none() {
+            self.count_local(&defect("a job ended by a panic"));
+        }
+        match (running, output) {
+            (Running::Lookup { target, lookup, resolver }, output) => {
+                resolver.iter().for_each(|resolver| self.lookups.release(resolver));
+                self.lookup_ended(target, lookup, output);
+            }
+            (Running::FileRead { target }, output) => {
+                let file = if let Some(Output::FileRead(file)) = output { file } else { None };
+                self.file_read(target, file);
+            }
+            (Running::Probe { id, ticket }, Some(Output::Probed(probed))) => self.probe_ended(id, ticket, Some(probed)),
+            (Running::Probe { id, ticket }, _) => self.probe_ended(id, ticket, None),
+            (Running::Verify { .. }, Some(Output::Judged(id, judged))) => self.judged(id, judged),
+            (Running::Verify { id, parties }, _) => parties.into_iter().for_each(|target| self.failed(target, id)),
+            (Running::Reassess { .. }, Some(Output::Reassessed(reassessed))) => self.reassessed(reassessed),
+            (Running::Reassess { target, id }, _) => {
+                self.reassessed(Reassessed {
+                    target_id: target,
+                    id,
+                    assessments: Vec::new(),
+                    issuers_learned: u64::MAX,
+                });
+            }
+        }
+    }
+
+    fn lookup_ended(&mut self, id: TargetId, lookup: LookupId, output: Option<Output>) {
+        let Some(state) = self.targets.get_mut(id).filter(|state| state.phase.awaits(lookup)) else { return };
+        match output {
+            Some(Output::LookedUp(Ok((found, refused)))) => self.looked_up(id, found, &refused),
+            Some(Output::LookedUp(Err(failure))) => {
+                self.count_local(&failure);
+                self.lookup_failed(id);
+            }
+            output if matches!(state.phase, TargetPhase::ResolvingAlternates { .. }) => {
+                let found = if let Some(Output::Resolved(found)) = output { found } else { BTreeMap::new() };
+                state.alternates_resolved(&found);
+                state.phase.end();
+                self.end_round(id);
+            }
+            _ => self.lookup_failed(id),
+        }
+    }
+
+    /// This host could not look the target up: nothing is known that was not known before.
+    fn lookup_failed(&mut self, id: TargetId) {
+        if let Some(state) = self.targets.get_mut(id) {
+            state.failed_lookups = state.failed_lookups.saturating_add(1);
+            state.phase.looked_up(|_| true, &[]);
+            self.plan_lookup(id);
+            self.advance(id);
+        }
+    }
+
+    fn looked_up(&mut self, id: TargetId, found: Discovered, refused: &[SocketAddr]) {
+        let (now, at) = (Instant::now(), (self.clock)());
+        let Self { targets, dedup, .. } = self;
+        let Some(state) = targets.get_mut(id) else { return };
+        let is_requested = state.is_requested();
+        match &mut state.origin {
+            Origin::Configured { .. } => {
+                events::lookup(&state.target.name, state.lookup.as_deref(), found.report.as_ref());
+            }
+            Origin::AdHoc(origin) => {
+                origin.refused = refused.len();
+                if !refused.is_empty() {
+                    events::refused(&state.target.name, refused);
+                }
+            }
+        }
+        let capped = state.over_cap();
+        let client_certificate = state.target.settings.client_certificate.clone();
+        let cap = self.limits.backends_per_target;
+        let change = state.discovered(Some(found), cap, (now, at), |backend| {
+            dedup.join(ProbeKey { backend, client_certificate: client_certificate.clone() }, id)
+        });
+        change.removed.iter().for_each(|backend| dedup.leave(*backend, id));
+        let members: HashSet<BackendId> = state.backends().map(|backend| backend.id).collect();
+        state.phase.looked_up(|backend| members.contains(&backend), &change.added);
+        if state.over_cap() > 0 && capped == 0 && !state.is_ad_hoc() {
+            events::over_cap(&state.target.name, state.over_cap(), cap);
+        }
+        for backend in change.added {
+            if self.is_probed(id, backend, is_requested, now) {
+                self.queue_probe(id, backend, now);
+            } else if let Some(state) = self.targets.get_mut(id) {
+                state.phase.backend_done(backend);
+            }
+        }
+        self.plan_lookup(id);
+        self.advance(id);
+    }
+
+    fn plan_lookup(&mut self, id: TargetId) {
+        let Some(state) = self.targets.get(id).filter(|state| !state.is_ad_hoc()) else { return };
+        if let Some(at) = state.plan_lookup(Instant::now()) {
+            self.due.push(at, Due::Lookup(id));
+        }
+    }
+
+    fn probe_ended(&mut self, id: BackendId, ticket: Ticket, probed: Option<Probed>) {
+        self.admission.release(ticket);
+        let waiters = self.dedup.probe_ended(id);
+        let served: Vec<TargetId> = match probed {
+            Some(Probed::Judged(judged)) => {
+                let served = judged.iter().map(|(target, _)| *target).collect();
+                self.judged(id, judged);
+                served
+            }
+            Some(Probed::Unjudged(job)) => {
+                let served = job.targets();
+                if let Some(lead) = served.first() {
+                    self.verdicts.push(*lead, Instant::now(), VerdictJob::Verify(job));
+                }
+                served
+            }
+            Some(Probed::Failed(failure)) => {
+                self.count_local(&failure);
+                return waiters.into_iter().for_each(|target| self.failed(target, id));
+            }
+            None => return waiters.into_iter().for_each(|target| self.failed(target, id)),
+        };
+        // A target that requested it after it had started is not served by it.
+        for target in waiters.into_iter().filter(|waiter| !served.contains(waiter)) {
+            if let Some(backend) = self.targets.get_mut(target).and_then(|state| state.backend_mut(id)) {
+                backend.in_progress = false;
+                self.queue_probe(target, id, Instant::now());
+            }
+        }
+    }
+
+    /// No target has the backend any more.
+    fn not_probed(&mut self, id: BackendId) {
+        for target in self.dedup.probe_ended(id) {
+            if let Some(state) = self.targets.get_mut(target) {
+                state.not_probed(id);
+                self.advance(target);
+            }
+        }
+    }
+
+    /// This host could not probe the backend.
+    fn failed(&mut self, target: TargetId, id: BackendId) {
+        if let Some(state) = self.targets.get_mut(target) {
+            state.not_probed(id);
+            self.after_probe(target, id);
+        }
+    }
+
+    fn judged(&mut self, id: BackendId, judged: Vec<(TargetId, Judged)>) {
+        let (now, at) = (Instant::now(), (self.clock)());
+        let mut served = Vec::with_capacity(judged.len());
+        for (target, judged) in judged {
+            let Some(state) = self.targets.get_mut(target) else { continue };
+            let learned = judged.issuers_learned;
+            let change = state.probed(id, judged, (now, at));
+            if let Some(report) = change.filter(|_| !state.is_ad_hoc()) {
+                events::backend(&state.target.name, &report, at);
+            }
+            self.check_verdicts(target, id, learned);
+            served.push(target);
+        }
+        self.complete_chains();
+        served.into_iter().for_each(|target| self.after_probe(target, id));
+    }
+
+    fn after_probe(&mut self, target: TargetId, id: BackendId) {
+        let Some(state) = self.targets.get_mut(target) else { return };
+        let planned = state.plan_reprobe(id, Instant::now());
+        if let Some(at) = planned.filter(|_| !state.is_ad_hoc()) {
+            self.due.push(at, Due::Reprobe(target, id));
+        }
+        self.advance(target);
+    }
+
+    /// Queues a reassessment if the trust store has changed, or if an issuer was learned, while the verdicts were computed.
+    fn check_verdicts(&mut self, target: TargetId, id: BackendId, learned: u64) {
+        let Some(state) = self.targets.get(target) else { return };
+        let last = state.backend(id).and_then(|backend| backend.report.last_certificate.as_ref());
+        let Some(Assessment { chain, .. }) = last.map(|last| &last.assessment) else { return };
+        let trust = self.trust(state).map(TrustStore::id);
+        let lacks_issuer = last.is_some_and(|last| last.assessment.lacks_issuer());
+        let judge = &self.worker.judge;
+        let may_be_completed = lacks_issuer && learned < judge.issuers_learned() && !judge.is_quick(chain);
+        let is_outdated = trust.is_some_and(|trust| trust != chain.store());
+        if lacks_issuer {
+            self.lacking_issuer.insert((target, id));
+        }
+        if may_be_completed || is_outdated {
+            self.queue_reassessment(target, id);
+        }
+    }
+
+    /// Queues reassessments of the chains that lack an issuer, if an intermediate was seen for the first time.
+    fn complete_chains(&mut self) {
+        let learned = self.worker.judge.issuers_learned();
+        if std::mem::replace(&mut self.issuers_learned, learned) == learned {
+            return;
+        }
+        for (target, id) in std::mem::take(&mut self.lacking_issuer) {
+            let backend = self.targets.get(target).and_then(|state| state.backend(id));
+            let last = backend.and_then(|backend| backend.report.last_certificate.as_ref());
+            let Some(last) = last.filter(|last| last.assessment.lacks_issuer()) else { continue };
+            let is_quick = self.worker.judge.is_quick(&last.assessment.chain);
+            self.lacking_issuer.insert((target, id));
+            if !is_quick {
+                self.queue_reassessment(target, id);
+            }
+        }
+    }
+
+    fn queue_reassessment(&mut self, target_id: TargetId, id: BackendId) {
+        let Some(state) = self.targets.get(target_id) else { return };
+        let Some(trust) = self.trust(state).cloned() else { return };
+        let Some(state) = self.targets.get_mut(target_id) else { return };
+        let target = Arc::clone(&state.target);
+        let Some(backend) = state.backend_mut(id) else { return };
+        let assessments: Vec<_> = backend.assessments().cloned().collect();
+        if assessments.is_empty() || std::mem::replace(&mut backend.reassessing, true) {
+            return;
+        }
+        let backend = backend.report.backend.clone();
+        state.outstanding += 1;
+        let job = ReassessJob { target_id, id, backend, target, trust, assessments };
+        self.verdicts.push(target_id, Instant::now(), VerdictJob::Reassess(Box::new(job)));
+    }
+
+    fn reassessed(&mut self, reassessed: Reassessed) {
+        let Reassessed { target_id, id, assessments, issuers_learned } = reassessed;
+        let Some(state) = self.targets.get_mut(target_id) else { return };
+        state.outstanding = state.outstanding.saturating_sub(1);
+        if let Some(backend) = state.backend_mut(id) {
+            backend.reassessing = false;
+            backend.reassessed(&assessments);
+        }
+        self.check_verdicts(target_id, id, issuers_learned);
+        self.complete_chains();
+        self.advance(target_id);
+    }
+
+    /// Publishes what is known of a target, and ends its round if nothing of it is left.
+    fn advance(&mut self, id: TargetId) {
+        let lookup = self.last_lookup + 1;
+        let Some(state) = self.targets.get_mut(id) else { return };
+        if !state.phase.is_probed() || state.outstanding > 0 {
+            return self.publish(id, false);
+        }
+        // Names presented to one-off rounds are not looked up.
+        if !state.is_ad_hoc() && state.choose_alternates() {
+            state.phase.resolve_alternates(lookup);
+            self.queue_lookup(id, lookup);
+            return self.publish(id, false);
+        }
+        state.phase.end();
+        self.end_round(id);
+    }
+
+    fn end_round(&mut self, id: TargetId) {
+        let at = (self.clock)();
+        if let Some(state) = self.targets.get_mut(id) {
+            state.end_round(Instant::now(), at);
+            self.publish(id, true);
+        }
+    }
+
+    fn publish(&mut self, id: TargetId, ended: bool) {
+        let Some(state) = self.targets.get_mut(id) else { return };
+        let report = state.report();
+        match &mut state.origin {
+            Origin::Configured { slot, waiters } => {
+                let report = self.published.publish(*slot, report);
+                if ended {
+                    // A client that has disconnected is not an error.
+                    waiters.drain(..).for_each(|waiter| drop(waiter.send(Arc::clone(&report))));
+                }
+            }
+            Origin::AdHoc(origin) => {
+                let target = Arc::new(report);
+                origin.reports.send_replace(OneOffReport { target, refused: origin.refused, ended });
+                if ended {
+                    self.ad_hoc.retain(|each| *each != id);
+                    self.remove(id);
+                }
+            }
+        }
+    }
+
+    fn trust<'a>(&'a self, state: &'a TargetState) -> Option<&'a TrustStore> {
+        match &state.origin {
+            Origin::AdHoc(origin) => Some(&origin.trust),
+            Origin::Configured { .. } => self.trust_stores.get(&state.target.settings.trust),
+        }
+    }
+
+    fn backends_of(&self, id: TargetId) -> Vec<BackendId> {
+        let state = self.targets.get(id);
+        state.map(|state| state.backends().map(|backend| backend.id).collect()).unwrap_or_default()
+    }
+
+    fn count_local(&mut self, failure: &LocalFailure) {
+        self.published.count_local(failure.reason);
+        self.local_failures.note(failure, Instant::now());
+    }
+}
+
+/// Concurrent probes: as many as this process may have files, less what it needs itself; or fewer, as configured.
+fn permits(limits: Limits) -> usize {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    let possible = usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX).max(1);
+    let Some(wanted) = limits.concurrent_probes else { return possible.min(MAX_PERMITS) };
+    if wanted.get() > possible {
+        tracing::warn!(%wanted, possible, "limits.concurrent_probes exceeds the open file limit");
+    }
+    possible.min(wanted.get())
+}
+
+/// Threads that compute verdicts on new chains.
+const VERIFY_PERMITS: usize = 2;
+/// Concurrent one-off rounds.
+const MAX_ONE_OFFS: usize = 32;
+/// Files that are not those of probes.
+const OWN_FILES: u64 = 128;
+const MAX_PERMITS: usize = 1024;

@@ -1,0 +1,172 @@
+//! What the owner task publishes and readers take. One writer, any number of readers; locks are held only to copy a
+//! reference.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+
+use crate::reason::LocalReason;
+use crate::snapshot::{ExporterReport, Fleet, TargetReport};
+
+/// The published state.
+#[derive(Debug)]
+pub(super) struct Published {
+    /// One slot for each target, in the order of the configuration.
+    targets: Mutex<Arc<[Slot]>>,
+    config: Mutex<ConfigState>,
+    reload_running: AtomicBool,
+    local_errors: [AtomicU64; LocalReason::ALL.len()],
+    probes_in_flight: AtomicUsize,
+    waiting_since: Mutex<Option<Instant>>,
+    /// Times as milliseconds since `origin`.
+    origin: Instant,
+    alive_at: AtomicU64,
+    /// When jobs last returned a result, or there were none.
+    results_at: AtomicU64,
+    /// How long a job may take, in milliseconds.
+    job_limit: AtomicU64,
+}
+
+type Slot = Mutex<Arc<TargetReport>>;
+
+/// How loading the configuration went.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ConfigState {
+    pub(super) successful: bool,
+    pub(super) loaded_at: Option<SystemTime>,
+    pub(super) trust_anchors: Vec<(Arc<str>, usize)>,
+}
+
+impl Published {
+    pub(super) fn new() -> Self {
+        Self {
+            targets: Mutex::new(Arc::new([])),
+            config: Mutex::default(),
+            reload_running: AtomicBool::new(false),
+            local_errors: Default::default(),
+            probes_in_flight: AtomicUsize::new(0),
+            waiting_since: Mutex::new(None),
+            origin: Instant::now(),
+            alive_at: AtomicU64::new(0),
+            results_at: AtomicU64::new(0),
+            job_limit: AtomicU64::new(0),
+        }
+    }
+
+    /// All reports, and the state of the exporter.
+    pub(super) fn fleet(&self) -> Fleet {
+        let config = self.config.lock().clone();
+        let errors = LocalReason::ALL.iter().zip(&self.local_errors);
+        let slots = Arc::clone(&self.targets.lock());
+        Fleet {
+            targets: slots.iter().map(|slot| Arc::clone(&slot.lock())).collect(),
+            exporter: ExporterReport {
+                reload_successful: config.successful,
+                reload_running: self.reload_running.load(Ordering::Relaxed),
+                reload_success_at: config.loaded_at,
+                trust_anchors: config.trust_anchors,
+                probes_in_flight: self.probes_in_flight.load(Ordering::Relaxed),
+                schedule_lag: self.waiting_since.lock().map_or(Duration::ZERO, |since| since.elapsed()),
+                local_errors: errors.map(|(reason, count)| (*reason, count.load(Ordering::Relaxed))).collect(),
+            },
+        }
+    }
+
+    pub(super) fn replace_all(&self, reports: impl IntoIterator<Item = TargetReport>) {
+        let slots = reports.into_iter().map(|report| Mutex::new(Arc::new(report))).collect();
+        *self.targets.lock() = slots;
+    }
+
+    /// Replaces one report and returns it.
+    pub(super) fn publish(&self, slot: usize, report: TargetReport) -> Arc<TargetReport> {
+        let report = Arc::new(report);
+        if let Some(slot) = self.targets.lock().get(slot) {
+            *slot.lock() = Arc::clone(&report);
+        }
+        report
+    }
+
+    pub(super) fn get(&self, slot: usize) -> Option<Arc<TargetReport>> {
+        self.targets.lock().get(slot).map(|slot| Arc::clone(&slot.lock()))
+    }
+
+    pub(super) fn set_config(&self, state: ConfigState, job_limit: Duration) {
+        *self.config.lock() = state;
+        self.job_limit.store(millis(job_limit), Ordering::Relaxed);
+    }
+
+    pub(super) fn config_failed(&self) {
+        self.config.lock().successful = false;
+    }
+
+    /// Returns the value before.
+    pub(super) fn set_reload_running(&self, running: bool) -> bool {
+        self.reload_running.swap(running, Ordering::AcqRel)
+    }
+
+    pub(super) fn set_load(&self, in_flight: usize, waiting_since: Option<Instant>) {
+        self.probes_in_flight.store(in_flight, Ordering::Relaxed);
+        *self.waiting_since.lock() = waiting_since;
+    }
+
+    /// The owner task made progress; `has_result` says whether a job has returned a result, or there is none.
+    pub(super) fn note_progress(&self, now: Instant, has_result: bool) {
+        let now = millis(now.duration_since(self.origin));
+        self.alive_at.store(now, Ordering::Relaxed);
+        if has_result {
+            self.results_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the owner task makes progress, and results arrive if there are jobs.
+    pub(super) fn is_healthy(&self, now: Instant) -> bool {
+        let now = millis(now.duration_since(self.origin));
+        let age = |at: &AtomicU64| now.saturating_sub(at.load(Ordering::Relaxed));
+        age(&self.alive_at) <= millis(MAX_SILENCE)
+            && age(&self.results_at) <= self.job_limit.load(Ordering::Relaxed).saturating_add(millis(RESULT_GRACE))
+    }
+
+    pub(super) fn count_local(&self, reason: LocalReason) {
+        let counts = LocalReason::ALL.iter().zip(&self.local_errors);
+        counts.filter(|(each, _)| **each == reason).for_each(|(_, count)| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The owner task makes progress at least every second.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+/// Time beyond the longest timeout within which some result must arrive.
+const RESULT_GRACE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds since the start at which the owner made progress, those at which a result arrived, and whether that is healthy
+    /// at the last one.
+    #[track_caller]
+    fn check(alive: u64, results: u64, now: u64, expected: bool) {
+        let published = Published::new();
+        let at = |second| published.origin + Duration::from_secs(second);
+        published.set_config(ConfigState::default(), Duration::from_secs(20));
+        published.note_progress(at(results), true);
+        published.note_progress(at(alive), false);
+        assert_eq!(published.is_healthy(at(now)), expected, "alive at {alive}, results at {results}, now {now}");
+    }
+
+    #[test]
+    fn health_requires_progress_and_results() {
+        check(100, 100, 100, true);
+        check(100, 100, 105, true);
+        check(100, 100, 106, false);
+        check(100, 55, 100, true);
+        check(100, 49, 100, false);
+    }
+}
