@@ -46,9 +46,9 @@ pub trait FleetSource: Send + Sync + 'static {
     /// Whether a configuration is loaded and probes are being scheduled.
     fn is_ready(&self) -> bool;
 
-    /// As [`Handle::round`]. By default, no target is known.
-    fn round(&self, target: TargetName) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
-        let _ = target;
+    /// As [`Handle::recent_round`]. By default, no target is known.
+    fn round(&self, target: TargetName, max_age: Duration) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
+        let _ = (target, max_age);
         at_once(None).boxed()
     }
 
@@ -68,9 +68,9 @@ impl FleetSource for Handle {
         self.is_ready()
     }
 
-    fn round(&self, target: TargetName) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
+    fn round(&self, target: TargetName, max_age: Duration) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
         let handle = self.clone();
-        async move { Self::round(&handle, &target).await }.boxed()
+        async move { handle.recent_round(&target, max_age).await }.boxed()
     }
 
     fn probe_once(&self, target: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
@@ -88,11 +88,18 @@ pub struct Options {
     pub route_prefix: Option<String>,
     /// URL under which the exporter is reachable from outside, for links.
     pub external_url: Option<String>,
+    /// `/probe` of a configured target returns the last result if its round ended at most this long ago.
+    pub probe_max_age: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { telemetry_path: "/metrics".to_owned(), route_prefix: None, external_url: None }
+        Self {
+            telemetry_path: "/metrics".to_owned(),
+            route_prefix: None,
+            external_url: None,
+            probe_max_age: PROBE_MAX_AGE,
+        }
     }
 }
 
@@ -113,7 +120,7 @@ impl Options {
         if let Some(reserved) = RESERVED_PATHS.iter().find(|reserved| path.starts_with(**reserved)) {
             return Err(format!("invalid --web.telemetry-path `{path}`: paths below `{reserved}` are reserved"));
         }
-        Ok(Self { telemetry_path, route_prefix, external_url })
+        Ok(Self { telemetry_path, route_prefix, external_url, ..Self::default() })
     }
 
     /// The prefix of the routes: empty, or with a leading and no trailing slash.
@@ -151,7 +158,7 @@ fn router_with(
     let policy = status::policy();
     let state = AppState {
         scraper: Scraper::new(Arc::clone(&source), patience),
-        probes: Probes::new(Arc::clone(&source)),
+        probes: Probes::new(Arc::clone(&source), options.probe_max_age),
         desk: Desk::new(PAGE_PATIENCE),
         pages: Arc::new(Pages::new(external.clone(), telemetry_path.clone())),
         policy,
@@ -347,6 +354,8 @@ fn escape_pattern(path: &str) -> String {
 /// How long a request waits for others to be rendered.
 const PAGE_PATIENCE: Duration = Duration::from_secs(10);
 const PROBE: &str = "/probe";
+/// Two clients that scrape the same target, or one that retries, cause one round.
+const PROBE_MAX_AGE: Duration = Duration::from_secs(5);
 const TARGETS: &str = "/targets/";
 const TARGETS_JSON: &str = "/api/v1/targets";
 /// Prefixes that the path of the metrics must not have.

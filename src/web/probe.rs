@@ -20,11 +20,13 @@ use crate::text::{list, printable};
 pub(super) struct Probes {
     source: Arc<dyn FleetSource>,
     slots: Semaphore,
+    /// A result of a configured target that is not older is returned as it is.
+    max_age: Duration,
 }
 
 impl Probes {
-    pub(super) fn new(source: Arc<dyn FleetSource>) -> Self {
-        Self { source, slots: Semaphore::new(CONCURRENT_PROBES) }
+    pub(super) fn new(source: Arc<dyn FleetSource>, max_age: Duration) -> Self {
+        Self { source, slots: Semaphore::new(CONCURRENT_PROBES), max_age }
     }
 
     /// The response to GET or HEAD; HEAD starts no probe. If the client disconnects, the round goes on.
@@ -82,7 +84,7 @@ impl Probes {
         begin: Instant,
         deadline: Instant,
     ) -> Result<ProbeResponse, ProbeError> {
-        let round = timeout_at(deadline, self.source.round(name.clone())).await;
+        let round = timeout_at(deadline, self.source.round(name.clone(), self.max_age)).await;
         let (report, ended) = match round {
             Ok(report) => (report, true),
             Err(_) => (self.find(|report| report.target.name == *name), false),

@@ -117,6 +117,7 @@ async fn serves_below_any_prefix() {
                 telemetry_path: telemetry.to_owned(),
                 route_prefix: prefix.map(str::to_owned),
                 external_url: external.map(str::to_owned),
+                ..Options::default()
             };
             let router = site(nothing(), &options);
             for (path, status, about) in expected {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use smtp_fleet::{Dns, Fleet, Pki, ServerSpec};
@@ -67,7 +68,9 @@ impl ServiceFixture {
 pub(crate) async fn service(config: Config, config_file: Option<PathBuf>) -> (Service, SocketAddr) {
     let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
-    (Service { config, config_file, hangup: None, listeners, web: web::Options::default() }, address)
+    // Each request of a test that may cause a round does so.
+    let web = web::Options { probe_max_age: Duration::ZERO, ..web::Options::default() };
+    (Service { config, config_file, hangup: None, listeners, web }, address)
 }
 
 /// Waits for one round of each target.
