@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::once::{OneOff, OneOffError};
 use super::published::Published;
@@ -57,14 +58,17 @@ impl Handle {
     }
 
     /// Applies another configuration. Reports of unchanged endpoints stay, and so do the counters of targets with the same
-    /// name; running probes finish.
+    /// name; running probes finish. Waits a moment for the verdicts that a changed trust store requires.
     ///
     /// # Errors
     /// If the resolvers cannot be set up, or the monitor has ended. The running configuration stays.
     pub async fn reload(&self, config: Config) -> Result<(), String> {
         let config = Box::new(config);
         let ended = || Err("the monitor has ended".to_owned());
-        self.ask(|reply| Command::Reload { config, reply }).await.unwrap_or_else(ended)
+        self.ask(|reply| Command::Reload { config, reply }).await.unwrap_or_else(ended)?;
+        // Beyond the limit, they follow.
+        let _ = timeout(SETTLE_LIMIT, self.settled()).await;
+        Ok(())
     }
 
     /// Publishes that a reload is in progress. False if that was published already.
@@ -104,3 +108,6 @@ pub(super) enum Command {
     Reload { config: Box<Config>, reply: oneshot::Sender<Result<(), String>> },
     Settled { reply: oneshot::Sender<()> },
 }
+
+/// Limit for the verdicts that a reload waits for.
+const SETTLE_LIMIT: Duration = Duration::from_secs(2);

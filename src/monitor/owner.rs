@@ -1,5 +1,8 @@
 //! The owner task's state: decides what is started when, and applies the results.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,260 @@
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::time::SystemTime;
+
+use smtp_fleet::{Fleet, Pki, ServerSpec, Step, Termination, profiles};
+
+use super::*;
+use crate::snapshot::TargetReport;
+use crate::target::AllowPattern;
+
+fn owner(text: &str) -> Owner {
+    let config = Config::parse(&format!("defaults: {{trust: mozilla}}\n{text}"), Path::new("config.yaml"));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    Owner::new(config, Arc::new(SystemTime::now), FileReader::default()).expect("an owner")
+}
+
+/// Runs until no job is in progress.
+async fn settle(owner: &mut Owner) {
+    loop {
+        owner.turn();
+        if owner.jobs.is_empty() {
+            break;
+        }
+        owner.job_ended().await;
+    }
+}
+
+/// The sizes of all collections that hold state.
+fn sizes(owner: &Owner) -> [usize; 6] {
+    [
+        owner.targets.len(),
+        owner.by_name.len(),
+        owner.ad_hoc.len(),
+        owner.running.len(),
+        owner.lacking_issuer.len(),
+        owner.admission.in_use(),
+    ]
+}
+
+fn begin(owner: &mut Owner, target: &str) -> Result<OneOff, OneOffError> {
+    owner.start_one_off(target.parse().expect("a target"))
+}
+
+fn only(fleet: crate::snapshot::Fleet) -> Arc<TargetReport> {
+    Arc::clone(fleet.targets.first().expect("a target"))
+}
+
+/// A loopback port on which nothing listens.
+fn dead_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A target named `own` at 127.1.0.0, and permission to probe its network.
+fn own_target(port: u16) -> String {
+    let targets = format!("targets: [{{host: 127.1.0.0, port: {port}, addresses: [127.1.0.0], name: own}}]");
+    format!("probe: {{allow: [\"127.1.0.0/16:{port}\"]}}\n{targets}")
+}
+
+#[tokio::test]
+async fn finished_one_offs_leave_no_state() {
+    let port = dead_port();
+    // The same endpoint as that of the first one-off, so the probe is shared.
+    let mut owner = owner(&own_target(port));
+    settle(&mut owner).await;
+    let (before, report, due) = (sizes(&owner), only(owner.published.fleet()), owner.due.next());
+    assert_eq!(report.counters.failures, 1, "nothing listens there");
+    for batch in 0..40 {
+        let mut rounds = Vec::new();
+        for number in 0..25 {
+            let target = format!("127.1.{batch}.{number}:{port}");
+            rounds.push((begin(&mut owner, &target).expect("a round"), target));
+        }
+        settle(&mut owner).await;
+        for (one_off, target) in rounds {
+            let OneOffReport { target: report, refused, ended } = one_off.report();
+            assert_eq!((report.target.name.as_str(), refused, ended), (&*target, 0, true));
+            assert_eq!((report.counters.probes, report.counters.failures), (1, 1), "{target}");
+        }
+    }
+    assert_eq!(sizes(&owner), before);
+    assert_eq!(owner.due.next(), due);
+    let falls_due = std::iter::from_fn(|| owner.due.pop(Instant::now() + Duration::from_secs(1 << 24))).count();
+    assert_eq!(falls_due, 2, "the next round of the target and the repeated probe");
+    assert!(Arc::ptr_eq(&report, &only(owner.published.fleet())), "its report is unchanged");
+    let own = owner.by_name.values().copied().next().expect("a target");
+    assert_eq!(owner.dedup.owners(owner.backends_of(own)[0]), [own]);
+}
+
+#[tokio::test]
+async fn a_one_off_shares_the_probe_of_a_target() {
+    let port = dead_port();
+    let mut owner = owner(&own_target(port));
+    let one_off = begin(&mut owner, &format!("127.1.0.0:{port}")).expect("a round");
+    owner.turn();
+    // Both lookups.
+    owner.job_ended().await;
+    owner.job_ended().await;
+    owner.turn();
+    assert_eq!(owner.running.len(), 1, "both wait for the same probe");
+    owner.job_ended().await;
+    let (one_off, own) = (one_off.report(), only(owner.published.fleet()));
+    assert!(one_off.ended && own.last_round.is_some(), "{own:?}");
+    assert_eq!((one_off.target.counters.probes, own.counters.probes), (1, 1));
+    assert_eq!(sizes(&owner), [1, 1, 0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn limits_the_number_of_one_offs() {
+    let mut owner = owner("probe: {allow: [10.0.0.0/8]}");
+    for number in 0..MAX_ONE_OFFS {
+        begin(&mut owner, &format!("10.0.0.{number}")).expect("a round");
+    }
+    assert_eq!(begin(&mut owner, "10.0.1.1").err(), Some(OneOffError::TooMany));
+    let joined = begin(&mut owner, "10.0.0.1:587").expect("the one that is under way");
+    assert_eq!(sizes(&owner)[0], MAX_ONE_OFFS);
+    assert!(!joined.report().ended);
+    // New rules apply to later one-offs only.
+    owner.one_offs = None;
+    let refused = OneOffError::NotAllowed(NotAllowed::Target, Allow::default());
+    assert_eq!(begin(&mut owner, "10.0.0.1").err(), Some(refused));
+}
+
+#[tokio::test]
+async fn a_reload_does_not_affect_running_one_offs() {
+    let port = dead_port();
+    let mut owner = owner(&format!("probe: {{allow: [\"127.1.0.0/16:{port}\"]}}"));
+    let one_off = begin(&mut owner, &format!("127.1.0.1:{port}")).expect("a round");
+    let other = "defaults: {trust: mozilla, resolver: other}\nresolvers: {other: {nameservers: [192.0.2.53]}}\n\
+                 targets: [{host: 192.0.2.1}]";
+    owner.reload(Config::parse(other, Path::new("config.yaml")).expect("a config")).expect("a reload");
+    // The targets of the new config are not probed here.
+    owner.due = DueHeap::new();
+    settle(&mut owner).await;
+    let OneOffReport { target, ended, .. } = one_off.report();
+    assert!(ended && target.endpoints[0].backends[0].probe.is_some(), "{target:?}");
+    assert_eq!(sizes(&owner)[..2], [1, 1]);
+}
+
+/// A fleet, and an owner whose only target has its servers; `keys` are added to the configuration.
+async fn with_fleet(pki: &Pki, specs: Vec<ServerSpec>, keys: &str) -> (Fleet, Owner, tempfile::TempDir) {
+    let fleet = Fleet::start(specs).await.expect("a fleet");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("root.pem"), pki.root_pem()).expect("a file");
+    let (port, addresses) = (fleet.port(), fleet.ips());
+    let text = format!(
+        "trust_stores: {{test: {{roots: none, files: [root.pem]}}}}\n{keys}\n\
+         targets: [{{host: smtp.example.com, port: {port}, addresses: {addresses:?}, name: own, trust: test}}]"
+    );
+    let config = Config::parse(&text, &folder.path().join("config.yaml")).unwrap_or_else(|error| panic!("{error}"));
+    let owner = Owner::new(config, Arc::new(SystemTime::now), FileReader::default()).expect("an owner");
+    (fleet, owner, folder)
+}
+
+/// A configuration for the fleet of [`with_fleet`] that trusts `root`.
+fn trusting(fleet: &Fleet, root: &str, folder: &Path) -> Config {
+    std::fs::write(folder.join("other.pem"), root).expect("a file");
+    let (port, addresses) = (fleet.port(), fleet.ips());
+    let text = format!(
+        "trust_stores: {{test: {{roots: none, files: [other.pem]}}}}\n\
+         targets: [{{host: smtp.example.com, port: {port}, addresses: {addresses:?}, name: own, trust: test}}]"
+    );
+    Config::parse(&text, &folder.join("config.yaml")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn trusted(owner: &Owner) -> Vec<Option<bool>> {
+    let report = only(owner.published.fleet());
+    let last = report.backends().filter_map(|backend| backend.last_certificate.as_ref());
+    last.map(|last| last.assessment.trusted()).collect()
+}
+
+/// Verdicts may take seconds, so the owner never computes them.
+#[tokio::test]
+async fn a_reload_leaves_the_verdicts_to_workers() {
+    let pki = Pki::new();
+    let specs = vec![profiles::good(&pki), profiles::alias_missing(&pki)];
+    let (fleet, mut owner, folder) = with_fleet(&pki, specs, "").await;
+    settle(&mut owner).await;
+    assert_eq!(trusted(&owner), [Some(true), Some(true)]);
+    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path())).expect("a reload");
+    assert_eq!(trusted(&owner), [Some(true), Some(true)], "the last verdicts until there are others");
+    assert!(owner.verdicts.oldest().is_some());
+    // Another reload before they are computed: the verdicts of the last one remain.
+    owner.turn();
+    owner.reload(trusting(&fleet, &pki.root_pem(), folder.path())).expect("a reload");
+    settle(&mut owner).await;
+    assert_eq!(trusted(&owner), [Some(true), Some(true)]);
+    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path())).expect("a reload");
+    settle(&mut owner).await;
+    assert_eq!(trusted(&owner), [Some(false), Some(false)]);
+    assert_eq!(fleet.servers()[0].accepted(), 1, "nothing is probed again");
+}
+
+#[tokio::test]
+async fn a_probe_that_waits_for_its_verdicts_holds_no_permit_and_counts_as_lag() {
+    let pki = Pki::new();
+    let (_fleet, mut owner, _folder) = with_fleet(&pki, vec![profiles::good(&pki)], "").await;
+    // As if all threads were busy.
+    owner.running_verdicts = VERIFY_PERMITS;
+    settle(&mut owner).await;
+    assert_eq!((owner.admission.in_use(), owner.running.len()), (0, 0));
+    let (before, lag) = (trusted(&owner), owner.published.fleet().exporter.schedule_lag);
+    assert!(before.is_empty() && lag > Duration::ZERO, "{before:?} {lag:?}");
+    owner.running_verdicts = 0;
+    settle(&mut owner).await;
+    assert_eq!(trusted(&owner), [Some(true)]);
+    assert_eq!(owner.published.fleet().exporter.schedule_lag, Duration::ZERO);
+}
+
+/// The share of one-off probes is taken by a server that does not reply; a configured target does not wait for it.
+#[tokio::test]
+async fn a_configured_target_lifts_the_probe_of_a_one_off() {
+    let pki = Pki::new();
+    let silent = profiles::terminates(&pki, Step::Connected, Termination::Stall);
+    let (fleet, mut owner, _folder) =
+        with_fleet(&pki, vec![profiles::good(&pki)], "limits: {concurrent_probes: 4}\nprobe: {allow: [10.0.0.0/8]}")
+            .await;
+    let silent = Fleet::start(vec![silent]).await.expect("a fleet");
+    owner.due = DueHeap::new();
+    let addresses = [silent.addrs(), fleet.addrs()].concat();
+    let patterns = addresses.iter().map(|address| address.to_string().parse::<AllowPattern>().expect("a pattern"));
+    let allow = Allow::new(patterns);
+    owner.one_offs = owner.one_offs.take().map(|one_offs| OneOffs { allow, ..one_offs });
+    let waiting = begin(&mut owner, &silent.addrs()[0].to_string()).expect("a round");
+    while owner.admission.in_use() == 0 {
+        owner.turn();
+        if owner.admission.in_use() == 0 {
+            owner.job_ended().await;
+        }
+    }
+    let shared = begin(&mut owner, &fleet.addrs()[0].to_string()).expect("a round");
+    owner.turn();
+    owner.job_ended().await;
+    owner.turn();
+    assert_eq!(owner.admission.in_use(), 1, "the share of one-off probes is taken");
+    let own = owner.by_name.values().copied().next().expect("a target");
+    owner.begin_round(own, false, Instant::now());
+    while owner.targets.get(own).is_some_and(TargetState::is_new) {
+        owner.turn();
+        owner.job_ended().await;
+    }
+    assert!(!waiting.report().ended);
+    assert_eq!(fleet.servers()[0].accepted(), if shared.report().ended { 2 } else { 1 });
+}
+
+#[tokio::test]
+async fn a_failed_lookup_is_repeated_within_a_minute() {
+    let port = dead_port();
+    let mut owner = owner(&format!(
+        "resolvers: {{dead: {{nameservers: [\"127.0.0.1:{port}\"]}}}}\n\
+         targets: [{{host: a.example.com, resolver: dead, interval: 1h, name: own}}]"
+    ));
+    owner.turn();
+    settle(&mut owner).await;
+    let lookup = only(owner.published.fleet()).lookup.clone().expect("a lookup");
+    assert!(!lookup.success);
+    let next = owner.due.next().expect("the repetition");
+    assert!(next <= Instant::now() + Duration::from_secs(60), "{:?}", next.duration_since(Instant::now()));
+    assert!(matches!(owner.due.pop(next), Some((_, Due::Lookup(_)))));
+}
