@@ -5,13 +5,15 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use rustls_pki_types::CertificateDer;
 use slotmap::SlotMap;
 use tokio::sync::{oneshot, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use super::admission::{Admission, Ticket};
 use super::backend::Judged;
@@ -57,8 +59,8 @@ pub(super) struct Owner {
     lookups: LookupQueues<(TargetId, LookupId)>,
     last_lookup: LookupId,
     verdicts: FairQueue<TargetId, VerdictJob>,
-    jobs: JoinSet<Output>,
-    running: HashMap<Id, Running>,
+    /// The result is none if the job ended by a panic.
+    jobs: JoinSet<(Job, Option<Output>)>,
     running_verdicts: usize,
     /// Backends whose last chain lacks an issuer that is not known.
     lacking_issuer: HashSet<(TargetId, BackendId)>,
@@ -84,9 +86,9 @@ enum VerdictJob {
     Reassess(Box<ReassessJob>),
 }
 
-/// A job in progress: what is needed if it ends by a panic.
+/// What a job was started for.
 #[derive(Debug)]
-enum Running {
+enum Job {
     Lookup { target: TargetId, lookup: LookupId, resolver: Option<Arc<str>> },
     FileRead { target: TargetId },
     Probe { id: BackendId, ticket: Ticket },
@@ -122,7 +124,6 @@ impl Owner {
             last_lookup: 0,
             verdicts: FairQueue::default(),
             jobs: JoinSet::new(),
-            running: HashMap::new(),
             running_verdicts: 0,
             lacking_issuer: HashSet::new(),
             issuers_learned: 0,
@@ -179,17 +180,19 @@ impl Owner {
         }
         let waiting = [self.admission.oldest(), self.verdicts.oldest()];
         self.published.set_load(self.admission.in_use(), waiting.into_iter().flatten().min());
-        self.published.note_progress(now, self.running.is_empty());
+        self.published.note_progress(now, self.jobs.is_empty());
         self.due.next()
     }
 
     /// Applies the result of the next job that ends; never returns if there is none.
     pub(super) async fn job_ended(&mut self) {
-        match self.jobs.join_next_with_id().await {
-            Some(ended) => {
-                self.apply(ended);
+        match self.jobs.join_next().await {
+            Some(Ok((job, output))) => {
+                self.apply(job, output);
                 self.published.note_progress(Instant::now(), true);
             }
+            // A job catches its panics, so it was aborted.
+            Some(Err(_)) => {}
             None => std::future::pending().await,
         }
     }
@@ -198,8 +201,7 @@ impl Owner {
     pub(super) async fn drain(mut self) {
         let deadline = tokio::time::sleep(DRAIN);
         tokio::pin!(deadline);
-        let is_lookup = |running: &Running| matches!(running, Running::Lookup { .. });
-        while !self.running.values().all(is_lookup) || !self.verdicts.is_empty() {
+        while self.admission.in_use() > 0 || self.running_verdicts > 0 || !self.verdicts.is_empty() {
             self.start_verdicts();
             tokio::select! {
                 () = self.job_ended() => {}
@@ -207,6 +209,10 @@ impl Owner {
             }
         }
         self.jobs.shutdown().await;
+    }
+
+    fn spawn(&mut self, job: Job, work: impl Future<Output = Output> + Send + 'static) {
+        self.jobs.spawn(async move { (job, AssertUnwindSafe(work).catch_unwind().await.ok()) });
     }
 
     fn reload(&mut self, config: Config) -> Result<(), String> {
@@ -390,8 +396,8 @@ impl Owner {
         if let Some(path) = &state.target.settings.certificate_file {
             state.is_reading_file = true;
             state.outstanding += 1;
-            let task = self.jobs.spawn(Arc::clone(&self.worker).read_file(Arc::clone(path)));
-            self.running.insert(task.id(), Running::FileRead { target: id });
+            let work = Arc::clone(&self.worker).read_file(Arc::clone(path));
+            self.spawn(Job::FileRead { target: id }, work);
         }
     }
 
@@ -438,17 +444,21 @@ impl Owner {
             return;
         };
         let (target, worker) = (Arc::clone(&state.target), Arc::clone(&self.worker));
-        let task = match &state.origin {
+        let job = Job::Lookup { target: id, lookup, resolver };
+        match &state.origin {
             Origin::AdHoc(origin) => {
-                let allowed = Some(origin.allowed.clone());
-                self.jobs.spawn(Arc::clone(&origin.worker).look_up(target, Vec::new(), allowed))
+                let (worker, allowed) = (Arc::clone(&origin.worker), origin.allowed.clone());
+                self.spawn(job, worker.look_up(target, Vec::new(), Some(allowed)));
             }
             Origin::Configured { .. } if matches!(state.phase, TargetPhase::ResolvingAlternates { .. }) => {
-                self.jobs.spawn(worker.resolve(target, state.alternates()))
+                let names = state.alternates();
+                self.spawn(job, worker.resolve(target, names));
             }
-            Origin::Configured { .. } => self.jobs.spawn(worker.look_up(target, state.known_hosts(), None)),
-        };
-        self.running.insert(task.id(), Running::Lookup { target: id, lookup, resolver });
+            Origin::Configured { .. } => {
+                let known = state.known_hosts();
+                self.spawn(job, worker.look_up(target, known, None));
+            }
+        }
     }
 
     /// Whether a backend is probed in a round of a target: unless its server limits the rate, or another target probes it.
@@ -491,8 +501,8 @@ impl Owner {
             let parties = self.parties(id);
             match self.dedup.backend(id).cloned().filter(|_| !parties.is_empty()) {
                 Some(backend) => {
-                    let task = self.jobs.spawn(Arc::clone(&self.worker).probe(id, backend, parties));
-                    self.running.insert(task.id(), Running::Probe { id, ticket });
+                    let work = Arc::clone(&self.worker).probe(id, backend, parties);
+                    self.spawn(Job::Probe { id, ticket }, work);
                 }
                 None => {
                     self.admission.release(ticket);
@@ -526,49 +536,44 @@ impl Owner {
             && let Some(job) = self.verdicts.pop()
         {
             let worker = Arc::clone(&self.worker);
-            let (task, running) = match job {
+            match job {
                 VerdictJob::Verify(job) => {
-                    let running = Running::Verify { id: job.id, parties: job.targets() };
-                    (self.jobs.spawn(worker.verify(job)), running)
+                    self.spawn(Job::Verify { id: job.id, parties: job.targets() }, worker.verify(job));
                 }
                 VerdictJob::Reassess(job) => {
-                    let running = Running::Reassess { target: job.target_id, id: job.id };
-                    (self.jobs.spawn(worker.reassess(job)), running)
+                    self.spawn(Job::Reassess { target: job.target_id, id: job.id }, worker.reassess(job));
                 }
-            };
-            self.running.insert(task.id(), running);
+            }
             self.running_verdicts += 1;
         }
     }
 
-    /// Applies the result of a job. None stands for a panic.
-    fn apply(&mut self, ended: Result<(Id, Output), JoinError>) {
-        let (task, output) = match ended {
-            Ok((task, output)) => (task, Some(output)),
-            Err(error) => (error.id(), None),
-        };
-        let Some(running) = self.running.remove(&task) else { return };
-        if matches!(running, Running::Verify { .. } | Running::Reassess { .. }) {
+    /// Applies the result of a job; none if it ended by a panic.
+    fn apply(&mut self, job: Job, output: Option<Output>) {
+        if matches!(job, Job::Verify { .. } | Job::Reassess { .. }) {
             self.running_verdicts -= 1;
         }
         if output.is_none() {
             self.count_local(&defect("a job ended by a panic"));
         }
-        match (running, output) {
-            (Running::Lookup { target, lookup, resolver }, output) => {
+        match (job, output) {
+            (Job::Lookup { target, lookup, resolver }, output) => {
                 resolver.iter().for_each(|resolver| self.lookups.release(resolver));
                 self.lookup_ended(target, lookup, output);
             }
-            (Running::FileRead { target }, output) => {
+            (Job::FileRead { target }, output) => {
                 let file = if let Some(Output::FileRead(file)) = output { file } else { None };
                 self.file_read(target, file);
             }
-            (Running::Probe { id, ticket }, Some(Output::Probed(probed))) => self.probe_ended(id, ticket, Some(probed)),
-            (Running::Probe { id, ticket }, _) => self.probe_ended(id, ticket, None),
-            (Running::Verify { .. }, Some(Output::Judged(id, judged))) => self.judged(id, judged),
-            (Running::Verify { id, parties }, _) => parties.into_iter().for_each(|target| self.failed(target, id)),
-            (Running::Reassess { .. }, Some(Output::Reassessed(reassessed))) => self.reassessed(reassessed),
-            (Running::Reassess { target, id }, _) => {
+            (Job::Probe { id, ticket }, output) => {
+                self.admission.release(ticket);
+                let probed = if let Some(Output::Probed(probed)) = output { Some(probed) } else { None };
+                self.probe_ended(id, probed);
+            }
+            (Job::Verify { .. }, Some(Output::Judged(id, judged))) => self.judged(id, judged),
+            (Job::Verify { id, parties }, _) => parties.into_iter().for_each(|target| self.failed(target, id)),
+            (Job::Reassess { .. }, Some(Output::Reassessed(reassessed))) => self.reassessed(reassessed),
+            (Job::Reassess { target, id }, _) => {
                 self.reassessed(Reassessed {
                     target_id: target,
                     id,
@@ -653,8 +658,7 @@ impl Owner {
         }
     }
 
-    fn probe_ended(&mut self, id: BackendId, ticket: Ticket, probed: Option<Probed>) {
-        self.admission.release(ticket);
+    fn probe_ended(&mut self, id: BackendId, probed: Option<Probed>) {
         let waiters = self.dedup.probe_ended(id);
         let served: Vec<TargetId> = match probed {
             Some(Probed::Judged(judged)) => {

@@ -31,7 +31,7 @@ fn sizes(owner: &Owner) -> [usize; 6] {
         owner.targets.len(),
         owner.by_name.len(),
         owner.ad_hoc.len(),
-        owner.running.len(),
+        owner.jobs.len(),
         owner.lacking_issuer.len(),
         owner.admission.in_use(),
     ]
@@ -97,7 +97,7 @@ async fn a_one_off_shares_the_probe_of_a_target() {
     owner.job_ended().await;
     owner.job_ended().await;
     owner.turn();
-    assert_eq!(owner.running.len(), 1, "both wait for the same probe");
+    assert_eq!(owner.jobs.len(), 1, "both wait for the same probe");
     owner.job_ended().await;
     let (one_off, own) = (one_off.report(), only(owner.published.fleet()));
     assert!(one_off.ended && own.last_round.is_some(), "{own:?}");
@@ -198,7 +198,7 @@ async fn a_probe_that_waits_for_its_verdicts_holds_no_permit_and_counts_as_lag()
     // As if all threads were busy.
     owner.running_verdicts = VERIFY_PERMITS;
     settle(&mut owner).await;
-    assert_eq!((owner.admission.in_use(), owner.running.len()), (0, 0));
+    assert_eq!((owner.admission.in_use(), owner.jobs.len()), (0, 0));
     let (before, lag) = (trusted(&owner), owner.published.fleet().exporter.schedule_lag);
     assert!(before.is_empty() && lag > Duration::ZERO, "{before:?} {lag:?}");
     owner.running_verdicts = 0;
