@@ -62,6 +62,8 @@ pub(super) struct Owner {
     /// The result is none if the job ended by a panic.
     jobs: JoinSet<(Job, Option<Output>)>,
     running_verdicts: usize,
+    /// Probes that wait for their verdicts.
+    unjudged: usize,
     /// Backends whose last chain lacks an issuer that is not known.
     lacking_issuer: HashSet<(TargetId, BackendId)>,
     issuers_learned: u64,
@@ -111,7 +113,7 @@ impl Owner {
             started_at: Instant::now(),
             published: Arc::new(Published::new()),
             worker: Arc::new(worker),
-            admission: Admission::new(permits(limits)),
+            admission: Admission::new(permits(limits, resolvers.len())),
             limits,
             trust_stores: BTreeMap::new(),
             one_offs,
@@ -125,6 +127,7 @@ impl Owner {
             verdicts: FairQueue::default(),
             jobs: JoinSet::new(),
             running_verdicts: 0,
+            unjudged: 0,
             lacking_issuer: HashSet::new(),
             issuers_learned: 0,
             local_failures: LocalFailures::default(),
@@ -217,11 +220,12 @@ impl Owner {
 
     fn reload(&mut self, config: Config) -> Result<(), String> {
         let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
+        let resolver_count = resolvers.len();
         let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files)?);
         self.worker = Arc::new(Worker { resolvers, ..(*self.worker).clone() });
         self.limits = limits;
         self.one_offs = one_offs;
-        self.admission.set_permits(permits(limits));
+        self.admission.set_permits(permits(limits, resolver_count));
         self.install(targets, trust_stores);
         Ok(())
     }
@@ -284,12 +288,15 @@ impl Owner {
             return (id, None);
         }
         let Some(state) = self.targets.remove(id) else { return (id, None) };
-        let Self { targets, dedup, .. } = self;
+        let Self { targets, dedup, lacking_issuer, .. } = self;
         let id_after = targets.insert(state);
         if let Some(state) = targets.get_mut(id_after) {
             state.rejoin(|key| dedup.join(key, id_after));
         }
-        backends.into_iter().for_each(|backend| dedup.leave(backend, id));
+        for backend in backends {
+            dedup.leave(backend, id);
+            lacking_issuer.remove(&(id, backend));
+        }
         for backend in self.backends_of(id_after) {
             self.queue_reassessment(id_after, backend);
         }
@@ -298,7 +305,10 @@ impl Owner {
 
     fn remove(&mut self, id: TargetId) {
         if let Some(state) = self.targets.remove(id) {
-            state.backends().for_each(|backend| self.dedup.leave(backend.id, id));
+            for backend in state.backends() {
+                self.dedup.leave(backend.id, id);
+                self.lacking_issuer.remove(&(id, backend.id));
+            }
         }
     }
 
@@ -497,7 +507,10 @@ impl Owner {
     }
 
     fn start_probes(&mut self) {
-        while let Some((id, ticket)) = self.admission.admit() {
+        // Their chains are kept in memory.
+        while self.unjudged < MAX_UNJUDGED
+            && let Some((id, ticket)) = self.admission.admit()
+        {
             let parties = self.parties(id);
             match self.dedup.backend(id).cloned().filter(|_| !parties.is_empty()) {
                 Some(backend) => {
@@ -552,6 +565,9 @@ impl Owner {
     fn apply(&mut self, job: Job, output: Option<Output>) {
         if matches!(job, Job::Verify { .. } | Job::Reassess { .. }) {
             self.running_verdicts -= 1;
+        }
+        if matches!(job, Job::Verify { .. }) {
+            self.unjudged -= 1;
         }
         if output.is_none() {
             self.count_local(&defect("a job ended by a panic"));
@@ -614,7 +630,7 @@ impl Owner {
 
     fn looked_up(&mut self, id: TargetId, found: Discovered, refused: &[SocketAddr]) {
         let (now, at) = (Instant::now(), (self.clock)());
-        let Self { targets, dedup, .. } = self;
+        let Self { targets, dedup, lacking_issuer, .. } = self;
         let Some(state) = targets.get_mut(id) else { return };
         let is_requested = state.is_requested();
         match &mut state.origin {
@@ -634,7 +650,10 @@ impl Owner {
         let change = state.discovered(Some(found), cap, (now, at), |backend| {
             dedup.join(ProbeKey { backend, client_certificate: client_certificate.clone() }, id)
         });
-        change.removed.iter().for_each(|backend| dedup.leave(*backend, id));
+        for backend in &change.removed {
+            dedup.leave(*backend, id);
+            lacking_issuer.remove(&(id, *backend));
+        }
         let members: HashSet<BackendId> = state.backends().map(|backend| backend.id).collect();
         state.phase.looked_up(|backend| members.contains(&backend), &change.added);
         if state.over_cap() > 0 && capped == 0 && !state.is_ad_hoc() {
@@ -669,6 +688,7 @@ impl Owner {
             Some(Probed::Unjudged(job)) => {
                 let served = job.targets();
                 if let Some(lead) = served.first() {
+                    self.unjudged += 1;
                     self.verdicts.push(*lead, Instant::now(), VerdictJob::Verify(job));
                 }
                 served
@@ -744,6 +764,8 @@ impl Owner {
         let is_outdated = trust.is_some_and(|trust| trust != chain.store());
         if lacks_issuer {
             self.lacking_issuer.insert((target, id));
+        } else {
+            self.lacking_issuer.remove(&(target, id));
         }
         if may_be_completed || is_outdated {
             self.queue_reassessment(target, id);
@@ -863,9 +885,12 @@ impl Owner {
 }
 
 /// Concurrent probes: as many as this process may have files, less what it needs itself; or fewer, as configured.
-fn permits(limits: Limits) -> usize {
+fn permits(limits: Limits, resolvers: usize) -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let possible = usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX).max(1);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let own = resolvers.saturating_mul(FILES_PER_RESOLVER).saturating_add(OWN_FILES);
+    // A low limit is shared with the lookups.
+    let possible = files.saturating_sub(own).max(files / 4).max(1);
     let Some(wanted) = limits.concurrent_probes else { return possible.min(MAX_PERMITS) };
     if wanted.get() > possible {
         tracing::warn!(%wanted, possible, "limits.concurrent_probes exceeds the open file limit");
@@ -877,6 +902,10 @@ fn permits(limits: Limits) -> usize {
 const VERIFY_PERMITS: usize = 2;
 /// Concurrent one-off rounds.
 const MAX_ONE_OFFS: usize = 32;
-/// Files that are not those of probes.
-const OWN_FILES: u64 = 128;
+/// Files that are neither those of probes nor of lookups.
+const OWN_FILES: usize = 64;
+/// A and AAAA queries of the concurrent lookups of a resolver.
+const FILES_PER_RESOLVER: usize = 128;
 const MAX_PERMITS: usize = 1024;
+/// Maximum number of probes that wait for their verdicts. Each has a chain of up to 64 KiB.
+const MAX_UNJUDGED: usize = 4096;

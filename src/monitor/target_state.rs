@@ -276,18 +276,16 @@ impl TargetState {
         judged: Judged,
         (now, at): (Instant, SystemTime),
     ) -> Option<Arc<BackendReport>> {
-        let (target, file) = (Arc::clone(&self.target), self.file_fingerprint());
-        let outcome = judged.outcome.as_ref().map(|connection| *connection).map_err(Clone::clone);
-        let backend = self.backend_mut(id)?;
-        let last = backend.report.probe.as_ref().map(|probe| probe.at);
+        let last = self.backend(id)?.report.probe.as_ref().map(|probe| probe.at);
         if last.is_some_and(|last| judged.at < last && at >= last) {
             return None;
         }
-        backend.probed(judged, &target.settings, file, now);
-        let change = backend.condition_change(at);
         self.phase.backend_done(id);
-        self.counters.count(&outcome);
-        let change = change?;
+        self.counters.count(&judged.outcome);
+        let (target, file) = (Arc::clone(&self.target), self.file_fingerprint());
+        let backend = self.backend_mut(id)?;
+        backend.probed(judged, &target.settings, file, now);
+        let change = backend.condition_change(at)?;
         let condition = Condition::of(&change, at).filter(|condition| last.is_some() || !condition.is_ok());
         if let Some(condition) = condition {
             self.note(at, Change::Condition(change.backend.clone(), condition));
