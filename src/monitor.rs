@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | lookups | one of the slots of their resolver ([`lookups`]) | one for each target; those of literal addresses need no slot |
 //! | probes | a slot of the address, and a permit ([`admission`]) | one for each backend ([`dedup`]) |
-//! | verdicts on new chains | one of two threads ([`fair_queue`], targets take turns) | one for each probe, which holds no permit any more |
+//! | verdicts on new chains | one of two threads ([`verdicts`], targets take turns) | one for each probe, which holds no permit any more |
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -38,6 +38,7 @@ mod published;
 mod roster;
 mod schedule;
 mod target_state;
+mod verdicts;
 mod worker;
 
 use handle::Command;

@@ -109,13 +109,22 @@ impl FarmArgs {
 
     /// A configuration of `targets` targets with `each` backends, which trusts the farm's root.
     pub(crate) fn config(&self, targets: u32, each: u32) -> Config {
+        let text = self.config_text(targets, each, 3600, Some(128));
+        Config::parse(&text, std::path::Path::new("bench.yaml")).expect("a config")
+    }
+
+    /// The same as text, with an interval in seconds and a limit of concurrent probes.
+    pub(crate) fn config_text(&self, targets: u32, each: u32, interval: u64, probes: Option<u32>) -> String {
         use std::fmt::Write;
         let mut text = format!(
-            "defaults: {{interval: 1h, timeout: 60s, ehlo_name: probe.example.net, trust: farm}}\n\
-             limits: {{concurrent_probes: 128}}\n\
-             trust_stores: {{farm: {{roots: none, files: [{:?}]}}}}\ntargets:\n",
+            "defaults: {{interval: {interval}s, timeout: 60s, ehlo_name: probe.example.net, trust: farm}}\n\
+             trust_stores: {{farm: {{roots: none, files: [{:?}]}}}}\n",
             self.root
         );
+        if let Some(probes) = probes {
+            writeln!(text, "limits: {{concurrent_probes: {probes}}}").expect("strings take everything");
+        }
+        text.push_str("targets:\n");
         let all: Vec<Ipv4Addr> = self.addresses(targets * each).map(|(ip, _)| ip).collect();
         for (target, addresses) in all.chunks(each as usize).enumerate() {
             let port = self.port;
@@ -125,7 +134,7 @@ impl FarmArgs {
             )
             .expect("strings take everything");
         }
-        Config::parse(&text, std::path::Path::new("bench.yaml")).expect("a config")
+        text
     }
 }
 

@@ -19,7 +19,6 @@ use super::admission::{Admission, Ticket};
 use super::backend::Judged;
 use super::dedup::{BackendId, ProbeDedup, ProbeKey};
 use super::events::{self, LocalFailures};
-use super::fair_queue::FairQueue;
 use super::handle::Command;
 use super::lag::LagWatch;
 use super::lookups::LookupQueues;
@@ -28,7 +27,8 @@ use super::phase::{LookupId, Step, TargetPhase};
 use super::published::{ConfigState, Published};
 use super::schedule::{Cadence, DueHeap, splay};
 use super::target_state::{AdHoc, Origin, TargetChange, TargetState};
-use super::worker::{Output, Party, Probed, ReassessJob, Reassessed, VerifyJob, Worker, defect};
+use super::verdicts::{VerdictJob, Verdicts};
+use super::worker::{Output, Party, Probed, ReassessJob, Reassessed, Worker, defect};
 use super::{Clock, DRAIN, TargetId};
 use crate::config::{Config, Limits, OneOffs};
 use crate::discovery::{Discovered, Resolvers};
@@ -58,15 +58,9 @@ pub(super) struct Owner {
     admission: Admission<BackendId>,
     lookups: LookupQueues<(TargetId, LookupId)>,
     last_lookup: LookupId,
-    verdicts: FairQueue<TargetId, VerdictJob>,
+    verdicts: Verdicts,
     /// The result is none if the job ended by a panic.
     jobs: JoinSet<(Job, Option<Output>)>,
-    running_verdicts: usize,
-    /// Probes that wait for their verdicts.
-    unjudged: usize,
-    /// Backends whose last chain lacks an issuer that is not known.
-    lacking_issuer: HashSet<(TargetId, BackendId)>,
-    issuers_learned: u64,
     local_failures: LocalFailures,
     settled: Vec<oneshot::Sender<()>>,
 }
@@ -79,13 +73,6 @@ enum Due {
     Lookup(TargetId),
     /// A probe outside of a round.
     Reprobe(TargetId, BackendId),
-}
-
-/// What computes verdicts, on threads of its own.
-#[derive(Debug)]
-enum VerdictJob {
-    Verify(Box<VerifyJob>),
-    Reassess(Box<ReassessJob>),
 }
 
 /// What a job was started for.
@@ -124,12 +111,8 @@ impl Owner {
             dedup: ProbeDedup::default(),
             lookups: LookupQueues::default(),
             last_lookup: 0,
-            verdicts: FairQueue::default(),
+            verdicts: Verdicts::default(),
             jobs: JoinSet::new(),
-            running_verdicts: 0,
-            unjudged: 0,
-            lacking_issuer: HashSet::new(),
-            issuers_learned: 0,
             local_failures: LocalFailures::default(),
             settled: Vec::new(),
             clock,
@@ -175,7 +158,7 @@ impl Owner {
         self.start_lookups();
         self.start_probes();
         self.start_verdicts();
-        if self.verdicts.is_empty() && self.running_verdicts == 0 {
+        if self.verdicts.is_settled() {
             for reply in self.settled.drain(..) {
                 // The client may be gone.
                 let _ = reply.send(());
@@ -204,7 +187,7 @@ impl Owner {
     pub(super) async fn drain(mut self) {
         let deadline = tokio::time::sleep(DRAIN);
         tokio::pin!(deadline);
-        while self.admission.in_use() > 0 || self.running_verdicts > 0 || !self.verdicts.is_empty() {
+        while self.admission.in_use() > 0 || !self.verdicts.is_settled() {
             self.start_verdicts();
             tokio::select! {
                 () = self.job_ended() => {}
@@ -288,14 +271,14 @@ impl Owner {
             return (id, None);
         }
         let Some(state) = self.targets.remove(id) else { return (id, None) };
-        let Self { targets, dedup, lacking_issuer, .. } = self;
+        let Self { targets, dedup, verdicts, .. } = self;
         let id_after = targets.insert(state);
         if let Some(state) = targets.get_mut(id_after) {
             state.rejoin(|key| dedup.join(key, id_after));
         }
         for backend in backends {
             dedup.leave(backend, id);
-            lacking_issuer.remove(&(id, backend));
+            verdicts.set_lacking(id, backend, false);
         }
         for backend in self.backends_of(id_after) {
             self.queue_reassessment(id_after, backend);
@@ -307,7 +290,7 @@ impl Owner {
         if let Some(state) = self.targets.remove(id) {
             for backend in state.backends() {
                 self.dedup.leave(backend.id, id);
-                self.lacking_issuer.remove(&(id, backend.id));
+                self.verdicts.set_lacking(id, backend.id, false);
             }
         }
     }
@@ -507,8 +490,7 @@ impl Owner {
     }
 
     fn start_probes(&mut self) {
-        // Their chains are kept in memory.
-        while self.unjudged < MAX_UNJUDGED
+        while !self.verdicts.is_full()
             && let Some((id, ticket)) = self.admission.admit()
         {
             let parties = self.parties(id);
@@ -545,9 +527,7 @@ impl Owner {
     }
 
     fn start_verdicts(&mut self) {
-        while self.running_verdicts < VERIFY_PERMITS
-            && let Some(job) = self.verdicts.pop()
-        {
+        while let Some(job) = self.verdicts.start() {
             let worker = Arc::clone(&self.worker);
             match job {
                 VerdictJob::Verify(job) => {
@@ -557,17 +537,15 @@ impl Owner {
                     self.spawn(Job::Reassess { target: job.target_id, id: job.id }, worker.reassess(job));
                 }
             }
-            self.running_verdicts += 1;
         }
     }
 
     /// Applies the result of a job; none if it ended by a panic.
     fn apply(&mut self, job: Job, output: Option<Output>) {
-        if matches!(job, Job::Verify { .. } | Job::Reassess { .. }) {
-            self.running_verdicts -= 1;
-        }
-        if matches!(job, Job::Verify { .. }) {
-            self.unjudged -= 1;
+        match job {
+            Job::Verify { .. } => self.verdicts.ended(true),
+            Job::Reassess { .. } => self.verdicts.ended(false),
+            Job::Lookup { .. } | Job::FileRead { .. } | Job::Probe { .. } => {}
         }
         if output.is_none() {
             self.count_local(&defect("a job ended by a panic"));
@@ -630,7 +608,7 @@ impl Owner {
 
     fn looked_up(&mut self, id: TargetId, found: Discovered, refused: &[SocketAddr]) {
         let (now, at) = (Instant::now(), (self.clock)());
-        let Self { targets, dedup, lacking_issuer, .. } = self;
+        let Self { targets, dedup, verdicts, .. } = self;
         let Some(state) = targets.get_mut(id) else { return };
         let is_requested = state.is_requested();
         match &mut state.origin {
@@ -652,7 +630,7 @@ impl Owner {
         });
         for backend in &change.removed {
             dedup.leave(*backend, id);
-            lacking_issuer.remove(&(id, *backend));
+            verdicts.set_lacking(id, *backend, false);
         }
         let members: HashSet<BackendId> = state.backends().map(|backend| backend.id).collect();
         state.phase.looked_up(|backend| members.contains(&backend), &change.added);
@@ -688,8 +666,7 @@ impl Owner {
             Some(Probed::Unjudged(job)) => {
                 let served = job.targets();
                 if let Some(lead) = served.first() {
-                    self.unjudged += 1;
-                    self.verdicts.push(*lead, Instant::now(), VerdictJob::Verify(job));
+                    self.verdicts.verify(*lead, Instant::now(), job);
                 }
                 served
             }
@@ -762,11 +739,7 @@ impl Owner {
         let judge = &self.worker.judge;
         let may_be_completed = lacks_issuer && learned < judge.issuers_learned() && !judge.is_quick(chain);
         let is_outdated = trust.is_some_and(|trust| trust != chain.store());
-        if lacks_issuer {
-            self.lacking_issuer.insert((target, id));
-        } else {
-            self.lacking_issuer.remove(&(target, id));
-        }
+        self.verdicts.set_lacking(target, id, lacks_issuer);
         if may_be_completed || is_outdated {
             self.queue_reassessment(target, id);
         }
@@ -774,17 +747,10 @@ impl Owner {
 
     /// Queues reassessments of the chains that lack an issuer, if an intermediate was seen for the first time.
     fn complete_chains(&mut self) {
-        let learned = self.worker.judge.issuers_learned();
-        if std::mem::replace(&mut self.issuers_learned, learned) == learned {
-            return;
-        }
-        for (target, id) in std::mem::take(&mut self.lacking_issuer) {
+        for (target, id) in self.verdicts.issuers_learned(self.worker.judge.issuers_learned()) {
             let backend = self.targets.get(target).and_then(|state| state.backend(id));
             let last = backend.and_then(|backend| backend.report.last_certificate.as_ref());
-            let Some(last) = last.filter(|last| last.assessment.lacks_issuer()) else { continue };
-            let is_quick = self.worker.judge.is_quick(&last.assessment.chain);
-            self.lacking_issuer.insert((target, id));
-            if !is_quick {
+            if last.is_some_and(|last| !self.worker.judge.is_quick(&last.assessment.chain)) {
                 self.queue_reassessment(target, id);
             }
         }
@@ -803,7 +769,7 @@ impl Owner {
         let backend = backend.report.backend.clone();
         state.outstanding += 1;
         let job = ReassessJob { target_id, id, backend, target, trust, assessments };
-        self.verdicts.push(target_id, Instant::now(), VerdictJob::Reassess(Box::new(job)));
+        self.verdicts.reassess(Instant::now(), Box::new(job));
     }
 
     fn reassessed(&mut self, reassessed: Reassessed) {
@@ -898,8 +864,6 @@ fn permits(limits: Limits, resolvers: usize) -> usize {
     possible.min(wanted.get())
 }
 
-/// Threads that compute verdicts on new chains.
-const VERIFY_PERMITS: usize = 2;
 /// Concurrent one-off rounds.
 const MAX_ONE_OFFS: usize = 32;
 /// Files that are neither those of probes nor of lookups.
@@ -907,5 +871,3 @@ const OWN_FILES: usize = 64;
 /// A and AAAA queries of the concurrent lookups of a resolver.
 const FILES_PER_RESOLVER: usize = 128;
 const MAX_PERMITS: usize = 1024;
-/// Maximum number of probes that wait for their verdicts. Each has a chain of up to 64 KiB.
-const MAX_UNJUDGED: usize = 4096;

@@ -32,7 +32,7 @@ fn sizes(owner: &Owner) -> [usize; 6] {
         owner.by_name.len(),
         owner.ad_hoc.len(),
         owner.jobs.len(),
-        owner.lacking_issuer.len(),
+        owner.verdicts.lacking(),
         owner.admission.in_use(),
     ]
 }
@@ -196,12 +196,12 @@ async fn a_probe_that_waits_for_its_verdicts_holds_no_permit_and_counts_as_lag()
     let pki = Pki::new();
     let (_fleet, mut owner, _folder) = with_fleet(&pki, vec![profiles::good(&pki)], "").await;
     // As if all threads were busy.
-    owner.running_verdicts = VERIFY_PERMITS;
+    owner.verdicts.set_all_threads_busy(true);
     settle(&mut owner).await;
     assert_eq!((owner.admission.in_use(), owner.jobs.len()), (0, 0));
     let (before, lag) = (trusted(&owner), owner.published.fleet().exporter.schedule_lag);
     assert!(before.is_empty() && lag > Duration::ZERO, "{before:?} {lag:?}");
-    owner.running_verdicts = 0;
+    owner.verdicts.set_all_threads_busy(false);
     settle(&mut owner).await;
     assert_eq!(trusted(&owner), [Some(true)]);
     assert_eq!(owner.published.fleet().exporter.schedule_lag, Duration::ZERO);

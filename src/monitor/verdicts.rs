@@ -1,0 +1,101 @@
+//! Verdicts that take a while: they wait for a thread, targets take turns. Pure.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::TargetId;
+use super::dedup::BackendId;
+use super::fair_queue::FairQueue;
+use super::worker::{ReassessJob, VerifyJob};
+
+/// A job that computes verdicts.
+#[derive(Debug)]
+pub(super) enum VerdictJob {
+    /// The first verdicts on an observation.
+    Verify(Box<VerifyJob>),
+    /// Further verdicts on the last certificates of a backend.
+    Reassess(Box<ReassessJob>),
+}
+
+/// The jobs that wait, and the chains that may need further ones.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts {
+    queue: FairQueue<TargetId, VerdictJob>,
+    running: usize,
+    /// Observations that wait for their verdicts, or for which they are being computed.
+    unjudged: usize,
+    /// Backends whose last chain lacks an issuer that is not known.
+    lacking_issuer: HashSet<(TargetId, BackendId)>,
+    issuers_learned: u64,
+}
+
+impl Verdicts {
+    pub(super) fn verify(&mut self, lead: TargetId, now: Instant, job: Box<VerifyJob>) {
+        self.unjudged += 1;
+        self.queue.push(lead, now, VerdictJob::Verify(job));
+    }
+
+    pub(super) fn reassess(&mut self, now: Instant, job: Box<ReassessJob>) {
+        self.queue.push(job.target_id, now, VerdictJob::Reassess(job));
+    }
+
+    /// The next job if a thread is free. It runs until [`Verdicts::ended`].
+    pub(super) fn start(&mut self) -> Option<VerdictJob> {
+        let job = if self.running < THREADS { self.queue.pop() } else { None };
+        self.running += usize::from(job.is_some());
+        job
+    }
+
+    /// A job has ended.
+    pub(super) fn ended(&mut self, was_observation: bool) {
+        self.running = self.running.saturating_sub(1);
+        self.unjudged = self.unjudged.saturating_sub(usize::from(was_observation));
+    }
+
+    /// Whether nothing waits or runs.
+    pub(super) fn is_settled(&self) -> bool {
+        self.running == 0 && self.queue.is_empty()
+    }
+
+    /// Whether so many observations wait that no more should be made: their chains are kept in memory.
+    pub(super) fn is_full(&self) -> bool {
+        self.unjudged >= MAX_UNJUDGED
+    }
+
+    /// Since when the job that has waited longest has been waiting.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.queue.oldest()
+    }
+
+    /// Records whether the last chain of a backend lacks an issuer.
+    pub(super) fn set_lacking(&mut self, target: TargetId, id: BackendId, lacks_issuer: bool) {
+        if lacks_issuer {
+            self.lacking_issuer.insert((target, id));
+        } else {
+            self.lacking_issuer.remove(&(target, id));
+        }
+    }
+
+    /// The backends whose last chain lacks an issuer, if the number of learned ones has changed.
+    pub(super) fn issuers_learned(&mut self, learned: u64) -> Vec<(TargetId, BackendId)> {
+        if std::mem::replace(&mut self.issuers_learned, learned) == learned {
+            return Vec::new();
+        }
+        self.lacking_issuer.iter().copied().collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_all_threads_busy(&mut self, busy: bool) {
+        self.running = if busy { THREADS } else { 0 };
+    }
+
+    #[cfg(test)]
+    pub(super) fn lacking(&self) -> usize {
+        self.lacking_issuer.len()
+    }
+}
+
+/// Threads that compute verdicts on new chains.
+const THREADS: usize = 2;
+/// Each has a chain of up to 64 KiB.
+const MAX_UNJUDGED: usize = 4096;
