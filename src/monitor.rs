@@ -38,6 +38,7 @@ mod published;
 mod roster;
 mod schedule;
 mod target_state;
+mod targets;
 mod verdicts;
 mod worker;
 

@@ -48,7 +48,9 @@ pub(super) fn over_cap(target: &TargetName, skipped: usize, cap: usize) {
 
 /// Logs that a target that is not configured resolves to addresses that are not permitted. The client does not learn them.
 pub(super) fn refused(target: &TargetName, addresses: &[SocketAddr]) {
-    tracing::debug!(%target, ?addresses, "addresses skipped: not permitted by probe.allow");
+    if !addresses.is_empty() {
+        tracing::debug!(%target, ?addresses, "addresses skipped: not permitted by probe.allow");
+    }
 }
 
 /// Logs that a lookup fails in another way than the one before it, or no longer.

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,31 +11,32 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use rustls_pki_types::CertificateDer;
-use slotmap::SlotMap;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::admission::{Admission, Ticket};
 use super::backend::Judged;
-use super::dedup::{BackendId, ProbeDedup, ProbeKey};
+use super::dedup::BackendId;
 use super::events::{self, LocalFailures};
 use super::handle::Command;
 use super::lag::LagWatch;
 use super::lookups::LookupQueues;
 use super::once::{OneOff, OneOffError, OneOffReport};
 use super::phase::{LookupId, Step, TargetPhase};
-use super::published::{ConfigState, Published};
+use super::published::Published;
 use super::schedule::{Cadence, DueHeap, splay};
-use super::target_state::{AdHoc, Origin, TargetChange, TargetState};
+use super::target_state::{Origin, TargetChange, TargetState};
+use super::targets::{Installed, Targets};
 use super::verdicts::{VerdictJob, Verdicts};
-use super::worker::{Output, Party, Probed, ReassessJob, Reassessed, Worker, defect};
+use super::worker::{Output, Probed, ReassessJob, Reassessed, Worker, defect};
 use super::{Clock, DRAIN, TargetId};
-use crate::config::{Config, Limits, OneOffs};
+use crate::config::{Config, Limits};
 use crate::discovery::{Discovered, Resolvers};
 use crate::file::FileReader;
 use crate::observation::LocalFailure;
 use crate::probe::Prober;
-use crate::target::{Allow, NotAllowed, Target, TargetKind, TargetName, UserLabels};
+use crate::snapshot::TargetReport;
+use crate::target::{Target, TargetKind, TargetName};
 use crate::trust::TrustStore;
 use crate::verdict::{Assessment, Judge};
 
@@ -43,18 +44,10 @@ use crate::verdict::{Assessment, Judge};
 pub(super) struct Owner {
     clock: Clock,
     started_at: Instant,
-    published: Arc<Published>,
     worker: Arc<Worker>,
     limits: Limits,
-    trust_stores: BTreeMap<Arc<str>, TrustStore>,
-    one_offs: Option<OneOffs>,
-    targets: SlotMap<TargetId, TargetState>,
-    /// The configured targets.
-    by_name: HashMap<TargetName, TargetId>,
-    /// Those that are probed once.
-    ad_hoc: Vec<TargetId>,
+    targets: Targets,
     due: DueHeap<Due>,
-    dedup: ProbeDedup,
     admission: Admission<BackendId>,
     lookups: LookupQueues<(TargetId, LookupId)>,
     last_lookup: LookupId,
@@ -98,17 +91,11 @@ impl Owner {
         };
         let mut owner = Self {
             started_at: Instant::now(),
-            published: Arc::new(Published::new()),
             worker: Arc::new(worker),
             admission: Admission::new(permits(limits, resolvers.len())),
             limits,
-            trust_stores: BTreeMap::new(),
-            one_offs,
-            targets: SlotMap::with_key(),
-            by_name: HashMap::new(),
-            ad_hoc: Vec::new(),
+            targets: Targets::new(Arc::clone(&clock)),
             due: DueHeap::new(),
-            dedup: ProbeDedup::default(),
             lookups: LookupQueues::default(),
             last_lookup: 0,
             verdicts: Verdicts::default(),
@@ -117,12 +104,13 @@ impl Owner {
             settled: Vec::new(),
             clock,
         };
+        owner.targets.one_offs = one_offs;
         owner.install(targets, trust_stores);
         Ok(owner)
     }
 
     pub(super) fn published(&self) -> Arc<Published> {
-        Arc::clone(&self.published)
+        Arc::clone(&self.targets.published)
     }
 
     pub(super) fn lag(&self) -> LagWatch {
@@ -165,8 +153,8 @@ impl Owner {
             }
         }
         let waiting = [self.admission.oldest(), self.verdicts.oldest()];
-        self.published.set_load(self.admission.in_use(), waiting.into_iter().flatten().min());
-        self.published.note_progress(now, self.jobs.is_empty());
+        self.targets.published.set_load(self.admission.in_use(), waiting.into_iter().flatten().min());
+        self.targets.published.note_progress(now, self.jobs.is_empty());
         self.due.next()
     }
 
@@ -175,7 +163,7 @@ impl Owner {
         match self.jobs.join_next().await {
             Some(Ok((job, output))) => {
                 self.apply(job, output);
-                self.published.note_progress(Instant::now(), true);
+                self.targets.published.note_progress(Instant::now(), true);
             }
             // A job catches its panics, so it was aborted.
             Some(Err(_)) => {}
@@ -207,108 +195,62 @@ impl Owner {
         let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files)?);
         self.worker = Arc::new(Worker { resolvers, ..(*self.worker).clone() });
         self.limits = limits;
-        self.one_offs = one_offs;
+        self.targets.one_offs = one_offs;
         self.admission.set_permits(permits(limits, resolver_count));
         self.install(targets, trust_stores);
         Ok(())
     }
 
-    /// Makes `targets` the configured ones. What is known of those that stay is kept.
+    /// Schedules the configured targets.
     fn install(&mut self, targets: Vec<Arc<Target>>, trust_stores: BTreeMap<Arc<str>, TrustStore>) {
-        let old_stores = std::mem::replace(&mut self.trust_stores, trust_stores);
         let now = Instant::now();
-        let new_names = targets.iter().filter(|target| !self.by_name.contains_key(&target.name)).count();
-        let longest = targets.iter().map(|target| target.settings.timeout).max().unwrap_or_default();
-        let mut before = std::mem::take(&mut self.by_name);
-        let mut installed = Vec::with_capacity(targets.len());
-        for (slot, target) in targets.into_iter().enumerate() {
-            let (name, interval) = (target.name.clone(), target.settings.interval);
-            let cadence = Cadence::new(self.started_at, name.as_str(), interval);
-            let store = &target.settings.trust;
-            let roots_changed = old_stores.get(store) != self.trust_stores.get(store);
-            let (id, at) = match before.remove(&name) {
-                Some(id) => self.retarget(id, slot, target, roots_changed, cadence.next(now)),
-                None => {
-                    let origin = Origin::Configured { slot, waiters: Vec::new() };
-                    let id = self.targets.insert(TargetState::new(target, origin));
-                    (id, Some(cadence.first(now, splay(new_names, interval))))
-                }
+        let installed = self.targets.install(targets, trust_stores);
+        let new = installed.iter().filter(|target| target.change.is_none()).count();
+        for Installed { id, change, is_outdated } in installed {
+            let Some(cadence) = self.cadence(id) else { continue };
+            let at = match change {
+                None => Some(cadence.first(now, splay(new, cadence.interval()))),
+                Some(TargetChange::Labels) => None,
+                Some(TargetChange::Settings) => Some(cadence.next(now)),
+                Some(TargetChange::Everything) => Some(now),
             };
             if let Some(at) = at {
                 self.due.push(at, Due::Round(id));
             }
-            self.by_name.insert(name, id);
-            installed.push(id);
-        }
-        before.into_values().for_each(|id| self.remove(id));
-        let reports = installed.iter().filter_map(|id| Some(self.targets.get(*id)?.report()));
-        self.published.replace_all(reports);
-        let anchors = self.trust_stores.iter().map(|(name, store)| (Arc::clone(name), store.anchors().len()));
-        let state = ConfigState { successful: true, loaded_at: Some((self.clock)()), trust_anchors: anchors.collect() };
-        self.published.set_config(state, longest);
-    }
-
-    /// Applies a configuration entry to the target with its name. Returns its identifier, and when its next round is due if
-    /// that has changed.
-    fn retarget(
-        &mut self,
-        id: TargetId,
-        slot: usize,
-        target: Arc<Target>,
-        roots_changed: bool,
-        next: Instant,
-    ) -> (TargetId, Option<Instant>) {
-        let Some(state) = self.targets.get_mut(id) else { return (id, None) };
-        if let Origin::Configured { slot: old, .. } = &mut state.origin {
-            *old = slot;
-        }
-        let backends: Vec<BackendId> = state.backends().map(|backend| backend.id).collect();
-        let change = state.retarget(target);
-        if change == TargetChange::Labels {
-            if roots_changed {
+            if is_outdated {
+                let backends = self.targets.backends_of(id);
                 backends.into_iter().for_each(|backend| self.queue_reassessment(id, backend));
             }
-            return (id, None);
         }
-        let Some(state) = self.targets.remove(id) else { return (id, None) };
-        let Self { targets, dedup, verdicts, .. } = self;
-        let id_after = targets.insert(state);
-        if let Some(state) = targets.get_mut(id_after) {
-            state.rejoin(|key| dedup.join(key, id_after));
-        }
-        for backend in backends {
-            dedup.leave(backend, id);
-            verdicts.set_lacking(id, backend, false);
-        }
-        for backend in self.backends_of(id_after) {
-            self.queue_reassessment(id_after, backend);
-        }
-        (id_after, Some(if change == TargetChange::Everything { Instant::now() } else { next }))
     }
 
-    fn remove(&mut self, id: TargetId) {
-        if let Some(state) = self.targets.remove(id) {
-            for backend in state.backends() {
-                self.dedup.leave(backend.id, id);
-                self.verdicts.set_lacking(id, backend.id, false);
-            }
+    fn cadence(&self, id: TargetId) -> Option<Cadence> {
+        let target = &self.targets.get(id)?.target;
+        Some(Cadence::new(self.started_at, target.name.as_str(), target.settings.interval))
+    }
+
+    fn start_one_off(&mut self, kind: TargetKind) -> Result<OneOff, OneOffError> {
+        let (one_off, new) = self.targets.start_one_off(kind, &self.worker)?;
+        if let Some(id) = new {
+            self.begin_round(id, true, Instant::now());
         }
+        Ok(one_off)
     }
 
     fn request_round(
         &mut self,
         name: &TargetName,
         max_age: Option<Duration>,
-        reply: oneshot::Sender<Arc<crate::snapshot::TargetReport>>,
+        reply: oneshot::Sender<Arc<TargetReport>>,
     ) {
         let now = Instant::now();
-        let Some(id) = self.by_name.get(name).copied() else { return };
+        let Some(id) = self.targets.named(name) else { return };
         let Some(state) = self.targets.get(id) else { return };
         let is_recent = max_age.is_some_and(|max_age| state.ended_within(max_age, now));
         if let Origin::Configured { slot, .. } = state.origin
             && is_recent
             && state.phase == TargetPhase::Idle
-            && let Some(report) = self.published.get(slot)
+            && let Some(report) = self.targets.published.get(slot)
         {
             drop(reply.send(report));
             return;
@@ -319,56 +261,26 @@ impl Owner {
         }
     }
 
-    fn start_one_off(&mut self, kind: TargetKind) -> Result<OneOff, OneOffError> {
-        let Some(rules) = &self.one_offs else {
-            return Err(OneOffError::NotAllowed(NotAllowed::Target, Allow::default()));
-        };
-        let refuse = |refusal| OneOffError::NotAllowed(refusal, rules.allow.clone());
-        let allowed = rules.allow.permit(&kind).map_err(refuse)?;
-        let origins =
-            self.ad_hoc.iter().filter_map(|id| self.targets.get(*id)).filter(|state| state.target.kind == kind);
-        if let Some(AdHoc { reports, .. }) = origins.filter_map(TargetState::ad_hoc).next() {
-            return Ok(OneOff(reports.subscribe()));
-        }
-        if self.ad_hoc.len() >= MAX_ONE_OFFS {
-            return Err(OneOffError::TooMany);
-        }
-        let settings = Arc::clone(&rules.settings);
-        let trust = self.trust_stores.get(&settings.trust).cloned().ok_or(OneOffError::Ended)?;
-        let name = kind.default_name().ok_or_else(|| refuse(NotAllowed::Target))?;
-        let target = Arc::new(Target { name, kind, labels: UserLabels::default(), settings });
-        let report =
-            TargetState::new(Arc::clone(&target), Origin::Configured { slot: 0, waiters: Vec::new() }).report();
-        let (reports, one_off) = watch::channel(OneOffReport { target: Arc::new(report), refused: 0, ended: false });
-        let origin = AdHoc { allowed, worker: Arc::clone(&self.worker), trust, refused: 0, reports };
-        let id = self.targets.insert(TargetState::new(target, Origin::AdHoc(Box::new(origin))));
-        self.ad_hoc.push(id);
-        self.begin_round(id, true, Instant::now());
-        Ok(OneOff(one_off))
-    }
-
     fn round_due(&mut self, id: TargetId, now: Instant) {
-        let Some(state) = self.targets.get(id) else { return };
-        let interval = state.target.settings.interval;
-        let cadence = Cadence::new(self.started_at, state.target.name.as_str(), interval);
+        let (Some(state), Some(cadence)) = (self.targets.get(id), self.cadence(id)) else { return };
         // The first round has a time of its own; those after it follow the cadence.
         let next = if state.is_new() { cadence.settle(now) } else { cadence.next(now) };
         self.due.push(next, Due::Round(id));
         // A round that was requested a moment ago serves.
-        if !state.began_within(interval / 2, now) {
+        if !state.began_within(cadence.interval() / 2, now) {
             self.begin_round(id, false, now);
         }
     }
 
     fn begin_round(&mut self, id: TargetId, is_requested: bool, now: Instant) {
-        let known: Vec<BackendId> = self.backends_of(id);
+        let known: Vec<BackendId> = self.targets.backends_of(id);
         let known: Vec<BackendId> =
-            known.into_iter().filter(|backend| self.is_probed(id, *backend, is_requested, now)).collect();
+            known.into_iter().filter(|backend| self.targets.is_probed(id, *backend, is_requested, now)).collect();
         let next = self.last_lookup + 1;
         let Some(state) = self.targets.get_mut(id) else { return };
         let Step::Begin { ends_last, lookup } = state.phase.round_due(known.clone(), next) else { return };
         if ends_last {
-            self.end_round(id);
+            self.targets.end_round(id);
         }
         if let Some(state) = self.targets.get_mut(id) {
             state.begin_round(now);
@@ -454,35 +366,11 @@ impl Owner {
         }
     }
 
-    /// Whether a backend is probed in a round of a target: unless its server limits the rate, or another target probes it.
-    fn is_probed(&self, id: TargetId, backend: BackendId, is_requested: bool, now: Instant) -> bool {
-        let state = self.targets.get(id).and_then(|state| state.backend(backend));
-        let may_be_probed = state.is_some_and(|backend| !backend.is_backing_off(now));
-        may_be_probed && (is_requested || !self.is_served_by_another(id, backend))
-    }
-
-    /// Whether another target keeps the report of this backend current: the one that probes it most often, as long as it does.
-    fn is_served_by_another(&self, id: TargetId, backend: BackendId) -> bool {
-        let owners = self.dedup.owners(backend);
-        let Some(state) = self.targets.get(id).filter(|_| owners.len() > 1) else { return false };
-        let last = state.backend(backend).and_then(|backend| backend.report.probe.as_ref());
-        let Some(age) = last.map(|probe| (self.clock)().duration_since(probe.at).unwrap_or_default()) else {
-            return false;
-        };
-        let pace = state.target.settings.pace();
-        let mut others = owners.iter().filter_map(|other| Some((*other, self.targets.get(*other)?)));
-        others.any(|(other, theirs)| {
-            let settings = &theirs.target.settings;
-            let is_more_often = (settings.pace(), other) < (pace, id);
-            is_more_often && !theirs.is_ad_hoc() && age <= settings.pace() * 2 + settings.timeout
-        })
-    }
-
     /// Requests a probe on behalf of a target. One that is pending serves it as well.
     fn queue_probe(&mut self, id: TargetId, backend: BackendId, since: Instant) {
         let Some(lane) = self.targets.get_mut(id).and_then(|state| state.queue(backend)) else { return };
-        let Some(address) = self.dedup.backend(backend).map(|backend| backend.socket_addr()) else { return };
-        if self.dedup.wait(backend, id) {
+        let Some(address) = self.targets.dedup.backend(backend).map(|backend| backend.socket_addr()) else { return };
+        if self.targets.dedup.wait(backend, id) {
             self.admission.request(backend, address, lane, since);
         } else {
             self.admission.lift(backend, lane);
@@ -493,8 +381,8 @@ impl Owner {
         while !self.verdicts.is_full()
             && let Some((id, ticket)) = self.admission.admit()
         {
-            let parties = self.parties(id);
-            match self.dedup.backend(id).cloned().filter(|_| !parties.is_empty()) {
+            let parties = self.targets.parties(id);
+            match self.targets.dedup.backend(id).cloned().filter(|_| !parties.is_empty()) {
                 Some(backend) => {
                     let work = Arc::clone(&self.worker).probe(id, backend, parties);
                     self.spawn(Job::Probe { id, ticket }, work);
@@ -505,25 +393,6 @@ impl Owner {
                 }
             }
         }
-    }
-
-    /// All configured targets that have the backend, the one that probes it most often first: its settings apply. If only
-    /// one-off rounds request the probe, it is theirs alone.
-    fn parties(&self, id: BackendId) -> Vec<Party> {
-        let waiters: Vec<_> =
-            self.dedup.waiters(id).iter().filter_map(|target| Some((*target, self.targets.get(*target)?))).collect();
-        let is_shared = waiters.iter().any(|(_, state)| !state.is_ad_hoc());
-        let owners = if is_shared { self.dedup.owners(id) } else { &[] };
-        let owners = owners.iter().filter_map(|target| Some((*target, self.targets.get(*target)?)));
-        let mut all: Vec<_> = owners.filter(|(_, state)| !state.is_ad_hoc()).collect();
-        all.sort_by_key(|(target, state)| (state.target.settings.pace(), *target));
-        all.extend(waiters.into_iter().filter(|(_, state)| state.is_ad_hoc()));
-        let party = |(target, state): (TargetId, &TargetState)| {
-            let last = state.backend(id)?.report.last_certificate.as_ref();
-            let known = last.map(|last| Arc::clone(&last.assessment.chain));
-            Some(Party { id: target, target: Arc::clone(&state.target), trust: self.trust(state)?.clone(), known })
-        };
-        all.into_iter().filter_map(party).collect()
     }
 
     fn start_verdicts(&mut self) {
@@ -590,7 +459,7 @@ impl Owner {
                 let found = if let Some(Output::Resolved(found)) = output { found } else { BTreeMap::new() };
                 state.alternates_resolved(&found);
                 state.phase.end();
-                self.end_round(id);
+                self.targets.end_round(id);
             }
             _ => self.lookup_failed(id),
         }
@@ -607,38 +476,24 @@ impl Owner {
     }
 
     fn looked_up(&mut self, id: TargetId, found: Discovered, refused: &[SocketAddr]) {
-        let (now, at) = (Instant::now(), (self.clock)());
-        let Self { targets, dedup, verdicts, .. } = self;
-        let Some(state) = targets.get_mut(id) else { return };
-        let is_requested = state.is_requested();
+        let (now, cap) = (Instant::now(), self.limits.backends_per_target);
+        let Some(state) = self.targets.get_mut(id) else { return };
+        let (is_requested, is_ad_hoc, capped) = (state.is_requested(), state.is_ad_hoc(), state.over_cap());
         match &mut state.origin {
             Origin::Configured { .. } => {
                 events::lookup(&state.target.name, state.lookup.as_deref(), found.report.as_ref());
             }
             Origin::AdHoc(origin) => {
                 origin.refused = refused.len();
-                if !refused.is_empty() {
-                    events::refused(&state.target.name, refused);
-                }
+                events::refused(&state.target.name, refused);
             }
         }
-        let capped = state.over_cap();
-        let client_certificate = state.target.settings.client_certificate.clone();
-        let cap = self.limits.backends_per_target;
-        let change = state.discovered(Some(found), cap, (now, at), |backend| {
-            dedup.join(ProbeKey { backend, client_certificate: client_certificate.clone() }, id)
-        });
-        for backend in &change.removed {
-            dedup.leave(*backend, id);
-            verdicts.set_lacking(id, *backend, false);
-        }
-        let members: HashSet<BackendId> = state.backends().map(|backend| backend.id).collect();
-        state.phase.looked_up(|backend| members.contains(&backend), &change.added);
-        if state.over_cap() > 0 && capped == 0 && !state.is_ad_hoc() {
+        let added = self.targets.discovered(id, found, cap, now);
+        if let Some(state) = self.targets.get(id).filter(|state| state.over_cap() > 0 && capped == 0 && !is_ad_hoc) {
             events::over_cap(&state.target.name, state.over_cap(), cap);
         }
-        for backend in change.added {
-            if self.is_probed(id, backend, is_requested, now) {
+        for backend in added {
+            if self.targets.is_probed(id, backend, is_requested, now) {
                 self.queue_probe(id, backend, now);
             } else if let Some(state) = self.targets.get_mut(id) {
                 state.phase.backend_done(backend);
@@ -656,7 +511,7 @@ impl Owner {
     }
 
     fn probe_ended(&mut self, id: BackendId, probed: Option<Probed>) {
-        let waiters = self.dedup.probe_ended(id);
+        let waiters = self.targets.dedup.probe_ended(id);
         let served: Vec<TargetId> = match probed {
             Some(Probed::Judged(judged)) => {
                 let served = judged.iter().map(|(target, _)| *target).collect();
@@ -687,7 +542,7 @@ impl Owner {
 
     /// No target has the backend any more.
     fn not_probed(&mut self, id: BackendId) {
-        for target in self.dedup.probe_ended(id) {
+        for target in self.targets.dedup.probe_ended(id) {
             if let Some(state) = self.targets.get_mut(target) {
                 state.not_probed(id);
                 self.advance(target);
@@ -734,12 +589,12 @@ impl Owner {
         let Some(state) = self.targets.get(target) else { return };
         let last = state.backend(id).and_then(|backend| backend.report.last_certificate.as_ref());
         let Some(Assessment { chain, .. }) = last.map(|last| &last.assessment) else { return };
-        let trust = self.trust(state).map(TrustStore::id);
+        let trust = self.targets.trust(state).map(TrustStore::id);
         let lacks_issuer = last.is_some_and(|last| last.assessment.lacks_issuer());
         let judge = &self.worker.judge;
         let may_be_completed = lacks_issuer && learned < judge.issuers_learned() && !judge.is_quick(chain);
         let is_outdated = trust.is_some_and(|trust| trust != chain.store());
-        self.verdicts.set_lacking(target, id, lacks_issuer);
+        self.targets.set_lacking(target, id, lacks_issuer);
         if may_be_completed || is_outdated {
             self.queue_reassessment(target, id);
         }
@@ -747,7 +602,10 @@ impl Owner {
 
     /// Queues reassessments of the chains that lack an issuer, if an intermediate was seen for the first time.
     fn complete_chains(&mut self) {
-        for (target, id) in self.verdicts.issuers_learned(self.worker.judge.issuers_learned()) {
+        if !self.verdicts.has_learned(self.worker.judge.issuers_learned()) {
+            return;
+        }
+        for (target, id) in self.targets.lacking_issuer() {
             let backend = self.targets.get(target).and_then(|state| state.backend(id));
             let last = backend.and_then(|backend| backend.report.last_certificate.as_ref());
             if last.is_some_and(|last| !self.worker.judge.is_quick(&last.assessment.chain)) {
@@ -758,7 +616,7 @@ impl Owner {
 
     fn queue_reassessment(&mut self, target_id: TargetId, id: BackendId) {
         let Some(state) = self.targets.get(target_id) else { return };
-        let Some(trust) = self.trust(state).cloned() else { return };
+        let Some(trust) = self.targets.trust(state).cloned() else { return };
         let Some(state) = self.targets.get_mut(target_id) else { return };
         let target = Arc::clone(&state.target);
         let Some(backend) = state.backend_mut(id) else { return };
@@ -790,62 +648,20 @@ impl Owner {
         let lookup = self.last_lookup + 1;
         let Some(state) = self.targets.get_mut(id) else { return };
         if !state.phase.is_probed() || state.outstanding > 0 {
-            return self.publish(id, false);
+            return self.targets.publish(id, false);
         }
         // Names presented to one-off rounds are not looked up.
         if !state.is_ad_hoc() && state.choose_alternates() {
             state.phase.resolve_alternates(lookup);
             self.queue_lookup(id, lookup);
-            return self.publish(id, false);
+            return self.targets.publish(id, false);
         }
         state.phase.end();
-        self.end_round(id);
-    }
-
-    fn end_round(&mut self, id: TargetId) {
-        let at = (self.clock)();
-        if let Some(state) = self.targets.get_mut(id) {
-            state.end_round(Instant::now(), at);
-            self.publish(id, true);
-        }
-    }
-
-    fn publish(&mut self, id: TargetId, ended: bool) {
-        let Some(state) = self.targets.get_mut(id) else { return };
-        let report = state.report();
-        match &mut state.origin {
-            Origin::Configured { slot, waiters } => {
-                let report = self.published.publish(*slot, report);
-                if ended {
-                    // A client that has disconnected is not an error.
-                    waiters.drain(..).for_each(|waiter| drop(waiter.send(Arc::clone(&report))));
-                }
-            }
-            Origin::AdHoc(origin) => {
-                let target = Arc::new(report);
-                origin.reports.send_replace(OneOffReport { target, refused: origin.refused, ended });
-                if ended {
-                    self.ad_hoc.retain(|each| *each != id);
-                    self.remove(id);
-                }
-            }
-        }
-    }
-
-    fn trust<'a>(&'a self, state: &'a TargetState) -> Option<&'a TrustStore> {
-        match &state.origin {
-            Origin::AdHoc(origin) => Some(&origin.trust),
-            Origin::Configured { .. } => self.trust_stores.get(&state.target.settings.trust),
-        }
-    }
-
-    fn backends_of(&self, id: TargetId) -> Vec<BackendId> {
-        let state = self.targets.get(id);
-        state.map(|state| state.backends().map(|backend| backend.id).collect()).unwrap_or_default()
+        self.targets.end_round(id);
     }
 
     fn count_local(&mut self, failure: &LocalFailure) {
-        self.published.count_local(failure.reason);
+        self.targets.published.count_local(failure.reason);
         self.local_failures.note(failure, Instant::now());
     }
 }
@@ -864,8 +680,6 @@ fn permits(limits: Limits, resolvers: usize) -> usize {
     possible.min(wanted.get())
 }
 
-/// Concurrent one-off rounds.
-const MAX_ONE_OFFS: usize = 32;
 /// Files that are neither those of probes nor of lookups.
 const OWN_FILES: usize = 64;
 /// A and AAAA queries of the concurrent lookups of a resolver.

@@ -6,6 +6,7 @@
 //! | `Idle` | lookup due | `LookingUp` no backends | look up |
 //! | `LookingUp`, nothing left to probe | round due | `LookingUp` the known backends | end the round; begin one without another lookup |
 //! | `LookingUp` | lookup finished | `Probing` what is left, and the new backends | probe the new backends |
+//! | `Probing`, nothing left but files or verdicts that take long | round due | `LookingUp` the known backends | end the round; begin one with a lookup |
 //! | `ResolvingAlternates` | round due | `LookingUp` the known backends | end the round; begin one with a lookup |
 //! | `LookingUp`, `Probing` | backend done | the same without it | |
 //! | `Probing`, nothing left | settled, there are alternate names | `ResolvingAlternates` | look up the alternate names |
@@ -65,6 +66,7 @@ impl TargetPhase {
         let (lookup, ends_last, is_new) = match self {
             Self::Idle => (next, false, true),
             Self::ResolvingAlternates { .. } => (next, true, true),
+            Self::Probing { left } if left.is_empty() => (next, true, true),
             Self::LookingUp { lookup, left } if left.is_empty() && !known.is_empty() => (*lookup, true, false),
             Self::LookingUp { .. } | Self::Probing { .. } => return Step::Stay,
         };
@@ -144,7 +146,9 @@ mod tests {
         let begin = |ends_last, lookup| Step::Begin { ends_last, lookup };
         let looking_up = |lookup, left| LookingUp { lookup, left };
         check(Idle, due, (looking_up(7, ids([1, 2])), begin(false, Some(7))));
-        check(ResolvingAlternates { lookup: 3 }, due, (looking_up(7, ids([1, 2])), begin(true, Some(7))));
+        for waiting in [ResolvingAlternates { lookup: 3 }, Probing { left: ids([]) }] {
+            check(waiting, due, (looking_up(7, ids([1, 2])), begin(true, Some(7))));
+        }
         // A lookup that waits for a slow name server does not delay the next probes, nor is it queued twice.
         check(looking_up(3, ids([])), due, (looking_up(3, ids([1, 2])), begin(true, None)));
         let unknown = |phase: &mut TargetPhase| phase.round_due(Vec::new(), 7);

@@ -80,6 +80,11 @@ impl Cadence {
         Self { origin, interval, share: f64::from(number) / (f64::from(u32::MAX) + 1.0) }
     }
 
+    /// From one round to the next.
+    pub(super) fn interval(self) -> Duration {
+        self.interval
+    }
+
     /// The first beginning that is later than `after`.
     pub(super) fn next(self, after: Instant) -> Instant {
         let first = self.origin + self.interval.mul_f64(self.share);

@@ -61,6 +61,12 @@ pub(super) enum Origin {
     AdHoc(Box<AdHoc>),
 }
 
+impl Default for Origin {
+    fn default() -> Self {
+        Self::Configured { slot: 0, waiters: Vec::new() }
+    }
+}
+
 /// The context of a target that is probed once. A reload does not change it.
 pub(super) struct AdHoc {
     pub(super) allowed: AllowedAddresses,
@@ -145,13 +151,6 @@ impl TargetState {
         matches!(self.origin, Origin::AdHoc(_))
     }
 
-    pub(super) fn ad_hoc(&self) -> Option<&AdHoc> {
-        match &self.origin {
-            Origin::AdHoc(origin) => Some(origin),
-            Origin::Configured { .. } => None,
-        }
-    }
-
     /// Whether somebody waits for the end of the round.
     pub(super) fn is_requested(&self) -> bool {
         match &self.origin {
@@ -194,8 +193,9 @@ impl TargetState {
         found: Option<Discovered>,
         cap: usize,
         (now, at): (Instant, SystemTime),
-        mut join: impl FnMut(Backend) -> BackendId,
+        mut join: impl FnMut(ProbeKey) -> BackendId,
     ) -> RosterChange {
+        let client_certificate = self.target.settings.client_certificate.clone();
         let resolved_before = (!self.is_new()).then(|| self.resolved());
         let bounds = Bounds { retention: self.target.settings.backend_retention, cap };
         let is_known = found.is_some();
@@ -229,7 +229,7 @@ impl TargetState {
         for ((mut host, over_cap, without_route), also) in updated.into_iter().zip(skipped) {
             host.set_skipped(over_cap + also, without_route);
             let removed = host.apply_roster(|backend| {
-                let id = join(backend);
+                let id = join(ProbeKey { backend, client_certificate: client_certificate.clone() });
                 change.added.push(id);
                 id
             });

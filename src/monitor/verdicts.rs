@@ -1,10 +1,8 @@
 //! Verdicts that take a while: they wait for a thread, targets take turns. Pure.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use super::TargetId;
-use super::dedup::BackendId;
 use super::fair_queue::FairQueue;
 use super::worker::{ReassessJob, VerifyJob};
 
@@ -17,15 +15,13 @@ pub(super) enum VerdictJob {
     Reassess(Box<ReassessJob>),
 }
 
-/// The jobs that wait, and the chains that may need further ones.
+/// The jobs that wait or run.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     queue: FairQueue<TargetId, VerdictJob>,
     running: usize,
     /// Observations that wait for their verdicts, or for which they are being computed.
     unjudged: usize,
-    /// Backends whose last chain lacks an issuer that is not known.
-    lacking_issuer: HashSet<(TargetId, BackendId)>,
     issuers_learned: u64,
 }
 
@@ -67,31 +63,14 @@ impl Verdicts {
         self.queue.oldest()
     }
 
-    /// Records whether the last chain of a backend lacks an issuer.
-    pub(super) fn set_lacking(&mut self, target: TargetId, id: BackendId, lacks_issuer: bool) {
-        if lacks_issuer {
-            self.lacking_issuer.insert((target, id));
-        } else {
-            self.lacking_issuer.remove(&(target, id));
-        }
-    }
-
-    /// The backends whose last chain lacks an issuer, if the number of learned ones has changed.
-    pub(super) fn issuers_learned(&mut self, learned: u64) -> Vec<(TargetId, BackendId)> {
-        if std::mem::replace(&mut self.issuers_learned, learned) == learned {
-            return Vec::new();
-        }
-        self.lacking_issuer.iter().copied().collect()
+    /// Whether the number of learned issuers has changed since the last call.
+    pub(super) fn has_learned(&mut self, issuers_learned: u64) -> bool {
+        std::mem::replace(&mut self.issuers_learned, issuers_learned) != issuers_learned
     }
 
     #[cfg(test)]
     pub(super) fn set_all_threads_busy(&mut self, busy: bool) {
         self.running = if busy { THREADS } else { 0 };
-    }
-
-    #[cfg(test)]
-    pub(super) fn lacking(&self) -> usize {
-        self.lacking_issuer.len()
     }
 }
 

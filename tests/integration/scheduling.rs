@@ -137,7 +137,7 @@ async fn servers_that_hang_after_the_greeting_do_not_delay_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_system_that_hangs_delays_no_probe() {
     let pki = Pki::new();
-    let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
+    let fleet = Fleet::start(vec![profiles::good(&pki), profiles::good(&pki)]).await.expect("a fleet");
     let reads = Arc::new(AtomicUsize::new(0));
     let (release, hang) = std::sync::mpsc::channel::<()>();
     let hang = parking_lot::Mutex::new(hang);
@@ -150,17 +150,21 @@ async fn a_file_system_that_hangs_delays_no_probe() {
             Err(std::io::ErrorKind::TimedOut.into())
         })
     };
-    let targets: Vec<String> = (0..12)
-        .map(|n| {
-            let one = target(&format!("t{n}"), profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
-            one.replacen('{', &format!("{{certificate_file: /mnt/file{}, ", n % 2), 1)
-        })
-        .collect();
+    let target = |name: &str, place: usize| {
+        target(name, profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips()[place..=place])
+    };
+    let mut targets = vec![target("other", 0)];
+    targets.extend((0..12).map(|n| {
+        let file = format!("{{certificate_file: /mnt/file{}, ", n % 2);
+        target(&format!("t{n}"), 1).replacen('{', &file, 1)
+    }));
     let env = Environment::new(&pki);
     let config = env.config(&Environment::yaml("interval: 1s, timeout: 1s", "", &targets));
     let (monitor, handle) = Monitor::with_reader(config, Arc::new(SystemTime::now), reader).expect("a monitor");
     let monitor = tokio::spawn(monitor.run(std::future::pending()));
-    fleet.servers()[0].wait_accepted(10).await;
+    fleet.servers()[0].wait_accepted(12).await;
+    let accepted = fleet.servers()[1].accepted();
+    assert!(accepted >= 6, "{accepted} probes of a target whose file cannot be read, 12 of another one");
     assert!(handle.is_ready());
     let report = handle.round(&TargetName::new("t3").expect("a name")).await.expect("a round");
     assert!(report.file.is_none() && report.backends().all(|backend| backend.is_reachable()), "{report:?}");

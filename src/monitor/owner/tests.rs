@@ -4,9 +4,10 @@ use std::time::SystemTime;
 
 use smtp_fleet::{Fleet, Pki, ServerSpec, Step, Termination, profiles};
 
+use super::super::targets::MAX_ONE_OFFS;
 use super::*;
-use crate::snapshot::TargetReport;
-use crate::target::AllowPattern;
+use crate::config::OneOffs;
+use crate::target::{Allow, AllowPattern, NotAllowed};
 
 fn owner(text: &str) -> Owner {
     let config = Config::parse(&format!("defaults: {{trust: mozilla}}\n{text}"), Path::new("config.yaml"));
@@ -27,14 +28,13 @@ async fn settle(owner: &mut Owner) {
 
 /// The sizes of all collections that hold state.
 fn sizes(owner: &Owner) -> [usize; 6] {
-    [
-        owner.targets.len(),
-        owner.by_name.len(),
-        owner.ad_hoc.len(),
-        owner.jobs.len(),
-        owner.verdicts.lacking(),
-        owner.admission.in_use(),
-    ]
+    let [targets, names, ad_hoc, lacking_issuer] = owner.targets.sizes();
+    [targets, names, ad_hoc, lacking_issuer, owner.jobs.len(), owner.admission.in_use()]
+}
+
+/// The only configured target.
+fn own(owner: &Owner) -> TargetId {
+    owner.targets.named(&TargetName::new("own").expect("a name")).expect("a target")
 }
 
 fn begin(owner: &mut Owner, target: &str) -> Result<OneOff, OneOffError> {
@@ -63,7 +63,7 @@ async fn finished_one_offs_leave_no_state() {
     // The same endpoint as that of the first one-off, so the probe is shared.
     let mut owner = owner(&own_target(port));
     settle(&mut owner).await;
-    let (before, report, due) = (sizes(&owner), only(owner.published.fleet()), owner.due.next());
+    let (before, report, due) = (sizes(&owner), only(owner.targets.published.fleet()), owner.due.next());
     assert_eq!(report.counters.failures, 1, "nothing listens there");
     for batch in 0..40 {
         let mut rounds = Vec::new();
@@ -82,9 +82,9 @@ async fn finished_one_offs_leave_no_state() {
     assert_eq!(owner.due.next(), due);
     let falls_due = std::iter::from_fn(|| owner.due.pop(Instant::now() + Duration::from_secs(1 << 24))).count();
     assert_eq!(falls_due, 2, "the next round of the target and the repeated probe");
-    assert!(Arc::ptr_eq(&report, &only(owner.published.fleet())), "its report is unchanged");
-    let own = owner.by_name.values().copied().next().expect("a target");
-    assert_eq!(owner.dedup.owners(owner.backends_of(own)[0]), [own]);
+    assert!(Arc::ptr_eq(&report, &only(owner.targets.published.fleet())), "its report is unchanged");
+    let own = own(&owner);
+    assert_eq!(owner.targets.dedup.owners(owner.targets.backends_of(own)[0]), [own]);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_one_off_shares_the_probe_of_a_target() {
     owner.turn();
     assert_eq!(owner.jobs.len(), 1, "both wait for the same probe");
     owner.job_ended().await;
-    let (one_off, own) = (one_off.report(), only(owner.published.fleet()));
+    let (one_off, own) = (one_off.report(), only(owner.targets.published.fleet()));
     assert!(one_off.ended && own.last_round.is_some(), "{own:?}");
     assert_eq!((one_off.target.counters.probes, own.counters.probes), (1, 1));
     assert_eq!(sizes(&owner), [1, 1, 0, 0, 0, 0]);
@@ -116,7 +116,7 @@ async fn limits_the_number_of_one_offs() {
     assert_eq!(sizes(&owner)[0], MAX_ONE_OFFS);
     assert!(!joined.report().ended);
     // New rules apply to later one-offs only.
-    owner.one_offs = None;
+    owner.targets.one_offs = None;
     let refused = OneOffError::NotAllowed(NotAllowed::Target, Allow::default());
     assert_eq!(begin(&mut owner, "10.0.0.1").err(), Some(refused));
 }
@@ -164,7 +164,7 @@ fn trusting(fleet: &Fleet, root: &str, folder: &Path) -> Config {
 }
 
 fn trusted(owner: &Owner) -> Vec<Option<bool>> {
-    let report = only(owner.published.fleet());
+    let report = only(owner.targets.published.fleet());
     let last = report.backends().filter_map(|backend| backend.last_certificate.as_ref());
     last.map(|last| last.assessment.trusted()).collect()
 }
@@ -199,12 +199,12 @@ async fn a_probe_that_waits_for_its_verdicts_holds_no_permit_and_counts_as_lag()
     owner.verdicts.set_all_threads_busy(true);
     settle(&mut owner).await;
     assert_eq!((owner.admission.in_use(), owner.jobs.len()), (0, 0));
-    let (before, lag) = (trusted(&owner), owner.published.fleet().exporter.schedule_lag);
+    let (before, lag) = (trusted(&owner), owner.targets.published.fleet().exporter.schedule_lag);
     assert!(before.is_empty() && lag > Duration::ZERO, "{before:?} {lag:?}");
     owner.verdicts.set_all_threads_busy(false);
     settle(&mut owner).await;
     assert_eq!(trusted(&owner), [Some(true)]);
-    assert_eq!(owner.published.fleet().exporter.schedule_lag, Duration::ZERO);
+    assert_eq!(owner.targets.published.fleet().exporter.schedule_lag, Duration::ZERO);
 }
 
 /// The share of one-off probes is taken by a server that does not reply; a configured target does not wait for it.
@@ -220,7 +220,7 @@ async fn a_configured_target_lifts_the_probe_of_a_one_off() {
     let addresses = [silent.addrs(), fleet.addrs()].concat();
     let patterns = addresses.iter().map(|address| address.to_string().parse::<AllowPattern>().expect("a pattern"));
     let allow = Allow::new(patterns);
-    owner.one_offs = owner.one_offs.take().map(|one_offs| OneOffs { allow, ..one_offs });
+    owner.targets.one_offs = owner.targets.one_offs.take().map(|one_offs| OneOffs { allow, ..one_offs });
     let waiting = begin(&mut owner, &silent.addrs()[0].to_string()).expect("a round");
     while owner.admission.in_use() == 0 {
         owner.turn();
@@ -233,7 +233,7 @@ async fn a_configured_target_lifts_the_probe_of_a_one_off() {
     owner.job_ended().await;
     owner.turn();
     assert_eq!(owner.admission.in_use(), 1, "the share of one-off probes is taken");
-    let own = owner.by_name.values().copied().next().expect("a target");
+    let own = own(&owner);
     owner.begin_round(own, false, Instant::now());
     while owner.targets.get(own).is_some_and(TargetState::is_new) {
         owner.turn();
@@ -252,7 +252,7 @@ async fn a_failed_lookup_is_repeated_within_a_minute() {
     ));
     owner.turn();
     settle(&mut owner).await;
-    let lookup = only(owner.published.fleet()).lookup.clone().expect("a lookup");
+    let lookup = only(owner.targets.published.fleet()).lookup.clone().expect("a lookup");
     assert!(!lookup.success);
     let next = owner.due.next().expect("the repetition");
     assert!(next <= Instant::now() + Duration::from_secs(60), "{:?}", next.duration_since(Instant::now()));

@@ -32,7 +32,7 @@ impl Fixture {
             labels: UserLabels::default(),
             settings: Arc::new(settings),
         };
-        let state = TargetState::new(Arc::new(target), Origin::Configured { slot: 0, waiters: Vec::new() });
+        let state = TargetState::new(Arc::new(target), Origin::default());
         let mut fixture = Self { state, dedup: ProbeDedup::default(), lookups: 0 };
         fixture.begin();
         fixture
@@ -58,9 +58,8 @@ impl Fixture {
         self.state.phase.round_due(known, self.lookups);
         self.state.begin_round(now);
         let dedup = &mut self.dedup;
-        let change = self.state.discovered(found, cap, (now, SystemTime::now()), |backend| {
-            dedup.join(ProbeKey { backend, client_certificate: None }, TargetId::default())
-        });
+        let change =
+            self.state.discovered(found, cap, (now, SystemTime::now()), |key| dedup.join(key, TargetId::default()));
         let members: Vec<_> = self.state.backends().map(|backend| backend.id).collect();
         self.state.phase.looked_up(|id| members.contains(&id), &change.added);
         change
