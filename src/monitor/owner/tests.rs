@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use smtp_fleet::{Fleet, Pki, ServerSpec, Step, Termination, profiles};
 
+use super::super::once::OneOffReport;
+use super::super::target_state::TargetState;
 use super::super::targets::MAX_ONE_OFFS;
 use super::*;
 use crate::config::OneOffs;
