@@ -11,7 +11,9 @@ use crate::observation::{KeyProof, PresentedChain};
 use crate::reason::ChainReason;
 use crate::target::ServerName;
 use crate::trust::TrustStore;
+use budget::Budget;
 
+mod budget;
 mod cache;
 pub mod certificate;
 pub mod chain;
@@ -68,9 +70,9 @@ impl Judge {
         input: &AssessmentInput<'_>,
         now: SystemTime,
     ) -> Assessment {
-        let now = unix(now);
+        let (now, budget) = (unix(now), Budget::default());
         let same = input.known.filter(|known| known.holds_for(&presented, input.trust, now)).cloned();
-        let chain = same.unwrap_or_else(|| self.cache.judge(presented, input.trust, &self.issuers, now));
+        let chain = same.unwrap_or_else(|| self.cache.judge(presented, input.trust, &self.issuers, now, &budget));
         let leaf = chain.certificates().first();
         let facts = leaf.and_then(|leaf| leaf.facts());
         let matches = |name: &ServerName| facts.is_some_and(|facts| name::judge(name, facts).is_match());
@@ -79,7 +81,7 @@ impl Judge {
             expected: facts.map(|_| input.expect_names.iter().map(matches).collect()).unwrap_or_default(),
             ehlo: facts.and(input.ehlo_name).and_then(|name| ServerName::parse(name).ok()).map(|name| matches(&name)),
             proof: proof.zip(leaf).and_then(|(proof, leaf)| proof::verify(proof, leaf, &self.algorithms)),
-            completed: self.completed(&chain, input.trust, now, MAX_MISSING),
+            completed: self.completed(&chain, input.trust, now, MAX_MISSING, &budget),
             chain,
         }
     }
@@ -108,16 +110,23 @@ impl Judge {
     }
 
     /// `chain` with at most `most` missing intermediates that other servers presented, if it then builds to a root.
-    fn completed(&self, chain: &JudgedChain, store: &TrustStore, now: i64, most: usize) -> Option<Arc<JudgedChain>> {
+    fn completed(
+        &self,
+        chain: &JudgedChain,
+        store: &TrustStore,
+        now: i64,
+        most: usize,
+        budget: &Budget,
+    ) -> Option<Arc<JudgedChain>> {
         let missing_issuer = chain.verdict().missing_issuer()?;
         let left = most.checked_sub(1)?;
         self.issuers.by_subject(missing_issuer).iter().find_map(|issuer| {
             let mut presented = chain.presented();
             presented.certificates.push(issuer.der().clone());
             presented.staple = Box::default();
-            let extended = self.cache.judge(presented, store, &self.issuers, now);
+            let extended = self.cache.judge(presented, store, &self.issuers, now, budget);
             match extended.verdict().missing_issuer() {
-                Some(_) => self.completed(&extended, store, now, left),
+                Some(_) => self.completed(&extended, store, now, left, budget),
                 // An issuer with the same name and another key is not the missing one.
                 None if extended.verdict().reasons(now).contains(ChainReason::BadSignature) => None,
                 None => Some(extended),

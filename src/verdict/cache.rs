@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
+use super::budget::Budget;
 use super::certificate::{Certificate, fingerprint};
 use super::chain::{self, ChainVerdict};
 use super::issuers::KnownIssuers;
@@ -77,6 +78,7 @@ impl VerdictCache {
         store: &TrustStore,
         issuers: &KnownIssuers,
         now: i64,
+        budget: &Budget,
     ) -> Arc<JudgedChain> {
         let (key, fingerprints) = cache_key(&presented, store);
         if let Some(known) = self.lookup(&key, now) {
@@ -84,9 +86,9 @@ impl VerdictCache {
         }
         let PresentedChain { certificates, staple } = presented;
         let certificates = fingerprints.iter().zip(certificates);
-        let certificates: Box<[_]> = certificates.map(|(key, der)| self.certificate(key, der)).collect();
+        let certificates: Box<[_]> = certificates.map(|(key, der)| self.certificate(key, der, budget)).collect();
         // Outside the lock, so that no probe waits for the verdict of another chain.
-        let (verdict, used) = chain::judge(&certificates, store, now);
+        let (verdict, used) = chain::judge(&certificates, store, now, budget);
         used.iter().for_each(|intermediate| issuers.add(intermediate));
         let ocsp = ocsp::for_chain(&certificates, &staple, store);
         let judged = JudgedChain { certificates, staple, verdict, ocsp, store: store.id(), judged_at: now };
@@ -103,11 +105,11 @@ impl VerdictCache {
         self.chains.lock().get(key).filter(|known| known.judged_at <= now)
     }
 
-    fn certificate(&self, key: &[u8; 32], der: CertificateDer<'static>) -> Arc<Certificate> {
+    fn certificate(&self, key: &[u8; 32], der: CertificateDer<'static>, budget: &Budget) -> Arc<Certificate> {
         if let Some(known) = self.certificates.lock().get(key) {
             return known;
         }
-        let fresh = Arc::new(Certificate::new(der));
+        let fresh = Arc::new(Certificate::within(budget, der));
         self.certificates.lock().insert(*key, &fresh);
         fresh
     }

@@ -9,13 +9,17 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 use webpki::{EndEntityCert, Error, VerifiedPath};
+use x509_parser::asn1_rs::Oid;
+use x509_parser::oid_registry::{OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::budget::Budget;
 use super::certificate::Certificate;
 use super::diagnosis::{Diagnosis, diagnose};
 use super::order::OrderedChain;
 use super::reasons::Reasons;
 use super::validity::ValidityPeriod;
-use super::verifier::{self, is_budget_exceeded, is_time_error, reason_for};
+use super::verifier::{Verifier, is_budget_exceeded, is_time_error, reason_for};
 use crate::reason::ChainReason;
 use crate::trust::TrustStore;
 
@@ -24,6 +28,8 @@ use crate::trust::TrustStore;
 pub struct ChainVerdict {
     /// When a path verifies.
     periods: Box<[ValidityPeriod]>,
+    /// Whether the search ended before all periods were found.
+    is_cut_short: bool,
     trusted: Option<bool>,
     reasons: Reasons,
     earliest_not_after: Option<i64>,
@@ -71,6 +77,7 @@ impl ChainVerdict {
         };
         reasons.insert_if(expired, ChainReason::Expired);
         reasons.insert_if(early, ChainReason::NotYetValid);
+        reasons.insert_if(self.is_cut_short, ChainReason::TooComplex);
         reasons
     }
 
@@ -99,7 +106,7 @@ impl ChainVerdict {
             // webpki found an error that the diagnosis does not check for.
             untimed().for_each(|error| self.reasons.insert(reason_for(error)));
         }
-        self.reasons.insert_if(errors.iter().any(is_budget_exceeded), ChainReason::TooComplex);
+        self.reasons.insert_if(self.is_cut_short, ChainReason::TooComplex);
         self.reasons.insert_if(untimed().any(|error| *error == Error::CertDistrusted), ChainReason::Distrusted);
         if is_truncated && self.reasons.contains(ChainReason::UnknownIssuer) {
             // The missing issuer may be among the certificates that were left out, and so may the issuer with the
@@ -120,20 +127,27 @@ impl ChainVerdict {
 }
 
 /// The verdict on `chain`, leaf first, from `now` (Unix seconds) on, and the intermediates on the paths that verify.
-pub(super) fn judge(chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> (ChainVerdict, Vec<Arc<Certificate>>) {
+pub(super) fn judge(
+    chain: &[Arc<Certificate>],
+    store: &TrustStore,
+    now: i64,
+    budget: &Budget,
+) -> (ChainVerdict, Vec<Arc<Certificate>>) {
     let earliest_not_after =
         chain.iter().filter_map(|certificate| certificate.facts()).map(|facts| facts.not_after).min();
     let OrderedChain { certificates: chain, is_truncated } = OrderedChain::new(chain);
-    let attempts = chain.first().map_or_else(Attempts::default, |leaf| verify(leaf, &chain, store, now));
+    let attempts = chain.first().map_or_else(Attempts::default, |leaf| verify(leaf, &chain, store, now, budget));
     let mut verdict = ChainVerdict {
         periods: attempts.periods.into(),
+        is_cut_short: attempts.errors.iter().any(is_budget_exceeded),
         trusted: Some(true),
         reasons: Reasons::default(),
         earliest_not_after,
         failure: None,
     };
     if verdict.periods.is_empty() {
-        let diagnosis = diagnose(chain.get(..MAX_DIAGNOSED).unwrap_or(&chain), store.anchors(), now);
+        let diagnosis = diagnose(chain.get(..MAX_DIAGNOSED).unwrap_or(&chain), store.anchors(), now, budget);
+        verdict.is_cut_short |= budget.is_exhausted();
         verdict.set_failure(diagnosis, &attempts.errors, is_truncated);
     } else if chain.first().and_then(|leaf| leaf.facts()).is_some_and(|leaf| leaf.key.is_weak()) {
         // Path validation checks the keys that signed a certificate; the key of the leaf signed none.
@@ -151,16 +165,23 @@ struct Attempts {
     intermediates: Vec<Arc<Certificate>>,
 }
 
-fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, now: i64) -> Attempts {
+fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, now: i64, budget: &Budget) -> Attempts {
     let end_entity = match EndEntityCert::try_from(leaf.der()) {
         Ok(end_entity) => end_entity,
         Err(error) => return Attempts { errors: vec![error], ..Attempts::default() },
     };
     let intermediates: Vec<CertificateDer<'_>> =
         chain.iter().skip(1).map(|certificate| CertificateDer::from(certificate.der().as_ref())).collect();
+    let verifier = Verifier {
+        leaf: &end_entity,
+        intermediates: &intermediates,
+        roots: store.anchors(),
+        budget,
+        cost: attempt_cost(chain, store),
+    };
     let mut used: Vec<Arc<Certificate>> = Vec::new();
     let verify_at = |time: i64| {
-        let path = verifier::verify(&end_entity, &intermediates, store.anchors(), time)?;
+        let path = verifier.verify(time)?;
         let members: Vec<&Arc<Certificate>> = members(&path, chain);
         for member in &members {
             if !used.iter().any(|known| Arc::ptr_eq(known, member)) {
@@ -172,6 +193,21 @@ fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, no
     };
     let (periods, errors) = verified_periods(verify_at, &start_times(chain, now), now);
     Attempts { periods, errors, intermediates: used }
+}
+
+/// The cost of comparing all names of `chain` with all name constraints, which webpki does at each attempt that reaches
+/// a root. It grows with the product of their lengths: `/ 2` for names of about five octets, longer ones take less.
+fn attempt_cost(chain: &[Arc<Certificate>], store: &TrustStore) -> usize {
+    let octets = |id: &Oid<'_>| -> usize {
+        let of_chain = chain.iter().map(|certificate| match X509Certificate::from_der(certificate.der()) {
+            Ok((_, parsed)) => parsed.iter_extensions().filter(|one| one.oid == *id).map(|one| one.value.len()).sum(),
+            Err(_) => certificate.der().len(),
+        });
+        of_chain.sum()
+    };
+    let of_roots = store.anchors().iter().filter_map(|root| root.name_constraints.as_ref()).map(|der| der.len()).max();
+    let constraints = octets(&OID_X509_EXT_NAME_CONSTRAINTS) + of_roots.unwrap_or(0);
+    MIN_ATTEMPT + constraints.saturating_mul(octets(&OID_X509_EXT_SUBJECT_ALT_NAME)) / 2
 }
 
 fn validity(certificate: &Certificate) -> Option<ValidityPeriod> {
@@ -208,7 +244,6 @@ fn verified_periods(
     }
     if periods.is_empty() {
         for time in other_times {
-            // One attempt that takes the maximum of work is enough.
             if errors.iter().any(is_budget_exceeded) {
                 break;
             }
@@ -234,6 +269,8 @@ fn start_times(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
     times
 }
 
+/// Limits the number of attempts for a chain to 80.
+const MIN_ATTEMPT: usize = 500_000;
 const MAX_DIAGNOSED: usize = 16;
 /// Periods of paths that follow each other. In practice the path changes once or twice.
 const MAX_PERIODS: usize = 8;

@@ -3,32 +3,40 @@
 
 use x509_parser::extensions::{GeneralName, GeneralSubtree, NameConstraints};
 
+use super::budget::Budget;
+
 /// Whether one of `names` violates `constraints`. As in webpki, a name of a kind that is constrained but not supported
-/// does. Each comparison takes 1 from `budget`; at 0 the remaining ones are skipped.
-pub(super) fn are_violated(constraints: &NameConstraints<'_>, names: &[GeneralName<'_>], budget: &mut usize) -> bool {
-    names.iter().any(|name| {
-        let mut is_in = |subtrees: &Option<Vec<GeneralSubtree<'_>>>,
-                         matches: fn(&GeneralName<'_>, &GeneralName<'_>) -> bool| {
-            let of_kind = subtrees.iter().flatten().filter(|subtree| same_kind(name, &subtree.base));
-            let mut found = None;
-            for subtree in of_kind {
-                if *budget == 0 {
-                    return None;
-                }
-                *budget -= 1;
-                found = Some(found.unwrap_or(false) || matches(name, &subtree.base));
-            }
-            found
-        };
+/// does. What exceeds the budget is not compared.
+pub(super) fn are_violated<'n>(
+    constraints: &NameConstraints<'_>,
+    mut names: impl Iterator<Item = &'n GeneralName<'n>>,
+    budget: &Budget,
+) -> bool {
+    type Matches = fn(&GeneralName<'_>, &GeneralName<'_>) -> bool;
+    let is_in = |name: &GeneralName<'_>, subtrees: &Option<Vec<GeneralSubtree<'_>>>, matches: Matches| {
+        let subtrees = subtrees.iter().flatten().take_while(|subtree| budget.spend(cost(name) + cost(&subtree.base)));
+        let of_kind = subtrees.filter(|subtree| same_kind(name, &subtree.base));
+        of_kind.map(|subtree| matches(name, &subtree.base)).reduce(|any, matches| any || matches)
+    };
+    names.any(|name| {
         let is_supported = matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_));
-        let permitted = is_in(&constraints.permitted_subtrees, is_within);
-        let excluded = is_in(&constraints.excluded_subtrees, |name, base| is_within(name, base) || covers(name, base));
+        let permitted = is_in(name, &constraints.permitted_subtrees, is_within);
+        let excluded =
+            is_in(name, &constraints.excluded_subtrees, |name, base| is_within(name, base) || covers(name, base));
+        // The subtrees that were not compared may permit the name.
+        let is_not_permitted = permitted == Some(false) && !budget.is_exhausted();
         match (permitted, excluded) {
             (None, None) => false,
             _ if !is_supported => true,
-            (permitted, excluded) => permitted == Some(false) || excluded == Some(true),
+            (_, excluded) => is_not_permitted || excluded == Some(true),
         }
     })
+}
+
+/// The cost of comparing this name with another one.
+fn cost(name: &GeneralName<'_>) -> usize {
+    let length = if let GeneralName::DNSName(name) = name { name.len() } else { 0 };
+    COMPARISON + length
 }
 
 fn same_kind(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
@@ -46,11 +54,11 @@ fn is_within(name: &GeneralName<'_>, base: &GeneralName<'_>) -> bool {
 /// Whether `name` is `base` or a subdomain of it. A base that begins with a dot, which RFC 5280 does not define but
 /// some roots have, matches subdomains only.
 fn is_dns_within(name: &str, base: &str) -> bool {
-    let (name, base) = (name.to_ascii_lowercase(), base.to_ascii_lowercase());
-    match name.strip_suffix(&*base) {
-        None => false,
-        Some(before) => before.is_empty() || base.is_empty() || base.starts_with('.') || before.ends_with('.'),
-    }
+    let split = name.len().checked_sub(base.len()).and_then(|at| name.split_at_checked(at));
+    split.is_some_and(|(before, end)| {
+        let is_whole_label = before.is_empty() || base.is_empty() || base.starts_with('.') || before.ends_with('.');
+        is_whole_label && end.eq_ignore_ascii_case(base)
+    })
 }
 
 /// Whether the wildcard `name` matches `base`.
@@ -69,6 +77,8 @@ fn is_ip_within(address: &[u8], base: &[u8]) -> bool {
     address.iter().zip(network).zip(mask).all(|((address, network), mask)| address & mask == network & mask)
 }
 
+const COMPARISON: usize = 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +92,7 @@ mod tests {
     fn check(permitted: &[GeneralName<'_>], excluded: &[GeneralName<'_>], name: GeneralName<'_>, is_violated: bool) {
         let constraints =
             NameConstraints { permitted_subtrees: subtrees(permitted), excluded_subtrees: subtrees(excluded) };
-        assert_eq!(are_violated(&constraints, &[name], &mut 100), is_violated);
+        assert_eq!(are_violated(&constraints, std::iter::once(&name), &Budget::default()), is_violated);
     }
 
     #[test]
@@ -118,11 +128,11 @@ mod tests {
 
     #[test]
     fn stops_when_the_budget_is_spent() {
-        let bases = vec![GeneralName::DNSName("a"); 10];
+        let bases = vec![GeneralName::DNSName("a"); 10_000];
         let constraints = NameConstraints { permitted_subtrees: subtrees(&bases), excluded_subtrees: None };
-        let names = vec![GeneralName::DNSName("a"); 1000];
-        let mut budget = 100;
-        assert!(!are_violated(&constraints, &names, &mut budget));
-        assert_eq!(budget, 0);
+        let names = vec![GeneralName::DNSName("a"); 1_000];
+        let budget = Budget::default();
+        assert!(!are_violated(&constraints, names.iter(), &budget));
+        assert!(budget.is_exhausted());
     }
 }

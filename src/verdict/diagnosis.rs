@@ -9,12 +9,13 @@ use std::sync::Arc;
 use rustls_pki_types::TrustAnchor;
 use webpki::EndEntityCert;
 use x509_parser::asn1_rs::Oid;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, NameConstraints};
 use x509_parser::oid_registry::{
     OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_NAME_CONSTRAINTS,
 };
 use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
+use super::budget::Budget;
 use super::certificate::Certificate;
 use super::constraints;
 use super::der::{content, wrap_sequence};
@@ -36,16 +37,17 @@ pub(super) struct Diagnosis {
 }
 
 /// Finds the errors of `chain`, leaf first, with `roots`. Of several paths, those with valid signatures that reach a
-/// root are preferred, then the one with the fewest errors at `now`.
-pub(super) fn diagnose(chain: &[Arc<Certificate>], roots: &[TrustAnchor<'_>], now: i64) -> Diagnosis {
+/// root are preferred, then the one with the fewest errors at `now`. What exceeds the budget is not checked.
+pub(super) fn diagnose(chain: &[Arc<Certificate>], roots: &[TrustAnchor<'_>], now: i64, budget: &Budget) -> Diagnosis {
     let nodes: Vec<Option<Node<'_>>> = chain.iter().map(|certificate| Node::parse(certificate)).collect();
-    let mut search = Search { nodes: &nodes, roots, links: HashMap::new(), paths_left: MAX_PATHS, best: None, now };
+    let mut search =
+        Search { nodes: &nodes, roots, links: HashMap::new(), paths_left: MAX_PATHS, best: None, now, budget };
     search.extend(&mut vec![0]);
     let Some(CandidatePath { members, root, mut reasons, validity, .. }) = search.best else {
         return Diagnosis { reasons: ChainReason::Malformed.into(), ..Diagnosis::default() };
     };
     let path: Vec<&Node<'_>> = members.iter().filter_map(|index| nodes.get(*index)?.as_ref()).collect();
-    if violates_constraints(&path, root) {
+    if violates_constraints(&path, root, budget) {
         reasons.insert(ChainReason::NameConstraints);
     }
     let lacks_issuer = reasons.contains(ChainReason::UnknownIssuer);
@@ -159,6 +161,7 @@ struct Search<'a> {
     paths_left: usize,
     best: Option<CandidatePath<'a>>,
     now: i64,
+    budget: &'a Budget,
 }
 
 impl<'a> Search<'a> {
@@ -247,14 +250,15 @@ impl<'a> Search<'a> {
         if let Some(known) = self.links.get(&(child, issuer)) {
             return *known;
         }
-        let signed = self.node(child).and_then(|node| node.signed);
+        let signed = self.node(child).and_then(|node| node.signed).filter(|_| self.budget.spend_signature());
         let checked = match issuer {
             Issuer::Presented(index) => signed.zip(self.node(index)).map(|(signed, issuer)| signed.check(issuer.spki)),
             Issuer::Root(index) => signed
                 .zip(self.roots.get(index))
                 .map(|(signed, root)| signed.check(&wrap_sequence(&root.subject_public_key_info))),
         };
-        // A certificate whose signature cannot be parsed is malformed, which is among its own errors.
+        // A certificate whose signature cannot be parsed is malformed, which is among its own errors. The caller reports
+        // an exhausted budget.
         let checked = checked.unwrap_or(Ok(()));
         self.links.insert((child, issuer), checked);
         checked
@@ -271,13 +275,9 @@ fn signature_reasons(fault: SignatureFault) -> Reasons {
 }
 
 /// Whether a certificate on the path has a name that violates the name constraints of a CA above it, or of the root.
-fn violates_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>) -> bool {
-    let mut budget = MAX_COMPARISONS;
-    let mut violates = |below: &[&Node<'_>], constraints: &x509_parser::extensions::NameConstraints<'_>| {
-        below.iter().any(|node| {
-            let names: Vec<_> = node.names().cloned().collect();
-            constraints::are_violated(constraints, &names, &mut budget)
-        })
+fn violates_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>, budget: &Budget) -> bool {
+    let violates = |below: &[&Node<'_>], constraints: &NameConstraints<'_>| {
+        below.iter().any(|node| constraints::are_violated(constraints, node.names(), budget))
     };
     let by_ca = path.iter().enumerate().skip(1).any(|(position, ca)| {
         let below = path.get(..position).unwrap_or_default();
@@ -288,15 +288,12 @@ fn violates_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>) -> b
         })
     });
     let by_root = root.and_then(|root| root.name_constraints.as_ref()).is_some_and(|der| {
-        x509_parser::extensions::NameConstraints::from_der(&wrap_sequence(der))
-            .map_or(true, |(_, constraints)| violates(path, &constraints))
+        NameConstraints::from_der(&wrap_sequence(der)).map_or(true, |(_, constraints)| violates(path, &constraints))
     });
     by_ca || by_root
 }
 
 const MAX_PATHS: usize = 64;
-/// Comparisons of names with constraints: bounds the work that a hostile chain can cause.
-const MAX_COMPARISONS: usize = 100_000;
 /// Certificates between leaf and root that webpki accepts.
 const MAX_INTERMEDIATES: usize = 6;
 const READ_BY_VERIFIERS: [Oid<'static>; 2] = [OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE];

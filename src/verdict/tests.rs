@@ -1,6 +1,7 @@
 //! Caching: equal chains are judged once, entries that no report uses are removed, and a change of the roots or of the
 //! known intermediates changes the verdict.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
@@ -9,6 +10,9 @@ use smtp_fleet::{Authority, AuthoritySpec, CertSpec, Identity, Issuer, Pki, Pres
 
 use super::*;
 use crate::text::SECONDS_PER_DAY as DAY;
+use hostile_chains::HostileChain;
+
+mod hostile_chains;
 
 fn store(name: &str, root: &Authority) -> TrustStore {
     let anchor = webpki::anchor_from_trusted_cert(root.der()).expect("a root").to_owned();
@@ -134,25 +138,68 @@ fn a_new_certificate_at_every_probe_does_not_leak_memory() {
     assert_eq!(fixture.judge.issuers_learned(), 1);
 }
 
+/// The verdict on `chain` by the root `root`, and what it took.
+fn judge_within_budget(
+    chain: &[CertificateDer<'static>],
+    root: &CertificateDer<'static>,
+    now: SystemTime,
+) -> (ChainVerdict, Budget) {
+    let budget = Budget::default();
+    let chain: Vec<_> = chain.iter().map(|der| Arc::new(Certificate::within(&budget, der.clone()))).collect();
+    let anchor = webpki::anchor_from_trusted_cert(root).expect("a root").to_owned();
+    let (verdict, _) = chain::judge(&chain, &TrustStore::new("test", vec![anchor]), unix(now), &budget);
+    (verdict, budget)
+}
+
 #[test]
-fn gives_up_on_cross_signed_cas() {
-    // Each level has eight CAs of the same name; each of them is a possible issuer of all eight CAs of the level below.
-    let level = |below: usize| -> Vec<CertificateDer<'static>> {
-        let issuer =
-            Ca::root(&CertBuilder::authority(&format!("Level {}", below + 1)), &Key::generate(KeyAlgorithm::P256));
-        let subject = CertBuilder::authority(&format!("Level {below}"));
-        (0..8).map(|_| issuer.sub(&subject, &Key::generate(KeyAlgorithm::P256)).der()).collect()
+fn bounds_the_work_for_hostile_chains() {
+    let now = SystemTime::now();
+    for HostileChain { what, certificates, root } in hostile_chains::all() {
+        let octets: usize = certificates.iter().map(|der| der.len() + 5).sum();
+        assert!(octets <= hostile_chains::MESSAGE_LIMIT, "{what}: {octets} octets");
+        let (verdict, budget) = judge_within_budget(&certificates, &root, now);
+        let reasons = verdict.reasons(unix(now));
+        assert!(!verdict.valid(unix(now)), "{what}");
+        assert!(reasons.contains(ChainReason::TooComplex), "{what}");
+        let (steps, signatures) = (budget.steps.load(Relaxed), budget.signatures.load(Relaxed));
+        assert!(steps <= 400 && signatures <= 100, "{what}: {steps} steps, {signatures} signatures checked");
+    }
+}
+
+#[test]
+fn keeps_the_periods_found_before_the_budget_is_exhausted() {
+    let (root_key, key) = (Key::generate(KeyAlgorithm::P256), Key::generate(KeyAlgorithm::P256));
+    let root = Ca::root(&CertBuilder::authority("Root"), &root_key);
+    let ca = CertBuilder::authority("Level 0");
+    let issuer = root.sub(&ca.clone().valid_between(-DAY, 10 * DAY), &key);
+    let leaf = issuer.issue(&CertBuilder::leaf(&[NAME]), &key);
+    // After ten days, there is nothing but CAs with other keys and the same names.
+    let others = hostile_chains::cross_signed(&[12, 12, 12]);
+    let chain: Vec<_> = [leaf, issuer.der()].into_iter().chain(others).collect();
+    let now = SystemTime::now();
+    let (verdict, budget) = judge_within_budget(&chain, &root.der(), now);
+    assert!(budget.is_exhausted());
+    assert_eq!(verdict.trusted(), Some(true));
+    let reasons = |day: i64| verdict.reasons(unix(now) + day * DAY).iter().collect::<Vec<_>>();
+    assert_eq!(reasons(0), []);
+    assert_eq!(reasons(11), [ChainReason::Expired, ChainReason::TooComplex]);
+}
+
+#[test]
+fn extends_a_chain_within_its_budget() {
+    let pki = Pki::new();
+    let fixture = Fixture::new(&pki);
+    let leaf_only = fixture.assess(&pki.issue(&CertSpec::valid_for(&[NAME]).with_presented(Presented::LeafOnly)));
+    fixture.assess(&pki.issue(&CertSpec::valid_for(&[NAME])));
+    let completed = |budget: &Budget| {
+        let completed =
+            fixture.judge.completed(&leaf_only.chain, &fixture.trust, unix(fixture.now), MAX_MISSING, budget);
+        completed.map(|chain| chain.verdict().valid(unix(fixture.now)))
     };
-    let key = Key::generate(KeyAlgorithm::P256);
-    let leaf = Ca::root(&CertBuilder::authority("Level 0"), &Key::generate(KeyAlgorithm::P256))
-        .issue(&CertBuilder::leaf(&[NAME]), &key);
-    let certificates: Vec<_> = std::iter::once(leaf).chain((0..7).flat_map(level)).collect();
-    assert!(certificates.len() < 64);
-    let fixture = Fixture::new(&Pki::new());
-    let presented = PresentedChain { certificates, staple: Box::default() };
-    let assessment = fixture.judge.assess(presented, None, &fixture.input(), fixture.now);
-    assert!(assessment.reasons(fixture.now).contains(ChainReason::TooComplex));
-    assert!(!assessment.lacks_issuer(), "it is not extended");
+    let exhausted = Budget::default();
+    exhausted.spend(usize::MAX);
+    assert_eq!(completed(&exhausted), Some(false));
+    assert_eq!(completed(&Budget::default()), Some(true));
 }
 
 const NAME: &str = "smtp.example.com";

@@ -1,36 +1,55 @@
 //! Calls webpki's path validation, with a bound on its work, and maps its errors to reasons.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
+use super::budget::{Budget, Budgeted};
 use crate::reason::ChainReason;
 
-/// The path on which `leaf` verifies for server authentication at `time` (Unix seconds).
-pub(super) fn verify<'p>(
-    leaf: &'p EndEntityCert<'p>,
-    intermediates: &'p [CertificateDer<'p>],
-    roots: &'p [TrustAnchor<'_>],
-    time: i64,
-) -> Result<VerifiedPath<'p>, Error> {
-    let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(time).unwrap_or(0)));
-    let usage = BudgetedVerifier { usage: KeyUsage::server_auth(), steps_left: Cell::new(MAX_STEPS) };
-    leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, roots, intermediates, time, usage, None, None)
+/// Verifies chains with the same intermediates and roots at several times.
+pub(super) struct Verifier<'p> {
+    pub(super) leaf: &'p EndEntityCert<'p>,
+    pub(super) intermediates: &'p [CertificateDer<'p>],
+    pub(super) roots: &'p [TrustAnchor<'p>],
+    pub(super) budget: &'p Budget,
+    /// What each attempt costs at most besides the steps of path building and the signatures.
+    pub(super) cost: usize,
 }
 
-/// Checks the extended key usage, as webpki does at each step of path building; stops the search after [`MAX_STEPS`].
-struct BudgetedVerifier {
-    usage: KeyUsage,
-    steps_left: Cell<u32>,
+impl<'p> Verifier<'p> {
+    /// The path on which the leaf verifies for server authentication at `time` (Unix seconds).
+    pub(super) fn verify(&self, time: i64) -> Result<VerifiedPath<'p>, Error> {
+        if !self.budget.spend(self.cost) {
+            return Err(Error::MaximumPathBuildCallsExceeded);
+        }
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(time).unwrap_or(0)));
+        let algorithms = webpki::ALL_VERIFICATION_ALGS.iter();
+        let algorithms: Vec<_> =
+            algorithms.map(|algorithm| Budgeted { algorithm: *algorithm, budget: self.budget }).collect();
+        let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = algorithms.iter().map(|one| one as _).collect();
+        let usage = BudgetedUsage { budget: self.budget, octets: self.intermediates.iter().map(|der| der.len()).sum() };
+        let verified = self.leaf.verify_for_usage(&algorithms, self.roots, self.intermediates, time, usage, None, None);
+        // Without budget, signatures appear to be wrong.
+        verified.map_err(|error| if self.budget.is_exhausted() { Error::MaximumPathBuildCallsExceeded } else { error })
+    }
 }
 
-impl ExtendedKeyUsageValidator for BudgetedVerifier {
+/// Checks the extended key usage, as webpki does at each step of path building. After that, the step parses all
+/// intermediates: a few dozen CAs that cross-sign each other form millions of paths, and webpki's own limit takes
+/// minutes to reach.
+struct BudgetedUsage<'a> {
+    budget: &'a Budget,
+    octets: usize,
+}
+
+impl ExtendedKeyUsageValidator for BudgetedUsage<'_> {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
-        let left = self.steps_left.get().checked_sub(1).ok_or(Error::MaximumPathBuildCallsExceeded)?;
-        self.steps_left.set(left);
-        self.usage.validate(purposes)
+        if !self.budget.spend_step(self.octets) {
+            return Err(Error::MaximumPathBuildCallsExceeded);
+        }
+        KeyUsage::server_auth().validate(purposes)
     }
 }
 
@@ -93,7 +112,3 @@ pub(super) fn reason_for(error: &Error) -> ChainReason {
         _ => parse_reason(error),
     }
 }
-
-/// Steps of path building in one call. A few dozen CAs that cross-sign each other form millions of paths, and webpki's
-/// own limit takes minutes to reach.
-const MAX_STEPS: u32 = 2_000;
