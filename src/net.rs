@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use thiserror::Error;
 
 mod route;
 
@@ -72,27 +73,18 @@ impl fmt::Display for Network {
 }
 
 /// Why a text is not a valid network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NetworkError {
     /// The part before the slash is not an IP address.
+    #[error("invalid IP address")]
     Address,
     /// The prefix length is not a number, or too long.
+    #[error("invalid prefix length: expected 0 to 32 for IPv4, 0 to 128 for IPv6")]
     PrefixLength,
     /// The address has bits set after the prefix. Holds the network without them.
+    #[error("host bits are set: expected {0}")]
     HostBits(Network),
 }
-
-impl fmt::Display for NetworkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address => f.write_str("invalid IP address"),
-            Self::PrefixLength => f.write_str("invalid prefix length: expected 0 to 32 for IPv4, 0 to 128 for IPv6"),
-            Self::HostBits(network) => write!(f, "host bits are set: expected {network}"),
-        }
-    }
-}
-
-impl std::error::Error for NetworkError {}
 
 /// Whether `ip` can be the address of a single host: it is not unspecified, multicast or broadcast.
 pub fn is_unicast(ip: IpAddr) -> bool {

@@ -1,7 +1,6 @@
 //! Verdicts on a certificate chain in a file. Unlike for a presented chain, there is no key proof and no stapled OCSP
 //! response.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls_pki_types::{CertificateDer, TrustAnchor};
+use thiserror::Error;
 
 use crate::observation::PresentedChain;
 use crate::target::ServerName;
@@ -121,30 +121,21 @@ fn assess(
 }
 
 /// Why a chain cannot be verified.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum VerifyError {
     /// Neither the system's roots nor any others are trusted.
+    #[error("no trusted roots: --no-system-roots requires --ca-file")]
     NoRoots,
     /// The system has no roots.
+    #[error("{0}: use --ca-file and --no-system-roots")]
     NoSystemRoots(NoSystemRoots),
     /// A file with trusted roots is unusable.
+    #[error("cannot load trusted roots: {0}")]
     CaFile(PemFileError),
     /// The file with the chain is unusable.
+    #[error("cannot load certificate chain: {0}")]
     Chain(PemFileError),
     /// The request has no name.
+    #[error("no host name given")]
     NoName,
 }
-
-impl fmt::Display for VerifyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRoots => f.write_str("no trusted roots: --no-system-roots requires --ca-file"),
-            Self::NoSystemRoots(error) => write!(f, "{error}: use --ca-file and --no-system-roots"),
-            Self::CaFile(error) => write!(f, "cannot load trusted roots: {error}"),
-            Self::Chain(error) => write!(f, "cannot load certificate chain: {error}"),
-            Self::NoName => f.write_str("no host name given"),
-        }
-    }
-}
-
-impl std::error::Error for VerifyError {}

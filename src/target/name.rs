@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rustls_pki_types::DnsName;
+use thiserror::Error;
 
 /// The name that a client connects to: a DNS name in lower-case A-labels without trailing dot, or an IP address.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,36 +103,27 @@ impl fmt::Debug for ServerName {
 }
 
 /// Why a text is not a valid server name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ServerNameError {
     /// The name is empty.
+    #[error("empty name")]
     Empty,
     /// A label is empty: two dots in a row, or a leading dot.
+    #[error("empty label: found a leading dot or two dots in a row")]
     EmptyLabel,
     /// A label has more than 63 octets (RFC 1035 §2.3.4).
+    #[error("label too long: expected at most 63 octets")]
     LabelTooLong,
     /// The name has more than 253 octets.
+    #[error("name too long: expected at most 253 octets")]
     TooLong,
     /// A character is not allowed, a label begins or ends with a hyphen, or the last one has digits only.
+    #[error("invalid host name: expected labels of letters, digits, `-` and `_`")]
     Syntax,
     /// Not a valid internationalized name (UTS 46).
+    #[error("invalid internationalized name")]
     Idna,
 }
-
-impl fmt::Display for ServerNameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "empty name",
-            Self::EmptyLabel => "empty label: found a leading dot or two dots in a row",
-            Self::LabelTooLong => "label too long: expected at most 63 octets",
-            Self::TooLong => "name too long: expected at most 253 octets",
-            Self::Syntax => "invalid host name: expected labels of letters, digits, `-` and `_`",
-            Self::Idna => "invalid internationalized name",
-        })
-    }
-}
-
-impl std::error::Error for ServerNameError {}
 
 #[cfg(test)]
 mod tests {

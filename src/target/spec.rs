@@ -1,7 +1,8 @@
 //! Targets in text form: `smtp.example.com`, `smtp.example.com:465`, `mx:example.com`, `submission:example.com`.
 
-use std::fmt;
 use std::str::FromStr;
+
+use thiserror::Error;
 
 use crate::net::{NetworkError, is_unicast};
 
@@ -30,42 +31,33 @@ impl FromStr for TargetKind {
 }
 
 /// Why a text is not a valid target, or not a valid pattern of targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TargetSpecError {
     /// The name is invalid.
+    #[error("{0}")]
     Name(ServerNameError),
     /// The network is invalid.
+    #[error("{0}")]
     Network(NetworkError),
     /// The port is not a number from 1 to 65535.
+    #[error("invalid port: expected 1 to 65535")]
     Port,
     /// The address is unspecified, multicast or broadcast.
+    #[error("not a unicast address")]
     NotUnicast,
     /// An IP address instead of a domain.
+    #[error("expected a domain, got an IP address")]
     AddressForDomain,
     /// A port after a domain, or instead of it.
+    #[error("expected a domain without a port")]
     PortForDomain,
     /// A `*` other than a whole first label.
+    #[error("invalid wildcard: expected `*`, or `*.` before a domain")]
     Wildcard,
     /// Brackets around something other than an IPv6 address or network, or text other than a port after them.
+    #[error("invalid brackets: expected `[IPV6]` or `[IPV6]:PORT`")]
     Brackets,
 }
-
-impl fmt::Display for TargetSpecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Name(error) => return error.fmt(f),
-            Self::Network(error) => return error.fmt(f),
-            Self::Port => "invalid port: expected 1 to 65535",
-            Self::NotUnicast => "not a unicast address",
-            Self::AddressForDomain => "expected a domain, got an IP address",
-            Self::PortForDomain => "expected a domain without a port",
-            Self::Wildcard => "invalid wildcard: expected `*`, or `*.` before a domain",
-            Self::Brackets => "invalid brackets: expected `[IPV6]` or `[IPV6]:PORT`",
-        })
-    }
-}
-
-impl std::error::Error for TargetSpecError {}
 
 /// A host or network, and its port: `HOST`, `HOST:PORT`, `IPV6`, `[IPV6]` or `[IPV6]:PORT`.
 pub(super) struct HostPort<'a> {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use thiserror::Error;
+
 /// A complete reply: one code, one or more lines of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -71,11 +73,13 @@ pub enum Class {
 }
 
 /// Why bytes are not a valid reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReplyError {
     /// A line does not begin with a reply code. Holds its first bytes.
+    #[error("not an SMTP reply: {:?}", String::from_utf8_lossy(.0))]
     NotAReply(Box<[u8]>),
     /// A later line has another code than the first (RFC 5321 §4.2.1).
+    #[error("reply code changes from {first} to {later}")]
     CodeChanged {
         /// The first line's code.
         first: u16,
@@ -83,23 +87,12 @@ pub enum ReplyError {
         later: u16,
     },
     /// A line of more than [`MAX_LINE`] octets.
+    #[error("reply line longer than {} octets", MAX_LINE)]
     LineTooLong,
     /// More than [`MAX_LINES`] lines, or more than [`MAX_BYTES`] octets in all.
+    #[error("reply longer than {} lines or {} octets", MAX_LINES, MAX_BYTES)]
     TooLarge,
 }
-
-impl fmt::Display for ReplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAReply(bytes) => write!(f, "not an SMTP reply: {:?}", String::from_utf8_lossy(bytes)),
-            Self::CodeChanged { first, later } => write!(f, "reply code changes from {first} to {later}"),
-            Self::LineTooLong => write!(f, "reply line longer than {MAX_LINE} octets"),
-            Self::TooLarge => write!(f, "reply longer than {MAX_LINES} lines or {MAX_BYTES} octets"),
-        }
-    }
-}
-
-impl std::error::Error for ReplyError {}
 
 /// Collects bytes until a reply is complete.
 #[derive(Debug, Default)]
