@@ -195,64 +195,55 @@ impl ProbeSession<'_> {
     }
 }
 
-/// Why SMTP before TLS ended without TLS.
-enum PlaintextError {
-    /// A reply ended it, so QUIT can still be sent.
-    Reply(Failure),
-    /// The connection or the dialogue is broken.
-    Broken(Failure),
-}
-
 /// RFC 3207: greeting, EHLO, STARTTLS, and no further byte from the server until the client starts TLS.
 async fn start_tls(stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Result<TcpStream, Failure> {
     let mut dialogue = Dialogue::new(stream);
     match plaintext_dialogue(&mut dialogue, ehlo, state).await {
-        Ok(()) => {}
-        Err(PlaintextError::Reply(failure)) => {
-            state.quit = Some(PendingQuit::Plain(dialogue));
-            return Err(failure);
+        Ok(None) => {
+            let stream = dialogue.into_silent_stream().await;
+            stream.map_err(|error| failure::of_smtp(state.stage, &error, false))
         }
-        Err(PlaintextError::Broken(failure)) => return Err(failure),
+        Ok(Some(failure)) => {
+            state.quit = Some(PendingQuit::Plain(dialogue));
+            Err(failure)
+        }
+        Err(error) => Err(failure::of_smtp(state.stage, &error, false)),
     }
-    let stream = dialogue.into_silent_stream().await;
-    stream.map_err(|error| failure::of_smtp(Stage::StartTls, &error, false))
 }
 
+/// Returns a failure if a reply ends the dialogue, so that QUIT can still be sent.
 async fn plaintext_dialogue(
     dialogue: &mut Dialogue<TcpStream>,
     ehlo: &str,
     state: &mut ProbeState,
-) -> Result<(), PlaintextError> {
-    let broken = |stage| move |error| PlaintextError::Broken(failure::of_smtp(stage, &error, false));
-    let rejected = |stage, reply: &Reply| PlaintextError::Reply(failure::of_reply(stage, reply));
-
+) -> Result<Option<Failure>, SmtpError> {
     state.stage = Stage::Greeting;
-    let greeting = dialogue.reply().await.map_err(broken(Stage::Greeting))?;
+    let greeting = dialogue.reply().await?;
     state.record_reply(&greeting);
     state.finish(Phase::Greeting);
     if greeting.class() != Class::Success {
-        return Err(rejected(Stage::Greeting, &greeting));
+        return Ok(Some(failure::of_reply(state.stage, &greeting)));
     }
 
     state.stage = Stage::Ehlo;
-    let reply = dialogue.command(ehlo).await.map_err(broken(Stage::Ehlo))?;
+    let reply = dialogue.command(ehlo).await?;
     state.record_reply(&reply);
     if reply.class() != Class::Success {
-        return Err(rejected(Stage::Ehlo, &reply));
+        return Ok(Some(failure::of_reply(state.stage, &reply)));
     }
 
     state.stage = Stage::StartTls;
     if !reply.has_keyword("STARTTLS") {
-        let failure = Failure::new(Stage::StartTls, ProbeReason::StartTlsNotOffered, "EHLO does not list STARTTLS");
-        return Err(PlaintextError::Reply(failure));
+        let detail = "EHLO does not list STARTTLS";
+        return Ok(Some(Failure::new(state.stage, ProbeReason::StartTlsNotOffered, detail)));
     }
-    let reply = dialogue.command("STARTTLS").await.map_err(broken(Stage::StartTls))?;
+    let reply = dialogue.command("STARTTLS").await?;
     state.record_reply(&reply);
     if reply.code != 220 {
-        return Err(PlaintextError::Reply(Failure::new(Stage::StartTls, ProbeReason::StartTlsRefused, &reply)));
+        return Ok(Some(Failure::new(state.stage, ProbeReason::StartTlsRefused, &reply)));
     }
     state.finish(Phase::StartTls);
-    Ok(())
+    Ok(None)
 }
 
 /// The name that a server gives for itself in its greeting and in its reply to EHLO (RFC 5321 §4.2, §4.1.1.1).
