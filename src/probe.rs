@@ -60,7 +60,7 @@ impl Prober {
         };
         let duration = start.elapsed();
         if let Some(quit) = state.quit.take() {
-            quit.send().await;
+            quit.await;
         }
         let (presented, proof) = state.capture.as_deref().map(Capture::take).unwrap_or_default();
         Ok(Observation {

@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_rustls::client::TlsStream;
 
 use super::failure;
 use super::handshake::{self, Capture, TlsClients};
@@ -29,7 +30,8 @@ pub(super) struct ProbeState {
     pub(super) proven: Option<Connection>,
     pub(super) ehlo_name: Option<Box<str>>,
     pub(super) rate_limited: bool,
-    pub(super) quit: Option<PendingQuit>,
+    /// Sends QUIT, which is all that is left to do.
+    pub(super) quit: Option<BoxFuture<'static, ()>>,
 }
 
 impl ProbeState {
@@ -74,21 +76,6 @@ pub(super) enum SessionError {
 impl From<Failure> for SessionError {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
-    }
-}
-
-/// A finished dialogue in which only QUIT is left to send.
-pub(super) enum PendingQuit {
-    Plain(Dialogue<TcpStream>),
-    Tls(Box<Dialogue<TlsStream<TcpStream>>>),
-}
-
-impl PendingQuit {
-    pub(super) async fn send(self) {
-        match self {
-            Self::Plain(dialogue) => dialogue.quit(QUIT_TIMEOUT).await,
-            Self::Tls(dialogue) => dialogue.quit(QUIT_TIMEOUT).await,
-        }
     }
 }
 
@@ -157,7 +144,7 @@ impl ProbeSession<'_> {
         let mut dialogue = Dialogue::new(stream);
         match self.smtp_inside_tls(&mut dialogue, ehlo, connection, state).await {
             Ok(()) => {
-                state.quit = Some(PendingQuit::Tls(Box::new(dialogue)));
+                state.quit = Some(dialogue.quit(QUIT_TIMEOUT).boxed());
                 Ok(connection)
             }
             Err(_) if state.proven.is_some() => Ok(connection),
@@ -204,7 +191,7 @@ async fn start_tls(stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Res
             stream.map_err(|error| failure::of_smtp(state.stage, &error, false))
         }
         Ok(Some(failure)) => {
-            state.quit = Some(PendingQuit::Plain(dialogue));
+            state.quit = Some(dialogue.quit(QUIT_TIMEOUT).boxed());
             Err(failure)
         }
         Err(error) => Err(failure::of_smtp(state.stage, &error, false)),
