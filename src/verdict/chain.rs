@@ -258,12 +258,17 @@ fn verified_periods(
     (periods, errors)
 }
 
-/// Times that are sufficient to find every path that ever verifies: each path starts to verify at the notBefore of one
-/// of its certificates.
+/// Times that are sufficient to find every path that ever verifies, if none verifies at `now`: each path starts to verify
+/// at the notBefore of one of its certificates, and has one that is not valid at `now`.
 fn start_times(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
     let Some(leaf) = chain.first().and_then(|leaf| validity(leaf)) else { return Vec::new() };
-    let starts = chain.iter().filter_map(|certificate| validity(certificate)).map(|period| period.from);
-    let mut times: Vec<i64> = starts.filter(|time| leaf.contains(*time) && *time != now).collect();
+    let periods: Vec<_> = chain.iter().map(|certificate| validity(certificate)).collect();
+    let is_only_then = |time| {
+        let mut periods = periods.iter();
+        periods.any(|period| period.is_none_or(|period| period.contains(time) && !period.contains(now)))
+    };
+    let starts = periods.iter().flatten().map(|period| period.from);
+    let mut times: Vec<i64> = starts.filter(|time| leaf.contains(*time) && is_only_then(*time)).collect();
     times.sort_unstable();
     times.dedup();
     times
