@@ -148,6 +148,7 @@ pub(super) fn judge(
     if verdict.periods.is_empty() {
         let diagnosis = diagnose(chain.get(..MAX_DIAGNOSED).unwrap_or(&chain), store.anchors(), now, budget);
         verdict.is_cut_short |= budget.is_exhausted();
+        let is_truncated = is_truncated || verdict.is_cut_short && chain.len() > MAX_DIAGNOSED;
         verdict.set_failure(diagnosis, &attempts.errors, is_truncated);
     } else if chain.first().and_then(|leaf| leaf.facts()).is_some_and(|leaf| leaf.key.is_weak()) {
         // Path validation checks the keys that signed a certificate; the key of the leaf signed none.
@@ -269,7 +270,8 @@ fn start_times(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
     };
     let starts = periods.iter().flatten().map(|period| period.from);
     let mut times: Vec<i64> = starts.filter(|time| leaf.contains(*time) && is_only_then(*time)).collect();
-    times.sort_unstable();
+    // The latest first: most certificates have become valid by then, so that a path is found before the budget is spent.
+    times.sort_unstable_by(|one, other| other.cmp(one));
     times.dedup();
     times
 }

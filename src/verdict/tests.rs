@@ -168,21 +168,26 @@ fn bounds_the_work_for_hostile_chains() {
 
 #[test]
 fn keeps_the_periods_found_before_the_budget_is_exhausted() {
+    use ChainReason::{Expired, TooComplex};
     let (root_key, key) = (Key::generate(KeyAlgorithm::P256), Key::generate(KeyAlgorithm::P256));
     let root = Ca::root(&CertBuilder::authority("Root"), &root_key);
-    let ca = CertBuilder::authority("Level 0");
-    let issuer = root.sub(&ca.clone().valid_between(-DAY, 10 * DAY), &key);
-    let leaf = issuer.issue(&CertBuilder::leaf(&[NAME]), &key);
-    // After ten days, there is nothing but CAs with other keys and the same names.
+    let issuer = root.sub(&CertBuilder::authority("Level 0").valid_between(-50 * DAY, 10 * DAY), &key);
+    // At other times, there is nothing but CAs with other keys and the same names.
     let others = hostile_chains::cross_signed(&[12, 12, 12]);
-    let chain: Vec<_> = [leaf, issuer.der()].into_iter().chain(others).collect();
     let now = SystemTime::now();
-    let (verdict, budget) = judge_within_budget(&chain, &root.der(), now);
-    assert!(budget.is_exhausted());
-    assert_eq!(verdict.trusted(), Some(true));
-    let reasons = |day: i64| verdict.reasons(unix(now) + day * DAY).iter().collect::<Vec<_>>();
-    assert_eq!(reasons(0), []);
-    assert_eq!(reasons(11), [ChainReason::Expired, ChainReason::TooComplex]);
+    for (what, until, days) in [
+        ("valid", 90 * DAY, [(0, &[][..]), (11, &[Expired, TooComplex])]),
+        ("expired", -DAY, [(0, &[Expired, TooComplex]), (11, &[Expired, TooComplex])]),
+    ] {
+        let leaf = issuer.issue(&CertBuilder::leaf(&[NAME]).valid_between(-300 * DAY, until), &key);
+        let chain: Vec<_> = [leaf, issuer.der()].into_iter().chain(others.iter().cloned()).collect();
+        let (verdict, budget) = judge_within_budget(&chain, &root.der(), now);
+        assert!(budget.is_exhausted(), "{what}");
+        assert_eq!(verdict.trusted(), Some(true), "{what}");
+        for (day, reasons) in days {
+            assert_eq!(verdict.reasons(unix(now) + day * DAY).iter().collect::<Vec<_>>(), reasons, "{what}, {day}");
+        }
+    }
 }
 
 #[test]
