@@ -3,12 +3,12 @@
 //! The variants of each enum have a value (`as_str`) and a meaning (`doc`). The tables in `docs/metrics.md` and
 //! `docs/verdicts.md` are generated from them.
 
-/// Defines an enum whose variants each have a value, and a meaning: the doc comment.
+/// Defines enums whose variants each have a value, and a meaning: the doc comment.
 macro_rules! vocabulary {
-    (
+    ($(
         $(#[$meta:meta])*
-        $name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $text:literal, )+ }
-    ) => {
+        enum $name:ident { $( $(#[doc = $doc:literal])+ $variant:ident = $text:literal, )+ }
+    )+) => { $(
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name { $( $(#[doc = $doc])+ $variant, )+ }
@@ -33,12 +33,18 @@ macro_rules! vocabulary {
                 f.write_str(self.as_str())
             }
         }
-    };
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    )+ };
 }
 
 vocabulary! {
     /// Where a probe stopped.
-    Stage {
+    enum Stage {
         /// The name could not be resolved to addresses.
         Resolve = "resolve",
         /// The TCP connection could not be established.
@@ -54,11 +60,9 @@ vocabulary! {
         /// TLS was established, but no SMTP reply could be read over it.
         Session = "session",
     }
-}
 
-vocabulary! {
     /// A timed part of a probe.
-    Phase {
+    enum Phase {
         /// From the first packet until the TCP connection is established.
         Connect = "connect",
         /// From the established connection (TCP, or TLS if implicit) until the greeting is complete.
@@ -68,11 +72,9 @@ vocabulary! {
         /// The TLS handshake.
         Handshake = "handshake",
     }
-}
 
-vocabulary! {
     /// Why a lookup returned no address.
-    LookupReason {
+    enum LookupReason {
         /// The name does not exist (RFC 8020).
         NxDomain = "nxdomain",
         /// The name exists, but has no usable A or AAAA record.
@@ -86,18 +88,9 @@ vocabulary! {
         /// The domain has a null MX record: it accepts no mail (RFC 7505).
         NullMx = "null_mx",
     }
-}
 
-impl LookupReason {
-    /// Whether the name has no address, as opposed to a lookup that failed.
-    pub const fn has_none(self) -> bool {
-        matches!(self, Self::NxDomain | Self::NoData | Self::NullMx)
-    }
-}
-
-vocabulary! {
     /// Why a probe failed. The stage says where.
-    ProbeReason {
+    enum ProbeReason {
         /// The connection was refused.
         Refused = "refused",
         /// The network or the host is unreachable.
@@ -142,11 +135,9 @@ vocabulary! {
         /// The server violated the TLS protocol.
         ProtocolViolation = "protocol_violation",
     }
-}
 
-vocabulary! {
     /// Why a chain is not valid. Several reasons can apply at once.
-    ChainReason {
+    enum ChainReason {
         /// A certificate on the path has expired (RFC 5280 §4.1.2.5).
         Expired = "expired",
         /// A certificate on the path is not yet valid (RFC 5280 §4.1.2.5).
@@ -193,11 +184,9 @@ vocabulary! {
         /// The handshake was not signed with the key of the server certificate (RFC 8446 §4.4.3).
         KeyProofFailed = "key_proof_failed",
     }
-}
 
-vocabulary! {
     /// Why the certificate does not match the server name.
-    NameReason {
+    enum NameReason {
         /// The certificate lists other names.
         NotListed = "not_listed",
         /// A wildcard in the certificate covers exactly one label, and the server name has more or fewer (RFC 9525
@@ -210,11 +199,9 @@ vocabulary! {
         /// The server name is an IP address that the certificate does not list.
         IpReference = "ip_reference",
     }
-}
 
-vocabulary! {
     /// The status of the certificate in a stapled OCSP response (RFC 6960 §2.2).
-    OcspStatus {
+    enum OcspStatus {
         /// The certificate is not revoked.
         Good = "good",
         /// The certificate is revoked, permanently or temporarily.
@@ -222,11 +209,9 @@ vocabulary! {
         /// The responder does not know the certificate.
         Unknown = "unknown",
     }
-}
 
-vocabulary! {
     /// Why a stapled OCSP response is not valid (RFC 6960).
-    OcspReason {
+    enum OcspReason {
         /// The certificate requires a stapled OCSP response (RFC 7633), and the server sent none.
         StapleMissing = "staple_missing",
         /// The nextUpdate time of the stapled response has passed (RFC 6960 §4.2.2.1).
@@ -238,11 +223,9 @@ vocabulary! {
         /// stale (RFC 6960 §2.2).
         Revoked = "revoked",
     }
-}
 
-vocabulary! {
     /// Why a probe or a lookup failed on the exporter host. Such a failure says nothing about the server.
-    LocalReason {
+    enum LocalReason {
         /// No file descriptor was available (EMFILE, ENFILE).
         FileDescriptors = "file_descriptors",
         /// The kernel had no buffer or memory available (ENOBUFS, ENOMEM).
@@ -260,21 +243,17 @@ vocabulary! {
         /// A bug in the exporter ended the probe or the lookup.
         Defect = "defect",
     }
-}
 
-vocabulary! {
     /// Why an address is not probed.
-    SkipReason {
+    enum SkipReason {
         /// The target has more addresses than `limits.backends_per_target`.
         Cap = "cap",
         /// The exporter host has no IPv6 route (`ip_family: auto`).
         NoRoute = "no_route",
     }
-}
 
-vocabulary! {
     /// What a name resolves to, compared with the backends of another name.
-    Resolves {
+    enum Resolves {
         /// The name resolves to all of the backends and to no other address.
         All = "all",
         /// The name resolves to some of the backends and to no other address.
@@ -286,11 +265,9 @@ vocabulary! {
         /// The name could not be looked up.
         Unknown = "unknown",
     }
-}
 
-vocabulary! {
     /// What a piece of advice is about.
-    AdviceKind {
+    enum AdviceKind {
         /// Another name is listed by the certificates of all backends and resolves to them.
         UseAlternateName = "use_shared_name",
         /// Another name is listed by the certificates of all backends, but it does not resolve to exactly these, or
@@ -346,16 +323,33 @@ vocabulary! {
         /// Name servers return different answers.
         NameServersDisagree = "nameservers_disagree",
     }
-}
 
-vocabulary! {
     /// How severe a finding is.
-    Severity {
+    enum Severity {
         /// Clients that connect to these backends fail.
         Critical = "critical",
         /// Some clients fail, or all of them will soon.
         Warning = "warning",
         /// Background information, or the remedy for a more severe finding.
         Info = "info",
+    }
+
+    /// The state of a target or a backend.
+    enum HealthState {
+        /// No problem.
+        Ok = "ok",
+        /// No round is finished, or this host could not probe a backend.
+        Unknown = "unknown",
+        /// Some clients fail, or all of them will fail soon.
+        Warning = "warning",
+        /// Clients fail.
+        Critical = "critical",
+    }
+}
+
+impl LookupReason {
+    /// Whether the name has no address, as opposed to a lookup that failed.
+    pub const fn has_none(self) -> bool {
+        matches!(self, Self::NxDomain | Self::NoData | Self::NullMx)
     }
 }

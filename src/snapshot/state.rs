@@ -3,32 +3,8 @@
 use std::time::SystemTime;
 
 use super::{BackendReport, Condition, LastCertificate, TargetReport};
+pub use crate::reason::HealthState;
 use crate::reason::Severity;
-
-/// The state of a target or a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HealthState {
-    /// No problem.
-    Ok,
-    /// No round is finished, or this host could not probe a backend.
-    Unknown,
-    /// Some clients fail, or all of them will fail soon.
-    Warning,
-    /// Clients fail.
-    Critical,
-}
-
-impl HealthState {
-    /// The word in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Unknown => "unknown",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
 
 impl From<Severity> for HealthState {
     fn from(severity: Severity) -> Self {
