@@ -8,10 +8,37 @@
 //! flags of .NET are those to which its chain builder on Linux maps OpenSSL's codes, or else those of Windows. The texts
 //! of Go are those of `crypto/x509` and `crypto/tls`. Text in angle brackets varies.
 
+use serde::Serialize;
+
 use crate::reason::{ChainReason, NameReason, OcspReason, ProbeReason};
 
+/// A reason with everything that outputs print about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The value in labels, logs and JSON.
+    pub reason: &'static str,
+    /// One sentence.
+    pub meaning: &'static str,
+    /// None if clients do not notice it, or report nothing characteristic.
+    pub client_errors: Option<ClientErrors>,
+}
+
+/// Implements the conversion from a type of reasons, with the function that returns the client errors.
+macro_rules! finding_from {
+    ($($reason:ident: $client_errors:expr;)+) => { $(
+        impl From<$reason> for Finding {
+            fn from(reason: $reason) -> Self {
+                let client_errors = $client_errors(reason).into();
+                Self { reason: reason.as_str(), meaning: reason.doc(), client_errors }
+            }
+        }
+    )+ };
+}
+
+finding_from! { ChainReason: for_chain; NameReason: for_name; OcspReason: for_ocsp; ProbeReason: for_probe; }
+
 /// The errors of each of the four clients for one reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientErrors {
     /// `SslPolicyErrors`, then the `X509ChainStatusFlags` of the chain, or an exception if there are none. MailKit
     /// accepts only `SslPolicyErrors.None`.
@@ -26,7 +53,7 @@ pub struct ClientErrors {
 }
 
 /// The errors of one client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientError {
     /// Each possible text, in order; empty if the client never reports an error.
     pub texts: &'static [&'static str],

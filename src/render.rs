@@ -1,15 +1,15 @@
-//! Reports as text: a table for people, JSON for programs.
+//! Reports as text: a table for people, JSON for programs, and certificates as PEM.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::advice::advise;
+use ::pem::{EncodeConfig, LineEnding, Pem, encode_config};
+
 use crate::snapshot::TargetReport;
 use crate::verdict::Certificate;
 use crate::verify::Verification;
 
 mod json;
-mod pem;
 mod style;
 mod table;
 mod targets;
@@ -18,6 +18,7 @@ mod wrap;
 #[cfg(test)]
 mod fixture;
 
+pub use self::json::{json, target_json, targets_json, targets_json_pieces};
 pub use self::style::Style;
 
 /// The result of `verify` as a table, at most 80 columns wide unless a word is longer.
@@ -30,22 +31,9 @@ pub fn targets_table(targets: &[Arc<TargetReport>], now: SystemTime, style: &Sty
     targets::write(targets, now, style)
 }
 
-/// The result of `verify` as one JSON object; `docs/verdicts.md` describes its keys.
-pub fn json(verification: &Verification) -> String {
-    json::write(verification)
-}
-
-/// Certificates as PEM (RFC 7468), in the order given.
+/// Certificates as PEM (RFC 7468 §5), in the order given.
 pub fn pem<'a>(certificates: impl IntoIterator<Item = &'a Arc<Certificate>>) -> String {
-    pem::write(certificates)
-}
-
-/// Targets with their backends, verdicts and advice as one JSON object, indented; `docs/api.md` describes its keys.
-pub fn targets_json(targets: &[Arc<TargetReport>], now: SystemTime) -> String {
-    json::write_all(targets, now)
-}
-
-/// One target, in the form of an item of [`targets_json`].
-pub fn target_json(target: &TargetReport, now: SystemTime) -> String {
-    json::one(target, advise(target, now), now)
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    let pem = |each: &Arc<Certificate>| encode_config(&Pem::new("CERTIFICATE", each.der().to_vec()), config);
+    certificates.into_iter().map(pem).collect()
 }

@@ -61,10 +61,10 @@ fn the_page_documents_every_key_and_no_other() {
         request: Some("a\nb".to_owned()),
         clients: Some(client_errors::for_chain(ChainReason::Expired)),
     }];
-    let target = TargetJson::new(&report, advice, now());
-    let json = text(&DocumentJson { version: VERSION, at: unix(now()).into(), targets: vec![target] });
     let mut found = BTreeSet::new();
-    keys(&serde_json::from_str(&json).expect("JSON"), "", &mut found);
+    let mut add_keys = |json: &str, path| keys(&serde_json::from_str(json).expect("JSON"), path, &mut found);
+    add_keys(&target(&report, advice, now()), "targets[]");
+    add_keys(&targets_json(&[Arc::new(report)], now()), "");
     let page = documented();
     let (missing, gone): (Vec<_>, Vec<_>) = (found.difference(&page).collect(), page.difference(&found).collect());
     assert!(missing.is_empty() && gone.is_empty(), "not in docs/api.md: {missing:#?}\nonly there: {gone:#?}");
