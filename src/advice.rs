@@ -43,27 +43,28 @@ pub struct Advice {
 /// All advice on a target as of `now`, the most severe first; remedies for a mismatch follow it. At most
 /// [`MAX_ADVICE`] pieces.
 pub fn advise(report: &TargetReport, now: SystemTime) -> Vec<Advice> {
-    let mut groups = lookup::advise(report);
+    // Sorting by severity keeps each group together.
+    let single = |advice: Advice| vec![advice];
+    let mut groups: Vec<Vec<Advice>> = lookup::advise(report).into_iter().map(single).collect();
     for endpoint in &report.endpoints {
         let context = Context::new(report, endpoint, now);
-        let rules = [probe_failures::advise, names::advise, chain::advise, validity::advise, renewal::advise];
-        let mut found: Vec<AdviceGroup> = rules.iter().flat_map(|rule| rule(&context)).collect();
+        let others = groups.len();
+        groups.extend(probe_failures::advise(&context).into_iter().map(single));
+        groups.push(names::mismatches(&context));
+        let rules = [names::expected_names, chain::advise, validity::advise, renewal::advise];
+        groups.extend(rules.iter().flat_map(|rule| rule(&context)).map(single));
         if report.endpoints.len() > 1 {
             let endpoint = endpoint.endpoint.server_name.with_port(endpoint.endpoint.port);
-            for advice in found.iter_mut().flatten() {
+            for advice in groups.iter_mut().skip(others).flatten() {
                 advice.text = format!("{endpoint}: {}", advice.text);
             }
         }
-        groups.append(&mut found);
     }
     groups.sort_by_key(|group| group.iter().map(|advice| advice.severity).min());
     let mut advice: Vec<Advice> = groups.into_iter().flatten().collect();
     advice.truncate(MAX_ADVICE);
     advice
 }
-
-/// Advice that sorting by severity keeps together, in this order.
-type AdviceGroup = Vec<Advice>;
 
 /// Maximum number of pieces of advice on one target.
 pub const MAX_ADVICE: usize = 100;

@@ -71,6 +71,19 @@ pub fn conjunction(items: impl IntoIterator<Item = String>, limit: usize) -> Str
     }
 }
 
+/// Splits `items` by a key; groups and their members keep their order.
+pub fn group_by<T: Copy, K: PartialEq>(items: impl IntoIterator<Item = T>, key: impl Fn(T) -> K) -> Vec<(K, Vec<T>)> {
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    for item in items {
+        let key = key(item);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((key, vec![item])),
+        }
+    }
+    groups
+}
+
 fn cut(items: impl IntoIterator<Item = String>, limit: usize) -> (Vec<String>, usize) {
     let mut items = items.into_iter();
     (items.by_ref().take(limit).collect(), items.count())

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use super::Advice;
-use super::context::{BackendCertificate, Context, advice, backends};
-use super::phrases;
+use super::context::{BackendCertificate, Context};
+use super::phrases::{self, advice, list};
 use crate::reason::{AdviceKind, Resolves, Severity};
 use crate::snapshot::alternates::{alternate_candidates, common_labels, resolves};
 use crate::target::{ServerName, TargetKind};
@@ -17,7 +17,7 @@ pub(super) fn remedies(context: &Context<'_>) -> Vec<Advice> {
     let usable: Vec<&Alternate<'_>> =
         alternates.iter().filter(|alternate| alternate.resolves == Resolves::All).collect();
     let mut found: Vec<Advice> = if let [best, others @ ..] = usable.as_slice() {
-        vec![use_alternate(context, best, others)]
+        use_alternate(context, best, others).into_iter().collect()
     } else if alternates.is_empty() {
         use_backend_name(context).into_iter().collect()
     } else {
@@ -27,7 +27,7 @@ pub(super) fn remedies(context: &Context<'_>) -> Vec<Advice> {
     if !found.is_empty() && !matches!(context.target.target.kind, TargetKind::Mx(_)) {
         let text = "Mail that is already queued keeps the name it was queued with: purge or requeue it after changing the \
                     name, then test again.";
-        found.push(advice(AdviceKind::QueuedMail, Severity::Info, &[], text));
+        found.push(advice(AdviceKind::QueuedMail, Severity::Info, text));
     }
     found
 }
@@ -64,19 +64,16 @@ fn alternates<'a>(context: &Context<'a>) -> Vec<Alternate<'a>> {
     found
 }
 
-fn use_alternate(context: &Context<'_>, best: &Alternate<'_>, others: &[&Alternate<'_>]) -> Advice {
+fn use_alternate(context: &Context<'_>, best: &Alternate<'_>, others: &[&Alternate<'_>]) -> Option<Advice> {
     let (name, in_records) = (&best.name, context.in_records());
     let same_backends = plural(context.resolved.len(), "the same backend", "the same backends");
-    let mut text = match invalid_chains(context) {
-        None => format!(
-            "Use {name} instead{in_records}: {}, and it resolves to {same_backends}.",
-            certificates_list_it(context, true)
-        ),
-        Some((problem, remedy)) => format!(
-            "{remedy}, then use {name} instead{in_records}: {}, and it resolves to {same_backends}, but {problem}.",
-            certificates_list_it(context, false)
-        ),
+    let (use_it, valid, but) = match invalid_chains(context) {
+        None => ("Use".to_owned(), true, String::new()),
+        Some((problem, remedy)) => (format!("{remedy}, then use"), false, format!(", but {problem}")),
     };
+    let certificates = certificates_list_it(context, valid);
+    let mut text =
+        format!("{use_it} {name} instead{in_records}: {certificates}, and it resolves to {same_backends}{but}.");
     if !others.is_empty() {
         let names = conjunction(others.iter().map(|other| other.name.to_string()), MAX_NAMES);
         text.push_str(&format!(" The same applies to {names}."));
@@ -130,7 +127,7 @@ fn alternates_elsewhere(context: &Context<'_>, mut alternates: Vec<Alternate<'_>
     };
     let alternates = alternates.iter().take(MAX_NAMES);
     alternates
-        .map(|alternate| about_all_backends(context, AdviceKind::AlternateNameElsewhere, &text(alternate)))
+        .filter_map(|alternate| about_all_backends(context, AdviceKind::AlternateNameElsewhere, &text(alternate)))
         .collect()
 }
 
@@ -157,7 +154,7 @@ fn use_backend_name(context: &Context<'_>) -> Option<Advice> {
          {reason}",
         context.in_records()
     );
-    Some(advice(AdviceKind::UseBackendName, Severity::Info, &backends(&[certificate]), &text))
+    Some(list(&[certificate])?.advice(AdviceKind::UseBackendName, Severity::Info, &text))
 }
 
 /// A DNS name that a certificate lists, preferably one that few other certificates list.
@@ -186,9 +183,9 @@ fn certificates_list_it(context: &Context<'_>, valid: bool) -> String {
 /// Why not all chains are known to be valid, and what to do before an alternate name is used. None if all are valid.
 fn invalid_chains(context: &Context<'_>) -> Option<(String, &'static str)> {
     let part = |valid, before: &str, state: &str| {
-        let found = backends(&context.certificates_where(|certificate| certificate.valid == valid));
-        let (chains, are) = (plural(found.len(), "the chain of", "the chains of"), plural(found.len(), "is", "are"));
-        (!found.is_empty()).then(|| format!("{before}{chains} {} {are} {state}", phrases::list(&found)))
+        let found = list(&context.certificates_where(|certificate| certificate.valid == valid))?;
+        let (chains, are) = (found.plural("the chain of", "the chains of"), found.plural("is", "are"));
+        Some(format!("{before}{chains} {} {are} {state}", found.list))
     };
     let (invalid, unknown) = (part(Some(false), "", "not valid"), part(None, "it is not known whether ", "valid"));
     let remedy = if invalid.is_none() { "Check the chain" } else { "Fix the chain" };
@@ -198,15 +195,11 @@ fn invalid_chains(context: &Context<'_>) -> Option<(String, &'static str)> {
 
 /// What remains uncertain although all certificates are known.
 fn caveats(context: &Context<'_>) -> String {
-    let list = |condition: fn(&BackendCertificate<'_>) -> bool| {
-        let found = context.certificates_where(|certificate| condition(certificate));
-        (!found.is_empty()).then(|| phrases::list(&backends(&found)))
-    };
-    let outdated = list(|certificate| certificate.is_outdated);
-    let outdated = outdated.map(|list| format!(" {list} cannot be probed at present."));
-    let several = list(|certificate| certificate.last.distinct > 1);
-    let several = several
-        .map(|list| format!(" {list} recently presented more than one certificate, of which only one was considered."));
+    let outdated = list(&context.certificates_where(|certificate| certificate.is_outdated))
+        .map(|found| format!(" {} cannot be probed at present.", found.list));
+    let several = list(&context.certificates_where(|certificate| certificate.last.distinct > 1)).map(|found| {
+        format!(" {} recently presented more than one certificate, of which only one was considered.", found.list)
+    });
     let skipped: usize = context.report.skipped.iter().map(|(_, count)| count).sum();
     let skipped = (skipped > 0).then(|| {
         let addresses = format!("{} more {}", grouped(skipped), plural(skipped, "address", "addresses"));
@@ -217,8 +210,8 @@ fn caveats(context: &Context<'_>) -> String {
     [outdated, several, skipped].into_iter().flatten().collect()
 }
 
-fn about_all_backends(context: &Context<'_>, kind: AdviceKind, text: &str) -> Advice {
-    advice(kind, Severity::Info, &backends(&context.certificates_where(|_| true)), text)
+fn about_all_backends(context: &Context<'_>, kind: AdviceKind, text: &str) -> Option<Advice> {
+    Some(list(&context.certificates_where(|_| true))?.advice(kind, Severity::Info, text))
 }
 
 const MAX_NAMES: usize = 3;

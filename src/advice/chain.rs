@@ -1,52 +1,36 @@
 //! Chains that clients reject, apart from validity periods, and stapled OCSP responses.
 
-use super::context::{BackendCertificate, Context, advice, backends, group_by};
-use super::phrases;
+use super::Advice;
+use super::context::{BackendCertificate, Context};
+use super::phrases::{self, list};
 use super::request::Problem;
-use super::{Advice, AdviceGroup};
 use crate::client_errors::{self, ClientErrors};
 use crate::reason::{AdviceKind, ChainReason, OcspReason, Severity};
-use crate::text::{conjunction, plural};
+use crate::text::{conjunction, group_by, plural};
 
-pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
+pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
     let mut found = Vec::new();
     for reason in ChainReason::ALL {
         let certificates = context.certificates_where(|certificate| certificate.reasons.contains(*reason));
-        if certificates.is_empty() {
-            continue;
-        }
-        let (kind, problem) = match reason {
+        let (kind, problems) = match reason {
             // Reported together with the certificate whose period it is.
             ChainReason::Expired | ChainReason::NotYetValid => continue,
-            ChainReason::MissingIntermediate => {
-                found.extend(missing_intermediate(context, &certificates));
-                continue;
-            }
-            ChainReason::UnknownIssuer => {
-                found.extend(unknown_issuer(context, &certificates));
-                continue;
-            }
-            ChainReason::SelfSigned => (AdviceKind::SelfSigned, self_signed_problem(context)),
-            _ => (AdviceKind::BadChain, chain_problem(*reason)),
+            ChainReason::MissingIntermediate => (AdviceKind::MissingIntermediate, missing_intermediates(certificates)),
+            ChainReason::UnknownIssuer => (AdviceKind::UnknownIssuer, unknown_issuers(context, certificates)),
+            ChainReason::SelfSigned => (AdviceKind::SelfSigned, vec![(self_signed_problem(context), certificates)]),
+            _ => (AdviceKind::BadChain, vec![(chain_problem(*reason), certificates)]),
         };
-        found.push(chain_advice(context, kind, *reason, &certificates, &problem));
+        let clients = client_errors::for_chain(*reason);
+        let severity = context.rejection_severity_by(&clients);
+        found.extend(problems.iter().filter_map(|(problem, certificates)| {
+            certificate_advice(context, kind, severity, certificates, problem, clients)
+        }));
     }
     found.extend(OcspReason::ALL.iter().filter_map(|reason| staple(context, *reason)));
-    found.into_iter().map(|advice| vec![advice]).collect()
+    found
 }
 
-fn chain_advice(
-    context: &Context<'_>,
-    kind: AdviceKind,
-    reason: ChainReason,
-    certificates: &[&BackendCertificate<'_>],
-    problem: &Problem,
-) -> Advice {
-    let clients = client_errors::for_chain(reason);
-    certificate_advice(context, kind, context.rejection_severity_by(&clients), certificates, problem, clients)
-}
-
-/// Advice with a request and the errors of clients.
+/// Advice with a request and the errors of clients; none if there are no certificates.
 pub(super) fn certificate_advice(
     context: &Context<'_>,
     kind: AdviceKind,
@@ -54,19 +38,21 @@ pub(super) fn certificate_advice(
     certificates: &[&BackendCertificate<'_>],
     problem: &Problem,
     clients: ClientErrors,
-) -> Advice {
-    let backends = backends(certificates);
-    let request = problem.request_for_certificates(context, certificates, Some(&clients));
-    let text = problem.text(&phrases::list(&backends), "");
-    Advice { request: Some(request), clients: Some(clients), ..advice(kind, severity, &backends, &text) }
+) -> Option<Advice> {
+    let backends = list(certificates)?;
+    let text = problem.text(&backends.list, "");
+    Some(backends.advice(kind, severity, &text).with_request(context, problem, certificates, Some(clients)))
 }
 
-fn missing_intermediate(context: &Context<'_>, certificates: &[&BackendCertificate<'_>]) -> Vec<Advice> {
+/// Problems, each with the certificates that have it.
+type Problems<'c, 'a> = Vec<(Problem, Vec<&'c BackendCertificate<'a>>)>;
+
+fn missing_intermediates<'c, 'a>(certificates: Vec<&'c BackendCertificate<'a>>) -> Problems<'c, 'a> {
     let groups = group_by(certificates, |certificate| {
         let missing = certificate.assessment().missing();
         missing.iter().map(|certificate| certificate.fingerprint()).collect::<Vec<_>>()
     });
-    let to_advice = |(_, certificates): (Vec<[u8; 32]>, Vec<&BackendCertificate<'_>>)| {
+    let with_problem = |(_, certificates): (_, Vec<&'c BackendCertificate<'a>>)| {
         let missing = certificates.first().map(|first| first.assessment().missing()).unwrap_or_default();
         let count = missing.len();
         let names = conjunction(missing.iter().map(|missing| phrases::certificate(missing)), count);
@@ -84,41 +70,39 @@ fn missing_intermediate(context: &Context<'_>, certificates: &[&BackendCertifica
                 plural(count, "the intermediate", "the intermediates in this order")
             ),
         );
-        let reason = ChainReason::MissingIntermediate;
-        chain_advice(context, AdviceKind::MissingIntermediate, reason, &certificates, &problem)
+        (problem, certificates)
     };
-    groups.into_iter().map(to_advice).collect()
+    groups.into_iter().map(with_problem).collect()
 }
 
-fn unknown_issuer(context: &Context<'_>, certificates: &[&BackendCertificate<'_>]) -> Vec<Advice> {
+fn unknown_issuers<'c, 'a>(context: &Context<'_>, certificates: Vec<&'c BackendCertificate<'a>>) -> Problems<'c, 'a> {
     let store = &context.target.target.settings.trust;
     let groups = group_by(certificates, |certificate| {
         let is_alone = certificate.assessment().chain.certificates().len() == 1;
         (certificate.facts.map(|facts| facts.issuer()).unwrap_or_default(), is_alone)
     });
-    let to_advice = |((issuer, is_alone), certificates): ((&str, bool), Vec<&BackendCertificate<'_>>)| {
+    let with_problem = |((issuer, is_alone), certificates): ((&str, bool), _)| {
         let issued_by = if issuer.is_empty() { String::new() } else { format!(" (issued by {issuer})") };
-        let fix = "present a certificate from a CA that clients trust; if this CA is private, install its root \
-                   certificate on the clients";
-        let fix = if is_alone {
-            format!(
-                "send the intermediate certificates of the CA along with the server certificate, which is sent alone. If \
-                 that does not help, {fix}"
-            )
+        let send_intermediates = if is_alone {
+            "send the intermediate certificates of the CA along with the server certificate, which is sent alone. If that \
+             does not help, "
         } else {
-            fix.to_owned()
+            ""
         };
         let problem = Problem {
             exporter_fix: Some("If the exporter should trust that root as well, add it to `trust_stores`."),
             ..Problem::new(
                 "certificate has no path to a trusted root",
                 format!("the certificate{issued_by} has no path to a root in the trust store `{store}`"),
-                fix,
+                format!(
+                    "{send_intermediates}present a certificate from a CA that clients trust; if this CA is private, install \
+                     its root certificate on the clients"
+                ),
             )
         };
-        chain_advice(context, AdviceKind::UnknownIssuer, ChainReason::UnknownIssuer, &certificates, &problem)
+        (problem, certificates)
     };
-    groups.into_iter().map(to_advice).collect()
+    groups.into_iter().map(with_problem).collect()
 }
 
 fn self_signed_problem(context: &Context<'_>) -> Problem {
@@ -203,9 +187,7 @@ pub(super) fn chain_problem(reason: ChainReason) -> Problem {
         | ChainReason::UnknownIssuer
         | ChainReason::MissingIntermediate => (reason.doc().trim_end_matches('.'), as_provided),
     };
-    // The consequence is not part of the subject line.
-    let (subject, _) = description.split_once(", which").unwrap_or((description, ""));
-    Problem::new(subject, description, fix)
+    Problem::plain(description, fix)
 }
 
 /// Advice on stapled OCSP responses. If the last probe saw no certificate, only a revocation is reported: the server
@@ -217,31 +199,31 @@ fn staple(context: &Context<'_>, reason: OcspReason) -> Option<Advice> {
     });
     let severity = if reason == OcspReason::Revoked { context.rejection_severity() } else { Severity::Warning };
     let (problem, clients) = (staple_problem(reason), client_errors::for_ocsp(reason));
-    (!certificates.is_empty())
-        .then(|| certificate_advice(context, AdviceKind::Staple, severity, &certificates, &problem, clients))
+    certificate_advice(context, AdviceKind::Staple, severity, &certificates, &problem, clients)
 }
 
 pub(super) fn staple_problem(reason: OcspReason) -> Problem {
-    match reason {
-        OcspReason::StapleMissing => Problem::new(
+    let (subject, description, fix) = match reason {
+        OcspReason::StapleMissing => (
             "stapled OCSP response is missing",
             "the certificate requires a stapled OCSP response (RFC 7633), but none is sent",
             "enable OCSP stapling; if the server cannot staple, have the certificate reissued without that requirement",
         ),
-        OcspReason::StapleStale => Problem::new(
+        OcspReason::StapleStale => (
             "stapled OCSP response is out of date",
             "the stapled OCSP response is out of date",
             "find out why the server has not fetched a new one; a restart may help",
         ),
-        OcspReason::StapleInvalid => Problem::new(
+        OcspReason::StapleInvalid => (
             "stapled OCSP response is not valid",
             "the stapled OCSP response is not valid for this certificate",
             "make the server fetch a new one, and do so after every renewal",
         ),
-        OcspReason::Revoked => Problem::new(
+        OcspReason::Revoked => (
             "certificate is revoked",
             "the stapled OCSP response says that the certificate is revoked",
             "replace the certificate with a new one that has a new key",
         ),
-    }
+    };
+    Problem::new(subject, description, fix)
 }

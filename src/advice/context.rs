@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Advice;
-use super::phrases::{self, BackendList, ListedBackend};
 use crate::client_errors::ClientErrors;
-use crate::reason::{AdviceKind, OcspReason, Severity};
+use crate::reason::{OcspReason, Severity};
 use crate::snapshot::{BackendReport, EndpointReport, LastCertificate, TargetReport};
 use crate::target::{Endpoint, ServerName, TargetKind};
-use crate::text::printable;
 use crate::verdict::{Assessment, Certificate, Facts, Reasons, name, unix};
 
 pub(super) struct Context<'a> {
@@ -109,59 +106,4 @@ impl<'a> BackendCertificate<'a> {
     pub(super) fn lists(&self, name: &ServerName) -> bool {
         self.facts.is_some_and(|facts| name::judge(name, facts).is_match())
     }
-
-    /// The backend in a list, with a note of its own; empty for none.
-    pub(super) fn with_note(&self, note: String) -> ListedBackend<'a> {
-        let seen_at = self.is_outdated.then(|| unix(self.last.seen_at));
-        ListedBackend { backend: &self.report.backend, seen_at, note }
-    }
-}
-
-/// Advice without a request and without client errors.
-pub(super) fn advice(kind: AdviceKind, severity: Severity, backends: &[ListedBackend<'_>], text: &str) -> Advice {
-    Advice {
-        kind,
-        severity,
-        backends: backends.iter().map(|listed| listed.backend.clone()).collect(),
-        text: printable(text, phrases::MAX_TEXT_CHARS),
-        request: None,
-        clients: None,
-    }
-}
-
-/// The backends of these certificates, without notes.
-pub(super) fn backends<'a>(certificates: &[&BackendCertificate<'a>]) -> Vec<ListedBackend<'a>> {
-    certificates.iter().map(|certificate| certificate.with_note(String::new())).collect()
-}
-
-/// The backends of `certificates`, each with a note; none if there are no certificates.
-pub(super) fn list_with_notes<'a>(
-    certificates: &[&BackendCertificate<'a>],
-    note: impl Fn(&BackendCertificate<'a>) -> String,
-) -> Option<(Vec<ListedBackend<'a>>, BackendList)> {
-    let listed: Vec<ListedBackend<'a>> =
-        certificates.iter().map(|certificate| certificate.with_note(note(certificate))).collect();
-    let backends = BackendList::new(&listed);
-    (!listed.is_empty()).then_some((listed, backends))
-}
-
-/// As [`list_with_notes`], with notes on the facts of certificates that can be parsed.
-pub(super) fn list_with_fact_notes<'a>(
-    certificates: &[&BackendCertificate<'a>],
-    note: impl Fn(&Facts) -> String,
-) -> Option<(Vec<ListedBackend<'a>>, BackendList)> {
-    list_with_notes(certificates, |certificate| certificate.facts.map(&note).unwrap_or_default())
-}
-
-/// Splits `items` by a key; groups and their members keep their order.
-pub(super) fn group_by<T: Copy, K: PartialEq>(items: &[T], key: impl Fn(T) -> K) -> Vec<(K, Vec<T>)> {
-    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
-    for item in items {
-        let key = key(*item);
-        match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, group)) => group.push(*item),
-            None => groups.push((key, vec![*item])),
-        }
-    }
-    groups
 }

@@ -1,23 +1,21 @@
 //! Failed lookups, and name servers that disagree.
 
-use super::AdviceGroup;
-use super::context::{advice, group_by};
-use crate::observation::LookupFailure;
+use super::Advice;
+use super::phrases::advice;
 use crate::reason::{AdviceKind, LookupReason, Severity};
 use crate::snapshot::TargetReport;
 use crate::target::{IpFamily, ServerName, TargetKind};
-use crate::text::conjunction;
+use crate::text::{conjunction, group_by};
 
 /// About the target as a whole.
-pub(super) fn advise(report: &TargetReport) -> Vec<AdviceGroup> {
+pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
     let Some(lookup) = &report.lookup else { return Vec::new() };
     let (target, resolver) = (&report.target, &report.target.settings.resolver);
     let mut found = Vec::new();
-    let failures: Vec<&LookupFailure> = lookup.failures.iter().collect();
-    let groups = group_by(&failures, |failure| (&failure.name, failure.reason));
+    let groups = group_by(&lookup.failures, |failure| (&failure.name, failure.reason));
     let families = if matches!(target.settings.ip_family, IpFamily::Auto | IpFamily::Any) { 2 } else { 1 };
     for ((name, reason), failures) in groups.into_iter().take(MAX_FAILURES) {
-        let types = group_by(&failures, |failure| failure.record_type).into_iter().map(|(kind, _)| kind);
+        let types = group_by(failures, |failure| failure.record_type).into_iter().map(|(kind, _)| kind);
         let types: Vec<&str> = types.collect();
         let is_whole = types.len() >= families || types.iter().any(|kind| !matches!(*kind, "A" | "AAAA"));
         let severity = match reason {
@@ -25,11 +23,11 @@ pub(super) fn advise(report: &TargetReport) -> Vec<AdviceGroup> {
             _ if is_whole => Severity::Critical,
             _ => Severity::Warning,
         };
-        found.push(vec![advice(AdviceKind::Dns, severity, &[], &failure_text(name, reason, &types, resolver))]);
+        found.push(advice(AdviceKind::Dns, severity, &failure_text(name, reason, &types, resolver)));
     }
     if let (TargetKind::Mx(mx), Some(0), true) = (&target.kind, lookup.hosts, lookup.success) {
         let text = format!("{} publishes a null MX: it accepts no mail (RFC 7505), so nothing is probed.", mx.domain);
-        found.push(vec![advice(AdviceKind::Dns, Severity::Info, &[], &text)]);
+        found.push(advice(AdviceKind::Dns, Severity::Info, &text));
     }
     if lookup.disagree == Some(true) {
         let text = format!(
@@ -37,7 +35,7 @@ pub(super) fn advise(report: &TargetReport) -> Vec<AdviceGroup> {
              servers: compare the zone on each name server, starting with the SOA serial number.",
             target.name
         );
-        found.push(vec![advice(AdviceKind::NameServersDisagree, Severity::Warning, &[], &text)]);
+        found.push(advice(AdviceKind::NameServersDisagree, Severity::Warning, &text));
     }
     found
 }

@@ -1,43 +1,40 @@
 //! Certificates that do not list a name: the server name, or one that the configuration expects.
 
-use super::context::{BackendCertificate, Context, advice, backends, group_by, list_with_notes};
-use super::phrases;
+use super::context::{BackendCertificate, Context};
+use super::phrases::{self, list, list_with_notes};
 use super::request::Problem;
-use super::{Advice, AdviceGroup, alternates};
+use super::{Advice, alternates};
 use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason, Severity};
 use crate::target::ServerName;
-use crate::text::{conjunction, counted, plural};
+use crate::text::{conjunction, counted, group_by, plural};
 use crate::verdict::NameVerdict;
 use crate::verdict::name::wildcard_parent;
 
-/// The mismatches with their remedies, then the expected names.
-pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
-    let mut groups = Vec::new();
-    let mut mismatch = AdviceGroup::new();
-    for reason in NameReason::ALL {
-        let mismatched = context
-            .certificates_where(|certificate| certificate.assessment().name == Some(NameVerdict::Mismatch(*reason)));
-        mismatch.extend(mismatches(context, *reason, &mismatched));
-    }
-    if !mismatch.is_empty() {
-        mismatch.sort_by_key(|advice| advice.severity);
-        mismatch.extend(wildcards(context));
-        mismatch.extend(alternates::remedies(context));
-        groups.push(mismatch);
-    }
-    groups.extend(expected_names(context).map(|advice| vec![advice]));
-    groups
-}
-
-/// If only the common name contains the server name, some clients accept it unless the certificate lists DNS names: the
-/// two cases are reported separately.
-fn mismatches(context: &Context<'_>, reason: NameReason, mismatched: &[&BackendCertificate<'_>]) -> Vec<Advice> {
+/// The certificates that do not list the server name, and the remedies for it.
+pub(super) fn mismatches(context: &Context<'_>) -> Vec<Advice> {
     let lists_no_dns_name = |certificate: &BackendCertificate<'_>| {
         certificate.facts.is_some_and(|facts| facts.dns_names().next().is_none())
     };
-    let groups = group_by(mismatched, |certificate| reason == NameReason::CnOnly && lists_no_dns_name(certificate));
-    groups.iter().filter_map(|(no_dns_name, mismatched)| mismatch(context, reason, *no_dns_name, mismatched)).collect()
+    let mut found = Vec::new();
+    for reason in NameReason::ALL {
+        // If only the common name has the server name, some clients accept it unless the certificate lists DNS names.
+        let groups = group_by(mismatched(context, *reason), |certificate| {
+            *reason == NameReason::CnOnly && lists_no_dns_name(certificate)
+        });
+        found.extend(groups.iter().filter_map(|(no_dns_name, group)| mismatch(context, *reason, *no_dns_name, group)));
+    }
+    if !found.is_empty() {
+        found.sort_by_key(|advice| advice.severity);
+        found.extend(wildcards(context));
+        found.extend(alternates::remedies(context));
+    }
+    found
+}
+
+fn mismatched<'c, 'a>(context: &'c Context<'a>, reason: NameReason) -> Vec<&'c BackendCertificate<'a>> {
+    let mismatch = Some(NameVerdict::Mismatch(reason));
+    context.certificates_where(|certificate| certificate.assessment().name == mismatch)
 }
 
 fn mismatch(
@@ -47,7 +44,7 @@ fn mismatch(
     mismatched: &[&BackendCertificate<'_>],
 ) -> Option<Advice> {
     let name = context.server_name();
-    let (listed, backends) = list_with_notes(mismatched, presented_names)?;
+    let backends = list_with_notes(mismatched, presented_names)?;
     let list = &backends.list;
     let do_not_list = backends.plural("does not list", "do not list");
     let present = match &backends.note {
@@ -76,10 +73,8 @@ fn mismatch(
     };
     let clients = client_errors::for_name(reason);
     let severity = if no_dns_name { context.rejection_severity_by(&clients) } else { context.rejection_severity() };
-    let request =
-        mismatch_problem(context, reason, mismatched).request_for_certificates(context, mismatched, Some(&clients));
-    let text = format!("{problem}: {fix}.");
-    Some(Advice { request: Some(request), clients: Some(clients), ..advice(kind, severity, &listed, &text) })
+    let advice = backends.advice(kind, severity, &format!("{problem}: {fix}."));
+    Some(advice.with_request(context, &mismatch_problem(context, reason, mismatched), mismatched, Some(clients)))
 }
 
 /// A mismatch as the request describes it. The request also asks for the expected names that are missing.
@@ -122,16 +117,12 @@ fn presented_names(certificate: &BackendCertificate<'_>) -> String {
 
 fn wildcards(context: &Context<'_>) -> Vec<Advice> {
     let Some(name) = context.server_name().dns() else { return Vec::new() };
-    let mismatch = Some(NameVerdict::Mismatch(NameReason::WildcardDepth));
-    let mismatched = context.certificates_where(|certificate| certificate.assessment().name == mismatch);
-    let groups = group_by(&mismatched, |certificate| {
+    let groups = group_by(mismatched(context, NameReason::WildcardDepth), |certificate| {
         certificate.facts?.dns_names().find_map(|presented| wildcard_parent(presented, name))
     });
     let mut found = Vec::new();
     for (parent, certificates) in groups.into_iter().take(MAX_WILDCARDS) {
-        let Some(parent) = parent else { continue };
-        let backends = backends(&certificates);
-        let list = phrases::list(&backends);
+        let (Some(parent), Some(backends)) = (parent, list(&certificates)) else { continue };
         let depth = name.split('.').count().saturating_sub(parent.split('.').count());
         let (depth, add) = match name.split_once('.') {
             Some((_, above)) if depth > 0 => {
@@ -140,22 +131,24 @@ fn wildcards(context: &Context<'_>) -> Vec<Advice> {
             _ => ("which has no label in place of the wildcard".to_owned(), name.to_owned()),
         };
         let text = format!(
-            "*.{parent} on {list} matches exactly one label (RFC 9525 §6.3): it matches names such as mail.{parent}, but \
+            "*.{parent} on {} matches exactly one label (RFC 9525 §6.3): it matches names such as mail.{parent}, but \
              not {name}, {depth}. Add {add} to the {}, or use a name one label below {parent}{} that resolves to the same \
              backends.",
-            plural(backends.len(), "certificate", "certificates"),
+            backends.list,
+            backends.plural("certificate", "certificates"),
             context.in_records()
         );
-        found.push(advice(AdviceKind::WildcardDepth, Severity::Info, &backends, &text));
+        found.push(backends.advice(AdviceKind::WildcardDepth, Severity::Info, &text));
     }
     found
 }
 
-fn expected_names(context: &Context<'_>) -> Option<Advice> {
+pub(super) fn expected_names(context: &Context<'_>) -> Vec<Advice> {
     let incomplete = context.certificates_where(|certificate| !missing_names(context, certificate).is_empty());
-    let (listed, backends) = list_with_notes(&incomplete, |certificate| {
+    let backends = list_with_notes(&incomplete, |certificate| {
         conjunction(missing_names(context, certificate).iter().map(ToString::to_string), MAX_EXPECTED)
-    })?;
+    });
+    let Some(backends) = backends else { return Vec::new() };
     let missing = missing_names_of_all(context, &incomplete);
     let added = plural(missing.len(), "the missing name", "the missing names");
     let text = format!(
@@ -179,8 +172,8 @@ fn expected_names(context: &Context<'_>) -> Option<Advice> {
         ),
         reissue_with(&incomplete, &names),
     );
-    let request = Some(problem.request_for_certificates(context, &incomplete, None));
-    Some(Advice { request, ..advice(AdviceKind::ExpectedName, Severity::Warning, &listed, &text) })
+    let advice = backends.advice(AdviceKind::ExpectedName, Severity::Warning, &text);
+    vec![advice.with_request(context, &problem, &incomplete, None)]
 }
 
 /// The expected names that a certificate does not list, without the server name.

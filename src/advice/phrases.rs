@@ -2,46 +2,45 @@
 
 use std::net::IpAddr;
 
+use super::Advice;
+use super::context::BackendCertificate;
+use crate::reason::{AdviceKind, Severity};
 use crate::target::Backend;
 use crate::text::{conjunction, plural, printable, utc};
 use crate::verdict::certificate::hex;
-use crate::verdict::{Certificate, Facts};
-
-#[derive(Clone)]
-pub(super) struct ListedBackend<'a> {
-    pub(super) backend: &'a Backend,
-    /// Unix seconds; set if the statement is older than the last probe.
-    pub(super) seen_at: Option<i64>,
-    /// A fact about this backend; empty for none.
-    pub(super) note: String,
-}
+use crate::verdict::{Certificate, Facts, unix};
 
 /// Backends as the subject of a sentence.
 pub(super) struct BackendList {
+    backends: Vec<Backend>,
     /// The list; with the notes if they differ.
     pub(super) list: String,
-    /// The note that all backends share.
+    /// The note that all backends share; empty for none.
     pub(super) note: Option<String>,
-    count: usize,
 }
 
 impl BackendList {
-    pub(super) fn new(backends: &[ListedBackend<'_>]) -> Self {
-        let first = backends.first().map(|listed| listed.note.as_str()).unwrap_or_default();
-        let same = backends.iter().all(|listed| listed.note == first);
-        let items = backends.iter().map(|listed| {
-            let note = Some(listed.note.clone()).filter(|note| !same && !note.is_empty());
-            let seen = listed.seen_at.map(|at| format!("last seen at {}", utc(at)));
+    /// The backends in `items`. Each has the time at which it was seen, if that is before its last probe (Unix seconds), and a
+    /// note of its own; empty for none.
+    pub(super) fn new<'a>(items: impl IntoIterator<Item = (&'a Backend, Option<i64>, String)>) -> Self {
+        let items: Vec<_> = items.into_iter().collect();
+        let first = items.first().map(|(.., note)| note.clone()).unwrap_or_default();
+        let same = items.iter().all(|(.., note)| *note == first);
+        let text = |(backend, seen_at, note): &(&Backend, Option<i64>, String)| {
+            let note = Some(note.clone()).filter(|note| !same && !note.is_empty());
+            let seen = seen_at.map(|at| format!("last seen at {}", utc(at)));
             let notes: Vec<String> = note.into_iter().chain(seen).collect();
-            let address = listed.backend.address;
+            let address = backend.address;
             if notes.is_empty() { address.to_string() } else { format!("{address} ({})", notes.join(", ")) }
-        });
-        Self { list: conjunction(items, MAX_BACKENDS), note: same.then(|| first.to_owned()), count: backends.len() }
+        };
+        let list = conjunction(items.iter().map(text), MAX_BACKENDS);
+        let backends = items.iter().map(|(backend, ..)| (*backend).clone()).collect();
+        Self { backends, list, note: same.then_some(first) }
     }
 
     /// `one` if there is one backend, else `many`.
     pub(super) fn plural(&self, one: &'static str, many: &'static str) -> &'static str {
-        plural(self.count, one, many)
+        plural(self.backends.len(), one, many)
     }
 
     /// The shared note in parentheses, with a leading space; empty if there is none.
@@ -49,12 +48,42 @@ impl BackendList {
         let note = self.note.as_ref().filter(|note| !note.is_empty());
         note.map(|note| format!(" ({note})")).unwrap_or_default()
     }
+
+    /// Advice about these backends, without a request and without client errors.
+    pub(super) fn advice(self, kind: AdviceKind, severity: Severity, text: &str) -> Advice {
+        Advice { backends: self.backends, ..advice(kind, severity, text) }
+    }
 }
 
-/// Backends without their notes.
-pub(super) fn list(backends: &[ListedBackend<'_>]) -> String {
-    let plain: Vec<_> = backends.iter().map(|listed| ListedBackend { note: String::new(), ..listed.clone() }).collect();
-    BackendList::new(&plain).list
+/// Advice about the target as a whole, without a request and without client errors.
+pub(super) fn advice(kind: AdviceKind, severity: Severity, text: &str) -> Advice {
+    let text = printable(text, MAX_TEXT_CHARS);
+    Advice { kind, severity, backends: Vec::new(), text, request: None, clients: None }
+}
+
+/// The backends of `certificates`, without notes; none if there are no certificates.
+pub(super) fn list(certificates: &[&BackendCertificate<'_>]) -> Option<BackendList> {
+    list_with_notes(certificates, |_| String::new())
+}
+
+/// The backends of `certificates`, each with a note; none if there are no certificates.
+pub(super) fn list_with_notes<'a>(
+    certificates: &[&BackendCertificate<'a>],
+    note: impl Fn(&BackendCertificate<'a>) -> String,
+) -> Option<BackendList> {
+    let items = certificates.iter().map(|certificate| {
+        let seen_at = certificate.is_outdated.then(|| unix(certificate.last.seen_at));
+        (&certificate.report.backend, seen_at, note(certificate))
+    });
+    (!certificates.is_empty()).then(|| BackendList::new(items))
+}
+
+/// As [`list_with_notes`], with notes on the facts of certificates that can be parsed.
+pub(super) fn list_with_fact_notes(
+    certificates: &[&BackendCertificate<'_>],
+    note: impl Fn(&Facts) -> String,
+) -> Option<BackendList> {
+    list_with_notes(certificates, |certificate| certificate.facts.map(&note).unwrap_or_default())
 }
 
 pub(super) fn addresses<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {

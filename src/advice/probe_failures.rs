@@ -1,25 +1,26 @@
 //! Probes that failed.
 
-use super::context::{Context, advice, group_by};
-use super::phrases::{self, BackendList, ListedBackend};
+use super::Advice;
+use super::context::Context;
+use super::phrases::BackendList;
 use super::request::Problem;
-use super::{Advice, AdviceGroup};
 use crate::client_errors;
 use crate::observation::Failure;
 use crate::reason::{AdviceKind, ProbeReason, Severity, Stage};
 use crate::snapshot::BackendReport;
 use crate::target::TlsMode;
+use crate::text::group_by;
 
-pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
+pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
     let is_limited = |report: &&BackendReport| report.probe.as_ref().is_some_and(|probe| probe.rate_limited);
     let (limited, others): (Vec<_>, Vec<_>) = context.resolved.iter().copied().partition(is_limited);
     let failing =
         others.into_iter().filter_map(|report| Some((report, report.probe.as_ref()?.outcome.as_ref().err()?)));
-    let groups = group_by(&failing.collect::<Vec<_>>(), |(_, failure)| (failure.stage, failure.reason));
-    let to_advice = |((stage, reason), failing): (_, Vec<_>)| vec![failure_advice(context, stage, reason, &failing)];
-    let mut found: Vec<AdviceGroup> = groups.into_iter().map(to_advice).collect();
+    let groups = group_by(failing, |(_, failure)| (failure.stage, failure.reason));
+    let to_advice = |((stage, reason), failing): (_, Vec<_>)| failure_advice(context, stage, reason, &failing);
+    let mut found: Vec<Advice> = groups.into_iter().map(to_advice).collect();
     if !limited.is_empty() {
-        found.push(vec![rate_limit_advice(&limited)]);
+        found.push(rate_limit_advice(&limited));
     }
     found
 }
@@ -40,14 +41,10 @@ fn failure_advice(
         }
         _ => (AdviceKind::Unreachable, Severity::Critical),
     };
-    let listed = failing.iter().map(|(report, failure)| with_note(report, detail(failure)));
-    let listed: Vec<ListedBackend<'_>> = listed.collect();
-    let backends = BackendList::new(&listed);
+    let backends = BackendList::new(failing.iter().map(|(report, failure)| (&report.backend, None, detail(failure))));
     let problem = failure_problem(context, stage, reason);
-    let clients = client_errors::for_probe(reason);
-    let request = Some(problem.request_for_failures(context, failing, clients.as_ref()));
     let text = problem.text(&backends.list, &backends.note_in_parentheses());
-    Advice { request, clients, ..advice(kind, severity, &listed, &text) }
+    backends.advice(kind, severity, &text).with_request(context, &problem, failing, client_errors::for_probe(reason))
 }
 
 /// The reply or alert of the server, for reasons that do not imply it.
@@ -65,15 +62,12 @@ fn detail(failure: &Failure) -> String {
 fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> Problem {
     let (port, name) = (context.endpoint().port, context.server_name());
     let is_implicit = context.endpoint().tls == TlsMode::Implicit;
-    let problem = |description: &str, fix: &str| Problem::new(description, description, fix);
-    // The consequence is not part of the subject line.
-    let with_consequence = |description: &str, consequence: &str, fix: &str| {
-        Problem::new(description, format!("{description}, {consequence}"), fix)
-    };
+    let problem = Problem::plain;
     match reason {
-        ProbeReason::StartTlsNotOffered => with_consequence(
-            &format!("STARTTLS is not offered on port {port}"),
-            "so clients that require TLS fail and others send in cleartext",
+        ProbeReason::StartTlsNotOffered => problem(
+            &format!(
+                "STARTTLS is not offered on port {port}, so clients that require TLS fail and others send in cleartext"
+            ),
             "enable STARTTLS (Postfix `smtpd_tls_security_level = may`, Exim `tls_advertise_hosts = *`); if it is enabled, \
              look for a firewall or proxy that removes it",
         ),
@@ -81,14 +75,12 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
             "STARTTLS is offered, but the STARTTLS command is refused",
             "check the server log; in most cases, the server could not load its certificate or key",
         ),
-        ProbeReason::PlaintextAfterStartTls => with_consequence(
-            "cleartext data follows the reply to STARTTLS (CVE-2011-0411)",
-            "which careful clients reject",
+        ProbeReason::PlaintextAfterStartTls => problem(
+            "cleartext data follows the reply to STARTTLS (CVE-2011-0411), which careful clients reject",
             "fix or update the server, or the proxy in front of it",
         ),
-        ProbeReason::TlsVersion => with_consequence(
-            "neither TLS 1.2 nor TLS 1.3 is supported",
-            "and older versions are not secure",
+        ProbeReason::TlsVersion => problem(
+            "neither TLS 1.2 nor TLS 1.3 is supported, and older versions are not secure",
             "enable TLS 1.2 and TLS 1.3, which may require an update of the server",
         ),
         ProbeReason::NoCommonParams => problem(
@@ -99,9 +91,8 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
             exporter_fix: Some(
                 "If it is intended, set `client_certificate` for the target, so that it is probed as such clients connect.",
             ),
-            ..with_consequence(
-                "a client certificate is required",
-                "so clients without one fail",
+            ..problem(
+                "a client certificate is required, so clients without one fail",
                 "configure the server not to require client certificates, unless this is intended",
             )
         },
@@ -193,15 +184,11 @@ fn outcome(reason: ProbeReason) -> &'static str {
 }
 
 fn rate_limit_advice(reports: &[&BackendReport]) -> Advice {
-    let listed: Vec<ListedBackend<'_>> = reports.iter().map(|report| with_note(report, String::new())).collect();
+    let backends = BackendList::new(reports.iter().map(|report| (&report.backend, None, String::new())));
     let text = format!(
         "{}: the server limits how often the exporter host may connect (421). Allow the exporter host on the server, or \
          increase `interval`. Until the limit no longer applies, the exporter probes less often.",
-        phrases::list(&listed)
+        backends.list
     );
-    advice(AdviceKind::RateLimited, Severity::Warning, &listed, &text)
-}
-
-fn with_note(report: &BackendReport, note: String) -> ListedBackend<'_> {
-    ListedBackend { backend: &report.backend, seen_at: None, note }
+    backends.advice(AdviceKind::RateLimited, Severity::Warning, &text)
 }

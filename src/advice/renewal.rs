@@ -1,18 +1,17 @@
 //! Certificates that were renewed, but are not presented everywhere.
 
-use super::context::{BackendCertificate, Context, advice, backends, group_by, list_with_fact_notes};
-use super::phrases::BackendList;
+use super::Advice;
+use super::context::{BackendCertificate, Context};
+use super::phrases::{advice, list, list_with_fact_notes};
 use super::request::Problem;
 use super::validity::is_about_to_expire;
-use super::{Advice, AdviceGroup};
 use crate::reason::{AdviceKind, Severity};
-use crate::text::{plural, printable, utc};
+use crate::text::{group_by, plural, printable, utc};
 use crate::verdict::{Facts, name};
 
 /// Renewed on some backends only; renewed on disk but not presented.
-pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
-    let found = renewed_partly(context).into_iter().chain(certificate_file(context));
-    found.map(|advice| vec![advice]).collect()
+pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
+    renewed_partly(context).into_iter().chain(certificate_file(context)).collect()
 }
 
 /// Old certificates next to newer ones for the same names. Backends may have certificates of their own, which are not
@@ -43,7 +42,7 @@ fn renewed_partly(context: &Context<'_>) -> Vec<Advice> {
         let is_usable = !is_old(facts) && newest.valid == Some(true);
         if is_usable { not_renewed(context, &old, &new, facts) } else { None }
     };
-    group_by(&all, |(_, facts)| sorted_names(facts)).into_iter().filter_map(to_advice).collect()
+    group_by(all, |(_, facts)| sorted_names(facts)).into_iter().filter_map(to_advice).collect()
 }
 
 fn not_renewed(
@@ -52,8 +51,8 @@ fn not_renewed(
     new: &[&BackendCertificate<'_>],
     newest: &Facts,
 ) -> Option<Advice> {
-    let (listed, old_backends) = list_with_fact_notes(old, |facts| valid_until(facts.not_after))?;
-    let new_backends = BackendList::new(&backends(new));
+    let old_backends = list_with_fact_notes(old, |facts| valid_until(facts.not_after))?;
+    let new_backends = list(new)?;
     let text = format!(
         "{} still {} an older certificate{}, while {} {} a renewed one for the same names ({}): renew the older certificate \
          as well, or replace it with the renewed one, and reload the server.",
@@ -79,8 +78,8 @@ fn not_renewed(
         ),
         format!("renew the certificate {here} as well, or install the newer one, and reload the server"),
     );
-    let request = Some(problem.request_for_certificates(context, old, None));
-    Some(Advice { request, ..advice(AdviceKind::RenewedPartly, severity, &listed, &text) })
+    let advice = old_backends.advice(AdviceKind::RenewedPartly, severity, &text);
+    Some(advice.with_request(context, &problem, old, None))
 }
 
 /// DNS names and addresses in lower case.
@@ -103,7 +102,7 @@ fn certificate_file(context: &Context<'_>) -> Option<Advice> {
              configuration."
         );
         return (context.target.last_round.is_some() && is_first)
-            .then(|| advice(AdviceKind::FileUnreadable, Severity::Warning, &[], &text));
+            .then(|| advice(AdviceKind::FileUnreadable, Severity::Warning, &text));
     };
     let different = context.certificates_where(|certificate| certificate.leaf.fingerprint() != file.fingerprint());
     if let Some(on_disk) = file.facts() {
@@ -117,14 +116,13 @@ fn certificate_file(context: &Context<'_>) -> Option<Advice> {
             return not_reloaded(context, &path, on_disk, &older);
         }
     }
-    let different_backends = backends(&different);
-    let list = BackendList::new(&different_backends);
+    let backends = list(&different)?;
     let text = format!(
         "{} {} certificate than the one in {path}: check which file the server uses, or correct `certificate_file`.",
-        list.list,
-        list.plural("presents a different", "present a different")
+        backends.list,
+        backends.plural("presents a different", "present a different")
     );
-    (!different.is_empty()).then(|| advice(AdviceKind::NotReloaded, Severity::Warning, &different_backends, &text))
+    Some(backends.advice(AdviceKind::NotReloaded, Severity::Warning, &text))
 }
 
 fn not_reloaded(
@@ -133,7 +131,7 @@ fn not_reloaded(
     on_disk: &Facts,
     older: &[&BackendCertificate<'_>],
 ) -> Option<Advice> {
-    let (listed, backends) = list_with_fact_notes(older, |facts| valid_until(facts.not_after))?;
+    let backends = list_with_fact_notes(older, |facts| valid_until(facts.not_after))?;
     let mut text = format!(
         "{} {} an older certificate{} than the one in {path} ({}): reload the server.",
         backends.list,
@@ -149,8 +147,8 @@ fn not_reloaded(
         format!("the file {path} contains a newer certificate ({})", valid_until(on_disk.not_after)),
         "reload the server, so that it presents the newer certificate",
     );
-    let request = Some(problem.request_for_certificates(context, older, None));
-    Some(Advice { request, ..advice(AdviceKind::NotReloaded, Severity::Warning, &listed, &text) })
+    let advice = backends.advice(AdviceKind::NotReloaded, Severity::Warning, &text);
+    Some(advice.with_request(context, &problem, older, None))
 }
 
 fn valid_until(at: i64) -> String {

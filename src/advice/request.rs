@@ -1,7 +1,7 @@
 //! The requests that can be sent to the server's operator.
 
 use super::context::{BackendCertificate, Context};
-use super::phrases;
+use super::{Advice, phrases};
 use crate::client_errors::ClientErrors;
 use crate::observation::Failure;
 use crate::reason::Stage;
@@ -23,6 +23,13 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    /// A problem whose subject is the description without its consequence.
+    pub(super) fn plain(description: &str, fix: &str) -> Self {
+        let consequence = [", which ", ", so ", ", and "].iter().filter_map(|start| description.find(start)).min();
+        let subject = consequence.and_then(|at| description.get(..at)).unwrap_or(description);
+        Self::new(subject, description, fix)
+    }
+
     pub(super) fn new(subject: impl Into<String>, description: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { subject: subject.into(), description: description.into(), fix: fix.into(), exporter_fix: None }
     }
@@ -33,35 +40,9 @@ impl Problem {
         format!("{backends}: {}{detail}. {}.{exporter_fix}", self.description, capitalized(&self.fix))
     }
 
-    pub(super) fn request_for_certificates(
-        &self,
-        context: &Context<'_>,
-        certificates: &[&BackendCertificate<'_>],
-        clients: Option<&ClientErrors>,
-    ) -> String {
-        let facts = certificates.iter().take(MAX_SERVERS).flat_map(|certificate| certificate_facts(certificate));
-        let backends: Vec<&Backend> = certificates.iter().map(|certificate| &certificate.report.backend).collect();
-        self.request(context, &backends, facts, clients)
-    }
-
-    pub(super) fn request_for_failures(
-        &self,
-        context: &Context<'_>,
-        failing: &[(&BackendReport, &Failure)],
-        clients: Option<&ClientErrors>,
-    ) -> String {
-        let backends: Vec<&Backend> = failing.iter().map(|(report, _)| &report.backend).collect();
-        let facts = failing.iter().take(MAX_SERVERS).flat_map(|(report, failure)| failure_facts(report, failure));
-        self.request(context, &backends, facts, clients)
-    }
-
-    fn request(
-        &self,
-        context: &Context<'_>,
-        backends: &[&Backend],
-        facts: impl Iterator<Item = String>,
-        clients: Option<&ClientErrors>,
-    ) -> String {
+    /// The message to the operator of these servers.
+    fn request(&self, context: &Context<'_>, servers: &[impl Server], clients: Option<&ClientErrors>) -> String {
+        let backends: Vec<&Backend> = servers.iter().map(Server::backend).collect();
         let endpoint = context.endpoint();
         let mode = match endpoint.tls {
             TlsMode::StartTls => "STARTTLS",
@@ -72,17 +53,17 @@ impl Problem {
             text.replace("the exporter host", "our monitoring host").replace("the trust store", "our trust store")
         });
         let addresses = phrases::addresses(backends.iter().map(|backend| &backend.address));
-        let servers = plural(backends.len(), "this server", "these servers");
+        let these = plural(servers.len(), "this server", "these servers");
         let mut lines = vec![
             format!("Subject: {addresses}: {subject}"),
             String::new(),
             format!(
-                "Our monitoring of {}, port {} ({mode}), found a problem on {servers}:",
+                "Our monitoring of {}, port {} ({mode}), found a problem on {these}:",
                 endpoint.server_name, endpoint.port
             ),
             String::new(),
         ];
-        lines.extend(facts);
+        lines.extend(servers.iter().take(MAX_SERVERS).flat_map(Server::facts));
         if let Some(more @ 1..) = backends.len().checked_sub(MAX_SERVERS) {
             lines.push(format!("and {more} more"));
         }
@@ -98,6 +79,19 @@ impl Problem {
         // OpenSSL prints the return code 0 even if there was no handshake.
         lines.extend(VERIFIED.map(str::to_owned));
         lines.iter().map(|line| printable(line, MAX_LINE_CHARS) + "\n").collect()
+    }
+}
+
+impl Advice {
+    /// With the request to fix `problem` on these servers, and the errors of clients.
+    pub(super) fn with_request(
+        self,
+        context: &Context<'_>,
+        problem: &Problem,
+        servers: &[impl Server],
+        clients: Option<ClientErrors>,
+    ) -> Self {
+        Self { request: Some(problem.request(context, servers, clients.as_ref())), clients, ..self }
     }
 }
 
@@ -129,32 +123,52 @@ fn step(stage: Stage) -> &'static str {
     }
 }
 
-fn failure_facts(report: &BackendReport, failure: &Failure) -> Vec<String> {
-    let at = report.probe.as_ref().map(|probe| format!(", checked at {}", utc(unix(probe.at))));
-    let mut lines = vec![
-        format!("{}{}", report.backend.socket_addr(), at.unwrap_or_default()),
-        format!("  failed step: {}", step(failure.stage)),
-    ];
-    if !failure.detail.is_empty() {
-        lines.push(format!("  detail: {}", failure.detail));
-    }
-    lines
+/// A server that a request is about.
+pub(super) trait Server {
+    fn backend(&self) -> &Backend;
+
+    /// What was seen there, in lines.
+    fn facts(&self) -> Vec<String>;
 }
 
-fn certificate_facts(certificate: &BackendCertificate<'_>) -> Vec<String> {
-    let seen_at = utc(unix(certificate.last.seen_at));
-    let mut lines = vec![
-        format!("{}, seen at {seen_at}", certificate.report.backend.socket_addr()),
-        format!("  certificate (SHA-256): {}", hex(&certificate.leaf.fingerprint())),
-    ];
-    if let Some(facts) = certificate.facts {
-        lines.extend([
-            format!("  names: {}", phrases::names(facts, MAX_NAMES)),
-            format!("  issuer: {}", facts.issuer()),
-            format!("  valid: {} to {}", utc(facts.not_before), utc(facts.not_after)),
-        ]);
+impl Server for (&BackendReport, &Failure) {
+    fn backend(&self) -> &Backend {
+        &self.0.backend
     }
-    lines
+
+    fn facts(&self) -> Vec<String> {
+        let (report, failure) = self;
+        let at = report.probe.as_ref().map(|probe| format!(", checked at {}", utc(unix(probe.at))));
+        let mut lines = vec![
+            format!("{}{}", report.backend.socket_addr(), at.unwrap_or_default()),
+            format!("  failed step: {}", step(failure.stage)),
+        ];
+        if !failure.detail.is_empty() {
+            lines.push(format!("  detail: {}", failure.detail));
+        }
+        lines
+    }
+}
+
+impl Server for &BackendCertificate<'_> {
+    fn backend(&self) -> &Backend {
+        &self.report.backend
+    }
+
+    fn facts(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!("{}, seen at {}", self.report.backend.socket_addr(), utc(unix(self.last.seen_at))),
+            format!("  certificate (SHA-256): {}", hex(&self.leaf.fingerprint())),
+        ];
+        if let Some(facts) = self.facts {
+            lines.extend([
+                format!("  names: {}", phrases::names(facts, MAX_NAMES)),
+                format!("  issuer: {}", facts.issuer()),
+                format!("  valid: {} to {}", utc(facts.not_before), utc(facts.not_after)),
+            ]);
+        }
+        lines
+    }
 }
 
 /// The first error of each client that rejects, after a heading.

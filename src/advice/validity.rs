@@ -1,49 +1,45 @@
 //! Certificates outside of their validity periods, or close to the end of them.
 
+use super::Advice;
 use super::chain::certificate_advice;
-use super::context::{BackendCertificate, Context, advice, group_by, list_with_fact_notes, list_with_notes};
-use super::phrases::{self, BackendList};
+use super::context::{BackendCertificate, Context};
+use super::phrases::{self, BackendList, list_with_fact_notes, list_with_notes};
 use super::request::Problem;
-use super::{Advice, AdviceGroup};
 use crate::client_errors;
 use crate::reason::{AdviceKind, ChainReason, Severity};
-use crate::text::{SECONDS_PER_DAY, distance, plural, span, utc};
+use crate::text::{SECONDS_PER_DAY, distance, group_by, span, utc};
 use crate::verdict::{Certificate, Facts};
 
-pub(super) fn advise(context: &Context<'_>) -> Vec<AdviceGroup> {
-    let single = [
+pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
+    let server_certificates = [
         expired(context),
         not_yet_valid(context, true),
         not_yet_valid(context, false),
         expires_soon(context),
         path_expires_soon(context),
     ];
-    let mut found: Vec<Advice> = single.into_iter().flatten().collect();
-    found.extend(intermediates(context, ChainReason::Expired));
-    found.extend(intermediates(context, ChainReason::NotYetValid));
-    found.into_iter().map(|advice| vec![advice]).collect()
+    let intermediates = [ChainReason::Expired, ChainReason::NotYetValid].map(|reason| intermediates(context, reason));
+    server_certificates.into_iter().flatten().chain(intermediates.into_iter().flatten()).collect()
 }
 
 fn expired(context: &Context<'_>) -> Option<Advice> {
     let certificates =
         context.certificates_where(|certificate| certificate.facts.is_some_and(|facts| facts.not_after < context.now));
-    let (listed, backends) = list_with_fact_notes(&certificates, |facts| when(facts.not_after, context.now))?;
+    let backends = list_with_fact_notes(&certificates, |facts| when(facts.not_after, context.now))?;
     let text = format!(
-        "{} expired{}: renew {}. If renewal is automatic, find out why it did not happen.",
+        "{} expired{}: {}. If renewal is automatic, find out why it did not happen.",
         certificates_of(&backends),
         shared_note(&backends),
-        backends.plural("it and reload the server", "them and reload the servers")
+        renew(&backends, "it", "them")
     );
-    let count = certificates.len();
     let problem = Problem::new(
         "certificate has expired",
-        plural(count, "the certificate has expired", "the certificates have expired"),
-        renew(count),
+        backends.plural("the certificate has expired", "the certificates have expired"),
+        renew(&backends, "the certificate", "the certificates"),
     );
     let clients = client_errors::for_chain(ChainReason::Expired);
-    let request = Some(problem.request_for_certificates(context, &certificates, Some(&clients)));
-    let expired = advice(AdviceKind::Expired, context.rejection_severity(), &listed, &text);
-    Some(Advice { request, clients: Some(clients), ..expired })
+    let advice = backends.advice(AdviceKind::Expired, context.rejection_severity(), &text);
+    Some(advice.with_request(context, &problem, &certificates, Some(clients)))
 }
 
 /// Server certificates whose validity period has not begun: within a day, which suggests a wrong clock, or later.
@@ -52,7 +48,7 @@ fn not_yet_valid(context: &Context<'_>, within_a_day: bool) -> Option<Advice> {
         let wait = certificate.facts.map(|facts| facts.not_before.saturating_sub(context.now));
         wait.is_some_and(|wait| wait > 0 && (wait <= SECONDS_PER_DAY) == within_a_day)
     });
-    let (listed, backends) = list_with_fact_notes(&certificates, |facts| when(facts.not_before, context.now))?;
+    let backends = list_with_fact_notes(&certificates, |facts| when(facts.not_before, context.now))?;
     let (kind, fix, requested_fix) = if within_a_day {
         let fix = "check the clocks of the exporter host and of the issuer against NTP, because one of them is probably wrong. \
                    If both are right, clients must wait until then";
@@ -74,15 +70,15 @@ fn not_yet_valid(context: &Context<'_>, within_a_day: bool) -> Option<Advice> {
         requested_fix,
     );
     let clients = client_errors::for_chain(ChainReason::NotYetValid);
-    let request = Some(problem.request_for_certificates(context, &certificates, Some(&clients)));
-    Some(Advice { request, clients: Some(clients), ..advice(kind, context.rejection_severity(), &listed, &text) })
+    let advice = backends.advice(kind, context.rejection_severity(), &text);
+    Some(advice.with_request(context, &problem, &certificates, Some(clients)))
 }
 
 fn expires_soon(context: &Context<'_>) -> Option<Advice> {
     let now = context.now;
     let certificates =
         context.certificates_where(|certificate| certificate.facts.is_some_and(|facts| is_about_to_expire(facts, now)));
-    let (listed, backends) = list_with_fact_notes(&certificates, |facts| {
+    let backends = list_with_fact_notes(&certificates, |facts| {
         let lifetime = facts.not_after.saturating_sub(facts.not_before);
         let expiry = when(facts.not_after, now);
         if lifetime / 5 < EXPIRES_SOON {
@@ -92,20 +88,19 @@ fn expires_soon(context: &Context<'_>) -> Option<Advice> {
         }
     })?;
     let text = format!(
-        "{} {}{}: renew {} before then. If renewal is automatic, find out why it has not happened.",
+        "{} {}{}: {} before then. If renewal is automatic, find out why it has not happened.",
         certificates_of(&backends),
         backends.plural("expires", "expire"),
         shared_note(&backends),
-        backends.plural("it and reload the server", "them and reload the servers")
+        renew(&backends, "it", "them")
     );
-    let count = certificates.len();
     let problem = Problem::new(
         "certificate expires soon",
-        plural(count, "the certificate expires soon", "the certificates expire soon"),
-        format!("{} before that date", renew(count)),
+        backends.plural("the certificate expires soon", "the certificates expire soon"),
+        format!("{} before that date", renew(&backends, "the certificate", "the certificates")),
     );
-    let request = Some(problem.request_for_certificates(context, &certificates, None));
-    Some(Advice { request, ..advice(AdviceKind::ExpiresSoon, Severity::Warning, &listed, &text) })
+    let advice = backends.advice(AdviceKind::ExpiresSoon, Severity::Warning, &text);
+    Some(advice.with_request(context, &problem, &certificates, None))
 }
 
 /// Paths that expire within 14 days and before the server certificate, without another path to replace them.
@@ -119,14 +114,14 @@ fn path_expires_soon(context: &Context<'_>) -> Option<Advice> {
     };
     let certificates = context.certificates_where(|certificate| expiry(certificate).is_some());
     let note = |certificate: &BackendCertificate<'_>| expiry(certificate).map(|end| when(end, now)).unwrap_or_default();
-    let (listed, backends) = list_with_notes(&certificates, note)?;
+    let backends = list_with_notes(&certificates, note)?;
     let text = format!(
         "An intermediate in the chain of {} expires{}, before the server certificate does: replace it with the CA's \
          current one in the certificate file, and reload the server.",
         backends.list,
         shared_note(&backends)
     );
-    Some(advice(AdviceKind::ExpiresSoon, Severity::Warning, &listed, &text))
+    Some(backends.advice(AdviceKind::ExpiresSoon, Severity::Warning, &text))
 }
 
 /// Chains outside of their validity periods although the server certificate is within its own.
@@ -164,7 +159,7 @@ fn intermediates(context: &Context<'_>, reason: ChainReason) -> Vec<Advice> {
         let clients = client_errors::for_chain(reason);
         certificate_advice(context, kind, context.rejection_severity(), &certificates, &problem, clients)
     };
-    group_by(&certificates, culprit).into_iter().map(to_advice).collect()
+    group_by(certificates, culprit).into_iter().filter_map(to_advice).collect()
 }
 
 /// Whether a certificate that is valid at `now` (Unix seconds) has less than 14 days left, or less than a fifth of its
@@ -175,8 +170,9 @@ pub(super) fn is_about_to_expire(facts: &Facts, now: i64) -> bool {
         && facts.not_after.saturating_sub(now) < EXPIRES_SOON.min(lifetime / 5)
 }
 
-fn renew(count: usize) -> &'static str {
-    plural(count, "renew the certificate and reload the server", "renew the certificates and reload the servers")
+/// `one` and `many` are the certificates in the words of the sentence.
+fn renew(backends: &BackendList, one: &'static str, many: &'static str) -> String {
+    format!("renew {} and reload the {}", backends.plural(one, many), backends.plural("server", "servers"))
 }
 
 fn certificates_of(backends: &BackendList) -> String {
