@@ -8,8 +8,7 @@ use smtp_fleet::{CertSpec, Issuer, Pki};
 
 use crate::observation::{Connection, Failure, LookupFailure, LookupReport, Phases, PresentedChain};
 use crate::reason::{LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
-pub(super) use crate::snapshot::fixture::name;
-use crate::snapshot::fixture::settings;
+use crate::snapshot::fixture::{name, settings};
 use crate::snapshot::{
     AlternateName, BackendReport, Change, Condition, Counters, EndpointReport, LastCertificate, ProbeReport,
     StateChange, TargetReport,

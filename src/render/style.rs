@@ -2,8 +2,6 @@
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::wrap::WIDTH;
-
 /// How a table is written. Colors add no information to the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
@@ -40,7 +38,7 @@ impl Style {
 impl Default for Style {
     /// The style for a file: 80 columns, no colors.
     fn default() -> Self {
-        Self { width: WIDTH, color: false, certificates: false }
+        Self { width: 80, color: false, certificates: false }
     }
 }
 

@@ -1,117 +1,69 @@
 //! The result of `verify` for people: verdicts, certificate, client errors.
 
-use crate::client_errors::{self, ClientErrors};
-use crate::text::{counted, distance, list, or_none, printable, rfc3339};
-use crate::verdict::certificate::hex;
-use crate::verdict::{Certificate, Facts, NameVerdict};
+use super::page::{Page, time};
+use crate::client_errors::{ClientErrors, Finding};
+use crate::text::counted;
+use crate::verdict::NameVerdict;
 use crate::verify::Verification;
 
-use super::wrap::{WIDTH, hanging, hanging_in};
-
-pub(super) fn write(verification: &Verification) -> String {
-    let mut out = String::new();
-    names(&mut out, verification);
-    chain(&mut out, verification);
+/// The result of `verify` as a table, at most 80 columns wide unless a word is longer.
+pub fn table(verification: &Verification) -> String {
+    let mut page = Page::default();
+    let mut findings = names(&mut page, verification);
+    findings.extend(chain(&mut page, verification));
     if let Some(leaf) = verification.chain.certificates().first() {
-        out.push_str("\nCERTIFICATE\n");
-        certificate(&mut out, leaf, verification.at, WIDTH);
+        page.title("", "CERTIFICATE");
+        page.certificate(leaf, verification.at);
         if verification.chain.ocsp().must_staple() {
-            row(&mut out, WIDTH, "OCSP staple", "required by the must-staple extension (RFC 7633)");
+            page.row("OCSP staple", "required by the must-staple extension (RFC 7633)");
         }
     }
-    all_client_errors(&mut out, verification);
-    out
+    let mut all: Vec<(&str, ClientErrors)> = Vec::new();
+    for Finding { reason, client_errors, .. } in findings {
+        if !all.iter().any(|(known, _)| *known == reason) {
+            all.extend(client_errors.map(|errors| (reason, errors)));
+        }
+    }
+    page.client_errors(&all);
+    page.text
 }
 
-fn names(out: &mut String, verification: &Verification) {
-    out.push_str("NAMES\n");
+fn names(page: &mut Page, verification: &Verification) -> Vec<Finding> {
+    page.title("", "NAMES");
+    let mut findings = Vec::new();
     for (name, verdict) in &verification.names {
         let lead = format!("  {name}  ");
         match verdict {
-            None => hanging(out, &lead, "unknown: the certificate cannot be parsed"),
-            Some(NameVerdict::Match) => hanging(out, &lead, "ok"),
+            None => page.hang(&lead, "unknown: the certificate cannot be parsed"),
+            Some(NameVerdict::Match) => page.hang(&lead, "ok"),
             Some(NameVerdict::Mismatch(reason)) => {
-                hanging(out, &lead, "NO");
-                finding(out, reason.as_str(), reason.doc());
+                page.hang(&lead, "NO");
+                findings.push(finding(page, (*reason).into()));
             }
         }
     }
+    findings
 }
 
-fn chain(out: &mut String, verification: &Verification) {
-    out.push_str("\nCHAIN\n");
-    row(out, WIDTH, "trusted", answer(verification.trusted));
-    row(out, WIDTH, "valid", answer(Some(verification.valid)));
-    for reason in verification.reasons.iter() {
-        finding(out, reason.as_str(), reason.doc());
-    }
-    row(out, WIDTH, "presented", &counted(verification.chain.certificates().len(), "certificate"));
-    row(out, WIDTH, "checked at", &time(verification.at));
+fn chain(page: &mut Page, verification: &Verification) -> Vec<Finding> {
+    page.title("", "CHAIN");
+    page.row("trusted", answer(verification.trusted));
+    page.row("valid", answer(Some(verification.valid)));
+    let findings = verification.reasons.iter().map(|reason| finding(page, reason.into())).collect();
+    page.row("presented", &counted(verification.chain.certificates().len(), "certificate"));
+    page.row("checked at", &time(verification.at));
     if let Some(end) = verification.not_after {
-        row(out, WIDTH, "expires", &time(end));
+        page.row("expires", &time(end));
     }
     if let Some(end) = verification.verified_not_after.filter(|end| Some(*end) != verification.not_after) {
-        row(out, WIDTH, "path expires", &time(end));
+        page.row("path expires", &time(end));
     }
+    findings
 }
 
-/// The facts of one certificate as of `now` (Unix seconds), one row each, in lines of `columns`.
-pub(super) fn certificate(out: &mut String, leaf: &Certificate, now: i64, columns: usize) {
-    let mut row = |label: &str, value: &str| row(out, columns, label, value);
-    if let Some(facts) = leaf.facts() {
-        row("subject", or_none(facts.subject()));
-        row("issuer", or_none(facts.issuer()));
-        row("names", or_none(&presented(facts)));
-        row("not before", &time(facts.not_before));
-        row("not after", &format!("{} ({})", time(facts.not_after), distance(facts.not_after, now)));
-        row("key", &facts.key.label());
-        row("signature", facts.signature.name);
-        row("serial", facts.serial());
-    }
-    row("sha256", &hex(&leaf.fingerprint()));
-    row("sha1", &hex(&leaf.thumbprint()));
-}
-
-fn all_client_errors(out: &mut String, verification: &Verification) {
-    let mut all = Vec::new();
-    for (_, verdict) in &verification.names {
-        if let Some(NameVerdict::Mismatch(reason)) = verdict
-            && !all.iter().any(|(word, _)| *word == reason.as_str())
-        {
-            all.push((reason.as_str(), client_errors::for_name(*reason)));
-        }
-    }
-    all.extend(verification.reasons.iter().map(|reason| (reason.as_str(), client_errors::for_chain(reason))));
-    if all.is_empty() {
-        return;
-    }
-    out.push_str("\nCLIENT ERRORS\n");
-    for (word, errors) in all {
-        client_errors_of(out, WIDTH, word, &errors);
-    }
-}
-
-/// The errors of each client for the reason `word`, in lines of `columns`.
-pub(super) fn client_errors_of(out: &mut String, columns: usize, word: &str, errors: &ClientErrors) {
-    hanging_in(out, columns, "  ", word);
-    for (client, error) in errors.clients() {
-        let mut lead = format!("    {client:<12}  ");
-        for text in error.texts {
-            hanging_in(out, columns, &lead, text);
-            lead = " ".repeat(lead.chars().count());
-        }
-        if let Some(when) = error.accepts {
-            hanging_in(out, columns, &lead, &format!("(accepts it {when})"));
-        }
-    }
-}
-
-fn finding(out: &mut String, word: &str, meaning: &str) {
-    hanging(out, "    ", &format!("{word}: {meaning}"));
-}
-
-fn row(out: &mut String, columns: usize, label: &str, value: &str) {
-    hanging_in(out, columns, &format!("  {label:<12}  "), value);
+fn finding(page: &mut Page, finding: Finding) -> Finding {
+    page.hang("    ", &format!("{}: {}", finding.reason, finding.meaning));
+    finding
 }
 
 fn answer(verdict: Option<bool>) -> &'static str {
@@ -121,14 +73,3 @@ fn answer(verdict: Option<bool>) -> &'static str {
         None => "unknown: the validity periods of the certificates do not overlap",
     }
 }
-
-fn time(unix: i64) -> String {
-    rfc3339(unix).unwrap_or_else(|| format!("{unix} s since 1970"))
-}
-
-fn presented(facts: &Facts) -> String {
-    list(facts.names().map(|name| printable(&name.to_string(), 253)), MAX_NAMES)
-}
-
-/// Names in a table; JSON has all of them.
-const MAX_NAMES: usize = 100;

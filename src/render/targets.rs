@@ -5,57 +5,55 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use self::grid::{Cell, Grid};
-use self::problems::{ProblemKind, TargetProblem};
+use self::problems::TargetProblem;
+use super::page::{Page, length};
 use super::style::{Highlight, Style};
-use super::table::client_errors_of;
-use super::wrap::hanging_in;
 use crate::advice::{Advice, advise};
-use crate::client_errors::ClientErrors;
+use crate::client_errors::{ClientErrors, Finding};
 use crate::reason::Severity;
 use crate::snapshot::state::{HealthState, is_ok, state_of};
-use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
-use crate::target::{Backend, TargetKind, TlsMode};
-use crate::text::{counted, days, grouped, list, or_none, plural, printable};
-use crate::verdict::{Facts, unix};
+use crate::snapshot::{BackendReport, TargetReport};
+use crate::target::{Backend, Endpoint, TargetKind, TlsMode};
+use crate::text::{counted, days, group_by, grouped, list, or_none, plural, printable};
+use crate::verdict::{Certificate, Facts, unix};
 
-mod certificates;
 mod grid;
 mod problems;
 #[cfg(test)]
 mod tests;
 
-/// All of `reports` in their order.
-pub(super) fn write(reports: &[Arc<TargetReport>], now: SystemTime, style: &Style) -> String {
-    let mut table = TargetTable { out: String::new(), now, style: *style, client_errors: Vec::new() };
+/// Targets as a table: the backends of each one, its problems and the advice on it.
+pub fn targets_table(reports: &[Arc<TargetReport>], now: SystemTime, style: &Style) -> String {
+    let page = Page { text: String::new(), style: *style };
+    let mut table = TargetTable { page, now, client_errors: Vec::new() };
     for report in reports {
         table.target(report);
     }
-    table.all_client_errors();
+    if !table.client_errors.is_empty() {
+        table.page.client_errors(&table.client_errors);
+        table.page.paragraph();
+    }
     table.summary(reports);
-    table.out
+    table.page.text
 }
 
 struct TargetTable {
-    out: String,
+    page: Page,
     now: SystemTime,
-    style: Style,
     /// By reason or advice word, without duplicates.
     client_errors: Vec<(&'static str, ClientErrors)>,
 }
 
 impl TargetTable {
     fn target(&mut self, report: &TargetReport) {
-        let advice = advise(report, self.now);
         self.heading(report);
         self.backends(report);
         self.problems(report);
-        self.advice(&advice);
-        if self.style.certificates {
-            certificates::write(&mut self.out, report, self.now, self.style.columns());
+        self.advice(&advise(report, self.now));
+        if self.page.style.certificates {
+            self.certificates(report);
         }
-        if !self.out.ends_with("\n\n") {
-            self.out.push('\n');
-        }
+        self.page.paragraph();
     }
 
     fn heading(&mut self, report: &TargetReport) {
@@ -73,8 +71,8 @@ impl TargetTable {
         } else {
             (Highlight::Ok, format!("OK: {}", counted(all, "backend")))
         };
-        let name = self.style.paint(Highlight::Heading, &name);
-        self.out.push_str(&format!("{name}  {}\n", self.style.paint(highlight, &status)));
+        let style = self.page.style;
+        self.page.line(&format!("{}  {}", style.paint(Highlight::Heading, &name), style.paint(highlight, &status)));
     }
 
     /// The number of resolved backends that are not ok.
@@ -83,44 +81,38 @@ impl TargetTable {
     }
 
     fn backends(&mut self, report: &TargetReport) {
-        let wide = self.style.columns() >= WIDE;
+        let columns = self.page.style.columns();
+        let wide = columns >= WIDE;
         let head: &[&str] = if wide { &HEAD } else { HEAD.get(..HEAD.len() - 1).unwrap_or(&HEAD) };
-        let rows: Vec<Vec<Vec<Cell>>> = report
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.backends.iter().map(|backend| row(backend, self.now, wide)).collect())
-            .collect();
-        let (lengths, flat): (Vec<usize>, Vec<Vec<Cell>>) =
-            (rows.iter().map(Vec::len).collect(), rows.into_iter().flatten().collect());
-        let grid = Grid::of(head, if wide { 2 } else { 1 }, &flat, self.style.columns());
-        let mut flat = flat.iter();
-        for (endpoint, length) in report.endpoints.iter().zip(lengths) {
+        let rows = |backends: &[Arc<BackendReport>]| backends.iter().map(|each| row(each, self.now, wide)).collect();
+        let rows: Vec<Vec<Vec<Cell>>> = report.endpoints.iter().map(|endpoint| rows(&endpoint.backends)).collect();
+        let grid = Grid::of(head, if wide { 2 } else { 1 }, rows.iter().flatten(), columns);
+        for (endpoint, rows) in report.endpoints.iter().zip(&rows) {
             if needs_endpoint_lines(report) {
-                self.endpoint(endpoint);
+                self.endpoint(&endpoint.endpoint, endpoint.preference);
             }
-            if length > 0 {
-                grid.head(&mut self.out, &self.style);
+            if !rows.is_empty() {
+                grid.head(&mut self.page);
             }
-            for (backend, cells) in endpoint.backends.iter().zip(flat.by_ref()) {
-                grid.row(&mut self.out, cells, &self.style);
+            for (backend, cells) in endpoint.backends.iter().zip(rows) {
+                grid.row(&mut self.page, cells);
                 self.details(backend, wide);
             }
             for (reason, count) in &endpoint.skipped {
                 let addresses = plural(*count, "address", "addresses");
-                self.hang("    note    ", &format!("{} {addresses} not probed: {}", grouped(*count), reason.doc()));
+                let text = format!("{} {addresses} not probed: {}", grouped(*count), reason.doc());
+                self.page.hang("    note    ", &text);
             }
         }
     }
 
-    fn endpoint(&mut self, report: &EndpointReport) {
-        let endpoint = &report.endpoint;
+    fn endpoint(&mut self, endpoint: &Endpoint, preference: Option<u16>) {
         let tls = match endpoint.tls {
             TlsMode::StartTls => "STARTTLS",
             TlsMode::Implicit => "implicit TLS",
         };
-        let preference = report.preference.map(|preference| format!(", preference {preference}")).unwrap_or_default();
-        let line = format!("{}, port {}, {tls}{preference}", endpoint.server_name, endpoint.port);
-        self.hang("  ", &line);
+        let preference = preference.map(|preference| format!(", preference {preference}")).unwrap_or_default();
+        self.page.hang("  ", &format!("{}, port {}, {tls}{preference}", endpoint.server_name, endpoint.port));
     }
 
     /// The lines below a row.
@@ -128,14 +120,14 @@ impl TargetTable {
         if let Some(Err(failure)) = report.probe.as_ref().map(|probe| &probe.outcome) {
             let detail = printable(&failure.detail, MAX_DETAIL);
             let separator = if detail.is_empty() { "" } else { ": " };
-            self.hang("    reason  ", &format!("{}{separator}{detail}", failure.reason));
+            self.page.hang("    reason  ", &format!("{}{separator}{detail}", failure.reason));
         }
         if !report.resolved {
-            self.hang("    note    ", "no longer in DNS");
+            self.page.hang("    note    ", "no longer in DNS");
         }
         if !wide && let Some(facts) = facts(report) {
-            let columns = self.style.columns().saturating_sub(DETAIL);
-            self.hang("    names   ", &names(facts, NARROW_LINES * columns));
+            let columns = self.page.style.columns().saturating_sub(DETAIL);
+            self.page.hang("    names   ", &names(facts, NARROW_LINES * columns));
         }
     }
 
@@ -145,18 +137,14 @@ impl TargetTable {
             return;
         }
         let (all, several) = (report.resolved().count(), report.endpoints.len() > 1);
-        self.title("  PROBLEMS");
-        for TargetProblem { kind, backends } in problems {
-            if kind == ProblemKind::NotProbed && report.last_round.is_none() {
-                self.hang("  - ", "not finished: no result before the timeout");
-            } else {
-                self.hang("  - ", &kind.text());
-            }
+        self.page.title("  ", "PROBLEMS");
+        for TargetProblem { text, finding, backends } in problems {
+            self.page.hang("  - ", &text);
             if !backends.is_empty() {
-                self.hang("    at ", &addresses(&backends, all, several));
+                self.page.hang("    at ", &addresses(&backends, all, several));
             }
-            if let Some((word, errors)) = kind.client_errors() {
-                self.add_client_errors(word, errors);
+            if let Some(Finding { reason, client_errors: Some(errors), .. }) = finding {
+                self.add_client_errors(reason, errors);
             }
         }
     }
@@ -165,28 +153,21 @@ impl TargetTable {
         if advice.is_empty() {
             return;
         }
-        self.title("  ACTIONS");
+        self.page.title("  ", "ACTIONS");
         for Advice { kind, severity, text, request, clients, .. } in advice {
             let (word, highlight) = match severity {
-                Severity::Critical => ("[critical] ", Highlight::Error),
-                Severity::Warning => ("[warning] ", Highlight::Warning),
+                Severity::Critical => ("[critical]", Highlight::Error),
+                Severity::Warning => ("[warning]", Highlight::Warning),
                 Severity::Info => ("", Highlight::None),
             };
-            let start = self.out.len();
-            self.hang("  - ", &format!("{word}{text}"));
-            let painted = self.style.paint(highlight, word.trim_end());
-            // Painted after wrapping: escape sequences have no width.
-            let lines = self.out.split_off(start);
-            self.out.push_str(&lines.replacen(word.trim_end(), &painted, usize::from(!word.is_empty())));
+            self.page.hang_painted("  - ", &format!("{word} {text}"), |lines, style| {
+                lines.replacen(word, &style.paint(highlight, word), 1)
+            });
             if let Some(request) = request {
-                self.title("    REQUEST TO SEND");
-                self.out.push('\n');
-                for line in request.lines() {
-                    let line = format!("      {}", printable(line, MAX_LINE));
-                    self.out.push_str(line.trim_end());
-                    self.out.push('\n');
-                }
-                self.out.push('\n');
+                self.page.title("    ", "REQUEST TO SEND");
+                self.page.paragraph();
+                request.lines().for_each(|line| self.page.line(&format!("      {}", printable(line, MAX_LINE))));
+                self.page.paragraph();
             }
             if let Some(errors) = clients {
                 self.add_client_errors(kind.as_str(), *errors);
@@ -200,15 +181,24 @@ impl TargetTable {
         }
     }
 
-    fn all_client_errors(&mut self) {
-        if self.client_errors.is_empty() {
-            return;
+    /// Every certificate that the backends presented. Equal chains are printed once.
+    fn certificates(&mut self, report: &TargetReport) {
+        let presented = report.backends().filter_map(|backend| {
+            let chain = backend.last_certificate.as_ref()?.assessment.chain.certificates();
+            Some((&backend.backend, chain))
+        });
+        let fingerprints =
+            |(_, chain): (_, &[Arc<Certificate>])| -> Vec<_> { chain.iter().map(|each| each.fingerprint()).collect() };
+        for (_, same) in group_by(presented, fingerprints) {
+            let addresses: Vec<String> = same.iter().map(|(backend, _)| backend.socket_addr().to_string()).collect();
+            self.page.line("");
+            self.page.hang("  CERTIFICATES of ", &addresses.join(", "));
+            for (index, each) in same.first().iter().flat_map(|(_, chain)| *chain).enumerate() {
+                let note = if index == 0 { "server certificate" } else { "" };
+                self.page.hang(&format!("  {}  ", index + 1), note);
+                self.page.certificate(each, unix(self.now));
+            }
         }
-        self.title("CLIENT ERRORS");
-        for (word, errors) in std::mem::take(&mut self.client_errors) {
-            client_errors_of(&mut self.out, self.style.columns(), word, &errors);
-        }
-        self.out.push('\n');
     }
 
     fn summary(&mut self, reports: &[Arc<TargetReport>]) {
@@ -230,30 +220,12 @@ impl TargetTable {
         if unfinished > 0 {
             parts.push(format!("{} not finished in time", counted(unfinished, "target")));
         }
-        let highlight = if parts.is_empty() { Highlight::Ok } else { Highlight::Error };
-        let result = if parts.is_empty() { "everything ok".to_owned() } else { parts.join(", ") };
-        let all = format!("{}, {}: ", counted(reports.len(), "target"), counted(backends, "backend"));
-        let start = self.out.len();
-        self.hang("", &format!("{all}{result}"));
-        let lines = self.out.split_off(start);
-        self.out.push_str(&self.style.paint(highlight, lines.trim_end()));
-        self.out.push('\n');
-    }
-
-    /// A heading with an empty line above it.
-    fn title(&mut self, text: &str) {
-        if !self.out.ends_with("\n\n") {
-            self.out.push('\n');
-        }
-        let words = text.trim_start();
-        self.out.push_str(text.strip_suffix(words).unwrap_or_default());
-        let painted = self.style.paint(Highlight::Heading, words);
-        self.out.push_str(&painted);
-        self.out.push('\n');
-    }
-
-    fn hang(&mut self, lead: &str, text: &str) {
-        hanging_in(&mut self.out, self.style.columns(), lead, text);
+        let (highlight, result) = match parts.is_empty() {
+            true => (Highlight::Ok, "everything ok".to_owned()),
+            false => (Highlight::Error, parts.join(", ")),
+        };
+        let text = format!("{}, {}: {result}", counted(reports.len(), "target"), counted(backends, "backend"));
+        self.page.hang_painted("", &text, |lines, style| style.paint(highlight, lines));
     }
 }
 
@@ -311,8 +283,7 @@ fn names(facts: &Facts, limit: usize) -> String {
     let mut count = 0;
     for name in facts.names() {
         let name = printable(&name.to_string(), MAX_NAME);
-        let length = shown.chars().count() + name.chars().count();
-        if count > 0 && length + AND_MORE > limit {
+        if count > 0 && length(&shown) + length(&name) + AND_MORE > limit {
             break;
         }
         if count > 0 {

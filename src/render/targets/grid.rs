@@ -1,6 +1,7 @@
 //! A table of text cells. The last columns share the width that the others leave.
 
-use crate::render::style::{Highlight, Style};
+use crate::render::page::{Page, length, wrap};
+use crate::render::style::Highlight;
 
 /// The layout of the columns.
 pub(super) struct Grid {
@@ -32,10 +33,16 @@ impl Cell {
 
 impl Grid {
     /// The layout of `rows` in lines of `columns`. Each row has one cell per heading.
-    pub(super) fn of(head: &[&'static str], flexible: usize, rows: &[Vec<Cell>], columns: usize) -> Self {
+    pub(super) fn of<'a>(
+        head: &[&'static str],
+        flexible: usize,
+        rows: impl Iterator<Item = &'a Vec<Cell>> + Clone,
+        columns: usize,
+    ) -> Self {
+        let cells = |index: usize| rows.clone().filter_map(move |row| row.get(index));
         let natural = |index: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| length(&cell.text));
-            cells.chain(head.get(index).map(|word| length(word))).max().unwrap_or_default()
+            let lengths = cells(index).map(|cell| length(&cell.text));
+            lengths.chain(head.get(index).map(|word| length(word))).max().unwrap_or_default()
         };
         let mut widths: Vec<usize> = (0..head.len()).map(natural).collect();
         let fixed = head.len().saturating_sub(flexible);
@@ -48,32 +55,25 @@ impl Grid {
             *width = (*width).min(share.max(MIN_WIDTH));
             left = left.saturating_sub(*width);
         }
-        let is_right = |index: usize| rows.iter().filter_map(|row| row.get(index)).any(|cell| cell.right);
-        let is_right = (0..head.len()).map(is_right).collect();
+        let is_right = (0..head.len()).map(|index| cells(index).any(|cell| cell.right)).collect();
         Self { head: head.to_vec(), flexible, widths, is_right }
     }
 
-    pub(super) fn head(&self, out: &mut String, style: &Style) {
-        let cells = self.head.iter().zip(&self.is_right).map(|(word, right)| {
-            let cell = Cell::new(*word, Highlight::Heading);
-            Cell { right: *right, ..cell }
-        });
-        self.row(out, &cells.collect::<Vec<_>>(), style);
+    pub(super) fn head(&self, page: &mut Page) {
+        let cells = self.head.iter().zip(&self.is_right);
+        let cells = cells.map(|(word, right)| Cell { right: *right, ..Cell::new(*word, Highlight::Heading) });
+        self.row(page, &cells.collect::<Vec<_>>());
     }
 
-    pub(super) fn row(&self, out: &mut String, cells: &[Cell], style: &Style) {
+    pub(super) fn row(&self, page: &mut Page, cells: &[Cell]) {
         let fixed = self.head.len().saturating_sub(self.flexible);
-        let wrapped: Vec<Vec<String>> = cells
-            .iter()
-            .zip(&self.widths)
-            .enumerate()
-            .map(
-                |(index, (cell, width))| if index < fixed { vec![cell.text.clone()] } else { wrap(&cell.text, *width) },
-            )
-            .collect();
+        let lines = |(index, (cell, width)): (usize, (&Cell, &usize))| {
+            if index < fixed { vec![cell.text.clone()] } else { cell_lines(&cell.text, *width) }
+        };
+        let wrapped: Vec<Vec<String>> = cells.iter().zip(&self.widths).enumerate().map(lines).collect();
         let height = wrapped.iter().map(Vec::len).max().unwrap_or_default();
         for line in 0..height {
-            out.extend(std::iter::repeat_n(' ', INDENT));
+            let mut out = " ".repeat(INDENT);
             let mut pending = 0;
             for ((cell, lines), width) in cells.iter().zip(&wrapped).zip(&self.widths) {
                 let text = lines.get(line).map_or("", String::as_str);
@@ -82,40 +82,25 @@ impl Grid {
                 let before = pending + if cell.right { padding } else { 0 };
                 if !text.is_empty() {
                     out.extend(std::iter::repeat_n(' ', before));
-                    out.push_str(&style.paint(cell.highlight, text));
+                    out.push_str(&page.style.paint(cell.highlight, text));
                     pending = 0;
                 } else {
                     pending = before;
                 }
                 pending += GAP + if cell.right { 0 } else { padding };
             }
-            out.truncate(out.trim_end_matches(' ').len());
-            out.push('\n');
+            page.line(&out);
         }
     }
 }
 
 /// `text` in at most [`MAX_LINES`] lines of at most `width` characters. Longer words are broken, the rest is cut.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let mut rest: Vec<char> = word.chars().collect();
-        while !rest.is_empty() {
-            let Some(line) = lines.last_mut() else { break };
-            let used = length(line);
-            let is_empty = used == 0;
-            let free = width.saturating_sub(used + usize::from(!is_empty));
-            if rest.len() <= free || (is_empty && width <= free) {
-                let taken = rest.len().min(free.max(1));
-                if !is_empty {
-                    line.push(' ');
-                }
-                line.extend(rest.drain(..taken));
-            } else {
-                lines.push(String::new());
-            }
-        }
-    }
+fn cell_lines(text: &str, width: usize) -> Vec<String> {
+    let pieces = text.split_whitespace().flat_map(|word| {
+        let chars: Vec<char> = word.chars().collect();
+        chars.chunks(width.max(1)).map(String::from_iter).collect::<Vec<String>>()
+    });
+    let mut lines = wrap(pieces, width);
     if lines.len() > MAX_LINES {
         lines.truncate(MAX_LINES);
         if let Some(last) = lines.last_mut() {
@@ -124,10 +109,6 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-fn length(text: &str) -> usize {
-    text.chars().count()
 }
 
 const INDENT: usize = 2;
@@ -153,7 +134,7 @@ mod tests {
             ("aa bb cc dd ee", 2, &["aa", "bb", "cc", "d…"]),
             ("ü ü", 3, &["ü ü"]),
         ] {
-            assert_eq!(wrap(text, width), expected, "{text:?} in {width}");
+            assert_eq!(cell_lines(text, width), expected, "{text:?} in {width}");
         }
     }
 
@@ -165,11 +146,11 @@ mod tests {
             vec![Cell::new(a, Highlight::None), Cell::number(b, Highlight::Error), Cell::new(c, Highlight::None)]
         };
         let rows: Vec<_> = rows.into_iter().map(cells).collect();
-        let grid = Grid::of(&["backend", "days", "issuer"], 1, &rows, columns);
-        let (mut out, style) = (String::new(), Style::default());
-        grid.head(&mut out, &style);
-        rows.iter().for_each(|row| grid.row(&mut out, row, &style));
-        assert_eq!(out, expected);
+        let grid = Grid::of(&["backend", "days", "issuer"], 1, rows.iter(), columns);
+        let mut page = Page::default();
+        grid.head(&mut page);
+        rows.iter().for_each(|row| grid.row(&mut page, row));
+        assert_eq!(page.text, expected);
     }
 
     #[test]

@@ -2,148 +2,100 @@
 
 use std::time::SystemTime;
 
-use crate::client_errors::{self, ClientErrors};
-use crate::reason::{ChainReason, LookupReason, NameReason, OcspReason, ProbeReason, Stage};
-use crate::snapshot::{BackendReport, LookupFailure, TargetReport};
-use crate::target::{Backend, ServerName};
+use crate::client_errors::Finding;
+use crate::snapshot::{BackendReport, TargetReport};
+use crate::target::Backend;
+use crate::text::group_by;
 use crate::verdict::{NameVerdict, unix};
 
 /// One problem.
 pub(super) struct TargetProblem {
-    pub(super) kind: ProblemKind,
+    /// Backends with the same text are grouped.
+    pub(super) text: String,
+    /// The reason, if the problem has one that clients may notice.
+    pub(super) finding: Option<Finding>,
     /// Empty if it concerns the target as a whole.
     pub(super) backends: Vec<Backend>,
-}
-
-/// What the problem is. Backends with equal problems are grouped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ProblemKind {
-    /// A name, the queried record types, and the reason why the lookup failed.
-    Lookup(ServerName, Vec<&'static str>, LookupReason),
-    NoBackend,
-    NameServersDisagree,
-    NotProbed,
-    ProbeFailed(Stage, ProbeReason),
-    NameMismatch(NameReason),
-    ChainInvalid(ChainReason),
-    OcspStaple(OcspReason),
-    /// A name in `expect_names` that the certificate does not list.
-    ExpectedNameMissing(String),
-    DiffersFromFile,
-    UnparsableCertificate,
-}
-
-impl ProblemKind {
-    pub(super) fn text(&self) -> String {
-        match self {
-            Self::Lookup(name, types, reason) => {
-                format!("lookup of {name} {}: {reason}: {}", types.join(" and "), reason.doc())
-            }
-            Self::NoBackend => "no backends: no address to probe".to_owned(),
-            Self::NameServersDisagree => "the name servers return different answers".to_owned(),
-            Self::NotProbed => "not probed: the exporter host could not probe it, or not in time".to_owned(),
-            Self::ProbeFailed(stage, reason) => format!("{stage} {reason}: {}", reason.doc()),
-            Self::NameMismatch(reason) => format!("name {reason}: {}", reason.doc()),
-            Self::ChainInvalid(reason) => format!("chain {reason}: {}", reason.doc()),
-            Self::OcspStaple(reason) => format!("ocsp {reason}: {}", reason.doc()),
-            Self::ExpectedNameMissing(name) => format!("expected name not listed: {name}"),
-            Self::DiffersFromFile => "the presented certificate is not the one in certificate_file".to_owned(),
-            Self::UnparsableCertificate => "the certificate cannot be parsed, so its names are unknown".to_owned(),
-        }
-    }
-
-    /// The reason and its client errors; none if clients do not notice the problem.
-    pub(super) fn client_errors(&self) -> Option<(&'static str, ClientErrors)> {
-        match self {
-            Self::ProbeFailed(_, reason) => Some((reason.as_str(), client_errors::for_probe(*reason)?)),
-            Self::NameMismatch(reason) => Some((reason.as_str(), client_errors::for_name(*reason))),
-            Self::ChainInvalid(reason) => Some((reason.as_str(), client_errors::for_chain(*reason))),
-            Self::OcspStaple(reason) => Some((reason.as_str(), client_errors::for_ocsp(*reason))),
-            Self::Lookup(..)
-            | Self::NoBackend
-            | Self::NameServersDisagree
-            | Self::NotProbed
-            | Self::ExpectedNameMissing(_)
-            | Self::DiffersFromFile
-            | Self::UnparsableCertificate => None,
-        }
-    }
 }
 
 /// The problems of `report` at `now`: those of the lookup first, then in the order in which a client meets them.
 pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
     let mut all = Vec::new();
-    if let Some(lookup) = &report.lookup {
-        for LookupFailure { name, record_type, reason } in &lookup.failures {
-            let same = |known: &&mut TargetProblem| matches!(&known.kind, ProblemKind::Lookup(n, _, r) if n == name && r == reason);
-            match all.iter_mut().find(same) {
-                Some(TargetProblem { kind: ProblemKind::Lookup(_, types, _), .. }) => types.push(record_type),
-                _ => add(&mut all, ProblemKind::Lookup(name.clone(), vec![record_type], *reason), None),
-            }
-        }
-        if lookup.disagree == Some(true) {
-            add(&mut all, ProblemKind::NameServersDisagree, None);
-        }
+    let mut add = |text: String, finding, backend: Option<&Backend>| match all
+        .iter_mut()
+        .find(|known: &&mut TargetProblem| known.text == text)
+    {
+        Some(known) => known.backends.extend(backend.cloned()),
+        None => all.push(TargetProblem { text, finding, backends: backend.cloned().into_iter().collect() }),
+    };
+    let lookup = report.lookup.as_deref();
+    let failures = lookup.iter().flat_map(|lookup| &lookup.failures);
+    for ((name, reason), failures) in group_by(failures, |failure| (&failure.name, failure.reason)) {
+        let types: Vec<&str> = failures.iter().map(|failure| failure.record_type).collect();
+        add(format!("lookup of {name} {}: {reason}: {}", types.join(" and "), reason.doc()), None, None);
+    }
+    if lookup.is_some_and(|lookup| lookup.disagree == Some(true)) {
+        add("the name servers return different answers".to_owned(), None, None);
     }
     let backends: Vec<_> = report.resolved().collect();
-    let is_explained = report.lookup.as_ref().is_some_and(|lookup| match lookup.hosts {
+    let is_explained = lookup.is_some_and(|lookup| match lookup.hosts {
         Some(0) => lookup.success,
         _ => !lookup.failures.is_empty(),
     });
     if backends.is_empty() && report.last_round.is_some() && !is_explained {
-        add(&mut all, ProblemKind::NoBackend, None);
+        add("no backends: no address to probe".to_owned(), None, None);
     }
-    for find in FINDERS {
+    for find in [probe, name, chain, staple, config] {
         for backend in &backends {
-            for kind in find(report, backend, now) {
-                add(&mut all, kind, Some(&backend.backend));
+            for (text, finding) in find(report, backend, now) {
+                add(text, finding, Some(&backend.backend));
             }
         }
     }
     all
 }
 
-fn add(all: &mut Vec<TargetProblem>, kind: ProblemKind, backend: Option<&Backend>) {
-    match all.iter_mut().find(|known| known.kind == kind) {
-        Some(known) => known.backends.extend(backend.cloned()),
-        None => all.push(TargetProblem { kind, backends: backend.cloned().into_iter().collect() }),
-    }
+type Found = Vec<(String, Option<Finding>)>;
+
+/// A problem with a reason, which follows the words `what`.
+fn with_reason(what: &str, reason: impl Into<Finding>) -> (String, Option<Finding>) {
+    let finding = reason.into();
+    (format!("{what} {}: {}", finding.reason, finding.meaning), Some(finding))
 }
 
-type ProblemFinder = fn(&TargetReport, &BackendReport, SystemTime) -> Vec<ProblemKind>;
-
-const FINDERS: [ProblemFinder; 5] = [probe, name, chain, staple, config];
-
-fn probe(_: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<ProblemKind> {
+fn probe(target: &TargetReport, report: &BackendReport, _: SystemTime) -> Found {
     match report.probe.as_ref().map(|probe| &probe.outcome) {
-        None => vec![ProblemKind::NotProbed],
+        None if target.last_round.is_none() => vec![("not finished: no result before the timeout".to_owned(), None)],
+        None => vec![("not probed: the exporter host could not probe it, or not in time".to_owned(), None)],
         Some(Ok(_)) => Vec::new(),
-        Some(Err(failure)) => vec![ProblemKind::ProbeFailed(failure.stage, failure.reason)],
+        Some(Err(failure)) => vec![with_reason(failure.stage.as_str(), failure.reason)],
     }
 }
 
-fn name(_: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<ProblemKind> {
+fn name(_: &TargetReport, report: &BackendReport, _: SystemTime) -> Found {
     match report.last_certificate.as_ref().map(|last| last.assessment.name) {
-        Some(Some(NameVerdict::Mismatch(reason))) => vec![ProblemKind::NameMismatch(reason)],
-        Some(None) => vec![ProblemKind::UnparsableCertificate],
+        Some(Some(NameVerdict::Mismatch(reason))) => vec![with_reason("name", reason)],
+        Some(None) => vec![("the certificate cannot be parsed, so its names are unknown".to_owned(), None)],
         Some(Some(NameVerdict::Match)) | None => Vec::new(),
     }
 }
 
-fn chain(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Vec<ProblemKind> {
+fn chain(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Found {
     let Some(last) = &report.last_certificate else { return Vec::new() };
-    last.assessment.reasons(now).iter().map(ProblemKind::ChainInvalid).collect()
+    last.assessment.reasons(now).iter().map(|reason| with_reason("chain", reason)).collect()
 }
 
-fn staple(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Vec<ProblemKind> {
+fn staple(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Found {
     let Some(last) = &report.last_certificate else { return Vec::new() };
-    last.assessment.chain.ocsp().reasons(unix(now)).map(ProblemKind::OcspStaple).collect()
+    last.assessment.chain.ocsp().reasons(unix(now)).map(|reason| with_reason("ocsp", reason)).collect()
 }
 
-fn config(target: &TargetReport, report: &BackendReport, _: SystemTime) -> Vec<ProblemKind> {
+fn config(target: &TargetReport, report: &BackendReport, _: SystemTime) -> Found {
     let Some(last) = &report.last_certificate else { return Vec::new() };
     let expected = target.target.settings.expect_names.iter().zip(&last.assessment.expected);
-    let missing = expected.filter(|(_, matches)| !**matches);
-    let missing = missing.map(|(name, _)| ProblemKind::ExpectedNameMissing(name.to_string()));
-    missing.chain((last.file_match == Some(false)).then_some(ProblemKind::DiffersFromFile)).collect()
+    let missing =
+        expected.filter(|(_, matches)| !**matches).map(|(name, _)| format!("expected name not listed: {name}"));
+    let differs = (last.file_match == Some(false))
+        .then(|| "the presented certificate is not the one in certificate_file".to_owned());
+    missing.chain(differs).map(|text| (text, None)).collect()
 }
