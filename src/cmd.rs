@@ -1,6 +1,6 @@
 //! The command line: arguments, sub-commands, logging and signals. Each sub-command returns its exit code.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -37,27 +37,26 @@ fn note(message: &dyn Display) {
 }
 
 /// Prints a result on standard output.
-fn print(text: &str) -> Result<(), OutputError> {
+fn print(text: &str) -> Result<(), Error> {
     written(io::stdout().write_all(text.as_bytes()))
 }
 
 /// The result of writing to standard output. A reader that closes the pipe early is not an error.
-fn written(result: io::Result<()>) -> Result<(), OutputError> {
+fn written(result: io::Result<()>) -> Result<(), Error> {
     match result.and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(OutputError(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}").into())
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-/// A result could not be printed.
-#[derive(Debug)]
-pub(crate) struct OutputError(io::Error);
-
-impl Display for OutputError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot write to standard output: {}", self.0)
-    }
+fn runtime_error(error: io::Error) -> Error {
+    format!("cannot start the runtime: {error}").into()
 }
+
+/// An error that ends the command: it is printed and not handled otherwise.
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The exit code for problems of the checked servers or certificates.
 const FINDINGS: u8 = 1;

@@ -1,7 +1,5 @@
 //! `check`: probes targets once, with the monitor of the exporter, and prints the result.
 
-use std::fmt;
-use std::io;
 use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,19 +8,18 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::task::spawn_blocking;
 
-use self::export::{Export, ExportError};
-use self::terminal::Terminal;
+use self::terminal::ProgressLine;
 use super::signals::BlockedSignals;
-use super::{FINDINGS, OutputError, USAGE, exit_with, note, print};
+use super::{Error, FINDINGS, USAGE, exit_with, note, print, runtime_error};
 use crate::cmd::cli::{CheckArgs, CheckOutput};
-use crate::config::{Config, SelectError, Selection};
+use crate::config::{Config, Selection};
 use crate::metrics::{Format, encode_targets};
 use crate::render;
 use crate::snapshot::{Fleet, state};
-use crate::target::{Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName};
+use crate::target::{Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind};
 use crate::text::counted;
 use crate::trust::TrustStore;
-use crate::verify::{VerifyError, roots};
+use crate::verify::roots;
 
 mod export;
 mod round;
@@ -33,7 +30,7 @@ mod terminal;
 pub fn command(args: CheckArgs, signals: BlockedSignals) -> ExitCode {
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return exit_with(USAGE, &CheckError::Runtime(error)),
+        Err(error) => return exit_with(USAGE, &runtime_error(error)),
     };
     let result = runtime.block_on(run(args, signals));
     // Does not wait for probes in progress, nor for a read or a write that hangs.
@@ -46,78 +43,60 @@ pub fn command(args: CheckArgs, signals: BlockedSignals) -> ExitCode {
 }
 
 /// Prepares the check, probes, and prints the result. None after SIGINT or SIGTERM.
-async fn run(args: CheckArgs, signals: BlockedSignals) -> Result<Option<u8>, CheckError> {
-    let mut interrupted = pin!(signals.termination().map_err(CheckError::Runtime)?);
-    let prepared = blocking(interrupted.as_mut(), move || Check::prepare(args)).await?;
-    let Some((check, config, timeout)) = prepared else { return Ok(None) };
-    let fleet = round::run(config, timeout, check.terminal.progress(), interrupted.as_mut()).await?;
+async fn run(args: CheckArgs, signals: BlockedSignals) -> Result<Option<u8>, Error> {
+    let mut interrupted = pin!(signals.termination().map_err(runtime_error)?);
+    let prepared = blocking(interrupted.as_mut(), move || {
+        let (config, timeout) = config(&args)?;
+        args.export.as_deref().map_or(Ok(()), export::prepare)?;
+        Ok((args, config, timeout))
+    });
+    let Some((args, config, timeout)) = prepared.await? else { return Ok(None) };
+    let fleet = round::run(config, timeout, ProgressLine::new(), interrupted.as_mut()).await?;
     let Some(fleet) = fleet else { return Ok(None) };
-    blocking(interrupted, move || check.print(&fleet)).await
+    blocking(interrupted, move || finish(&args, &fleet)).await
 }
 
 /// The result of `work`, which may wait for a file or a pipe; None if `interrupted` resolves first.
 async fn blocking<T: Send + 'static>(
     interrupted: Pin<&mut impl Future<Output = ()>>,
-    work: impl FnOnce() -> Result<T, CheckError> + Send + 'static,
-) -> Result<Option<T>, CheckError> {
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<Option<T>, Error> {
     tokio::select! {
         biased;
         () = interrupted => Ok(None),
-        result = spawn_blocking(work) => match result {
-            Ok(result) => result.map(Some),
-            Err(error) => Err(CheckError::Runtime(error.into())),
-        },
+        result = spawn_blocking(work) => result.map_err(|error| runtime_error(error.into()))?.map(Some),
     }
 }
 
-/// How to print and export the result.
-struct Check {
-    args: CheckArgs,
-    export: Option<Export>,
-    terminal: Terminal,
-}
-
-impl Check {
-    /// With the configuration, and the timeout for all targets.
-    fn prepare(args: CheckArgs) -> Result<(Self, Config, Duration), CheckError> {
-        let (config, timeout) = config(&args)?;
-        let export = args.export.as_deref().map(|folder| Export::prepare(folder, args.force)).transpose()?;
-        let terminal = Terminal::new(args.color);
-        Ok((Self { args, export, terminal }, config, timeout))
+/// Prints and exports the result, and returns the exit code.
+fn finish(args: &CheckArgs, fleet: &Fleet) -> Result<u8, Error> {
+    let now = SystemTime::now();
+    let text = match args.output {
+        CheckOutput::Table => render::targets_table(&fleet.targets, now, &terminal::style(args.color, args.show_certs)),
+        CheckOutput::Json => render::targets_json(&fleet.targets, now),
+        CheckOutput::Prometheus => prometheus(fleet, now),
+    };
+    print(&text)?;
+    print_local_errors(fleet);
+    if let Some(folder) = &args.export {
+        let files = export::write(folder, args.force, &fleet.targets)?;
+        note(&format_args!("wrote {} to {}", counted(files, "file"), folder.display()));
     }
-
-    /// Prints and exports the result, and returns the exit code.
-    fn print(&self, fleet: &Fleet) -> Result<u8, CheckError> {
-        let now = SystemTime::now();
-        let text = match self.args.output {
-            CheckOutput::Table => {
-                render::targets_table(&fleet.targets, now, &self.terminal.style(self.args.show_certs))
-            }
-            CheckOutput::Json => render::targets_json(&fleet.targets, now),
-            CheckOutput::Prometheus => prometheus(fleet, now),
-        };
-        print(&text).map_err(CheckError::Output)?;
-        print_local_errors(fleet);
-        if let Some(export) = &self.export {
-            let files = export.write(&fleet.targets)?;
-            note(&format_args!("wrote {} to {}", counted(files, "file"), export.folder().display()));
-        }
-        let is_ok = fleet.targets.iter().all(|report| state::is_ok(report, now));
-        Ok(if is_ok { SUCCESS } else { FINDINGS })
-    }
+    let is_ok = fleet.targets.iter().all(|report| state::is_ok(report, now));
+    Ok(if is_ok { SUCCESS } else { FINDINGS })
 }
 
 /// The configuration of the selected targets, and the timeout for all of them.
-fn config(args: &CheckArgs) -> Result<(Config, Duration), CheckError> {
+fn config(args: &CheckArgs) -> Result<(Config, Duration), Error> {
     let has_roots = !args.ca_files.is_empty() || args.no_system_roots;
     let trust = if has_roots || args.config_file.is_none() {
-        let anchors = roots(!args.no_system_roots, &args.ca_files).map_err(CheckError::Roots)?;
+        let anchors = roots(!args.no_system_roots, &args.ca_files)?;
         Some(TrustStore::new(if has_roots { GIVEN_ROOTS } else { SYSTEM_ROOTS }, anchors))
     } else {
         None
     };
     let selection = Selection { targets: &args.targets, trust: trust.as_ref() };
-    let mut config = Config::select(args.config_file.as_deref(), selection).map_err(CheckError::Select)?;
+    let mut config = Config::select(args.config_file.as_deref(), selection)?;
     let longest = config.targets.iter().map(|target| target.settings.timeout).max().unwrap_or_default();
     let timeout = args.timeout.unwrap_or(longest);
     for target in &mut config.targets {
@@ -129,14 +108,16 @@ fn config(args: &CheckArgs) -> Result<(Config, Duration), CheckError> {
 }
 
 /// The kind of `target`, with `name` as the server name if given.
-fn with_name(target: &Target, name: Option<&ServerName>) -> Result<TargetKind, CheckError> {
+fn with_name(target: &Target, name: Option<&ServerName>) -> Result<TargetKind, Error> {
     match (&target.kind, name) {
         (kind, None) => Ok(kind.clone()),
         (TargetKind::Host(host), Some(name)) => {
             let endpoint = Endpoint { server_name: name.clone(), ..(*host.endpoint).clone() };
             Ok(TargetKind::Host(HostTarget { endpoint: Arc::new(endpoint), ..host.clone() }))
         }
-        (TargetKind::Mx(_) | TargetKind::Submission(_), Some(_)) => Err(CheckError::NameForDomain(target.name.clone())),
+        (TargetKind::Mx(_) | TargetKind::Submission(_), Some(_)) => {
+            Err(format!("--name cannot be used with `{}`: expected a host or an address", target.name).into())
+        }
     }
 }
 
@@ -167,40 +148,6 @@ fn print_local_errors(fleet: &Fleet) {
     for (reason, count) in fleet.exporter.local_errors.iter().filter(|(_, count)| *count > 0) {
         let errors = counted(usize::try_from(*count).unwrap_or(usize::MAX), "local error");
         note(&format_args!("{errors} on the exporter host: {reason}: {}", reason.doc()));
-    }
-}
-
-/// Why the check could not run.
-#[derive(Debug)]
-pub(crate) enum CheckError {
-    Select(SelectError),
-    Roots(VerifyError),
-    NameForDomain(TargetName),
-    Runtime(io::Error),
-    Monitor(String),
-    Output(OutputError),
-    Export(ExportError),
-}
-
-impl From<ExportError> for CheckError {
-    fn from(error: ExportError) -> Self {
-        Self::Export(error)
-    }
-}
-
-impl fmt::Display for CheckError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Select(error) => error.fmt(f),
-            Self::Roots(error) => error.fmt(f),
-            Self::NameForDomain(target) => {
-                write!(f, "--name cannot be used with `{target}`: expected a host or an address")
-            }
-            Self::Runtime(error) => write!(f, "cannot start the runtime: {error}"),
-            Self::Monitor(error) => f.write_str(error),
-            Self::Output(error) => error.fmt(f),
-            Self::Export(error) => error.fmt(f),
-        }
     }
 }
 

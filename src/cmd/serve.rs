@@ -1,6 +1,6 @@
 //! The exporter as a service: probes on an interval and serves the results over HTTP until a signal.
 
-use std::fmt;
+use std::fmt::Display;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::cli::Args;
 use super::signals::BlockedSignals;
-use super::{FAILURE, USAGE, exit_with, logging, note, print};
+use super::{FAILURE, USAGE, exit_with, logging, note, print, runtime_error};
 use crate::config::Config;
 use crate::service::Service;
 use crate::web;
@@ -26,9 +26,9 @@ pub fn command(args: Args, signals: BlockedSignals) -> ExitCode {
     }
     match run(args, signals) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(Fatal { code, error }) => {
             tracing::error!(%error, "fatal error");
-            ExitCode::from(error.code())
+            ExitCode::from(code)
         }
     }
 }
@@ -48,10 +48,10 @@ fn check_config(args: &Args) -> ExitCode {
     }
 }
 
-fn run(args: Args, signals: BlockedSignals) -> Result<(), ServeError> {
+fn run(args: Args, signals: BlockedSignals) -> Result<(), Fatal> {
     let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
-    let web = web::Options::new(args.telemetry_path.clone(), prefix, url).map_err(ServeError::Usage)?;
-    let runtime = Runtime::new().map_err(|error| failure("cannot start the runtime: ", error))?;
+    let web = web::Options::new(args.telemetry_path.clone(), prefix, url).map_err(Fatal::usage)?;
+    let runtime = Runtime::new().map_err(|error| Fatal::failure(runtime_error(error)))?;
     let result = runtime.block_on(serve(args, web, signals));
     // A thread may hang in a read from a file server that is down: it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(500));
@@ -59,27 +59,28 @@ fn run(args: Args, signals: BlockedSignals) -> Result<(), ServeError> {
 }
 
 /// Starts the service and runs it until a signal arrives, which may be during the start.
-async fn serve(args: Args, web: web::Options, signals: BlockedSignals) -> Result<(), ServeError> {
-    let (terminated, hangup) =
-        signals.termination_and_hangup().map_err(|error| failure("cannot install signal handlers: ", error))?;
+async fn serve(args: Args, web: web::Options, signals: BlockedSignals) -> Result<(), Fatal> {
+    let (terminated, hangup) = signals
+        .termination_and_hangup()
+        .map_err(|error| Fatal::failure(format!("cannot install signal handlers: {error}")))?;
     let mut terminated = pin!(terminated);
     let service = tokio::select! {
         biased;
         () = &mut terminated => return Ok(()),
         service = service(args, web, hangup) => service?,
     };
-    let running = service.start().map_err(ServeError::Failure)?;
-    running.until(terminated).await.map_err(|error| failure("", error))
+    let running = service.start().map_err(Fatal::failure)?;
+    running.until(terminated).await.map_err(Fatal::failure)
 }
 
 /// Loads the configuration and binds the listeners.
-async fn service(args: Args, web: web::Options, hangup: Signal) -> Result<Service, ServeError> {
+async fn service(args: Args, web: web::Options, hangup: Signal) -> Result<Service, Fatal> {
     let file = args.config_file.clone();
-    let loaded = spawn_blocking(move || Config::load(&file)).await.map_err(|panic| failure("", panic))?;
-    let config = loaded.map_err(|error| ServeError::Usage(error.to_string()))?;
+    let loaded = spawn_blocking(move || Config::load(&file)).await.map_err(Fatal::failure)?;
+    let config = loaded.map_err(Fatal::usage)?;
     let mut listeners = Vec::new();
     for address in &args.listen {
-        listeners.extend(web::bind(address).await.map_err(|error| failure("", error))?);
+        listeners.extend(web::bind(address).await.map_err(Fatal::failure)?);
     }
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
@@ -90,31 +91,20 @@ async fn service(args: Args, web: web::Options, hangup: Signal) -> Result<Servic
 }
 
 /// Why the exporter ended without a signal.
-#[derive(Debug)]
-enum ServeError {
+struct Fatal {
+    /// The exit code.
+    code: u8,
+    error: String,
+}
+
+impl Fatal {
     /// Invalid flags or an invalid configuration.
-    Usage(String),
+    fn usage(error: impl Display) -> Self {
+        Self { code: USAGE, error: error.to_string() }
+    }
+
     /// A runtime failure.
-    Failure(String),
-}
-
-impl ServeError {
-    fn code(&self) -> u8 {
-        match self {
-            Self::Usage(_) => USAGE,
-            Self::Failure(_) => FAILURE,
-        }
+    fn failure(error: impl Display) -> Self {
+        Self { code: FAILURE, error: error.to_string() }
     }
-}
-
-impl fmt::Display for ServeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(message) | Self::Failure(message) => f.write_str(message),
-        }
-    }
-}
-
-fn failure(what: &str, cause: impl fmt::Display) -> ServeError {
-    ServeError::Failure(format!("{what}{cause}"))
 }

@@ -1,67 +1,60 @@
 //! Presented chains as PEM files.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::cmd::Error;
 use crate::render;
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::TargetKind;
 use crate::text::file_name;
 
-/// The directory for the PEM files.
-#[derive(Debug)]
-pub(super) struct Export {
-    folder: PathBuf,
-    force: bool,
+/// Creates the directory for the PEM files if it does not exist.
+///
+/// # Errors
+/// If it cannot be created, or is not a directory.
+pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
+    let created = fs::create_dir_all(folder);
+    created.map_err(|error| format!("cannot create the directory {}: {error}", folder.display()).into())
 }
 
-impl Export {
-    /// Creates the directory if it does not exist.
-    ///
-    /// # Errors
-    /// If it cannot be created, or is not a directory.
-    pub(super) fn prepare(folder: &Path, force: bool) -> Result<Self, ExportError> {
-        let to_error = |error| ExportError::Folder(folder.to_owned(), error);
-        fs::create_dir_all(folder).map_err(to_error)?;
-        Ok(Self { folder: folder.to_owned(), force })
+/// Writes the chain that each backend presented last to a file in `folder` and returns the number of files.
+///
+/// # Errors
+/// If one of the files exists and `force` is not set: then nothing is written. If one cannot be written.
+pub(super) fn write(folder: &Path, force: bool, reports: &[Arc<TargetReport>]) -> Result<usize, Error> {
+    let files = files(reports);
+    let exists = |name: &&String| !force && fs::symlink_metadata(folder.join(name)).is_ok();
+    let mut existing = files.iter().map(|(name, _)| name).filter(exists);
+    if let Some(first) = existing.next() {
+        let (and_more, them) = match existing.count() {
+            0 => (" exists".to_owned(), "it"),
+            others => (format!(" and {others} more exist"), "them"),
+        };
+        let first = folder.join(first);
+        let first = first.display();
+        return Err(format!("{first}{and_more}: nothing was written (use --force to overwrite {them})").into());
     }
+    for (name, text) in &files {
+        write_file(folder, name, text, force)
+            .map_err(|error| format!("cannot write {}: {error}", folder.join(name).display()))?;
+    }
+    Ok(files.len())
+}
 
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+fn write_file(folder: &Path, name: &str, text: &str, force: bool) -> io::Result<()> {
+    let path = folder.join(name);
+    if !force {
+        return create(&path, text);
     }
-
-    /// Writes the chain that each backend presented last to a file and returns the number of files.
-    ///
-    /// # Errors
-    /// If one of the files exists and may not be overwritten: then nothing is written. If one cannot be written.
-    pub(super) fn write(&self, reports: &[Arc<TargetReport>]) -> Result<usize, ExportError> {
-        let files = files(reports);
-        let exists = |name: &&String| !self.force && fs::symlink_metadata(self.folder.join(name)).is_ok();
-        let mut existing = files.iter().map(|(name, _)| name).filter(exists);
-        if let Some(first) = existing.next() {
-            return Err(ExportError::Exists { file: self.folder.join(first), others: existing.count() });
-        }
-        for (name, text) in &files {
-            self.write_file(name, text).map_err(|error| ExportError::File(self.folder.join(name), error))?;
-        }
-        Ok(files.len())
-    }
-
-    fn write_file(&self, name: &str, text: &str) -> io::Result<()> {
-        let path = self.folder.join(name);
-        if !self.force {
-            return create(&path, text);
-        }
-        // A rename replaces the file atomically, and a symbolic link itself.
-        let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
-        create(&temporary, text).and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
-            let _ = fs::remove_file(&temporary);
-        })
-    }
+    // A rename replaces the file atomically, and a symbolic link itself.
+    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
+    create(&temporary, text).and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
 }
 
 /// Creates a file. Fails if it exists, also as a dangling symbolic link.
@@ -102,33 +95,6 @@ fn unique(stem: &str, taken: &mut HashSet<String>) -> String {
         name = format!("{stem}_{number}.pem");
     }
     name
-}
-
-/// Why the export failed.
-#[derive(Debug)]
-pub(crate) enum ExportError {
-    /// The directory cannot be created.
-    Folder(PathBuf, io::Error),
-    /// A file exists, and perhaps others.
-    Exists { file: PathBuf, others: usize },
-    /// A file cannot be written.
-    File(PathBuf, io::Error),
-}
-
-impl fmt::Display for ExportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(path, error) => write!(f, "cannot create the directory {}: {error}", path.display()),
-            Self::Exists { file, others: 0 } => {
-                write!(f, "{} exists: nothing was written (use --force to overwrite it)", file.display())
-            }
-            Self::Exists { file, others } => {
-                let file = file.display();
-                write!(f, "{file} and {others} more exist: nothing was written (use --force to overwrite them)")
-            }
-            Self::File(path, error) => write!(f, "cannot write {}: {error}", path.display()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::CheckError;
 use super::terminal::ProgressLine;
+use crate::cmd::Error;
 use crate::config::Config;
 use crate::monitor::Monitor;
 use crate::snapshot::Fleet;
@@ -21,9 +21,9 @@ pub(super) async fn run(
     timeout: Duration,
     mut progress: ProgressLine,
     interrupted: impl Future<Output = ()>,
-) -> Result<Option<Fleet>, CheckError> {
+) -> Result<Option<Fleet>, Error> {
     let mut waiting: Vec<TargetName> = config.targets.iter().map(|target| target.name.clone()).collect();
-    let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).map_err(CheckError::Monitor)?;
+    let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now))?;
     let total = waiting.len();
     let mut rounds: FuturesUnordered<_> = waiting
         .iter()

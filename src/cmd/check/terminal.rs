@@ -10,42 +10,16 @@ use crate::render::Style;
 use crate::target::TargetName;
 use crate::text::{list, printable};
 
-/// Properties of standard output and standard error.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terminal {
-    color: bool,
-    width: usize,
-    error_width: Option<usize>,
-}
-
-impl Terminal {
-    /// Reads them from the streams and the environment.
-    pub(super) fn new(color: Color) -> Self {
-        let is_terminal = io::stdout().is_terminal();
-        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-        let columns = set("COLUMNS").and_then(|value| value.to_str()?.parse().ok());
-        let measured = || terminal_size_of(io::stdout()).map(|(Width(width), _)| width.into());
-        let error_width = || terminal_size_of(io::stderr()).map_or(DEFAULT_WIDTH, |(Width(width), _)| width.into());
-        Self {
-            color: wants_color(
-                color,
-                is_terminal,
-                set("NO_COLOR").is_some(),
-                set("TERM").is_some_and(|it| it == "dumb"),
-            ),
-            // Shells do not export COLUMNS: if it is exported, that is deliberate.
-            width: columns.or_else(|| is_terminal.then(measured)?).unwrap_or(DEFAULT_WIDTH).min(MAX_WIDTH),
-            error_width: io::stderr().is_terminal().then(error_width),
-        }
-    }
-
-    pub(super) fn style(&self, certificates: bool) -> Style {
-        Style { width: self.width, color: self.color, certificates }
-    }
-
-    pub(super) fn progress(&self) -> ProgressLine {
-        ProgressLine { width: self.error_width, shown: false }
-    }
+/// The style for standard output, by its width and the environment.
+pub(super) fn style(color: Color, certificates: bool) -> Style {
+    let is_terminal = io::stdout().is_terminal();
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let columns = set("COLUMNS").and_then(|value| value.to_str()?.parse().ok());
+    let measured = || terminal_size_of(io::stdout()).map(|(Width(width), _)| width.into());
+    // Shells do not export COLUMNS: if it is exported, that is deliberate.
+    let width = columns.or_else(|| is_terminal.then(measured)?).unwrap_or(DEFAULT_WIDTH).min(MAX_WIDTH);
+    let is_dumb = set("TERM").is_some_and(|it| it == "dumb");
+    Style { width, color: wants_color(color, is_terminal, set("NO_COLOR").is_some(), is_dumb), certificates }
 }
 
 fn wants_color(color: Color, is_terminal: bool, no_color: bool, is_dumb: bool) -> bool {
@@ -64,6 +38,12 @@ pub(super) struct ProgressLine {
 }
 
 impl ProgressLine {
+    /// Nothing is shown yet.
+    pub(super) fn new() -> Self {
+        let width = || terminal_size_of(io::stderr()).map_or(DEFAULT_WIDTH, |(Width(width), _)| width.into());
+        Self { width: io::stderr().is_terminal().then(width), shown: false }
+    }
+
     /// Shows that the targets in `waiting`, of `total`, are not finished.
     pub(super) fn show(&mut self, total: usize, waiting: &[TargetName]) {
         let Some(width) = self.width.filter(|_| total > 1) else { return };

@@ -7,49 +7,39 @@ use hyper::http::uri::Scheme;
 
 /// The address of an exporter: `http://HOST[:PORT]`, optionally followed by its route prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    host: String,
-    port: u16,
-    authority: String,
-    ready: Uri,
-}
+pub struct Address(Uri);
 
 impl Address {
     /// Host and port to connect to; IPv6 addresses without brackets.
     pub fn endpoint(&self) -> (&str, u16) {
-        (&self.host, self.port)
+        let host = self.0.host().unwrap_or_default();
+        (host.trim_start_matches('[').trim_end_matches(']'), self.0.port_u16().unwrap_or(80))
     }
 
     /// Host and port as given, for the Host field (RFC 9112 §3.2).
     pub fn authority(&self) -> &str {
-        &self.authority
+        self.0.authority().map_or("", |authority| authority.as_str())
     }
 
     /// The path of `/-/ready` below the route prefix.
-    pub fn ready(&self) -> &Uri {
-        &self.ready
+    pub fn path(&self) -> String {
+        format!("{}/-/ready", self.0.path().trim_end_matches('/'))
     }
 }
 
 impl FromStr for Address {
-    type Err = String;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || "expected http://HOST:PORT, optionally followed by the route prefix".to_owned();
-        let uri = Uri::from_str(text).map_err(|_| invalid())?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // This excludes user information; only a port may follow.
-        let port = match authority.strip_prefix(host).ok_or_else(invalid)? {
-            "" => 80,
-            port => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(invalid)?,
+        let is_valid = |uri: &Uri| {
+            let host = uri.host().filter(|host| !host.is_empty())?;
+            // This excludes user information; only a port may follow.
+            let port = uri.authority()?.as_str().strip_prefix(host)?;
+            let is_port = port.is_empty() || (port.starts_with(':') && uri.port_u16().is_some());
+            Some(is_port && uri.scheme() == Some(&Scheme::HTTP) && uri.query().is_none())
         };
-        if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() {
-            return Err(invalid());
-        }
-        let ready = Uri::from_str(&format!("{}/-/ready", uri.path().trim_end_matches('/'))).map_err(|_| invalid())?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port, authority: authority.to_owned(), ready })
+        let uri = Uri::from_str(text).ok().filter(|uri| is_valid(uri) == Some(true));
+        uri.map(Self).ok_or("expected http://HOST:PORT, optionally followed by the route prefix")
     }
 }
 
@@ -62,7 +52,8 @@ mod tests {
         #[track_caller]
         fn check(text: &str, expected: Option<(&str, u16, &str)>) {
             let found = text.parse::<Address>();
-            let found = found.as_ref().ok().map(|it| (it.host.as_str(), it.port, it.ready.path()));
+            let found = found.as_ref().ok().map(|it| (it.endpoint(), it.path()));
+            let expected = expected.map(|(host, port, path)| ((host, port), path.to_owned()));
             assert_eq!(found, expected, "{text}");
         }
         check("http://127.0.0.1:10465", Some(("127.0.0.1", 10465, "/-/ready")));
