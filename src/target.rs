@@ -149,6 +149,14 @@ impl TlsMode {
         }
     }
 
+    /// The words in texts.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::StartTls => "STARTTLS",
+            Self::Implicit => "implicit TLS",
+        }
+    }
+
     /// The default for a port: implicit TLS for 465 (RFC 8314 §7.3), STARTTLS for all others.
     pub const fn default_for(port: u16) -> Self {
         if port == 465 { Self::Implicit } else { Self::StartTls }

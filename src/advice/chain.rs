@@ -89,35 +89,31 @@ fn unknown_issuers<'c, 'a>(context: &Context<'_>, certificates: Vec<&'c BackendC
         } else {
             ""
         };
-        let problem = Problem {
-            exporter_fix: Some("If the exporter should trust that root as well, add it to `trust_stores`."),
-            ..Problem::new(
-                "certificate has no path to a trusted root",
-                format!("the certificate{issued_by} has no path to a root in the trust store `{store}`"),
-                format!(
-                    "{send_intermediates}present a certificate from a CA that clients trust; if this CA is private, install \
-                     its root certificate on the clients"
-                ),
-            )
-        };
-        (problem, certificates)
+        let problem = Problem::new(
+            "certificate has no path to a trusted root",
+            format!("the certificate{issued_by} has no path to a root in the trust store `{store}`"),
+            format!(
+                "{send_intermediates}present a certificate from a CA that clients trust; if this CA is private, install \
+                 its root certificate on the clients"
+            ),
+        );
+        let exporter_fix = "If the exporter should trust that root as well, add it to `trust_stores`.";
+        (problem.with_exporter_fix(exporter_fix), certificates)
     };
     groups.into_iter().map(with_problem).collect()
 }
 
 fn self_signed_problem(context: &Context<'_>) -> Problem {
-    Problem {
-        exporter_fix: Some("If the exporter should trust it as well, add it to `trust_stores`."),
-        ..Problem::new(
-            "certificate is self-signed",
-            "the certificate is self-signed, so clients have no reason to trust it",
-            format!(
-                "replace the certificate with one for {} from a CA that clients trust; if it is self-signed on purpose, \
-                 install it on the clients",
-                context.server_name()
-            ),
-        )
-    }
+    Problem::new(
+        "certificate is self-signed",
+        "the certificate is self-signed, so clients have no reason to trust it",
+        format!(
+            "replace the certificate with one for {} from a CA that clients trust; if it is self-signed on purpose, install \
+             it on the clients",
+            context.server_name()
+        ),
+    )
+    .with_exporter_fix("If the exporter should trust it as well, add it to `trust_stores`.")
 }
 
 pub(super) fn chain_problem(reason: ChainReason) -> Problem {

@@ -84,8 +84,7 @@ fn mismatch_problem(context: &Context<'_>, reason: NameReason, mismatched: &[&Ba
         Some(_) => (format!("certificate does not list the IP address {name}"), format!("{name} (as an IP address)")),
         None => (format!("certificate does not list {name}"), name.to_string()),
     };
-    let does_not_list = plural(mismatched.len(), "the certificate does not list", "the certificates do not list");
-    let mut description = format!("{does_not_list} {name} as a subject alternative name");
+    let mut description = format!("{} {name} as a subject alternative name", do_not_list(mismatched));
     description.push_str(match reason {
         NameReason::NotListed | NameReason::IpReference => "",
         NameReason::WildcardDepth => ". A wildcard matches exactly one label (RFC 9525 §6.3)",
@@ -95,6 +94,10 @@ fn mismatch_problem(context: &Context<'_>, reason: NameReason, mismatched: &[&Ba
     let missing = missing_names_of_all(context, mismatched);
     let added = std::iter::once(added).chain(missing.iter().map(ToString::to_string));
     Problem::new(subject, description, reissue_with(mismatched, &conjunction(added, MAX_EXPECTED + 1)))
+}
+
+fn do_not_list(certificates: &[&BackendCertificate<'_>]) -> &'static str {
+    plural(certificates.len(), "the certificate does not list", "the certificates do not list")
 }
 
 fn reissue_with(certificates: &[&BackendCertificate<'_>], names: &str) -> String {
@@ -162,13 +165,9 @@ pub(super) fn expected_names(context: &Context<'_>) -> Vec<Advice> {
     let problem = Problem::new(
         format!("certificate does not list {names}"),
         format!(
-            "{} that we expect: {names}",
-            match (incomplete.len(), missing.len()) {
-                (1, 1) => "the certificate does not list a name",
-                (1, _) => "the certificate does not list all of the names",
-                (_, 1) => "the certificates do not list a name",
-                _ => "the certificates do not list all of the names",
-            }
+            "{} {} that we expect: {names}",
+            do_not_list(&incomplete),
+            plural(missing.len(), "a name", "all of the names")
         ),
         reissue_with(&incomplete, &names),
     );

@@ -87,27 +87,23 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
             "no current cipher suite, group or signature scheme is accepted",
             "enable ECDHE with AES-GCM or ChaCha20, and P-256 or X25519, and check that the type of the server key matches",
         ),
-        ProbeReason::ClientCertificateRequired => Problem {
-            exporter_fix: Some(
-                "If it is intended, set `client_certificate` for the target, so that it is probed as such clients connect.",
-            ),
-            ..problem(
-                "a client certificate is required, so clients without one fail",
-                "configure the server not to require client certificates, unless this is intended",
-            )
-        },
+        ProbeReason::ClientCertificateRequired => problem(
+            "a client certificate is required, so clients without one fail",
+            "configure the server not to require client certificates, unless this is intended",
+        )
+        .with_exporter_fix(
+            "If it is intended, set `client_certificate` for the target, so that it is probed as such clients connect.",
+        ),
         ProbeReason::UnrecognizedName => problem(
             &format!("the TLS handshake is aborted because there is no certificate for {name}"),
             "configure a certificate for that name, or a default certificate",
         ),
         ProbeReason::TlsAlert => problem("TLS is aborted with an alert", "check the server log for the cause"),
-        ProbeReason::NotTls if is_implicit => Problem {
-            exporter_fix: Some("If STARTTLS is intended, set `tls: starttls` for the target."),
-            ..problem(
-                &format!("connections to port {port} do not begin with TLS"),
-                "enable implicit TLS on this port, or configure clients to use STARTTLS if that is intended",
-            )
-        },
+        ProbeReason::NotTls if is_implicit => problem(
+            &format!("connections to port {port} do not begin with TLS"),
+            "enable implicit TLS on this port, or configure clients to use STARTTLS if that is intended",
+        )
+        .with_exporter_fix("If STARTTLS is intended, set `tls: starttls` for the target."),
         ProbeReason::NotTls => problem(
             "the data that follows STARTTLS is not TLS",
             "check the server log, and whether there is a proxy in front of the server",
@@ -135,13 +131,11 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
             "check whether the server is running and whether a firewall drops the connections, or stop directing clients to \
              this address",
         ),
-        ProbeReason::Timeout | ProbeReason::Eof if stage == Stage::Greeting && !is_implicit => Problem {
-            exporter_fix: Some("If it does, set `tls: implicit` for the target."),
-            ..problem(
-                &format!("no SMTP greeting is received on port {port} before {}", outcome(reason)),
-                "check the server log, and whether this port uses implicit TLS, as port 465 does",
-            )
-        },
+        ProbeReason::Timeout | ProbeReason::Eof if stage == Stage::Greeting && !is_implicit => problem(
+            &format!("no SMTP greeting is received on port {port} before {}", outcome(reason)),
+            "check the server log, and whether this port uses implicit TLS, as port 465 does",
+        )
+        .with_exporter_fix("If it does, set `tls: implicit` for the target."),
         ProbeReason::Timeout | ProbeReason::Eof | ProbeReason::Reset => problem(
             &match stage {
                 Stage::Greeting => format!("no SMTP greeting is received on port {port} before {}", outcome(reason)),
@@ -149,14 +143,13 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
             },
             "check the server log, and whether a device on the network path closes connections",
         ),
-        ProbeReason::Rejected4xx => problem(
-            &format!("the server replies with a temporary error {}", during(stage)),
-            "check the server log, and whether the exporter host is allowed to connect",
-        ),
-        ProbeReason::Rejected5xx => problem(
-            &format!("the server replies with a permanent error {}", during(stage)),
-            "check the server log, and whether the exporter host is allowed to connect",
-        ),
+        ProbeReason::Rejected4xx | ProbeReason::Rejected5xx => {
+            let kind = if reason == ProbeReason::Rejected4xx { "temporary" } else { "permanent" };
+            problem(
+                &format!("the server replies with a {kind} error {}", during(stage)),
+                "check the server log, and whether the exporter host is allowed to connect",
+            )
+        }
         ProbeReason::MalformedReply | ProbeReason::ReplyTooLarge => problem(
             &format!("the server sends something other than a valid SMTP reply {}", during(stage)),
             "check whether a mail server listens on this port, and whether there is a proxy in front of it",

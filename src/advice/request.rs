@@ -19,7 +19,7 @@ pub(super) struct Problem {
     /// What the server's operator can do, as imperative clauses without a full stop, which can follow "Please ".
     pub(super) fix: String,
     /// What the exporter's operator can do; a sentence that is not part of the request.
-    pub(super) exporter_fix: Option<&'static str>,
+    exporter_fix: Option<&'static str>,
 }
 
 impl Problem {
@@ -34,6 +34,11 @@ impl Problem {
         Self { subject: subject.into(), description: description.into(), fix: fix.into(), exporter_fix: None }
     }
 
+    /// With what the exporter's operator can do.
+    pub(super) fn with_exporter_fix(self, fix: &'static str) -> Self {
+        Self { exporter_fix: Some(fix), ..self }
+    }
+
     /// The text of the advice. `detail` follows the problem; empty for none.
     pub(super) fn text(&self, backends: &str, detail: &str) -> String {
         let exporter_fix = self.exporter_fix.map(|fix| format!(" {fix}")).unwrap_or_default();
@@ -44,10 +49,6 @@ impl Problem {
     fn request(&self, context: &Context<'_>, servers: &[impl Server], clients: Option<&ClientErrors>) -> String {
         let backends: Vec<&Backend> = servers.iter().map(Server::backend).collect();
         let endpoint = context.endpoint();
-        let mode = match endpoint.tls {
-            TlsMode::StartTls => "STARTTLS",
-            TlsMode::Implicit => "implicit TLS",
-        };
         // Words for a recipient who does not know the exporter.
         let [subject, description, fix] = [&self.subject, &self.description, &self.fix].map(|text| {
             text.replace("the exporter host", "our monitoring host").replace("the trust store", "our trust store")
@@ -58,8 +59,10 @@ impl Problem {
             format!("Subject: {addresses}: {subject}"),
             String::new(),
             format!(
-                "Our monitoring of {}, port {} ({mode}), found a problem on {these}:",
-                endpoint.server_name, endpoint.port
+                "Our monitoring of {}, port {} ({}), found a problem on {these}:",
+                endpoint.server_name,
+                endpoint.port,
+                endpoint.tls.title()
             ),
             String::new(),
         ];

@@ -13,7 +13,7 @@ use crate::client_errors::{ClientErrors, Finding};
 use crate::reason::Severity;
 use crate::snapshot::state::{HealthState, is_ok, state_of};
 use crate::snapshot::{BackendReport, TargetReport};
-use crate::target::{Backend, Endpoint, TargetKind, TlsMode};
+use crate::target::{Backend, Endpoint, TargetKind};
 use crate::text::{counted, days, group_by, grouped, list, or_none, plural, printable};
 use crate::verdict::{Certificate, Facts, unix};
 
@@ -107,10 +107,7 @@ impl TargetTable {
     }
 
     fn endpoint(&mut self, endpoint: &Endpoint, preference: Option<u16>) {
-        let tls = match endpoint.tls {
-            TlsMode::StartTls => "STARTTLS",
-            TlsMode::Implicit => "implicit TLS",
-        };
+        let tls = endpoint.tls.title();
         let preference = preference.map(|preference| format!(", preference {preference}")).unwrap_or_default();
         self.page.hang("  ", &format!("{}, port {}, {tls}{preference}", endpoint.server_name, endpoint.port));
     }
