@@ -20,82 +20,76 @@ pub(super) struct TargetProblem {
 
 /// The problems of `report` at `now`: those of the lookup first, then in the order in which a client meets them.
 pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
-    let mut all = Vec::new();
-    let mut add = |text: String, finding, backend: Option<&Backend>| match all
-        .iter_mut()
-        .find(|known: &&mut TargetProblem| known.text == text)
-    {
-        Some(known) => known.backends.extend(backend.cloned()),
-        None => all.push(TargetProblem { text, finding, backends: backend.cloned().into_iter().collect() }),
-    };
+    let mut all = Problems(Vec::new());
     let lookup = report.lookup.as_deref();
     let failures = lookup.iter().flat_map(|lookup| &lookup.failures);
     for ((name, reason), failures) in group_by(failures, |failure| (&failure.name, failure.reason)) {
         let types: Vec<&str> = failures.iter().map(|failure| failure.record_type).collect();
-        add(format!("lookup of {name} {}: {reason}: {}", types.join(" and "), reason.doc()), None, None);
+        all.add(None, &format!("lookup of {name} {}: {reason}: {}", types.join(" and "), reason.doc()));
     }
     if lookup.is_some_and(|lookup| lookup.disagree == Some(true)) {
-        add("the name servers return different answers".to_owned(), None, None);
+        all.add(None, "the name servers return different answers");
     }
-    let backends: Vec<_> = report.resolved().collect();
     let is_explained = lookup.is_some_and(|lookup| match lookup.hosts {
         Some(0) => lookup.success,
         _ => !lookup.failures.is_empty(),
     });
-    if backends.is_empty() && report.last_round.is_some() && !is_explained {
-        add("no backends: no address to probe".to_owned(), None, None);
+    if report.resolved().next().is_none() && report.last_round.is_some() && !is_explained {
+        all.add(None, "no backends: no address to probe");
     }
-    for find in [probe, name, chain, staple, config] {
-        for backend in &backends {
-            for (text, finding) in find(report, backend, now) {
-                add(text, finding, Some(&backend.backend));
-            }
+    for BackendReport { backend, probe, .. } in report.resolved().map(|backend| &**backend) {
+        match probe.as_ref().map(|probe| &probe.outcome) {
+            None if report.last_round.is_none() => all.add(Some(backend), "not finished: no result before the timeout"),
+            None => all.add(Some(backend), "not probed: the exporter host could not probe it, or not in time"),
+            Some(Ok(_)) => {}
+            Some(Err(failure)) => all.add_finding(backend, failure.stage.as_str(), failure.reason),
         }
     }
-    all
-}
-
-type Found = Vec<(String, Option<Finding>)>;
-
-/// A problem with a reason, which follows the words `what`.
-fn with_reason(what: &str, reason: impl Into<Finding>) -> (String, Option<Finding>) {
-    let finding = reason.into();
-    (format!("{what} {}: {}", finding.reason, finding.meaning), Some(finding))
-}
-
-fn probe(target: &TargetReport, report: &BackendReport, _: SystemTime) -> Found {
-    match report.probe.as_ref().map(|probe| &probe.outcome) {
-        None if target.last_round.is_none() => vec![("not finished: no result before the timeout".to_owned(), None)],
-        None => vec![("not probed: the exporter host could not probe it, or not in time".to_owned(), None)],
-        Some(Ok(_)) => Vec::new(),
-        Some(Err(failure)) => vec![with_reason(failure.stage.as_str(), failure.reason)],
+    let certificates =
+        || report.resolved().filter_map(|backend| Some((&backend.backend, backend.last_certificate.as_ref()?)));
+    for (backend, last) in certificates() {
+        match last.assessment.name {
+            Some(NameVerdict::Match) => {}
+            Some(NameVerdict::Mismatch(reason)) => all.add_finding(backend, "name", reason),
+            None => all.add(Some(backend), "the certificate cannot be parsed, so its names are unknown"),
+        }
     }
-}
-
-fn name(_: &TargetReport, report: &BackendReport, _: SystemTime) -> Found {
-    match report.last_certificate.as_ref().map(|last| last.assessment.name) {
-        Some(Some(NameVerdict::Mismatch(reason))) => vec![with_reason("name", reason)],
-        Some(None) => vec![("the certificate cannot be parsed, so its names are unknown".to_owned(), None)],
-        Some(Some(NameVerdict::Match)) | None => Vec::new(),
+    for (backend, last) in certificates() {
+        last.assessment.reasons(now).iter().for_each(|reason| all.add_finding(backend, "chain", reason));
     }
+    for (backend, last) in certificates() {
+        last.assessment.chain.ocsp().reasons(unix(now)).for_each(|reason| all.add_finding(backend, "ocsp", reason));
+    }
+    for (backend, last) in certificates() {
+        let expected = report.target.settings.expect_names.iter().zip(&last.assessment.expected);
+        for (name, _) in expected.filter(|(_, matches)| !**matches) {
+            all.add(Some(backend), &format!("expected name not listed: {name}"));
+        }
+        if last.file_match == Some(false) {
+            all.add(Some(backend), "the presented certificate is not the one in certificate_file");
+        }
+    }
+    all.0
 }
 
-fn chain(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Found {
-    let Some(last) = &report.last_certificate else { return Vec::new() };
-    last.assessment.reasons(now).iter().map(|reason| with_reason("chain", reason)).collect()
-}
+struct Problems(Vec<TargetProblem>);
 
-fn staple(_: &TargetReport, report: &BackendReport, now: SystemTime) -> Found {
-    let Some(last) = &report.last_certificate else { return Vec::new() };
-    last.assessment.chain.ocsp().reasons(unix(now)).map(|reason| with_reason("ocsp", reason)).collect()
-}
+impl Problems {
+    fn add(&mut self, backend: Option<&Backend>, text: &str) {
+        self.add_to_group(backend, text.to_owned(), None);
+    }
 
-fn config(target: &TargetReport, report: &BackendReport, _: SystemTime) -> Found {
-    let Some(last) = &report.last_certificate else { return Vec::new() };
-    let expected = target.target.settings.expect_names.iter().zip(&last.assessment.expected);
-    let missing =
-        expected.filter(|(_, matches)| !**matches).map(|(name, _)| format!("expected name not listed: {name}"));
-    let differs = (last.file_match == Some(false))
-        .then(|| "the presented certificate is not the one in certificate_file".to_owned());
-    missing.chain(differs).map(|text| (text, None)).collect()
+    /// Adds a problem with a reason, which follows the word `what`.
+    fn add_finding(&mut self, backend: &Backend, what: &str, reason: impl Into<Finding>) {
+        let finding = reason.into();
+        let text = format!("{what} {}: {}", finding.reason, finding.meaning);
+        self.add_to_group(Some(backend), text, Some(finding));
+    }
+
+    fn add_to_group(&mut self, backend: Option<&Backend>, text: String, finding: Option<Finding>) {
+        match self.0.iter_mut().find(|known| known.text == text) {
+            Some(known) => known.backends.extend(backend.cloned()),
+            None => self.0.push(TargetProblem { text, finding, backends: backend.cloned().into_iter().collect() }),
+        }
+    }
 }
