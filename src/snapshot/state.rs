@@ -31,7 +31,8 @@ pub fn is_ok(report: &TargetReport, now: SystemTime) -> bool {
 pub fn state_of(report: &BackendReport, now: SystemTime) -> HealthState {
     let Some(condition) = Condition::of(report, now) else { return HealthState::Unknown };
     let is_unexpected = |last: &LastCertificate| {
-        last.assessment.expected.contains(&false) || last.file_match == Some(false) || has_mismatched_samples(last)
+        let has_mismatched_samples = last.mismatched_samples.is_some_and(|count| count > 0);
+        last.assessment.expected.contains(&false) || last.file_match == Some(false) || has_mismatched_samples
     };
     if condition.failure.is_some() || condition.name == Some(false) || !condition.chain.is_empty() {
         HealthState::Critical
@@ -40,10 +41,6 @@ pub fn state_of(report: &BackendReport, now: SystemTime) -> HealthState {
     } else {
         HealthState::Ok
     }
-}
-
-fn has_mismatched_samples(last: &LastCertificate) -> bool {
-    last.mismatched_samples.is_some_and(|count| count > 0)
 }
 
 fn states(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = HealthState> {
