@@ -17,14 +17,12 @@ pub fn init(level: LogLevel, format: LogFormat) {
         LogLevel::Error => Level::ERROR,
     };
     let registry = tracing_subscriber::registry().with(Targets::new().with_target(env!("CARGO_CRATE_NAME"), level));
-    match format {
-        LogFormat::Logfmt => {
-            let layer = tracing_logfmt::builder().with_target(false).layer();
-            registry.with(layer.with_writer(io::stderr)).init();
-        }
+    let layer = match format {
+        LogFormat::Logfmt => tracing_logfmt::builder().with_target(false).layer().with_writer(io::stderr).boxed(),
         LogFormat::Json => {
             let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false);
-            registry.with(layer.with_writer(io::stderr)).init();
+            layer.with_writer(io::stderr).boxed()
         }
-    }
+    };
+    registry.with(layer).init();
 }
