@@ -85,3 +85,25 @@ fn escapes_characters_that_control_a_terminal() {
         assert_eq!(serde_json::from_str::<String>(&json).ok().as_deref(), Some(given));
     }
 }
+
+#[test]
+fn pieces_form_one_indented_document() {
+    for (count, end) in
+        [(0, "\n  \"targets\": []\n}\n"), (1, "\n      ]\n    }\n  ]\n}\n"), (3, "\n      ]\n    }\n  ]\n}\n")]
+    {
+        let targets = std::iter::repeat_with(|| Arc::new(report())).take(count);
+        let pieces: Vec<String> = targets_json_pieces(targets.collect(), now()).collect();
+        assert_eq!(pieces.len(), count + 2);
+        let text = pieces.concat();
+        assert!(
+            text.starts_with("{\n  \"version\": 1,\n  \"at\": {\n    \"rfc3339\": ") && text.ends_with(end),
+            "{text}"
+        );
+        assert_eq!(
+            text.matches("\n    },\n    {\n      \"name\": \"smtp.example.com:587\",\n").count(),
+            count.saturating_sub(1)
+        );
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(document["targets"].as_array().map(Vec::len), Some(count));
+    }
+}
