@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::http::HttpRuntime;
 use self::loader::Loader;
@@ -40,7 +41,8 @@ pub struct Running {
     /// The monitor's handle.
     pub handle: Handle,
     tasks: JoinSet<io::Result<()>>,
-    stop: watch::Sender<bool>,
+    /// Stops the tasks when it is dropped.
+    stop: DropGuard,
 }
 
 impl Service {
@@ -61,27 +63,24 @@ impl Service {
         let files = self.config.target_files.clone();
         let (monitor, handle) = Monitor::new(self.config, Arc::new(SystemTime::now))?;
         let (reload, requests) = mpsc::channel(1);
-        let (stop, _) = watch::channel(false);
+        let stop = CancellationToken::new();
         let router = web::router(handle.clone(), reload, &self.web);
-        let http = HttpRuntime::start(web::serve(self.listeners, router, until(&stop)))
+        let http = HttpRuntime::start(web::serve(self.listeners, router, stop.clone()))
             .map_err(|error| format!("cannot start the runtime of the web server: {error}"))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(http.ended());
-        let stopped = until(&stop);
+        let stopped = stop.clone().cancelled_owned();
         tasks.spawn(async move {
             monitor.run(stopped).await;
             Ok(())
         });
         let loader = Loader::new(self.config_file, handle.clone(), files);
-        let (loads, stopped) = (loader.run(requests, self.hangup, period), until(&stop));
+        let (loads, stopped) = (loader.run(requests, self.hangup, period), stop.clone());
         tasks.spawn(async move {
-            tokio::select! {
-                () = loads => {}
-                () = stopped => {}
-            }
+            stopped.run_until_cancelled(loads).await;
             Ok(())
         });
-        Ok(Running { handle, tasks, stop })
+        Ok(Running { handle, tasks, stop: stop.drop_guard() })
     }
 }
 
@@ -96,22 +95,13 @@ impl Running {
             () = shutdown => Ok(()),
             Some(ended) = self.tasks.join_next() => ended.unwrap_or_else(|panic| Err(io::Error::other(panic))),
         };
-        self.stop.send_replace(true);
+        drop(self.stop);
         let mut result = early;
         while let Some(ended) = self.tasks.join_next().await {
             let ended = ended.unwrap_or_else(|panic| Err(io::Error::other(panic)));
             result = result.and(ended);
         }
         result
-    }
-}
-
-/// Resolves when the service stops.
-fn until(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + use<> {
-    let mut stop = stop.subscribe();
-    async move {
-        // An error means that the sender was dropped: the service stops as well.
-        let _ = stop.wait_for(|stop| *stop).await;
     }
 }
 

@@ -1,30 +1,35 @@
 //! The HTTP endpoints of the exporter: metrics, `/probe`, the status page, the API, health and reload.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use axum::response::{Redirect, Response};
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response, Result};
 use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready as at_once};
 use tokio::sync::{mpsc, oneshot};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
 
 use crate::monitor::{Handle, OneOff, OneOffError};
+use crate::render;
 use crate::snapshot::{Fleet, TargetReport};
 use crate::target::{TargetKind, TargetName};
 
 mod api;
-mod desk;
 mod negotiate;
 mod probe;
+mod renderer;
 mod scrape;
 mod serve;
-mod stall;
 mod status;
 
 #[cfg(test)]
@@ -34,9 +39,9 @@ mod tests;
 
 pub use serve::{bind, serve};
 
-use desk::{Desk, Sheet};
-use probe::{ProbeError, Probes};
-use scrape::{Patience, Scraper};
+use api::Reports;
+use probe::Probes;
+use renderer::{BodyWriter, RenderPool, Timeouts};
 use status::{Pages, Query};
 
 /// Where the endpoints get their data.
@@ -143,11 +148,11 @@ pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
 /// A router with all endpoints.
 pub fn router(source: impl FleetSource, reload: mpsc::Sender<ReloadRequest>, options: &Options) -> Router {
-    router_with(Patience::default(), source, reload, options)
+    router_with(TIMEOUTS, source, reload, options)
 }
 
 fn router_with(
-    patience: Patience,
+    timeouts: Timeouts,
     source: impl FleetSource,
     reload: mpsc::Sender<ReloadRequest>,
     options: &Options,
@@ -155,16 +160,19 @@ fn router_with(
     let source: Arc<dyn FleetSource> = Arc::new(source);
     let (prefix, external) = (options.internal_prefix(), options.external_prefix());
     let telemetry_path = normal_path(&options.telemetry_path);
-    let policy = status::policy();
+    let at_once = Timeouts { slot: Duration::ZERO, ..timeouts };
     let state = AppState {
-        scraper: Scraper::new(Arc::clone(&source), patience),
-        probes: Probes::new(Arc::clone(&source), options.probe_max_age),
-        desk: Desk::new(PAGE_PATIENCE),
+        scrapes: RenderPool::new(CONCURRENT_SCRAPES, at_once, "scrapes"),
+        probes: Probes::new(Arc::clone(&source), at_once, options.probe_max_age),
+        documents: RenderPool::new(CONCURRENT_DOCUMENTS, timeouts, "requests"),
         pages: Arc::new(Pages::new(external.clone(), telemetry_path.clone())),
-        policy,
+        policy: status::policy(),
         source,
         reload,
     };
+    let compression =
+        CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(MIN_COMPRESSED));
+    let compressed = |methods: MethodRouter<Arc<AppState>>| methods.layer(compression.clone());
 
     // A map, because paths from the command line may equal others; the last one wins.
     let mut paths: BTreeMap<String, MethodRouter<Arc<AppState>>> = BTreeMap::new();
@@ -175,11 +183,11 @@ fn router_with(
             paths.insert(path.to_owned(), get(move || async move { Redirect::to(&home) }));
         }
     }
-    paths.insert(format!("{prefix}/"), get(overview));
-    paths.insert(format!("{prefix}{PROBE}"), get(probe));
+    paths.insert(format!("{prefix}/"), compressed(get(overview)));
+    paths.insert(format!("{prefix}{PROBE}"), compressed(get(probe)));
     let telemetry = if telemetry_path.is_empty() { "/" } else { &telemetry_path };
     paths.insert(format!("{prefix}{telemetry}"), get(scrape));
-    paths.insert(format!("{prefix}{TARGETS_JSON}"), get(targets_json));
+    paths.insert(format!("{prefix}{TARGETS_JSON}"), compressed(get(targets_json)));
     paths.insert(format!("{prefix}/-/healthy"), get(healthy));
     paths.insert(format!("{prefix}/-/ready"), get(ready));
     paths.insert(format!("{prefix}/-/reload"), post(reload_config).put(reload_config));
@@ -190,9 +198,9 @@ fn router_with(
     }
     let prefix = escape_pattern(&prefix);
     router
-        .route(&format!("{prefix}{TARGETS}{{*name}}"), get(target))
-        .route(&format!("{prefix}{TARGETS_JSON}/{{name}}"), get(target_json))
-        .route(&format!("{prefix}{TARGETS_JSON}/{{name}}/backends/{{backend}}/chain.pem"), get(chain))
+        .route(&format!("{prefix}{TARGETS}{{*name}}"), compressed(get(target)))
+        .route(&format!("{prefix}{TARGETS_JSON}/{{name}}"), compressed(get(target_json)))
+        .route(&format!("{prefix}{TARGETS_JSON}/{{name}}/backends/{{backend}}/chain.pem"), compressed(get(chain)))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
         .layer(axum::middleware::map_response(set_security_headers))
@@ -201,9 +209,10 @@ fn router_with(
 
 struct AppState {
     source: Arc<dyn FleetSource>,
-    scraper: Scraper,
+    scrapes: RenderPool,
     probes: Probes,
-    desk: Desk,
+    /// Pages, JSON and PEM.
+    documents: RenderPool,
     pages: Arc<Pages>,
     policy: Option<HeaderValue>,
     reload: mpsc::Sender<ReloadRequest>,
@@ -212,80 +221,89 @@ struct AppState {
 impl AppState {
     async fn page(
         &self,
-        headers: &HeaderMap,
-        write: impl FnOnce(&Pages, &Fleet, SystemTime) -> (StatusCode, String) + Send + 'static,
-    ) -> Response {
+        request: &Parts,
+        write: impl FnOnce(&Pages, SystemTime, &mut BodyWriter) -> io::Result<()> + Send + 'static,
+    ) -> Result<Response> {
         let pages = Arc::clone(&self.pages);
+        let write = move |out: &mut _| write(&pages, SystemTime::now(), out);
+        let mut page = self.document(request, "text/html; charset=utf-8", write).await?;
         let policy = self.policy.clone().map(|policy| (header::CONTENT_SECURITY_POLICY, policy));
-        let no_referrer = (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        let write = move |fleet: &Fleet, now| {
-            let (status, text) = write(&pages, fleet, now);
-            let headers = policy.into_iter().chain([no_referrer]).collect();
-            Sheet { status, content_type: "text/html; charset=utf-8", headers, text }
-        };
-        self.data(headers, write).await
+        page.headers_mut().extend(policy);
+        page.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        Ok(page)
     }
 
-    async fn data(
+    async fn document(
         &self,
-        headers: &HeaderMap,
-        write: impl FnOnce(&Fleet, SystemTime) -> Sheet + Send + 'static,
-    ) -> Response {
-        let source = Arc::clone(&self.source);
-        self.desk.answer(headers, move || write(&source.fleet(), SystemTime::now())).await
+        request: &Parts,
+        content_type: &'static str,
+        write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
+    ) -> Result<Response> {
+        let body = self.documents.body(request, write).await?;
+        Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body).into_response())
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
+        self.source.fleet().targets.into_iter().find(|report| report.target.name.as_str() == name)
     }
 }
 
-async fn scrape(State(state): State<Arc<AppState>>, method: Method, headers: HeaderMap) -> Response {
-    state.scraper.answer(&method, &headers)
+type AppRef = State<Arc<AppState>>;
+
+async fn scrape(State(state): AppRef, request: Parts) -> Result<Response> {
+    Ok(scrape::answer(Arc::clone(&state.source), &state.scrapes, &request).await?)
 }
 
-async fn probe(
-    State(state): State<Arc<AppState>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, ProbeError> {
-    state.probes.answer(&method, uri.query().unwrap_or_default(), &headers).await
+async fn probe(State(state): AppRef, request: Parts) -> Result<Response> {
+    Ok(state.probes.answer(&request).await?)
 }
 
-async fn overview(
-    State(state): State<Arc<AppState>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, ErrorResponse> {
-    let query = Query::parse(&limited_query(query)?);
-    let page = move |pages: &Pages, fleet: &Fleet, now| (StatusCode::OK, pages.overview(fleet, &query, now));
-    Ok(state.page(&headers, page).await)
+async fn overview(State(state): AppRef, request: Parts) -> Result<Response> {
+    let (query, source) = (Query::parse(limited_query(&request)?), Arc::clone(&state.source));
+    state.page(&request, move |pages, now, out| pages.overview(source.fleet(), &query, now, out)).await
 }
 
-async fn target(State(state): State<Arc<AppState>>, name: PathParams<String>, headers: HeaderMap) -> Response {
-    let name = path_params(name);
-    let page = move |pages: &Pages, fleet: &Fleet, now| match pages.target(fleet, &name, now) {
-        Some(page) => (StatusCode::OK, page),
-        None => (StatusCode::NOT_FOUND, pages.not_found(fleet, now)),
+async fn target(State(state): AppRef, name: PathParams<String>, request: Parts) -> Result<Response> {
+    let (report, source) = (state.find(&path_params(name)), Arc::clone(&state.source));
+    let status = if report.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let page = move |pages: &Pages, now, out: &mut BodyWriter| {
+        let exporter = source.fleet().exporter;
+        match report {
+            Some(report) => pages.target(report, &exporter, now, out),
+            None => pages.not_found(&exporter, now, out),
+        }
     };
-    state.page(&headers, page).await
+    Ok((status, state.page(&request, page).await?).into_response())
 }
 
-async fn targets_json(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
-    state.data(&headers, api::targets).await
+async fn targets_json(State(state): AppRef, request: Parts) -> Result<Response> {
+    let reports = Reports::new(Arc::clone(&state.source));
+    let write = |out: &mut BodyWriter| {
+        let mut pieces = render::targets_json_pieces(reports, SystemTime::now());
+        pieces.try_for_each(|piece| out.write_all(piece.as_bytes()))
+    };
+    state.document(&request, JSON, write).await
 }
 
-async fn target_json(State(state): State<Arc<AppState>>, name: PathParams<String>, headers: HeaderMap) -> Response {
+async fn target_json(State(state): AppRef, name: PathParams<String>, request: Parts) -> Result<Response> {
     let name = path_params(name);
-    state.data(&headers, move |fleet, now| api::target(fleet, &name, now)).await
+    let report = state.find(&name).ok_or_else(|| api::unknown_target(&name))?;
+    let write = move |out: &mut BodyWriter| out.write_all(render::target_json(&report, SystemTime::now()).as_bytes());
+    state.document(&request, JSON, write).await
 }
 
-async fn chain(
-    State(state): State<Arc<AppState>>,
-    names: PathParams<(String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, ErrorResponse> {
-    let query = limited_query(query)?;
-    let (name, backend) = path_params(names);
-    Ok(state.data(&headers, move |fleet, _| api::chain(fleet, &name, &backend, &query)).await)
+async fn chain(State(state): AppRef, names: PathParams<(String, String)>, request: Parts) -> Result<Response> {
+    let query = limited_query(&request)?;
+    let (name, label) = path_params(names);
+    let report = state.find(&name).ok_or_else(|| api::unknown_target(&name))?;
+    let backend = api::backend(&report, &label, query)?;
+    let disposition = format!("attachment; filename=\"{}\"", api::pem_name(&backend.backend));
+    let write = move |out: &mut BodyWriter| {
+        let chain = backend.last_certificate.iter().flat_map(|last| last.assessment.chain.certificates());
+        out.write_all(render::pem(chain).as_bytes())
+    };
+    let document = state.document(&request, "application/x-pem-file", write).await?;
+    Ok(([(header::CONTENT_DISPOSITION, disposition)], document).into_response())
 }
 
 type PathParams<T> = Result<Path<T>, PathRejection>;
@@ -295,15 +313,16 @@ fn path_params<T: Default>(path: PathParams<T>) -> T {
     path.map(|Path(names)| names).unwrap_or_default()
 }
 
-type ErrorResponse = (StatusCode, &'static str);
-
 /// The query string; empty if there is none.
 ///
 /// # Errors
 /// If it is longer than [`MAX_QUERY_BYTES`].
-fn limited_query(query: Option<String>) -> Result<String, ErrorResponse> {
-    let query = query.unwrap_or_default();
-    if query.len() > MAX_QUERY_BYTES { Err((StatusCode::URI_TOO_LONG, "query string too long\n")) } else { Ok(query) }
+fn limited_query(request: &Parts) -> Result<&str> {
+    let query = request.uri.query().unwrap_or_default();
+    if query.len() > MAX_QUERY_BYTES {
+        return Err((StatusCode::URI_TOO_LONG, "query string too long\n").into());
+    }
+    Ok(query)
 }
 
 async fn healthy() -> &'static str {
@@ -351,8 +370,13 @@ fn escape_pattern(path: &str) -> String {
     path.replace('{', "{{").replace('}', "}}")
 }
 
-/// How long a request waits for others to be rendered.
-const PAGE_PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUTS: Timeouts = Timeouts { slot: Duration::from_secs(10), body: Duration::from_secs(120) };
+/// Enough for a pair of Prometheus servers and a person.
+const CONCURRENT_SCRAPES: usize = 4;
+/// Pages, JSON documents and chains.
+const CONCURRENT_DOCUMENTS: usize = 8;
+/// Bytes below which compression does not save a packet.
+const MIN_COMPRESSED: u64 = 1_024;
 const PROBE: &str = "/probe";
 /// Two clients that scrape the same target, or one that retries, cause one round.
 const PROBE_MAX_AGE: Duration = Duration::from_secs(5);
@@ -361,3 +385,4 @@ const TARGETS_JSON: &str = "/api/v1/targets";
 /// Prefixes that the path of the metrics must not have.
 const RESERVED_PATHS: [&str; 3] = ["/-/", "/api/", TARGETS];
 const MAX_QUERY_BYTES: usize = 4096;
+const JSON: &str = "application/json";

@@ -35,16 +35,20 @@ macro_rules! object {
 
 /// Targets with their backends, verdicts and advice as one JSON object, indented; `docs/api.md` describes its keys.
 pub fn targets_json(targets: &[Arc<TargetReport>], now: SystemTime) -> String {
-    targets_json_pieces(targets.to_vec(), now).collect()
+    targets_json_pieces(targets.iter().cloned(), now).collect()
 }
 
 /// The pieces of [`targets_json`], made one by one: one for each target, one before and one after them.
-pub fn targets_json_pieces(targets: Vec<Arc<TargetReport>>, now: SystemTime) -> impl Iterator<Item = String> {
+pub fn targets_json_pieces(
+    targets: impl IntoIterator<Item = Arc<TargetReport>>,
+    now: SystemTime,
+) -> impl Iterator<Item = String> {
+    let mut targets = targets.into_iter().peekable();
     let empty = text(&object! { version: VERSION, at: at(now), targets: [(); 0], });
     let (start, end) = empty.split_once("[]").unwrap_or_default();
     let (start, end) =
-        (format!("{start}["), if targets.is_empty() { format!("]{end}") } else { format!("\n  ]{end}") });
-    let items = targets.into_iter().enumerate().map(move |(index, report)| {
+        (format!("{start}["), if targets.peek().is_none() { format!("]{end}") } else { format!("\n  ]{end}") });
+    let items = targets.enumerate().map(move |(index, report)| {
         let separator = if index == 0 { "" } else { "," };
         let item = target_json(&report, now);
         // Strings have no line feeds: those are between the lines of the text.

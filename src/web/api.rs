@@ -1,77 +1,96 @@
 //! Targets as JSON, and the chains of their backends as PEM. Errors are JSON: `{"error": "…"}`.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Weak};
+use std::vec;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
-use super::desk::Sheet;
-use crate::render;
-use crate::snapshot::{BackendReport, Fleet, TargetReport};
-use crate::target::{Backend, ServerName};
+use super::{FleetSource, JSON};
+use crate::snapshot::{BackendReport, TargetReport};
+use crate::target::{Backend, ServerName, Target, TargetName};
 use crate::text::{file_name, list, printable};
 
-pub(super) fn targets(fleet: &Fleet, now: SystemTime) -> Sheet {
-    json(StatusCode::OK, render::targets_json(&fleet.targets, now))
+/// The reports on all targets. It keeps none of them, so that a slow client keeps no report that has been replaced:
+/// such a report is skipped in favor of its successor.
+pub(super) struct Reports {
+    source: Arc<dyn FleetSource>,
+    rest: vec::IntoIter<(Arc<Target>, Weak<TargetReport>)>,
 }
 
-pub(super) fn target(fleet: &Fleet, name: &str, now: SystemTime) -> Sheet {
-    match find(fleet, name) {
-        Some(report) => json(StatusCode::OK, render::target_json(report, now)),
-        None => unknown_target(name),
+impl Reports {
+    pub(super) fn new(source: Arc<dyn FleetSource>) -> Self {
+        let reports = source.fleet().targets;
+        let rest: Vec<_> = reports.iter().map(|report| (Arc::clone(&report.target), Arc::downgrade(report))).collect();
+        Self { source, rest: rest.into_iter() }
     }
 }
 
-/// The chain that the backend with this label presented last. The parameter `server_name` of `query` selects one of
-/// several backends with the same address and port.
-pub(super) fn chain(fleet: &Fleet, name: &str, backend: &str, query: &str) -> Sheet {
-    let Some(report) = find(fleet, name) else { return unknown_target(name) };
-    let mut matches = backends(report, backend);
+impl Iterator for Reports {
+    type Item = Arc<TargetReport>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (target, report) = self.rest.next()?;
+            if let Some(report) = report.upgrade() {
+                return Some(report);
+            }
+            let current = self.source.fleet().targets;
+            let mut current: HashMap<&TargetName, &Arc<TargetReport>> =
+                current.iter().map(|report| (&report.target.name, report)).collect();
+            let report = current.remove(&target.name).cloned();
+            // Targets that a reload has removed are left out.
+            let rest = self.rest.by_ref().filter_map(|(target, _)| {
+                let report = Arc::downgrade(current.get(&target.name)?);
+                Some((target, report))
+            });
+            self.rest = rest.collect::<Vec<_>>().into_iter();
+            if report.is_some() {
+                return report;
+            }
+        }
+    }
+}
+
+/// The backend with this label whose chain is requested. The parameter `server_name` of `query` selects one of several
+/// backends with the same address and port.
+///
+/// # Errors
+/// The response, if there is no such backend, or if it has not presented a certificate.
+pub(super) fn backend(report: &TargetReport, label: &str, query: &str) -> Result<Arc<BackendReport>, Response> {
+    let mut matches = backends(report, label);
     let requested = server_name(query);
     if let Some(requested) = &requested {
         let server_name = ServerName::parse(requested).ok();
         matches.retain(|backend| Some(&backend.backend.endpoint.server_name) == server_name.as_ref());
     }
-    let Some(first) = matches.first() else {
+    if matches.is_empty() {
         let with_name = requested.map(|name| format!(" with server name {}", quoted(&name))).unwrap_or_default();
-        let text = format!("unknown backend {}{with_name} of target {}", quoted(backend), quoted(name));
-        return error(StatusCode::NOT_FOUND, &text);
-    };
+        let target = quoted(report.target.name.as_str());
+        return Err(not_found(&format!("unknown backend {}{with_name} of target {target}", quoted(label))));
+    }
     let mut names: Vec<&ServerName> = matches.iter().map(|backend| &backend.backend.endpoint.server_name).collect();
     names.sort_unstable();
     names.dedup();
     if names.len() > 1 {
         let names = list(names.into_iter().map(ToString::to_string), MAX_NAMES);
         let text =
-            format!("backend {} has several server names: add `?server_name=` with one of {names}", quoted(backend));
-        return error(StatusCode::BAD_REQUEST, &text);
+            format!("backend {} has several server names: add `?server_name=` with one of {names}", quoted(label));
+        return Err(error(StatusCode::BAD_REQUEST, &text));
     }
-    let Some(last) = matches.iter().find_map(|backend| backend.last_certificate.as_ref()) else {
-        let text = format!("backend {} has not presented a certificate recently", quoted(backend));
-        return error(StatusCode::NOT_FOUND, &text);
-    };
-    let disposition = format!("attachment; filename=\"{}\"", pem_name(&first.backend));
-    Sheet {
-        status: StatusCode::OK,
-        content_type: "application/x-pem-file",
-        headers: HeaderValue::try_from(disposition)
-            .map(|value| (header::CONTENT_DISPOSITION, value))
-            .into_iter()
-            .collect(),
-        text: render::pem(last.assessment.chain.certificates()),
-    }
-}
-
-fn find<'a>(fleet: &'a Fleet, name: &str) -> Option<&'a Arc<TargetReport>> {
-    fleet.targets.iter().find(|report| report.target.name.as_str() == name)
+    let presented = matches.into_iter().find(|backend| backend.last_certificate.is_some());
+    presented
+        .cloned()
+        .ok_or_else(|| not_found(&format!("backend {} has not presented a certificate recently", quoted(label))))
 }
 
 /// The backends with this `backend` label.
-fn backends<'a>(report: &'a TargetReport, label: &str) -> Vec<&'a BackendReport> {
+fn backends<'a>(report: &'a TargetReport, label: &str) -> Vec<&'a Arc<BackendReport>> {
     let Ok(address) = label.parse::<SocketAddr>() else { return Vec::new() };
     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-    report.backends().map(|backend| &**backend).filter(|backend| backend.backend.socket_addr() == address).collect()
+    report.backends().filter(|backend| backend.backend.socket_addr() == address).collect()
 }
 
 fn server_name(query: &str) -> Option<String> {
@@ -79,22 +98,24 @@ fn server_name(query: &str) -> Option<String> {
     pairs.find_map(|(key, value)| (key == "server_name").then(|| value.into_owned()))
 }
 
-fn pem_name(backend: &Backend) -> String {
+/// The name of the file with the chain of the backend.
+pub(super) fn pem_name(backend: &Backend) -> String {
     let Backend { endpoint, address } = backend;
     let parts = [endpoint.server_name.to_string(), address.to_string(), endpoint.port.to_string()];
     format!("{}.pem", file_name(parts.iter().map(String::as_str)))
 }
 
-fn unknown_target(name: &str) -> Sheet {
-    error(StatusCode::NOT_FOUND, &format!("unknown target {}", quoted(name)))
+pub(super) fn unknown_target(name: &str) -> Response {
+    not_found(&format!("unknown target {}", quoted(name)))
 }
 
-fn error(status: StatusCode, text: &str) -> Sheet {
-    json(status, format!("{}\n", serde_json::json!({ "error": text })))
+fn not_found(text: &str) -> Response {
+    error(StatusCode::NOT_FOUND, text)
 }
 
-fn json(status: StatusCode, text: String) -> Sheet {
-    Sheet { status, content_type: "application/json", headers: Vec::new(), text }
+fn error(status: StatusCode, text: &str) -> Response {
+    let headers = [(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, format!("{}\n", serde_json::json!({ "error": text }))).into_response()
 }
 
 fn quoted(text: &str) -> String {

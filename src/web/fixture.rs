@@ -1,5 +1,6 @@
 //! A fleet with a bit of everything, and pages as plain text.
 
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use crate::metrics::fixture::{TestCa, classic, name, now};
 use crate::reason::{ChainReason, LookupReason, ProbeReason, Resolves, Stage};
 use crate::snapshot::{AlternateName, Change, Condition, Fleet, LookupFailure, StateChange};
 use crate::target::Backend;
+use crate::web::status::{Pages, Query};
 
 /// [`classic`], with alternate names and changes of state of the target `relay`.
 pub(super) fn eventful(ca: &TestCa) -> Fleet {
@@ -51,6 +53,23 @@ pub(super) fn eventful(ca: &TestCa) -> Fleet {
         .map(|(n, change)| StateChange { at: now() - Duration::from_secs(600 - n * 60), change })
         .collect();
     fleet
+}
+
+/// The page that `write` writes.
+pub(super) fn written(write: impl FnOnce(&Pages, &mut dyn Write) -> io::Result<()>) -> String {
+    let mut page = Vec::new();
+    write(&Pages::new(String::new(), "/metrics".to_owned()), &mut page).expect("memory takes everything");
+    String::from_utf8(page).expect("text")
+}
+
+pub(super) fn overview_page(fleet: &Fleet, query: &str) -> String {
+    written(|pages, out| pages.overview(fleet.clone(), &Query::parse(query), now(), out))
+}
+
+pub(super) fn target_page(fleet: &Fleet, name: &str) -> String {
+    let report =
+        fleet.targets.iter().find(|report| report.target.name.as_str() == name).expect("a target of this name");
+    written(|pages, out| pages.target(Arc::clone(report), &fleet.exporter, now(), out))
 }
 
 /// A page as plain text, a block element to a line, with textual attributes in brackets. The version and values that

@@ -1,11 +1,6 @@
-//! Content negotiation (RFC 9110 §12.5): the text format and the content coding of a response.
-
-use std::io::Write;
+//! Content negotiation (RFC 9110 §12.5): the format of an exposition and the content coding of a scrape.
 
 use axum::http::{HeaderMap, HeaderName, header};
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::metrics::Format;
 
@@ -13,20 +8,6 @@ use crate::metrics::Format;
 pub(super) enum Coding {
     Identity,
     Gzip,
-}
-
-impl Coding {
-    pub(super) fn encode(self, text: String) -> Vec<u8> {
-        match self {
-            Self::Identity => text.into_bytes(),
-            Self::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-                // Writing to memory cannot fail.
-                let _ = encoder.write_all(text.as_bytes());
-                encoder.finish().unwrap_or_default()
-            }
-        }
-    }
 }
 
 /// The format for these headers. Clients that accept neither format get text 0.0.4, as from other exporters.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::FleetSource;
-use super::negotiate::{self, Coding};
-use super::scrape::{exposition, head};
-use crate::metrics::{Format, ProbeResponse, encode_probe_response};
+use super::negotiate;
+use super::renderer::{Busy, RenderPool, TextWriter, Timeouts, unsized_body};
+use super::scrape::exposition;
+use crate::metrics::{ProbeResponse, encode_probe_response};
 use crate::monitor::OneOffError;
 use crate::snapshot::TargetReport;
 use crate::target::{Allow, HostTarget, NotAllowed, ServerName, TargetKind, TargetName};
@@ -19,39 +20,30 @@ use crate::text::{list, printable};
 
 pub(super) struct Probes {
     source: Arc<dyn FleetSource>,
-    slots: Semaphore,
+    pool: RenderPool,
     /// A result of a configured target that is not older is returned as it is.
     max_age: Duration,
 }
 
 impl Probes {
-    pub(super) fn new(source: Arc<dyn FleetSource>, max_age: Duration) -> Self {
-        Self { source, slots: Semaphore::new(CONCURRENT_PROBES), max_age }
+    pub(super) fn new(source: Arc<dyn FleetSource>, timeouts: Timeouts, max_age: Duration) -> Self {
+        Self { source, pool: RenderPool::new(CONCURRENT_PROBES, timeouts, "probe requests"), max_age }
     }
 
     /// The response to GET or HEAD; HEAD starts no probe. If the client disconnects, the round goes on.
-    pub(super) async fn answer(
-        &self,
-        method: &Method,
-        query: &str,
-        headers: &HeaderMap,
-    ) -> Result<Response, ProbeError> {
+    pub(super) async fn answer(&self, request: &Parts) -> Result<Response, ProbeError> {
         let begin = Instant::now();
-        let (format, coding) = (negotiate::format(headers), negotiate::coding(headers));
-        let request = ProbeRequest::parse(query)?;
-        if method == Method::HEAD {
-            return Ok(head(format, coding));
+        let format = negotiate::format(&request.headers);
+        let wanted = ProbeRequest::parse(request.uri.query().unwrap_or_default())?;
+        if request.method == Method::HEAD {
+            return Ok(exposition(unsized_body(), format, "accept"));
         }
-        let Ok(_slot) = self.slots.try_acquire() else {
-            return Err(ProbeError::unavailable("too many concurrent probe requests"));
-        };
-        let probed = self.probe(&request, begin, begin + time_limit(headers)).await?;
-        // With many backends, encoding takes a while.
-        let written = tokio::task::spawn_blocking(move || write(probed, format, coding)).await;
-        Ok(match written {
-            Ok(Some(body)) => exposition(body.into(), format, coding),
-            _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        })
+        let slot = self.pool.slot().await.map_err(ProbeError::Busy)?;
+        let probed = self.probe(&wanted, begin, begin + time_limit(&request.headers)).await?;
+        let body = slot.body(request, move |out| {
+            TextWriter::write_to(out, |text| encode_probe_response(probed, SystemTime::now(), format, text))
+        });
+        Ok(exposition(body, format, "accept"))
     }
 
     async fn probe(
@@ -173,18 +165,18 @@ impl ProbeRequest {
 
 /// Why a request is not answered with metrics.
 #[derive(Debug)]
-pub(super) struct ProbeError {
-    status: StatusCode,
-    text: String,
+pub(super) enum ProbeError {
+    Busy(Busy),
+    Refused(StatusCode, String),
 }
 
 impl ProbeError {
     fn bad_request(text: std::fmt::Arguments<'_>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, text: format!("{text}\n{USAGE}\n") }
+        Self::Refused(StatusCode::BAD_REQUEST, format!("{text}\n{USAGE}\n"))
     }
 
     fn unavailable(text: &str) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, text: format!("{text}\n") }
+        Self::Refused(StatusCode::SERVICE_UNAVAILABLE, format!("{text}\n"))
     }
 
     fn one_off(request: &ProbeRequest, error: &OneOffError) -> Self {
@@ -214,7 +206,7 @@ impl ProbeError {
             }
             OneOffError::Ended => return Self::unavailable("the exporter is shutting down"),
         };
-        Self { status, text }
+        Self::Refused(status, text)
     }
 
     /// The addresses are not disclosed, because they may be those of an internal network.
@@ -224,17 +216,19 @@ impl ProbeError {
              add their network to `probe.allow`\n",
             request.quoted()
         );
-        Self { status: StatusCode::FORBIDDEN, text }
+        Self::Refused(StatusCode::FORBIDDEN, text)
     }
 }
 
 impl IntoResponse for ProbeError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.text).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        match self {
+            Self::Busy(busy) => busy.into_response(),
+            Self::Refused(status @ StatusCode::SERVICE_UNAVAILABLE, text) => {
+                (status, [(header::RETRY_AFTER, "1")], text).into_response()
+            }
+            Self::Refused(status, text) => (status, text).into_response(),
         }
-        response
     }
 }
 
@@ -253,12 +247,6 @@ fn time_limit(headers: &HeaderMap) -> Duration {
             Duration::from_secs_f64(seconds - seconds.min(1.0) * TIMEOUT_OFFSET)
         }
     }
-}
-
-fn write(probed: ProbeResponse, format: Format, coding: Coding) -> Option<Vec<u8>> {
-    let mut text = String::new();
-    encode_probe_response(probed, SystemTime::now(), format, &mut text).ok()?;
-    Some(coding.encode(text))
 }
 
 const USAGE: &str = "usage: /probe?target=TARGET, where TARGET is the name of a configured target or, if `probe.allow` \
@@ -288,8 +276,8 @@ mod tests {
                 assert_eq!((&*request.target, found.as_deref()), (target, name), "{query}");
             }
             (Err(error), Err(parameter)) => {
-                assert_eq!(error.status, StatusCode::BAD_REQUEST, "{query}");
-                assert!(error.text.lines().next().is_some_and(|line| line.contains(parameter)), "{}", error.text);
+                let ProbeError::Refused(StatusCode::BAD_REQUEST, text) = error else { panic!("{query}: {error:?}") };
+                assert!(text.lines().next().is_some_and(|line| line.contains(parameter)), "{text}");
             }
             (found, expected) => panic!("{query}: {found:?} in place of {expected:?}"),
         }

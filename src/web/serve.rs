@@ -1,24 +1,27 @@
 //! Listens, and serves connections within limits.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as BoundListener};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::future::select_all;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-
-use super::stall::WriteBounded;
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
 
 /// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name that this host has), or `:PORT` (all
 /// interfaces, IPv4 and IPv6). The listeners are nonblocking and not tied to a runtime.
@@ -85,38 +88,34 @@ fn listen(address: SocketAddr) -> io::Result<BoundListener> {
     Ok(socket.into())
 }
 
-/// Serves `router` on `listeners` until `shutdown` is ready, then finishes the requests in progress, within limits.
+/// Serves `router` on `listeners` until the `shutdown`, then finishes the requests in progress, within limits.
 ///
 /// # Errors
 /// If there are no listeners, or if one cannot be registered with the runtime.
-pub async fn serve(
-    listeners: Vec<BoundListener>,
-    router: Router,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    serve_within(Bounds::default(), listeners, router, shutdown).await
+pub async fn serve(listeners: Vec<BoundListener>, router: Router, shutdown: CancellationToken) -> io::Result<()> {
+    serve_within(Limits::default(), listeners, router, shutdown).await
 }
 
 /// Limits of clients.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct Limits {
     /// Concurrent connections; others wait in the kernel.
     pub(super) connections: usize,
     /// Until the head of a request is complete, and between two requests.
     pub(super) head: Duration,
     /// Without receiving a byte of a response.
-    pub(super) stall: Duration,
+    pub(super) write: Duration,
     /// From the shutdown until connections are closed.
     pub(super) drain: Duration,
 }
 
-impl Default for Bounds {
+impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
             // Not a common scrape interval: kept-alive connections would be closed just as they are used again.
             head: Duration::from_secs(12),
-            stall: Duration::from_secs(30),
+            write: Duration::from_secs(30),
             // Less than the five seconds within which the process ends after SIGTERM.
             drain: Duration::from_secs(4),
         }
@@ -124,36 +123,23 @@ impl Default for Bounds {
 }
 
 pub(super) async fn serve_within(
-    bounds: Bounds,
+    limits: Limits,
     listeners: Vec<BoundListener>,
     router: Router,
-    shutdown: impl Future<Output = ()>,
+    shutdown: CancellationToken,
 ) -> io::Result<()> {
     if listeners.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no listeners"));
     }
     // A listener accepts on the runtime that it is registered with: the one that runs this.
     let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
-    let slots = Arc::new(Semaphore::new(bounds.connections));
-    let (stop, stopping) = watch::channel(());
-    let mut acceptors = JoinSet::new();
-    for listener in listeners {
-        acceptors.spawn(accept(listener, router.clone(), Arc::clone(&slots), Stop(stopping.clone()), bounds));
-    }
-    shutdown.await;
-    drop(stop);
-    while acceptors.join_next().await.is_some() {}
-    Ok(())
-}
-
-/// Accepts connections and owns them.
-async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, stop: Stop, bounds: Bounds) {
-    let mut connections = JoinSet::new();
-    while let Some((slot, accepted)) = stop.clone().or(next(&listener, &slots)).await {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
+    while let Some((slot, accepted)) = shutdown.run_until_cancelled(next(&listeners, &slots)).await {
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok(stream) => {
-                let connection = connection(stream, router.clone(), stop.clone(), bounds);
+                let connection = connection(stream, router.clone(), graceful.watcher(), limits);
                 connections.spawn(async move {
                     connection.await;
                     drop(slot);
@@ -163,44 +149,48 @@ async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, st
             Err(error) => {
                 // Most likely, no file descriptor is free; an immediate retry would spin.
                 tracing::warn!(%error, "accepting a connection failed");
-                stop.clone().or(sleep(ACCEPT_PAUSE)).await;
+                shutdown.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
             }
         }
     }
-    drop(listener);
-    let drained = timeout(bounds.drain, async { while connections.join_next().await.is_some() {} }).await;
-    if drained.is_err() {
+    drop(listeners);
+    if timeout(limits.drain, graceful.shutdown()).await.is_err() {
         tracing::info!(connections = connections.len(), "closed connections that were still open after the drain time");
         connections.shutdown().await;
     }
+    Ok(())
 }
 
-/// The next connection, once there is a slot for it.
+/// The next connection on any of the listeners, once there is a slot for it.
 async fn next(
-    listener: &TcpListener,
+    listeners: &[TcpListener],
     slots: &Arc<Semaphore>,
-) -> (Option<tokio::sync::OwnedSemaphorePermit>, io::Result<TcpStream>) {
+) -> (Option<OwnedSemaphorePermit>, io::Result<TcpStream>) {
     // The semaphore is never closed.
     let slot = Arc::clone(slots).acquire_owned().await.ok();
-    (slot, listener.accept().await.map(|(stream, _)| stream))
+    let (accepted, ..) = select_all(listeners.iter().map(|listener| Box::pin(listener.accept()))).await;
+    (slot, accepted.map(|(stream, _)| stream))
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: Stop, bounds: Bounds) {
+/// Serves a connection. Requests have a token as an extension that closes it at once.
+async fn connection(stream: TcpStream, router: Router, watcher: Watcher, limits: Limits) {
     // Responses are written in large pieces; the last one must not wait for an acknowledgment.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(WriteBounded::new(stream, bounds.stall));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.write));
+    let close = CancellationToken::new();
+    let (router, closes) = (TowerToHyperService::new(router), close.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(closes.clone());
+        router.call(request)
+    });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(MAX_BUFFER);
-    let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(router)));
-    let ended = match stop.or(connection.as_mut()).await {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection failed");
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_BUFFER);
+    let connection = watcher.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
+    match close.run_until_cancelled(connection).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "connection failed"),
+        None => tracing::debug!("connection closed: the client took too long to receive a response"),
     }
 }
 
@@ -208,21 +198,6 @@ async fn connection(stream: TcpStream, router: Router, stop: Stop, bounds: Bound
 fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// Signals the shutdown when its sender is dropped.
-#[derive(Clone)]
-struct Stop(watch::Receiver<()>);
-
-impl Stop {
-    /// The output of `work`; none if the shutdown comes first.
-    async fn or<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            _ = self.0.changed() => None,
-            done = work => Some(done),
-        }
-    }
 }
 
 const BACKLOG: i32 = 1024;

@@ -1,12 +1,10 @@
-use std::future::ready;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener as BoundListener};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::http::{Request, request};
 use flate2::read::GzDecoder;
-use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -14,8 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::serve::{Bounds, bind_all, serve_within};
+use super::serve::{Limits, bind_all, serve_within};
 use super::*;
 use crate::metrics::Format;
 use crate::metrics::fixture::{TestCa, classic, large, target};
@@ -23,6 +22,7 @@ use crate::snapshot::ExporterReport;
 
 mod golden;
 mod pages;
+mod streams;
 
 impl FleetSource for Fleet {
     fn fleet(&self) -> Fleet {
@@ -244,47 +244,25 @@ async fn rejects_a_fifth_concurrent_scrape() {
     until_free(&router, 4).await;
 }
 
-#[tokio::test]
-async fn a_stalled_scrape_frees_its_slot() {
-    let patience = |chunk, body| Patience { chunk, body };
-    for patience in [patience(SHORT, LONG), patience(LONG, SHORT)] {
-        let router = router_with(patience, large(&TestCa::new(), 200), mpsc::channel(1).0, &Options::default());
-        let mut stalled: Vec<BodyDataStream> = Vec::new();
-        for _ in 0..4 {
-            stalled.push(get_page(&router, "/metrics").await.into_body().into_data_stream());
-        }
-        until_free(&router, 4).await;
-        for mut body in stalled {
-            let mut last = None;
-            while let Some(part) = body.next().await {
-                last = Some(part.is_ok());
-            }
-            assert_eq!(last, Some(false), "a truncated body must end in an error");
-        }
-    }
-}
-
 /// A server on loopback.
 struct Server {
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<std::io::Result<()>>,
+    stop: CancellationToken,
+    task: JoinHandle<io::Result<()>>,
 }
 
 impl Server {
-    async fn start(router: Router, bounds: Bounds) -> Self {
+    async fn start(router: Router, limits: Limits) -> Self {
         let listeners = bind("127.0.0.1:0").await.expect("a listener");
         let address = address_of(&listeners);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(serve_within(bounds, listeners, router, async {
-            let _ = stopped.await;
-        }));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve_within(limits, listeners, router, stop.clone()));
         Self { address, stop, task }
     }
 
-    async fn with_large_exposition(bounds: Bounds) -> Self {
+    async fn with_large_exposition(limits: Limits) -> Self {
         // More than what the kernel buffers of a connection.
-        Self::start(site(large(&TestCa::new(), 4000), &Options::default()), bounds).await
+        Self::start(site(large(&TestCa::new(), 4000), &Options::default()), limits).await
     }
 
     async fn connect(&self, sent: &str) -> TcpStream {
@@ -301,7 +279,8 @@ impl Server {
     }
 
     async fn finish(self) {
-        self.stop.send(()).expect("serving goes on");
+        assert!(!self.task.is_finished(), "serving goes on");
+        self.stop.cancel();
         timeout(LONG, self.task).await.expect("serving ends").expect("no panic").expect("no error");
         assert!(TcpStream::connect(self.address).await.is_err(), "nothing listens any more");
     }
@@ -324,7 +303,7 @@ const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
 
 #[tokio::test]
 async fn serves_http_1_requests() {
-    let server = Server::start(site(nothing(), &Options::default()), Bounds::default()).await;
+    let server = Server::start(site(nothing(), &Options::default()), Limits::default()).await;
     for (sent, begins, ends) in [
         (ASK, "HTTP/1.1 200 OK\r\n", "\r\n\r\nhealthy\n"),
         (SCRAPE, "HTTP/1.1 200 OK\r\n", "\r\n0\r\n\r\n"),
@@ -356,7 +335,7 @@ async fn status_and_length(server: &Server, method: &str, path: &str) -> (String
 
 #[tokio::test]
 async fn head_has_the_content_length_of_get_or_none() {
-    let server = Server::start(site(classic(&TestCa::new()), &Options::default()), Bounds::default()).await;
+    let server = Server::start(site(classic(&TestCa::new()), &Options::default()), Limits::default()).await;
     for path in ["/metrics", "/probe?target=relay"] {
         let (status, length) = status_and_length(&server, "HEAD", path).await;
         assert_eq!((&*status, length), ("HTTP/1.1 200 OK", None), "{path}");
@@ -371,9 +350,9 @@ async fn head_has_the_content_length_of_get_or_none() {
 
 #[tokio::test]
 async fn closes_slow_connections() {
-    let bounds = Bounds { connections: 1, head: SHORT, stall: SHORT, drain: LONG };
+    let limits = Limits { connections: 1, head: SHORT, write: SHORT, drain: LONG };
     for slow in ["", "GET /metr", ASK_AND_STAY, SCRAPE] {
-        let server = Server::with_large_exposition(bounds).await;
+        let server = Server::with_large_exposition(limits).await;
         let mut stuck = server.connect(slow).await;
         let answer = rest(&mut server.connect(ASK).await).await;
         assert!(answer.ends_with("healthy\n"), "after {slow:?}: {answer}");
@@ -384,7 +363,7 @@ async fn closes_slow_connections() {
 
 #[tokio::test]
 async fn shutdown_finishes_requests() {
-    let server = Server::with_large_exposition(Bounds { drain: LONG, ..Bounds::default() }).await;
+    let server = Server::with_large_exposition(Limits { drain: LONG, ..Limits::default() }).await;
     let mut idle = server.begin(ASK_AND_STAY).await;
     let mut busy = server.begin(SCRAPE).await;
     let end = tokio::spawn(server.finish());
@@ -396,7 +375,7 @@ async fn shutdown_finishes_requests() {
 
 #[tokio::test]
 async fn shutdown_closes_connections_after_the_drain_time() {
-    let server = Server::with_large_exposition(Bounds { drain: SHORT, ..Bounds::default() }).await;
+    let server = Server::with_large_exposition(Limits { drain: SHORT, ..Limits::default() }).await;
     let mut stuck = server.begin(SCRAPE).await;
     server.finish().await;
     assert!(!rest(&mut stuck).await.ends_with("\r\n0\r\n\r\n"));
@@ -437,9 +416,9 @@ async fn binds_all_addresses_of_a_listen_address() {
     }
     let listeners = bind(":0").await.expect("a listener");
     let error = bind(&format!(":{}", address_of(&listeners).port())).await.expect_err("the port is taken");
-    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
-    let error = serve(vec![], Router::new(), ready(())).await.expect_err("nothing to listen on");
-    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    let error = serve(vec![], Router::new(), CancellationToken::new()).await.expect_err("nothing to listen on");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
 #[tokio::test]
@@ -456,10 +435,10 @@ async fn skips_addresses_of_other_hosts() {
     let error = bind_all(&foreign).expect_err("no address of this host");
     assert!(error.raw_os_error().is_some(), "the error of the system: {error}");
     let error = bind_all(&[]).expect_err("no address");
-    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
     // An address that this host has must not be skipped.
     for addresses in [&[v4, taken][..], &[loopback, taken]] {
         let error = bind_all(addresses).expect_err("the port is taken");
-        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse, "{addresses:?}");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{addresses:?}");
     }
 }

@@ -49,6 +49,12 @@ fn documented() -> BTreeSet<String> {
     found
 }
 
+fn text(value: &impl Serialize) -> String {
+    let mut json = Vec::new();
+    write(value, &mut json).expect("memory takes everything");
+    String::from_utf8(json).expect("text")
+}
+
 #[test]
 fn the_page_documents_every_key_and_no_other() {
     let report = report();

@@ -4,25 +4,15 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::state::{HealthState, verdict};
-use super::text::{clean, spaced, unique};
-use super::times::relative;
+use super::elements::{HealthState, clean, relative, spaced, unique, verdict};
 use super::view::TargetView;
 use crate::reason::AdviceKind;
 use crate::snapshot::{BackendReport, LastCertificate};
 use crate::text::{counted, distance, list};
 use crate::verdict::{NameVerdict, unix};
 
-pub(super) fn row(view: &TargetView<'_>, backend: &BackendReport, link: &str, now: SystemTime) -> Markup {
-    html! {
-        li class={ "backend " (view.state_of(backend, now).as_str()) } {
-            a class="address" href=(link) { (backend.backend.socket_addr()) }
-            span class="verdicts" { (verdicts(view, backend, now)) }
-        }
-    }
-}
-
-pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport, now: SystemTime) -> Markup {
+pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport) -> Markup {
+    let now = view.now;
     let Some(last) = &backend.last_certificate else {
         return html! { (connection(backend)) };
     };
@@ -30,7 +20,7 @@ pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport, now: Syst
         (connection(backend))
         (name(last))
         (chain(last, now))
-        (expiry(view, backend, last, now))
+        (expiry(view, backend, last))
         (warnings(last, now))
         @if last.distinct > 1 { span class="note" { (last.distinct) " different certificates seen" } }
         @if backend.probe.as_ref().is_some_and(|probe| probe.rate_limited) { span class="note" { "rate limited" } }
@@ -72,9 +62,9 @@ fn chain(last: &LastCertificate, now: SystemTime) -> Markup {
 }
 
 /// The end of the certificate's validity. The verdict on the chain covers whether it has passed.
-fn expiry(view: &TargetView<'_>, backend: &BackendReport, last: &LastCertificate, now: SystemTime) -> Markup {
+fn expiry(view: &TargetView<'_>, backend: &BackendReport, last: &LastCertificate) -> Markup {
     let Some(facts) = last.assessment.facts() else { return html! {} };
-    let (from, end, now) = (facts.not_before, facts.not_after, unix(now));
+    let (from, end, now) = (facts.not_before, facts.not_after, unix(view.now));
     let text = match (now < from, end < now) {
         (true, _) => format!("becomes valid {}", distance(from, now)),
         (_, true) => format!("expired {}", distance(end, now)),

@@ -4,8 +4,7 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::text::{clean, fact};
-use super::times::timestamp_unix;
+use super::elements::{clean, fact, timestamp_unix};
 use crate::snapshot::LastCertificate;
 use crate::text::{counted, grouped, or_none};
 use crate::verdict::Certificate;

@@ -4,9 +4,7 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::state::{HealthState, verdict};
-use super::text::{spaced, unique};
-use super::times::timestamp;
+use super::elements::{HealthState, spaced, timestamp, unique, verdict};
 use crate::snapshot::{Change, Condition, StateChange, TargetReport};
 use crate::text::list;
 use crate::verdict::certificate::hex;

@@ -1,42 +1,37 @@
 //! The page of one target: the advice in full, and everything known about its backends.
 
-use std::time::SystemTime;
-
 use maud::{Markup, html};
 
 use super::changes;
+use super::elements::{
+    HealthState, ROWS, clean, clean_lines, elapsed, fact, prose, spaced, symbol, timestamp, verdict, with_symbol,
+};
 use super::endpoint;
 use super::links::Links;
 use super::shell::PageParts;
-use super::state::{HealthState, symbol, verdict, with_symbol};
-use super::text::{clean, clean_lines, fact, prose, spaced};
-use super::times::{elapsed, timestamp};
 use super::view::TargetView;
 use crate::advice::Advice;
 use crate::client_errors::ClientErrors;
 use crate::snapshot::TargetReport;
 use crate::text::{grouped, span};
 
-pub(super) fn parts(links: &Links, report: &TargetReport, now: SystemTime) -> PageParts {
-    let view = TargetView::new(report, now);
-    let name = clean(report.target.name.as_str());
+pub(super) fn parts(view: &TargetView<'_>) -> PageParts {
+    let name = clean(view.report.target.name.as_str());
     PageParts {
         title: format!("{} {name}", symbol(view.state)),
         banner: html! {
-            nav class="crumbs" aria-label="Breadcrumb" { a href=(links.home()) { "All targets" } " › " span { (name) } }
+            nav class="crumbs" aria-label="Breadcrumb" { a href=(view.links.home()) { "All targets" } " › " span { (name) } }
         },
         main: html! {
             div class={ "heading " (view.state.as_str()) } {
                 span class="state" { (with_symbol(view.state, view.state.as_str())) }
                 h1 { (name) }
-                p class="headline" { (clean(&view.headline(now))) }
+                p class="headline" { (clean(&view.headline())) }
             }
-            (facts(links, &view, now))
+            (facts(view))
             (advice(&view.advice))
-            (changes::section(report, now))
-            @for (number, report) in report.endpoints.iter().enumerate() {
-                (endpoint::section(links, &view, report, number, now))
-            }
+            (changes::section(&view.report, view.now))
+            (ROWS)
         },
     }
 }
@@ -52,8 +47,8 @@ pub(super) fn not_found(links: &Links) -> PageParts {
     }
 }
 
-fn facts(links: &Links, view: &TargetView<'_>, now: SystemTime) -> Markup {
-    let report = view.report;
+fn facts(view: &TargetView<'_>) -> Markup {
+    let report = &view.report;
     let target = &report.target;
     html! {
         dl class="facts" {
@@ -67,7 +62,7 @@ fn facts(links: &Links, view: &TargetView<'_>, now: SystemTime) -> Markup {
             }
             (fact("Last round", &html! {
                 @match report.last_round {
-                    Some(at) => { (timestamp(at, now)) ", every " (span(target.settings.interval.as_secs())) }
+                    Some(at) => { (timestamp(at, view.now)) ", every " (span(target.settings.interval.as_secs())) }
                     None => { "the first round is in progress" }
                 }
             }))
@@ -86,7 +81,7 @@ fn facts(links: &Links, view: &TargetView<'_>, now: SystemTime) -> Markup {
                     }
                 }))
             }
-            (fact("API", &html! { a href=(links.json(&target.name)) { "JSON" } }))
+            (fact("API", &html! { a href=(view.links.json(&target.name)) { "JSON" } }))
         }
     }
 }

@@ -1,16 +1,16 @@
 //! An endpoint of a target: its backends, their probes and their certificates.
 
-use std::cmp::Reverse;
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use maud::{Markup, html};
 
 use super::backend::verdicts;
 use super::certificates::{self, ShownChains};
-use super::links::{Links, backend_id};
-use super::state::needs_attention;
-use super::text::{clean, fact, prose, spaced};
-use super::times::{elapsed, timestamp, timestamp_unix};
+use super::elements::{
+    ROWS, clean, elapsed, fact, needs_attention, prose, spaced, timestamp, timestamp_unix, write, write_around,
+};
+use super::links::backend_id;
 use super::view::TargetView;
 use crate::reason::Resolves;
 use crate::snapshot::{AlternateName, BackendReport, EndpointReport, LastCertificate, ProbeReport};
@@ -18,21 +18,16 @@ use crate::text::{counted, grouped, list};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, NameVerdict, unix};
 
-/// The section of an endpoint, the `number`th of the page.
-pub(super) fn section(
-    links: &Links,
-    view: &TargetView<'_>,
-    report: &EndpointReport,
-    number: usize,
-    now: SystemTime,
-) -> Markup {
+/// Writes a section for each endpoint.
+pub(super) fn write_all(view: &TargetView<'_>, out: &mut dyn Write) -> io::Result<()> {
+    view.report.endpoints.iter().zip(1..).try_for_each(|(report, number)| write_section(view, report, number, out))
+}
+
+fn write_section(view: &TargetView<'_>, report: &EndpointReport, number: usize, out: &mut dyn Write) -> io::Result<()> {
     let endpoint = &report.endpoint;
-    let title = format!("endpoint-{}", number + 1);
-    let mut shown = ShownChains::default();
-    let (mut resolved, unresolved): (Vec<_>, Vec<_>) = report.backends.iter().partition(|backend| backend.resolved);
-    // Stable: by address within a state.
-    resolved.sort_by_key(|backend| Reverse(view.state_of(backend, now)));
-    html! {
+    let title = format!("endpoint-{number}");
+    let (resolved, unresolved) = view.backends(report);
+    let section = html! {
         section class="endpoint-section" aria-labelledby=(title) {
             h2 id=(title) { (endpoint.server_name) ":" (endpoint.port) " " small { (mode(report)) } }
             (alternates(&report.alternates))
@@ -40,16 +35,24 @@ pub(super) fn section(
                 p { "Addresses not probed: " (grouped(*count)) ". " (prose(reason.doc())) }
             }
             @if report.backends.is_empty() { p class="nothing" { "No known backends." } }
-            @for backend in resolved.iter().take(MAX_BACKENDS) { (article(links, view, backend, &mut shown, now)) }
-            @if !unresolved.is_empty() {
-                h3 { (UNRESOLVED) }
-                @for backend in unresolved.iter().take(MAX_BACKENDS) { (article(links, view, backend, &mut shown, now)) }
-            }
+            (ROWS)
             @if let Some(more @ 1..) = resolved.len().max(unresolved.len()).checked_sub(MAX_BACKENDS) {
                 p class="note" { (counted(more, "more backend")) " in the JSON document" }
             }
         }
-    }
+    };
+    write_around(section, out, |out| {
+        let mut shown = ShownChains::default();
+        let mut write_articles = |backends: &[&BackendReport], out: &mut dyn Write| {
+            let mut backends = backends.iter().take(MAX_BACKENDS);
+            backends.try_for_each(|backend| write(article(view, backend, &mut shown), out))
+        };
+        write_articles(&resolved, out)?;
+        if !unresolved.is_empty() {
+            write(html! { h3 { (UNRESOLVED) } }, out)?;
+        }
+        write_articles(&unresolved, out)
+    })
 }
 
 pub(super) fn mode(report: &EndpointReport) -> Markup {
@@ -90,25 +93,19 @@ const fn resolves_to(resolves: Resolves) -> &'static str {
     }
 }
 
-fn article(
-    links: &Links,
-    view: &TargetView<'_>,
-    backend: &BackendReport,
-    shown: &mut ShownChains,
-    now: SystemTime,
-) -> Markup {
-    let id = backend_id(&backend.backend);
-    let state = view.state_of(backend, now);
+fn article(view: &TargetView<'_>, backend: &BackendReport, shown: &mut ShownChains) -> Markup {
+    let (id, now) = (backend_id(&backend.backend), view.now);
+    let state = view.state_of(backend);
     html! {
         article id=(id) class={ "card " (state.as_str()) } {
             h3 { (backend.backend.socket_addr()) }
-            p class="verdicts" { (verdicts(view, backend, now)) }
+            p class="verdicts" { (verdicts(view, backend)) }
             @if let Some(probe) = &backend.probe {
                 dl class="facts" { (self::probe(backend, probe, now)) (certificate_facts(backend, now)) }
             }
             @if let Some(last) = &backend.last_certificate {
                 (certificates::presented(last, &id, needs_attention(state), shown, now))
-                p { a href=(links.chain(&view.report.target.name, &backend.backend)) download { "chain.pem" }
+                p { a href=(view.links.chain(&view.report.target.name, &backend.backend)) download { "chain.pem" }
                     " " span class="note" { "as presented, " (counted(last.assessment.chain.certificates().len(), "certificate")) } }
             }
         }

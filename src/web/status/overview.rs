@@ -1,57 +1,64 @@
 //! The overview: all targets, the worst first, paginated.
 
-use std::cmp::Reverse;
-use std::time::SystemTime;
+use std::io::{self, Write};
 
 use maud::{Markup, html};
 
-use super::backend;
+use super::backend::verdicts;
+use super::elements::{HealthState, ROWS, STATES, clean, needs_attention, prose, relative, spaced, with_symbol, write};
 use super::endpoint::{UNRESOLVED, mode};
 use super::links::{Links, backend_id, target_id};
 use super::query::{MAX_WORDS_CHARS, Query};
 use super::shell::PageParts;
-use super::state::{HealthState, STATES, needs_attention, with_symbol};
-use super::text::{clean, prose, spaced};
-use super::times::relative;
 use super::view::TargetView;
 use crate::advice::Advice;
-use crate::snapshot::{BackendReport, EndpointReport, Fleet};
+use crate::snapshot::{BackendReport, EndpointReport};
 use crate::text::{counted, distance, grouped, list};
 use crate::verdict::unix;
 
-pub(super) fn parts(links: &Links, fleet: &Fleet, query: &Query, now: SystemTime) -> PageParts {
-    let mut views: Vec<TargetView<'_>> = fleet.targets.iter().map(|report| TargetView::new(report, now)).collect();
-    let of_all = count(&views);
-    views.retain(|view| query.matches(view, now));
+/// The page, and the targets whose rows it shows.
+pub(super) fn parts<'a>(
+    links: &Links,
+    mut views: Vec<TargetView<'a>>,
+    query: &Query,
+) -> (PageParts, Vec<TargetView<'a>>) {
+    let (all, of_all) = (views.len(), count(&views));
+    views.retain(|view| query.matches(view));
     let found = count(&views);
     views.retain(|view| query.state.is_none_or(|state| view.state == state));
     views.sort_by(|a, b| (b.state, &a.report.target.name).cmp(&(a.state, &b.report.target.name)));
 
     let pages = views.len().div_ceil(TARGETS).max(1);
     let page = query.page.min(pages - 1);
-    let mut rows = 0;
-    let shown = views.iter().skip(page * TARGETS).take(TARGETS).map(|view| {
-        let is_brief = rows > ROWS;
-        rows += view.report.endpoints.iter().map(|endpoint| endpoint.backends.len().min(MAX_BACKENDS)).sum::<usize>();
-        target(links, view, is_brief, now)
-    });
-    PageParts {
+    let shown: Vec<TargetView<'_>> = views.into_iter().skip(page * TARGETS).take(TARGETS).collect();
+    let parts = PageParts {
         title: title(&of_all),
         banner: search(links, query),
         main: html! {
             h1 class="hidden" { "Targets" }
             (states(links, query, &found))
-            @if fleet.targets.is_empty() {
+            @if all == 0 {
                 p class="nothing" { "No targets are configured." }
-            } @else if views.is_empty() {
+            } @else if shown.is_empty() {
                 p class="nothing" {
-                    "No targets match the filter. " a href=(links.home()) { "Show all " (grouped(fleet.targets.len())) }
+                    "No targets match the filter. " a href=(links.home()) { "Show all " (grouped(all)) }
                 }
             }
-            ul class="targets" { @for target in shown { (target) } }
+            ul class="targets" { (ROWS) }
             @if pages > 1 { (pager(links, query, page, pages)) }
         },
-    }
+    };
+    (parts, shown)
+}
+
+pub(super) fn write_rows(views: &[TargetView<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let mut backends = 0;
+    views.iter().try_for_each(|view| {
+        let is_brief = backends > BACKENDS;
+        backends +=
+            view.report.endpoints.iter().map(|endpoint| endpoint.backends.len().min(MAX_BACKENDS)).sum::<usize>();
+        write(target(view, is_brief), out)
+    })
 }
 
 type StateCounts = [(HealthState, usize); STATES.len()];
@@ -96,9 +103,9 @@ fn states(links: &Links, query: &Query, found: &StateCounts) -> Markup {
 }
 
 /// A target. If `is_brief`, its backends are on its own page only.
-fn target(links: &Links, view: &TargetView<'_>, is_brief: bool, now: SystemTime) -> Markup {
+fn target(view: &TargetView<'_>, is_brief: bool) -> Markup {
     let target = &view.report.target;
-    let (url, endpoints) = (links.target(&target.name), &view.report.endpoints);
+    let (url, endpoints) = (view.links.target(&target.name), &view.report.endpoints);
     let is_open = needs_attention(view.state);
     html! {
         li id=(target_id(&target.name)) class={ "target " (view.state.as_str()) } {
@@ -111,13 +118,13 @@ fn target(links: &Links, view: &TargetView<'_>, is_brief: bool, now: SystemTime)
             }
             details open[is_open] data-open[is_open] {
                 summary {
-                    span class="headline" { (clean(&view.headline(now))) }
-                    " " (when(view, now))
+                    span class="headline" { (clean(&view.headline())) }
+                    " " (when(view))
                 }
                 @if is_brief {
                     p class="note" { a href=(url) { (counted(view.report.resolved().count(), "backend")) } }
                 } @else {
-                    @for endpoint in endpoints.iter().take(MAX_ENDPOINTS) { (self::endpoint(&url, view, endpoint, now)) }
+                    @for endpoint in endpoints.iter().take(MAX_ENDPOINTS) { (self::endpoint(&url, view, endpoint)) }
                     (more(&url, endpoints.len(), MAX_ENDPOINTS, "endpoint"))
                 }
                 (advice(&url, &view.advice))
@@ -127,13 +134,13 @@ fn target(links: &Links, view: &TargetView<'_>, is_brief: bool, now: SystemTime)
 }
 
 /// The earliest expiry of a certificate, and the time of the last round.
-fn when(view: &TargetView<'_>, now: SystemTime) -> Markup {
-    let end = view.earliest_expiry().filter(|end| *end >= unix(now));
+fn when(view: &TargetView<'_>) -> Markup {
+    let end = view.earliest_expiry().filter(|end| *end >= unix(view.now));
     html! {
         span class="when" {
-            @if let Some(end) = end { "expires " (distance(end, unix(now))) " · " }
+            @if let Some(end) = end { "expires " (distance(end, unix(view.now))) " · " }
             @match view.report.last_round {
-                Some(at) => { "checked " (relative(at, now)) }
+                Some(at) => { "checked " (relative(at, view.now)) }
                 None => { "first round in progress" }
             }
         }
@@ -146,22 +153,11 @@ fn labels(view: &TargetView<'_>) -> Markup {
     html! { @if !labels.is_empty() { p class="labels" { (labels) } } }
 }
 
-fn endpoint(url: &str, view: &TargetView<'_>, report: &EndpointReport, now: SystemTime) -> Markup {
-    let of = |resolved: bool| {
-        let mut backends: Vec<&BackendReport> =
-            report.backends.iter().map(|backend| &**backend).filter(|backend| backend.resolved == resolved).collect();
-        // Stable: by address within a state.
-        backends.sort_by_key(|backend| Reverse(view.state_of(backend, now)));
-        backends
-    };
-    let (resolved, unresolved) = (of(true), of(false));
+fn endpoint(url: &str, view: &TargetView<'_>, report: &EndpointReport) -> Markup {
+    let (resolved, unresolved) = view.backends(report);
     let rows = |backends: &[&BackendReport]| {
         html! {
-            ul class="backends" {
-                @for backend in backends.iter().take(MAX_BACKENDS) {
-                    (backend::row(view, backend, &format!("{url}#{}", backend_id(&backend.backend)), now))
-                }
-            }
+            ul class="backends" { @for each in backends.iter().take(MAX_BACKENDS) { (backend(url, view, each)) } }
             (more(url, backends.len(), MAX_BACKENDS, "backend"))
         }
     };
@@ -176,6 +172,15 @@ fn endpoint(url: &str, view: &TargetView<'_>, report: &EndpointReport, now: Syst
         }
         @for (reason, count) in report.skipped.iter().filter(|(_, count)| *count > 0) {
             p class="note" { "Addresses not probed: " (grouped(*count)) " (" (spaced(reason.as_str())) ")" }
+        }
+    }
+}
+
+fn backend(url: &str, view: &TargetView<'_>, backend: &BackendReport) -> Markup {
+    html! {
+        li class={ "backend " (view.state_of(backend).as_str()) } {
+            a class="address" href={ (url) "#" (backend_id(&backend.backend)) } { (backend.backend.socket_addr()) }
+            span class="verdicts" { (verdicts(view, backend)) }
         }
     }
 }
@@ -218,7 +223,7 @@ fn pager(links: &Links, query: &Query, page: usize, pages: usize) -> Markup {
 /// Targets on a page. This and the following limits bound the size of a page.
 const TARGETS: usize = 250;
 /// Backends on a page after which targets are shown without their backends.
-const ROWS: usize = 2_000;
+const BACKENDS: usize = 2_000;
 const MAX_ENDPOINTS: usize = 10;
 const MAX_BACKENDS: usize = 12;
 const MAX_ADVICE: usize = 6;

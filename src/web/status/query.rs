@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
+use super::elements::{self, HealthState};
 use super::links::encoded;
-use super::state::{self, HealthState};
 use super::view::TargetView;
 use crate::snapshot::BackendReport;
 use crate::text::printable;
@@ -26,7 +26,7 @@ impl Query {
         for (key, value) in form_urlencoded::parse(raw.as_bytes()) {
             match &*key {
                 "q" => query.words = truncated(&value),
-                "state" => query.state = state::parse(&value),
+                "state" => query.state = elements::parse(&value),
                 "page" => query.page = value.parse::<usize>().unwrap_or(1).clamp(1, MAX_PAGE) - 1,
                 _ => {}
             }
@@ -52,13 +52,13 @@ impl Query {
     }
 
     /// Whether the target contains all words, ignoring case.
-    pub(super) fn matches(&self, view: &TargetView<'_>, now: SystemTime) -> bool {
+    pub(super) fn matches(&self, view: &TargetView<'_>) -> bool {
         let words = self.words.to_lowercase();
         let mut words = words.split_whitespace().peekable();
         if words.peek().is_none() {
             return true;
         }
-        let text = searchable(view, now).to_lowercase();
+        let text = searchable(view).to_lowercase();
         words.all(|word| text.contains(word))
     }
 }
@@ -68,7 +68,7 @@ fn truncated(value: &str) -> String {
 }
 
 /// The text that words are searched in: names, labels, addresses, subjects, issuers and reasons.
-fn searchable(view: &TargetView<'_>, now: SystemTime) -> String {
+fn searchable(view: &TargetView<'_>) -> String {
     let target = &view.report.target;
     let mut text = format!("{}\n{}\n", target.name, target.kind.as_str());
     for (key, value) in target.labels.iter() {
@@ -80,9 +80,9 @@ fn searchable(view: &TargetView<'_>, now: SystemTime) -> String {
     }
     for endpoint in &view.report.endpoints {
         let _ = writeln!(text, "{}:{}", endpoint.endpoint.server_name, endpoint.endpoint.port);
-        endpoint.backends.iter().for_each(|backend| add_backend(&mut text, backend, now));
+        endpoint.backends.iter().for_each(|backend| add_backend(&mut text, backend, view.now));
     }
-    for advice in &view.advice {
+    for advice in view.advice.iter() {
         let _ = writeln!(text, "{}", advice.kind);
     }
     text

@@ -1,5 +1,6 @@
 //! The parts that all pages share: head, style, script and links; and the Content-Security-Policy for them.
 
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use axum::http::HeaderValue;
@@ -8,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::links::Links;
-use super::times::timestamp;
+use super::Pages;
+use super::elements::{timestamp, write_around};
 use crate::snapshot::ExporterReport;
 use crate::text::span;
 
@@ -23,13 +24,16 @@ pub(super) struct PageParts {
     pub(super) main: Markup,
 }
 
-pub(super) fn page(
-    links: &Links,
-    telemetry: &str,
+/// Writes a page: `parts` with what `rows` writes in place of their [`ROWS`](super::elements::ROWS).
+pub(super) fn write(
+    pages: &Pages,
     exporter: &ExporterReport,
     parts: &PageParts,
     now: SystemTime,
-) -> String {
+    out: &mut dyn Write,
+    rows: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let Pages { links, telemetry, .. } = pages;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -68,7 +72,7 @@ pub(super) fn page(
             }
         }
     };
-    page.into_string()
+    write_around(page, out, rows)
 }
 
 /// The Content-Security-Policy (CSP 3): the style and the script of the page, forms and requests to the exporter.

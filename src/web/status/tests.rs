@@ -1,20 +1,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::elements::HealthState;
 use super::*;
 use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 use crate::observation::Failure;
 use crate::reason::{NameReason, ProbeReason, Stage};
 use crate::snapshot::{BackendReport, TargetReport};
-use crate::web::fixture::{eventful, plain};
-
-fn overview(fleet: &Fleet, query: &str) -> String {
-    Pages::new(String::new(), "/metrics".to_owned()).overview(fleet, &Query::parse(query), now())
-}
-
-fn detail(fleet: &Fleet, name: &str) -> String {
-    Pages::new(String::new(), "/metrics".to_owned()).target(fleet, name, now()).expect("a target of this name")
-}
+use crate::web::fixture::{eventful, overview_page as overview, plain, target_page as detail};
 
 /// The names of the targets in the order of the page.
 fn listed(html: &str) -> Vec<&str> {
@@ -249,8 +242,6 @@ fn the_page_of_a_target_has_all_facts() {
         "href=\"/api/v1/targets/relay/backends/%5B2001%3Adb8%3A%3A10%5D%3A587/chain.pem?server_name=smtp.example.com\"",
     ];
     assert_contains(&page, &places);
-    let pages = Pages::new(String::new(), "/metrics".to_owned());
-    assert!(pages.target(&fleet, "Relay", now()).is_none() && pages.target(&fleet, "", now()).is_none());
 }
 
 #[test]
@@ -288,6 +279,40 @@ fn a_chain_of_several_backends_is_shown_once() {
     let certificates = assessment.chain.certificates().len();
     assert_eq!(page.matches("class=\"certificate\"").count(), certificates);
     assert_eq!(page.matches("<a href=\"#b-smtp.example.com-192.0.2.1%3A587-starttls\">").count(), 2, "{page}");
+}
+
+#[test]
+fn advice_is_computed_once_for_each_report() {
+    let ca = TestCa::new();
+    let pages = Pages::new(String::new(), "/metrics".to_owned());
+    let load = |fleet: &Fleet, now| {
+        pages.advice.forget_replaced(fleet.targets.len());
+        let views = pages.views(fleet.targets.clone(), now);
+        views.into_iter().map(|view| (view.advice, view.state)).collect::<Vec<_>>()
+    };
+    let mut fleet = fleet(vec![
+        probed("bad", vec![with_name(&ca, &["mail.example.com"])]),
+        probed("ok", vec![good(&ca, "192.0.2.1")]),
+        probed("gone", vec![good(&ca, "192.0.2.1")]),
+    ]);
+    let same = |a: &[(Arc<[_]>, HealthState)], b: &[(Arc<[_]>, HealthState)]| {
+        a.iter().zip(b).map(|((a, _), (b, _))| Arc::ptr_eq(a, b)).collect::<Vec<_>>()
+    };
+    let first = load(&fleet, now());
+    assert_eq!(same(&first, &load(&fleet, now() + Duration::from_secs(60))), [true; 3]);
+    // A report is replaced, and a target is removed.
+    let report = Arc::clone(&fleet.targets[0]);
+    fleet.targets[0] = Arc::new(TargetReport::clone(&report));
+    fleet.targets.pop();
+    drop(report);
+    let second = load(&fleet, now());
+    assert_eq!(same(&first, &second), [false, true]);
+    assert_eq!(same(&second, &load(&fleet, now())), [true; 2]);
+    assert_eq!(pages.advice.len(), 2);
+    // The state of a report changes with time: its certificate expires.
+    let later = load(&fleet, now() + Duration::from_secs(365 * 86_400));
+    assert_eq!(same(&second, &later), [true, false]);
+    assert_eq!((second[1].1, later[1].1), (HealthState::Ok, HealthState::Critical));
 }
 
 #[test]
@@ -337,14 +362,14 @@ fn pages_of_large_fleets_are_bounded() {
 
 #[test]
 fn foreign_text_is_printable() {
-    assert_eq!(text::clean("a\u{1b}[0m\u{202e}\n"), "a\u{fffd}[0m\u{fffd}\u{fffd}");
-    assert_eq!(text::clean_lines("a\r\nb\u{202e}\n\nc"), "a\nb\u{fffd}\n\nc");
-    assert_eq!(text::prose("set `a<b`.").into_string(), "set <code>a&lt;b</code>.");
-    assert_eq!(text::prose("a ` b\u{202e}").into_string(), "a ` b\u{fffd}");
+    assert_eq!(elements::clean("a\u{1b}[0m\u{202e}\n"), "a\u{fffd}[0m\u{fffd}\u{fffd}");
+    assert_eq!(elements::clean_lines("a\r\nb\u{202e}\n\nc"), "a\nb\u{fffd}\n\nc");
+    assert_eq!(elements::prose("set `a<b`.").into_string(), "set <code>a&lt;b</code>.");
+    assert_eq!(elements::prose("a ` b\u{202e}").into_string(), "a ` b\u{fffd}");
 }
 
 #[test]
 fn reasons_are_words() {
-    assert_eq!(text::spaced("missing_intermediate"), "missing intermediate");
-    assert_eq!(text::unique(["timeout", "tls_alert", "timeout"]), "timeout, tls alert");
+    assert_eq!(elements::spaced("missing_intermediate"), "missing intermediate");
+    assert_eq!(elements::unique(["timeout", "tls_alert", "timeout"]), "timeout, tls alert");
 }

@@ -1,36 +1,95 @@
 //! A target as a page shows it: its report, the advice on it, its state and its headline.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use super::state::{self, HealthState, state_of};
-use super::text::unique;
-use crate::advice::{self, Advice};
+use parking_lot::Mutex;
+
+use super::elements::{HealthState, unique};
+use super::links::Links;
+use crate::advice::{Advice, advise};
 use crate::reason::{AdviceKind, Severity};
-use crate::snapshot::{BackendCounts, BackendReport, TargetReport};
-use crate::target::Backend;
+use crate::snapshot::state::{state_of, worst};
+use crate::snapshot::{BackendCounts, BackendReport, EndpointReport, TargetReport};
+use crate::target::{Backend, TargetName};
 use crate::text::{counted, grouped, plural};
 
 pub(super) struct TargetView<'a> {
-    pub(super) report: &'a TargetReport,
+    pub(super) links: &'a Links,
+    pub(super) report: Arc<TargetReport>,
     /// The most urgent first.
-    pub(super) advice: Vec<Advice>,
+    pub(super) advice: Arc<[Advice]>,
     pub(super) state: HealthState,
+    pub(super) now: SystemTime,
 }
 
-impl<'a> TargetView<'a> {
-    pub(super) fn new(report: &'a TargetReport, now: SystemTime) -> Self {
-        let advice = advice::advise(report, now);
-        let state = state::worst(report, advice.iter().map(|advice| advice.severity), now);
-        Self { report, advice, state }
+/// Advice by target. It is computed once for each report, and again if the state of the report changes with time.
+#[derive(Debug, Default)]
+pub(super) struct AdviceCache(Mutex<HashMap<TargetName, CachedAdvice>>);
+
+#[derive(Debug)]
+struct CachedAdvice {
+    /// Does not keep the report, only its address from being reused.
+    report: Weak<TargetReport>,
+    /// Of the report alone.
+    state: HealthState,
+    advice: Arc<[Advice]>,
+}
+
+impl AdviceCache {
+    /// The advice on the target, and its state as of `now`.
+    pub(super) fn of(&self, report: &Arc<TargetReport>, now: SystemTime) -> (Arc<[Advice]>, HealthState) {
+        let state = worst(report, [], now);
+        let mut cached = self.0.lock();
+        let advice = match cached.get(&report.target.name) {
+            Some(known) if known.report.as_ptr() == Arc::as_ptr(report) && known.state == state => {
+                Arc::clone(&known.advice)
+            }
+            _ => {
+                let advice: Arc<[Advice]> = advise(report, now).into();
+                let entry = CachedAdvice { report: Arc::downgrade(report), state, advice: Arc::clone(&advice) };
+                cached.insert(report.target.name.clone(), entry);
+                advice
+            }
+        };
+        let state = advice.iter().map(|advice| HealthState::from(advice.severity)).fold(state, Ord::max);
+        (advice, state)
     }
 
+    /// Removes the advice on replaced reports if there is more of it than `targets`: some targets no longer exist.
+    pub(super) fn forget_replaced(&self, targets: usize) {
+        let mut cached = self.0.lock();
+        if cached.len() > targets {
+            cached.retain(|_, known| known.report.strong_count() > 0);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
+impl TargetView<'_> {
     /// The state of a backend: at least a warning if advice of a severity above `info` names it.
-    pub(super) fn state_of(&self, backend: &BackendReport, now: SystemTime) -> HealthState {
+    pub(super) fn state_of(&self, backend: &BackendReport) -> HealthState {
         let concerns = |advice: &Advice| advice.severity != Severity::Info && names(advice, &backend.backend);
-        match state_of(backend, now) {
+        match state_of(backend, self.now) {
             HealthState::Ok if self.advice.iter().any(concerns) => HealthState::Warning,
             state => state,
         }
+    }
+
+    /// The backends of an endpoint, those in DNS and the others. The worst first, then by address.
+    pub(super) fn backends<'b>(
+        &self,
+        endpoint: &'b EndpointReport,
+    ) -> (Vec<&'b BackendReport>, Vec<&'b BackendReport>) {
+        let mut backends: Vec<&BackendReport> = endpoint.backends.iter().map(|backend| &**backend).collect();
+        backends.sort_by_key(|backend| Reverse(self.state_of(backend)));
+        backends.into_iter().partition(|backend| backend.resolved)
     }
 
     pub(super) fn advises(&self, kind: AdviceKind, backend: &Backend) -> bool {
@@ -38,8 +97,8 @@ impl<'a> TargetView<'a> {
     }
 
     /// The target in one line: what is wrong with how many backends, or that they are ok.
-    pub(super) fn headline(&self, now: SystemTime) -> String {
-        let counts = self.report.counts(now);
+    pub(super) fn headline(&self) -> String {
+        let counts = self.report.counts(self.now);
         let all = counts.resolved;
         let mut parts = Vec::new();
         if let Some(lookup) = self.report.lookup.as_deref().filter(|lookup| !lookup.failures.is_empty()) {
@@ -72,7 +131,7 @@ impl<'a> TargetView<'a> {
             let reasons = unique(failures().map(|failure| failure.reason.as_str()));
             parts.push(format!("{}: {reasons}", backends(failing, "fails the probe", "fail the probe")));
         }
-        let invalid = || self.report.resolved().filter_map(|backend| chain_reasons(backend, now));
+        let invalid = || self.report.resolved().filter_map(|backend| chain_reasons(backend, self.now));
         let count = invalid().count();
         if count > 0 {
             let reasons = unique(invalid().flatten());

@@ -11,7 +11,7 @@ use super::*;
 use crate::metrics::fixture::{name, now};
 use crate::snapshot::TargetReport;
 use crate::target::{Allow, NotAllowed, TargetKind};
-use crate::web::fixture::{eventful, plain};
+use crate::web::fixture::{eventful, overview_page, plain, target_page, written};
 use crate::web::probe::{ProbeError, ProbeRequest};
 
 /// A fleet whose one-off probes end in this error; in none at all if there is no error.
@@ -69,14 +69,13 @@ fn main_part(page: &str) -> String {
 fn pages(text: &mut String) {
     let ca = TestCa::new();
     let fleet = eventful(&ca);
-    let pages = Pages::new(String::new(), "/metrics".to_owned());
-    let overview = |fleet: &Fleet, query: &str| main_part(&pages.overview(fleet, &Query::parse(query), now()));
-    add(text, "the overview", &plain(&pages.overview(&fleet, &Query::parse(""), now())));
+    let overview = |fleet: &Fleet, query: &str| main_part(&overview_page(fleet, query));
+    add(text, "the overview", &plain(&overview_page(&fleet, "")));
     for target in ["relay", "unknown", "fresh"] {
-        let page = pages.target(&fleet, target, now()).expect("a target of this name");
-        add(text, &format!("the page of the target {target}"), &main_part(&page));
+        add(text, &format!("the page of the target {target}"), &main_part(&target_page(&fleet, target)));
     }
-    add(text, "the page of an unknown target", &plain(&pages.not_found(&fleet, now())));
+    let not_found = written(|pages, out| pages.not_found(&fleet.exporter, now(), out));
+    add(text, "the page of an unknown target", &plain(&not_found));
     add(text, "the overview, filtered: nxdomain, state critical", &overview(&fleet, "q=nxdomain&state=critical"));
     add(text, "the overview, filtered: state ok", &overview(&fleet, "state=ok"));
     let empty = Fleet { targets: vec![], ..fleet.clone() };
@@ -105,7 +104,7 @@ fn pages(text: &mut String) {
         "the overview of 600 targets, page 2, in part",
         &first.chain(last).copied().collect::<Vec<_>>().join("\n"),
     );
-    let page = plain(&pages.target(&targets, "many", now()).expect("a target"));
+    let page = plain(&target_page(&targets, "many"));
     let lines = page.lines().filter(|line| line.contains("more") || line.contains("same"));
     let lines: BTreeSet<&str> = lines.collect();
     add(text, "the page of a target with 70 backends, in part", &lines.into_iter().collect::<Vec<_>>().join("\n"));

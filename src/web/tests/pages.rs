@@ -226,21 +226,31 @@ async fn links_work_below_a_prefix() {
 }
 
 #[tokio::test]
-async fn pages_are_compressed_if_the_client_accepts_gzip() {
+async fn documents_are_compressed_if_the_client_accepts_gzip() {
     let router = site(classic(&TestCa::new()), &Options::default());
-    for path in ["/", "/targets/relay"] {
+    for (path, ends) in [("/", "</html>"), ("/targets/relay", "</html>"), ("/api/v1/targets", "}\n")] {
         let plain = get_page(&router, path).await;
         assert_eq!(field(&plain, header::CONTENT_ENCODING), "");
         let plain = bytes(plain).await;
-        let response = ask(&router, Request::get(path).header("accept-encoding", "gzip")).await;
-        for (name, expected) in
-            [(header::CONTENT_ENCODING, "gzip"), (header::VARY, "accept-encoding"), (header::CACHE_CONTROL, "no-store")]
-        {
-            assert_eq!(field(&response, name), expected, "{path}");
+        let gzip = || Request::get(path).header("accept-encoding", "gzip");
+        let response = ask(&router, gzip()).await;
+        let head = ask(&router, gzip().method("HEAD")).await;
+        for response in [&response, &head] {
+            for (name, expected) in [
+                (header::CONTENT_ENCODING, "gzip"),
+                (header::VARY, "accept-encoding"),
+                (header::CACHE_CONTROL, "no-store"),
+                (header::CONTENT_LENGTH, ""),
+            ] {
+                assert_eq!(field(response, name), expected, "{path}");
+            }
         }
         let packed = bytes(response).await;
         let mut unpacked = String::new();
         GzDecoder::new(&*packed).read_to_string(&mut unpacked).expect("gzip");
-        assert!(unpacked.ends_with("</html>") && packed.len() * 2 < plain.len(), "{path}: {} bytes", packed.len());
+        assert!(unpacked.ends_with(ends) && packed.len() * 2 < plain.len(), "{path}: {} bytes", packed.len());
     }
+    // Too small to save a packet.
+    let small = ask(&router, Request::get("/api/v1/targets/nobody").header("accept-encoding", "gzip")).await;
+    assert_eq!(field(&small, header::CONTENT_ENCODING), "");
 }

@@ -1,0 +1,170 @@
+//! Renders bodies while clients receive them: a blocking thread writes a body in chunks of limited size and number.
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Renders a limited number of bodies at a time.
+#[derive(Clone, Debug)]
+pub(super) struct RenderPool {
+    slots: Arc<Semaphore>,
+    timeouts: Timeouts,
+    /// What is rendered, in the plural, for the error.
+    what: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// Until another body is complete and frees its slot.
+    pub(super) slot: Duration,
+    /// Until the client has received the whole body.
+    pub(super) body: Duration,
+}
+
+/// The right to render a body. It ends when the body has been rendered and received, or is aborted.
+pub(super) struct Slot {
+    permit: OwnedSemaphorePermit,
+    limit: Duration,
+}
+
+/// The error if no slot becomes free: status 503.
+#[derive(Debug)]
+pub(super) struct Busy(RenderPool);
+
+impl RenderPool {
+    pub(super) fn new(slots: usize, timeouts: Timeouts, what: &'static str) -> Self {
+        Self { slots: Arc::new(Semaphore::new(slots)), timeouts, what }
+    }
+
+    /// Waits for a slot.
+    pub(super) async fn slot(&self) -> Result<Slot, Busy> {
+        match timeout(self.timeouts.slot, Arc::clone(&self.slots).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Slot { permit, limit: self.timeouts.body }),
+            _ => Err(Busy(self.clone())),
+        }
+    }
+
+    /// The body of the response to GET or HEAD that `write` writes.
+    pub(super) async fn body(
+        &self,
+        request: &Parts,
+        write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
+    ) -> Result<Body, Busy> {
+        if request.method == Method::HEAD { Ok(unsized_body()) } else { Ok(self.slot().await?.body(request, write)) }
+    }
+}
+
+impl Slot {
+    /// The body that `write` writes. It has no announced length: unless it is complete, it ends in an error, so that no
+    /// client takes a part for the whole. If it takes longer than the limit, the connection is closed.
+    pub(super) fn body(
+        self,
+        request: &Parts,
+        write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
+    ) -> Body {
+        let Self { permit, limit } = self;
+        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        // Closing the connection drops the body, and that ends the writer.
+        let connection = request.extensions.get::<CancellationToken>().cloned().unwrap_or_default();
+        let overdue = AbortOnDropHandle::new(tokio::spawn(async move {
+            sleep(limit).await;
+            connection.cancel();
+        }));
+        let permit = Arc::new(permit);
+        let of_writer = Arc::clone(&permit);
+        tokio::task::spawn_blocking(move || {
+            let mut out = BufWriter::with_capacity(CHUNK_BYTES, Chunks(sender));
+            let written = write(&mut out).and_then(|()| out.flush()).and_then(|()| out.get_ref().send(None));
+            if let Err(error) = written {
+                tracing::debug!(%error, "response aborted");
+            }
+            drop(of_writer);
+        });
+        let chunks = stream::unfold(Some((receiver, permit, overdue)), |open| async {
+            let mut open = open?;
+            match open.0.recv().await {
+                Some(Some(chunk)) => Some((Ok(chunk), Some(open))),
+                Some(None) => None,
+                None => Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None)),
+            }
+        });
+        // Compression polls a body again after its end.
+        Body::from_stream(chunks.fuse())
+    }
+}
+
+impl IntoResponse for Busy {
+    fn into_response(self) -> Response {
+        let seconds = self.0.timeouts.slot.as_secs().max(1);
+        let retry_after = [(header::RETRY_AFTER, HeaderValue::from(seconds))];
+        (StatusCode::SERVICE_UNAVAILABLE, retry_after, format!("too many concurrent {}\n", self.0.what)).into_response()
+    }
+}
+
+/// An empty body of unknown length for HEAD, because `Content-Length: 0` would not be the length of the response to GET
+/// (RFC 9110 §9.3.2).
+pub(super) fn unsized_body() -> Body {
+    Body::from_stream(stream::empty::<io::Result<Bytes>>())
+}
+
+pub(super) type BodyWriter = BufWriter<Chunks>;
+
+/// The sender of the chunks of a body; none is the end.
+pub(super) struct Chunks(mpsc::Sender<Option<Bytes>>);
+
+impl Chunks {
+    /// Waits until the client has received earlier chunks.
+    fn send(&self, chunk: Option<Bytes>) -> io::Result<()> {
+        self.0.blocking_send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let chunk = bytes.get(..CHUNK_BYTES).unwrap_or(bytes);
+        self.send(Some(Bytes::copy_from_slice(chunk)))?;
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes text to an [`io::Write`]. The cause of a `fmt::Error`, which has none, is kept.
+pub(super) struct TextWriter<'a, W> {
+    out: &'a mut W,
+    error: Option<io::Error>,
+}
+
+impl<'a, W: Write> TextWriter<'a, W> {
+    pub(super) fn write_to(out: &'a mut W, write: impl FnOnce(&mut Self) -> fmt::Result) -> io::Result<()> {
+        let mut text = Self { out, error: None };
+        write(&mut text).map_err(|error| text.error.unwrap_or_else(|| io::Error::other(error)))
+    }
+}
+
+impl<W: Write> fmt::Write for TextWriter<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.out.write_all(text.as_bytes()).map_err(|error| {
+            self.error = Some(error);
+            fmt::Error
+        })
+    }
+}
+
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+/// Chunks written before the client receives the first.
+const CHUNKS_AHEAD: usize = 2;
