@@ -39,7 +39,7 @@ mod tests;
 
 pub use serve::{bind, serve};
 
-use api::Reports;
+use api::{ApiError, Reports};
 use probe::Probes;
 use renderer::{BodyWriter, RenderPool, Timeouts};
 use status::{Pages, Query};
@@ -287,7 +287,7 @@ async fn targets_json(State(state): AppRef, request: Parts) -> Result<Response> 
 
 async fn target_json(State(state): AppRef, name: PathParams<String>, request: Parts) -> Result<Response> {
     let name = path_params(name);
-    let report = state.find(&name).ok_or_else(|| api::unknown_target(&name))?;
+    let report = state.find(&name).ok_or_else(|| ApiError::unknown_target(&name))?;
     let write = move |out: &mut BodyWriter| out.write_all(render::target_json(&report, SystemTime::now()).as_bytes());
     state.document(&request, JSON, write).await
 }
@@ -295,7 +295,7 @@ async fn target_json(State(state): AppRef, name: PathParams<String>, request: Pa
 async fn chain(State(state): AppRef, names: PathParams<(String, String)>, request: Parts) -> Result<Response> {
     let query = limited_query(&request)?;
     let (name, label) = path_params(names);
-    let report = state.find(&name).ok_or_else(|| api::unknown_target(&name))?;
+    let report = state.find(&name).ok_or_else(|| ApiError::unknown_target(&name))?;
     let backend = api::backend(&report, &label, query)?;
     let disposition = format!("attachment; filename=\"{}\"", api::pem_name(&backend.backend));
     let write = move |out: &mut BodyWriter| {
@@ -317,12 +317,9 @@ fn path_params<T: Default>(path: PathParams<T>) -> T {
 ///
 /// # Errors
 /// If it is longer than [`MAX_QUERY_BYTES`].
-fn limited_query(request: &Parts) -> Result<&str> {
+fn limited_query(request: &Parts) -> Result<&str, (StatusCode, &'static str)> {
     let query = request.uri.query().unwrap_or_default();
-    if query.len() > MAX_QUERY_BYTES {
-        return Err((StatusCode::URI_TOO_LONG, "query string too long\n").into());
-    }
-    Ok(query)
+    if query.len() > MAX_QUERY_BYTES { Err((StatusCode::URI_TOO_LONG, "query string too long\n")) } else { Ok(query) }
 }
 
 async fn healthy() -> &'static str {

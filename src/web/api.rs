@@ -58,8 +58,8 @@ impl Iterator for Reports {
 /// backends with the same address and port.
 ///
 /// # Errors
-/// The response, if there is no such backend, or if it has not presented a certificate.
-pub(super) fn backend(report: &TargetReport, label: &str, query: &str) -> Result<Arc<BackendReport>, Response> {
+/// If there is no such backend, or if it has not presented a certificate.
+pub(super) fn backend(report: &TargetReport, label: &str, query: &str) -> Result<Arc<BackendReport>, ApiError> {
     let mut matches = backends(report, label);
     let requested = server_name(query);
     if let Some(requested) = &requested {
@@ -69,7 +69,7 @@ pub(super) fn backend(report: &TargetReport, label: &str, query: &str) -> Result
     if matches.is_empty() {
         let with_name = requested.map(|name| format!(" with server name {}", quoted(&name))).unwrap_or_default();
         let target = quoted(report.target.name.as_str());
-        return Err(not_found(&format!("unknown backend {}{with_name} of target {target}", quoted(label))));
+        return Err(ApiError::not_found(format!("unknown backend {}{with_name} of target {target}", quoted(label))));
     }
     let mut names: Vec<&ServerName> = matches.iter().map(|backend| &backend.backend.endpoint.server_name).collect();
     names.sort_unstable();
@@ -78,12 +78,12 @@ pub(super) fn backend(report: &TargetReport, label: &str, query: &str) -> Result
         let names = list(names.into_iter().map(ToString::to_string), MAX_NAMES);
         let text =
             format!("backend {} has several server names: add `?server_name=` with one of {names}", quoted(label));
-        return Err(error(StatusCode::BAD_REQUEST, &text));
+        return Err(ApiError(StatusCode::BAD_REQUEST, text));
     }
     let presented = matches.into_iter().find(|backend| backend.last_certificate.is_some());
-    presented
-        .cloned()
-        .ok_or_else(|| not_found(&format!("backend {} has not presented a certificate recently", quoted(label))))
+    presented.cloned().ok_or_else(|| {
+        ApiError::not_found(format!("backend {} has not presented a certificate recently", quoted(label)))
+    })
 }
 
 /// The backends with this `backend` label.
@@ -105,17 +105,25 @@ pub(super) fn pem_name(backend: &Backend) -> String {
     format!("{}.pem", file_name(parts.iter().map(String::as_str)))
 }
 
-pub(super) fn unknown_target(name: &str) -> Response {
-    not_found(&format!("unknown target {}", quoted(name)))
+/// An error as JSON.
+#[derive(Debug)]
+pub(super) struct ApiError(StatusCode, String);
+
+impl ApiError {
+    pub(super) fn unknown_target(name: &str) -> Self {
+        Self::not_found(format!("unknown target {}", quoted(name)))
+    }
+
+    fn not_found(text: String) -> Self {
+        Self(StatusCode::NOT_FOUND, text)
+    }
 }
 
-fn not_found(text: &str) -> Response {
-    error(StatusCode::NOT_FOUND, text)
-}
-
-fn error(status: StatusCode, text: &str) -> Response {
-    let headers = [(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, format!("{}\n", serde_json::json!({ "error": text }))).into_response()
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let headers = [(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, "no-store")];
+        (self.0, headers, format!("{}\n", serde_json::json!({ "error": self.1 }))).into_response()
+    }
 }
 
 fn quoted(text: &str) -> String {

@@ -36,14 +36,14 @@ impl Probes {
         let format = negotiate::format(&request.headers);
         let wanted = ProbeRequest::parse(request.uri.query().unwrap_or_default())?;
         if request.method == Method::HEAD {
-            return Ok(exposition(unsized_body(), format, "accept"));
+            return Ok(exposition(unsized_body(), format));
         }
         let slot = self.pool.slot().await.map_err(ProbeError::Busy)?;
         let probed = self.probe(&wanted, begin, begin + time_limit(&request.headers)).await?;
         let body = slot.body(request, move |out| {
             TextWriter::write_to(out, |text| encode_probe_response(probed, SystemTime::now(), format, text))
         });
-        Ok(exposition(body, format, "accept"))
+        Ok(exposition(body, format))
     }
 
     async fn probe(

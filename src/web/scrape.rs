@@ -20,15 +20,16 @@ use crate::metrics::{Format, Process, encode};
 pub(super) async fn answer(source: Arc<dyn FleetSource>, pool: &RenderPool, request: &Parts) -> Result<Response, Busy> {
     let (format, coding) = (negotiate::format(&request.headers), negotiate::coding(&request.headers));
     let body = pool.body(request, move |out| write(&*source, format, coding, out)).await?;
-    let mut response = exposition(body, format, "accept, accept-encoding");
+    let mut response = exposition(body, format);
     if coding == Coding::Gzip {
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
 }
 
-pub(super) fn exposition(body: Body, format: Format, vary: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, format.content_type()), (header::VARY, vary)], body).into_response()
+pub(super) fn exposition(body: Body, format: Format) -> Response {
+    let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept, accept-encoding")];
+    (headers, body).into_response()
 }
 
 fn write(source: &dyn FleetSource, format: Format, coding: Coding, out: &mut BodyWriter) -> io::Result<()> {

@@ -49,12 +49,6 @@ fn documented() -> BTreeSet<String> {
     found
 }
 
-fn text(value: &impl Serialize) -> String {
-    let mut json = Vec::new();
-    write(value, &mut json).expect("memory takes everything");
-    String::from_utf8(json).expect("text")
-}
-
 #[test]
 fn the_page_documents_every_key_and_no_other() {
     let report = report();
@@ -97,8 +91,8 @@ fn pieces_form_one_indented_document() {
     for (count, end) in
         [(0, "\n  \"targets\": []\n}\n"), (1, "\n      ]\n    }\n  ]\n}\n"), (3, "\n      ]\n    }\n  ]\n}\n")]
     {
-        let targets = std::iter::repeat_with(|| Arc::new(report())).take(count);
-        let pieces: Vec<String> = targets_json_pieces(targets.collect(), now()).collect();
+        let targets = iter::repeat_with(|| Arc::new(report())).take(count);
+        let pieces: Vec<String> = targets_json_pieces(targets, now()).collect();
         assert_eq!(pieces.len(), count + 2);
         let text = pieces.concat();
         assert!(
