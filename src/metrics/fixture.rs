@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::observation::{Connection, Failure, Phases};
 use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Resolves, SkipReason, Stage};
-use crate::snapshot::fixture;
+use crate::snapshot::fixture::{self, EndpointFixture};
 pub(crate) use crate::snapshot::fixture::{TestCa, name, now};
 use crate::snapshot::{
     AlternateName, BackendReport, Counters, ExporterReport, Fleet, LastCertificate, LookupFailure, LookupReport,
@@ -130,6 +130,18 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
         local_errors: vec![(LocalReason::Overloaded, 3)],
     };
     Fleet { targets: [relay, unknown, fresh].map(Arc::new).into(), exporter }
+}
+
+/// A target whose SRV records list one host and port for both TLS modes. With implicit TLS, probes fail and the last
+/// certificate does not match.
+pub(crate) fn both_modes(ca: &TestCa, target_name: &str, address: &str) -> TargetReport {
+    let alias = name("smtp.example.com");
+    let starttls = reachable(backend(&alias, address), ca.assess(&alias, &["smtp.example.com"], (2026, 9)));
+    let mut report = target(target_name, &[], &alias, vec![starttls]);
+    let implicit = EndpointFixture::at("smtp.example.com", 587, TlsMode::Implicit);
+    let last = ca.assess(&alias, &["mail.example.com"], (2026, 5));
+    report.endpoints.push(implicit.endpoint_report(vec![failing(implicit.unprobed(address), Some(last))]));
+    report
 }
 
 /// A fleet of one target with this many reachable backends: about 4 KiB of exposition per backend.

@@ -55,7 +55,7 @@ pub enum Scope {
     Target,
     /// A server name of a target.
     Endpoint,
-    /// An address of a server name; no series before its first finished probe.
+    /// An address and TLS mode of a server name; no series before its first finished probe.
     Backend,
 }
 
@@ -66,7 +66,7 @@ impl Scope {
             Self::Exporter => &[],
             Self::Target => &["target"],
             Self::Endpoint => &["target", "server_name"],
-            Self::Backend => &["target", "server_name", "backend"],
+            Self::Backend => &["target", "server_name", "backend", "tls"],
         }
     }
 }
@@ -261,7 +261,7 @@ pub const PROMETHEUS_LABELS: &[&str] = &["job", "instance", "le", "quantile"];
 
 /// Label names of planned checks (DNSSEC, DANE, revocation, MTA-STS), reserved so that they break no configurations.
 const FUTURE_LABELS: &str = "record status usage selector matching_type data usability variant policy_mode policy_id \
-                             host_backend rua resolver result certificate tls";
+                             host_backend rua resolver result certificate";
 
 /// Returns the label names that the exporter's metrics have or will have, some of them repeatedly. Configured labels must
 /// not use them, nor [`PROMETHEUS_LABELS`].

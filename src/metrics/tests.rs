@@ -1,3 +1,5 @@
+mod unique_series;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -5,7 +7,7 @@ use expect_test::expect_file;
 
 use super::table::{METRICS, Metric, MetricKind, Scope};
 use super::*;
-use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
+use crate::metrics::fixture::{TestCa, backend, both_modes, classic, failing, name, now, reachable, target};
 use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
 use crate::text::SECONDS_PER_DAY;
 use crate::verdict::certificate::hex;
@@ -269,6 +271,18 @@ fn endpoints_that_differ_only_in_port_are_counted_together() {
         assert_eq!(found.get(name).map(String::as_str), Some(expected), "{name}");
     }
     assert_eq!(text.matches("\nsmtp_tls_target_backends_resolved{").count(), 1);
+}
+
+#[test]
+fn endpoints_that_differ_only_in_tls_mode_have_their_own_series() {
+    let report = both_modes(&TestCa::new(), "t", "192.0.2.1");
+    let text = exposition(&one_target(report), None, now(), Format::Text);
+    for (tls, success, matched, valid) in [("starttls", "1", "1", "1"), ("implicit", "0", "0", "0")] {
+        let found = values(&text, "tls", tls);
+        for (name, expected) in [("probe_success", success), ("cert_hostname_match", matched), ("chain_valid", valid)] {
+            assert_eq!(found.get(name).map(String::as_str), Some(expected), "{tls}: {name}");
+        }
+    }
 }
 
 #[test]

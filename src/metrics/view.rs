@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use super::family::{ScopeLabels, render};
@@ -11,7 +10,7 @@ use crate::reason::SkipReason;
 use crate::snapshot::{
     AlternateName, BackendCounts, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
 };
-use crate::target::ServerName;
+use crate::target::{Backend, ServerName};
 
 /// The rows of a fleet, by scope.
 #[derive(Default)]
@@ -96,7 +95,7 @@ impl<'a> FleetView<'a> {
             self.endpoints.push(LabeledRow { data: endpoint, labels });
             for backend in &endpoint.backends {
                 let Some(probe) = &backend.probe else { continue };
-                let labels = self.render(&fixed, Some(backend.backend.socket_addr()), &user);
+                let labels = self.render(&fixed, Some(&backend.backend), &user);
                 let data = BackendView { target: report, report: backend, probe };
                 self.backends.push(LabeledRow { data, labels });
             }
@@ -117,13 +116,14 @@ impl<'a> FleetView<'a> {
         }
     }
 
-    fn render(&mut self, fixed: &str, backend: Option<SocketAddr>, user: &str) -> LabelRange {
+    fn render(&mut self, fixed: &str, backend: Option<&Backend>, user: &str) -> LabelRange {
         let out = &mut self.rendered;
         let start = out.len();
         out.push_str(fixed);
-        if let Some(address) = backend {
-            // Writing to a String cannot fail, and an address needs no escaping.
-            let _ = write!(out, ",backend=\"{address}\"");
+        if let Some(backend) = backend {
+            let tls = backend.endpoint.tls.as_str();
+            // Writing to a String cannot fail, and neither value needs escaping.
+            let _ = write!(out, ",backend=\"{}\",tls=\"{tls}\"", backend.socket_addr());
         }
         let fixed_end = out.len();
         if !user.is_empty() {

@@ -51,7 +51,9 @@ async fn probes_every_host_of_a_domain_at_every_address() {
         of_target(metric, target, &format!(",server_name=\"{host}\"{more}"), value)
     };
     let matches = |target: &str, host: &str, index: usize, value| {
-        of_host("cert_hostname_match", target, host, &format!(",backend=\"{}\"", fleet.addrs()[index]), value)
+        let tls = if target == submission { "implicit" } else { "starttls" };
+        let labels = format!(",backend=\"{}\",tls=\"{tls}\"", fleet.addrs()[index]);
+        of_host("cert_hostname_match", target, host, &labels, value)
     };
     let info = |tls: &str, preference: &str| format!(",port=\"{port}\",tls=\"{tls}\",preference=\"{preference}\"");
     let failed = ",name=\"gone.example.com\",type=\"A\",reason=\"nxdomain\"";

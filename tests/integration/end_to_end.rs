@@ -17,7 +17,7 @@ async fn exports_a_partial_hostname_mismatch() {
     let of_target = |metric: &str, value| (format!("smtp_tls_{metric}{{{target},team=\"mail\"}}"), Some(value));
     let of_backend = |metric: &str, index, more: &str, value| {
         let backend = fixture.backend(index);
-        let labels = format!("{target},backend=\"{backend}\"{more},team=\"mail\"");
+        let labels = format!("{target},backend=\"{backend}\",tls=\"starttls\"{more},team=\"mail\"");
         (format!("smtp_tls_{metric}{{{labels}}}"), value)
     };
     let mismatch = ",reason=\"not_listed\",presented=\"mail.example.com\"";
@@ -61,7 +61,9 @@ async fn exports_each_kind_of_failure() {
     let answer = fixture.metrics().await;
     let series = |metric: &str, name: &str, index, more: &str| {
         let backend = fixture.backend(index);
-        format!("smtp_tls_{metric}{{target=\"{name}\",server_name=\"{name}\",backend=\"{backend}\"{more}}}")
+        format!(
+            "smtp_tls_{metric}{{target=\"{name}\",server_name=\"{name}\",backend=\"{backend}\",tls=\"starttls\"{more}}}"
+        )
     };
     let failure = |stage: &str, reason: &str| format!(",stage=\"{stage}\",reason=\"{reason}\"");
     let expired = "expired.example.com";
@@ -96,7 +98,11 @@ async fn exports_each_kind_of_failure() {
 async fn certificate_metrics_of_a_stopped_server_stay() {
     let pki = pki();
     let fixture = ServiceFixture::new(vec![(profiles::ALIAS, vec![profiles::good(&pki)])], "").await;
-    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, fixture.backend(0));
+    let labels = format!(
+        "target=\"{0}\",server_name=\"{0}\",backend=\"{1}\",tls=\"starttls\"",
+        profiles::ALIAS,
+        fixture.backend(0)
+    );
     let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
     let before = fixture.metrics().await;
     let not_after = before.value(&series("cert_not_after_timestamp_seconds", ""));
@@ -163,7 +169,11 @@ async fn exports_expected_names_and_validity_dates() {
     let spec = ServerSpec::new(identity.with_chain(chain));
     let names = ", expect_names: [smtp.example.com, bücher.example, 192.0.2.1, mail.example.com.]";
     let fixture = ServiceFixture::new(vec![(profiles::ALIAS, vec![spec])], names).await;
-    let labels = format!("target=\"{0}\",server_name=\"{0}\",backend=\"{1}\"", profiles::ALIAS, fixture.backend(0));
+    let labels = format!(
+        "target=\"{0}\",server_name=\"{0}\",backend=\"{1}\",tls=\"starttls\"",
+        profiles::ALIAS,
+        fixture.backend(0)
+    );
     let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
     let name = |name: &str| series("cert_name_match", &format!(",name=\"{name}\""));
     let answer = fixture.metrics().await;

@@ -97,7 +97,7 @@ async fn probes_a_configured_target_on_request() {
         let answer = site.probe(query, "").await;
         check(&answer, &[("probe_success", Some(0.0)), (&matched, Some(1.0)), (&mismatched, Some(1.0))]);
         let info = format!(
-            "smtp_tls_cert_hostname_mismatch_info{{target=\"relay\",server_name=\"smtp.example.com\",backend=\"{}\"",
+            "smtp_tls_cert_hostname_mismatch_info{{target=\"relay\",server_name=\"smtp.example.com\",backend=\"{}\",tls=\"starttls\"",
             site.backend(1)
         );
         assert!(answer.text().contains(&info), "{}", answer.text());
@@ -322,7 +322,9 @@ async fn a_slow_backend_does_not_delay_other_results() {
     let series = |place: usize| {
         let name = filled("smtp.example.com:PORT", &site.fleet);
         let backend = site.backend(place);
-        format!("smtp_tls_probe_success{{target=\"{name}\",server_name=\"smtp.example.com\",backend=\"{backend}\"}}")
+        format!(
+            "smtp_tls_probe_success{{target=\"{name}\",server_name=\"smtp.example.com\",backend=\"{backend}\",tls=\"starttls\"}}"
+        )
     };
     check(&answer, &[("probe_success", Some(0.0)), (&series(0), Some(1.0)), (&series(1), None)]);
 }

@@ -15,9 +15,12 @@ async fn exports_every_probe_failure_reason() {
     let profiles = profiles::all(&pki());
     let names: Vec<String> =
         profiles.iter().map(|(profile, _)| format!("{}.example.com", profile.replace('_', "-"))).collect();
-    let cases = names.iter().zip(&profiles).map(|(name, (profile, spec))| {
+    let tls = |(profile, spec): &(&str, ServerSpec)| {
         let implicit = spec.tls == TlsMode::Implicit || profile.contains("implicit");
-        let tls = if implicit { "implicit" } else { "starttls" };
+        if implicit { "implicit" } else { "starttls" }
+    };
+    let cases = names.iter().zip(&profiles).map(|(name, case)| {
+        let ((profile, spec), tls) = (case, tls(case));
         let timeout = if matches!(*profile, "silent" | "stalls_mid_handshake") { "1s" } else { "20s" };
         (name.as_str(), vec![spec.clone()], format!(", tls: {tls}, timeout: {timeout}, connect_timeout: 1s"))
     });
@@ -27,8 +30,9 @@ async fn exports_every_probe_failure_reason() {
     fixture.rounds([names[0].as_str()]).await;
     let answer = fixture.metrics().await;
     let mut covered = BTreeSet::new();
-    for (index, (name, (profile, _))) in names.iter().zip(&profiles).enumerate() {
-        let labels = format!("target=\"{name}\",server_name=\"{name}\",backend=\"{}\"", fixture.backend(index));
+    for (index, (name, case)) in names.iter().zip(&profiles).enumerate() {
+        let (backend, (profile, _), tls) = (fixture.backend(index), case, tls(case));
+        let labels = format!("target=\"{name}\",server_name=\"{name}\",backend=\"{backend}\",tls=\"{tls}\"");
         let failure = if index == 0 { Some((Stage::Connect, ProbeReason::Refused)) } else { expected_failure(profile) };
         let info = |stage: &str, reason: &str| {
             format!("smtp_tls_probe_failure_info{{{labels},stage=\"{stage}\",reason=\"{reason}\"}}")
@@ -95,7 +99,8 @@ async fn exports_the_status_and_every_reason_of_ocsp_staples() {
     let fixture = ServiceFixture::new(cases.collect(), "").await;
     let answer = fixture.metrics().await;
     for (index, StapleCase { host, staple, status, reasons, .. }) in rows.iter().enumerate() {
-        let labels = format!("target=\"{host}\",server_name=\"{host}\",backend=\"{}\"", fixture.backend(index));
+        let labels =
+            format!("target=\"{host}\",server_name=\"{host}\",backend=\"{}\",tls=\"starttls\"", fixture.backend(index));
         let series = |metric: &str, more: &str| format!("smtp_tls_{metric}{{{labels}{more}}}");
         let stapled = if staple.is_some() { 1.0 } else { 0.0 };
         check(&answer, &[(series("ocsp_stapled", ""), Some(stapled)), (series("cert_scts", ""), Some(2.0))]);
