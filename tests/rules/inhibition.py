@@ -15,9 +15,10 @@ from typing import Any
 TIMEOUT = 60
 
 SERVER = {"job": "smtp_tls", "server_name": "smtp.example.com", "team": "mail"}
-RELAY = {**SERVER, "port": "587"}
+RELAY = {**SERVER, "port": "587", "tls": "starttls"}
 BACKEND = {**RELAY, "backend": "192.0.2.10:587"}
-OTHER_PORT = {**SERVER, "port": "465", "backend": "192.0.2.10:465"}
+OTHER_PORT = {**SERVER, "port": "465", "tls": "implicit", "backend": "192.0.2.10:465"}
+OTHER_MODE = {**BACKEND, "tls": "implicit"}
 OTHER_NAME = {**RELAY, "server_name": "mx.example.com", "backend": "192.0.2.20:587"}
 
 
@@ -27,12 +28,13 @@ def alert(name: str, severity: str, **labels: str) -> dict[str, str]:
 
 # Alerts that fire at the same time, each with whether it is expected to be inhibited.
 CASES: dict[str, list[tuple[bool, dict[str, str]]]] = {
-    "SmtpTlsTargetDown inhibits backend alerts of the same port and name only": [
+    "SmtpTlsTargetDown inhibits backend alerts of the same port, TLS mode and name only": [
         (False, alert("TargetDown", "critical", **RELAY, target="relay")),
         (True, alert("BackendDown", "warning", **BACKEND)),
         (True, alert("HandshakeFailing", "critical", **{**BACKEND, "backend": "192.0.2.11:587"})),
         (True, alert("CertificateExpiring", "critical", **BACKEND)),
         (False, alert("BackendDown", "warning", **OTHER_PORT)),
+        (False, alert("BackendDown", "warning", **OTHER_MODE)),
         (False, alert("BackendDown", "warning", **OTHER_NAME)),
         (False, alert("HostnameMismatchPartial", "critical", **SERVER, target="relay")),
         (False, alert("BackendDown", "warning", **{**BACKEND, "job": "smtp_tls_2"})),
@@ -43,6 +45,7 @@ CASES: dict[str, list[tuple[bool, dict[str, str]]]] = {
         (True, alert("CertificateExpiring", "warning", **BACKEND)),
         (False, alert("NotReloaded", "warning", **BACKEND)),
         (False, alert("CertificateExpiring", "warning", **{**BACKEND, "backend": "192.0.2.11:587"})),
+        (False, alert("CertificateExpiring", "warning", **OTHER_MODE)),
     ],
     "critical SmtpTlsExporterDown inhibits all other alerts of the job": [
         (False, alert("ExporterDown", "critical", job="smtp_tls")),

@@ -176,7 +176,7 @@ class Exporter:
         not_before: int | Values = -30 * DAY,
     ) -> None:
         labels = [("target", target), ("server_name", server_name), ("team", "mail")]
-        labels.append(("backend", f"192.0.2.{number}:587"))
+        labels += [("backend", f"192.0.2.{number}:587"), ("tls", "starttls")]
 
         def add(name: str, value: int | Values, *more: tuple[str, str]) -> None:
             self._add(f"smtp_tls_{name}", [*labels, *more], value, self._has_round)
