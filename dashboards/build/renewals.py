@@ -25,7 +25,7 @@ INFO = ALL_TARGETS.backend("cert_info")
 NOT_AFTER = ALL_TARGETS.backend("cert_not_after_timestamp_seconds")
 LIFETIME = smtp.lifetime(ALL_TARGETS)
 LIFETIME_USED = smtp.lifetime_used(ALL_TARGETS)
-JOIN = "* on (job, instance, target, server_name, backend) group_left ()"
+JOIN = f"* on (job, instance, target, {BACKEND}) group_left ()"
 
 
 def dashboard() -> Json:
@@ -141,7 +141,7 @@ def _certificates() -> Json:
         f"({first} - time()) / 86400",
         f"{per_certificate(by, f'({LIFETIME_USED})')} and {first}",
         f"{per_certificate(by, f'(({LIFETIME}) / 86400)')} and {first}",
-        f"count by ({by}) (max by (server_name, backend, {by}) ({INFO})) and {first}",
+        f"count by ({by}) (max by ({BACKEND}, {by}) ({INFO})) and {first}",
     ]
     return g.table(
         "Certificates by expiry",

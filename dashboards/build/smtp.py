@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import grafana as g
 from grafana import GRAY, GREEN, ORANGE, RED, Json
 
-# Label sets to aggregate by. Targets can share a backend, so a backend is identified without its target.
+# Label sets to aggregate by. Targets can share a backend, so a backend is identified without its target. One port can be
+# probed in both TLS modes.
 TARGET = "target"
 ENDPOINT = "target, server_name"
-BACKEND = "server_name, backend"
+BACKEND = "server_name, backend, tls"
 
 # A certificate is expiring if both the days and the share of its lifetime that are left are below these values, because
 # six-day certificates are normal. The alert rules use the same values.
@@ -370,6 +371,7 @@ def backends_table(selector: Selector, title: str, description: str, *, label: s
         g.column("Value #A", "Status", mappings=g.value_mappings(STATUS), cell=g.COLORED_BACKGROUND, width=155),
         g.column("server_name", "Server name", min_width=210, wrap=True, **name_link),
         g.column("backend", "Backend", **backend_link),
+        g.column("tls", "TLS", width=75),
         g.column("detail", "Detail", min_width=150, wrap=True),
         verdict_column("Value #C", "Hostname", "match", "mismatch"),
         verdict_column("Value #D", "Chain", "trusted", "untrusted"),
