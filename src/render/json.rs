@@ -18,7 +18,7 @@ use crate::snapshot::{
     AlternateName, BackendReport, Change, Condition, EndpointReport, LastCertificate, LookupFailure, LookupReport,
     ProbeReport, StateChange, TargetReport,
 };
-use crate::target::{Backend, ServerName};
+use crate::target::ServerName;
 use crate::text::{days, is_printable, printable, rfc3339};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Certificate, NameVerdict, unix};
@@ -297,19 +297,15 @@ fn advice_json(advice: Advice) -> impl Serialize {
     object! {
         kind: advice.kind,
         severity: advice.severity,
-        backends: list(&advice.backends, |backend| {
-            let (server_name, backend) = backend_id(backend);
-            object! { server_name: server_name, backend: backend, }
+        backends: list(&advice.backends, |backend| object! {
+            server_name: backend.endpoint.server_name.to_string(),
+            backend: backend.socket_addr().to_string(),
+            tls: backend.endpoint.tls.as_str(),
         }),
         text: advice.text,
         request: advice.request,
         client_errors: advice.clients,
     }
-}
-
-/// Server name and address. Several server names may resolve to one address.
-fn backend_id(backend: &Backend) -> (String, String) {
-    (backend.endpoint.server_name.to_string(), backend.socket_addr().to_string())
 }
 
 /// Exactly one of the last three values is not null.
@@ -319,11 +315,11 @@ fn change(change: &StateChange) -> impl Serialize {
         Change::Resolved(backend, resolved) => (Some(backend), None, Some(*resolved), None),
         Change::Lookup(failures) => (None, None, None, Some(failures)),
     };
-    let (server_name, backend) = backend.map(backend_id).unzip();
     object! {
         at: at(change.at),
-        server_name: server_name,
-        backend: backend,
+        server_name: backend.map(|backend| backend.endpoint.server_name.to_string()),
+        backend: backend.map(|backend| backend.socket_addr().to_string()),
+        tls: backend.map(|backend| backend.endpoint.tls.as_str()),
         condition: condition.map(|condition| object! {
             ok: condition.is_ok(),
             stage: condition.failure.map(|(stage, _)| stage),

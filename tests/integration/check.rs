@@ -119,7 +119,9 @@ async fn reports_the_backends_that_do_not_list_the_alias() {
     assert!(alternate.contains(profiles::HOST), "{alternate}");
     assert!(found.split_whitespace().collect::<Vec<_>>().join(" ").contains(alternate), "{alternate} in\n{found}");
     let reissue = advice("reissue");
-    let wrong = addresses[1..].iter().map(|at| json!({"server_name": profiles::ALIAS, "backend": at.to_string()}));
+    let wrong = addresses[1..]
+        .iter()
+        .map(|at| json!({"server_name": profiles::ALIAS, "backend": at.to_string(), "tls": "starttls"}));
     assert_eq!(reissue["backends"], Value::Array(wrong.collect()));
     let request = reissue["request"].as_str().expect("a request");
     let command = format!("openssl s_client -connect {} -starttls smtp -servername {}", addresses[1], profiles::ALIAS);
