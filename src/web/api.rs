@@ -1,6 +1,6 @@
 //! Targets as JSON, and the chains of their backends as PEM. Errors are JSON: `{"error": "…"}`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::vec;
@@ -54,36 +54,41 @@ impl Iterator for Reports {
     }
 }
 
-/// The backend with this label whose chain is requested. The parameter `server_name` of `query` selects one of several
-/// backends with the same address and port.
+/// The backend with this label whose chain is requested. The parameters `server_name` and `tls` of `query` select one of
+/// several backends with the same address and port.
 ///
 /// # Errors
-/// If there is no such backend, or if it has not presented a certificate.
+/// If there is no such backend, if there are several, or if it has not presented a certificate.
 pub(super) fn backend(report: &TargetReport, label: &str, query: &str) -> Result<Arc<BackendReport>, ApiError> {
     let mut matches = backends(report, label);
-    let requested = server_name(query);
-    if let Some(requested) = &requested {
-        let server_name = ServerName::parse(requested).ok();
+    let mut requested = String::new();
+    if let Some(text) = parameter(query, "server_name") {
+        let server_name = ServerName::parse(&text).ok();
         matches.retain(|backend| Some(&backend.backend.endpoint.server_name) == server_name.as_ref());
+        requested += &format!(" with server name {}", quoted(&text));
     }
-    if matches.is_empty() {
-        let with_name = requested.map(|name| format!(" with server name {}", quoted(&name))).unwrap_or_default();
+    if let Some(text) = parameter(query, "tls") {
+        matches.retain(|backend| backend.backend.endpoint.tls.as_str() == text);
+        requested += &format!(" with TLS mode {}", quoted(&text));
+    }
+    let Some(first) = matches.first() else {
         let target = quoted(report.target.name.as_str());
-        return Err(ApiError::not_found(format!("unknown backend {}{with_name} of target {target}", quoted(label))));
-    }
-    let mut names: Vec<&ServerName> = matches.iter().map(|backend| &backend.backend.endpoint.server_name).collect();
-    names.sort_unstable();
-    names.dedup();
-    if names.len() > 1 {
-        let names = list(names.into_iter().map(ToString::to_string), MAX_NAMES);
-        let text =
-            format!("backend {} has several server names: add `?server_name=` with one of {names}", quoted(label));
+        return Err(ApiError::not_found(format!("unknown backend {}{requested} of target {target}", quoted(label))));
+    };
+    let endpoints = || matches.iter().map(|backend| &backend.backend.endpoint);
+    let names = endpoints().map(|endpoint| endpoint.server_name.to_string()).collect();
+    let modes = endpoints().map(|endpoint| endpoint.tls.as_str().to_owned()).collect();
+    let choices: [(_, _, BTreeSet<String>); 2] = [("server names", "server_name", names), ("TLS modes", "tls", modes)];
+    if let Some((what, parameter, choices)) = choices.into_iter().find(|(.., choices)| choices.len() > 1) {
+        let (backend, choices) = (quoted(label), list(choices, MAX_NAMES));
+        let text = format!("backend {backend} has several {what}: add `?{parameter}=` with one of {choices}");
         return Err(ApiError(StatusCode::BAD_REQUEST, text));
     }
-    let presented = matches.into_iter().find(|backend| backend.last_certificate.is_some());
-    presented.cloned().ok_or_else(|| {
-        ApiError::not_found(format!("backend {} has not presented a certificate recently", quoted(label)))
-    })
+    if first.last_certificate.is_none() {
+        let text = format!("backend {} has not presented a certificate recently", quoted(label));
+        return Err(ApiError::not_found(text));
+    }
+    Ok(Arc::clone(first))
 }
 
 /// The backends with this `backend` label.
@@ -93,9 +98,9 @@ fn backends<'a>(report: &'a TargetReport, label: &str) -> Vec<&'a Arc<BackendRep
     report.backends().filter(|backend| backend.backend.socket_addr() == address).collect()
 }
 
-fn server_name(query: &str) -> Option<String> {
+fn parameter(query: &str, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
-    pairs.find_map(|(key, value)| (key == "server_name").then(|| value.into_owned()))
+    pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
 }
 
 /// The name of the file with the chain of the backend.

@@ -34,7 +34,8 @@ impl Links {
     pub(super) fn chain(&self, name: &TargetName, backend: &Backend) -> String {
         let address = encoded(&backend.socket_addr().to_string());
         let server_name = encoded(&backend.endpoint.server_name.to_string());
-        format!("{}/backends/{address}/chain.pem?server_name={server_name}", self.json(name))
+        let tls = backend.endpoint.tls.as_str();
+        format!("{}/backends/{address}/chain.pem?server_name={server_name}&tls={tls}", self.json(name))
     }
 }
 

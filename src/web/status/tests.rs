@@ -239,7 +239,7 @@ fn the_page_of_a_target_has_all_facts() {
         "<div class=\"heading critical\">",
         "datetime=\"2026-05-31T23:59:31Z\"",
         "id=\"b-smtp.example.com-192.0.2.11%3A587-starttls\"",
-        "href=\"/api/v1/targets/relay/backends/%5B2001%3Adb8%3A%3A10%5D%3A587/chain.pem?server_name=smtp.example.com\"",
+        "href=\"/api/v1/targets/relay/backends/%5B2001%3Adb8%3A%3A10%5D%3A587/chain.pem?server_name=smtp.example.com&amp;tls=starttls\"",
     ];
     assert_contains(&page, &places);
 }

@@ -123,6 +123,7 @@ async fn api_errors(text: &mut String) {
     );
     let endpoints = relay.endpoints.iter().chain(&twin.endpoints).cloned().collect();
     fleet.targets.push(Arc::new(TargetReport { endpoints, ..twin }));
+    fleet.targets.push(Arc::new(crate::metrics::fixture::both_modes(&ca, "modes", "192.0.2.10")));
     let router = site(fleet, &Options::default());
     for path in [
         "/api/v1/targets/nobody",
@@ -131,6 +132,8 @@ async fn api_errors(text: &mut String) {
         "/api/v1/targets/relay/backends/192.0.2.10:587/chain.pem?server_name=mail.example.com",
         "/api/v1/targets/relay/backends/192.0.2.13:587/chain.pem",
         "/api/v1/targets/twin/backends/192.0.2.10:587/chain.pem",
+        "/api/v1/targets/modes/backends/192.0.2.10:587/chain.pem",
+        "/api/v1/targets/modes/backends/192.0.2.10:587/chain.pem?tls=none",
         "/api/v1/nothing",
         "/-/reload",
     ] {

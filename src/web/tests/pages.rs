@@ -127,6 +127,10 @@ async fn chains_are_downloaded_as_pem_files() {
     let twin = target("twin", &[], &other, vec![second]);
     let endpoints = relay.endpoints.iter().chain(&twin.endpoints).cloned().collect();
     fleet.targets.push(Arc::new(TargetReport { endpoints, ..twin }));
+    let modes = crate::metrics::fixture::both_modes(&ca, "modes", "192.0.2.10");
+    let implicit = modes.endpoints.last().and_then(|endpoint| endpoint.backends.first()).expect("a backend");
+    let implicit = implicit.leaf().expect("a certificate").der().to_vec();
+    fleet.targets.push(Arc::new(modes));
     let router = site(fleet, &Options::default());
 
     let path = "/api/v1/targets/relay/backends/192.0.2.10:587/chain.pem";
@@ -149,11 +153,20 @@ async fn chains_are_downloaded_as_pem_files() {
         ("twin/backends/192.0.2.10:587/chain.pem", Err(400)),
         ("twin/backends/192.0.2.10:587/chain.pem?server_name=mail.example.com", Ok("mail.example.com_192.0.2.10")),
         ("twin/backends/192.0.2.10:587/chain.pem?server_name=smtp.example.com", Ok("smtp.example.com_192.0.2.10")),
+        ("twin/backends/192.0.2.10:587/chain.pem?server_name=smtp.example.com&tls=starttls", Ok("smtp.example.com_")),
+        ("twin/backends/192.0.2.10:587/chain.pem?server_name=smtp.example.com&tls=implicit", Err(404)),
+        ("modes/backends/192.0.2.10:587/chain.pem", Err(400)),
+        ("modes/backends/192.0.2.10:587/chain.pem?server_name=smtp.example.com", Err(400)),
+        ("modes/backends/192.0.2.10:587/chain.pem?tls=starttls", Ok("smtp.example.com_192.0.2.10")),
+        ("modes/backends/192.0.2.10:587/chain.pem?tls=IMPLICIT", Err(404)),
     ] {
         let response = get_page(&router, &format!("/api/v1/targets/{path}")).await;
         assert_eq!(response.status(), expected.err().unwrap_or(200), "{path}");
         assert!(field(&response, header::CONTENT_DISPOSITION).contains(expected.unwrap_or_default()), "{path}");
     }
+    let response = get_page(&router, "/api/v1/targets/modes/backends/192.0.2.10:587/chain.pem?tls=implicit").await;
+    let found = pem::parse_many(bytes(response).await).expect("PEM");
+    assert_eq!(found.first().map(|leaf| leaf.contents()), Some(&*implicit));
 }
 
 /// Each `'sha256-…'` is the hash of the only element of its kind, as a browser computes it (CSP 3 §8.1).
