@@ -62,7 +62,10 @@ pub fn encode(
     format: Format,
     out: &mut impl fmt::Write,
 ) -> fmt::Result {
-    write(FleetCollector { fleet, process, with_exporter: true, now, format }, format, out)
+    write(format, out, move |families| {
+        encode_reports(families, &fleet, now)?;
+        exporter::encode(families, &fleet, process.as_ref())
+    })
 }
 
 /// Writes the metrics of the targets of `fleet` as of `now`, without those of the exporter.
@@ -70,12 +73,22 @@ pub fn encode(
 /// # Errors
 /// If `out` returns an error.
 pub fn encode_targets(fleet: Fleet, now: SystemTime, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
-    write(FleetCollector { fleet, process: None, with_exporter: false, now, format }, format, out)
+    write(format, out, move |families| encode_reports(families, &fleet, now))
 }
 
-fn write(collector: impl Collector + 'static, format: Format, out: &mut impl fmt::Write) -> fmt::Result {
+fn encode_reports(families: &mut Families<'_>, fleet: &Fleet, now: SystemTime) -> fmt::Result {
+    let view = FleetView::new(fleet, now);
+    target::encode(families, &view)?;
+    backend::encode(families, &view, now)
+}
+
+/// Writes the families that `encode` writes.
+fn write<F>(format: Format, out: &mut impl fmt::Write, encode: F) -> fmt::Result
+where
+    F: Fn(&mut Families<'_>) -> fmt::Result + Send + Sync + 'static,
+{
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(collector));
+    registry.register_collector(Box::new(Exposition { format, encode }));
     encode_registry(out, &registry)?;
     match format {
         Format::OpenMetrics => encode_eof(out),
@@ -83,25 +96,19 @@ fn write(collector: impl Collector + 'static, format: Format, out: &mut impl fmt
     }
 }
 
-#[derive(Debug)]
-struct FleetCollector {
-    fleet: Fleet,
-    process: Option<Process>,
-    /// Whether to write the metrics of the exporter, too.
-    with_exporter: bool,
-    now: SystemTime,
+struct Exposition<F> {
     format: Format,
+    encode: F,
 }
 
-impl Collector for FleetCollector {
+impl<F> fmt::Debug for Exposition<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exposition").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+impl<F: Fn(&mut Families<'_>) -> fmt::Result + Send + Sync + 'static> Collector for Exposition<F> {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let view = FleetView::new(&self.fleet, self.now);
-        let mut families = Families::new(encoder, self.format);
-        target::encode(&mut families, &view)?;
-        backend::encode(&mut families, &view, self.now)?;
-        if self.with_exporter {
-            exporter::encode(&mut families, &self.fleet, self.process.as_ref())?;
-        }
-        Ok(())
+        (self.encode)(&mut Families::new(encoder, self.format))
     }
 }

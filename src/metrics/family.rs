@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use prometheus_client::encoding::{
-    CounterValueEncoder, DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabel, EncodeLabelSet,
-    EncodeLabelValue, GaugeValueEncoder, LabelSetEncoder, MetricEncoder, NoLabelSet,
+    CounterValueEncoder, DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, GaugeValueEncoder,
+    LabelSetEncoder, MetricEncoder, NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 
@@ -39,7 +39,7 @@ impl<'e> Families<'e> {
     }
 
     /// Writes an info metric.
-    pub(super) fn info<'l, S: EncodeLabelValue, const N: usize>(
+    pub(super) fn info<'l, S: AsRef<str>, const N: usize>(
         &mut self,
         metric: &'static Metric,
         samples: impl IntoIterator<Item = (ScopeLabels<'l>, [S; N])>,
@@ -47,28 +47,35 @@ impl<'e> Families<'e> {
         self.labeled(metric, samples.into_iter().map(|(scope, own)| (scope, own, true)))
     }
 
-    pub(super) fn labeled<'l, S: EncodeLabelValue, V: Into<SampleValue>, const N: usize>(
+    pub(super) fn labeled<'l, S: AsRef<str>, V: Into<SampleValue>, const N: usize>(
         &mut self,
         metric: &'static Metric,
         samples: impl IntoIterator<Item = (ScopeLabels<'l>, [S; N], V)>,
     ) -> fmt::Result {
         let mut samples = samples.into_iter();
         let Some(first) = samples.next() else { return Ok(()) };
+        debug_assert_eq!(metric.labels.len(), N, "{}", metric.name);
         let format = self.format;
         let mut family = self.begin(metric)?;
+        let mut rendered = String::new();
         let mut put = |(scope, own, value): (ScopeLabels<'l>, [S; N], V)| {
-            let labels = SampleLabels::new(metric, scope, own);
+            let labels = if N == 0 {
+                scope.all
+            } else {
+                scope.render_with(metric.labels, &own, &mut rendered);
+                &rendered
+            };
             let value: SampleValue = value.into();
             match (metric.kind, format) {
-                (MetricKind::Info, Format::OpenMetrics) => family.encode_info(&labels),
+                (MetricKind::Info, Format::OpenMetrics) => family.encode_info(&Rendered(labels)),
                 (MetricKind::Counter, Format::OpenMetrics) if labels.is_empty() => {
                     family.encode_counter(&value, NO_EXEMPLAR)
                 }
                 (MetricKind::Counter, Format::OpenMetrics) => {
-                    family.encode_family(&labels)?.encode_counter(&value, NO_EXEMPLAR)
+                    family.encode_family(&Rendered(labels))?.encode_counter(&value, NO_EXEMPLAR)
                 }
                 _ if labels.is_empty() => family.encode_gauge(&value),
-                _ => family.encode_family(&labels)?.encode_gauge(&value),
+                _ => family.encode_family(&Rendered(labels))?.encode_gauge(&value),
             }
         };
         put(first)?;
@@ -94,61 +101,38 @@ impl<'e> Families<'e> {
 const NO_LABELS: [&str; 0] = [];
 const NO_EXEMPLAR: Option<&prometheus_client::metrics::exemplar::Exemplar<NoLabelSet, f64>> = None;
 
-/// The labels of a scope as in the exposition: escaped, separated by commas.
+/// The labels of a scope as in the exposition: escaped, separated by commas. The exporter's own come first.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ScopeLabels<'a> {
-    pub(super) all: &'a str,
-    /// The exporter's own, which come first.
-    pub(super) fixed: &'a str,
-    /// The configured ones.
-    pub(super) user: &'a str,
+    all: &'a str,
+    /// Length of the exporter's own.
+    fixed: usize,
 }
 
-/// The labels of a sample, in order: the scope's fixed labels, the metric's own, the configured ones.
-struct SampleLabels<'a, S, const N: usize> {
-    scope: ScopeLabels<'a>,
-    keys: &'static [&'static str],
-    values: [S; N],
-}
-
-impl<'a, S: EncodeLabelValue, const N: usize> SampleLabels<'a, S, N> {
-    fn new(metric: &'static Metric, scope: ScopeLabels<'a>, values: [S; N]) -> Self {
-        debug_assert_eq!(metric.labels.len(), N, "{}", metric.name);
-        Self { scope, keys: metric.labels, values }
+impl<'a> ScopeLabels<'a> {
+    pub(super) fn new(all: &'a str, fixed: usize) -> Self {
+        Self { all, fixed }
     }
 
-    fn is_empty(&self) -> bool {
-        N == 0 && self.scope.all.is_empty()
+    /// Writes them to `out`, with the labels of a metric between the exporter's and the configured ones.
+    fn render_with(self, keys: &[&str], values: &[impl AsRef<str>], out: &mut String) {
+        let (fixed, user) = self.all.split_at_checked(self.fixed).unwrap_or_default();
+        out.clear();
+        out.push_str(fixed);
+        for (key, value) in keys.iter().zip(values) {
+            render(out, key, value.as_ref());
+        }
+        out.push_str(user);
     }
 }
 
-impl<S: EncodeLabelValue, const N: usize> EncodeLabelSet for SampleLabels<'_, S, N> {
+/// Rendered labels. They are written through the encoder of a label key, which writes its text as it is, so that a label
+/// set that about forty families share is escaped once per scrape.
+struct Rendered<'a>(&'a str);
+
+impl EncodeLabelSet for Rendered<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        if N == 0 {
-            return verbatim(encoder, self.scope.all);
-        }
-        verbatim(encoder, self.scope.fixed)?;
-        for (key, value) in self.keys.iter().zip(&self.values) {
-            (*key, ByRef(value)).encode(encoder.encode_label())?;
-        }
-        verbatim(encoder, self.scope.user)
-    }
-}
-
-/// Writes rendered labels through the encoder of a label key, which writes its text as it is. So a label set that about
-/// forty families share is escaped once per scrape.
-fn verbatim(encoder: &mut LabelSetEncoder<'_>, rendered: &str) -> fmt::Result {
-    if rendered.is_empty() {
-        return Ok(());
-    }
-    encoder.encode_label().encode_label_key()?.write_str(rendered)
-}
-
-struct ByRef<'a, S>(&'a S);
-
-impl<S: EncodeLabelValue> EncodeLabelValue for ByRef<'_, S> {
-    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>) -> fmt::Result {
-        self.0.encode(encoder)
+        encoder.encode_label().encode_label_key()?.write_str(self.0)
     }
 }
 
@@ -159,15 +143,10 @@ pub(super) fn render(out: &mut String, key: &str, value: &str) {
     }
     out.push_str(key);
     out.push_str("=\"");
-    for piece in value.split_inclusive(['\\', '"', '\n']) {
-        let (plain, escaped) = match piece.as_bytes().last() {
-            Some(b'\\') => (piece.strip_suffix('\\'), "\\\\"),
-            Some(b'"') => (piece.strip_suffix('"'), "\\\""),
-            Some(b'\n') => (piece.strip_suffix('\n'), "\\n"),
-            _ => (None, ""),
-        };
-        out.push_str(plain.unwrap_or(piece));
-        out.push_str(escaped);
+    if value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
+        out.push_str(&value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n"));
+    } else {
+        out.push_str(value);
     }
     out.push('"');
 }

@@ -4,13 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-
-use super::family::Families;
-use super::table;
-use super::view::FleetView;
-use super::{Format, backend, target, write};
+use super::{Format, encode_reports, table, write};
 use crate::snapshot::{BackendReport, ExporterReport, Fleet, TargetReport};
 use crate::verdict::unix;
 
@@ -63,22 +57,8 @@ pub(crate) fn encode_probe_response(
     format: Format,
     out: &mut impl fmt::Write,
 ) -> fmt::Result {
-    write(ProbeCollector { response, now, format }, format, out)
-}
-
-#[derive(Debug)]
-struct ProbeCollector {
-    response: ProbeResponse,
-    now: SystemTime,
-    format: Format,
-}
-
-impl Collector for ProbeCollector {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (response, now) = (&self.response, self.now);
-        let fleet = Fleet { targets: vec![Arc::clone(&response.report)], exporter: ExporterReport::default() };
-        let view = FleetView::new(&fleet, now);
-        let mut families = Families::new(encoder, self.format);
+    let fleet = Fleet { targets: vec![Arc::clone(&response.report)], exporter: ExporterReport::default() };
+    write(format, out, move |families| {
         let last_chain = response.earliest(|verdict| verdict.verified_not_after(unix(now)));
         // Prometheus adds the labels of the scrape.
         families.one(table::ONE_PROBE_SUCCESS, Some(response.is_success(now)))?;
@@ -87,7 +67,6 @@ impl Collector for ProbeCollector {
         families.one(table::ONE_PROBE_EARLIEST, response.earliest(|verdict| verdict.earliest_not_after()))?;
         families.one(table::ONE_PROBE_LAST_CHAIN, last_chain)?;
         families.one(table::ONE_PROBE_REFUSED, response.refused)?;
-        target::encode(&mut families, &view)?;
-        backend::encode(&mut families, &view, now)
-    }
+        encode_reports(families, &fleet, now)
+    })
 }

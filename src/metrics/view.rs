@@ -10,7 +10,8 @@ use crate::reason::SkipReason;
 use crate::snapshot::{
     AlternateName, BackendCounts, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
 };
-use crate::target::{Backend, ServerName};
+use crate::target::Backend;
+use crate::verdict::{Assessment, Facts};
 
 /// The rows of a fleet, by scope.
 #[derive(Default)]
@@ -19,7 +20,7 @@ pub(super) struct FleetView<'a> {
     pub(super) endpoints: Vec<LabeledRow<&'a EndpointReport>>,
     pub(super) server_names: Vec<LabeledRow<ServerNameView<'a>>>,
     pub(super) backends: Vec<LabeledRow<BackendView<'a>>>,
-    /// The labels of all rows, concatenated.
+    /// The labels of all rows, concatenated: about forty families write them, so they are rendered once, and read in order.
     rendered: String,
 }
 
@@ -32,15 +33,15 @@ pub(super) struct LabeledRow<T> {
 #[derive(Clone, Copy)]
 struct LabelRange {
     start: usize,
-    fixed_end: usize,
-    user_start: usize,
+    /// Length of the exporter's own labels.
+    fixed: usize,
     end: usize,
 }
 
-/// Counts over the resolved backends of a server name. Endpoints of one target that differ only in port are counted
-/// together, since their labels are equal.
+/// Counts over the resolved backends of a server name. Endpoints with the same labels, those of one target that differ in
+/// port or TLS mode, are counted together.
+#[derive(Default)]
 pub(super) struct ServerNameView<'a> {
-    name: &'a ServerName,
     pub(super) counts: BackendCounts,
     pub(super) skipped: Vec<(SkipReason, usize)>,
     pub(super) alternates: Vec<&'a AlternateName>,
@@ -67,14 +68,18 @@ impl<'a> FleetView<'a> {
 
     /// Returns the labels of a row of this view.
     pub(super) fn labels<T>(&self, row: &LabeledRow<T>) -> ScopeLabels<'_> {
-        let LabelRange { start, fixed_end, user_start, end } = row.labels;
-        let piece = |from, to| self.rendered.get(from..to).unwrap_or_default();
-        ScopeLabels { all: piece(start, end), fixed: piece(start, fixed_end), user: piece(user_start, end) }
+        let LabelRange { start, fixed, end } = row.labels;
+        ScopeLabels::new(self.rendered.get(start..end).unwrap_or_default(), fixed)
     }
 
-    /// Returns the last certificate of each backend that has one, with the labels of the backend.
-    pub(super) fn certificates(&self) -> impl Iterator<Item = (ScopeLabels<'_>, &'a LastCertificate)> {
-        self.backends.iter().filter_map(|row| Some((self.labels(row), row.data.report.last_certificate.as_ref()?)))
+    /// Returns the backends with their labels.
+    pub(super) fn backends(&self) -> impl Iterator<Item = (ScopeLabels<'_>, &BackendView<'a>)> {
+        self.backends.iter().map(|row| (self.labels(row), &row.data))
+    }
+
+    /// Returns the verdicts on the last certificate of each backend that has one, with the labels of the backend.
+    pub(super) fn assessments(&self) -> impl Iterator<Item = (ScopeLabels<'_>, &'a Assessment)> {
+        self.backends().filter_map(|(labels, backend)| Some((labels, backend.assessment()?)))
     }
 
     fn add_target(&mut self, report: &'a TargetReport, now: SystemTime) {
@@ -105,14 +110,14 @@ impl<'a> FleetView<'a> {
 
     /// Adds an endpoint to the counts of its server name. The rows of its target start at `first`.
     fn count(&mut self, endpoint: &'a EndpointReport, first: usize, labels: LabelRange, now: SystemTime) {
-        let name = &endpoint.endpoint.server_name;
-        match self.server_names.iter_mut().skip(first).find(|row| row.data.name == name) {
-            Some(row) => row.data.add(endpoint, now),
-            None => {
-                let mut data = ServerNameView::new(name);
-                data.add(endpoint, now);
-                self.server_names.push(LabeledRow { data, labels });
-            }
+        let text = |range: LabelRange| self.rendered.get(range.start..range.end);
+        let others = self.server_names.iter().skip(first).take_while(|row| text(row.labels) != text(labels));
+        let at = first + others.count();
+        if at == self.server_names.len() {
+            self.server_names.push(LabeledRow { data: ServerNameView::default(), labels });
+        }
+        if let Some(row) = self.server_names.get_mut(at) {
+            row.data.add(endpoint, now);
         }
     }
 
@@ -125,28 +130,30 @@ impl<'a> FleetView<'a> {
             // Writing to a String cannot fail, and neither value needs escaping.
             let _ = write!(out, ",backend=\"{}\",tls=\"{tls}\"", backend.socket_addr());
         }
-        let fixed_end = out.len();
+        let fixed = out.len() - start;
         if !user.is_empty() {
             out.push(',');
+            out.push_str(user);
         }
-        let user_start = out.len();
-        out.push_str(user);
-        LabelRange { start, fixed_end, user_start, end: out.len() }
+        LabelRange { start, fixed, end: out.len() }
+    }
+}
+
+impl<'a> BackendView<'a> {
+    pub(super) fn last(&self) -> Option<&'a LastCertificate> {
+        self.report.last_certificate.as_ref()
+    }
+
+    pub(super) fn assessment(&self) -> Option<&'a Assessment> {
+        Some(&self.last()?.assessment)
+    }
+
+    pub(super) fn facts(&self) -> Option<&'a Facts> {
+        self.assessment()?.facts()
     }
 }
 
 impl<'a> ServerNameView<'a> {
-    fn new(name: &'a ServerName) -> Self {
-        Self {
-            name,
-            counts: BackendCounts::default(),
-            skipped: Vec::new(),
-            alternates: Vec::new(),
-            certificates: BTreeSet::new(),
-            earliest_not_after: None,
-        }
-    }
-
     fn add(&mut self, endpoint: &'a EndpointReport, now: SystemTime) {
         self.counts += endpoint.counts(now);
         for (reason, count) in &endpoint.skipped {
