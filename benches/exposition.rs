@@ -46,7 +46,7 @@ const TARGETS: u16 = 1000;
 const BACKENDS_EACH: u16 = 10;
 const ROUNDS: usize = 15;
 /// Limit of the ratio of uncompressed expositions.
-const LIMIT: f64 = 1.30;
+const LIMIT: f64 = 0.80;
 
 fn main() {
     // `cargo test --benches` only checks that it runs.
