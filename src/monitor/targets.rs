@@ -152,8 +152,8 @@ impl Targets {
         };
         let refuse = |refusal| OneOffError::NotAllowed(refusal, rules.allow.clone());
         let allowed = rules.allow.permit(&kind).map_err(refuse)?;
-        let states = self.ad_hoc.iter().filter_map(|id| self.states.get(*id));
-        if let Some(state) = states.filter(|state| state.target.kind == kind).next()
+        let mut states = self.ad_hoc.iter().filter_map(|id| self.states.get(*id));
+        if let Some(state) = states.find(|state| state.target.kind == kind)
             && let Origin::AdHoc(origin) = &state.origin
         {
             return Ok((OneOff(origin.reports.subscribe()), None));
