@@ -77,4 +77,4 @@ impl Verdicts {
 /// Threads that compute verdicts on new chains.
 const THREADS: usize = 2;
 /// Each has a chain of up to 64 KiB.
-const MAX_UNJUDGED: usize = 4096;
+const MAX_UNJUDGED: usize = 512;

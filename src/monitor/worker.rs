@@ -120,9 +120,13 @@ impl Worker {
     ) -> Output {
         let timeout = target.settings.timeout.min(MAX_LOOKUP);
         let (kind, settings) = (&target.kind, &target.settings);
+        // Large futures: a task takes their memory only while it runs, since many can be spawned at once.
         Output::LookedUp(match &allowed {
-            Some(allowed) => self.resolvers.discover_allowed(allowed, kind, settings, timeout).await,
-            None => self.resolvers.discover(kind, settings, &known, timeout).await.map(|found| (found, Vec::new())),
+            Some(allowed) => Box::pin(self.resolvers.discover_allowed(allowed, kind, settings, timeout)).await,
+            None => {
+                let found = Box::pin(self.resolvers.discover(kind, settings, &known, timeout)).await;
+                found.map(|found| (found, Vec::new()))
+            }
         })
     }
 
@@ -136,7 +140,7 @@ impl Worker {
     /// Looks up alternate names.
     pub(super) async fn resolve(self: Arc<Self>, target: Arc<Target>, names: Vec<ServerName>) -> Output {
         let timeout = target.settings.timeout.min(MAX_RESOLUTION);
-        Output::Resolved(self.resolvers.resolve_names(names, &target.settings, timeout).await)
+        Output::Resolved(Box::pin(self.resolvers.resolve_names(names, &target.settings, timeout)).await)
     }
 
     /// Probes once, by the settings of the first party.

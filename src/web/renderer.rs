@@ -1,7 +1,7 @@
 //! Renders bodies while clients receive them: a blocking thread writes a body in chunks of limited size and number.
 
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,9 +85,8 @@ impl Slot {
         let permit = Arc::new(permit);
         let of_writer = Arc::clone(&permit);
         tokio::task::spawn_blocking(move || {
-            let mut out = BufWriter::with_capacity(CHUNK_BYTES, Chunks(sender));
-            let written = write(&mut out).and_then(|()| out.flush()).and_then(|()| out.get_ref().send(None));
-            if let Err(error) = written {
+            let mut out = BodyWriter::new(sender);
+            if let Err(error) = write(&mut out).and_then(|()| out.end()) {
                 tracing::debug!(%error, "response aborted");
             }
             drop(of_writer);
@@ -119,27 +118,59 @@ pub(super) fn unsized_body() -> Body {
     Body::from_stream(stream::empty::<io::Result<Bytes>>())
 }
 
-pub(super) type BodyWriter = BufWriter<Chunks>;
+/// Writes a body in chunks.
+pub(super) struct BodyWriter {
+    buffer: Vec<u8>,
+    /// None is the end.
+    sender: mpsc::Sender<Option<Bytes>>,
+}
 
-/// The sender of the chunks of a body; none is the end.
-pub(super) struct Chunks(mpsc::Sender<Option<Bytes>>);
+impl BodyWriter {
+    fn new(sender: mpsc::Sender<Option<Bytes>>) -> Self {
+        Self { buffer: Vec::with_capacity(CHUNK_BYTES), sender }
+    }
 
-impl Chunks {
     /// Waits until the client has received earlier chunks.
     fn send(&self, chunk: Option<Bytes>) -> io::Result<()> {
-        self.0.blocking_send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.sender.blocking_send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn end(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.send(None)
     }
 }
 
-impl Write for Chunks {
+impl Write for BodyWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let chunk = bytes.get(..CHUNK_BYTES).unwrap_or(bytes);
-        self.send(Some(Bytes::copy_from_slice(chunk)))?;
-        Ok(chunk.len())
+        if self.buffer.len() + bytes.len() > CHUNK_BYTES {
+            self.flush()?;
+        }
+        let piece = bytes.get(..CHUNK_BYTES).unwrap_or(bytes);
+        self.buffer.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    /// An exposition is written in millions of small pieces.
+    #[inline]
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if self.buffer.len() + bytes.len() <= CHUNK_BYTES {
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        while !bytes.is_empty() {
+            let written = self.write(bytes)?;
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let chunk = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK_BYTES));
+        self.send(Some(chunk.into()))
     }
 }
 
@@ -157,6 +188,7 @@ impl<'a, W: Write> TextWriter<'a, W> {
 }
 
 impl<W: Write> fmt::Write for TextWriter<'_, W> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.out.write_all(text.as_bytes()).map_err(|error| {
             self.error = Some(error);
