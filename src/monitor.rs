@@ -1,17 +1,17 @@
 //! Schedules lookups and probes, and publishes their results.
 //!
-//! One task ([`owner`]) owns all state and never blocks: it computes no verdict, reads no file and waits for no lock that a
-//! worker holds. Everything that waits or computes is a job of a [`worker`]. Its result is applied if it still fits:
+//! One task (`owner`) owns all state and never blocks: it computes no verdict, reads no file and waits for no lock that a
+//! worker holds. Everything that waits or computes is a job of a `worker`. Its result is applied if it still fits:
 //! identifiers of targets change with their settings, and those of backends and lookups are never used again.
 //!
 //! A round of a target probes its known backends at once while its lookup runs, and probes those that the lookup adds when it
-//! arrives; so a lookup never delays a probe. [`phase`] has the phases of a target.
+//! arrives; so a lookup never delays a probe. `phase` has the phases of a target.
 //!
 //! | what waits | for what | how it is bounded |
 //! |---|---|---|
-//! | lookups | one of the slots of their resolver ([`lookups`]) | one for each target; those of literal addresses need no slot |
-//! | probes | a slot of the address, and a permit ([`admission`]) | one for each backend ([`dedup`]) |
-//! | verdicts on new chains | one of two threads ([`verdicts`], targets take turns) | one for each probe, which holds no permit any more |
+//! | lookups | one of the slots of their resolver (`lookups`) | one for each target; those of literal addresses need no slot |
+//! | probes | a slot of the address, and a permit (`admission`) | one for each backend (`dedup`) |
+//! | verdicts on new chains | one of two threads (`verdicts`; targets take turns) | one for each probe, which holds no permit any more |
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
