@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory;
 use rustls_pki_types::DnsName;
 use thiserror::Error;
 
@@ -18,8 +20,8 @@ enum Repr {
 }
 
 impl ServerName {
-    /// Parses an IP address, with or without brackets, or a host name. U-labels are converted to A-labels (UTS 46); case
-    /// and a trailing dot are dropped.
+    /// Parses an IP address, with or without brackets, or a host name. U-labels are converted to A-labels (UTS 46) if they
+    /// contain only characters that IDNA2008 allows; A-labels are taken as they are. Case and a trailing dot are dropped.
     ///
     /// # Errors
     /// If it is neither. Underscores are accepted, as by resolvers and in certificates.
@@ -29,6 +31,9 @@ impl ServerName {
             return Ok(Self(Repr::Ip(ip.to_canonical())));
         }
         let ascii = idna::domain_to_ascii(text).map_err(|_| ServerNameError::Idna)?;
+        if !text.is_ascii() && !idna::domain_to_unicode(&ascii).0.chars().all(is_allowed_in_labels) {
+            return Err(ServerNameError::Idna);
+        }
         let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
         if ascii.is_empty() {
             return Err(ServerNameError::Empty);
@@ -81,6 +86,25 @@ impl ServerName {
     }
 }
 
+/// Whether IDNA2008 allows a character in a label (RFC 5892 §2 and §3): letters, marks and digits, not symbols and
+/// punctuation. UTS 46 maps characters, but does not exclude those.
+fn is_allowed_in_labels(c: char) -> bool {
+    use GeneralCategory::{DecimalNumber, LowercaseLetter, ModifierLetter, NonspacingMark, OtherLetter, SpacingMark};
+    c.is_ascii()
+        || EXCEPTIONS.contains(&c)
+        || matches!(
+            CodePointMapData::<GeneralCategory>::new().get(c),
+            LowercaseLetter | OtherLetter | ModifierLetter | NonspacingMark | SpacingMark | DecimalNumber
+        )
+}
+
+/// Characters of other categories that are allowed (RFC 5892 §2.6, appendix A): joiners, the middle dot, Greek, Hebrew,
+/// Sindhi, Tibetan, Japanese and Chinese signs.
+const EXCEPTIONS: [char; 11] = [
+    '\u{200c}', '\u{200d}', '\u{b7}', '\u{375}', '\u{5f3}', '\u{5f4}', '\u{6fd}', '\u{6fe}', '\u{f0b}', '\u{3007}',
+    '\u{30fb}',
+];
+
 impl From<IpAddr> for ServerName {
     fn from(ip: IpAddr) -> Self {
         Self(Repr::Ip(ip.to_canonical()))
@@ -121,7 +145,7 @@ pub enum ServerNameError {
     #[error("invalid host name: expected labels of letters, digits, `-` and `_`")]
     Syntax,
     /// Not a valid internationalized name (UTS 46).
-    #[error("invalid internationalized name")]
+    #[error("invalid internationalized name: expected letters and digits")]
     Idna,
 }
 
@@ -136,6 +160,10 @@ mod tests {
             ("SMTP.Example.COM.", "smtp.example.com"),
             ("mail_x.test", "mail_x.test"),
             ("bücher.example", "xn--bcher-kva.example"),
+            ("BÜCHER。example", "xn--bcher-kva.example"),
+            ("例え.テスト", "xn--r8jz45g.xn--zckzah"),
+            ("उदाहरण.परीक्षा", "xn--p1b6ci4b4b3a.xn--11b5bs3a9aj6g"),
+            ("xn--n3h.example", "xn--n3h.example"),
             ("192.0.2.1", "192.0.2.1"),
             ("2001:DB8::1", "2001:db8::1"),
             ("[2001:db8:0:0::1]", "2001:db8::1"),
@@ -158,6 +186,13 @@ mod tests {
             (&long_name, ServerNameError::TooLong),
             ("two words", ServerNameError::Syntax),
             ("*.example.com", ServerNameError::Syntax),
+            ("“a.test”", ServerNameError::Idna),
+            ("mail’s.test", ServerNameError::Idna),
+            ("mail–1.test", ServerNameError::Idna),
+            ("☃.test", ServerNameError::Idna),
+            ("a€.test", ServerNameError::Idna),
+            ("❤.test", ServerNameError::Idna),
+            ("xn--n3h.bücher.test", ServerNameError::Idna),
         ] {
             assert_eq!(ServerName::parse(text), Err(expected), "{text:?}");
         }
