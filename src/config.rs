@@ -1,104 +1,124 @@
-//! The config file: YAML in, typed targets out.
+//! The configuration: reads YAML once and returns typed targets that need no further checks.
 //!
-//! `raw` mirrors the file and parses each scalar while it is read, so that errors know their line; `build` turns
-//! it into the vocabulary. What comes out needs no further check. Further files of targets are found by `target_files`
-//! and read by `target_file`.
+//! `yaml` parses a file to a tree, `de` deserializes the tree to structs of the types in `scalar`, and the other modules
+//! turn these into the vocabulary: `stores`, `settings`, `target`, and `target_files` for files with further targets.
 
-mod build;
-mod client_certificate;
+mod de;
 mod duration;
-mod entry;
 mod error;
-mod keys;
 mod machine;
 mod nesting;
-mod one_or_many;
-mod raw;
 mod scalar;
 mod selection;
 mod settings;
-mod target_file;
+mod stores;
+mod target;
 mod target_files;
-mod targets;
 #[cfg(test)]
 mod tests;
-mod text;
-mod value;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
 pub use self::duration::{format as format_duration, parse as parse_duration};
-use self::error::Fault;
 pub use self::error::{ConfigError, ErrorKind};
+use self::error::{Fault, Place, quoted};
+use self::scalar::{Allowed, ConcurrentProbes, Glob, ResolverKey, StoreKey, UniqueVec, Whole};
 pub use self::selection::{SelectError, Selection};
+use self::settings::{Resolved, Settings};
+use self::stores::{Resolver, Store, Stores};
+use self::target::Targets;
 pub use self::target_files::{Found, TargetFiles};
+use self::yaml::Node;
 use crate::target::{Allow, ProbeSettings, ResolverSpec, Target};
 use crate::text::counted;
 use crate::trust::TrustStore;
 
-/// What a config file says, with its trust stores loaded.
+/// A configuration file with its target files and trust stores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// All targets in the order of the file, lists expanded, then those of the target files; no name twice, and at
-    /// least one where there are no `target_files` to give more, and no `one_offs`.
+    /// All targets in the order of the file, lists expanded, then those of the target files. Names are unique. There is at
+    /// least one unless there are `target_files` or `one_offs`.
     pub targets: Vec<Arc<Target>>,
     /// The trust stores that targets use, by name.
     pub trust_stores: BTreeMap<Arc<str>, TrustStore>,
     /// The resolvers that targets use, by name.
     pub resolvers: BTreeMap<Arc<str>, ResolverSpec>,
-    /// Bounds of the exporter as a whole.
+    /// Limits of the exporter as a whole.
     pub limits: Limits,
-    /// The files of targets that were read, too.
+    /// The target files that were read.
     pub target_files: TargetFiles,
-    /// What may be probed beyond the targets; none where nothing may.
+    /// What may be probed on request without being a target; none if nothing may.
     pub one_offs: Option<OneOffs>,
+    /// What is valid but probably not intended.
+    pub warnings: Vec<String>,
 }
 
-/// Targets that are probed once, for whoever asks.
+/// Targets that are probed once on request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OneOffs {
-    /// Which ones; never empty.
+    /// The permitted targets; never empty.
     pub allow: Allow,
-    /// How: as `defaults` says, by one connection to each backend.
+    /// The settings in `defaults`, with one connection to each backend.
     pub settings: Arc<ProbeSettings>,
 }
 
-/// Bounds of the exporter as a whole.
+/// Limits of the exporter as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Probes that run at once; none leaves it to the number of files that this process may open.
+    /// Maximum number of concurrent probes; none to derive it from the limit on open files.
     pub concurrent_probes: Option<NonZeroUsize>,
-    /// Addresses of an endpoint that are probed; those beyond are counted as skipped.
+    /// Maximum number of addresses of an endpoint that are probed. Further ones are counted as skipped.
     pub backends_per_target: usize,
 }
 
 impl Config {
-    /// Reads the file at `path`, and the files that it names.
+    /// Reads the file at `path` and the files that it refers to.
     ///
     /// # Errors
-    /// When something in it, or in a file that it names, is not allowed. The first such thing is told.
+    /// If the file is invalid, or a PEM file that it refers to. The first fault is reported. Invalid target files are
+    /// reported by [`TargetFiles::failures`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = text::read(path).map_err(|fault| ConfigError::new(path, fault))?;
-        Self::parse(&text, path)
+        Self::load_after(path, &TargetFiles::default())
     }
 
-    /// Parses the text of the file `origin`, whose name stands in errors and at whose folder relative paths begin.
+    /// As [`Config::load`]. For an invalid target file, its last valid content in `previous` is used.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_after(path: &Path, previous: &TargetFiles) -> Result<Self, ConfigError> {
+        let text = yaml::read(path).map_err(|fault| Source { path, text: "" }.error(&fault))?;
+        Self::parse_after(&text, path, previous)
+    }
+
+    /// Parses the text of the file `origin`. Relative paths begin at its directory.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, origin: &Path) -> Result<Self, ConfigError> {
-        let main = |fault| ConfigError::new(origin, fault);
-        let mut document = document(text).map_err(main)?;
-        let globs = std::mem::take(&mut document.target_files);
-        let target_files = TargetFiles::find(globs, text, origin).map_err(main)?;
-        build::config(document, target_files, origin)
+        Self::parse_after(text, origin, &TargetFiles::default())
     }
 
-    /// How many targets there are, and how many files of them, in words.
+    fn parse_after(text: &str, origin: &Path, previous: &TargetFiles) -> Result<Self, ConfigError> {
+        let source = Source { path: origin, text: text.strip_prefix('\u{feff}').unwrap_or(text) };
+        let (node, mut document) = source.document()?;
+        let one_offs = std::mem::take(&mut document.probe);
+        let all = |targets: &mut Targets<'_>| Ok::<_, ConfigError>(std::mem::take(&mut targets.made));
+        let config = build(source, &node, document, one_offs, previous, all)?;
+        if config.targets.is_empty() && !config.target_files.are_named() && config.one_offs.is_none() {
+            let message = "expected at least one target, here or in `target_files`";
+            return Err(source.error(&Fault::new(ErrorKind::Missing, Place::default().key(TARGETS), message)));
+        }
+        Ok(config)
+    }
+
+    /// The number of targets and of target files, in words.
     pub fn summary(&self) -> String {
         let targets = counted(self.targets.len(), "target");
         if self.target_files.are_named() {
@@ -109,14 +129,135 @@ impl Config {
     }
 }
 
-fn document(text: &str) -> Result<raw::Document, Fault> {
-    if text::is_blank(text) {
-        return Err(Fault::at(ErrorKind::Missing, "", "an empty document", "a mapping of keys, `targets` among them"));
-    }
-    text::parse(text)
+/// A file that is being read.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    path: &'a Path,
+    text: &'a str,
 }
 
-/// Where relative paths in the file `origin` begin.
+impl Source<'_> {
+    /// Finds the position of the fault. Nothing has a position in a file that is rejected as a whole.
+    fn error(self, fault: &Fault) -> ConfigError {
+        use ErrorKind::{File, Missing, Syntax, TooLarge};
+        let is_whole = fault.place == Place::default() && matches!(fault.kind, File | Missing | Syntax | TooLarge);
+        let find = || yaml::position(self.text, &fault.place, fault.key.as_deref());
+        ConfigError::new(self.path, fault, if is_whole || fault.position.is_some() { None } else { find() })
+    }
+
+    fn warning(self, place: &Place, message: String) -> String {
+        self.error(&Fault::new(ErrorKind::InvalidValue, place.clone(), message)).to_string()
+    }
+
+    /// The document without the keys that begin with `x-`.
+    fn document(self) -> Result<(Node, Document), ConfigError> {
+        let (mut node, several) = yaml::parse(self.text, false).map_err(|fault| self.error(&fault))?;
+        if several {
+            let message = "invalid YAML: expected one document, got several";
+            return Err(self.error(&Fault::of_file(ErrorKind::Syntax, message)));
+        }
+        if let Node::Map(entries) = &mut node {
+            entries.retain(|(key, _)| !key.starts_with("x-"));
+        } else if node == Node::Null {
+            return Err(self.error(&Fault::of_file(ErrorKind::Missing, "empty document: expected `targets` at least")));
+        }
+        let document = node.read(&Place::default()).map_err(|fault| self.error(&fault))?;
+        Ok((node, document))
+    }
+
+    /// Adds a warning for each value that looks like a reference to an environment variable.
+    fn warn_of_variables(self, node: &Node, warnings: &mut Vec<String>) {
+        let mut warn = |place: &Place, value: &str| {
+            if scalar::is_variable(value) {
+                let message = format!("{} is used as it is: environment variables are not expanded", quoted(value));
+                warnings.push(self.warning(place, message));
+            }
+        };
+        if self.text.contains('$') {
+            node.each_text(&Place::default(), &mut warn);
+        }
+    }
+}
+
+/// The keys of the file.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+struct Document {
+    defaults: Settings,
+    trust_stores: BTreeMap<StoreKey, Store>,
+    resolvers: BTreeMap<ResolverKey, Resolver>,
+    limits: LimitKeys,
+    probe: Probe,
+    target_files: Vec<Glob>,
+    /// Deserialized one by one, see [`Targets::add_entries`].
+    targets: Vec<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+struct LimitKeys {
+    concurrent_probes: Option<ConcurrentProbes>,
+    backends_per_target: Option<Whole<1, 4096>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+struct Probe {
+    allow: Option<UniqueVec<Allowed>>,
+}
+
+/// The configuration in `document`, which was read from `node`, with the targets that `choice` selects.
+fn build<E: From<ConfigError>>(
+    source: Source<'_>,
+    node: &Node,
+    document: Document,
+    probe: Probe,
+    previous: &TargetFiles,
+    choice: impl FnOnce(&mut Targets<'_>) -> Result<Vec<Arc<Target>>, E>,
+) -> Result<Config, E> {
+    let main = |fault: Fault| source.error(&fault);
+    let stores = Stores::load(document.trust_stores, folder(source.path)).map_err(main)?;
+    let resolvers = stores::resolvers(document.resolvers).map_err(main)?;
+    let settings = Resolved::new(&document.defaults, stores.names(), resolvers.keys().cloned().collect());
+    let mut targets = Targets::new(settings);
+    source.warn_of_variables(node, &mut targets.warnings);
+    let one_offs = one_offs(probe, &mut targets).map_err(main)?;
+    targets.add_entries(source, &Place::default().key(TARGETS), node.list(TARGETS)).map_err(main)?;
+    let mut target_files = TargetFiles::find(document.target_files, source).map_err(main)?;
+    target_files.add_to(&mut targets, source, previous)?;
+    targets.warnings.extend(targets.joined_warning());
+    let chosen = choice(&mut targets)?;
+    let used = |name: fn(&ProbeSettings) -> &Arc<str>| {
+        let settings = chosen.iter().map(|target| &target.settings);
+        settings.chain(one_offs.iter().map(|one_offs| &one_offs.settings)).map(move |settings| name(settings))
+    };
+    let trust_stores = stores.used(used(|settings| &settings.trust)).map_err(main)?;
+    let named: BTreeSet<_> = used(|settings| &settings.resolver).collect();
+    let resolvers = resolvers.into_iter().filter(|(name, _)| named.contains(name)).collect();
+    let backends_per_target = document.limits.backends_per_target.and_then(|limit| usize::try_from(limit.0).ok());
+    let limits = Limits {
+        concurrent_probes: document.limits.concurrent_probes.and_then(|probes| probes.0),
+        backends_per_target: backends_per_target.unwrap_or(BACKENDS_PER_TARGET),
+    };
+    let warnings = targets.warnings;
+    Ok(Config { targets: chosen, trust_stores, resolvers, limits, target_files, one_offs, warnings })
+}
+
+/// What may be probed on request, with the settings in `defaults`.
+fn one_offs(probe: Probe, targets: &mut Targets<'_>) -> Result<Option<OneOffs>, Fault> {
+    let patterns = probe.allow.map_or_else(Vec::new, |list| list.0);
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let settings = targets.default_settings()?;
+    let settings = Arc::new(ProbeSettings { samples: 1, ..ProbeSettings::clone(&settings) });
+    Ok(Some(OneOffs { allow: Allow::new(patterns.into_iter().map(|pattern| pattern.0)), settings }))
+}
+
+/// The directory at which relative paths in the file `origin` begin.
 fn folder(origin: &Path) -> &Path {
     origin.parent().unwrap_or_else(|| Path::new(""))
 }
+
+const TARGETS: &str = "targets";
+const BACKENDS_PER_TARGET: usize = 64;

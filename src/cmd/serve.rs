@@ -38,10 +38,17 @@ fn check_config(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(error) => return exit_with(USAGE, &error),
     };
-    let printed = print(&format!("{} is valid: {}\n", args.config_file.display(), config.summary()));
+    for warning in &config.warnings {
+        note(&format_args!("warning: {warning}"));
+    }
     for glob in config.target_files.unmatched() {
         note(&format_args!("warning: no file matches target_files pattern `{glob}`"));
     }
+    if let [first, others @ ..] = config.target_files.failures() {
+        others.iter().for_each(|failure| note(failure));
+        return exit_with(USAGE, first);
+    }
+    let printed = print(&format!("{} is valid: {}\n", args.config_file.display(), config.summary()));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit_with(USAGE, &error),
@@ -78,6 +85,9 @@ async fn service(args: Args, web: web::Options, hangup: Signal) -> Result<Servic
     let file = args.config_file.clone();
     let loaded = spawn_blocking(move || Config::load(&file)).await.map_err(Fatal::failure)?;
     let config = loaded.map_err(Fatal::usage)?;
+    for warning in &config.warnings {
+        tracing::warn!(warning, "configuration warning");
+    }
     let mut listeners = Vec::new();
     for address in &args.listen {
         listeners.extend(web::bind(address).await.map_err(Fatal::failure)?);

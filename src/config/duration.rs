@@ -1,8 +1,8 @@
-//! Durations as Prometheus writes them: `90s`, `1h30m`, `500ms`, `1d`.
+//! Durations in the format of Prometheus: `90s`, `1h30m`, `500ms`, `1d`.
 
 use std::time::Duration;
 
-/// The units in the order in which they stand, with their milliseconds.
+/// The units in descending order, with their milliseconds.
 const UNITS: [(&str, u64); 7] = [
     ("y", 365 * 24 * 3600 * 1000),
     ("w", 7 * 24 * 3600 * 1000),
@@ -13,7 +13,7 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// Reads a duration: whole numbers, each with its unit, in descending order and each unit once; or `0`.
+/// Parses a duration: whole numbers with units, in descending order and each unit at most once; or `0`.
 pub fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     (!text.is_empty()).then(|| Duration::from_millis(sum))
 }
 
-/// Writes a duration in the form that [`parse`] reads, in whole milliseconds.
+/// Formats a duration so that [`parse`] accepts it, in whole milliseconds.
 pub fn format(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if rest == 0 {
@@ -39,7 +39,7 @@ pub fn format(duration: Duration) -> String {
     }
     let mut text = String::new();
     for (unit, scale) in UNITS {
-        // Weeks and years are read, yet 2w1d is harder to grasp than 15d.
+        // 15d is easier to read than 2w1d.
         if matches!(unit, "y" | "w") && !rest.is_multiple_of(scale) {
             continue;
         }

@@ -1,53 +1,54 @@
-//! What is wrong with a config, on one line.
+//! What is wrong with a configuration: where, of which kind, and in words.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Why a config was refused. Its `Display` is one line that names the file, the place in it,
-/// what was found there and what is allowed.
+/// Why a configuration was rejected. `Display` is one line with the file, the key, the problem and the position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,
-    /// Boxed, as results should be small.
-    fault: Box<Fault>,
+    kind: ErrorKind,
+    place: String,
+    message: String,
+    position: Option<(usize, usize)>,
 }
 
 impl ConfigError {
-    /// The error of a fault that was found while `file` was read.
-    pub(super) fn new(file: &Path, mut fault: Fault) -> Self {
-        Self { file: fault.file.take().unwrap_or_else(|| file.to_owned()), fault: Box::new(fault) }
+    /// The error for a fault in `file`. `position` is its line and column.
+    pub(super) fn new(file: &Path, fault: &Fault, position: Option<(usize, usize)>) -> Self {
+        let (place, message) = (fault.place.to_string(), fault.message.clone());
+        Self { file: file.to_owned(), kind: fault.kind, place, message, position: fault.position.or(position) }
     }
 
-    /// The file that is at fault: the config file as it was given, or one of its target files.
+    /// The file with the fault: the configuration file or a target file.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The key that is at fault, such as `targets[3].port`; empty where it is the file as a whole.
+    /// The key with the fault, such as `targets[3].port`; empty if it is the file as a whole.
     pub fn place(&self) -> &str {
-        &self.fault.place
+        &self.place
     }
 
-    /// What is wrong, apart from the wording.
+    /// The kind of the fault.
     pub fn kind(&self) -> ErrorKind {
-        self.fault.kind
+        self.kind
     }
 
-    /// Line and column, both counted from 1, where they are known.
+    /// Line and column, both from 1, if known.
     pub fn position(&self) -> Option<(usize, usize)> {
-        self.fault.position
+        self.position
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = format!("{}: ", self.file.display());
-        if !self.fault.place.is_empty() {
-            line.push_str(&self.fault.place);
-            line.push_str(": ");
+        if !self.place.is_empty() {
+            line.push_str(&format!("{}: ", self.place));
         }
-        line.push_str(&self.fault.message);
-        if let Some((at, column)) = self.fault.position {
+        line.push_str(&self.message);
+        if let Some((at, column)) = self.position {
             line.push_str(&format!(" (line {at}, column {column})"));
         }
         f.write_str(&one_line(&line))
@@ -56,7 +57,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What is wrong, apart from where it is and how the message says it.
+/// What is wrong, apart from the place and the wording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Not one valid YAML document in UTF-8.
@@ -81,102 +82,102 @@ pub enum ErrorKind {
     TooLarge,
 }
 
-impl ErrorKind {
-    const ALL: [Self; 10] = [
-        Self::Syntax,
-        Self::UnknownKey,
-        Self::Missing,
-        Self::Duplicate,
-        Self::Conflict,
-        Self::WrongType,
-        Self::InvalidValue,
-        Self::UnknownReference,
-        Self::File,
-        Self::TooLarge,
-    ];
-
-    /// `message` with this kind: an error of serde carries text only. [`ErrorKind::split`] reads it back.
-    pub(super) fn tag(self, message: &str) -> String {
-        format!("{self:?}: {message}")
-    }
-
-    /// Kind and message of a text that [`ErrorKind::tag`] made.
-    pub(super) fn split(text: &str) -> Option<(Self, &str)> {
-        let (word, message) = text.split_once(": ")?;
-        let kind = Self::ALL.into_iter().find(|kind| format!("{kind:?}") == word)?;
-        (message.starts_with("found ") && message.contains(", expected ")).then_some((kind, message))
-    }
-}
-
-/// A [`ConfigError`] that need not know its file yet.
+/// A [`ConfigError`] without its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The file that is at fault where it is not the one that is being read.
-    pub(super) file: Option<PathBuf>,
     pub(super) kind: ErrorKind,
-    pub(super) place: String,
+    pub(super) place: Place,
+    /// Whether the fault is in this key of the mapping at `place`.
+    pub(super) key: Option<String>,
     pub(super) message: String,
+    /// Line and column if they are known without looking for `place`.
     pub(super) position: Option<(usize, usize)>,
+    /// Whether the fault is in the configuration file although another file is being read.
+    pub(super) of_defaults: bool,
 }
 
 impl Fault {
-    pub(super) fn at(
-        kind: ErrorKind,
-        place: impl Into<String>,
-        found: impl fmt::Display,
-        allowed: impl fmt::Display,
-    ) -> Self {
-        Self { file: None, kind, place: place.into(), message: message(found, allowed), position: None }
+    pub(super) fn new(kind: ErrorKind, place: Place, message: impl Into<String>) -> Self {
+        Self { kind, place, key: None, message: message.into(), position: None, of_defaults: false }
     }
 
-    /// A file that is unusable: `error` begins with its path.
-    pub(super) fn file(place: impl Into<String>, error: impl fmt::Display, expected: &str) -> Self {
-        let message = format!("{error} (expected {expected})");
-        Self { file: None, kind: ErrorKind::File, place: place.into(), message, position: None }
+    /// A fault of the file as a whole.
+    pub(super) fn of_file(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::new(kind, Place::default(), message)
     }
 
-    /// A fault that is known by its line and column, in the file as a whole.
-    pub(super) const fn in_text(kind: ErrorKind, message: String, position: Option<(usize, usize)>) -> Self {
-        Self { file: None, kind, place: String::new(), message, position }
+    /// An unusable file that is named at `place`. The text of `error` begins with its path.
+    pub(super) fn file(place: Place, error: impl fmt::Display, expected: &str) -> Self {
+        Self::new(ErrorKind::File, place, format!("{error} (expected {expected})"))
     }
 }
 
-/// The form of all messages.
-pub(super) fn message(found: impl fmt::Display, allowed: impl fmt::Display) -> String {
-    format!("found {found}, expected {allowed}")
+/// The path of a value in a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place(pub(super) Vec<Step>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
 }
 
-/// `text` in backticks, cut where it is long.
+impl Place {
+    /// The value of `key` in the mapping at this place.
+    pub(super) fn key(&self, key: impl Into<String>) -> Self {
+        self.then(Step::Key(key.into()))
+    }
+
+    /// An element of the list at this place.
+    pub(super) fn index(&self, index: usize) -> Self {
+        self.then(Step::Index(index))
+    }
+
+    fn then(&self, step: Step) -> Self {
+        Self(self.0.iter().cloned().chain([step]).collect())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Key(key) if number == 0 => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `text` in backticks, cut if it is long.
 pub(super) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).collect();
     if shown.len() == text.len() { format!("`{text}`") } else { format!("`{shown}…`") }
 }
 
-/// `words`, separated by commas.
-pub(super) fn listed(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let mut list = String::new();
-    for word in words {
-        if !list.is_empty() {
-            list.push_str(", ");
-        }
-        list.push_str(word.as_ref());
-    }
-    list
-}
-
-/// Keys and values may hold line breaks and terminal controls; a log line must not.
+/// `text` with control characters and line breaks escaped, since it is logged on one line.
 pub(super) fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if breaks(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
+    let escaped = |c: char| if breaks(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
+}
+
+/// The suggestion and the list of what is allowed instead of `word`: ``did you mean `port`? (expected one of …)``.
+pub(super) fn suggestion(word: &str, allowed: &[impl AsRef<str>]) -> String {
+    let near = allowed.iter().map(|name| (strsim::damerau_levenshtein(word, name.as_ref()), name.as_ref())).min();
+    let list = allowed.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match near {
+        Some((distance, name)) if distance <= MAX_TYPOS && distance < name.len() => {
+            format!("did you mean `{name}`? (expected one of {list})")
         }
+        _ if allowed.len() == 1 => format!("expected {list}"),
+        _ => format!("expected one of {list}"),
     }
-    line
 }
 
 /// Characters of a value that a message shows.
 const SHOWN: usize = 60;
+/// Edits by which a misspelled word differs from the one that is suggested.
+const MAX_TYPOS: usize = 2;

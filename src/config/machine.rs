@@ -1,18 +1,18 @@
-//! The name by which this machine greets mail servers, where the config gives none.
+//! The name in EHLO if none is configured.
 
 use std::fs;
 
 use super::scalar::ehlo_name;
 use crate::target::EhloName;
 
-/// This machine's fully qualified name, else its address. Files that cannot be read count as empty.
+/// The fully qualified name of this host, or its address. Files that cannot be read count as empty.
 pub(super) fn this_machine() -> EhloName {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     name_of(&read("/proc/sys/kernel/hostname"), &read("/etc/hosts"))
 }
 
-/// The host name where it is fully qualified, else the first qualified name on the line of the hosts file
-/// that lists it, else the address. A name that no server would take (RFC 5321 §4.1.2) is passed over.
+/// The host name if it is fully qualified, otherwise the first qualified name on a line of the hosts file that contains it,
+/// otherwise the address. Names that are invalid in EHLO (RFC 5321 §4.1.2) are skipped.
 fn name_of(hostname: &str, hosts: &str) -> EhloName {
     let hostname = hostname.trim();
     let qualified = |name: &str| if local(name) { None } else { ehlo_name(name) };
@@ -30,7 +30,7 @@ fn name_of(hostname: &str, hosts: &str) -> EhloName {
         .unwrap_or(EhloName::AddressLiteral)
 }
 
-/// Whether a name is that of the loopback interface, and so says nothing of this machine.
+/// Whether a name is one of the loopback interface.
 fn local(name: &str) -> bool {
     name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("localhost"))
 }

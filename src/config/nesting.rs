@@ -1,12 +1,12 @@
-//! Refuses what would make the YAML scanner slow.
+//! Refuses documents that the YAML scanner is slow on.
 //!
-//! The scanner's time grows with the square of the depth of flow collections (40,000 `[` take seconds) and of the
-//! number of `%TAG` directives; nesting by indentation costs it nothing. One linear pass ahead of it
-//! is enough: it knows quotes, comments and block scalars so far that no text of a config is taken for nesting.
+//! Its time is proportional to the square of the depth of flow collections (40,000 `[` take seconds) and of the number of
+//! `%TAG` directives; nesting by indentation is cheap. A linear pass before it finds them. It knows quotes, comments and
+//! block scalars, so that it takes no text for nesting.
 
-use super::error::{ErrorKind, Fault, message};
+use super::error::{ErrorKind, Fault};
 
-/// Levels of `[` and `{` that are allowed; a config needs three.
+/// The maximum nesting of values. A configuration needs five levels.
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// Refuses flow collections deeper than [`MAX_DEPTH`], and `%TAG` directives.
@@ -23,7 +23,7 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
             block = None;
         }
         if quote.is_none() && depth == 0 && line.starts_with("%TAG") {
-            return Err(fault(ErrorKind::Syntax, "a %TAG directive", "YAML without it", number, 0));
+            return Err(fault(ErrorKind::Syntax, "invalid YAML: %TAG directives are not supported", number, 0));
         }
         let mut scan = Line { bytes: line.as_bytes(), at: 0, node: quote.is_none(), parent: indent };
         while let Some(byte) = scan.next(&mut quote, depth > 0) {
@@ -34,31 +34,25 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
                 _ => {}
             }
             if depth > MAX_DEPTH {
-                let allowed = format!("at most {MAX_DEPTH} levels");
-                return Err(fault(
-                    ErrorKind::TooLarge,
-                    "`[` and `{` nested too deep",
-                    &allowed,
-                    number,
-                    scan.before().len(),
-                ));
+                let message = "nested too deep: expected at most 64 levels of `[` and `{`";
+                return Err(fault(ErrorKind::TooLarge, message, number, scan.before().len()));
             }
         }
     }
     Ok(())
 }
 
-fn fault(kind: ErrorKind, found: &str, allowed: &str, line: usize, column: usize) -> Fault {
-    Fault::in_text(kind, message(found, allowed), Some((line + 1, column + 1)))
+fn fault(kind: ErrorKind, message: &str, line: usize, column: usize) -> Fault {
+    Fault { position: Some((line + 1, column + 1)), ..Fault::of_file(kind, message) }
 }
 
 /// The rest of a line.
 struct Line<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Whether a value may begin here: only there do quotes and, outside of flow collections, brackets mean anything.
+    /// Whether a value may begin here. Only there are quotes and, outside of flow collections, brackets indicators.
     node: bool,
-    /// The column of the innermost key or dash so far: what a block scalar's lines must be deeper than.
+    /// The column of the innermost key or dash so far. The lines of a block scalar are indented deeper.
     parent: usize,
 }
 
@@ -96,7 +90,7 @@ impl Line<'_> {
                 }
                 (None, b'|' | b'>') if self.node && !flow => return Some(byte),
                 (None, b'&' | b'!') if self.node => {
-                    // An anchor or tag: the value is still to come.
+                    // An anchor or tag precedes the value.
                     let rest = self.bytes.get(self.at..)?;
                     self.at += rest.iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
                 }
@@ -115,7 +109,7 @@ impl Line<'_> {
         self.at.checked_sub(1).and_then(|end| self.bytes.get(..end)).unwrap_or_default()
     }
 
-    /// Remembers where a key begins, so that `- key: |` is known to sit at the key's column.
+    /// Sets `parent` to the column of a key, which in `- key: |` is not the indentation of the line.
     fn key_column(&mut self) {
         if self.before().iter().all(|byte| matches!(byte, b' ' | b'-' | b'?')) {
             self.parent = self.at - 1;

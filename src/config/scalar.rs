@@ -1,429 +1,441 @@
-//! The scalars of the config file, each a type that holds only what is allowed.
+//! The values in the configuration: types that accept only what is allowed, and lists of them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer};
+use serde::de::value::StrDeserializer;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
 use super::duration;
-use super::value::{Refusal, Scalar, scalar};
 use crate::metrics::table;
 use crate::net::is_unicast;
-use crate::target::{AllowPattern, EhloName, IpFamily, ServerName, TargetName, TargetSpecError, TlsMode};
+use crate::target::{AllowPattern, EhloName, IpFamily, ServerName, TargetKind, TargetName, TargetSpecError, TlsMode};
 use crate::trust::anchors::Roots;
 
-/// Defines newtypes that are read by their [`Scalar`] rule.
-macro_rules! scalars {
-    ($( $(#[$meta:meta])* $name:ident($inner:ty); )+) => {$(
+/// A value that is a string in the file.
+pub(super) trait Text: Sized {
+    /// What is allowed, for messages.
+    const EXPECTED: &'static str;
+
+    /// Parses the value. The error is the reason, or empty if what is expected says enough.
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+/// Defines newtypes of strings: name and type, what is expected, and the function that parses it.
+macro_rules! texts {
+    ($( $(#[$meta:meta])* $name:ident($inner:ty), $expected:literal, $parse:expr; )+) => {$(
         $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq)]
+        #[derive(Clone, Debug)]
         pub(super) struct $name(pub(super) $inner);
+
+        impl Text for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(text: &str) -> Result<Self, String> {
+                let parse: fn(&str) -> Result<$inner, String> = $parse;
+                parse(text).map(Self)
+            }
+        }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                scalar(deserializer)
+                deserializer.deserialize_any(TextVisitor(PhantomData))
             }
         }
     )+};
 }
 
-scalars! {
-    /// From one round to the next.
-    Interval(Duration);
-    /// How long a probe, or a part of it, may take.
-    Timeout(Duration);
-    /// How long something is kept.
-    Retention(Duration);
-    /// Connections to a backend in a round.
-    Samples(u32);
-    /// A TCP port.
-    Port(u16);
-    /// How TLS begins.
-    Tls(TlsMode);
-    /// Which addresses are used.
-    Family(IpFamily);
-    /// What is said in EHLO.
-    Ehlo(EhloName);
-    /// A name, or an address that can be connected to.
-    Host(ServerName);
-    /// A domain with mail hosts.
-    MxDomain(ServerName);
-    /// A domain with submission hosts.
-    SubmissionDomain(ServerName);
-    /// A name or address that a certificate may carry.
-    #[derive(PartialOrd, Ord)]
-    CertName(ServerName);
-    /// An address that can be connected to, never an IPv4-mapped one.
-    #[derive(PartialOrd, Ord)]
-    Address(IpAddr);
-    /// A name server with its port.
-    #[derive(PartialOrd, Ord)]
-    NameServer(SocketAddr);
-    /// A target's name.
-    Name(TargetName);
-    /// The key of a user label.
-    #[derive(PartialOrd, Ord)]
-    LabelName(String);
-    /// The value of a user label.
-    LabelValue(String);
-    /// The name of a trust store that the file defines.
-    #[derive(PartialOrd, Ord)]
-    StoreKey(String);
-    /// The name of a resolver that the file defines.
-    #[derive(PartialOrd, Ord)]
-    ResolverKey(String);
-    /// The name of something that is defined elsewhere.
-    Reference(String);
-    /// A file's path as it stands in the config.
-    FilePath(PathBuf);
-    /// A glob of target files.
-    Glob(String);
-    /// How many probes run at once; none is `auto`.
-    ConcurrentProbes(Option<NonZeroUsize>);
-    /// How many addresses of a target are probed.
-    BackendLimit(usize);
-    /// A pattern of targets that may be asked for.
-    #[derive(PartialOrd, Ord)]
-    Allowed(AllowPattern);
-    /// Yes or no.
-    Flag(bool);
-    /// The roots that a trust store begins with.
-    RootsWord(Roots);
-}
-
-impl Scalar for Interval {
-    const ALLOWED: &'static str = "a duration from 1s to 1y, such as 90s or 1h30m";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        within(text, Duration::from_secs(1), YEAR).map(Self)
-    }
-}
-
-impl Scalar for Timeout {
-    const ALLOWED: &'static str = "a duration from 1ms to 1h, such as 20s or 500ms";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        within(text, Duration::from_millis(1), Duration::from_secs(3600)).map(Self)
-    }
-}
-
-impl Scalar for Retention {
-    const ALLOWED: &'static str = "a duration from 0 to 1y, such as 1h or 1d";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        within(text, Duration::ZERO, YEAR).map(Self)
-    }
-
-    fn from_number(number: u64) -> Result<Self, Refusal> {
-        if number == 0 { Ok(Self(Duration::ZERO)) } else { Err(Refusal::Type) }
-    }
-}
-
-impl Scalar for Samples {
-    const ALLOWED: &'static str = "1 to 10";
-
-    fn from_number(number: u64) -> Result<Self, Refusal> {
-        u32::try_from(number).ok().filter(|samples| (1..=10).contains(samples)).map(Self).ok_or(Refusal::Value)
-    }
-}
-
-impl Scalar for Port {
-    const ALLOWED: &'static str = "1 to 65535";
-
-    fn from_number(number: u64) -> Result<Self, Refusal> {
-        u16::try_from(number).ok().filter(|port| *port != 0).map(Self).ok_or(Refusal::Value)
-    }
-}
-
-impl Scalar for Tls {
-    const ALLOWED: &'static str = "starttls or implicit";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        one_of([TlsMode::StartTls, TlsMode::Implicit], TlsMode::as_str, text).map(Self)
-    }
-}
-
-impl Scalar for Family {
-    const ALLOWED: &'static str = "auto, any, ipv4 or ipv6";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        let all = [IpFamily::Auto, IpFamily::Any, IpFamily::Ipv4, IpFamily::Ipv6];
-        one_of(all, IpFamily::as_str, text).map(Self)
-    }
-}
-
-impl Scalar for RootsWord {
-    const ALLOWED: &'static str = "system, mozilla or none";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        one_of([Roots::System, Roots::Mozilla, Roots::None], Roots::as_str, text).map(Self)
-    }
-}
-
-impl Scalar for Ehlo {
-    const ALLOWED: &'static str =
-        "a name such as probe.example.net, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        ehlo_name(text).map(Self).ok_or(Refusal::Value)
-    }
-}
-
-/// The EHLO argument in its ASCII form (RFC 5321 §4.1.2, §4.1.3): what goes onto the wire can hold
-/// neither spaces nor line breaks.
-pub(super) fn ehlo_name(text: &str) -> Option<EhloName> {
-    if let Some(literal) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-        let v6 = literal.get(..5).filter(|tag| tag.eq_ignore_ascii_case("IPv6:")).and_then(|_| literal.get(5..));
-        let (ip, literal) = match v6 {
-            Some(v6) => v6.parse().map(|ip: Ipv6Addr| (IpAddr::from(ip), format!("[IPv6:{ip}]"))).ok()?,
-            None => literal.parse().map(|ip: Ipv4Addr| (IpAddr::from(ip), format!("[{ip}]"))).ok()?,
-        };
-        return is_unicast(ip).then(|| EhloName::Name(literal.into()));
-    }
-    let name = ServerName::parse(text).ok()?;
-    let name = name.dns()?;
-    let (_, top) = name.rsplit_once('.')?;
-    let host = |label: &str| {
-        !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+texts! {
+    /// How TLS starts.
+    Tls(TlsMode), "starttls or implicit", |text| one_of([TlsMode::StartTls, TlsMode::Implicit], TlsMode::as_str, text);
+    /// The addresses that are used.
+    Family(IpFamily), "auto, any, ipv4 or ipv6", |text| {
+        one_of([IpFamily::Auto, IpFamily::Any, IpFamily::Ipv4, IpFamily::Ipv6], IpFamily::as_str, text)
     };
-    let numeric = top.bytes().all(|byte| byte.is_ascii_digit());
-    (name.split('.').all(host) && !numeric).then(|| EhloName::Name(name.into()))
+    /// The roots that a trust store starts with.
+    RootSet(Roots), "system, mozilla or none", |text| {
+        one_of([Roots::System, Roots::Mozilla, Roots::None], Roots::as_str, text)
+    };
+    /// The argument of EHLO.
+    Ehlo(EhloName), "a name such as probe.example.net, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]",
+        |text| ehlo_name(text).ok_or_default();
+    /// A host that can be connected to.
+    Host(ServerName), "a host name or an IP address", |text| {
+        server_name(text).and_then(|name| if name.ip().is_none_or(is_unicast) { Ok(name) } else { not_unicast() })
+    };
+    /// A domain whose DNS records list hosts.
+    Domain(ServerName), "a domain", |text| match server_name(text) {
+        Ok(name) if name.ip().is_some() => Err("an IP address".to_owned()),
+        other => other,
+    };
+    /// A name or address that a certificate may list.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    CertName(ServerName), "a host name or an IP address", server_name;
+    /// An address that can be connected to, never an IPv4-mapped one.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    Address(IpAddr), "an IP address such as 192.0.2.10 or 2001:db8::10", |text| {
+        let ip = text.parse::<IpAddr>().map_err(|_| String::new())?.to_canonical();
+        if is_unicast(ip) { Ok(ip) } else { not_unicast() }
+    };
+    /// A name server with its port.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    NameServer(SocketAddr),
+        "an IP address with an optional port, such as 192.0.2.53, 192.0.2.53:5353 or \"[2001:db8::53]:5353\"",
+        name_server;
+    /// The name of a target.
+    Name(TargetName), "a string of 1 to 255 bytes without control characters", |text| {
+        let is_printable = text.len() <= 255 && !text.contains(char::is_control);
+        TargetName::new(text).filter(|_| is_printable).ok_or_default()
+    };
+    /// The name of a label.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    LabelName(String), "a label name ([a-zA-Z_][a-zA-Z0-9_]*, not __*) that is not reserved", |text| {
+        if !is_label_name(text) || text.starts_with("__") {
+            Err(String::new())
+        } else if is_reserved(text) {
+            Err("reserved for Prometheus or this exporter".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
+    };
+    /// The value of a label.
+    LabelValue(String), "a string of at most 1024 bytes (numbers and booleans in quotes)", |text| {
+        (text.len() <= MAX_LABEL).then(|| text.to_owned()).ok_or_default()
+    };
+    /// The name of a trust store that the file defines.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    StoreKey(String), "a name of 1 to 64 letters, digits, `.`, `_` and `-`, other than the built-in system and mozilla",
+        |text| key(text, &BUILT_IN_STORES);
+    /// The name of a resolver that the file defines.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    ResolverKey(String), "a name of 1 to 64 letters, digits, `.`, `_` and `-`, other than the built-in system",
+        |text| key(text, &[BUILT_IN_RESOLVER]);
+    /// The path of a file, as in the configuration.
+    FilePath(PathBuf), "the path of a file", |text| path(text).map(PathBuf::from);
+    /// A pattern of target files.
+    Glob(String), "a glob pattern such as targets/*.yaml", |text| {
+        glob::Pattern::new(text).map_err(|error| error.msg.to_owned())?;
+        path(text).map(str::to_owned)
+    };
+    /// A pattern of targets that may be probed on request.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    Allowed(AllowPattern), "smtp.example.com, *.example.com or * (with or without :PORT), such a name after mx: or submission: \
+                            (without), or a network such as 192.0.2.0/24",
+        |text| text.parse().map_err(|error: TargetSpecError| error.to_string());
+    /// A target of a group.
+    Spec(TargetKind), "a target such as smtp.example.com, smtp.example.com:465, \"[2001:db8::1]:25\", mx:example.com or \
+                       submission:example.com",
+        |text| text.parse().map_err(|error: TargetSpecError| error.to_string());
 }
 
-impl Scalar for Host {
-    const ALLOWED: &'static str = "a host name or an IP address";
+struct TextVisitor<T>(PhantomData<T>);
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        let name = server_name(text)?;
-        if name.ip().is_none_or(is_unicast) { Ok(Self(name)) } else { Err(not_one_machine()) }
+impl<T: Text> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
     }
-}
 
-impl Scalar for MxDomain {
-    const ALLOWED: &'static str = "a domain, whose MX records are looked up";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        domain(text).map(Self)
-    }
-}
-
-impl Scalar for SubmissionDomain {
-    const ALLOWED: &'static str = "a domain, whose SRV records are looked up";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        domain(text).map(Self).map_err(|refusal| match refusal {
-            Refusal::Because(reason) if reason == PORT_APART => {
-                Refusal::Because("the records name the ports".to_owned())
-            }
-            other => other,
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        // Some parsers take more than linear time.
+        let parsed = if text.len() > MAX_TEXT { Err(format!("{} bytes", text.len())) } else { T::parse(text) };
+        parsed.map_err(|reason| match reason.as_str() {
+            "" => E::invalid_value(Unexpected::Str(text), &self),
+            reason => E::custom(format_args!("{reason} (expected {})", T::EXPECTED)),
         })
     }
 }
 
-impl Scalar for CertName {
-    const ALLOWED: &'static str = "a host name or an IP address";
+/// A whole number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole<const MIN: u32, const MAX: u32>(pub(super) u32);
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        server_name(text).map(Self)
+/// A TCP port.
+pub(super) type Port = Whole<1, 65_535>;
+
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WholeVisitor::<MIN, MAX>).map(Self)
     }
 }
 
-impl Scalar for Address {
-    const ALLOWED: &'static str = "an IP address such as 192.0.2.10 or 2001:db8::10";
+struct WholeVisitor<const MIN: u32, const MAX: u32>;
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        let ip = text.parse::<IpAddr>().map_err(|_| Refusal::Value)?.to_canonical();
-        if is_unicast(ip) { Ok(Self(ip)) } else { Err(not_one_machine()) }
+impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a number from {MIN} to {MAX}")
+    }
+
+    fn visit_i128<E: Error>(self, number: i128) -> Result<u32, E> {
+        let allowed = u32::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number));
+        allowed.ok_or_else(|| E::invalid_value(Unexpected::Other("number"), &self))
     }
 }
 
-impl Scalar for NameServer {
-    const ALLOWED: &'static str =
-        "an IP address, with a port or without, such as 192.0.2.53, 192.0.2.53:5353 or \"[2001:db8::53]:5353\"";
+/// The number of probes that run at the same time; none is `auto`.
+pub(super) struct ConcurrentProbes(pub(super) Option<NonZeroUsize>);
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-        let bare = match bare {
-            Some(v6) => v6.parse::<Ipv6Addr>().map(IpAddr::V6),
-            None => text.parse::<IpAddr>(),
+impl<'de> Deserialize<'de> for ConcurrentProbes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ConcurrentProbesVisitor).map(Self)
+    }
+}
+
+struct ConcurrentProbesVisitor;
+
+impl Visitor<'_> for ConcurrentProbesVisitor {
+    type Value = Option<NonZeroUsize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("auto or a number from 1 to 100000")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        if text == "auto" { Ok(None) } else { Err(E::invalid_type(Unexpected::Str(text), &self)) }
+    }
+
+    fn visit_i128<E: Error>(self, number: i128) -> Result<Self::Value, E> {
+        let number = WholeVisitor::<1, 100_000>.visit_i128(number)?;
+        Ok(usize::try_from(number).ok().and_then(NonZeroUsize::new))
+    }
+}
+
+/// A duration from `MIN` to `MAX` milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span<const MIN: u64, const MAX: u64>(pub(super) Duration);
+
+/// The time from one round to the next.
+pub(super) type Interval = Span<1_000, YEAR>;
+/// The maximum duration of a probe, or of a part of it.
+pub(super) type Timeout = Span<1, 3_600_000>;
+/// How long something is kept.
+pub(super) type Retention = Span<0, YEAR>;
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Span<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SpanVisitor::<MIN, MAX>).map(Self)
+    }
+}
+
+struct SpanVisitor<const MIN: u64, const MAX: u64>;
+
+impl<const MIN: u64, const MAX: u64> Visitor<'_> for SpanVisitor<MIN, MAX> {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [min, max] = [MIN, MAX].map(|millis| duration::format(Duration::from_millis(millis)));
+        write!(f, "a duration from {min} to {max}, such as 90s or 1h30m")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+        let range = Duration::from_millis(MIN)..=Duration::from_millis(MAX);
+        let allowed = duration::parse(text).filter(|duration| range.contains(duration));
+        allowed.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+
+    fn visit_i128<E: Error>(self, number: i128) -> Result<Duration, E> {
+        let is_zero = number == 0 && MIN == 0;
+        if is_zero { Ok(Duration::ZERO) } else { Err(E::invalid_type(Unexpected::Other("number"), &self)) }
+    }
+}
+
+/// A list without equal values.
+#[derive(Clone, Debug)]
+pub(super) struct UniqueVec<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de> + Clone + Ord> Deserialize<'de> for UniqueVec<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(UniqueVisitor(PhantomData))
+    }
+}
+
+struct UniqueVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Clone + Ord> Visitor<'de> for UniqueVisitor<T> {
+    type Value = UniqueVec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        let mut seen = BTreeSet::new();
+        while let Some(value) = list.next_element_seed(Unseen(&mut seen))? {
+            values.push(value);
+        }
+        Ok(UniqueVec(values))
+    }
+}
+
+/// Reads a value that is not in the set, and adds it.
+struct Unseen<'a, T>(&'a mut BTreeSet<T>);
+
+impl<'de, T: Deserialize<'de> + Clone + Ord> DeserializeSeed<'de> for Unseen<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_newtype_struct("", self)
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Clone + Ord> Visitor<'de> for Unseen<'_, T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        let value = T::deserialize(deserializer)?;
+        if self.0.insert(value.clone()) { Ok(value) } else { Err(D::Error::duplicate_field("value")) }
+    }
+}
+
+/// One value, or a list of values that share all other keys of their entry.
+pub(super) enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<'de, T: Text + Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
+    }
+}
+
+struct OneOrManyVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Text + Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
+    type Value = OneOrMany<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} or a list of them", T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, one: &str) -> Result<Self::Value, E> {
+        T::deserialize(StrDeserializer::new(one)).map(OneOrMany::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut many = Vec::new();
+        while let Some(value) = list.next_element()? {
+            many.push(value);
+        }
+        Ok(OneOrMany::Many(many))
+    }
+}
+
+/// An error without a reason.
+trait OkOrDefault<T> {
+    fn ok_or_default(self) -> Result<T, String>;
+}
+
+impl<T> OkOrDefault<T> for Option<T> {
+    fn ok_or_default(self) -> Result<T, String> {
+        self.ok_or_else(String::new)
+    }
+}
+
+fn one_of<T: Copy>(all: impl IntoIterator<Item = T>, word: fn(T) -> &'static str, text: &str) -> Result<T, String> {
+    all.into_iter().find(|value| word(*value) == text).ok_or_default()
+}
+
+/// The argument of EHLO (RFC 5321 §4.1.2, §4.1.3): a qualified host name in ASCII, or an address literal.
+pub(super) fn ehlo_name(text: &str) -> Option<EhloName> {
+    if let Some(literal) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        let v6 = literal.split_at_checked(5).filter(|(tag, _)| tag.eq_ignore_ascii_case("IPv6:"));
+        let (ip, literal) = match v6 {
+            Some((_, ip)) => ip.parse().map(|ip: Ipv6Addr| (IpAddr::from(ip), format!("[IPv6:{ip}]"))).ok()?,
+            None => literal.parse().map(|ip: std::net::Ipv4Addr| (IpAddr::from(ip), format!("[{ip}]"))).ok()?,
         };
-        let server = match bare {
-            Ok(ip) => SocketAddr::new(ip, 53),
-            Err(_) => text.parse().map_err(|_| Refusal::Value)?,
-        };
-        let server = SocketAddr::new(server.ip().to_canonical(), server.port());
-        match server {
-            _ if server.port() == 0 => Err(Refusal::Because("its port is 0".to_owned())),
-            _ if !is_unicast(server.ip()) => Err(not_one_machine()),
-            _ => Ok(Self(server)),
+        return is_unicast(ip).then(|| EhloName::Name(literal.into()));
+    }
+    let name = ServerName::parse(text).ok()?;
+    let name = name.dns().filter(|name| name.contains('.') && !name.contains('_'))?;
+    Some(EhloName::Name(name.into()))
+}
+
+fn server_name(text: &str) -> Result<ServerName, String> {
+    ServerName::parse(text).map_err(|error| match text.rsplit_once(':') {
+        Some((host, port)) if ServerName::parse(host).is_ok() && port.parse::<u16>().is_ok() => {
+            "a port, which is not part of the name".to_owned()
         }
-    }
-}
-
-impl Scalar for Name {
-    const ALLOWED: &'static str = "a string of 1 to 255 bytes without control characters";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        let printable = text.len() <= 255 && !text.contains(char::is_control);
-        TargetName::new(text).filter(|_| printable).map(Self).ok_or(Refusal::Value)
-    }
-}
-
-impl Scalar for LabelName {
-    const ALLOWED: &'static str =
-        "a label name ([a-zA-Z_][a-zA-Z0-9_]*, not __*) that neither Prometheus nor this exporter uses itself";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        let well_formed = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && !text.starts_with("__");
-        if !well_formed {
-            return Err(Refusal::Value);
-        }
-        if table::PROMETHEUS_LABELS.contains(&text) {
-            return Err(Refusal::Because("Prometheus sets it".to_owned()));
-        }
-        if table::reserved_labels().any(|label| label == text) {
-            return Err(Refusal::Because("this exporter reserves it".to_owned()));
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl Scalar for LabelValue {
-    const ALLOWED: &'static str = "a string of at most 1024 bytes (numbers and booleans in quotes)";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        if text.len() <= 1024 { Ok(Self(text.to_owned())) } else { Err(Refusal::Value) }
-    }
-}
-
-impl Scalar for StoreKey {
-    const ALLOWED: &'static str =
-        "a name of 1 to 64 letters, digits, `.`, `_` and `-`, other than the built-in system and mozilla";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        key(text, &BUILT_IN_STORES).map(Self)
-    }
-}
-
-impl Scalar for ResolverKey {
-    const ALLOWED: &'static str = "a name of 1 to 64 letters, digits, `.`, `_` and `-`, other than the built-in system";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        key(text, &[BUILT_IN_RESOLVER]).map(Self)
-    }
-}
-
-impl Scalar for Reference {
-    const ALLOWED: &'static str = "a name (numbers in quotes)";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl Scalar for FilePath {
-    const ALLOWED: &'static str = "a file's path";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        if text.is_empty() || text.contains('\0') { Err(Refusal::Value) } else { Ok(Self(text.into())) }
-    }
-}
-
-impl Scalar for Glob {
-    const ALLOWED: &'static str = "a glob of files, such as targets/*.yaml";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        if text.is_empty() || text.contains('\0') {
-            return Err(Refusal::Value);
-        }
-        match glob::Pattern::new(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(error) => Err(Refusal::Because(error.msg.to_owned())),
-        }
-    }
-}
-
-impl Scalar for ConcurrentProbes {
-    const ALLOWED: &'static str = "auto or 1 to 100000";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        if text == "auto" { Ok(Self(None)) } else { Err(Refusal::Type) }
-    }
-
-    fn from_number(number: u64) -> Result<Self, Refusal> {
-        let probes = usize::try_from(number).ok().filter(|number| *number <= 100_000).and_then(NonZeroUsize::new);
-        probes.map(|probes| Self(Some(probes))).ok_or(Refusal::Value)
-    }
-}
-
-impl Scalar for BackendLimit {
-    const ALLOWED: &'static str = "1 to 4096";
-
-    fn from_number(number: u64) -> Result<Self, Refusal> {
-        usize::try_from(number).ok().filter(|limit| (1..=4096).contains(limit)).map(Self).ok_or(Refusal::Value)
-    }
-}
-
-impl Scalar for Allowed {
-    const ALLOWED: &'static str = "smtp.example.com, *.example.com or * (with or without :PORT), such a name after mx: or \
-                                   submission: (without), or a network such as 192.0.2.0/24";
-
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        text.parse().map(Self).map_err(|error: TargetSpecError| Refusal::Because(error.to_string()))
-    }
-}
-
-impl Scalar for Flag {
-    const ALLOWED: &'static str = "true or false";
-
-    fn from_flag(flag: bool) -> Result<Self, Refusal> {
-        Ok(Self(flag))
-    }
-}
-
-fn within(text: &str, min: Duration, max: Duration) -> Result<Duration, Refusal> {
-    duration::parse(text).filter(|duration| (min..=max).contains(duration)).ok_or(Refusal::Value)
-}
-
-fn one_of<T: Copy>(all: impl IntoIterator<Item = T>, word: fn(T) -> &'static str, text: &str) -> Result<T, Refusal> {
-    all.into_iter().find(|value| word(*value) == text).ok_or(Refusal::Value)
-}
-
-fn server_name(text: &str) -> Result<ServerName, Refusal> {
-    ServerName::parse(text).map_err(|error| {
-        let port =
-            text.rsplit_once(':').filter(|(host, port)| ServerName::parse(host).is_ok() && port.parse::<u16>().is_ok());
-        Refusal::Because(if port.is_some() { PORT_APART.to_owned() } else { error.to_string() })
+        _ => error.to_string(),
     })
 }
 
-fn domain(text: &str) -> Result<ServerName, Refusal> {
-    let name = server_name(text)?;
-    if name.ip().is_some() { Err(Refusal::Because("an IP address".to_owned())) } else { Ok(name) }
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        Some(v6) => v6.parse::<Ipv6Addr>().map(IpAddr::V6),
+        None => text.parse(),
+    };
+    let server = match bare {
+        Ok(ip) => SocketAddr::new(ip, DNS),
+        Err(_) => text.parse().map_err(|_| String::new())?,
+    };
+    match server.ip().to_canonical() {
+        _ if server.port() == 0 => Err("port 0".to_owned()),
+        ip if is_unicast(ip) => Ok(SocketAddr::new(ip, server.port())),
+        _ => not_unicast(),
+    }
 }
 
-fn key(text: &str, built_in: &[&str]) -> Result<String, Refusal> {
-    let well_formed = (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-    if well_formed && !built_in.contains(&text) { Ok(text.to_owned()) } else { Err(Refusal::Value) }
+fn not_unicast<T>() -> Result<T, String> {
+    Err("not a unicast address".to_owned())
 }
 
-fn not_one_machine() -> Refusal {
-    Refusal::Because("not a unicast address".to_owned())
+fn key(text: &str, built_in: &[&str]) -> Result<String, String> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let is_key = (1..=64).contains(&text.len()) && text.bytes().all(is_allowed);
+    (is_key && !built_in.contains(&text)).then(|| text.to_owned()).ok_or_default()
 }
 
-/// The trust stores that are always there.
+fn path(text: &str) -> Result<&str, String> {
+    if text.is_empty() || text.contains('\0') { Err(String::new()) } else { Ok(text) }
+}
+
+/// Whether Prometheus accepts `name` as a label name without quotes.
+pub(super) fn is_label_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Whether a label is one that Prometheus or the exporter sets.
+pub(super) fn is_reserved(name: &str) -> bool {
+    table::PROMETHEUS_LABELS.contains(&name) || table::reserved_labels().any(|label| label == name)
+}
+
+/// Whether the value looks like a reference to an environment variable.
+pub(super) fn is_variable(text: &str) -> bool {
+    text.match_indices('$').any(|(at, _)| {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        let name = match rest.strip_prefix('{') {
+            Some(rest) => rest.split_once('}').map(|(name, _)| name),
+            None if at == 0 => Some(rest),
+            None => None,
+        };
+        name.is_some_and(is_label_name)
+    })
+}
+
+/// The built-in trust stores.
 pub(super) const BUILT_IN_STORES: [&str; 2] = ["system", "mozilla"];
-
-/// The resolver that is always there.
+/// The built-in resolver.
 pub(super) const BUILT_IN_RESOLVER: &str = "system";
-
-const PORT_APART: &str = "the port has a key of its own";
-
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Bytes of a label value.
+pub(super) const MAX_LABEL: usize = 1024;
+const MAX_TEXT: usize = 4096;
+/// The port of name servers.
+const DNS: u16 = 53;
+/// In milliseconds.
+const YEAR: u64 = 365 * 24 * 3600 * 1000;

@@ -1,49 +1,47 @@
-//! Targets that are asked for one by one: names of a config, or targets that no config has.
+//! Targets that are selected one by one: by name from a configuration, or without one.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{ConfigError, one_line, quoted};
-use super::raw::Document;
+use super::target::Targets;
 use super::target_files::TargetFiles;
-use super::targets::Targets;
-use super::{Config, build, document, raw, text};
+use super::yaml::{self, Node};
+use super::{Config, Document, Probe, Source, build};
 use crate::target::{ProbeSettings, Target, TargetKind, TargetName, TargetSpecError, UserLabels};
 use crate::trust::TrustStore;
 
-/// What is wanted of a config.
+/// The targets that are selected, and how they are checked.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Selection<'a> {
-    /// Each the name of one of the config's targets, else a target as [`TargetKind`] reads it, which is probed as
-    /// `defaults` say. None: all of the config's targets.
+    /// Each is the name of a configured target, or a target in the form of [`TargetKind`], which gets the settings in
+    /// `defaults`. If there are none, all configured targets are selected.
     pub targets: &'a [String],
-    /// The roots to judge all of them by, in place of the config's trust stores.
+    /// The roots for all of them, instead of the configured trust stores.
     pub trust: Option<&'a TrustStore>,
 }
 
 impl Config {
-    /// The selected targets of the file at `file`, in the order in which they are asked for, and what they need; without
-    /// a file all is as in an empty one. What is asked for twice is there once.
+    /// The selected targets of the file at `file`, in the order of the selection and without repetition. Without a file, all
+    /// settings are the defaults.
     ///
     /// # Errors
-    /// When something in the file, or in a file that it names, is not allowed, or when a word selects nothing.
+    /// If the file, or a file that it refers to, is invalid, or if a word is not a target.
     pub fn select(file: Option<&Path>, selection: Selection<'_>) -> Result<Self, SelectError> {
-        let origin = file.unwrap_or_else(|| Path::new(""));
-        let main = |fault| ConfigError::new(origin, fault);
-        let (document, target_files) = match file {
-            Some(path) => {
-                let text = text::read(path).map_err(main)?;
-                let mut document = document(&text).map_err(main)?;
-                // What others may ask for is not asked for here.
-                document.probe = raw::Probe::default();
-                let globs = std::mem::take(&mut document.target_files);
-                let files = TargetFiles::find(globs, &text, origin).map_err(main)?;
-                (document, files)
-            }
-            None => (Document::default(), TargetFiles::default()),
+        let path = file.unwrap_or_else(|| Path::new(""));
+        let text = file.map_or_else(|| Ok(String::new()), yaml::read);
+        let text = text.map_err(|fault| Source { path, text: "" }.error(&fault))?;
+        let source = Source { path, text: &text };
+        let (node, document) = match file {
+            Some(_) => source.document()?,
+            None => (Node::Null, Document::default()),
         };
-        let mut config = build::choose(document, target_files, origin, |targets| pick(targets, selection, file))?;
+        let choice = |targets: &mut Targets<'_>| pick(targets, selection, source, file);
+        let mut config = build(source, &node, document, Probe::default(), &TargetFiles::default(), choice)?;
+        if let Some(failure) = config.target_files.failures().first() {
+            return Err(failure.clone().into());
+        }
         if let Some(trust) = selection.trust {
             config.trust_stores = [(trust.name().into(), trust.clone())].into();
         }
@@ -52,8 +50,9 @@ impl Config {
 }
 
 fn pick(
-    mut targets: Targets<'_>,
+    targets: &mut Targets<'_>,
     selection: Selection<'_>,
+    source: Source<'_>,
     file: Option<&Path>,
 ) -> Result<Vec<Arc<Target>>, SelectError> {
     let mut picked: Vec<Arc<Target>> = Vec::new();
@@ -64,10 +63,10 @@ fn pick(
             None => {
                 let unknown = |error| SelectError::Target { word: word.clone(), file: file.map(Into::into), error };
                 let kind: TargetKind = word.parse().map_err(unknown)?;
-                // A config that has it under the name that it would be given here knows more of it.
+                // A configured target with this default name has settings of its own.
                 match kind.default_name().and_then(|name| named(&name)) {
                     Some(target) => target,
-                    None => Arc::new(unnamed(&mut targets, kind, file)?),
+                    None => Arc::new(unnamed(targets, kind, source)?),
                 }
             }
         };
@@ -76,7 +75,7 @@ fn pick(
         }
     }
     if selection.targets.is_empty() {
-        picked = targets.made;
+        picked = std::mem::take(&mut targets.made);
     }
     Ok(match selection.trust {
         Some(trust) => picked.into_iter().map(|target| trusting(&target, trust)).collect(),
@@ -84,9 +83,8 @@ fn pick(
     })
 }
 
-fn unnamed(targets: &mut Targets<'_>, kind: TargetKind, file: Option<&Path>) -> Result<Target, SelectError> {
-    let origin = file.unwrap_or_else(|| Path::new(""));
-    let settings = targets.default_policy().map_err(|fault| ConfigError::new(origin, fault))?;
+fn unnamed(targets: &mut Targets<'_>, kind: TargetKind, source: Source<'_>) -> Result<Target, SelectError> {
+    let settings = targets.default_settings().map_err(|fault| source.error(&fault))?;
     let name = kind.default_name().ok_or(SelectError::Nothing)?;
     Ok(Target { name, kind, labels: UserLabels::default(), settings })
 }
@@ -96,21 +94,21 @@ fn trusting(target: &Target, trust: &TrustStore) -> Arc<Target> {
     Arc::new(Target { settings: Arc::new(settings), ..target.clone() })
 }
 
-/// Why nothing can be probed.
+/// Why no targets can be selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SelectError {
-    /// Of the config.
+    /// The configuration is invalid.
     Config(ConfigError),
-    /// A word is neither the name of a target of the file, where there is one, nor a target itself.
+    /// A word is neither the name of a configured target nor a valid target.
     Target {
         /// The word.
         word: String,
-        /// The config file.
+        /// The configuration file.
         file: Option<PathBuf>,
         /// Why it is not a valid target.
         error: TargetSpecError,
     },
-    /// Nothing is asked for, and the config has nothing.
+    /// No targets are selected, and none are configured.
     Nothing,
 }
 

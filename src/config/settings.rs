@@ -1,200 +1,176 @@
-//! How a target is probed: what it says itself, else what `defaults` says, else what is built in.
+//! How a target is probed: by its own keys, else by those of `defaults`, else by the built-in defaults.
 
 use std::collections::HashMap;
-use std::fmt::Display;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::duration;
-use super::error::{ErrorKind, Fault, listed, quoted};
-use super::keys::Settings;
-use super::machine::this_machine;
-use super::scalar::Reference;
-use crate::target::{ClientCertificate, EhloName, IpFamily, ProbeSettings};
+use serde::Deserialize;
 
-/// Makes policies. Targets with equal ones share one.
-pub(super) struct Policies<'a> {
-    /// Where `defaults` stands.
-    origin: &'a Path,
-    defaults: &'a Settings,
-    stores: Vec<Arc<str>>,
-    resolvers: Vec<Arc<str>>,
-    machine: Option<EhloName>,
-    made: HashMap<u64, Vec<Arc<ProbeSettings>>>,
+use super::duration;
+use super::error::{ErrorKind, Fault, Place, quoted, suggestion};
+use super::machine::this_machine;
+use super::scalar::{CertName, Ehlo, Family, Interval, Retention, Timeout, UniqueVec, Whole};
+use crate::target::{ClientCertificate, EhloName, ProbeSettings};
+
+/// The keys that `defaults` and each target may have.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub(super) struct Settings {
+    pub(super) interval: Option<Interval>,
+    pub(super) timeout: Option<Timeout>,
+    pub(super) connect_timeout: Option<Timeout>,
+    pub(super) ehlo_name: Option<Ehlo>,
+    pub(super) ip_family: Option<Family>,
+    pub(super) backend_retention: Option<Retention>,
+    pub(super) samples: Option<Whole<1, 10>>,
+    pub(super) expect_names: Option<UniqueVec<CertName>>,
+    pub(super) trust: Option<String>,
+    pub(super) resolver: Option<String>,
 }
 
-/// What a target gives beyond the keys of `defaults`.
-pub(super) struct Own {
+/// The files of a target that are not settings of `defaults`.
+#[derive(Default)]
+pub(super) struct OwnFiles {
     pub(super) client_certificate: Option<ClientCertificate>,
     pub(super) certificate_file: Option<Arc<Path>>,
 }
 
-impl<'a> Policies<'a> {
-    /// `defaults` are those of the file `origin`; `stores` and `resolvers` are all that can be named.
-    pub(super) fn new(
-        origin: &'a Path,
-        defaults: &'a Settings,
-        stores: Vec<Arc<str>>,
-        resolvers: Vec<Arc<str>>,
-    ) -> Self {
-        Self { origin, defaults, stores, resolvers, machine: None, made: HashMap::new() }
+/// Combines settings. Targets with equal results share them.
+pub(super) struct Resolved<'a> {
+    defaults: &'a Settings,
+    stores: Vec<Arc<str>>,
+    resolvers: Vec<Arc<str>>,
+    built_in: ProbeSettings,
+    /// By their debug form, which does not distinguish client certificates.
+    made: HashMap<String, Vec<Arc<ProbeSettings>>>,
+}
+
+impl<'a> Resolved<'a> {
+    /// `stores` and `resolvers` are all names that settings may refer to.
+    pub(super) fn new(defaults: &'a Settings, stores: Vec<Arc<str>>, resolvers: Vec<Arc<str>>) -> Self {
+        let built_in = ProbeSettings { ehlo_name: ehlo_name(defaults), ..ProbeSettings::default() };
+        Self { defaults, stores, resolvers, built_in, made: HashMap::new() }
     }
 
     /// The settings of the target at `place`.
-    pub(super) fn settings(&mut self, place: &str, settings: Settings, own: Own) -> Result<Arc<ProbeSettings>, Fault> {
-        let defaults = self.defaults;
-        let layers = Layers { origin: self.origin, place };
-        let (interval, timeout, connect_timeout) = layers.times(&settings, defaults)?;
-        let trust = layers.reference("trust", settings.trust, defaults.trust.as_ref(), &self.stores)?;
-        let resolver = layers.reference("resolver", settings.resolver, defaults.resolver.as_ref(), &self.resolvers)?;
-        let ehlo_name = settings.ehlo_name.or_else(|| defaults.ehlo_name.clone()).map(|ehlo| ehlo.0);
-        let expect_names = settings.expect_names.or_else(|| defaults.expect_names.clone());
-        let retention = settings.backend_retention.or_else(|| defaults.backend_retention.clone());
+    pub(super) fn settings(
+        &mut self,
+        place: &Place,
+        own: &Settings,
+        files: OwnFiles,
+    ) -> Result<Arc<ProbeSettings>, Fault> {
+        let (defaults, built_in) = (self.defaults, &self.built_in);
+        let layers = [Layer { settings: own, place: place.clone() }, defaults_layer(defaults)];
+        let interval = time("interval", &layers, |it| it.interval.map(|it| it.0), built_in.interval);
+        let timeout = time("timeout", &layers, |it| it.timeout.map(|it| it.0), built_in.timeout).at_most(&interval)?;
+        let connect = |it: &Settings| it.connect_timeout.map(|it| it.0);
+        let connect_timeout = time("connect_timeout", &layers, connect, built_in.connect_timeout).at_most(&timeout)?;
+        let trust = reference(["trust", "trust store"], &layers, |it| it.trust.as_deref(), &self.stores)?;
+        let resolver = reference(["resolver"; 2], &layers, |it| it.resolver.as_deref(), &self.resolvers)?;
+        let names = own.expect_names.as_ref().or(defaults.expect_names.as_ref());
+        let ehlo_name = own.ehlo_name.as_ref().map(|it| it.0.clone());
+        let retention = own.backend_retention.or(defaults.backend_retention);
         let settings = ProbeSettings {
-            interval,
-            timeout,
-            connect_timeout,
-            ehlo_name: ehlo_name.unwrap_or_else(|| self.machine.get_or_insert_with(this_machine).clone()),
-            ip_family: settings.ip_family.or_else(|| defaults.ip_family.clone()).map_or(IpFamily::Auto, |it| it.0),
-            backend_retention: retention.map_or(RETENTION, |it| it.0),
-            samples: settings.samples.or_else(|| defaults.samples.clone()).map_or(1, |it| it.0),
-            expect_names: expect_names.map_or_else(Vec::new, |names| names.0.into_iter().map(|name| name.0).collect()),
+            interval: interval.value,
+            timeout: timeout.value,
+            connect_timeout: connect_timeout.value,
+            ehlo_name: ehlo_name.unwrap_or_else(|| built_in.ehlo_name.clone()),
+            ip_family: own.ip_family.as_ref().or(defaults.ip_family.as_ref()).map_or(built_in.ip_family, |it| it.0),
+            backend_retention: retention.map_or(built_in.backend_retention, |it| it.0),
+            samples: own.samples.or(defaults.samples).map_or(built_in.samples, |it| it.0),
+            expect_names: names.map_or_else(Vec::new, |names| names.0.iter().map(|name| name.0.clone()).collect()),
             trust,
             resolver,
-            client_certificate: own.client_certificate,
-            certificate_file: own.certificate_file,
+            client_certificate: files.client_certificate,
+            certificate_file: files.certificate_file,
         };
-        Ok(self.shared(settings))
-    }
-
-    fn shared(&mut self, settings: ProbeSettings) -> Arc<ProbeSettings> {
-        let alike = self.made.entry(digest(&settings)).or_default();
+        let alike = self.made.entry(format!("{settings:?}")).or_default();
         if let Some(equal) = alike.iter().find(|made| ***made == settings) {
-            return Arc::clone(equal);
+            return Ok(Arc::clone(equal));
         }
         let settings = Arc::new(settings);
         alike.push(Arc::clone(&settings));
-        settings
+        Ok(settings)
     }
 }
 
-/// A hash of what tells most policies apart.
-fn digest(settings: &ProbeSettings) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (settings.interval, settings.timeout, settings.connect_timeout, settings.backend_retention).hash(&mut hasher);
-    (&settings.trust, &settings.resolver, &settings.expect_names, &settings.certificate_file).hash(&mut hasher);
-    if let EhloName::Name(name) = &settings.ehlo_name {
-        name.hash(&mut hasher);
+fn ehlo_name(defaults: &Settings) -> EhloName {
+    defaults.ehlo_name.as_ref().map_or_else(this_machine, |it| it.0.clone())
+}
+
+/// Where settings come from.
+struct Layer<'a> {
+    settings: &'a Settings,
+    place: Place,
+}
+
+fn defaults_layer(defaults: &Settings) -> Layer<'_> {
+    Layer { settings: defaults, place: Place::default().key(DEFAULTS) }
+}
+
+impl Layer<'_> {
+    /// A fault of one of the keys. `defaults` are in the configuration file, even if a target of another file uses them.
+    fn fault(place: &Place, kind: ErrorKind, key: &str, message: String) -> Fault {
+        let of_defaults = *place == Place::default().key(DEFAULTS);
+        Fault { of_defaults, ..Fault::new(kind, place.key(key), message) }
     }
-    let leaf = settings.client_certificate.as_ref().and_then(|certificate| certificate.chain().first());
-    leaf.map(AsRef::<[u8]>::as_ref).hash(&mut hasher);
-    hasher.finish()
 }
 
-/// A target's keys above those of `defaults`.
-struct Layers<'a> {
-    origin: &'a Path,
-    place: &'a str,
-}
-
-/// A duration that is in force.
-#[derive(Clone, Copy)]
-struct Time {
+/// A duration in effect, and the place of its key; none if it is built in.
+struct Time<'a> {
     key: &'static str,
     value: Duration,
-    from: Layer,
+    place: Option<&'a Place>,
 }
 
-/// Who gave a value.
-#[derive(Clone, Copy, PartialEq)]
-enum Layer {
-    Target,
-    Defaults,
-    BuiltIn,
+fn time<'a>(
+    key: &'static str,
+    layers: &'a [Layer<'_>],
+    get: impl Fn(&Settings) -> Option<Duration>,
+    built_in: Duration,
+) -> Time<'a> {
+    let mut set = layers.iter().filter_map(|layer| Some((get(layer.settings)?, Some(&layer.place))));
+    let (value, place) = set.next().unwrap_or((built_in, None));
+    Time { key, value, place }
 }
 
-impl Layers<'_> {
-    /// Interval, timeout and connect timeout, each at most the one before it. Where one is not given,
-    /// it follows the one before it down.
-    fn times(&self, target: &Settings, defaults: &Settings) -> Result<(Duration, Duration, Duration), Fault> {
-        let own = target.interval.as_ref().map(|it| it.0);
-        let interval = time("interval", own, defaults.interval.as_ref().map(|it| it.0), INTERVAL);
-
-        let own = target.timeout.as_ref().map(|it| it.0);
-        let default = defaults.timeout.as_ref().map(|it| it.0);
-        let timeout = self.at_most(time("timeout", own, default, TIMEOUT), interval)?;
-
-        let own = target.connect_timeout.as_ref().map(|it| it.0);
-        let default = defaults.connect_timeout.as_ref().map(|it| it.0);
-        let connect = self.at_most(time("connect_timeout", own, default, CONNECT_TIMEOUT), timeout)?;
-        Ok((interval.value, timeout.value, connect.value))
-    }
-
-    /// `inner`, provided that it fits into `outer`; the one that the target itself gives is at fault first.
-    fn at_most(&self, inner: Time, outer: Time) -> Result<Time, Fault> {
-        if inner.value <= outer.value {
-            return Ok(inner);
+impl<'a> Time<'a> {
+    /// This duration, which must not exceed `limit`; a built-in one is reduced to it. The key of the target is at fault
+    /// rather than one of `defaults`.
+    fn at_most(self, limit: &Self) -> Result<Self, Fault> {
+        let (value, most) = (duration::format(self.value), duration::format(limit.value));
+        let is_default = |place: &Place| *place == Place::default().key(DEFAULTS);
+        match (self.place, limit.place) {
+            _ if self.value <= limit.value => Ok(self),
+            (None, _) => Ok(Self { value: limit.value, key: limit.key, place: limit.place }),
+            (Some(own), Some(outer)) if is_default(own) && !is_default(outer) => {
+                let message = format!("invalid value `{most}`: expected at least {}, {value}", own.key(self.key));
+                Err(Layer::fault(outer, ErrorKind::InvalidValue, limit.key, message))
+            }
+            (Some(own), _) => {
+                let message = format!("invalid value `{value}`: expected at most the {}, {most}", limit.key);
+                Err(Layer::fault(own, ErrorKind::InvalidValue, self.key, message))
+            }
         }
-        if inner.from == Layer::BuiltIn {
-            return Ok(Time { value: outer.value, ..outer });
-        }
-        if inner.from == Layer::Defaults && outer.from == Layer::Target {
-            let least = format!("at least {}, {}", self.key(inner), duration::format(inner.value));
-            let found = duration::format(outer.value);
-            return Err(self.fault(ErrorKind::InvalidValue, outer.from, outer.key, found, least));
-        }
-        let most = format!("at most the {}, {}", outer.key, duration::format(outer.value));
-        Err(self.fault(ErrorKind::InvalidValue, inner.from, inner.key, duration::format(inner.value), most))
-    }
-
-    fn key(&self, time: Time) -> String {
-        self.of(time.from, time.key)
-    }
-
-    /// The fault of a key; `defaults` stand in the config file, even if a target of another file comes upon them.
-    fn fault(&self, kind: ErrorKind, layer: Layer, key: &str, found: impl Display, allowed: impl Display) -> Fault {
-        let fault = Fault::at(kind, self.of(layer, key), found, allowed);
-        let file = (layer == Layer::Defaults).then(|| self.origin.to_owned());
-        Fault { file, ..fault }
-    }
-
-    fn of(&self, layer: Layer, key: impl Display) -> String {
-        match layer {
-            Layer::Defaults => format!("defaults.{key}"),
-            Layer::Target | Layer::BuiltIn => format!("{}.{key}", self.place),
-        }
-    }
-
-    /// The name of a trust store or resolver that exists; `system` where none is given.
-    fn reference(
-        &self,
-        key: &str,
-        target: Option<Reference>,
-        defaults: Option<&Reference>,
-        defined: &[Arc<str>],
-    ) -> Result<Arc<str>, Fault> {
-        let layer = if target.is_some() { Layer::Target } else { Layer::Defaults };
-        let name = target.or_else(|| defaults.cloned()).map_or_else(|| "system".to_owned(), |name| name.0);
-        let found = defined.iter().find(|defined| ***defined == *name);
-        found.cloned().ok_or_else(|| {
-            let allowed = format!("one of {}", listed(defined));
-            self.fault(ErrorKind::UnknownReference, layer, key, quoted(&name), allowed)
-        })
     }
 }
 
-fn time(key: &'static str, target: Option<Duration>, defaults: Option<Duration>, built_in: Duration) -> Time {
-    let (value, from) = match (target, defaults) {
-        (Some(value), _) => (value, Layer::Target),
-        (None, Some(value)) => (value, Layer::Defaults),
-        (None, None) => (built_in, Layer::BuiltIn),
-    };
-    Time { key, value, from }
+/// The name of a trust store or resolver, which must be one of `defined`.
+fn reference(
+    [key, noun]: [&str; 2],
+    layers: &[Layer<'_>],
+    get: impl Fn(&Settings) -> Option<&str>,
+    defined: &[Arc<str>],
+) -> Result<Arc<str>, Fault> {
+    let mut set = layers.iter().filter_map(|layer| Some((get(layer.settings)?, &layer.place)));
+    let Some((name, place)) = set.next() else { return Ok(SYSTEM.into()) };
+    defined.iter().find(|defined| ***defined == *name).cloned().ok_or_else(|| {
+        let message = format!("unknown {noun} {}: {}", quoted(name), suggestion(name, defined));
+        Layer::fault(place, ErrorKind::UnknownReference, key, message)
+    })
 }
 
-const INTERVAL: Duration = Duration::from_secs(5 * 60);
-const TIMEOUT: Duration = Duration::from_secs(20);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const RETENTION: Duration = Duration::from_secs(3600);
+const DEFAULTS: &str = "defaults";
+/// The built-in trust store and resolver that are used by default.
+const SYSTEM: &str = "system";

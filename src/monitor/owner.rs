@@ -80,7 +80,7 @@ enum Job {
 
 impl Owner {
     pub(super) fn new(config: Config, clock: Clock, files: FileReader) -> Result<Self, String> {
-        let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
+        let Config { targets, trust_stores, resolvers, limits, one_offs, .. } = config;
         let worker = Worker {
             prober: Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?,
             judge: Arc::new(Judge::default()),
@@ -190,7 +190,7 @@ impl Owner {
     }
 
     fn reload(&mut self, config: Config) -> Result<(), String> {
-        let Config { targets, trust_stores, resolvers, limits, target_files: _, one_offs } = config;
+        let Config { targets, trust_stores, resolvers, limits, one_offs, .. } = config;
         let resolver_count = resolvers.len();
         let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files)?);
         self.worker = Arc::new(Worker { resolvers, ..(*self.worker).clone() });

@@ -28,7 +28,7 @@ pub(super) struct Loader {
     rejected: bool,
 }
 
-type LoadFn = dyn Fn(&Path) -> Result<Config, ConfigError> + Send + Sync;
+type LoadFn = dyn Fn(&Path, &TargetFiles) -> Result<Config, ConfigError> + Send + Sync;
 
 /// A reload, or a check of the target files, that is under way. It exists as long as a thread reads for it, even if the
 /// loader no longer waits for that.
@@ -48,10 +48,11 @@ impl Drop for Running {
 }
 
 impl Loader {
-    /// The loader of a service that runs with `files`. Logs a warning for each pattern without a match.
+    /// The loader of a service that runs with `files`. Logs what is wrong with them.
     pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: TargetFiles) -> Self {
         warn_of_unmatched(&files, &[]);
-        let (load, seen) = (Arc::new(Config::load), Some(Ok(files.found().clone())));
+        let _reported = report_invalid(&handle, &files);
+        let (load, seen) = (Arc::new(Config::load_after), Some(Ok(files.found().clone())));
         Self { config_file, load, time_limit: TIME_LIMIT, handle, files, seen, rejected: false }
     }
 
@@ -95,17 +96,20 @@ impl Loader {
             }
             None => Err(STILL_READING.to_owned()),
         };
-        match &result {
-            Ok(()) => tracing::info!("configuration reloaded"),
-            Err(error) => self.report_failure(error),
+        if let Err(error) = &result {
+            self.report_failure(error);
+            return result;
         }
+        report_invalid(&self.handle, &self.files)?;
+        tracing::info!("configuration reloaded");
         result
     }
 
     async fn load(&mut self, running: &Arc<Running>) -> Result<(), String> {
         let file = self.config_file.clone().ok_or("the exporter runs without a configuration file")?;
         let load = Arc::clone(&self.load);
-        let config = self.read(running, move || load(&file)).await?.map_err(|error| error.to_string())?;
+        let previous = self.files.clone();
+        let config = self.read(running, move || load(&file, &previous)).await?.map_err(|error| error.to_string())?;
         self.install(config).await
     }
 
@@ -115,6 +119,7 @@ impl Loader {
         let Some(running) = Running::start(&self.handle) else { return };
         match self.load_changed_files(&running).await {
             Ok(false) => {}
+            Ok(true) if report_invalid(&self.handle, &self.files).is_err() => {}
             Ok(true) => {
                 let files = self.files.paths().len();
                 tracing::info!(files, targets = self.handle.fleet().targets.len(), "target files reloaded");
@@ -146,6 +151,9 @@ impl Loader {
 
     async fn install(&mut self, config: Config) -> Result<(), String> {
         let files = config.target_files.clone();
+        for warning in &config.warnings {
+            tracing::warn!(warning, "configuration warning");
+        }
         self.handle.reload(config).await?;
         warn_of_unmatched(&files, self.files.unmatched());
         self.seen = Some(Ok(files.found().clone()));
@@ -183,6 +191,16 @@ impl Loader {
 /// Resolves when the signal is received; at once, with None, if it is not handled.
 async fn received(signal: Option<&mut Signal>) -> Option<()> {
     signal?.recv().await
+}
+
+/// Logs each invalid file, and returns the first error.
+fn report_invalid(handle: &Handle, files: &TargetFiles) -> Result<(), String> {
+    for error in files.failures() {
+        tracing::error!(%error, "invalid target file; keeping its last valid content");
+    }
+    let Some(first) = files.failures().first() else { return Ok(()) };
+    handle.reload_failed();
+    Err(first.to_string())
 }
 
 /// Logs a warning for each pattern without a match, except for those in `before`: a pattern may match files later.
@@ -278,12 +296,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_invalid_file_changes_nothing_and_is_loaded_once() {
+    async fn an_invalid_file_keeps_its_last_valid_content_and_is_loaded_once() {
         let mut fixture = LoaderFixture::start();
         fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
         fixture.write("b.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
         fixture.look(&["1", "2"], true).await;
         fixture.write("a.json", r#"[{"targets": ["127.0."#);
+        fixture.look(&["1", "2"], false).await;
+        fixture.write("b.json", r#"[{"targets": ["127.0.0.3:1"]}]"#);
+        fixture.look(&["1", "3"], false).await;
+        fixture.reload(&["1", "3"], false).await;
+        fixture.write("b.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
         fixture.look(&["1", "2"], false).await;
 
         // Another attempt to load it would fail again.
@@ -333,8 +356,7 @@ mod tests {
         fixture.write("config.yaml", &MAIN.replace("1h", "2h"));
         fixture.reload(&["1"], false).await;
         fixture.write("a.json", r#"[{"targets": ["127.0.0.2:1"]}]"#);
-        // The configuration file has changed, too.
-        fixture.look(&["2"], false).await;
+        fixture.look(&["2"], true).await;
         fixture.reload(&["2"], true).await;
     }
 
@@ -354,10 +376,10 @@ mod tests {
         let (release, hang) = channel::<()>();
         let (hang, loads) = (Mutex::new(hang), Arc::new(Mutex::new(Vec::new())));
         let (count, gauge) = (Arc::clone(&loads), fixture.loader.handle.clone());
-        fixture.loader.load = Arc::new(move |path| {
+        fixture.loader.load = Arc::new(move |path, files| {
             count.lock().push(gauge.fleet().exporter.reload_running);
             let _ = hang.lock().recv();
-            Config::load(path)
+            Config::load_after(path, files)
         });
         fixture.loader.time_limit = Duration::from_millis(50);
         fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);

@@ -29,6 +29,8 @@ async fn reloads_target_files_when_they_change() {
     let main = env.folder.path().join("config.yaml");
     let text = Environment::yaml("interval: 60s", "target_files: ['*.json']", &[]);
     std::fs::write(&main, text).expect("a config");
+    let broken = env.folder.path().join("broken.json");
+    std::fs::write(&broken, "[{").expect("a file");
     let config = Config::load(&main).unwrap_or_else(|error| panic!("{error}"));
     let (service, address) = service(config, Some(main)).await;
     let running = service.start_watching(Duration::from_millis(10)).expect("a service");
@@ -39,8 +41,11 @@ async fn reloads_target_files_when_they_change() {
         let text = serde_json::json!([{"targets": names, "labels": {"team": "mail", "__meta_x": "y"}}]);
         std::fs::write(&file, text.to_string()).expect("a file");
     };
-    wait(address, &[], 1.0).await;
+    // An invalid file does not affect the others.
+    wait(address, &[], 0.0).await;
     write(&names[..1]);
+    wait(address, &names[..1], 0.0).await;
+    std::fs::remove_file(&broken).expect("removed");
     wait(address, &names[..1], 1.0).await;
     fleet.servers()[0].wait_accepted(1).await;
     write(&names);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{PemFiles, accepted, name};
+use super::{PemFiles, Site, accepted, name};
 use crate::config::Config;
 use crate::target::{EhloName, HostTarget, IpFamily, ProbeSettings, ResolverSpec, Target, TargetKind, TlsMode};
 
@@ -313,4 +313,69 @@ targets:
     .trim_start();
     let config = accepted(text);
     assert_eq!(config.targets[0].labels, config.targets[1].labels);
+}
+
+#[test]
+fn accepts_merge_keys_and_ignores_x_keys() {
+    let text = "
+x-common: &common {port: 465, trust: mozilla, labels: &team {team: mail}}
+x-slow: &slow {interval: 1h, port: 25}
+defaults:
+  <<: {timeout: 7s}
+targets:
+  - {<<: *common, host: a.test}
+  - {host: b.test, port: 2525, <<: [*common, *slow]}
+  - <<: *common
+    host: c.test
+    labels: {<<: *team, tier: gold}
+";
+    let config = accepted(text);
+    let labels = |target: &Target| target.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
+    let found: Vec<_> = config
+        .targets
+        .iter()
+        .map(|target| (target.name.as_str(), target.settings.interval.as_secs(), labels(target)))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("a.test:465", 300, "team=mail".to_owned()),
+            ("b.test:2525", 3600, "team=mail".to_owned()),
+            ("c.test:465", 300, "team=mail,tier=gold".to_owned()),
+        ]
+    );
+    assert!(config.targets.iter().all(|target| target.settings.timeout == seconds(7)));
+    assert_eq!(config.warnings, [] as [String; 0]);
+}
+
+#[test]
+fn accepts_byte_order_marks_and_crlf() {
+    let text = "defaults: {trust: mozilla}\ntargets:\n  - host: a.test\n    labels:\n      team: mail\n";
+    let plain = accepted(text);
+    for other in [format!("\u{feff}{text}"), text.replace('\n', "\r\n"), format!("\u{feff}---\n{text}...\n")] {
+        assert_eq!(accepted(&other), plain, "{other:?}");
+        let site = Site::default();
+        site.write("config.yaml", &other);
+        assert_eq!(site.config(), plain, "{other:?}");
+    }
+}
+
+#[test]
+fn warns_of_values_that_look_like_environment_variables() {
+    #[track_caller]
+    fn check(value: &str, is_variable: bool) {
+        let text = format!("targets:\n  - host: a.test\n    trust: mozilla\n    name: '{value}'\n");
+        let expected = format!(
+            "config.yaml: targets[0].name: `{value}` is used as it is: environment variables are not expanded (line 4, \
+             column 11)"
+        );
+        let expected = if is_variable { vec![expected] } else { vec![] };
+        assert_eq!(accepted(&text).warnings, expected, "{value}");
+    }
+    for value in ["${NAME}", "$NAME", "mail-${NAME}.test", "$_x1", "${a}${b}"] {
+        check(value, true);
+    }
+    for value in ["$", "$$", "$5", "a$b", "${}", "${NAME", "${NAME:-x}", "cost: $ 5", "$a b"] {
+        check(value, false);
+    }
 }

@@ -97,7 +97,11 @@ impl Case {
                 Content::LinkTo(to) => site.link(path, to),
             }
         }
-        let Err(error) = site.load() else { panic!("{}: accepted", self.name) };
+        let error = match site.load() {
+            Ok(config) => config.target_files.failures().first().cloned(),
+            Err(error) => Some(error),
+        };
+        let error = error.unwrap_or_else(|| panic!("{}: accepted", self.name));
         let message = error.to_string().replace(site.path(), "DIR").replace(pem.path(), "PEM");
         (facts(&error, &site), message)
     }

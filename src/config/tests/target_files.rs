@@ -33,47 +33,147 @@ fn accepts_target_entries_as_in_the_config() {
     accepted(r#"[{"host": "b.test", "port": 465, "name": "b"}]"#, &[("b", &[])]);
 }
 
+/// Groups as Prometheus accepts them.
 #[test]
 fn accepts_groups_in_file_sd_format() {
-    let all = "
-- targets: [b.test, 'b.test:465', '[2001:db8::1]:25', 'mx:c.test', 'submission:c.test', bücher.example]
-  labels: {team: x, __meta_zone: z, __address__: y}
-- labels:
-  targets: []
-- targets: [192.0.2.1]
-";
-    let team: &[(&str, &str)] = &[("team", "x")];
-    accepted(
-        all,
-        &[
-            ("b.test:587", team),
-            ("b.test:465", team),
-            ("[2001:db8::1]:25", team),
-            ("mx:c.test", team),
-            ("submission:c.test", team),
-            ("xn--bcher-kva.example:587", team),
-            ("192.0.2.1:587", &[]),
-        ],
-    );
+    let team: &[(&str, &str)] = &[("team", "mail")];
+    let emoji: &[(&str, &str)] = &[("team", "a/b é \u{1f600}")];
+    let (b, c) = ("b.test:587", "c.test:587");
+    for (text, expected) in [
+        ("", &[][..]),
+        ("# comment\n", &[]),
+        ("---\n", &[]),
+        ("null\n", &[]),
+        ("[]", &[]),
+        ("- {}\n", &[]),
+        ("- labels: {a: b}\n", &[]),
+        ("- targets:\n  labels:\n", &[]),
+        (r#"[{"targets":null,"labels":null}]"#, &[]),
+        ("- targets: [b.test]\n", &[(b, &[][..])]),
+        ("\u{feff}- targets: [b.test]\r\n  labels:\r\n    team: mail\r\n", &[(b, team)]),
+        ("%YAML 1.1\n---\n- targets: [b.test]\n", &[(b, &[])]),
+        ("- targets: [b.test]\n---\n- targets: [c.test]\n", &[(b, &[])]),
+        (
+            "- targets: [b.test, 'b.test:465', '[2001:db8::1]:25', 'mx:c.test', 'submission:c.test', bücher.example]\n",
+            &[
+                (b, &[]),
+                ("b.test:465", &[]),
+                ("[2001:db8::1]:25", &[]),
+                ("mx:c.test", &[]),
+                ("submission:c.test", &[]),
+                ("xn--bcher-kva.example:587", &[]),
+            ],
+        ),
+        ("- {targets: [b.test], labels: {__meta_zone: z, __address__: y, team: mail}}\n", &[(b, team)]),
+        (
+            "- {targets: [b.test], labels: {a: 1.10, b: true, c: 0x10, d: yes, e: 2020-01-01, f: 1e3, g: !!str 5, h: !x y}}",
+            &[(
+                b,
+                &[
+                    ("a", "1.10"),
+                    ("b", "true"),
+                    ("c", "0x10"),
+                    ("d", "yes"),
+                    ("e", "2020-01-01"),
+                    ("f", "1e3"),
+                    ("g", "5"),
+                    ("h", "y"),
+                ],
+            )],
+        ),
+        (
+            "- {targets: [b.test], labels: {a: , b: null, c: ~, d: '', e: 'null', true: x}}",
+            &[(b, &[("e", "null"), ("true", "x")])],
+        ),
+        (
+            r#"[{"targets": ["b.test"], "labels": {"a": 5, "b": null, "c": false}}]"#,
+            &[(b, &[("a", "5"), ("c", "false")])],
+        ),
+        (
+            "- {targets: [b.test], labels: {job: j, instance: i, group: g, name: n, backend: x, le: '1'}}",
+            &[(
+                b,
+                &[
+                    ("exported_backend", "x"),
+                    ("exported_group", "g"),
+                    ("exported_instance", "i"),
+                    ("exported_job", "j"),
+                    ("exported_le", "1"),
+                    ("exported_name", "n"),
+                ],
+            )],
+        ),
+        (
+            "- {targets: [b.test], labels: {job: j, exported_job: e}}",
+            &[(b, &[("exported_exported_job", "j"), ("exported_job", "e")])],
+        ),
+        (
+            "- &a {targets: [b.test], labels: &l {team: mail}}\n- {<<: *a, targets: [c.test]}\n\
+             - {targets: ['d.test:25'], labels: {<<: *l, x: 1.0}}\n",
+            &[(b, team), (c, team), ("d.test:25", &[("team", "mail"), ("x", "1.0")])],
+        ),
+        ("- {targets: [&b b.test], labels: {team: &v mail}}\n- {targets: [*b], labels: {team: *v}}", &[(b, team)]),
+        ("- targets: [b.test, 'b.test:587', B.test.]\n", &[(b, &[])]),
+        (
+            "- {targets: [b.test], labels: {a: '1', b: '2'}}\n- {targets: [b.test, c.test], labels: {b: '3', c: '4'}}\n",
+            &[(b, &[("a", "1"), ("b", "2"), ("c", "4")]), (c, &[("b", "3"), ("c", "4")])],
+        ),
+        (
+            r#"[{"targets":["b.test"],"labels":{"team":"a\/b \u00e9 \ud83d\ude00","__meta_x":"\"[{\\ud83d"}}]"#,
+            &[(b, emoji)],
+        ),
+        ("[\n\t{\n\t\t\"targets\": [\n\t\t\t\"b.test\"\n\t\t]\n\t}\n]\n", &[(b, &[])]),
+        ("- targets: [b.test]\n  labels:\n    team: |-\n      mail\n", &[(b, team)]),
+    ] {
+        accepted(text, expected);
+    }
 }
 
 #[test]
-fn accepts_file_sd_json_of_common_writers() {
-    let team: &[(&str, &str)] = &[("team", "a/b é")];
-    let one = [("b.test:25", team)];
-    accepted(r#"[{"targets":["b.test:25"],"labels":{"team":"a\/b \u00e9","__meta_x":"\"[{"}}]"#, &one);
-    accepted(
-        "[\n\t{\n\t\t\"targets\": [\n\t\t\t\"b.test:25\"\n\t\t],\n\t\t\"labels\": {\n\t\t\t\"team\": \"a/b é\"\n\t\t}\n\t}\n]\n",
-        &one,
-    );
-    accepted(
-        "[\r\n  {\r\n    \"labels\": {\"team\": \"a/b é\"},\r\n    \"targets\": [\"b.test:25\"]\r\n  }\r\n]\r\n",
-        &one,
-    );
-    accepted(
-        r#"[{"labels":{"team":"\ud83d\ude00"},"targets":["b.test:25"]}]"#,
-        &[("b.test:25", &[("team", "\u{1f600}")])],
-    );
+fn long_label_values_of_groups_are_cut() {
+    let text = format!("- {{targets: [b.test], labels: {{a: 'x{}'}}}}", "ü".repeat(600));
+    let value = format!("x{}", "ü".repeat(511));
+    accepted(&text, &[("b.test:587", &[("a", &value)])]);
+}
+
+#[test]
+fn targets_of_several_groups_have_one_warning() {
+    let groups = "- {targets: [b.test, c.test, a.test], labels: {x: '1'}}\n";
+    let others = "- {targets: [c.test, b.test], labels: {x: '2', y: '2'}}\n- {targets: [b.test], labels: {x: '1'}}\n";
+    let config = site(MAIN, &[("one.sd", groups), ("two.sd", others)]).config();
+    let labels: Vec<_> = config.targets.iter().map(|target| target.labels.iter().collect::<Vec<_>>()).collect();
+    let both = vec![("x", "1"), ("y", "2")];
+    assert_eq!(labels, [vec![("x", "1")], both.clone(), both], "a target of the configuration gets labels, too");
+    let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
+    assert!(warning.starts_with("3 targets") && warning.contains("one.sd: [0].targets[2]"), "{warning}");
+}
+
+#[test]
+fn an_invalid_file_leaves_the_others_in_effect() {
+    let site = site(MAIN, &[("one.sd", "- host: b.test\n"), ("two.sd", "- host: c.test\n- hots: d.test\n")]);
+    let names = |config: &Config| config.targets.iter().map(|target| target.name.to_string()).collect::<Vec<_>>();
+    let failures = |config: &Config| {
+        let failures = config.target_files.failures().iter();
+        failures.map(|error| (error.file().to_owned(), error.kind())).collect::<Vec<_>>()
+    };
+    let first = site.config();
+    assert_eq!(names(&first), ["a.test:587", "b.test:587"]);
+    assert_eq!(failures(&first), [(site.join("two.sd"), ErrorKind::UnknownKey)]);
+
+    site.write("two.sd", "- host: c.test\n");
+    let second = first.target_files.load().expect("target files").expect("a config");
+    assert_eq!((names(&second).join(" "), failures(&second)), ("a.test:587 b.test:587 c.test:587".to_owned(), vec![]));
+
+    site.write("one.sd", "[");
+    site.write("two.sd", "- host: d.test\n");
+    let third = second.target_files.load().expect("target files").expect("a config");
+    assert_eq!(names(&third), ["a.test:587", "b.test:587", "d.test:587"], "the last valid content of one.sd");
+    assert_eq!(failures(&third), [(site.join("one.sd"), ErrorKind::Syntax)]);
+
+    site.write("config.yaml", MAIN.replace("a.test", "e.test"));
+    let fourth = Config::load_after(&site.join("config.yaml"), &third.target_files).expect("a config");
+    assert_eq!(names(&fourth), ["e.test:587", "b.test:587", "d.test:587"]);
+    assert_eq!(names(&site.config()), ["e.test:587", "d.test:587"]);
 }
 
 #[test]
@@ -148,7 +248,8 @@ fn detects_changed_target_files_and_loads_them_with_the_config_in_use() {
     assert_eq!(look(), *files.found());
     site.link("two.sd", "missing");
     assert_ne!(look(), *files.found());
-    let error = files.load().expect("target files are configured").expect_err("a dangling link");
+    let config = files.load().expect("target files are configured").expect("a config");
+    let [error] = config.target_files.failures() else { panic!("{:?}", config.target_files) };
     assert_eq!((error.kind(), error.file()), (ErrorKind::File, site.join("two.sd").as_path()));
 }
 

@@ -13,7 +13,7 @@ pub(super) fn documents() -> Vec<Case> {
     vec![
         Case::config("empty config", "", "Missing config.yaml - -", &["targets"]),
         Case::config("config of comments", "# only a comment\n---\n", "Missing config.yaml - -", &["targets"]),
-        Case::config("document is null", "null", "WrongType config.yaml - 1:1", &[]),
+        Case::config("document is null", "null", "Missing config.yaml - -", &[]),
         Case::config("document is a list", "- a", "WrongType config.yaml - 1:1", &[]),
         Case::config("document is a string", "text", "WrongType config.yaml - 1:1", &["text"]),
         Case::config("unclosed list", "targets: [\n", "Syntax config.yaml - 2:1", &[]),
@@ -23,8 +23,8 @@ pub(super) fn documents() -> Vec<Case> {
         Case::config("two documents", "targets: []\n---\ntargets: []\n", "Syntax config.yaml - -", &[]),
         Case::config("TAG directive", "%TAG !x! y\n---\ntargets: []\n", "Syntax config.yaml - 1:1", &["%TAG"]),
         Case::config("undefined alias", "targets: [*nobody]", "Syntax config.yaml - 1:11", &[]),
-        Case::config("blank targets", "targets:", "Missing config.yaml targets -", &["target_files"]),
-        Case::config("no targets", "targets: []", "Missing config.yaml targets -", &["target_files"]),
+        Case::config("blank targets", "targets:", "Missing config.yaml targets 1:9", &["target_files"]),
+        Case::config("no targets", "targets: []", "Missing config.yaml targets 1:10", &["target_files"]),
         Case::config("only limits", "limits: {}", "Missing config.yaml targets -", &["target_files"]),
     ]
 }
@@ -48,12 +48,16 @@ pub(super) fn bombs() -> Vec<Case> {
     let tripled: String = (1..20).map(|n| format!("  - &a{n} [*a{p}, *a{p}, *a{p}]\n", p = n - 1)).collect();
     let tripled = format!("  - &a0 [lol]\n{tripled}");
     let list = |entries: String| format!("targets:\n{entries}");
+    let quadratic = format!("x-a: &a [{}]\ntargets:\n{}", "a,".repeat(50_000), "  - *a\n".repeat(50_000));
+    let long = format!("x-a: &a {}\ntargets: [{}]", "a".repeat(1 << 20), "*a,".repeat(10_000));
     vec![
         Case::config("flow lists 40000 levels deep", flow(40_000), "TooLarge config.yaml - 1:74", &["64"]),
         Case::config("flow lists that fill 16 MiB", flow((16 << 20) - 9), "TooLarge config.yaml - 1:74", &["64"]),
-        Case::config("block lists 40000 levels deep", block, "WrongType config.yaml targets[0] 2:5", &[]),
+        Case::config("block lists 40000 levels deep", block, "TooLarge config.yaml - 2:129", &[]),
+        Case::config("alias that repeats a long list", quadratic, "TooLarge config.yaml - 1:28230", &["16 MiB"]),
+        Case::config("alias that repeats a long string", long, "TooLarge config.yaml - 1:6", &["16 MiB"]),
         Case::config("alias that repeats a list 300 times", list(repeated), "TooLarge config.yaml - -", &[]),
-        Case::config("aliases that triple a list 19 times", list(tripled), "WrongType config.yaml targets[0] 2:5", &[]),
+        Case::config("aliases that triple a list 19 times", list(tripled), "TooLarge config.yaml - -", &[]),
     ]
 }
 
@@ -104,7 +108,7 @@ pub(super) fn target_files() -> Vec<Case> {
     add("target file with flow lists 65 levels deep", "TooLarge one.sd - 1:65", &["64"], "[".repeat(65));
     add("target file above 16 MiB", "TooLarge one.sd - -", &["16 MiB"], "#".repeat(17 << 20));
     cases.push(Case::config("dangling link as target file", MAIN, "File one.sd - -", &[]).link("one.sd", "missing"));
-    let many = Case::config("10001 target files", MAIN, "TooLarge config.yaml target_files[0] -", &["10000"]);
+    let many = Case::config("10001 target files", MAIN, "TooLarge config.yaml target_files[0] 2:16", &["10000"]);
     cases.push((0..=10_000).fold(many, |many, number| many.file(format!("{number}.sd"), "")));
     cases
 }
