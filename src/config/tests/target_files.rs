@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::{MAIN, Site};
 use crate::config::{Config, ErrorKind};
@@ -50,6 +51,22 @@ fn accepts_groups_in_file_sd_format() {
         ("- targets:\n  labels:\n", &[]),
         (r#"[{"targets":null,"labels":null}]"#, &[]),
         ("- targets: [b.test]\n", &[(b, &[][..])]),
+        ("- targets: [b.test]\n...\n", &[(b, &[])]),
+        ("-\n  targets:\n    - b.test # comment\n", &[(b, &[])]),
+        ("- targets:\t[b.test]\n", &[(b, &[])]),
+        ("- {targets: [b.test,], labels: {team: mail,}}\n", &[(b, team)]),
+        ("- \"targets\": ['b.test']\n  'labels': {\"team\": mail}\n", &[(b, team)]),
+        ("- {\"targets\":[\"b.test\"],\"labels\":{\"team\":\"mail\"}}\n", &[(b, team)]),
+        (r#"[{"targets": ["b.test"], "labels": {"team": "mail"}}]"#, &[(b, team)]),
+        ("- labels:\n    team: >-\n      mail\n  targets:\n  - b.test\n", &[(b, team)]),
+        ("- targets: [b.test]\n  labels:\n    team: !!str mail\n    __meta_note: 'it''s'\n", &[(b, team)]),
+        (
+            "- {targets: [b.test], labels: {a: .inf, b: .nan, c: 0o17, d: 017, e: +1, f: 1_000, g: on}}\n",
+            &[(
+                b,
+                &[("a", ".inf"), ("b", ".nan"), ("c", "0o17"), ("d", "017"), ("e", "+1"), ("f", "1_000"), ("g", "on")],
+            )],
+        ),
         ("\u{feff}- targets: [b.test]\r\n  labels:\r\n    team: mail\r\n", &[(b, team)]),
         ("%YAML 1.1\n---\n- targets: [b.test]\n", &[(b, &[])]),
         ("- targets: [b.test]\n---\n- targets: [c.test]\n", &[(b, &[])]),
@@ -126,7 +143,24 @@ fn accepts_groups_in_file_sd_format() {
         ("- targets: [b.test]\n  labels:\n    team: |-\n      mail\n", &[(b, team)]),
     ] {
         accepted(text, expected);
+        accepted_by_prometheus(text);
     }
+}
+
+/// If the environment names a promtool, it accepts the same file.
+#[track_caller]
+fn accepted_by_prometheus(text: &str) {
+    let Some(promtool) = std::env::var_os("PROMTOOL") else { return };
+    let site = Site::default();
+    // All other JSON is YAML, too.
+    let name = if text.contains(r"\ud") { "groups.json" } else { "groups.yaml" };
+    site.write(name, text);
+    let path = site.join(name).display().to_string();
+    let jobs = format!("scrape_configs: [{{job_name: x, file_sd_configs: [{{files: ['{path}']}}]}}]\n");
+    site.write("prometheus.yaml", jobs);
+    let output = Command::new(promtool).args(["check", "config"]).arg(site.join("prometheus.yaml")).output();
+    let output = output.expect("promtool runs");
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
