@@ -55,6 +55,13 @@ impl PemFiles {
         site.write("garbage.pem", "garbage\n");
         site.write("cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");
         site.write("base64.pem", "-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n");
+        site.write("joined.pem", format!("{}{other}", ca.trim_end()));
+        site.write("unclosed.pem", format!("{}{other}", ca.replace("-----END CERTIFICATE-----\n", "")));
+        site.write("indented.pem", format!("{ca}{}", other.replace("-----BEGIN", " -----BEGIN")));
+        site.write("trusted.pem", format!("{ca}{}", other.replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-")));
+        site.write("short.pem", format!("{ca}----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+        let mixed = format!("\u{feff}subject=CN = ca -- END of text\n{ca_key}{ca}\nissuer\n\n{other}");
+        site.write("mixed.pem", mixed.replace('\n', "\r\n"));
         site.write("no-root.pem", format!("{ca}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
         site.write("no-certificate.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         site.write("no-key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");

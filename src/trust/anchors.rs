@@ -88,7 +88,8 @@ pub fn certificates_from(
 fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
     let fault = |fault| PemFileError::new(name, fault);
     let bytes = bytes.map_err(|error| fault(PemFault::Io(error)))?;
-    let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    let bytes = sections(&bytes).map_err(fault)?;
+    let found = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
     let found = found.map_err(|error| fault(PemFault::Pem(error)))?;
     if found.is_empty() {
         return Err(fault(if bytes.trim_ascii().is_empty() { PemFault::Empty } else { PemFault::NoCertificate }));
@@ -103,13 +104,40 @@ fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<Certif
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
     let fault = |fault| PemFileError::new(path, fault);
     let bytes = file::read(path, MAX_FILE_BYTES).map_err(|error| fault(PemFault::Io(error)))?;
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
+    let bytes = sections(&bytes).map_err(fault)?;
+    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| {
         fault(match error {
             pem::Error::NoItemsFound if bytes.trim_ascii().is_empty() => PemFault::Empty,
             pem::Error::NoItemsFound => PemFault::NoKey,
             error => PemFault::Pem(error),
         })
     })
+}
+
+/// The text without a byte order mark, after a check that the parser skips no section: it ignores lines that are not exactly
+/// a BEGIN or END line, and drops a section that another one interrupts.
+fn sections(bytes: &[u8]) -> Result<&[u8], PemFault> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let mut open: Option<String> = None;
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let line = String::from_utf8_lossy(line.trim_ascii_end());
+        if !(line.contains("-BEGIN ") || line.contains("-END ")) {
+            continue;
+        }
+        let label = |start| line.strip_prefix(start)?.strip_suffix("-----").filter(|label| !label.contains("--"));
+        let is_expected = match (label("-----BEGIN "), label("-----END "), open.take()) {
+            (Some(label), None, None) if !UNSUPPORTED.contains(&label) => {
+                open = Some(label.to_owned());
+                true
+            }
+            (None, Some(label), Some(begun)) => label == begun,
+            _ => false,
+        };
+        if !is_expected {
+            return Err(PemFault::UnexpectedLine { number: index + 1, line: line.into_owned() });
+        }
+    }
+    Ok(bytes)
 }
 
 fn anchor(certificate: &CertificateDer<'_>) -> Result<TrustAnchor<'static>, webpki::Error> {
@@ -165,6 +193,13 @@ pub enum PemFault {
     NoCertificate,
     /// The file has no private key.
     NoKey,
+    /// A line that looks like the BEGIN or END line of a section that would not be read.
+    UnexpectedLine {
+        /// The position of the line, from 1.
+        number: usize,
+        /// The line.
+        line: String,
+    },
     /// A section of the file is not valid PEM.
     Pem(pem::Error),
     /// A certificate is not usable as a trust anchor.
@@ -189,6 +224,10 @@ impl fmt::Display for PemFault {
             Self::Empty => f.write_str("file is empty"),
             Self::NoCertificate => f.write_str("no PEM certificate found"),
             Self::NoKey => f.write_str("no PEM private key found"),
+            Self::UnexpectedLine { number, line } => {
+                let shown: String = line.chars().take(MAX_SHOWN).collect();
+                write!(f, "unexpected line {number}: `{}`", shown.escape_debug())
+            }
             Self::Pem(error) => write!(f, "invalid PEM ({})", pem_reason(error)),
             Self::NotAnAnchor { number, error } => {
                 write!(f, "certificate {number} is not usable as a trust anchor ({error})")
@@ -209,4 +248,8 @@ fn pem_reason(error: &pem::Error) -> String {
     }
 }
 
+/// Sections that contain certificates in other formats.
+const UNSUPPORTED: [&str; 4] = ["TRUSTED CERTIFICATE", "X509 CERTIFICATE", "PKCS7", "CMS"];
+/// Characters of a line that an error shows: two joined lines fit.
+const MAX_SHOWN: usize = 80;
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;

@@ -237,17 +237,19 @@ fn loads_only_the_trust_stores_in_use() {
 trust_stores:
   own: {files: [PEM/ca.pem, PEM/two.pem]}
   more: {roots: mozilla, files: [PEM/ca.pem]}
+  mixed: {files: [PEM/mixed.pem]}
   unused: {files: [PEM/ca.pem]}
 targets:
   - {host: a.test, trust: own}
   - {host: b.test, trust: more}
   - {host: c.test, trust: mozilla}
   - {host: d.test, trust: own}
+  - {host: e.test, trust: mixed}
 ";
     let config = accepted(text);
     let sizes: Vec<_> = config.trust_stores.iter().map(|(name, store)| (&**name, store.anchors().len())).collect();
     let mozilla = webpki_roots::TLS_SERVER_ROOTS.len();
-    assert_eq!(sizes, [("more", mozilla + 1), ("mozilla", mozilla), ("own", 3)]);
+    assert_eq!(sizes, [("mixed", 2), ("more", mozilla + 1), ("mozilla", mozilla), ("own", 3)]);
     assert!(config.trust_stores.iter().all(|(name, store)| **name == *store.name()));
 }
 
