@@ -99,8 +99,8 @@ impl Cadence {
     }
 
     /// The beginning after one that did not come at its phase, and not too soon behind it.
-    pub(super) fn settle(self, begun: Instant) -> Instant {
-        self.next(begun + self.interval / 2)
+    pub(super) fn settle(self, started: Instant) -> Instant {
+        self.next(started + self.interval / 2)
     }
 }
 
@@ -149,8 +149,8 @@ mod tests {
                 cadence.next(origin + MINUTE),
                 "{name}"
             );
-            let begun = first + MINUTE / 3;
-            let settled = cadence.settle(begun) - begun;
+            let started = first + MINUTE / 3;
+            let settled = cadence.settle(started) - started;
             assert!((MINUTE / 2..=MINUTE * 3 / 2).contains(&settled), "{name}: {settled:?}");
         }
     }
