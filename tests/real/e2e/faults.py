@@ -40,7 +40,7 @@ MAIL_RECEIVERS = {"critical": "mail-pager", "warning": "mail-chat"}
 
 
 def backend_facts(alerting: Alerting, name: str, which: int, *more: str) -> list[str]:
-    return [alerting.backend(name, which), host(name), f"(target {name})", *more]
+    return [alerting.backend(name, which), host(name), f"target {name})", *more]
 
 
 def server_fault(
