@@ -240,7 +240,9 @@ async fn lookups_that_fail_on_this_host_change_no_report() {
     let report = running.round("one").await;
     assert_eq!(report.lookup, None);
     let errors = running.handle.fleet().exporter.local_errors;
-    assert_eq!(errors.iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [&(LocalReason::Forbidden, 1)]);
+    // The scheduled round may have ended before the requested one began.
+    let counted: Vec<_> = errors.into_iter().filter(|(_, count)| *count > 0).map(|(reason, _)| reason).collect();
+    assert_eq!(counted, [LocalReason::Forbidden]);
     running.stop().await;
 }
 
