@@ -173,9 +173,9 @@ impl TargetState {
         self.started_at.is_some_and(|started| now.duration_since(started) < time)
     }
 
-    /// Whether the last round ended at most `time` ago.
+    /// Whether the last round ended at most `time` ago, with the present settings.
     pub(super) fn ended_within(&self, time: Duration, now: Instant) -> bool {
-        self.ended.is_some_and(|(ended, _)| now.duration_since(ended) <= time)
+        self.started_at.is_some() && self.ended.is_some_and(|(ended, _)| now.duration_since(ended) <= time)
     }
 
     pub(super) fn end_round(&mut self, now: Instant, at: SystemTime) {

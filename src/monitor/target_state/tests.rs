@@ -329,6 +329,20 @@ fn hosts_follow_their_records() {
     check_hosts(&mut state, Some(vec![a(10), b(5)]), &["a.example.com 10", "b.example.com 5"]);
 }
 
+#[test]
+fn a_result_with_other_settings_is_not_recent() {
+    let mut fixture = Fixture::new(Duration::from_secs(300), TlsMode::StartTls);
+    let (now, minute) = (Instant::now(), Duration::from_secs(60));
+    fixture.state.end_round(now, SystemTime::now());
+    for (seconds, expected) in [(0, true), (60, true), (61, false)] {
+        assert_eq!(fixture.state.ended_within(minute, now + Duration::from_secs(seconds)), expected, "{seconds} s");
+    }
+    let settings = ProbeSettings { interval: minute, ..(*fixture.state.target.settings).clone() };
+    let target = Target { settings: Arc::new(settings), ..(*fixture.state.target).clone() };
+    assert_ne!(fixture.state.retarget(Arc::new(target)), TargetChange::Labels);
+    assert!(!fixture.state.ended_within(minute, now));
+}
+
 /// The cap holds for all hosts together, including those that are no longer in DNS; those that are come first.
 #[test]
 fn the_cap_bounds_the_backends_of_all_hosts() {
