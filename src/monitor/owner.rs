@@ -317,8 +317,9 @@ impl Owner {
 
     fn lookup_due(&mut self, id: TargetId) {
         let next = self.last_lookup + 1;
-        let state = self.targets.get_mut(id).filter(|state| state.failed_lookups > 0);
-        if state.is_some_and(|state| state.phase.lookup_due(next)) {
+        let Some(state) = self.targets.get_mut(id).filter(|state| state.failed_lookups > 0) else { return };
+        if state.phase.lookup_due(next) {
+            state.begin_lookup();
             self.queue_lookup(id, next);
         }
     }

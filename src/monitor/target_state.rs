@@ -84,7 +84,7 @@ pub(super) enum TargetChange {
     Labels,
     /// Results on the way are void.
     Settings,
-    /// Likewise, and a round is due at once.
+    /// Likewise, and a round is due immediately.
     Everything,
 }
 
@@ -168,12 +168,17 @@ impl TargetState {
         }
     }
 
+    /// Only the lookup is repeated: the results of the last round do not become recent by it.
+    pub(super) fn begin_lookup(&mut self) {
+        self.started_at = None;
+    }
+
     /// Whether the last round began less than `time` ago.
     pub(super) fn began_within(&self, time: Duration, now: Instant) -> bool {
         self.started_at.is_some_and(|started| now.duration_since(started) < time)
     }
 
-    /// Whether the last round ended at most `time` ago, with the present settings.
+    /// Whether the last round that probed with the present settings ended at most `time` ago.
     pub(super) fn ended_within(&self, time: Duration, now: Instant) -> bool {
         self.started_at.is_some() && self.ended.is_some_and(|(ended, _)| now.duration_since(ended) <= time)
     }

@@ -330,13 +330,18 @@ fn hosts_follow_their_records() {
 }
 
 #[test]
-fn a_result_with_other_settings_is_not_recent() {
+fn results_of_other_settings_or_without_probes_are_not_recent() {
     let mut fixture = Fixture::new(Duration::from_secs(300), TlsMode::StartTls);
     let (now, minute) = (Instant::now(), Duration::from_secs(60));
     fixture.state.end_round(now, SystemTime::now());
     for (seconds, expected) in [(0, true), (60, true), (61, false)] {
         assert_eq!(fixture.state.ended_within(minute, now + Duration::from_secs(seconds)), expected, "{seconds} s");
     }
+    fixture.state.begin_lookup();
+    fixture.state.end_round(now, SystemTime::now());
+    assert!(!fixture.state.ended_within(minute, now), "nothing was probed");
+    fixture.state.begin_round(now);
+    assert!(fixture.state.ended_within(minute, now));
     let settings = ProbeSettings { interval: minute, ..(*fixture.state.target.settings).clone() };
     let target = Target { settings: Arc::new(settings), ..(*fixture.state.target).clone() };
     assert_ne!(fixture.state.retarget(Arc::new(target)), TargetChange::Labels);
