@@ -4,8 +4,8 @@
 //! worker holds. Everything that waits or computes is a job of a `worker`. Its result is applied if it still fits:
 //! identifiers of targets change with their settings, and those of backends and lookups are never used again.
 //!
-//! A round of a target probes its known backends at once while its lookup runs, and probes those that the lookup adds when it
-//! arrives; so a lookup never delays a probe. `phase` has the phases of a target.
+//! A round of a target probes its known backends immediately, while its lookup runs, and probes those that the lookup adds
+//! when it arrives; so a lookup never delays a probe. `phase` has the phases of a target.
 //!
 //! | what waits | for what | how it is bounded |
 //! |---|---|---|

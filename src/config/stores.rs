@@ -44,7 +44,7 @@ pub(super) struct ClientCertificate {
     key: FilePath,
 }
 
-/// All trust stores that targets can refer to. Files are read at once, so that a mistake is reported before a store is
+/// All trust stores that targets can refer to. Files are read immediately, so that a mistake is reported before a store is
 /// used; the roots of the system and of Mozilla only if they are used.
 pub(super) struct Stores(BTreeMap<Arc<str>, (Roots, Vec<TrustAnchor<'static>>)>);
 

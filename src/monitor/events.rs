@@ -1,5 +1,5 @@
 //! The log of the monitor: one line for each change of a backend's or a lookup's state, none for what stays as it is; and
-//! failures of this host, each kind now and then.
+//! failures of this host, at intervals for each reason.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

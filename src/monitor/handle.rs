@@ -38,7 +38,7 @@ impl Handle {
         self.round_since(target, None).await
     }
 
-    /// As [`Handle::round`], but returns the last report at once if its round ended at most `max_age` ago.
+    /// As [`Handle::round`], but returns the last report immediately if its round ended at most `max_age` ago.
     pub async fn recent_round(&self, target: &TargetName, max_age: Duration) -> Option<Arc<TargetReport>> {
         self.round_since(target, Some(max_age)).await
     }

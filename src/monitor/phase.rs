@@ -61,7 +61,7 @@ pub(super) enum Step {
 }
 
 impl TargetPhase {
-    /// A round is due or requested. `known` are the backends to probe at once; `next` is the number of its lookup.
+    /// A round is due or requested. `known` are the backends to probe immediately; `next` is the number of its lookup.
     pub(super) fn round_due(&mut self, known: Vec<BackendId>, next: LookupId) -> Step {
         let (lookup, ends_last, is_new) = match self {
             Self::Idle => (next, false, true),

@@ -104,7 +104,7 @@ impl Cadence {
     }
 }
 
-/// Over how long the first rounds of `targets` new targets are spread: a few come at once, many over `interval`, a
+/// Over how long the first rounds of `targets` new targets are spread: a few start immediately, many over `interval`, a
 /// minute at most.
 pub(super) fn splay(targets: usize, interval: Duration) -> Duration {
     let gentle = PER_TARGET.saturating_mul(targets.saturating_sub(1).try_into().unwrap_or(u32::MAX));

@@ -120,7 +120,7 @@ impl Worker {
     ) -> Output {
         let timeout = target.settings.timeout.min(MAX_LOOKUP);
         let (kind, settings) = (&target.kind, &target.settings);
-        // Large futures: a task takes their memory only while it runs, since many can be spawned at once.
+        // Large futures: a task takes their memory only while it runs, since many can be spawned together.
         Output::LookedUp(match &allowed {
             Some(allowed) => Box::pin(self.resolvers.discover_allowed(allowed, kind, settings, timeout)).await,
             None => {

@@ -188,7 +188,7 @@ impl Loader {
     }
 }
 
-/// Resolves when the signal is received; at once, with None, if it is not handled.
+/// Resolves when the signal is received; immediately, with None, if it is not handled.
 async fn received(signal: Option<&mut Signal>) -> Option<()> {
     signal?.recv().await
 }

@@ -172,7 +172,7 @@ async fn next(
     (slot, accepted.map(|(stream, _)| stream))
 }
 
-/// Serves a connection. Requests have a token as an extension that closes it at once.
+/// Serves a connection. Requests have a token as an extension that closes it immediately.
 async fn connection(stream: TcpStream, router: Router, watcher: Watcher, limits: Limits) {
     // Responses are written in large pieces; the last one must not wait for an acknowledgment.
     let _ = stream.set_nodelay(true);
