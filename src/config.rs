@@ -6,6 +6,7 @@
 mod de;
 mod duration;
 mod error;
+mod files;
 mod machine;
 mod nesting;
 mod scalar;
@@ -29,12 +30,12 @@ use serde::de::IgnoredAny;
 pub use self::duration::{format as format_duration, parse as parse_duration};
 pub use self::error::{ConfigError, ErrorKind};
 use self::error::{Fault, Place, quoted};
+pub use self::files::{Files, Found};
 use self::scalar::{Allowed, ConcurrentProbes, Glob, ResolverKey, StoreKey, UniqueVec, Whole};
 pub use self::selection::{SelectError, Selection};
 use self::settings::{Resolved, Settings};
 use self::stores::{Resolver, Store, Stores};
 use self::target::Targets;
-pub use self::target_files::{Found, TargetFiles};
 use self::yaml::Node;
 use crate::target::{Allow, ProbeSettings, ResolverSpec, Target};
 use crate::text::counted;
@@ -53,7 +54,7 @@ pub struct Config {
     /// Limits of the exporter as a whole.
     pub limits: Limits,
     /// The target files that were read.
-    pub target_files: TargetFiles,
+    pub files: Files,
     /// What may be probed on request without being a target; none if nothing may.
     pub one_offs: Option<OneOffs>,
     /// What is valid but probably not intended.
@@ -83,16 +84,16 @@ impl Config {
     ///
     /// # Errors
     /// If the file is invalid, or a PEM file that it refers to. The first fault is reported. Invalid target files are
-    /// reported by [`TargetFiles::failures`].
+    /// reported by [`Files::failures`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::load_after(path, &TargetFiles::default())
+        Self::load_after(path, &Files::default())
     }
 
     /// As [`Config::load`]. For an invalid target file, its last valid content in `previous` is used.
     ///
     /// # Errors
     /// As [`Config::load`].
-    pub fn load_after(path: &Path, previous: &TargetFiles) -> Result<Self, ConfigError> {
+    pub fn load_after(path: &Path, previous: &Files) -> Result<Self, ConfigError> {
         let text = yaml::read(path).map_err(|fault| Source { path, text: "" }.error(&fault))?;
         Self::parse_after(&text, path, previous)
     }
@@ -102,16 +103,16 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, origin: &Path) -> Result<Self, ConfigError> {
-        Self::parse_after(text, origin, &TargetFiles::default())
+        Self::parse_after(text, origin, &Files::default())
     }
 
-    fn parse_after(text: &str, origin: &Path, previous: &TargetFiles) -> Result<Self, ConfigError> {
+    fn parse_after(text: &str, origin: &Path, previous: &Files) -> Result<Self, ConfigError> {
         let source = Source { path: origin, text: text.strip_prefix('\u{feff}').unwrap_or(text) };
         let (node, mut document) = source.document()?;
         let one_offs = std::mem::take(&mut document.probe);
         let all = |targets: &mut Targets<'_>| Ok::<_, ConfigError>(std::mem::take(&mut targets.made));
         let config = build(source, &node, document, one_offs, previous, all)?;
-        if config.targets.is_empty() && !config.target_files.are_named() && config.one_offs.is_none() {
+        if config.targets.is_empty() && !config.files.are_named() && config.one_offs.is_none() {
             let message = "expected at least one target, here or in `target_files`";
             return Err(source.error(&Fault::new(ErrorKind::Missing, Place::default().key(TARGETS), message)));
         }
@@ -121,8 +122,8 @@ impl Config {
     /// The number of targets and of target files, in words.
     pub fn summary(&self) -> String {
         let targets = counted(self.targets.len(), "target");
-        if self.target_files.are_named() {
-            format!("{targets}, {}", counted(self.target_files.paths().len(), "target file"))
+        if self.files.are_named() {
+            format!("{targets}, {}", counted(self.files.paths().len(), "target file"))
         } else {
             targets
         }
@@ -212,7 +213,7 @@ fn build<E: From<ConfigError>>(
     node: &Node,
     document: Document,
     probe: Probe,
-    previous: &TargetFiles,
+    previous: &Files,
     choice: impl FnOnce(&mut Targets<'_>) -> Result<Vec<Arc<Target>>, E>,
 ) -> Result<Config, E> {
     let main = |fault: Fault| source.error(&fault);
@@ -223,8 +224,8 @@ fn build<E: From<ConfigError>>(
     source.warn_of_variables(node, &mut targets.warnings);
     let one_offs = one_offs(probe, &mut targets).map_err(main)?;
     targets.add_entries(source, &Place::default().key(TARGETS), node.list(TARGETS)).map_err(main)?;
-    let mut target_files = TargetFiles::find(document.target_files, source).map_err(main)?;
-    target_files.add_to(&mut targets, source, previous)?;
+    let mut files = Files::find(document.target_files, source).map_err(main)?;
+    files.add_to(&mut targets, source, previous)?;
     targets.warnings.extend(targets.joined_warning());
     let chosen = choice(&mut targets)?;
     let used = |name: fn(&ProbeSettings) -> &Arc<str>| {
@@ -240,7 +241,7 @@ fn build<E: From<ConfigError>>(
         backends_per_target: backends_per_target.unwrap_or(BACKENDS_PER_TARGET),
     };
     let warnings = targets.warnings;
-    Ok(Config { targets: chosen, trust_stores, resolvers, limits, target_files, one_offs, warnings })
+    Ok(Config { targets: chosen, trust_stores, resolvers, limits, files, one_offs, warnings })
 }
 
 /// What may be probed on request, with the settings in `defaults`.

@@ -60,7 +60,7 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub fn start_watching(self, period: Duration) -> Result<Running, String> {
-        let files = self.config.target_files.clone();
+        let files = self.config.files.clone();
         let (monitor, handle) = Monitor::new(self.config, Arc::new(SystemTime::now))?;
         let (reload, requests) = mpsc::channel(1);
         let stop = CancellationToken::new();

@@ -41,10 +41,10 @@ fn check_config(args: &Args) -> ExitCode {
     for warning in &config.warnings {
         note(&format_args!("warning: {warning}"));
     }
-    for glob in config.target_files.unmatched() {
+    for glob in config.files.unmatched() {
         note(&format_args!("warning: no file matches target_files pattern `{glob}`"));
     }
-    if let [first, others @ ..] = config.target_files.failures() {
+    if let [first, others @ ..] = config.files.failures() {
         others.iter().for_each(|failure| note(failure));
         return exit_with(USAGE, first);
     }

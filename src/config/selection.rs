@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{ConfigError, one_line, quoted};
+use super::files::Files;
 use super::target::Targets;
-use super::target_files::TargetFiles;
 use super::yaml::{self, Node};
 use super::{Config, Document, Probe, Source, build};
 use crate::target::{ProbeSettings, Target, TargetKind, TargetName, TargetSpecError, UserLabels};
@@ -38,8 +38,8 @@ impl Config {
             None => (Node::Null, Document::default()),
         };
         let choice = |targets: &mut Targets<'_>| pick(targets, selection, source, file);
-        let mut config = build(source, &node, document, Probe::default(), &TargetFiles::default(), choice)?;
-        if let Some(failure) = config.target_files.failures().first() {
+        let mut config = build(source, &node, document, Probe::default(), &Files::default(), choice)?;
+        if let Some(failure) = config.files.failures().first() {
             return Err(failure.clone().into());
         }
         if let Some(trust) = selection.trust {

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, timeout};
 
-use crate::config::{Config, ConfigError, Found, TargetFiles};
+use crate::config::{Config, ConfigError, Files, Found};
 use crate::monitor::Handle;
 use crate::web::ReloadRequest;
 
@@ -21,14 +21,14 @@ pub(super) struct Loader {
     time_limit: Duration,
     handle: Handle,
     /// The target files of the running configuration.
-    files: TargetFiles,
+    files: Files,
     /// Their state at the last attempt to load them; none if the attempt did not end in time.
     seen: Option<Result<Found, ConfigError>>,
     /// Whether the last reload rejected the configuration file, so that the running configuration is older.
     rejected: bool,
 }
 
-type LoadFn = dyn Fn(&Path, &TargetFiles) -> Result<Config, ConfigError> + Send + Sync;
+type LoadFn = dyn Fn(&Path, &Files) -> Result<Config, ConfigError> + Send + Sync;
 
 /// A reload, or a check of the target files, that is under way. It exists as long as a thread reads for it, even if the
 /// loader no longer waits for that.
@@ -49,7 +49,7 @@ impl Drop for Running {
 
 impl Loader {
     /// The loader of a service that runs with `files`. Logs what is wrong with them.
-    pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: TargetFiles) -> Self {
+    pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: Files) -> Self {
         warn_of_unmatched(&files, &[]);
         let _reported = report_invalid(&handle, &files);
         let (load, seen) = (Arc::new(Config::load_after), Some(Ok(files.found().clone())));
@@ -150,7 +150,7 @@ impl Loader {
     }
 
     async fn install(&mut self, config: Config) -> Result<(), String> {
-        let files = config.target_files.clone();
+        let files = config.files.clone();
         for warning in &config.warnings {
             tracing::warn!(warning, "configuration warning");
         }
@@ -194,7 +194,7 @@ async fn received(signal: Option<&mut Signal>) -> Option<()> {
 }
 
 /// Logs each invalid file, and returns the first error.
-fn report_invalid(handle: &Handle, files: &TargetFiles) -> Result<(), String> {
+fn report_invalid(handle: &Handle, files: &Files) -> Result<(), String> {
     for error in files.failures() {
         tracing::error!(%error, "invalid target file; keeping its last valid content");
     }
@@ -204,7 +204,7 @@ fn report_invalid(handle: &Handle, files: &TargetFiles) -> Result<(), String> {
 }
 
 /// Logs a warning for each pattern without a match, except for those in `before`: a pattern may match files later.
-fn warn_of_unmatched(files: &TargetFiles, before: &[String]) {
+fn warn_of_unmatched(files: &Files, before: &[String]) {
     for glob in files.unmatched().iter().filter(|glob| !before.contains(glob)) {
         tracing::warn!(pattern = glob, "no file matches target_files pattern");
     }
@@ -238,7 +238,7 @@ mod tests {
             let main = folder.path().join("config.yaml");
             fs::write(&main, MAIN).expect("a file");
             let config = Config::load(&main).expect("a config");
-            let files = config.target_files.clone();
+            let files = config.files.clone();
             let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).expect("a monitor");
             tokio::spawn(monitor.run(std::future::pending()));
             Self { folder, loader: Loader::new(Some(main), handle, files) }

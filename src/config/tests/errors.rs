@@ -98,7 +98,7 @@ impl Case {
             }
         }
         let error = match site.load() {
-            Ok(config) => config.target_files.failures().first().cloned(),
+            Ok(config) => config.files.failures().first().cloned(),
             Err(error) => Some(error),
         };
         let error = error.unwrap_or_else(|| panic!("{}: accepted", self.name));

@@ -187,7 +187,7 @@ fn an_invalid_file_leaves_the_others_in_effect() {
     let site = site(MAIN, &[("one.sd", "- host: b.test\n"), ("two.sd", "- host: c.test\n- hots: d.test\n")]);
     let names = |config: &Config| config.targets.iter().map(|target| target.name.to_string()).collect::<Vec<_>>();
     let failures = |config: &Config| {
-        let failures = config.target_files.failures().iter();
+        let failures = config.files.failures().iter();
         failures.map(|error| (error.file().to_owned(), error.kind())).collect::<Vec<_>>()
     };
     let first = site.config();
@@ -195,17 +195,17 @@ fn an_invalid_file_leaves_the_others_in_effect() {
     assert_eq!(failures(&first), [(site.join("two.sd"), ErrorKind::UnknownKey)]);
 
     site.write("two.sd", "- host: c.test\n");
-    let second = first.target_files.load().expect("target files").expect("a config");
+    let second = first.files.load().expect("target files").expect("a config");
     assert_eq!((names(&second).join(" "), failures(&second)), ("a.test:587 b.test:587 c.test:587".to_owned(), vec![]));
 
     site.write("one.sd", "[");
     site.write("two.sd", "- host: d.test\n");
-    let third = second.target_files.load().expect("target files").expect("a config");
+    let third = second.files.load().expect("target files").expect("a config");
     assert_eq!(names(&third), ["a.test:587", "b.test:587", "d.test:587"], "the last valid content of one.sd");
     assert_eq!(failures(&third), [(site.join("one.sd"), ErrorKind::Syntax)]);
 
     site.write("config.yaml", MAIN.replace("a.test", "e.test"));
-    let fourth = Config::load_after(&site.join("config.yaml"), &third.target_files).expect("a config");
+    let fourth = Config::load_after(&site.join("config.yaml"), &third.files).expect("a config");
     assert_eq!(names(&fourth), ["e.test:587", "b.test:587", "d.test:587"]);
     assert_eq!(names(&site.config()), ["e.test:587", "d.test:587"]);
 }
@@ -229,8 +229,8 @@ fn globs_find_target_files() {
         let found: Vec<_> = config.targets.iter().map(|target| target.name.as_str()).collect();
         assert_eq!(found, names.iter().map(|name| format!("{name}.test:587")).collect::<Vec<_>>(), "{globs}");
         let fill = |glob: &&str| glob.replace("DIR", site.path());
-        assert_eq!(config.target_files.unmatched(), unmatched.iter().map(fill).collect::<Vec<_>>(), "{globs}");
-        assert_eq!(config.target_files.paths().len(), names.len(), "{globs}");
+        assert_eq!(config.files.unmatched(), unmatched.iter().map(fill).collect::<Vec<_>>(), "{globs}");
+        assert_eq!(config.files.paths().len(), names.len(), "{globs}");
     }
     check("['*.sd']", &["one", "two"], &[]);
     check("['*.sd', 'o*', one.sd]", &["one", "two"], &[]);
@@ -251,7 +251,7 @@ fn paths_are_relative_to_the_file_that_contains_them() {
 fn detects_changed_target_files_and_loads_them_with_the_config_in_use() {
     let site = site(MAIN, &[("one.sd", "- host: b.test\n")]);
     let config = site.config();
-    let files = &config.target_files;
+    let files = &config.files;
     let look = || files.look().expect("a readable folder");
     assert_eq!(look(), *files.found());
 
@@ -265,7 +265,7 @@ fn detects_changed_target_files_and_loads_them_with_the_config_in_use() {
     let again = files.load().expect("target files are configured").expect("a config");
     let names = |config: &Config| config.targets.iter().map(|target| target.name.to_string()).collect::<Vec<_>>();
     assert_eq!(names(&again), ["a.test:587", "b.test:587", "c.test:587"]);
-    assert_eq!(*again.target_files.found(), added);
+    assert_eq!(*again.files.found(), added);
 
     site.write("two.sd", "- host: cc.test\n");
     let written = look();
@@ -283,14 +283,14 @@ fn detects_changed_target_files_and_loads_them_with_the_config_in_use() {
     site.link("two.sd", "missing");
     assert_ne!(look(), *files.found());
     let config = files.load().expect("target files are configured").expect("a config");
-    let [error] = config.target_files.failures() else { panic!("{:?}", config.target_files) };
+    let [error] = config.files.failures() else { panic!("{:?}", config.files) };
     assert_eq!((error.kind(), error.file()), (ErrorKind::File, site.join("two.sd").as_path()));
 }
 
 #[test]
 fn watches_nothing_without_target_files() {
     let config = Config::parse("targets: [{host: a.test, trust: mozilla}]", Path::new("c.yaml")).expect("a config");
-    let files = &config.target_files;
+    let files = &config.files;
     assert!(!files.are_named() && files.load().is_none());
     assert_eq!(files.look().expect("no folder to read"), *files.found());
 }
