@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::file::with_deadline;
 
 pub mod check;
 pub mod cli;
@@ -51,6 +54,13 @@ fn written(result: io::Result<()>) -> Result<(), Error> {
     }
 }
 
+/// The result of `work`, which reads the configuration and the files that it refers to.
+fn read_in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    with_deadline(READ_LIMIT, work).ok_or_else(|| {
+        format!("reading the configuration did not end within {READ_LIMIT:?}: a file system does not respond").into()
+    })
+}
+
 fn runtime_error(error: io::Error) -> Error {
     format!("cannot start the runtime: {error}").into()
 }
@@ -64,3 +74,4 @@ const FINDINGS: u8 = 1;
 const FAILURE: u8 = 1;
 /// The exit code for invalid usage, an invalid configuration, or a file that cannot be read or written.
 const USAGE: u8 = 2;
+const READ_LIMIT: Duration = Duration::from_secs(30);

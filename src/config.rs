@@ -30,6 +30,7 @@ use serde::de::IgnoredAny;
 pub use self::duration::{format as format_duration, parse as parse_duration};
 pub use self::error::{ConfigError, ErrorKind};
 use self::error::{Fault, Place, quoted};
+use self::files::PemFiles;
 pub use self::files::{Files, Found};
 use self::scalar::{Allowed, ConcurrentProbes, Glob, ResolverKey, StoreKey, UniqueVec, Whole};
 pub use self::selection::{SelectError, Selection};
@@ -53,7 +54,7 @@ pub struct Config {
     pub resolvers: BTreeMap<Arc<str>, ResolverSpec>,
     /// Limits of the exporter as a whole.
     pub limits: Limits,
-    /// The target files that were read.
+    /// The files that were read.
     pub files: Files,
     /// What may be probed on request without being a target; none if nothing may.
     pub one_offs: Option<OneOffs>,
@@ -89,7 +90,7 @@ impl Config {
         Self::load_after(path, &Files::default())
     }
 
-    /// As [`Config::load`]. For an invalid target file, its last valid content in `previous` is used.
+    /// As [`Config::load`]. For an invalid target file or PEM file, its last valid content in `previous` is used.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -112,7 +113,7 @@ impl Config {
         let one_offs = std::mem::take(&mut document.probe);
         let all = |targets: &mut Targets<'_>| Ok::<_, ConfigError>(std::mem::take(&mut targets.made));
         let config = build(source, &node, document, one_offs, previous, all)?;
-        if config.targets.is_empty() && !config.files.are_named() && config.one_offs.is_none() {
+        if config.targets.is_empty() && !config.files.has_target_files() && config.one_offs.is_none() {
             let message = "expected at least one target, here or in `target_files`";
             return Err(source.error(&Fault::new(ErrorKind::Missing, Place::default().key(TARGETS), message)));
         }
@@ -122,8 +123,8 @@ impl Config {
     /// The number of targets and of target files, in words.
     pub fn summary(&self) -> String {
         let targets = counted(self.targets.len(), "target");
-        if self.files.are_named() {
-            format!("{targets}, {}", counted(self.files.paths().len(), "target file"))
+        if self.files.has_target_files() {
+            format!("{targets}, {}", counted(self.files.target_files().len(), "target file"))
         } else {
             targets
         }
@@ -217,10 +218,11 @@ fn build<E: From<ConfigError>>(
     choice: impl FnOnce(&mut Targets<'_>) -> Result<Vec<Arc<Target>>, E>,
 ) -> Result<Config, E> {
     let main = |fault: Fault| source.error(&fault);
-    let stores = Stores::load(document.trust_stores, folder(source.path)).map_err(main)?;
+    let mut pem = PemFiles::new(previous);
+    let stores = Stores::load(document.trust_stores, source, &mut pem).map_err(main)?;
     let resolvers = stores::resolvers(document.resolvers).map_err(main)?;
     let settings = Resolved::new(&document.defaults, stores.names(), resolvers.keys().cloned().collect());
-    let mut targets = Targets::new(settings);
+    let mut targets = Targets::new(settings, pem);
     source.warn_of_variables(node, &mut targets.warnings);
     let one_offs = one_offs(probe, &mut targets).map_err(main)?;
     targets.add_entries(source, &Place::default().key(TARGETS), node.list(TARGETS)).map_err(main)?;
@@ -232,7 +234,9 @@ fn build<E: From<ConfigError>>(
         let settings = chosen.iter().map(|target| &target.settings);
         settings.chain(one_offs.iter().map(|one_offs| &one_offs.settings)).map(move |settings| name(settings))
     };
-    let trust_stores = stores.used(used(|settings| &settings.trust)).map_err(main)?;
+    let mut pem = std::mem::take(&mut targets.pem);
+    let trust_stores = stores.used(used(|settings| &settings.trust), source, &mut pem).map_err(main)?;
+    files.add_pem(pem);
     let named: BTreeSet<_> = used(|settings| &settings.resolver).collect();
     let resolvers = resolvers.into_iter().filter(|(name, _)| named.contains(name)).collect();
     let backends_per_target = document.limits.backends_per_target.and_then(|limit| usize::try_from(limit.0).ok());

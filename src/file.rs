@@ -1,8 +1,12 @@
 //! Bounded reads of files.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 mod reader;
 
@@ -15,14 +19,28 @@ pub use reader::{Contents, FileReader, ReadResult};
 /// ([`io::ErrorKind::FileTooLarge`]).
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     tracing::debug!(file = %path.display(), "reading file");
-    let data = fs::metadata(path)?;
-    if data.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+    expect_regular(&fs::metadata(path)?)?;
+    // A FIFO may have replaced the file since.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    expect_regular(&file.metadata()?)?;
+    read_from(file, limit)
+}
+
+fn expect_regular(data: &fs::Metadata) -> io::Result<()> {
+    match data {
+        _ if data.is_file() => Ok(()),
+        _ if data.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
-    if !data.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    read_from(File::open(path)?, limit)
+}
+
+/// The result of `work`, which reads files, on a thread of its own. None if it takes longer than `limit`, as on a network
+/// file system whose server is gone: the thread is left alone.
+pub fn with_deadline<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // The caller may have given up.
+    thread::Builder::new().spawn(move || drop(sender.send(work()))).ok()?;
+    receiver.recv_timeout(limit).ok()
 }
 
 /// Reads `input` to its end.
@@ -41,6 +59,14 @@ pub fn read_from(input: impl Read, limit: u64) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_ends_at_its_deadline() {
+        let (release, hang) = mpsc::channel::<()>();
+        assert_eq!(with_deadline(Duration::from_secs(60), || 1), Some(1));
+        assert!(with_deadline(Duration::from_millis(1), move || hang.recv()).is_none());
+        drop(release);
+    }
 
     #[test]
     fn reads_are_bounded() {

@@ -46,8 +46,8 @@ pub struct Running {
 }
 
 impl Service {
-    /// Starts the monitor on the current runtime, and the web server on a runtime of its own. Target files are checked for
-    /// changes every [`WATCH_PERIOD`].
+    /// Starts the monitor on the current runtime, and the web server on a runtime of its own. The files that the configuration refers
+    /// to are checked for changes every [`WATCH_PERIOD`].
     ///
     /// # Errors
     /// If the monitor or the runtime of the web server cannot be set up.
@@ -55,7 +55,7 @@ impl Service {
         self.start_watching(WATCH_PERIOD)
     }
 
-    /// As [`Service::start`], but checks target files every `period`, which must not be zero.
+    /// As [`Service::start`], but checks the files every `period`, which must not be zero.
     ///
     /// # Errors
     /// As [`Service::start`].
@@ -105,7 +105,7 @@ impl Running {
     }
 }
 
-/// The time between checks of the target files for changes.
+/// The time between checks of files for changes.
 pub const WATCH_PERIOD: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

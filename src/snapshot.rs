@@ -32,7 +32,7 @@ pub struct Fleet {
 pub struct ExporterReport {
     /// Whether the last attempt to load the configuration succeeded.
     pub reload_successful: bool,
-    /// Whether a reload, or a check of the target files for changes, is in progress.
+    /// Whether a reload, or a check of its files for changes, is in progress.
     pub reload_running: bool,
     /// When the configuration was last loaded successfully.
     pub reload_success_at: Option<SystemTime>,

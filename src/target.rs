@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,7 +187,7 @@ pub struct ProbeSettings {
     /// The name of the resolver.
     pub resolver: Arc<str>,
     /// The certificate for servers that request one.
-    pub client_certificate: Option<ClientCertificate>,
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// A PEM file whose first certificate the server should present.
     pub certificate_file: Option<Arc<Path>>,
 }
@@ -279,35 +279,56 @@ impl EhloName {
 }
 
 /// A certificate and key for servers that request one. Values with the same chain are equal.
-#[derive(Clone)]
-pub struct ClientCertificate(Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>);
+pub struct ClientCertificate {
+    /// The PEM file that the chain is from.
+    pub file: PathBuf,
+    /// The chain, leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The private key of the leaf.
+    pub key: PrivateKeyDer<'static>,
+    /// The leaf's notBefore, Unix seconds.
+    pub not_before: i64,
+    /// The leaf's notAfter, Unix seconds.
+    pub not_after: i64,
+    /// Whether the leaf's extended key usage permits client authentication (RFC 5280 §4.2.1.12).
+    pub permits_client_auth: bool,
+}
 
 impl ClientCertificate {
-    /// A certificate from a chain, leaf first, and the leaf's key.
-    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Self {
-        Self(Arc::new((chain, key)))
+    /// Why every server rejects the certificate at `now`, Unix seconds; none if a server that trusts its issuer accepts it.
+    pub const fn fault(&self, now: i64) -> Option<ClientCertificateFault> {
+        if now > self.not_after {
+            Some(ClientCertificateFault::Expired)
+        } else if now < self.not_before {
+            Some(ClientCertificateFault::NotYetValid)
+        } else if !self.permits_client_auth {
+            Some(ClientCertificateFault::WrongPurpose)
+        } else {
+            None
+        }
     }
+}
 
-    /// The chain, leaf first.
-    pub fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.0.0
-    }
-
-    /// The leaf's private key.
-    pub fn key(&self) -> &PrivateKeyDer<'static> {
-        &self.0.1
-    }
+/// Why every server rejects a client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificateFault {
+    /// Its notAfter has passed.
+    Expired,
+    /// Its notBefore is in the future.
+    NotYetValid,
+    /// Its extended key usage does not permit client authentication.
+    WrongPurpose,
 }
 
 impl fmt::Debug for ClientCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientCertificate({} certificates)", self.chain().len())
+        write!(f, "ClientCertificate({} certificates)", self.chain.len())
     }
 }
 
 impl PartialEq for ClientCertificate {
     fn eq(&self, other: &Self) -> bool {
-        self.chain() == other.chain()
+        self.chain == other.chain
     }
 }
 
@@ -315,7 +336,7 @@ impl Eq for ClientCertificate {}
 
 impl Hash for ClientCertificate {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.chain().hash(state);
+        self.chain.hash(state);
     }
 }
 

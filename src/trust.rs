@@ -6,6 +6,7 @@ use rustls_pki_types::TrustAnchor;
 use sha2::{Digest, Sha256};
 
 pub mod anchors;
+pub mod client_certificate;
 
 /// The roots that the chains of a target must build to.
 #[derive(Clone, Debug)]

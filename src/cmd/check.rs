@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use self::terminal::ProgressLine;
 use super::signals::BlockedSignals;
-use super::{Error, FINDINGS, USAGE, exit_with, note, print, runtime_error};
+use super::{Error, FINDINGS, USAGE, exit_with, note, print, read_in_time, runtime_error};
 use crate::cmd::cli::{CheckArgs, CheckOutput};
 use crate::config::{Config, Selection};
 use crate::metrics::{Format, encode_targets};
@@ -46,7 +46,11 @@ pub fn command(args: CheckArgs, signals: BlockedSignals) -> ExitCode {
 async fn run(args: CheckArgs, signals: BlockedSignals) -> Result<Option<u8>, Error> {
     let mut interrupted = pin!(signals.termination().map_err(runtime_error)?);
     let prepared = blocking(interrupted.as_mut(), move || {
-        let (config, timeout) = config(&args)?;
+        let (args, config) = read_in_time(move || {
+            let config = config(&args);
+            (args, config)
+        })?;
+        let (config, timeout) = config?;
         args.export.as_deref().map_or(Ok(()), export::prepare)?;
         Ok((args, config, timeout))
     });

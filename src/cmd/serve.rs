@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::cli::Args;
 use super::signals::BlockedSignals;
-use super::{FAILURE, USAGE, exit_with, logging, note, print, runtime_error};
+use super::{FAILURE, USAGE, exit_with, logging, note, print, read_in_time, runtime_error};
 use crate::config::Config;
 use crate::service::Service;
 use crate::web;
@@ -34,8 +34,10 @@ pub fn command(args: Args, signals: BlockedSignals) -> ExitCode {
 }
 
 fn check_config(args: &Args) -> ExitCode {
-    let config = match Config::load(&args.config_file) {
-        Ok(config) => config,
+    let file = args.config_file.clone();
+    let config = match read_in_time(move || Config::load(&file)) {
+        Ok(Ok(config)) => config,
+        Ok(Err(error)) => return exit_with(USAGE, &error),
         Err(error) => return exit_with(USAGE, &error),
     };
     for warning in &config.warnings {
@@ -83,7 +85,8 @@ async fn serve(args: Args, web: web::Options, signals: BlockedSignals) -> Result
 /// Loads the configuration and binds the listeners.
 async fn service(args: Args, web: web::Options, hangup: Signal) -> Result<Service, Fatal> {
     let file = args.config_file.clone();
-    let loaded = spawn_blocking(move || Config::load(&file)).await.map_err(Fatal::failure)?;
+    let load = move || read_in_time(move || Config::load(&file));
+    let loaded = spawn_blocking(load).await.map_err(Fatal::failure)?.map_err(Fatal::failure)?;
     let config = loaded.map_err(Fatal::usage)?;
     for warning in &config.warnings {
         tracing::warn!(warning, "configuration warning");

@@ -32,7 +32,7 @@ pub(super) struct Settings {
 /// The files of a target that are not settings of `defaults`.
 #[derive(Default)]
 pub(super) struct OwnFiles {
-    pub(super) client_certificate: Option<ClientCertificate>,
+    pub(super) client_certificate: Option<Arc<ClientCertificate>>,
     pub(super) certificate_file: Option<Arc<Path>>,
 }
 

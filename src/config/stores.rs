@@ -1,23 +1,22 @@
 //! What targets refer to by name or path: trust stores, resolvers, client certificates.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
-use rustls_pki_types::TrustAnchor;
 use serde::Deserialize;
 
 use super::error::{ErrorKind, Fault, Place};
+use super::files::{Anchors, PemFiles};
 use super::scalar::{
     BUILT_IN_RESOLVER, BUILT_IN_STORES, FilePath, NameServer, ResolverKey, RootSet, StoreKey, UniqueVec,
 };
-use crate::target::{self, ResolverSpec};
+use super::{Source, folder};
+use crate::target::{self, ClientCertificateFault as Rejected, ResolverSpec};
+use crate::text::utc;
 use crate::trust::TrustStore;
-use crate::trust::anchors::{self, Roots};
+use crate::trust::anchors::Roots;
+use crate::trust::client_certificate::ClientCertificateError;
 
 /// An entry of `trust_stores`.
 #[derive(Deserialize)]
@@ -46,26 +45,31 @@ pub(super) struct ClientCertificate {
 
 /// All trust stores that targets can refer to. Files are read immediately, so that a mistake is reported before a store is
 /// used; the roots of the system and of Mozilla only if they are used.
-pub(super) struct Stores(BTreeMap<Arc<str>, (Roots, Vec<TrustAnchor<'static>>)>);
+pub(super) struct Stores(BTreeMap<Arc<str>, (Roots, Vec<Anchors>)>);
 
 impl Stores {
-    /// Loads the stores of the configuration; relative paths begin at `folder`.
-    pub(super) fn load(defined: BTreeMap<StoreKey, Store>, folder: &Path) -> Result<Self, Fault> {
+    /// Loads the stores of the configuration `main`.
+    pub(super) fn load(
+        defined: BTreeMap<StoreKey, Store>,
+        main: Source<'_>,
+        pem: &mut PemFiles,
+    ) -> Result<Self, Fault> {
         let built_in = BUILT_IN_STORES.into_iter().zip([Roots::System, Roots::Mozilla]);
         let mut stores: BTreeMap<_, _> = built_in.map(|(name, roots)| (name.into(), (roots, Vec::new()))).collect();
         for (StoreKey(name), store) in defined {
             let place = Place::default().key(TRUST_STORES).key(&*name);
             let roots = store.roots.map_or(Roots::None, |roots| roots.0);
             if roots == Roots::None && store.files.is_empty() {
-                return Err(Fault::new(ErrorKind::Missing, place, "empty trust store: expected `roots` or `files`"));
+                let message = "empty trust store: expected `roots` or `files`";
+                return Err(Fault::new(ErrorKind::Missing, place, message));
             }
-            let mut anchors = Vec::new();
+            let mut files = Vec::new();
             for (index, file) in store.files.into_iter().enumerate() {
-                let loaded = anchors::from_file(&folder.join(file.0));
-                let place = || place.key("files").index(index);
-                anchors.extend(loaded.map_err(|error| Fault::file(place(), error, CA_FILE))?);
+                let place = place.key("files").index(index);
+                let describe = |error| Fault::file(place, error, CA_FILE);
+                files.push(pem.anchors(folder(main.path).join(file.0), main, describe)?);
             }
-            stores.insert(name.into(), (roots, anchors));
+            stores.insert(name.into(), (roots, files));
         }
         Ok(Self(stores))
     }
@@ -79,13 +83,19 @@ impl Stores {
     pub(super) fn used<'a>(
         mut self,
         names: impl Iterator<Item = &'a Arc<str>>,
+        main: Source<'_>,
+        pem: &mut PemFiles,
     ) -> Result<BTreeMap<Arc<str>, TrustStore>, Fault> {
         let mut used = BTreeMap::new();
         for name in names {
             let Some((roots, files)) = self.0.remove(name) else { continue };
-            let place = || Place::default().key(TRUST_STORES).key(&**name);
-            let mut anchors = roots.load().map_err(|error| Fault::file(place(), error, SYSTEM_ROOTS))?;
-            anchors.extend(files);
+            let place = Place::default().key(TRUST_STORES).key(&**name);
+            let describe = |error| Fault::file(place, error, SYSTEM_ROOTS);
+            let mut anchors = match roots {
+                Roots::System => pem.system_roots(main, describe)?.to_vec(),
+                Roots::Mozilla | Roots::None => roots.load().map_err(describe)?,
+            };
+            anchors.extend(files.iter().flat_map(|file| file.iter().cloned()));
             used.insert(Arc::clone(name), TrustStore::new(name, anchors));
         }
         Ok(used)
@@ -109,42 +119,36 @@ pub(super) fn resolvers(defined: BTreeMap<ResolverKey, Resolver>) -> Result<BTre
     Ok(resolvers)
 }
 
-/// Loads client certificates, each pair of files once.
-#[derive(Default)]
-pub(super) struct ClientCertificates(HashMap<(PathBuf, PathBuf), target::ClientCertificate>);
-
-impl ClientCertificates {
-    /// The certificate that is configured at `place`; relative paths begin at `folder`.
+impl ClientCertificate {
+    /// The certificate, which `source` configures at `place`. Adds a warning if servers reject it.
     pub(super) fn load(
-        &mut self,
+        &self,
         place: &Place,
-        folder: &Path,
-        files: &ClientCertificate,
-    ) -> Result<target::ClientCertificate, Fault> {
-        let files = (folder.join(&files.cert.0), folder.join(&files.key.0));
-        if let Some(loaded) = self.0.get(&files) {
-            return Ok(loaded.clone());
-        }
-        let (cert, key) = &files;
-        let cert_fault = |error: &dyn Display| Fault::file(place.key("cert"), error, CERT_FILE);
-        let key_fault = |error: &dyn Display| Fault::file(place.key("key"), error, KEY_FILE);
-        let chain = anchors::certificates(cert).map_err(|error| cert_fault(&error))?;
-        let private = anchors::private_key(key).map_err(|error| key_fault(&error))?;
-        let signer = any_supported_type(&private).map_err(|_| {
-            key_fault(&format_args!("{}: private key is invalid or of an unsupported type", key.display()))
-        })?;
-        match CertifiedKey::new(chain.clone(), signer).keys_match() {
-            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-            Err(Error::InconsistentKeys(_)) => {
-                return Err(key_fault(&format_args!("{}: private key does not match the certificate", key.display())));
-            }
-            Err(_) => {
-                return Err(cert_fault(&format_args!("{}: first certificate cannot be parsed", cert.display())));
-            }
-        }
-        let loaded = target::ClientCertificate::new(chain, private);
-        self.0.insert(files, loaded.clone());
-        Ok(loaded)
+        source: Source<'_>,
+        pem: &mut PemFiles,
+        warnings: &mut Vec<String>,
+    ) -> Result<Arc<target::ClientCertificate>, Fault> {
+        let files = [&self.cert, &self.key].map(|file| folder(source.path).join(&file.0));
+        let describe = |error: ClientCertificateError| {
+            let [cert, key] = &files;
+            let (path, place, expected) = match error.is_of_key() {
+                true => (key, place.key("key"), KEY_FILE),
+                false => (cert, place.key("cert"), CERT_FILE),
+            };
+            Fault::file(place, format_args!("{}: {error}", path.display()), expected)
+        };
+        let (certificate, is_new) = pem.client_certificate(files.clone(), source, describe)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let fault = certificate.fault(now.try_into().unwrap_or(i64::MAX)).filter(|_| is_new);
+        warnings.extend(fault.map(|fault| {
+            let state = match fault {
+                Rejected::Expired => format!("expired on {}", utc(certificate.not_after)),
+                Rejected::NotYetValid => format!("is not valid before {}", utc(certificate.not_before)),
+                Rejected::WrongPurpose => "does not permit client authentication (extended key usage)".to_owned(),
+            };
+            source.warning(&place.key("cert"), format!("{}: client certificate {state}", certificate.file.display()))
+        }));
+        Ok(certificate)
     }
 }
 

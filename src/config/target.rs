@@ -7,11 +7,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::error::{ErrorKind, Fault, Place, quoted};
+use super::files::PemFiles;
 use super::scalar::{
     Address, CertName, Domain, FilePath, Host, LabelName, LabelValue, Name, OneOrMany, Port, Tls, UniqueVec,
 };
 use super::settings::{OwnFiles, Resolved, Settings};
-use super::stores::{ClientCertificate, ClientCertificates};
+use super::stores::ClientCertificate;
 use super::yaml::Node;
 use super::{Source, folder};
 use crate::target::{
@@ -49,7 +50,7 @@ pub(super) struct Candidate {
 /// The targets so far.
 pub(super) struct Targets<'a> {
     pub(super) settings: Resolved<'a>,
-    certificates: ClientCertificates,
+    pub(super) pem: PemFiles,
     /// For each name: its index, its file and its place there.
     pub(super) places: HashMap<TargetName, (usize, Arc<Path>, Place)>,
     pub(super) made: Vec<Arc<Target>>,
@@ -59,16 +60,8 @@ pub(super) struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    pub(super) fn new(settings: Resolved<'a>) -> Self {
-        let certificates = ClientCertificates::default();
-        Self {
-            settings,
-            certificates,
-            places: HashMap::new(),
-            made: Vec::new(),
-            joined: (0, None),
-            warnings: Vec::new(),
-        }
+    pub(super) fn new(settings: Resolved<'a>, pem: PemFiles) -> Self {
+        Self { settings, pem, places: HashMap::new(), made: Vec::new(), joined: (0, None), warnings: Vec::new() }
     }
 
     /// Adds the targets of a list of entries at `place`: all or, in case of an error, none.
@@ -114,7 +107,10 @@ impl<'a> Targets<'a> {
         let subject = entry.subject(place)?;
         entry.refuse_keys_of_dns(place, subject)?;
         let client_certificate = match &entry.client_certificate {
-            Some(files) => Some(self.certificates.load(&place.key("client_certificate"), folder, files)?),
+            Some(files) => {
+                let place = place.key("client_certificate");
+                Some(files.load(&place, source, &mut self.pem, &mut self.warnings)?)
+            }
             None => None,
         };
         let certificate_file = entry.certificate_file.take().map(|path| folder.join(path.0).into());

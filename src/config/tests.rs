@@ -3,6 +3,7 @@
 mod accepted;
 mod errors;
 mod example;
+mod pem_files;
 mod probe;
 mod target_files;
 mod target_kinds;
@@ -15,7 +16,7 @@ use std::sync::OnceLock;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Files};
 use crate::target::ServerName;
 
 /// The config of this text; `PEM` stands for the folder of [`PemFiles`].
@@ -23,6 +24,11 @@ use crate::target::ServerName;
 fn accepted(text: &str) -> Config {
     let text = PemFiles::shared().fill(text);
     Config::parse(&text, Path::new("config.yaml")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The config without the text that it was read from.
+fn without_files(config: &Config) -> Config {
+    Config { files: Files::default(), ..config.clone() }
 }
 
 /// A config with one target that takes its other targets from files.
@@ -43,9 +49,9 @@ impl PemFiles {
 
     fn new() -> Self {
         let site = Site::default();
-        let (ca, ca_key) = certificate("ca.test", IsCa::Ca(BasicConstraints::Unconstrained));
-        let (other, _) = certificate("other.test", IsCa::Ca(BasicConstraints::Unconstrained));
-        let (client, client_key) = certificate("client.test", IsCa::NoCa);
+        let (ca, ca_key) = certificate("ca.test", true);
+        let (other, _) = certificate("other.test", true);
+        let (client, client_key) = certificate("client.test", false);
         site.write("ca.pem", &ca);
         site.write("ca.key", &ca_key);
         site.write("two.pem", format!("a comment\n{ca}\n{other}"));
@@ -117,9 +123,9 @@ impl Site {
 }
 
 /// A self-signed certificate and its key, as PEM.
-fn certificate(name: &str, is_ca: IsCa) -> (String, String) {
+fn certificate(name: &str, is_ca: bool) -> (String, String) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
-    params.is_ca = is_ca;
+    params.is_ca = if is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::NoCa };
     (params.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
 }

@@ -106,6 +106,8 @@ metrics! {
         "Query of the last lookup that returned no addresses.";
     TARGET_NAMESERVERS_DISAGREE: Gauge Target "smtp_tls_target_nameservers_disagree" []
         "Whether the compared name servers returned different answers in the last lookup.";
+    CLIENT_CERTIFICATE_NOT_AFTER: Gauge Target "smtp_tls_client_certificate_not_after_timestamp_seconds" []
+        "Unix time at which the client certificate of the target expires.";
     PROBES: Counter Target "smtp_tls_probes_total" []
         "Total number of finished probes of the target's backends.";
     PROBE_FAILURES: Counter Target "smtp_tls_probe_failures_total" []
@@ -210,7 +212,7 @@ metrics! {
     RELOAD_SUCCESS_TIME: Gauge Exporter "smtp_tls_exporter_config_last_reload_success_timestamp_seconds" []
         "Unix time of the last successful configuration reload.";
     RELOAD_RUNNING: Gauge Exporter "smtp_tls_exporter_config_reload_running" []
-        "Whether a configuration reload, or a check of the target files for changes, is in progress.";
+        "Whether a configuration reload, or a check of its files for changes, is in progress.";
     TRUST_ANCHORS: Gauge Exporter "smtp_tls_exporter_trust_anchors" ["store"]
         "Number of roots in each trust store in use.";
     TARGETS: Gauge Exporter "smtp_tls_exporter_targets" []

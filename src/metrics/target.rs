@@ -5,6 +5,7 @@ use std::fmt;
 use super::family::Families;
 use super::table;
 use super::view::FleetView;
+use crate::snapshot::TargetReport;
 use crate::verdict::unix;
 
 pub(super) fn encode(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
@@ -32,6 +33,8 @@ fn targets(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     });
     families.info(table::TARGET_LOOKUP_FAILURE, failures)?;
     families.plain(table::TARGET_NAMESERVERS_DISAGREE, looked_up(), |lookup| lookup.disagree)?;
+    let client_not_after = |report: &TargetReport| Some(report.target.settings.client_certificate.as_ref()?.not_after);
+    families.plain(table::CLIENT_CERTIFICATE_NOT_AFTER, each(), client_not_after)?;
     families.plain(table::PROBES, each(), |report| Some(report.counters.probes))?;
     families.plain(table::PROBE_FAILURES, each(), |report| Some(report.counters.failures))?;
     let reasons = each().flat_map(|(labels, report)| {

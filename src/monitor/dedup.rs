@@ -1,6 +1,7 @@
 //! Backends by identity: equal backends of several targets share one probe. Pure.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use slotmap::{SlotMap, new_key_type};
@@ -17,7 +18,7 @@ new_key_type! {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ProbeKey {
     pub(super) backend: Backend,
-    pub(super) client_certificate: Option<ClientCertificate>,
+    pub(super) client_certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// The backends of all targets.

@@ -60,8 +60,8 @@ impl TlsClients {
     }
 
     fn certified_key(&self, identity: &ClientCertificate) -> Result<Arc<CertifiedKey>, rustls::Error> {
-        let key = self.provider.key_provider.load_private_key(identity.key().clone_key())?;
-        Ok(Arc::new(CertifiedKey::new(identity.chain().to_vec(), key)))
+        let key = self.provider.key_provider.load_private_key(identity.key.clone_key())?;
+        Ok(Arc::new(CertifiedKey::new(identity.chain.clone(), key)))
     }
 }
 

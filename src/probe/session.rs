@@ -133,7 +133,7 @@ impl ProbeSession<'_> {
             let local = LocalFailure::new(LocalReason::Defect, "the server name cannot be used for TLS");
             return Err(SessionError::Local(Box::new(local)));
         };
-        let identity = self.settings.client_certificate.as_ref();
+        let identity = self.settings.client_certificate.as_deref();
         let stream = match self.tls.handshake(name, identity, stream, &mut state.capture).await {
             Ok(stream) => stream,
             Err(error) => return Err(failure::of_io(state.stage, &error, state.certificate_requested()).into()),

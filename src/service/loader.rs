@@ -13,14 +13,14 @@ use crate::config::{Config, ConfigError, Files, Found};
 use crate::monitor::Handle;
 use crate::web::ReloadRequest;
 
-/// Reloads the whole configuration on SIGHUP or a request, and the target files when they change.
+/// Reloads the whole configuration on SIGHUP or a request, and the files that it refers to when they change.
 pub(super) struct Loader {
     config_file: Option<PathBuf>,
     load: Arc<LoadFn>,
     /// The time limit of a read: the file system may hang.
     time_limit: Duration,
     handle: Handle,
-    /// The target files of the running configuration.
+    /// The files of the running configuration.
     files: Files,
     /// Their state at the last attempt to load them; none if the attempt did not end in time.
     seen: Option<Result<Found, ConfigError>>,
@@ -30,7 +30,7 @@ pub(super) struct Loader {
 
 type LoadFn = dyn Fn(&Path, &Files) -> Result<Config, ConfigError> + Send + Sync;
 
-/// A reload, or a check of the target files, that is under way. It exists as long as a thread reads for it, even if the
+/// A reload, or a check of the files, that is under way. It exists as long as a thread reads for it, even if the
 /// loader no longer waits for that.
 struct Running(Handle);
 
@@ -69,7 +69,7 @@ impl Loader {
             let request: Option<oneshot::Sender<_>> = tokio::select! {
                 Some(request) = requests.recv() => Some(request),
                 Some(()) = received(hangup.as_mut()) => None,
-                _ = poll.tick(), if self.files.are_named() => {
+                _ = poll.tick(), if self.files.are_watched() => {
                     self.poll_files().await;
                     continue;
                 }
@@ -89,7 +89,7 @@ impl Loader {
             Some(running) => {
                 let result = self.load(&running).await;
                 let files = self.files.clone();
-                // If only a target file is invalid, the failure ends when that file becomes valid.
+                // If only another file is invalid, the failure ends when that file becomes valid.
                 self.rejected = result.is_err()
                     && !self.read(&running, move || files.are_of_current_config()).await.unwrap_or_default();
                 result
@@ -113,7 +113,7 @@ impl Loader {
         self.install(config).await
     }
 
-    /// Reloads the target files if they have changed since the last check.
+    /// Reloads the files if they have changed since the last check.
     async fn poll_files(&mut self) {
         // A read that hangs was reported.
         let Some(running) = Running::start(&self.handle) else { return };
@@ -121,8 +121,12 @@ impl Loader {
             Ok(false) => {}
             Ok(true) if report_invalid(&self.handle, &self.files).is_err() => {}
             Ok(true) => {
-                let files = self.files.paths().len();
-                tracing::info!(files, targets = self.handle.fleet().targets.len(), "target files reloaded");
+                let files = self.files.target_files().len();
+                tracing::info!(
+                    target_files = files,
+                    targets = self.handle.fleet().targets.len(),
+                    "changed files reloaded"
+                );
                 if self.rejected {
                     // The configuration file is still invalid.
                     self.handle.reload_failed();
@@ -196,7 +200,7 @@ async fn received(signal: Option<&mut Signal>) -> Option<()> {
 /// Logs each invalid file, and returns the first error.
 fn report_invalid(handle: &Handle, files: &Files) -> Result<(), String> {
     for error in files.failures() {
-        tracing::error!(%error, "invalid target file; keeping its last valid content");
+        tracing::error!(%error, "invalid file; keeping its last valid content");
     }
     let Some(first) = files.failures().first() else { return Ok(()) };
     handle.reload_failed();
@@ -226,7 +230,7 @@ mod tests {
     use super::*;
     use crate::monitor::Monitor;
 
-    /// A running monitor whose configuration has target files, and its loader.
+    /// A running monitor and its loader.
     struct LoaderFixture {
         folder: TempDir,
         loader: Loader,
@@ -367,7 +371,7 @@ mod tests {
         fixture.reload(&["9"], true).await;
         fixture.write("a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
         fixture.look(&["9"], true).await;
-        assert!(!fixture.loader.files.are_named());
+        assert!(!fixture.loader.files.has_target_files());
     }
 
     #[tokio::test]

@@ -44,7 +44,17 @@ impl Roots {
     }
 }
 
+/// The files and directories that the root certificates of this host are read from.
+pub fn system_paths() -> impl Iterator<Item = PathBuf> {
+    let found = openssl_probe::probe();
+    found.cert_file.into_iter().chain(found.cert_dir)
+}
+
 fn system() -> Result<Vec<TrustAnchor<'static>>, NoSystemRoots> {
+    // Opening a FIFO would wait forever.
+    if let Some(path) = system_paths().find(|path| path.exists() && !path.is_file() && !path.is_dir()) {
+        return Err(NoSystemRoots { error: Some(format!("{}: not a regular file", path.display())) });
+    }
     let found = rustls_native_certs::load_native_certs();
     // A malformed certificate in the system's store must not make the others unusable.
     let anchors: Vec<_> = found.certs.iter().filter_map(|certificate| anchor(certificate).ok()).collect();

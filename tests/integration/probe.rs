@@ -1,6 +1,7 @@
 //! One probe of each server profile: where and why it fails, what it still observes, and whether it sends QUIT.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,7 +9,7 @@ use smtp_fleet::{Fleet, Pki, Session, Step, Termination, TlsMode as FleetTls, Tl
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
 use smtp_tls_exporter::reason::{ProbeReason as Why, Stage};
-use smtp_tls_exporter::target::{Backend, Endpoint, ProbeSettings, ServerName, TlsMode};
+use smtp_tls_exporter::target::{Backend, ClientCertificate, Endpoint, ProbeSettings, ServerName, TlsMode};
 
 use crate::support::settings;
 
@@ -209,7 +210,14 @@ async fn presents_a_client_certificate_on_request() {
     let spec = smtp_fleet::CertSpec::valid_for(&["probe.example.net"]).with_purpose(smtp_fleet::Purpose::Client);
     let identity = pki.issue(&spec);
     let key = identity.key().expect("a key").clone_key();
-    let certificate = smtp_tls_exporter::target::ClientCertificate::new(identity.chain().to_vec(), key);
+    let certificate = Arc::new(ClientCertificate {
+        file: PathBuf::default(),
+        chain: identity.chain().to_vec(),
+        key,
+        not_before: 0,
+        not_after: i64::MAX,
+        permits_client_auth: true,
+    });
     let prober = Prober::new().expect("a prober");
     for server in fleet.servers() {
         let settings = ProbeSettings { client_certificate: Some(certificate.clone()), ..settings(TIMEOUT) };

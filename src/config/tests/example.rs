@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_yaml::Value;
 
-use super::{PemFiles, accepted};
+use super::{PemFiles, accepted, without_files};
 use crate::config::settings::Settings;
 use crate::config::stores::{ClientCertificate, Resolver, Store};
 use crate::config::target::Entry;
@@ -20,7 +20,7 @@ fn example_loads_unchanged() {
     let text = EXAMPLE.replace("trust: system", "trust: mozilla");
     let commented = accepted(&text);
     let bare = accepted("targets: [{host: smtp.example.com, trust: mozilla}]");
-    assert_eq!(commented, bare, "the example must set defaults only");
+    assert_eq!(without_files(&commented), without_files(&bare), "the example must set defaults only");
     // A host without system roots fails for that reason only.
     let has_roots = !rustls_native_certs::load_native_certs().certs.is_empty();
     let loaded = Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.yaml"));

@@ -230,7 +230,7 @@ fn globs_find_target_files() {
         assert_eq!(found, names.iter().map(|name| format!("{name}.test:587")).collect::<Vec<_>>(), "{globs}");
         let fill = |glob: &&str| glob.replace("DIR", site.path());
         assert_eq!(config.files.unmatched(), unmatched.iter().map(fill).collect::<Vec<_>>(), "{globs}");
-        assert_eq!(config.files.paths().len(), names.len(), "{globs}");
+        assert_eq!(config.files.target_files().len(), names.len(), "{globs}");
     }
     check("['*.sd']", &["one", "two"], &[]);
     check("['*.sd', 'o*', one.sd]", &["one", "two"], &[]);
@@ -288,9 +288,9 @@ fn detects_changed_target_files_and_loads_them_with_the_config_in_use() {
 }
 
 #[test]
-fn watches_nothing_without_target_files() {
+fn watches_nothing_without_files() {
     let config = Config::parse("targets: [{host: a.test, trust: mozilla}]", Path::new("c.yaml")).expect("a config");
     let files = &config.files;
-    assert!(!files.are_named() && files.load().is_none());
+    assert!(!files.has_target_files() && !files.are_watched());
     assert_eq!(files.look().expect("no folder to read"), *files.found());
 }
