@@ -42,7 +42,7 @@ pub(super) struct TargetState {
     /// Number of consecutive failed lookups, those by a fault of this host included.
     pub(super) failed_lookups: u32,
     hosts: Vec<HostState>,
-    file: Option<Arc<Certificate>>,
+    file: Option<Result<Arc<Certificate>, Arc<str>>>,
     changes: Arc<[StateChange]>,
     started_at: Option<Instant>,
     ended: Option<(Instant, SystemTime)>,
@@ -122,6 +122,7 @@ impl TargetState {
             return TargetChange::Labels;
         }
         let interrupted = self.phase != TargetPhase::Idle || self.is_new();
+        let other_certificate = before.settings.client_certificate != self.target.settings.client_certificate;
         self.started_at = None;
         self.outstanding = 0;
         self.is_reading_file = false;
@@ -139,7 +140,7 @@ impl TargetState {
             }
         }
         self.backends_mut().for_each(BackendState::reset);
-        if interrupted || other_kind { TargetChange::Everything } else { TargetChange::Settings }
+        if interrupted || other_kind || other_certificate { TargetChange::Everything } else { TargetChange::Settings }
     }
 
     /// Whether no round has ended yet.
@@ -358,13 +359,16 @@ impl TargetState {
         }
     }
 
-    /// Applies the content of `certificate_file`; none if it cannot be read.
-    pub(super) fn set_file(&mut self, file: Option<CertificateDer<'static>>) {
-        if self.file.as_ref().map(|known| known.der()) != file.as_ref() {
-            self.file = file.map(|file| Arc::new(Certificate::new(file)));
-            let fingerprint = self.file_fingerprint();
-            self.backends_mut().for_each(|backend| backend.compare_with_file(fingerprint));
-        }
+    /// Applies the content of `certificate_file`, or why it cannot be read.
+    pub(super) fn set_file(&mut self, file: Result<CertificateDer<'static>, Arc<str>>) {
+        let file = match (file, &self.file) {
+            (Ok(file), Some(Ok(known))) if *known.der() == file => return,
+            (Err(error), Some(Err(known))) if *known == error => return,
+            (file, _) => file.map(|file| Arc::new(Certificate::new(file))),
+        };
+        self.file = Some(file);
+        let fingerprint = self.file_fingerprint();
+        self.backends_mut().for_each(|backend| backend.compare_with_file(fingerprint));
     }
 
     pub(super) fn backends(&self) -> impl Iterator<Item = &BackendState> {
@@ -384,7 +388,7 @@ impl TargetState {
     }
 
     fn file_fingerprint(&self) -> Option<[u8; 32]> {
-        self.file.as_ref().map(|file| file.fingerprint())
+        self.file.as_ref()?.as_ref().ok().map(|file| file.fingerprint())
     }
 
     fn set_lookup(&mut self, report: Option<LookupReport>, at: SystemTime) {
