@@ -60,7 +60,7 @@ pub struct TargetReport {
     /// Since the start of the exporter; reloads keep them.
     pub counters: Counters,
     /// The certificate in the target's `certificate_file`; none if there is no such file or it cannot be read.
-    pub file: Option<Arc<Certificate>>,
+    pub file: Option<Result<Arc<Certificate>, Arc<str>>>,
     /// The last changes, newest last; at most [`MAX_CHANGES`].
     pub changes: Arc<[StateChange]>,
 }

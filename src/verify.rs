@@ -46,6 +46,9 @@ pub struct Verification {
     pub valid: bool,
     /// Everything that is wrong with the chain at that time.
     pub reasons: Reasons,
+    /// The position of the server certificate in the file, from 1, if the first certificate is an issuer instead: servers and
+    /// this verification take the first one (RFC 8446 §4.4.2).
+    pub leaf_position: Option<usize>,
     /// The earliest notAfter in the file, Unix seconds.
     pub not_after: Option<i64>,
     /// The earliest notAfter on the verified path, Unix seconds.
@@ -116,8 +119,20 @@ fn assess(
         reasons: verdict.reasons(now),
         not_after: verdict.earliest_not_after(),
         verified_not_after: verdict.verified_not_after(now),
+        leaf_position: leaf_position(&assessment.chain),
         chain: assessment.chain,
     })
+}
+
+fn leaf_position(chain: &JudgedChain) -> Option<usize> {
+    let all: Vec<_> = chain.certificates().iter().filter_map(|certificate| certificate.facts()).collect();
+    let is_issuer = |at: usize| {
+        let subject = all.get(at)?.subject();
+        let mut others = all.iter().enumerate().filter(|(other, _)| *other != at);
+        others.any(|(_, other)| other.issuer() == subject).then_some(())
+    };
+    is_issuer(0)?;
+    (1..all.len()).find(|at| is_issuer(*at).is_none()).map(|at| at + 1)
 }
 
 /// Why a chain cannot be verified.

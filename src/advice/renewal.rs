@@ -94,15 +94,18 @@ fn sorted_names(facts: &Facts) -> Vec<String> {
 fn certificate_file(context: &Context<'_>) -> Option<Advice> {
     let path = context.target.target.settings.certificate_file.as_ref()?;
     let path = printable(&path.display().to_string(), MAX_PATH_CHARS);
-    let Some(file) = &context.target.file else {
-        // The file is read in the first round, and reported for the first endpoint.
-        let is_first = context.target.endpoints.first().is_some_and(|first| std::ptr::eq(first, context.report));
-        let text = format!(
-            "The `certificate_file` {path} cannot be read or contains no certificate: fix the file, its permissions or the \
-             configuration."
-        );
-        return (context.target.last_round.is_some() && is_first)
-            .then(|| advice(AdviceKind::FileUnreadable, Severity::Warning, &text));
+    let file = match context.target.file.as_ref()? {
+        Ok(file) => file,
+        Err(error) => {
+            // Reported for the first endpoint only.
+            let is_first = context.target.endpoints.first().is_some_and(|first| std::ptr::eq(first, context.report));
+            let text = format!(
+                "The `certificate_file` {path} has no readable certificate: {}. Fix the file, its permissions or the \
+                 configuration.",
+                printable(error, MAX_PATH_CHARS)
+            );
+            return is_first.then(|| advice(AdviceKind::FileUnreadable, Severity::Warning, &text));
+        }
     };
     let different = context.certificates_where(|certificate| certificate.leaf.fingerprint() != file.fingerprint());
     if let Some(on_disk) = file.facts() {

@@ -306,7 +306,7 @@ impl Owner {
         }
     }
 
-    fn file_read(&mut self, id: TargetId, file: Option<CertificateDer<'static>>) {
+    fn file_read(&mut self, id: TargetId, file: Result<CertificateDer<'static>, Arc<str>>) {
         if let Some(state) = self.targets.get_mut(id) {
             state.is_reading_file = false;
             state.outstanding = state.outstanding.saturating_sub(1);
@@ -426,7 +426,10 @@ impl Owner {
                 self.lookup_ended(target, lookup, output);
             }
             (Job::FileRead { target }, output) => {
-                let file = if let Some(Output::FileRead(file)) = output { file } else { None };
+                let file = match output {
+                    Some(Output::FileRead(file)) => file,
+                    _ => Err("cannot be read".into()),
+                };
                 self.file_read(target, file);
             }
             (Job::Probe { id, ticket }, output) => {

@@ -2,13 +2,13 @@
 //! value and return a result; they never see the owner's state.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
 use super::backend::Judged;
 use super::dedup::BackendId;
@@ -21,6 +21,7 @@ use crate::probe::Prober;
 use crate::reason::{LocalReason, ProbeReason, Stage};
 use crate::target::{AllowedAddresses, Backend, ProbeSettings, ServerName, Target};
 use crate::trust::TrustStore;
+use crate::trust::anchors::{PemFault, parse_certificates};
 use crate::verdict::{Assessment, AssessmentInput, Judge, JudgedChain, unix};
 
 /// The tools of all workers. Cheap to clone.
@@ -40,7 +41,7 @@ pub(super) enum Output {
     /// A lookup of a target is finished: what it found, and the addresses that are not permitted.
     LookedUp(Result<(Discovered, Vec<SocketAddr>), LocalFailure>),
     /// The certificate that should be presented; none if the file cannot be read in time.
-    FileRead(Option<CertificateDer<'static>>),
+    FileRead(Result<CertificateDer<'static>, Arc<str>>),
     /// Alternate names were looked up: those that are missing could not be.
     Resolved(BTreeMap<ServerName, Option<Vec<IpAddr>>>),
     /// A probe is finished.
@@ -133,8 +134,14 @@ impl Worker {
     /// Reads the first certificate of a PEM file.
     pub(super) async fn read_file(self: Arc<Self>, path: Arc<Path>) -> Output {
         let read = tokio::time::timeout(FILE_TIMEOUT, self.files.read(&path, None)).await;
-        let contents = read.ok().flatten().and_then(Result::ok);
-        Output::FileRead(contents.and_then(|contents| CertificateDer::from_pem_slice(&contents.bytes).ok()))
+        let contents = match read {
+            Ok(Some(read)) => read.map_err(|error| PemFault::Io(io::Error::new(error.kind(), error.to_string()))),
+            Ok(None) => Err(PemFault::Io(io::Error::other("cannot be read"))),
+            Err(_) => Err(PemFault::Io(io::Error::new(io::ErrorKind::TimedOut, "the file system does not respond"))),
+        };
+        let certificates = contents.and_then(|contents| parse_certificates(&contents.bytes));
+        let first = certificates.and_then(|found| found.into_iter().next().ok_or(PemFault::NoCertificate));
+        Output::FileRead(first.map_err(|fault| fault.to_string().into()))
     }
 
     /// Looks up alternate names.

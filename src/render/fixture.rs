@@ -67,7 +67,7 @@ pub(super) fn report() -> TargetReport {
             alternates: [alternate].into(),
         }],
         counters: Counters::default(),
-        file: last.assessment.leaf().cloned(),
+        file: last.assessment.leaf().cloned().map(Ok),
         changes: changes.map(|change| StateChange { at: now(), change }).into(),
     }
 }

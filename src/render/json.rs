@@ -76,7 +76,8 @@ fn target(report: &TargetReport, advice: Vec<Advice>, now: SystemTime) -> String
         state: state,
         lookup: report.lookup.as_deref().map(lookup),
         endpoints: list(&report.endpoints, |each| endpoint(report, each, now)),
-        file: report.file.as_deref().map(file),
+        file: report.file.as_ref().and_then(|file| file.as_deref().ok()).map(file),
+        file_error: report.file.as_ref().and_then(|file| file.as_ref().err()).map(|error| &**error),
         advice: list(advice, advice_json),
         changes: list(&*report.changes, change),
     })
@@ -97,6 +98,7 @@ pub fn json(verification: &Verification) -> String {
         },
         certificate: leaf.map(|leaf| certificate(leaf, chain.ocsp().must_staple(), verification.at, usize::MAX)),
         presented: chain.certificates().len(),
+        leaf_position: verification.leaf_position,
         at: time(verification.at),
     })
 }

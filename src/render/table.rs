@@ -51,6 +51,10 @@ fn chain(page: &mut Page, verification: &Verification) -> Vec<Finding> {
     page.row("valid", answer(Some(verification.valid)));
     let findings = verification.reasons.iter().map(|reason| finding(page, reason.into())).collect();
     page.row("presented", &counted(verification.chain.certificates().len(), "certificate"));
+    if let Some(position) = verification.leaf_position {
+        let wrong = format!("NO: the server certificate is number {position} in the file; move it to the front");
+        page.row("leaf first", &wrong);
+    }
     page.row("checked at", &time(verification.at));
     if let Some(end) = verification.not_after {
         page.row("expires", &time(end));

@@ -96,15 +96,22 @@ pub fn certificates_from(
 }
 
 fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<CertificateDer<'static>>, PemFileError> {
-    let fault = |fault| PemFileError::new(name, fault);
-    let bytes = bytes.map_err(|error| fault(PemFault::Io(error)))?;
-    let bytes = sections(&bytes).map_err(fault)?;
-    let found = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
-    let found = found.map_err(|error| fault(PemFault::Pem(error)))?;
-    if found.is_empty() {
-        return Err(fault(if bytes.trim_ascii().is_empty() { PemFault::Empty } else { PemFault::NoCertificate }));
+    let found = bytes.map_err(PemFault::Io).and_then(|bytes| parse_certificates(&bytes));
+    found.map_err(|fault| PemFileError::new(name, fault))
+}
+
+/// The certificates in PEM text in order, at least one. Other sections are ignored.
+///
+/// # Errors
+/// If the text is not valid PEM, or has no certificate.
+pub fn parse_certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+    let sections = sections(text)?;
+    let of_certificates = sections.iter().filter(|section| section.label == "CERTIFICATE");
+    let found: Vec<_> = of_certificates.map(Section::parse).collect::<Result<_, _>>()?;
+    match found.is_empty() {
+        true => Err(if text.trim_ascii().is_empty() { PemFault::Empty } else { PemFault::NoCertificate }),
+        false => Ok(found),
     }
-    Ok(found)
 }
 
 /// The first private key in a PEM file (PKCS #8, PKCS #1 or SEC 1), which is not parsed.
@@ -112,42 +119,67 @@ fn certificates_in(name: &Path, bytes: io::Result<Vec<u8>>) -> Result<Vec<Certif
 /// # Errors
 /// If the file cannot be read, is not valid PEM, or has no private key.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
-    let fault = |fault| PemFileError::new(path, fault);
-    let bytes = file::read(path, MAX_FILE_BYTES).map_err(|error| fault(PemFault::Io(error)))?;
-    let bytes = sections(&bytes).map_err(fault)?;
-    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| {
-        fault(match error {
-            pem::Error::NoItemsFound if bytes.trim_ascii().is_empty() => PemFault::Empty,
-            pem::Error::NoItemsFound => PemFault::NoKey,
-            error => PemFault::Pem(error),
-        })
-    })
+    let parse = |bytes: Vec<u8>| {
+        let sections = sections(&bytes)?;
+        let key = sections.iter().find(|section| section.label.ends_with("PRIVATE KEY"));
+        match key {
+            Some(key) => key.parse(),
+            None if bytes.trim_ascii().is_empty() => Err(PemFault::Empty),
+            None => Err(PemFault::NoKey),
+        }
+    };
+    let read = file::read(path, MAX_FILE_BYTES).map_err(PemFault::Io);
+    read.and_then(parse).map_err(|fault| PemFileError::new(path, fault))
 }
 
-/// The text without a byte order mark, after a check that the parser skips no section: it ignores lines that are not exactly
-/// a BEGIN or END line, and drops a section that another one interrupts.
-fn sections(bytes: &[u8]) -> Result<&[u8], PemFault> {
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let mut open: Option<String> = None;
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+/// A section of PEM text (RFC 7468).
+struct Section<'a> {
+    label: String,
+    /// The number of the BEGIN line, from 1.
+    line: usize,
+    /// All its lines.
+    text: &'a [u8],
+}
+
+impl Section<'_> {
+    fn parse<T: PemObject>(&self) -> Result<T, PemFault> {
+        T::from_pem_slice(self.text).map_err(|error| match error {
+            // A private key that is encrypted, or of an unknown kind.
+            pem::Error::NoItemsFound => PemFault::Unsupported { number: self.line, label: self.label.clone() },
+            error => PemFault::Pem { number: self.line, error },
+        })
+    }
+}
+
+/// All sections. The parser of the library would skip some: it ignores lines that are not exactly a BEGIN or END line, and
+/// drops a section that another one interrupts.
+fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, PemFault> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let (mut sections, mut open, mut start) = (Vec::new(), None::<(String, usize, usize)>, 0);
+    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let (begin, number) = (start, index + 1);
+        start += line.len();
         let line = String::from_utf8_lossy(line.trim_ascii_end());
         if !(line.contains("-BEGIN ") || line.contains("-END ")) {
             continue;
         }
         let label = |start| line.strip_prefix(start)?.strip_suffix("-----").filter(|label| !label.contains("--"));
-        let is_expected = match (label("-----BEGIN "), label("-----END "), open.take()) {
-            (Some(label), None, None) if !UNSUPPORTED.contains(&label) => {
-                open = Some(label.to_owned());
-                true
+        match (label("-----BEGIN "), label("-----END "), open.take()) {
+            (Some(label), None, None) if UNSUPPORTED.contains(&label) => {
+                return Err(PemFault::Unsupported { number, label: label.to_owned() });
             }
-            (None, Some(label), Some(begun)) => label == begun,
-            _ => false,
-        };
-        if !is_expected {
-            return Err(PemFault::UnexpectedLine { number: index + 1, line: line.into_owned() });
+            (Some(label), None, None) => open = Some((label.to_owned(), number, begin)),
+            (None, Some(label), Some((begun, line, begin))) if label == begun => {
+                let text = text.get(begin..start).unwrap_or_default();
+                sections.push(Section { label: begun, line, text });
+            }
+            _ => return Err(PemFault::UnexpectedLine { number, line: line.into_owned() }),
         }
     }
-    Ok(bytes)
+    match open {
+        Some((_, number, _)) => Err(PemFault::NoEnd { number }),
+        None => Ok(sections),
+    }
 }
 
 fn anchor(certificate: &CertificateDer<'_>) -> Result<TrustAnchor<'static>, webpki::Error> {
@@ -210,8 +242,25 @@ pub enum PemFault {
         /// The line.
         line: String,
     },
-    /// A section of the file is not valid PEM.
-    Pem(pem::Error),
+    /// A section has no END line.
+    NoEnd {
+        /// The position of its BEGIN line, from 1.
+        number: usize,
+    },
+    /// A section that contains certificates or keys in a format that is not read.
+    Unsupported {
+        /// The position of its BEGIN line, from 1.
+        number: usize,
+        /// What it contains.
+        label: String,
+    },
+    /// A section is not valid PEM.
+    Pem {
+        /// The position of its BEGIN line, from 1.
+        number: usize,
+        /// Why it is not valid.
+        error: pem::Error,
+    },
     /// A certificate is not usable as a trust anchor.
     NotAnAnchor {
         /// The position of the certificate in the file, from 1.
@@ -238,23 +287,19 @@ impl fmt::Display for PemFault {
                 let shown: String = line.chars().take(MAX_SHOWN).collect();
                 write!(f, "unexpected line {number}: `{}`", shown.escape_debug())
             }
-            Self::Pem(error) => write!(f, "invalid PEM ({})", pem_reason(error)),
+            Self::NoEnd { number } => write!(f, "no END line for the BEGIN line {number}"),
+            Self::Unsupported { number, label } => {
+                let shown: String = label.chars().take(MAX_SHOWN).collect();
+                write!(f, "unsupported section `{}` on line {number}", shown.escape_debug())
+            }
+            Self::Pem { number, error: pem::Error::Base64Decode(_) } => {
+                write!(f, "invalid base64 in the section on line {number}")
+            }
+            Self::Pem { number, error } => write!(f, "invalid section on line {number} ({error})"),
             Self::NotAnAnchor { number, error } => {
                 write!(f, "certificate {number} is not usable as a trust anchor ({error})")
             }
         }
-    }
-}
-
-/// Like the `Display` of [`pem::Error`], which prints lines as lists of byte values.
-fn pem_reason(error: &pem::Error) -> String {
-    match error {
-        pem::Error::MissingSectionEnd { .. } => "a section has no END line".to_owned(),
-        pem::Error::IllegalSectionStart { line } => {
-            format!("unexpected line {}", String::from_utf8_lossy(line).trim_end())
-        }
-        pem::Error::Base64Decode(_) => "a section is not base64".to_owned(),
-        error => error.to_string(),
     }
 }
 

@@ -121,8 +121,23 @@ fn names() {
             ("/certificate/key", json!("ECDSA P-256")),
             ("/certificate/signature", json!("ecdsa-with-SHA256")),
             ("/presented", json!(2)),
+            ("/leaf_position", json!(null)),
         ],
     );
+    // As when the files of the CA were concatenated in the wrong order.
+    let pem = env.issue(&CertSpec::valid_for(&[HOST]));
+    let (leaf, issuer) =
+        pem.split_at(pem.find("-----END").and_then(|end| pem[end..].find('\n').map(|eol| end + eol + 1)).expect("two"));
+    env.file("reversed.pem", format!("{issuer}{leaf}"));
+    env.file("reversed-with-root.pem", format!("{}{issuer}{leaf}", env.pki.root_pem()));
+    env.check(
+        "--host smtp.example.com reversed.pem",
+        1,
+        &[("/leaf_position", json!(2)), ("/names/0/match", json!(false))],
+    );
+    env.check("--host smtp.example.com reversed-with-root.pem", 1, &[("/leaf_position", json!(3))]);
+    env.file("root-last.pem", format!("{pem}{}", env.pki.root_pem()));
+    env.check("--host smtp.example.com root-last.pem", 0, &[("/leaf_position", json!(null))]);
     env.check(
         "--host SMTP.Example.COM. --host mail.example.com good.pem",
         1,

@@ -348,7 +348,7 @@ fn renewals() -> Vec<Case> {
         };
         let target = Target { settings: Arc::new(settings), ..(*report.target).clone() };
         let file = file.and_then(|chain| chain.first()).map(|leaf| Arc::new(Certificate::new(leaf.clone())));
-        TargetReport { target: Arc::new(target), file, ..report }
+        TargetReport { target: Arc::new(target), file: Some(file.ok_or_else(|| "no such file".into())), ..report }
     };
     const NOT_RELOADED: &str = "warning not_reloaded [192.0.2.11] request";
     vec![
@@ -380,12 +380,8 @@ fn renewals() -> Vec<Case> {
         case(
             "An unreadable certificate_file",
             with_file(&new, None),
-            &[("warning file_unreadable []", &["/etc/ssl/mail.pem", "`certificate_file`"])],
+            &[("warning file_unreadable []", &["/etc/ssl/mail.pem", "`certificate_file`", "no such file"])],
         ),
-        case(
-            "A certificate_file before the first round",
-            TargetReport { last_round: None, ..with_file(&new, None) },
-            &[],
-        ),
+        case("A certificate_file before the first round", TargetReport { file: None, ..with_file(&new, None) }, &[]),
     ]
 }

@@ -75,9 +75,10 @@ fn facts(view: &TargetView<'_>) -> Markup {
             @if let Some(path) = &target.settings.certificate_file {
                 (fact("Certificate on disk", &html! {
                     (clean(&path.display().to_string())) ": "
-                    @match report.file.as_deref() {
-                        Some(certificate) => { (endpoint::fingerprint(certificate)) }
-                        None => { "not readable" }
+                    @match &report.file {
+                        Some(Ok(certificate)) => { (endpoint::fingerprint(certificate)) }
+                        Some(Err(error)) => { (clean(error)) }
+                        None => { "not read yet" }
                     }
                 }))
             }
