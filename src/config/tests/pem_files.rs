@@ -1,5 +1,7 @@
 //! CA files and client certificates: what counts as a change, and what is used when one becomes invalid.
 
+use std::process::Command;
+
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 
 use super::{Site, certificate};
@@ -121,4 +123,27 @@ fn warns_of_client_certificates_that_servers_reject() {
     );
     check(|params| params.not_after = date_time_ymd(2020, 1, 2), Some("expired on 2020-01-02"));
     check(|params| params.not_before = date_time_ymd(2090, 1, 2), Some("not valid before 2090-01-02"));
+}
+
+#[test]
+fn no_path_of_the_configuration_opens_a_fifo() {
+    // A read of one would wait forever.
+    for file in ["one/ca.pem", "one/client.pem", "one/client.key", "config.yaml"] {
+        let site = site();
+        let valid = site.config();
+        std::fs::remove_file(site.join(file)).expect("removed");
+        assert!(Command::new("mkfifo").arg(site.join(file)).status().expect("mkfifo").success());
+        let error = site.load().expect_err("a FIFO");
+        assert_eq!(error.kind(), ErrorKind::File, "{file}: {error}");
+        assert!(error.to_string().contains("not a regular file"), "{file}: {error}");
+        if file != "config.yaml" {
+            let later = valid.files.load().expect("files").expect("a config");
+            assert_eq!((content(&later), later.files.failures().len()), (content(&valid), 1), "{file}");
+        }
+    }
+    // It is not taken for a target file either.
+    let site = site();
+    site.write("config.yaml", "target_files: ['*.fifo']\n");
+    assert!(Command::new("mkfifo").arg(site.join("a.fifo")).status().expect("mkfifo").success());
+    assert_eq!(site.config().files.unmatched(), ["*.fifo"]);
 }
