@@ -57,6 +57,11 @@ impl PemFiles {
         site.write("two.pem", format!("a comment\n{ca}\n{other}"));
         site.write("client.pem", &client);
         site.write("client.key", &client_key);
+        let encrypted = client_key.replace("PRIVATE", "ENCRYPTED PRIVATE");
+        site.write("encrypted.key", format!("a comment\n{encrypted}"));
+        site.write("both.key", format!("{encrypted}{client_key}"));
+        let header = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n";
+        site.write("legacy.key", format!("{header}AAAA\n-----END RSA PRIVATE KEY-----\n"));
         site.write("empty.pem", "\n");
         site.write("garbage.pem", "garbage\n");
         site.write("cut.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n");

@@ -121,8 +121,9 @@ pub fn parse_certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, P
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
     let parse = |bytes: Vec<u8>| {
         let sections = sections(&bytes)?;
-        let key = sections.iter().find(|section| section.label.ends_with("PRIVATE KEY"));
-        match key {
+        let of = |is_key: fn(&str) -> bool| sections.iter().find(|section| is_key(&section.label));
+        // An encrypted key, or one of an unknown kind, is reported if there is no other.
+        match of(|label| KEYS.contains(&label)).or_else(|| of(|label| label.ends_with("PRIVATE KEY"))) {
             Some(key) => key.parse(),
             None if bytes.trim_ascii().is_empty() => Err(PemFault::Empty),
             None => Err(PemFault::NoKey),
@@ -144,7 +145,6 @@ struct Section<'a> {
 impl Section<'_> {
     fn parse<T: PemObject>(&self) -> Result<T, PemFault> {
         T::from_pem_slice(self.text).map_err(|error| match error {
-            // A private key that is encrypted, or of an unknown kind.
             pem::Error::NoItemsFound => PemFault::Unsupported { number: self.line, label: self.label.clone() },
             error => PemFault::Pem { number: self.line, error },
         })
@@ -303,6 +303,7 @@ impl fmt::Display for PemFault {
     }
 }
 
+const KEYS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
 /// Sections that contain certificates in other formats.
 const UNSUPPORTED: [&str; 4] = ["TRUSTED CERTIFICATE", "X509 CERTIFICATE", "PKCS7", "CMS"];
 /// Characters of a line that an error shows: two joined lines fit.

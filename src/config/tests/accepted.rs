@@ -278,7 +278,7 @@ targets:
 
 #[test]
 fn equal_policies_are_shared() {
-    let client = "client_certificate: {cert: PEM/client.pem, key: PEM/client.key}";
+    let client = "client_certificate: {cert: PEM/client.pem, key: PEM/both.key}";
     let mut text = "defaults: {trust: mozilla, interval: 1m}\ntargets:\n".to_owned();
     for number in 0..3_000 {
         text.push_str(&format!("  - {{host: a{number}.test}}\n"));
