@@ -3,21 +3,27 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use thiserror::Error;
+
 /// Why a configuration was rejected. `Display` is one line with the file, the key, the problem and the position.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{line}")]
 pub struct ConfigError {
     file: PathBuf,
     kind: ErrorKind,
     place: String,
-    message: String,
     position: Option<(usize, usize)>,
+    line: String,
 }
 
 impl ConfigError {
     /// The error for a fault in `file`. `position` is its line and column.
     pub(super) fn new(file: &Path, fault: &Fault, position: Option<(usize, usize)>) -> Self {
-        let (place, message) = (fault.place.to_string(), fault.message.clone());
-        Self { file: file.to_owned(), kind: fault.kind, place, message, position: fault.position.or(position) }
+        let (place, position) = (fault.place.to_string(), fault.position.or(position));
+        let before = if place.is_empty() { String::new() } else { format!("{place}: ") };
+        let after = position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
+        let line = one_line(&format!("{}: {before}{}{after}", file.display(), fault.message));
+        Self { file: file.to_owned(), kind: fault.kind, place, position, line }
     }
 
     /// The file with the fault: the configuration file or a target file.
@@ -41,26 +47,10 @@ impl ConfigError {
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = format!("{}: ", self.file.display());
-        if !self.place.is_empty() {
-            line.push_str(&format!("{}: ", self.place));
-        }
-        line.push_str(&self.message);
-        if let Some((at, column)) = self.position {
-            line.push_str(&format!(" (line {at}, column {column})"));
-        }
-        f.write_str(&one_line(&line))
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 /// What is wrong, apart from the place and the wording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Not one valid YAML document in UTF-8.
+    /// Not one valid YAML document in UTF-8 or UTF-16.
     Syntax,
     /// A key that does not exist in this place.
     UnknownKey,
@@ -140,14 +130,19 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Index(index) => write!(f, "[{index}]")?,
-                Step::Key(key) if number == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-            }
+        self.0.iter().enumerate().try_for_each(|(number, step)| match step {
+            Step::Key(_) if number > 0 => write!(f, ".{step}"),
+            _ => step.fmt(f),
+        })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "[{index}]"),
+            Self::Key(key) => f.write_str(key),
         }
-        Ok(())
     }
 }
 

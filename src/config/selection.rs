@@ -1,8 +1,9 @@
 //! Targets that are selected one by one: by name from a configuration, or without one.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use thiserror::Error;
 
 use super::error::{ConfigError, one_line, quoted};
 use super::files::Files;
@@ -95,11 +96,14 @@ fn trusting(target: &Target, trust: &TrustStore) -> Arc<Target> {
 }
 
 /// Why no targets can be selected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelectError {
     /// The configuration is invalid.
-    Config(ConfigError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A word is neither the name of a configured target nor a valid target.
+    #[error("{} {}: {}{error}", if file.is_some() { "unknown target" } else { "invalid target" }, one_line(&quoted(word)),
+        file.as_ref().map_or_else(String::new, |file| format!("not in {}, and not a valid host or domain: ", file.display())))]
     Target {
         /// The word.
         word: String,
@@ -109,32 +113,6 @@ pub enum SelectError {
         error: TargetSpecError,
     },
     /// No targets are selected, and none are configured.
+    #[error("no targets")]
     Nothing,
 }
-
-impl From<ConfigError> for SelectError {
-    fn from(error: ConfigError) -> Self {
-        Self::Config(error)
-    }
-}
-
-impl fmt::Display for SelectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Target { word, file, error } => {
-                let word = one_line(&quoted(word));
-                match file {
-                    Some(file) => {
-                        let file = file.display();
-                        write!(f, "unknown target {word}: not in {file}, and not a valid host or domain: {error}")
-                    }
-                    None => write!(f, "invalid target {word}: {error}"),
-                }
-            }
-            Self::Nothing => f.write_str("no targets"),
-        }
-    }
-}
-
-impl std::error::Error for SelectError {}

@@ -11,7 +11,7 @@ use super::duration;
 use super::error::{ErrorKind, Fault, Place, quoted, suggestion};
 use super::machine::this_machine;
 use super::scalar::{CertName, Ehlo, Family, Interval, Retention, Timeout, UniqueVec, Whole};
-use crate::target::{ClientCertificate, EhloName, ProbeSettings};
+use crate::target::{ClientCertificate, ProbeSettings};
 
 /// The keys that `defaults` and each target may have.
 #[derive(Clone, Default, Deserialize)]
@@ -49,7 +49,8 @@ pub(super) struct Resolved<'a> {
 impl<'a> Resolved<'a> {
     /// `stores` and `resolvers` are all names that settings may refer to.
     pub(super) fn new(defaults: &'a Settings, stores: Vec<Arc<str>>, resolvers: Vec<Arc<str>>) -> Self {
-        let built_in = ProbeSettings { ehlo_name: ehlo_name(defaults), ..ProbeSettings::default() };
+        let ehlo_name = defaults.ehlo_name.as_ref().map_or_else(this_machine, |it| it.0.clone());
+        let built_in = ProbeSettings { ehlo_name, ..ProbeSettings::default() };
         Self { defaults, stores, resolvers, built_in, made: HashMap::new() }
     }
 
@@ -61,27 +62,24 @@ impl<'a> Resolved<'a> {
         files: OwnFiles,
     ) -> Result<Arc<ProbeSettings>, Fault> {
         let (defaults, built_in) = (self.defaults, &self.built_in);
-        let layers = [Layer { settings: own, place: place.clone() }, defaults_layer(defaults)];
-        let interval = time("interval", &layers, |it| it.interval.map(|it| it.0), built_in.interval);
-        let timeout = time("timeout", &layers, |it| it.timeout.map(|it| it.0), built_in.timeout).at_most(&interval)?;
+        let layers = Layers { own, place, defaults };
+        let interval = layers.time("interval", |it| it.interval.map(|it| it.0), built_in.interval);
+        let timeout = layers.time("timeout", |it| it.timeout.map(|it| it.0), built_in.timeout).at_most(&interval)?;
         let connect = |it: &Settings| it.connect_timeout.map(|it| it.0);
-        let connect_timeout = time("connect_timeout", &layers, connect, built_in.connect_timeout).at_most(&timeout)?;
-        let trust = reference(["trust", "trust store"], &layers, |it| it.trust.as_deref(), &self.stores)?;
-        let resolver = reference(["resolver"; 2], &layers, |it| it.resolver.as_deref(), &self.resolvers)?;
+        let connect_timeout = layers.time("connect_timeout", connect, built_in.connect_timeout).at_most(&timeout)?;
         let names = own.expect_names.as_ref().or(defaults.expect_names.as_ref());
-        let ehlo_name = own.ehlo_name.as_ref().map(|it| it.0.clone());
         let retention = own.backend_retention.or(defaults.backend_retention);
         let settings = ProbeSettings {
             interval: interval.value,
             timeout: timeout.value,
             connect_timeout: connect_timeout.value,
-            ehlo_name: ehlo_name.unwrap_or_else(|| built_in.ehlo_name.clone()),
+            ehlo_name: own.ehlo_name.as_ref().map_or_else(|| built_in.ehlo_name.clone(), |it| it.0.clone()),
             ip_family: own.ip_family.as_ref().or(defaults.ip_family.as_ref()).map_or(built_in.ip_family, |it| it.0),
             backend_retention: retention.map_or(built_in.backend_retention, |it| it.0),
             samples: own.samples.or(defaults.samples).map_or(built_in.samples, |it| it.0),
             expect_names: names.map_or_else(Vec::new, |names| names.0.iter().map(|name| name.0.clone()).collect()),
-            trust,
-            resolver,
+            trust: layers.reference(["trust", "trust store"], |it| it.trust.as_deref(), &self.stores)?,
+            resolver: layers.reference(["resolver"; 2], |it| it.resolver.as_deref(), &self.resolvers)?,
             client_certificate: files.client_certificate,
             certificate_file: files.certificate_file,
         };
@@ -95,82 +93,86 @@ impl<'a> Resolved<'a> {
     }
 }
 
-fn ehlo_name(defaults: &Settings) -> EhloName {
-    defaults.ehlo_name.as_ref().map_or_else(this_machine, |it| it.0.clone())
+/// The settings of the target at `place`, and those of `defaults`.
+struct Layers<'a> {
+    own: &'a Settings,
+    place: &'a Place,
+    defaults: &'a Settings,
 }
 
-/// Where settings come from.
-struct Layer<'a> {
-    settings: &'a Settings,
+/// The place of a key that is set.
+#[derive(Clone)]
+struct Origin {
     place: Place,
+    of_defaults: bool,
 }
 
-fn defaults_layer(defaults: &Settings) -> Layer<'_> {
-    Layer { settings: defaults, place: Place::default().key(DEFAULTS) }
-}
-
-impl Layer<'_> {
-    /// A fault of one of the keys. `defaults` are in the configuration file, even if a target of another file uses them.
-    fn fault(place: &Place, kind: ErrorKind, key: &str, message: String) -> Fault {
-        let of_defaults = *place == Place::default().key(DEFAULTS);
-        Fault { of_defaults, ..Fault::new(kind, place.key(key), message) }
+impl Origin {
+    /// A fault of the key. `defaults` are in the configuration file, even if a target of another file uses them.
+    fn fault(&self, kind: ErrorKind, message: String) -> Fault {
+        Fault { of_defaults: self.of_defaults, ..Fault::new(kind, self.place.clone(), message) }
     }
 }
 
-/// A duration in effect, and the place of its key; none if it is built in.
-struct Time<'a> {
+impl<'a> Layers<'a> {
+    /// The value of `key` that applies, if one is set.
+    fn get<T>(&self, key: &str, get: impl Fn(&'a Settings) -> Option<T>) -> Option<(T, Origin)> {
+        let own = get(self.own).map(|value| (value, Origin { place: self.place.key(key), of_defaults: false }));
+        own.or_else(|| {
+            let place = Place::default().key("defaults").key(key);
+            get(self.defaults).map(|value| (value, Origin { place, of_defaults: true }))
+        })
+    }
+
+    fn time(&self, key: &'static str, get: impl Fn(&Settings) -> Option<Duration>, built_in: Duration) -> Time {
+        let set = self.get(key, get);
+        Time { key, value: set.as_ref().map_or(built_in, |(value, _)| *value), origin: set.map(|(_, origin)| origin) }
+    }
+
+    /// The name of a trust store or resolver, which must be one of `defined`.
+    fn reference(
+        &self,
+        [key, noun]: [&str; 2],
+        get: impl Fn(&'a Settings) -> Option<&'a str>,
+        defined: &[Arc<str>],
+    ) -> Result<Arc<str>, Fault> {
+        let Some((name, origin)) = self.get(key, get) else { return Ok(SYSTEM.into()) };
+        defined.iter().find(|defined| ***defined == *name).cloned().ok_or_else(|| {
+            let message = format!("unknown {noun} {}: {}", quoted(name), suggestion(name, defined));
+            origin.fault(ErrorKind::UnknownReference, message)
+        })
+    }
+}
+
+/// A duration in effect, and the origin of its key; none if it is built in.
+#[derive(Clone)]
+struct Time {
     key: &'static str,
     value: Duration,
-    place: Option<&'a Place>,
+    origin: Option<Origin>,
 }
 
-fn time<'a>(
-    key: &'static str,
-    layers: &'a [Layer<'_>],
-    get: impl Fn(&Settings) -> Option<Duration>,
-    built_in: Duration,
-) -> Time<'a> {
-    let mut set = layers.iter().filter_map(|layer| Some((get(layer.settings)?, Some(&layer.place))));
-    let (value, place) = set.next().unwrap_or((built_in, None));
-    Time { key, value, place }
-}
-
-impl<'a> Time<'a> {
+impl Time {
     /// This duration, which must not exceed `limit`; a built-in one is reduced to it. The key of the target is at fault
     /// rather than one of `defaults`.
     fn at_most(self, limit: &Self) -> Result<Self, Fault> {
+        if self.value <= limit.value {
+            return Ok(self);
+        }
         let (value, most) = (duration::format(self.value), duration::format(limit.value));
-        let is_default = |place: &Place| *place == Place::default().key(DEFAULTS);
-        match (self.place, limit.place) {
-            _ if self.value <= limit.value => Ok(self),
-            (None, _) => Ok(Self { value: limit.value, key: limit.key, place: limit.place }),
-            (Some(own), Some(outer)) if is_default(own) && !is_default(outer) => {
-                let message = format!("invalid value `{most}`: expected at least {}, {value}", own.key(self.key));
-                Err(Layer::fault(outer, ErrorKind::InvalidValue, limit.key, message))
+        match (&self.origin, &limit.origin) {
+            (None, _) => Ok(limit.clone()),
+            (Some(own), Some(outer)) if own.of_defaults && !outer.of_defaults => {
+                let message = format!("invalid value `{most}`: expected at least {}, {value}", own.place);
+                Err(outer.fault(ErrorKind::InvalidValue, message))
             }
             (Some(own), _) => {
                 let message = format!("invalid value `{value}`: expected at most the {}, {most}", limit.key);
-                Err(Layer::fault(own, ErrorKind::InvalidValue, self.key, message))
+                Err(own.fault(ErrorKind::InvalidValue, message))
             }
         }
     }
 }
 
-/// The name of a trust store or resolver, which must be one of `defined`.
-fn reference(
-    [key, noun]: [&str; 2],
-    layers: &[Layer<'_>],
-    get: impl Fn(&Settings) -> Option<&str>,
-    defined: &[Arc<str>],
-) -> Result<Arc<str>, Fault> {
-    let mut set = layers.iter().filter_map(|layer| Some((get(layer.settings)?, &layer.place)));
-    let Some((name, place)) = set.next() else { return Ok(SYSTEM.into()) };
-    defined.iter().find(|defined| ***defined == *name).cloned().ok_or_else(|| {
-        let message = format!("unknown {noun} {}: {}", quoted(name), suggestion(name, defined));
-        Layer::fault(place, ErrorKind::UnknownReference, key, message)
-    })
-}
-
-const DEFAULTS: &str = "defaults";
 /// The built-in trust store and resolver that are used by default.
 const SYSTEM: &str = "system";
