@@ -8,7 +8,6 @@ mod duration;
 mod error;
 mod files;
 mod machine;
-mod nesting;
 mod scalar;
 mod selection;
 mod settings;
@@ -29,7 +28,7 @@ use serde::de::IgnoredAny;
 
 pub use self::duration::{format as format_duration, parse as parse_duration};
 pub use self::error::{ConfigError, ErrorKind};
-use self::error::{Fault, Place, quoted};
+use self::error::{Fault, Place, Step, quoted};
 use self::files::PemFiles;
 pub use self::files::{Files, Found};
 use self::scalar::{Allowed, ConcurrentProbes, Glob, ResolverKey, StoreKey, UniqueVec, Whole};
@@ -169,14 +168,20 @@ impl Source<'_> {
 
     /// Adds a warning for each value that looks like a reference to an environment variable.
     fn warn_of_variables(self, node: &Node, warnings: &mut Vec<String>) {
-        let mut warn = |place: &Place, value: &str| {
-            if scalar::is_variable(value) {
+        let mut found = 0;
+        node.each_text(&Place::default(), &mut |place, value| {
+            found += usize::from(scalar::is_variable(value));
+            if scalar::is_variable(value) && found <= MAX_WARNINGS {
                 let message = format!("{} is used as it is: environment variables are not expanded", quoted(value));
                 warnings.push(self.warning(place, message));
             }
-        };
-        if self.text.contains('$') {
-            node.each_text(&Place::default(), &mut warn);
+        });
+        if found > MAX_WARNINGS {
+            let message = format!(
+                "{} look like environment variables, the first {MAX_WARNINGS} are listed",
+                counted(found, "value")
+            );
+            warnings.push(self.warning(&Place::default(), message));
         }
     }
 }
@@ -225,10 +230,14 @@ fn build<E: From<ConfigError>>(
     let mut targets = Targets::new(settings, pem);
     source.warn_of_variables(node, &mut targets.warnings);
     let one_offs = one_offs(probe, &mut targets).map_err(main)?;
-    targets.add_entries(source, &Place::default().key(TARGETS), node.list(TARGETS)).map_err(main)?;
+    let entries = match node.get(&Step::Key(TARGETS.to_owned())) {
+        Some(Node::List(entries)) => entries.as_slice(),
+        _ => &[],
+    };
+    targets.add_entries(source, &Place::default().key(TARGETS), entries).map_err(main)?;
     let mut files = Files::find(document.target_files, source).map_err(main)?;
     files.add_to(&mut targets, source, previous)?;
-    targets.warnings.extend(targets.joined_warning());
+    targets.warnings.extend(targets.adjusted.warnings());
     let chosen = choice(&mut targets)?;
     let used = |name: fn(&ProbeSettings) -> &Arc<str>| {
         let settings = chosen.iter().map(|target| &target.settings);
@@ -266,3 +275,5 @@ fn folder(origin: &Path) -> &Path {
 
 const TARGETS: &str = "targets";
 const BACKENDS_PER_TARGET: usize = 64;
+/// Values of a file with a warning of their own.
+const MAX_WARNINGS: usize = 10;

@@ -14,7 +14,7 @@ use super::yaml::Node;
 impl Node {
     /// Deserializes this value, which is at `place`.
     pub(super) fn read<'a, T: Deserialize<'a>>(&'a self, place: &Place) -> Result<T, Fault> {
-        read(self, place)
+        Reader { node: self, known: None }.read(place)
     }
 
     /// Deserializes two structs from this mapping, each of which takes its own keys.
@@ -24,68 +24,56 @@ impl Node {
         B: Deserialize<'a>,
     {
         let known = RefCell::default();
-        let part = Part { node: self, known: &known };
-        let both = (read(part, place)?, read(part, place)?);
-        let known = known.into_inner();
-        let Self::Map(entries) = self else { return Ok(both) };
-        match entries.iter().map(|(key, _)| key.clone()).find(|key| !known.contains(&key.as_str())) {
-            None => Ok(both),
-            Some(key) => {
-                let fault = Fault::new(ErrorKind::UnknownKey, place.clone(), unknown_key(&key, &known));
-                Err(Fault { key: Some(key), ..fault })
-            }
-        }
+        let reader = Reader { node: self, known: Some(&known) };
+        let both = (reader.read(place)?, reader.read(place)?);
+        let unknown = reader.entries().map(|(key, _)| key.0).find(|key| !known.borrow().contains(key));
+        let Some(key) = unknown else { return Ok(both) };
+        let message = unknown_key(key, &known.borrow());
+        Err(Fault { key: Some(key.to_owned()), ..Fault::new(ErrorKind::UnknownKey, place.clone(), message) })
     }
-}
-
-fn read<'a, T: Deserialize<'a>>(source: impl Deserializer<'a, Error = Mismatch>, place: &Place) -> Result<T, Fault> {
-    let mut track = Track::new();
-    let result = T::deserialize(serde_path_to_error::Deserializer::new(source, &mut track));
-    result.map_err(|Mismatch { kind, message, key, .. }| {
-        let path = track.path();
-        // The path of a fault in a key ends with the key.
-        let steps = path.iter().take(path.iter().len() - usize::from(key.is_some()));
-        let steps = steps.filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(Step::Index(*index)),
-            Segment::Map { key } => Some(Step::Key(key.clone())),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        });
-        let place = Place(place.0.iter().cloned().chain(steps).collect());
-        Fault { key, ..Fault::new(kind, place, message) }
-    })
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
     format!("unknown key {}: {}", quoted(key), suggestion(key, known))
 }
 
-/// Why a value does not have the type that is read.
+/// Why a value does not have the type that is read, without the value.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     kind: ErrorKind,
-    /// Lacks the value unless `is_complete` is set.
     message: String,
-    is_complete: bool,
-    /// The key that is at fault, if it is not a value.
-    key: Option<String>,
+    /// Whether a key is at fault, not a value.
+    in_key: bool,
 }
 
 impl Mismatch {
-    fn new(kind: ErrorKind, message: impl Into<String>, is_complete: bool) -> Self {
-        Self { kind, message: message.into(), is_complete, key: None }
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), in_key: false }
     }
 
-    /// The same for `node`, unless the value within it is known already.
-    fn of(mut self, node: &Node) -> Self {
-        if !self.is_complete {
-            self.is_complete = true;
-            self.message = match self.kind {
-                ErrorKind::WrongType => format!("invalid type: expected {}, got {}", self.message, node.described()),
-                ErrorKind::Duplicate => format!("duplicate value {}", quoted(&node.text())),
-                _ => format!("invalid value {}: {}", quoted(&node.text()), self.message),
-            };
-        }
-        self
+    /// The fault for this mismatch on the `path` in `node`, which is at `place`.
+    fn fault(self, node: &Node, mut place: Place, path: &serde_path_to_error::Path) -> Fault {
+        let mut steps: Vec<_> = path
+            .iter()
+            .filter_map(|segment| match segment {
+                Segment::Seq { index } => Some(Step::Index(*index)),
+                Segment::Map { key } => Some(Step::Key(key.clone())),
+                Segment::Enum { .. } | Segment::Unknown => None,
+            })
+            .collect();
+        let key = steps.pop_if(|_| self.in_key).map(|key| key.to_string());
+        let value = match &key {
+            Some(key) => &Node::Text(key.clone()),
+            None => steps.iter().try_fold(node, |node, step| node.get(step)).unwrap_or(&Node::Null),
+        };
+        let message = match self.kind {
+            ErrorKind::WrongType => format!("invalid type: expected {}, got {}", self.message, value.described()),
+            ErrorKind::Duplicate => format!("duplicate value {}", quoted(&value.text())),
+            ErrorKind::InvalidValue => format!("invalid value {}: {}", quoted(&value.text()), self.message),
+            _ => self.message,
+        };
+        place.0.extend(steps);
+        Fault { key, ..Fault::new(self.kind, place, message) }
     }
 }
 
@@ -99,52 +87,69 @@ impl std::error::Error for Mismatch {}
 
 impl Error for Mismatch {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(ErrorKind::InvalidValue, message.to_string(), false)
+        Self::new(ErrorKind::InvalidValue, message.to_string())
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let expected = match expected.to_string() {
             text if text == "a sequence" => "a list".to_owned(),
             text if text == "a map" => "a mapping".to_owned(),
-            text if text == "field identifier" => "a string".to_owned(),
             text => text,
         };
-        Self::new(ErrorKind::WrongType, expected, false)
+        Self::new(ErrorKind::WrongType, expected)
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(ErrorKind::InvalidValue, format!("expected {expected}"), false)
+        Self::new(ErrorKind::InvalidValue, format!("expected {expected}"))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(ErrorKind::UnknownKey, unknown_key(field, expected), true)
+        Self::new(ErrorKind::UnknownKey, unknown_key(field, expected))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(ErrorKind::Missing, format!("missing key `{field}`"), true)
+        Self::new(ErrorKind::Missing, format!("missing key `{field}`"))
     }
 
     fn duplicate_field(_: &'static str) -> Self {
-        Self::new(ErrorKind::Duplicate, "", false)
+        Self::new(ErrorKind::Duplicate, "")
     }
 }
 
-impl<'de> Deserializer<'de> for &'de Node {
+/// A value that is being read.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a, 'k> {
+    node: &'a Node,
+    /// If structs take only their own keys from the mapping: the keys that were taken.
+    known: Option<&'k RefCell<Vec<&'static str>>>,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn read<T: Deserialize<'a>>(self, place: &Place) -> Result<T, Fault> {
+        let mut track = Track::new();
+        let result = T::deserialize(serde_path_to_error::Deserializer::new(self, &mut track));
+        result.map_err(|mismatch| mismatch.fault(self.node, place.clone(), &track.path()))
+    }
+
+    fn entries(self) -> impl Iterator<Item = (Key<'a>, &'a Node)> {
+        let entries = if let Node::Map(entries) = self.node { entries.as_slice() } else { &[] };
+        entries.iter().map(|(key, value)| (Key(key), value))
+    }
+}
+
+impl<'de> Deserializer<'de> for Reader<'de, '_> {
     type Error = Mismatch;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        let result = match self {
+        match self.node {
             Node::Null => visitor.visit_unit(),
             Node::Bool(flag) => visitor.visit_bool(*flag),
             Node::Integer(number) => visitor.visit_i128(*number),
             Node::Float(number) => visitor.visit_f64(*number),
             Node::Text(text) => visitor.visit_borrowed_str(text),
             Node::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter())),
-            Node::Map(entries) => {
-                visitor.visit_map(MapDeserializer::new(entries.iter().map(|(key, value)| (Key(key), value))))
-            }
-        };
-        result.map_err(|mismatch| mismatch.of(self))
+            Node::Map(_) => visitor.visit_map(MapDeserializer::new(self.entries())),
+        }
     }
 
     /// A key that is there has a value: a blank one is an error of its type.
@@ -152,20 +157,16 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_newtype_struct(self).map_err(|mismatch| mismatch.of(self))
-    }
-
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        match self {
+        match self.node {
             Node::Null => visitor.visit_seq(SeqDeserializer::new([(); 0].into_iter())),
             _ => self.deserialize_any(visitor),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        match self {
-            Node::Null => visitor.visit_map(MapDeserializer::new([((), ()); 0].into_iter())),
+        match self.node {
+            Node::Null => visitor.visit_map(MapDeserializer::new(self.entries())),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -173,27 +174,31 @@ impl<'de> Deserializer<'de> for &'de Node {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
-        match self {
+        match (self.node, self.known) {
             // A struct would take the elements as its fields.
-            Node::List(_) => Err(Mismatch::invalid_type(Unexpected::Seq, &visitor).of(self)),
+            (Node::List(_), _) => Err(Mismatch::invalid_type(Unexpected::Seq, &visitor)),
+            (Node::Map(_), Some(known)) => {
+                known.borrow_mut().extend(fields);
+                visitor.visit_map(MapDeserializer::new(self.entries().filter(|(key, _)| fields.contains(&key.0))))
+            }
             _ => self.deserialize_map(visitor),
         }
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
-        tuple_struct enum identifier ignored_any
+        newtype_struct tuple_struct enum identifier ignored_any
     }
 }
 
 impl<'de> IntoDeserializer<'de, Mismatch> for &'de Node {
-    type Deserializer = Self;
+    type Deserializer = Reader<'de, 'static>;
 
-    fn into_deserializer(self) -> Self {
-        self
+    fn into_deserializer(self) -> Self::Deserializer {
+        Reader { node: self, known: None }
     }
 }
 
@@ -204,10 +209,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
     type Error = Mismatch;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        visitor.visit_borrowed_str(self.0).map_err(|mismatch: Mismatch| {
-            let key = Some(self.0.to_owned());
-            Mismatch { key, ..mismatch.of(&Node::Text(self.0.to_owned())) }
-        })
+        visitor.visit_borrowed_str(self.0).map_err(|mismatch: Mismatch| Mismatch { in_key: true, ..mismatch })
     }
 
     forward_to_deserialize_any! {
@@ -221,43 +223,5 @@ impl<'de> IntoDeserializer<'de, Mismatch> for Key<'de> {
 
     fn into_deserializer(self) -> Self {
         self
-    }
-}
-
-/// A mapping of which a struct takes its own keys.
-#[derive(Clone, Copy)]
-struct Part<'a, 'k> {
-    node: &'a Node,
-    /// The keys that were taken.
-    known: &'k RefCell<Vec<&'static str>>,
-}
-
-impl<'de> Deserializer<'de> for Part<'de, '_> {
-    type Error = Mismatch;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        self.node.deserialize_any(visitor)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Mismatch> {
-        self.known.borrow_mut().extend(fields);
-        let entries = match self.node {
-            Node::Map(entries) => entries.as_slice(),
-            Node::Null => &[],
-            _ => return Err(Mismatch::invalid_type(Unexpected::Other(""), &visitor).of(self.node)),
-        };
-        let own = entries.iter().filter(|(key, _)| fields.contains(&key.as_str()));
-        let own = MapDeserializer::new(own.map(|(key, value)| (Key(key), value)));
-        visitor.visit_map(own).map_err(|mismatch| mismatch.of(self.node))
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple seq
-        map tuple_struct enum ignored_any option newtype_struct identifier
     }
 }

@@ -13,7 +13,7 @@ use rustls_pki_types::TrustAnchor;
 use super::error::{ConfigError, ErrorKind, Fault, Place, quoted};
 use super::scalar::Glob;
 use super::target::Targets;
-use super::target_files::with_joined_surrogates;
+use super::target_files::as_yaml;
 use super::yaml;
 use super::{Config, Source};
 use crate::target::ClientCertificate;
@@ -96,7 +96,7 @@ impl Files {
                 targets.add_file(source).map_err(|fault| if fault.of_defaults { main } else { source }.error(&fault))
             };
             let text = yaml::read(path).map_err(|fault| Source { path, text: "" }.error(&fault));
-            let text = text.map(|text| Arc::from(with_joined_surrogates(&text)));
+            let text = text.map(|text| Arc::from(as_yaml(text)));
             match text.and_then(|text| add(&text).map(|()| text)) {
                 Ok(text) => {
                     self.valid.targets.insert(path.to_owned(), text);

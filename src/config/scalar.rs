@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
 use super::duration;
@@ -17,13 +17,63 @@ use crate::net::is_unicast;
 use crate::target::{AllowPattern, EhloName, IpFamily, ServerName, TargetKind, TargetName, TargetSpecError, TlsMode};
 use crate::trust::anchors::Roots;
 
-/// A value that is a string in the file.
-pub(super) trait Text: Sized {
+/// A value that is a string or a number in the file.
+pub(super) trait Scalar: Sized {
     /// What is allowed, for messages.
-    const EXPECTED: &'static str;
+    fn expected() -> String;
 
-    /// Parses the value. The error is the reason, or empty if what is expected says enough.
-    fn parse(text: &str) -> Result<Self, String>;
+    /// The value of a string; none if a string is not allowed. The error is the reason, or empty if what is expected says
+    /// enough.
+    fn from_text(_: &str) -> Option<Result<Self, String>> {
+        None
+    }
+
+    /// The value of a number, as [`Scalar::from_text`].
+    fn from_number(_: i128) -> Option<Result<Self, String>> {
+        None
+    }
+}
+
+struct ScalarVisitor<T>(PhantomData<T>);
+
+impl<T: Scalar> ScalarVisitor<T> {
+    fn finish<E: Error>(&self, parsed: Option<Result<T, String>>) -> Result<T, E> {
+        let unexpected = Unexpected::Other("value");
+        match parsed {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(reason)) if reason.is_empty() => Err(E::invalid_value(unexpected, self)),
+            Some(Err(reason)) => Err(E::custom(format_args!("{reason} (expected {})", T::expected()))),
+            None => Err(E::invalid_type(unexpected, self)),
+        }
+    }
+}
+
+impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&T::expected())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        // Some parsers take more than linear time.
+        let is_long = text.len() > MAX_TEXT;
+        self.finish(if is_long { Some(Err(format!("{} bytes", text.len()))) } else { T::from_text(text) })
+    }
+
+    fn visit_i128<E: Error>(self, number: i128) -> Result<T, E> {
+        self.finish(T::from_number(number))
+    }
+}
+
+macro_rules! deserialize {
+    ($name:ty $(, $generic:ident: $type:ty)*) => {
+        impl<'de, $(const $generic: $type),*> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(ScalarVisitor(PhantomData))
+            }
+        }
+    };
 }
 
 /// Defines newtypes of strings: name and type, what is expected, and the function that parses it.
@@ -33,20 +83,18 @@ macro_rules! texts {
         #[derive(Clone, Debug)]
         pub(super) struct $name(pub(super) $inner);
 
-        impl Text for $name {
-            const EXPECTED: &'static str = $expected;
+        impl Scalar for $name {
+            fn expected() -> String {
+                $expected.to_owned()
+            }
 
-            fn parse(text: &str) -> Result<Self, String> {
+            fn from_text(text: &str) -> Option<Result<Self, String>> {
                 let parse: fn(&str) -> Result<$inner, String> = $parse;
-                parse(text).map(Self)
+                Some(parse(text).map(Self))
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(TextVisitor(PhantomData))
-            }
-        }
+        deserialize!($name);
     )+};
 }
 
@@ -63,7 +111,7 @@ texts! {
     };
     /// The argument of EHLO.
     Ehlo(EhloName), "a name such as probe.example.net, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]",
-        |text| ehlo_name(text).ok_or_default();
+        |text| ehlo_name(text).ok_or_else(String::new);
     /// A host that can be connected to.
     Host(ServerName), "a host name or an IP address", |text| {
         server_name(text).and_then(|name| if name.ip().is_none_or(is_unicast) { Ok(name) } else { not_unicast() })
@@ -90,7 +138,7 @@ texts! {
     /// The name of a target.
     Name(TargetName), "a string of 1 to 255 bytes without control characters", |text| {
         let is_printable = text.len() <= 255 && !text.contains(char::is_control);
-        TargetName::new(text).filter(|_| is_printable).ok_or_default()
+        TargetName::new(text).filter(|_| is_printable).ok_or_else(String::new)
     };
     /// The name of a label.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +153,7 @@ texts! {
     };
     /// The value of a label.
     LabelValue(String), "a string of at most 1024 bytes (numbers and booleans in quotes)", |text| {
-        (text.len() <= MAX_LABEL).then(|| text.to_owned()).ok_or_default()
+        (text.len() <= MAX_LABEL).then(|| text.to_owned()).ok_or_else(String::new)
     };
     /// The name of a trust store that the file defines.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -133,25 +181,6 @@ texts! {
         |text| text.parse().map_err(|error: TargetSpecError| error.to_string());
 }
 
-struct TextVisitor<T>(PhantomData<T>);
-
-impl<T: Text> Visitor<'_> for TextVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(T::EXPECTED)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        // Some parsers take more than linear time.
-        let parsed = if text.len() > MAX_TEXT { Err(format!("{} bytes", text.len())) } else { T::parse(text) };
-        parsed.map_err(|reason| match reason.as_str() {
-            "" => E::invalid_value(Unexpected::Str(text), &self),
-            reason => E::custom(format_args!("{reason} (expected {})", T::EXPECTED)),
-        })
-    }
-}
-
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Whole<const MIN: u32, const MAX: u32>(pub(super) u32);
@@ -159,54 +188,38 @@ pub(super) struct Whole<const MIN: u32, const MAX: u32>(pub(super) u32);
 /// A TCP port.
 pub(super) type Port = Whole<1, 65_535>;
 
-impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WholeVisitor::<MIN, MAX>).map(Self)
-    }
-}
-
-struct WholeVisitor<const MIN: u32, const MAX: u32>;
-
-impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
-    type Value = u32;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a number from {MIN} to {MAX}")
+impl<const MIN: u32, const MAX: u32> Scalar for Whole<MIN, MAX> {
+    fn expected() -> String {
+        format!("a number from {MIN} to {MAX}")
     }
 
-    fn visit_i128<E: Error>(self, number: i128) -> Result<u32, E> {
+    fn from_number(number: i128) -> Option<Result<Self, String>> {
         let allowed = u32::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number));
-        allowed.ok_or_else(|| E::invalid_value(Unexpected::Other("number"), &self))
+        Some(allowed.map(Self).ok_or_else(String::new))
     }
 }
+
+deserialize!(Whole<MIN, MAX>, MIN: u32, MAX: u32);
 
 /// The number of probes that run at the same time; none is `auto`.
 pub(super) struct ConcurrentProbes(pub(super) Option<NonZeroUsize>);
 
-impl<'de> Deserialize<'de> for ConcurrentProbes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ConcurrentProbesVisitor).map(Self)
+impl Scalar for ConcurrentProbes {
+    fn expected() -> String {
+        "auto or a number from 1 to 100000".to_owned()
+    }
+
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
+        (text == "auto").then_some(Ok(Self(None)))
+    }
+
+    fn from_number(number: i128) -> Option<Result<Self, String>> {
+        let allowed = usize::try_from(number).ok().filter(|number| *number <= 100_000).and_then(NonZeroUsize::new);
+        Some(allowed.map(|number| Self(Some(number))).ok_or_else(String::new))
     }
 }
 
-struct ConcurrentProbesVisitor;
-
-impl Visitor<'_> for ConcurrentProbesVisitor {
-    type Value = Option<NonZeroUsize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("auto or a number from 1 to 100000")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        if text == "auto" { Ok(None) } else { Err(E::invalid_type(Unexpected::Str(text), &self)) }
-    }
-
-    fn visit_i128<E: Error>(self, number: i128) -> Result<Self::Value, E> {
-        let number = WholeVisitor::<1, 100_000>.visit_i128(number)?;
-        Ok(usize::try_from(number).ok().and_then(NonZeroUsize::new))
-    }
-}
+deserialize!(ConcurrentProbes);
 
 /// A duration from `MIN` to `MAX` milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -219,33 +232,24 @@ pub(super) type Timeout = Span<1, 3_600_000>;
 /// How long something is kept.
 pub(super) type Retention = Span<0, YEAR>;
 
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Span<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SpanVisitor::<MIN, MAX>).map(Self)
-    }
-}
-
-struct SpanVisitor<const MIN: u64, const MAX: u64>;
-
-impl<const MIN: u64, const MAX: u64> Visitor<'_> for SpanVisitor<MIN, MAX> {
-    type Value = Duration;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<const MIN: u64, const MAX: u64> Scalar for Span<MIN, MAX> {
+    fn expected() -> String {
         let [min, max] = [MIN, MAX].map(|millis| duration::format(Duration::from_millis(millis)));
-        write!(f, "a duration from {min} to {max}, such as 90s or 1h30m")
+        format!("a duration from {min} to {max}, such as 90s or 1h30m")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
         let range = Duration::from_millis(MIN)..=Duration::from_millis(MAX);
         let allowed = duration::parse(text).filter(|duration| range.contains(duration));
-        allowed.ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        Some(allowed.map(Self).ok_or_else(String::new))
     }
 
-    fn visit_i128<E: Error>(self, number: i128) -> Result<Duration, E> {
-        let is_zero = number == 0 && MIN == 0;
-        if is_zero { Ok(Duration::ZERO) } else { Err(E::invalid_type(Unexpected::Other("number"), &self)) }
+    fn from_number(number: i128) -> Option<Result<Self, String>> {
+        (number == 0 && MIN == 0).then_some(Ok(Self(Duration::ZERO)))
     }
 }
+
+deserialize!(Span<MIN, MAX>, MIN: u64, MAX: u64);
 
 /// A list without equal values.
 #[derive(Clone, Debug)]
@@ -253,48 +257,33 @@ pub(super) struct UniqueVec<T>(pub(super) Vec<T>);
 
 impl<'de, T: Deserialize<'de> + Clone + Ord> Deserialize<'de> for UniqueVec<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(UniqueVisitor(PhantomData))
+        deserializer.deserialize_seq(UniqueVisitor(BTreeSet::new())).map(Self)
     }
 }
 
-struct UniqueVisitor<T>(PhantomData<T>);
+/// Reads a list, and each value in it, which must not be in the set yet.
+struct UniqueVisitor<T>(BTreeSet<T>);
 
 impl<'de, T: Deserialize<'de> + Clone + Ord> Visitor<'de> for UniqueVisitor<T> {
-    type Value = UniqueVec<T>;
+    type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Vec<T>, A::Error> {
         let mut values = Vec::new();
-        let mut seen = BTreeSet::new();
-        while let Some(value) = list.next_element_seed(Unseen(&mut seen))? {
+        while let Some(value) = list.next_element_seed(&mut self)? {
             values.push(value);
         }
-        Ok(UniqueVec(values))
+        Ok(values)
     }
 }
 
-/// Reads a value that is not in the set, and adds it.
-struct Unseen<'a, T>(&'a mut BTreeSet<T>);
-
-impl<'de, T: Deserialize<'de> + Clone + Ord> DeserializeSeed<'de> for Unseen<'_, T> {
+impl<'de, T: Deserialize<'de> + Clone + Ord> DeserializeSeed<'de> for &mut UniqueVisitor<T> {
     type Value = T;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_newtype_struct("", self)
-    }
-}
-
-impl<'de, T: Deserialize<'de> + Clone + Ord> Visitor<'de> for Unseen<'_, T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         let value = T::deserialize(deserializer)?;
         if self.0.insert(value.clone()) { Ok(value) } else { Err(D::Error::duplicate_field("value")) }
     }
@@ -306,7 +295,16 @@ pub(super) enum OneOrMany<T> {
     Many(Vec<T>),
 }
 
-impl<'de, T: Text + Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+impl<T> OneOrMany<T> {
+    pub(super) fn map<U>(self, map: fn(T) -> U) -> OneOrMany<U> {
+        match self {
+            Self::One(one) => OneOrMany::One(map(one)),
+            Self::Many(many) => OneOrMany::Many(many.into_iter().map(map).collect()),
+        }
+    }
+}
+
+impl<'de, T: Scalar + Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
     }
@@ -314,39 +312,24 @@ impl<'de, T: Text + Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
 
 struct OneOrManyVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Text + Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
+impl<'de, T: Scalar + Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
     type Value = OneOrMany<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} or a list of them", T::EXPECTED)
+        write!(f, "{} or a list of them", T::expected())
     }
 
     fn visit_str<E: Error>(self, one: &str) -> Result<Self::Value, E> {
         T::deserialize(StrDeserializer::new(one)).map(OneOrMany::One)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut many = Vec::new();
-        while let Some(value) = list.next_element()? {
-            many.push(value);
-        }
-        Ok(OneOrMany::Many(many))
-    }
-}
-
-/// An error without a reason.
-trait OkOrDefault<T> {
-    fn ok_or_default(self) -> Result<T, String>;
-}
-
-impl<T> OkOrDefault<T> for Option<T> {
-    fn ok_or_default(self) -> Result<T, String> {
-        self.ok_or_else(String::new)
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(OneOrMany::Many)
     }
 }
 
 fn one_of<T: Copy>(all: impl IntoIterator<Item = T>, word: fn(T) -> &'static str, text: &str) -> Result<T, String> {
-    all.into_iter().find(|value| word(*value) == text).ok_or_default()
+    all.into_iter().find(|value| word(*value) == text).ok_or_else(String::new)
 }
 
 /// The argument of EHLO (RFC 5321 §4.1.2, §4.1.3): a qualified host name in ASCII, or an address literal.
@@ -355,7 +338,7 @@ pub(super) fn ehlo_name(text: &str) -> Option<EhloName> {
         let v6 = literal.split_at_checked(5).filter(|(tag, _)| tag.eq_ignore_ascii_case("IPv6:"));
         let (ip, literal) = match v6 {
             Some((_, ip)) => ip.parse().map(|ip: Ipv6Addr| (IpAddr::from(ip), format!("[IPv6:{ip}]"))).ok()?,
-            None => literal.parse().map(|ip: std::net::Ipv4Addr| (IpAddr::from(ip), format!("[{ip}]"))).ok()?,
+            None => literal.parse().map(|ip: Ipv4Addr| (IpAddr::from(ip), format!("[{ip}]"))).ok()?,
         };
         return is_unicast(ip).then(|| EhloName::Name(literal.into()));
     }
@@ -396,7 +379,7 @@ fn not_unicast<T>() -> Result<T, String> {
 fn key(text: &str, built_in: &[&str]) -> Result<String, String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let is_key = (1..=64).contains(&text.len()) && text.bytes().all(is_allowed);
-    (is_key && !built_in.contains(&text)).then(|| text.to_owned()).ok_or_default()
+    (is_key && !built_in.contains(&text)).then(|| text.to_owned()).ok_or_else(String::new)
 }
 
 fn path(text: &str) -> Result<&str, String> {

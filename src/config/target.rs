@@ -13,11 +13,12 @@ use super::scalar::{
 };
 use super::settings::{OwnFiles, Resolved, Settings};
 use super::stores::ClientCertificate;
+use super::target_files::Adjusted;
 use super::yaml::Node;
 use super::{Source, folder};
 use crate::target::{
-    Endpoint, HostTarget, MxTarget, ProbeSettings, SMTP, SUBMISSION, SubmissionTarget, Target, TargetKind, TargetName,
-    TlsMode, UserLabels,
+    Endpoint, HostTarget, MxTarget, ProbeSettings, SMTP, SUBMISSION, ServerName, SubmissionTarget, Target, TargetKind,
+    TargetName, TlsMode, UserLabels,
 };
 
 /// The keys of an entry, besides those of [`Settings`].
@@ -40,11 +41,8 @@ pub(super) struct Entry {
 
 /// A target that is not part of the result yet, and the place that its name is from.
 pub(super) struct Candidate {
-    pub(super) name: TargetName,
     pub(super) place: Place,
-    pub(super) kind: TargetKind,
-    pub(super) labels: UserLabels,
-    pub(super) settings: Arc<ProbeSettings>,
+    pub(super) target: Target,
 }
 
 /// The targets so far.
@@ -54,14 +52,14 @@ pub(super) struct Targets<'a> {
     /// For each name: its index, its file and its place there.
     pub(super) places: HashMap<TargetName, (usize, Arc<Path>, Place)>,
     pub(super) made: Vec<Arc<Target>>,
-    /// The number of targets of groups whose labels were joined with those of an earlier one, and the first of them.
-    pub(super) joined: (usize, Option<String>),
+    pub(super) adjusted: Adjusted,
     pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Targets<'a> {
     pub(super) fn new(settings: Resolved<'a>, pem: PemFiles) -> Self {
-        Self { settings, pem, places: HashMap::new(), made: Vec::new(), joined: (0, None), warnings: Vec::new() }
+        let (places, adjusted) = (HashMap::new(), Adjusted::default());
+        Self { settings, pem, places, made: Vec::new(), adjusted, warnings: Vec::new() }
     }
 
     /// Adds the targets of a list of entries at `place`: all or, in case of an error, none.
@@ -72,14 +70,14 @@ impl<'a> Targets<'a> {
         }
         let file: Arc<Path> = source.path.into();
         let mut added: HashMap<&TargetName, &Place> = HashMap::new();
-        for Candidate { name, place, .. } in &candidates {
-            let earlier = match self.places.get(name) {
+        for Candidate { place, target } in &candidates {
+            let earlier = match self.places.get(&target.name) {
                 Some((_, earlier, place)) if *earlier != file => Some(format!("{place} in {}", earlier.display())),
                 Some((_, _, place)) => Some(place.to_string()),
-                None => added.insert(name, place).map(ToString::to_string),
+                None => added.insert(&target.name, place).map(ToString::to_string),
             };
             if let Some(earlier) = earlier {
-                let name = quoted(name.as_str());
+                let name = quoted(target.name.as_str());
                 let message = format!("duplicate target name {name}: expected a unique `name`, also used by {earlier}");
                 return Err(Fault::new(ErrorKind::Duplicate, place.clone(), message));
             }
@@ -89,10 +87,9 @@ impl<'a> Targets<'a> {
     }
 
     /// Adds a target whose name is not used yet.
-    pub(super) fn push(&mut self, file: &Arc<Path>, candidate: Candidate) {
-        let Candidate { name, place, kind, labels, settings } = candidate;
-        self.places.insert(name.clone(), (self.made.len(), Arc::clone(file), place));
-        self.made.push(Arc::new(Target { name, kind, labels, settings }));
+    pub(super) fn push(&mut self, file: &Arc<Path>, Candidate { place, target }: Candidate) {
+        self.places.insert(target.name.clone(), (self.made.len(), Arc::clone(file), place));
+        self.made.push(Arc::new(target));
     }
 
     /// The settings of targets without keys of their own.
@@ -104,7 +101,7 @@ impl<'a> Targets<'a> {
     fn candidates(&mut self, source: Source<'_>, place: &Place, node: &Node) -> Result<Vec<Candidate>, Fault> {
         let (mut entry, settings): (Entry, Settings) = node.read_both(place)?;
         let folder = folder(source.path);
-        let subject = entry.subject(place)?;
+        let (subject, names) = entry.subject(place)?;
         entry.refuse_keys_of_dns(place, subject)?;
         let client_certificate = match &entry.client_certificate {
             Some(files) => {
@@ -117,46 +114,49 @@ impl<'a> Targets<'a> {
         let settings = self.settings.settings(place, &settings, OwnFiles { client_certificate, certificate_file })?;
         let labels = std::mem::take(&mut entry.labels).into_iter().map(|(name, value)| (name.0, value.0));
         let labels = UserLabels::new(labels);
-        let name = entry.name.take();
-        let (kinds, is_list) = entry.kinds();
-        let key = place.key(subject);
-        match (kinds.as_slice(), &name) {
-            ([], _) => {
-                let message = format!("empty list: expected at least one {}", noun(subject));
-                return Err(Fault::new(ErrorKind::InvalidValue, key, message));
-            }
-            (_, Some(Name(name))) if is_list => {
-                let (name, noun) = (quoted(name.as_str()), noun(subject));
-                let message = format!("name {name} for a list of {noun}s: expected one {noun}, or no name");
-                return Err(Fault::new(ErrorKind::Conflict, place.key("name"), message));
-            }
-            _ => {}
+        let (key, noun) = (place.key(subject), if subject == HOST { "host" } else { "domain" });
+        let (names, is_list) = match names {
+            OneOrMany::One(name) => (vec![name], false),
+            OneOrMany::Many(names) => (names, true),
+        };
+        if names.is_empty() {
+            let message = format!("empty list: expected at least one {noun}");
+            return Err(Fault::new(ErrorKind::InvalidValue, key, message));
         }
-        let candidate = |(index, kind): (usize, TargetKind)| {
-            let (name, place) = match &name {
+        if let Some(Name(name)) = entry.name.as_ref().filter(|_| is_list) {
+            let name = quoted(name.as_str());
+            let message = format!("name {name} for a list of {noun}s: expected one {noun}, or no name");
+            return Err(Fault::new(ErrorKind::Conflict, place.key("name"), message));
+        }
+        let candidate = |(index, name): (usize, ServerName)| {
+            let kind = entry.kind(subject, name);
+            let (name, place) = match &entry.name {
                 Some(Name(name)) => (name.clone(), place.key("name")),
                 None => (kind.default_name()?, if is_list { key.index(index) } else { key.clone() }),
             };
-            Some(Candidate { name, place, kind, labels: labels.clone(), settings: Arc::clone(&settings) })
+            let target = Target { name, kind, labels: labels.clone(), settings: Arc::clone(&settings) };
+            Some(Candidate { place, target })
         };
-        Ok(kinds.into_iter().enumerate().filter_map(candidate).collect())
+        Ok(names.into_iter().enumerate().filter_map(candidate).collect())
     }
 }
 
 impl Entry {
-    /// Which one of the keys `host`, `mx` and `submission` is set.
-    fn subject(&self, place: &Place) -> Result<&'static str, Fault> {
-        let keys = [(HOST, self.host.is_some()), (MX, self.mx.is_some()), (SUBMISSION_KEY, self.submission.is_some())];
-        let mut set = keys.into_iter().filter_map(|(key, is_set)| is_set.then_some(key));
-        let fault = |kind, found: &str| {
-            let message = format!("{found}: expected exactly one of `{HOST}`, `{MX}` and `{SUBMISSION_KEY}`");
-            Err(Fault::new(kind, place.clone(), message))
+    /// Which one of the keys `host`, `mx` and `submission` is set, and its value.
+    fn subject(&mut self, place: &Place) -> Result<(&'static str, OneOrMany<ServerName>), Fault> {
+        let keys = [
+            (HOST, self.host.take().map(|hosts| hosts.map(|host| host.0))),
+            (MX, self.mx.take().map(|domains| domains.map(|domain| domain.0))),
+            (SUBMISSION_KEY, self.submission.take().map(|domains| domains.map(|domain| domain.0))),
+        ];
+        let mut set = keys.into_iter().filter_map(|(key, names)| Some((key, names?)));
+        let (kind, found) = match (set.next(), set.next()) {
+            (Some(only), None) => return Ok(only),
+            (Some((first, _)), Some((second, _))) => (ErrorKind::Conflict, format!("`{first}` with `{second}`")),
+            (None, _) => (ErrorKind::Missing, "nothing to probe".to_owned()),
         };
-        match (set.next(), set.next()) {
-            (None, _) => fault(ErrorKind::Missing, "nothing to probe"),
-            (Some(key), None) => Ok(key),
-            (Some(first), Some(second)) => fault(ErrorKind::Conflict, &format!("`{first}` with `{second}`")),
-        }
+        let message = format!("{found}: expected exactly one of `{HOST}`, `{MX}` and `{SUBMISSION_KEY}`");
+        Err(Fault::new(kind, place.clone(), message))
     }
 
     /// Refuses keys whose values are determined by DNS records.
@@ -168,53 +168,30 @@ impl Entry {
             ("port", self.port.is_some(), ports),
             ("tls", self.tls.is_some(), ports),
         ];
-        match keys.into_iter().find(|(_, is_set, allowed)| *is_set && !allowed.contains(&subject)) {
-            None => Ok(()),
-            Some((key, _, allowed)) => {
-                let (allowed, what) = (allowed.join("` or `"), if subject == MX { "hosts" } else { "hosts and ports" });
-                let message =
-                    format!("`{key}` with `{subject}`: only allowed with `{allowed}`, since DNS determines the {what}");
-                Err(Fault::new(ErrorKind::Conflict, place.key(key), message))
+        let refused = keys.into_iter().find(|(_, is_set, allowed)| *is_set && !allowed.contains(&subject));
+        let Some((key, _, allowed)) = refused else { return Ok(()) };
+        let (allowed, what) = (allowed.join("` or `"), if subject == MX { "hosts" } else { "hosts and ports" });
+        let message =
+            format!("`{key}` with `{subject}`: only allowed with `{allowed}`, since DNS determines the {what}");
+        Err(Fault::new(ErrorKind::Conflict, place.key(key), message))
+    }
+
+    /// What is probed for one of the values of `subject`.
+    fn kind(&self, subject: &str, name: ServerName) -> TargetKind {
+        let default = if subject == MX { SMTP } else { SUBMISSION };
+        let port = self.port.and_then(|port| u16::try_from(port.0).ok()).unwrap_or(default);
+        let tls = self.tls.as_ref().map_or_else(|| TlsMode::default_for(port), |tls| tls.0);
+        match subject {
+            MX => TargetKind::Mx(MxTarget { domain: name, port, tls }),
+            SUBMISSION_KEY => TargetKind::Submission(SubmissionTarget { domain: name }),
+            _ => {
+                let server_name = self.server_name.as_ref().map_or_else(|| name.clone(), |name| name.0.clone());
+                let addresses = self.addresses.iter().flat_map(|list| &list.0).map(|address| address.0).collect();
+                let endpoint = Arc::new(Endpoint { server_name, port, tls });
+                TargetKind::Host(HostTarget { host: name, addresses, endpoint })
             }
         }
     }
-
-    /// What is probed, and whether it is a list.
-    fn kinds(self) -> (Vec<TargetKind>, bool) {
-        let (own_port, own_tls) = (self.port.and_then(|port| u16::try_from(port.0).ok()), self.tls);
-        let port_and_tls = |default: u16| {
-            let port = own_port.unwrap_or(default);
-            (port, own_tls.map_or_else(|| TlsMode::default_for(port), |tls| tls.0))
-        };
-        if let Some(hosts) = self.host {
-            let (port, tls) = port_and_tls(SUBMISSION);
-            let addresses = self.addresses.map_or_else(Vec::new, |list| list.0.into_iter().map(|it| it.0).collect());
-            return hosts.each(|Host(host)| {
-                let server_name = self.server_name.as_ref().map_or_else(|| host.clone(), |name| name.0.clone());
-                let endpoint = Arc::new(Endpoint { server_name, port, tls });
-                TargetKind::Host(HostTarget { host, addresses: addresses.clone(), endpoint })
-            });
-        }
-        if let Some(domains) = self.mx {
-            let (port, tls) = port_and_tls(SMTP);
-            return domains.each(|Domain(domain)| TargetKind::Mx(MxTarget { domain, port, tls }));
-        }
-        let domains = self.submission.unwrap_or(OneOrMany::Many(Vec::new()));
-        domains.each(|Domain(domain)| TargetKind::Submission(SubmissionTarget { domain }))
-    }
-}
-
-impl<T> OneOrMany<T> {
-    fn each(self, kind: impl FnMut(T) -> TargetKind) -> (Vec<TargetKind>, bool) {
-        match self {
-            Self::One(one) => ([one].into_iter().map(kind).collect(), false),
-            Self::Many(many) => (many.into_iter().map(kind).collect(), true),
-        }
-    }
-}
-
-fn noun(subject: &str) -> &str {
-    if subject == HOST { "host" } else { "domain" }
 }
 
 const HOST: &str = "host";

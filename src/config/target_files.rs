@@ -1,6 +1,5 @@
 //! What a target file contains: entries as in the configuration, or groups in the `file_sd` format of Prometheus.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +22,33 @@ struct Group {
     labels: BTreeMap<String, String>,
 }
 
+/// What was changed in the labels of groups: how often, and the first example with its position.
+#[derive(Default)]
+pub(super) struct Adjusted {
+    joined: Option<(usize, String)>,
+    cut: Option<(usize, String)>,
+}
+
+impl Adjusted {
+    /// One warning for each kind of change.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let joined = self.joined.iter().map(|(count, example)| {
+            let targets = counted(*count, "target");
+            format!(
+                "{targets} listed again with other labels: they are merged, and the first value of each is used: {example}"
+            )
+        });
+        let cut = self.cut.iter().map(|(count, example)| {
+            format!("{} longer than {MAX_LABEL} bytes: cut to this length: {example}", counted(*count, "label value"))
+        });
+        joined.chain(cut)
+    }
+}
+
+fn count(changes: &mut Option<(usize, String)>, example: impl FnOnce() -> String) {
+    changes.get_or_insert_with(|| (0, example())).0 += 1;
+}
+
 impl Targets<'_> {
     /// Adds the targets of a file: all or, in case of an error, none.
     pub(super) fn add_file(&mut self, source: Source<'_>) -> Result<(), Fault> {
@@ -42,13 +68,12 @@ impl Targets<'_> {
         };
         let is_group = |node: &Node| match node {
             Node::Map(entries) => {
-                entries.iter().all(|(key, _)| key == "labels") || entries.iter().any(|(key, _)| key == "targets")
+                Some(entries.iter().all(|(key, _)| key == "labels") || entries.iter().any(|(key, _)| key == "targets"))
             }
-            _ => false,
+            _ => None,
         };
-        let are_groups = nodes.first().is_some_and(is_group);
-        if let Some(index) = nodes.iter().position(|node| matches!(node, Node::Map(_)) && is_group(node) != are_groups)
-        {
+        let are_groups = nodes.iter().find_map(is_group).unwrap_or_default();
+        if let Some(index) = nodes.iter().position(|node| is_group(node) == Some(!are_groups)) {
             let with = if are_groups { "without" } else { "with" };
             let message = format!("entry {with} the key `targets`: expected either targets or groups in one file");
             return Err(Fault::new(ErrorKind::Conflict, Place::default().index(index), message));
@@ -58,61 +83,64 @@ impl Targets<'_> {
 
     fn add_groups(&mut self, source: Source<'_>, nodes: &[Node]) -> Result<(), Fault> {
         let settings = self.default_settings()?;
-        let mut candidates = Vec::new();
+        let (mut candidates, mut cut) = (Vec::new(), Vec::new());
         for (index, node) in nodes.iter().enumerate() {
             let place = Place::default().index(index);
+            if *node == Node::Null {
+                return Err(Fault::new(ErrorKind::Missing, place, "blank group: expected a mapping with `targets`"));
+            }
             let group: Group = node.read(&place)?;
-            let labels = labels(group.labels, &place)?;
+            let labels = labels(group.labels, &place, &mut cut)?;
             for (index, Spec(kind)) in group.targets.into_iter().enumerate() {
                 let Some(name) = kind.default_name() else { continue };
                 let place = place.key("targets").index(index);
-                let (labels, settings) = (labels.clone(), Arc::clone(&settings));
-                candidates.push(Candidate { name, place, kind, labels, settings });
+                let target = Target { name, kind, labels: labels.clone(), settings: Arc::clone(&settings) };
+                candidates.push(Candidate { place, target });
             }
+        }
+        let example = |place: &Place, name: &str| source.warning(place, format!("for example {}", quoted(name)));
+        for (place, name) in &cut {
+            count(&mut self.adjusted.cut, || example(place, name));
         }
         let file: Arc<Path> = source.path.into();
         for candidate in candidates {
-            match self.places.get(&candidate.name).and_then(|(index, ..)| self.made.get_mut(*index)) {
+            let Candidate { place, target } = &candidate;
+            match self.places.get(&target.name).and_then(|(index, ..)| self.made.get_mut(*index)) {
                 None => self.push(&file, candidate),
-                Some(earlier) if is_subset(&candidate.labels, &earlier.labels) => {}
+                Some(earlier)
+                    if target.labels.iter().all(|label| earlier.labels.iter().any(|known| known == label)) => {}
                 Some(earlier) => {
-                    let labels = joined(&earlier.labels, &candidate.labels);
+                    let labels = joined(&earlier.labels, &target.labels);
                     *earlier = Arc::new(Target { labels, ..Target::clone(earlier) });
-                    let name = quoted(candidate.name.as_str());
-                    self.joined.0 += 1;
-                    self.joined
-                        .1
-                        .get_or_insert_with(|| source.warning(&candidate.place, format!("for example {name}")));
+                    count(&mut self.adjusted.joined, || example(place, target.name.as_str()));
                 }
             }
         }
         Ok(())
     }
-
-    /// A warning if targets were listed with different labels.
-    pub(super) fn joined_warning(&self) -> Option<String> {
-        let (count, example) = &self.joined;
-        let example = example.as_ref()?;
-        Some(format!(
-            "{} listed again with other labels: they are merged, and the first value of each is used: {example}",
-            counted(*count, "target")
-        ))
-    }
 }
 
 /// The labels of a group on the metrics of this exporter: without those for relabeling and empty ones. A label that
-/// Prometheus or the exporter sets is renamed, as Prometheus does it for labels of a scraped target.
-fn labels(found: BTreeMap<String, String>, place: &Place) -> Result<UserLabels, Fault> {
+/// Prometheus or the exporter sets is renamed, as Prometheus does it for labels of a scraped target. The place and the name
+/// of each label whose value is cut are added to `cut`.
+fn labels(found: BTreeMap<String, String>, place: &Place, cut: &mut Vec<(Place, String)>) -> Result<UserLabels, Fault> {
+    let place = place.key("labels");
     let mut labels = BTreeMap::new();
     let (clashing, others): (Vec<_>, Vec<_>) = found
         .into_iter()
-        .filter(|(name, value)| !name.starts_with("__") && !value.is_empty())
+        .filter(|(name, value)| !name.starts_with("__") && !name.is_empty() && !value.is_empty())
+        .map(|(name, mut value)| {
+            if value.len() > MAX_LABEL {
+                value.truncate((0..=MAX_LABEL).rev().find(|end| value.is_char_boundary(*end)).unwrap_or_default());
+                cut.push((place.key(&*name), name.clone()));
+            }
+            (name, value)
+        })
         .partition(|(name, _)| is_reserved(name));
     for (name, value) in others {
         if !is_label_name(&name) {
             let message = format!("invalid label name {}: expected [a-zA-Z_][a-zA-Z0-9_]*", quoted(&name));
-            let fault = Fault::new(ErrorKind::InvalidValue, place.key("labels"), message);
-            return Err(Fault { key: Some(name), ..fault });
+            return Err(Fault { key: Some(name), ..Fault::new(ErrorKind::InvalidValue, place, message) });
         }
         labels.insert(name, value);
     }
@@ -123,15 +151,7 @@ fn labels(found: BTreeMap<String, String>, place: &Place) -> Result<UserLabels, 
         }
         labels.insert(name, value);
     }
-    Ok(UserLabels::new(labels.into_iter().map(|(name, mut value)| {
-        let end = (0..=MAX_LABEL).rev().find(|end| value.is_char_boundary(*end));
-        value.truncate(end.filter(|_| value.len() > MAX_LABEL).unwrap_or(value.len()));
-        (name, value)
-    })))
-}
-
-fn is_subset(labels: &UserLabels, of: &UserLabels) -> bool {
-    labels.iter().all(|label| of.iter().any(|other| other == label))
+    Ok(UserLabels::new(labels))
 }
 
 /// All labels of both; the first value of each counts.
@@ -140,35 +160,45 @@ fn joined(first: &UserLabels, second: &UserLabels) -> UserLabels {
     UserLabels::new(labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
 
-/// JSON with each pair of escaped surrogates (RFC 8259 §7) replaced by its character. All other JSON is YAML.
-pub(super) fn with_joined_surrogates(text: &str) -> Cow<'_, str> {
-    let is_json = text.trim_start().starts_with('[');
-    if !is_json || !["\\ud", "\\uD"].iter().any(|surrogate| text.contains(surrogate)) {
-        return text.into();
+/// The text of a target file as YAML. JSON may have what the parser of YAML refuses: tabs before the first value, characters
+/// as pairs of surrogates (RFC 8259 §7), and raw ones that are not allowed in YAML or that break lines there. Lone
+/// surrogates are replaced, as in Go.
+pub(super) fn as_yaml(text: String) -> String {
+    if !yaml::is_json(&text) {
+        return text;
     }
-    let mut joined = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
-        joined.push_str(before);
-        let pair = escape.split_at_checked(12).and_then(|(pair, after)| Some((surrogate_pair(pair)?, after)));
-        if let Some((c, after)) = pair {
-            joined.push(c);
-            rest = after;
-        } else {
-            let end = escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end);
-            let (simple, after) = escape.split_at(end);
-            joined.push_str(simple);
-            rest = after;
+    let unit = |text: &str| u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok();
+    let mut yaml = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(c) = rest.chars().next() {
+        let mut taken = c.len_utf8();
+        match c {
+            '\\' => {
+                let units = [unit(rest), rest.get(6..).and_then(unit)];
+                let (escaped, length) = match char::decode_utf16(units.into_iter().map_while(|unit| unit)).next() {
+                    Some(Ok(character)) if character.len_utf16() == 2 => (Some(character), 12),
+                    Some(Err(_)) => (Some(char::REPLACEMENT_CHARACTER), 6),
+                    _ => (None, 2),
+                };
+                taken = length;
+                match escaped {
+                    Some(character) => yaml.push(character),
+                    None => yaml.push_str(rest.get(..taken).unwrap_or_default()),
+                }
+            }
+            '\t' => yaml.push(' '),
+            '\n' | '\r' => yaml.push(c),
+            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => yaml.push_str(&escape(c)),
+            c if c.is_control() => yaml.push_str(&escape(c)),
+            c => yaml.push(c),
         }
+        rest = rest.get(taken..).unwrap_or_default();
     }
-    joined.push_str(rest);
-    joined.into()
+    yaml
 }
 
-fn surrogate_pair(escapes: &str) -> Option<char> {
-    let (high, low) = escapes.split_at_checked(6)?;
-    let unit = |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?, 16).ok();
-    char::decode_utf16([unit(high)?, unit(low)?]).next()?.ok().filter(|c| c.len_utf16() == 2)
+fn escape(c: char) -> String {
+    format!("\\u{:04x}", u32::from(c))
 }
 
 const LIST: &str = "a list of targets, or of groups as in Prometheus's file_sd";

@@ -1,17 +1,17 @@
-//! From a file to a tree of YAML values, and back from a place in the tree to its line and column.
+//! From a file to a tree of YAML values, and from a place in the tree to its line and column.
 //!
-//! serde_yaml has no positions in its values, but its errors have: a second walk over the text raises an error at the
-//! place that is sought.
+//! serde_yaml has no positions in its values, but its errors have: to find a place, the tree is built again until there.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 
 use super::error::{ErrorKind, Fault, Place, Step, quoted};
-use super::nesting;
 use crate::file;
 
 /// A value of a document. Merge keys (`<<`) are resolved.
@@ -31,9 +31,8 @@ impl Node {
     pub(super) fn described(&self) -> String {
         match self {
             Self::Null => "nothing".to_owned(),
-            Self::Bool(flag) => format!("the boolean {flag}"),
-            Self::Integer(number) => format!("the number {number}"),
-            Self::Float(number) => format!("the number {number}"),
+            Self::Bool(_) => format!("the boolean {}", self.text()),
+            Self::Integer(_) | Self::Float(_) => format!("the number {}", self.text()),
             Self::Text(text) => format!("the string {}", quoted(text).replace('`', "\"")),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a mapping".to_owned(),
@@ -51,25 +50,25 @@ impl Node {
         }
     }
 
-    /// The elements of the list that is the value of `key`; none if there is no such list.
-    pub(super) fn list(&self, key: &str) -> &[Self] {
-        let Self::Map(entries) = self else { return &[] };
-        match entries.iter().find(|(name, _)| name == key) {
-            Some((_, Self::List(items))) => items,
-            _ => &[],
+    /// The value one step below.
+    pub(super) fn get(&self, step: &Step) -> Option<&Self> {
+        match (self, step) {
+            (Self::List(items), Step::Index(index)) => items.get(*index),
+            (Self::Map(entries), Step::Key(key)) => {
+                entries.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+            }
+            _ => None,
         }
     }
 
     /// Calls `visit` with each string below `place`.
-    pub(super) fn each_text(&self, place: &Place, visit: &mut impl FnMut(&Place, &str)) {
+    pub(super) fn each_text<'a>(&'a self, place: &Place, visit: &mut impl FnMut(&Place, &'a str)) {
         match self {
             Self::Text(text) => visit(place, text),
             Self::List(items) => {
                 items.iter().enumerate().for_each(|(index, item)| item.each_text(&place.index(index), visit));
             }
-            Self::Map(entries) => {
-                entries.iter().for_each(|(key, value)| value.each_text(&place.key(key), visit));
-            }
+            Self::Map(entries) => entries.iter().for_each(|(key, value)| value.each_text(&place.key(key), visit)),
             Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => {}
         }
     }
@@ -77,37 +76,126 @@ impl Node {
 
 /// The text of the file at `path`, without a byte order mark.
 pub(super) fn read(path: &Path) -> Result<String, Fault> {
-    let unreadable = |error: io::Error| match error.kind() {
+    let bytes = file::read(path, MAX_FILE).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => Fault::of_file(ErrorKind::TooLarge, "file too large: expected at most 16 MiB"),
         io::ErrorKind::NotFound => Fault::of_file(ErrorKind::File, "file not found"),
         io::ErrorKind::IsADirectory => Fault::of_file(ErrorKind::File, "expected a file, got a directory"),
         io::ErrorKind::PermissionDenied => Fault::of_file(ErrorKind::File, "permission denied"),
         _ => Fault::of_file(ErrorKind::File, format!("cannot be read: {error}")),
-    };
-    let bytes = file::read(path, MAX_FILE).map_err(unreadable)?;
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).map(<[u8]>::to_vec).unwrap_or(bytes);
-    String::from_utf8(bytes).map_err(|error| {
-        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        syntax("invalid UTF-8", String::from_utf8_lossy(before).as_ref())
+    })?;
+    match bytes.as_slice() {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest),
+        all => utf8(all),
+    }
+}
+
+/// Parsers of YAML accept UTF-16 with a byte order mark (YAML 1.2 §5.2).
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Fault> {
+    let (pairs, odd) = bytes.as_chunks::<2>();
+    let text = String::from_utf16(&pairs.iter().copied().map(unit).collect::<Vec<_>>());
+    text.ok().filter(|_| odd.is_empty()).ok_or_else(|| Fault::of_file(ErrorKind::Syntax, "invalid UTF-16"))
+}
+
+/// In JSON, Go replaces bytes that are not UTF-8.
+fn utf8(bytes: &[u8]) -> Result<String, Fault> {
+    str::from_utf8(bytes).map(str::to_owned).or_else(|error| match String::from_utf8_lossy(bytes).into_owned() {
+        text if is_json(&text) => Ok(text),
+        _ => {
+            let before = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default()).into_owned();
+            Err(syntax("invalid UTF-8", &before))
+        }
     })
 }
 
-/// The first document in `text`, and whether there are more. The values of labels are strings if `raw_labels` is set.
-pub(super) fn parse(text: &str, raw_labels: bool) -> Result<(Node, bool), Fault> {
-    nesting::check(text)?;
+/// Whether the text is a list in JSON.
+pub(super) fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('[') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// The first document in `text`, and whether there are more. An inventory is read as Prometheus reads it: targets and the
+/// values of labels are strings, tags are ignored, and in JSON a repeated key replaces the one before, and case does not
+/// matter in the keys of groups.
+pub(super) fn parse(text: &str, is_inventory: bool) -> Result<(Node, bool), Fault> {
+    let deep = check(text)?;
+    let mut documents = serde_yaml::Deserializer::from_str(text);
+    let Some(document) = documents.next() else { return Ok((Node::Null, false)) };
+    let mut builder = Builder::new(text, is_inventory);
+    let node = builder.seed(Mode::Any).deserialize(document).map_err(|error| {
+        let fault = builder.fault.take().unwrap_or_else(|| yaml_fault(&error, &builder.place));
+        match deep {
+            Some(deep) if fault.kind == ErrorKind::Syntax => deep,
+            _ => Fault { position: location(&error), ..fault },
+        }
+    })?;
+    Ok((node, documents.next().is_some()))
+}
+
+/// Line and column, from 1, of the value at `place`, or of `key` in the mapping there. A merged key is where its mapping
+/// is anchored.
+pub(super) fn position(text: &str, place: &Place, key: Option<&str>) -> Option<(usize, usize)> {
+    let is_inventory = matches!(place.0.first(), Some(Step::Index(_)));
+    // Keys of the mapping itself hide merged ones.
+    [false, true].into_iter().find_map(|merged| {
+        let sought = Some(Sought { place, key, merged });
+        let mut builder = Builder { budget: usize::MAX, sought, ..Builder::new(text, is_inventory) };
+        let document = serde_yaml::Deserializer::from_str(text).next()?;
+        location(&builder.seed(Mode::Any).deserialize(document).err()?)
+    })
+}
+
+fn location(error: &serde_yaml::Error) -> Option<(usize, usize)> {
+    error.location().map(|at| (at.line(), at.column()))
+}
+
+/// Refuses what the scanner takes more than linear time for: it needs time for each token in proportion to the depth of
+/// flow collections, and for each `%TAG` directive in proportion to their number. Otherwise, the fault to report if the
+/// text is not YAML. The depth is an estimate: opening brackets in a quoted text of several lines count.
+fn check(text: &str) -> Result<Option<Fault>, Fault> {
     let is_control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
     if let Some((before, _)) = text.split_once(is_control) {
         return Err(syntax("invalid YAML: control characters are not allowed", before));
     }
-    let mut documents = serde_yaml::Deserializer::from_str(text);
-    let Some(document) = documents.next() else { return Ok((Node::Null, false)) };
-    let budget = text.len().saturating_mul(SIZE_FACTOR).saturating_add(MAX_EXPANDED);
-    let mut builder = Builder { raw_labels, budget, ..Builder::default() };
-    let node = builder.seed(Mode::Any).deserialize(document).map_err(|error| {
-        let fault = builder.fault.take().unwrap_or_else(|| yaml_fault(&error, &builder.place));
-        Fault { position: error.location().map(|at| (at.line(), at.column())), ..fault }
-    })?;
-    Ok((node, documents.next().is_some()))
+    if text.lines().filter(|line| line.starts_with("%TAG")).count() > MAX_DEPTH {
+        return Err(Fault::of_file(ErrorKind::TooLarge, "too many %TAG directives: expected at most 64"));
+    }
+    let (mut depth, mut previous, mut deep) = (0_usize, '\n', None);
+    let mut budget = text.len().saturating_mul(MAX_DEPTH).saturating_add(MAX_EXPANDED);
+    // The character that ends a quoted text or a comment, and the brackets that open in it on this line.
+    let mut quote = None;
+    // Whether a value may begin here, and whether its anchor or tag is being passed.
+    let (mut starts, mut in_property) = (true, false);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some((end, _)), _) if c == end && (end, previous) != ('"', '\\') => quote = None,
+            (Some((end, opened)), '\n') => (quote, depth) = (Some((end, 0)), depth + opened),
+            (Some((end, opened)), '[' | '{') => quote = Some((end, opened + 1)),
+            (Some(_), _) => {}
+            (None, '#') if previous.is_whitespace() => quote = Some(('\n', 0)),
+            (None, '"' | '\'') if starts => quote = Some((c, 0)),
+            (None, '[' | '{') => (depth, starts) = (depth + 1, true),
+            (None, ']' | '}') => (depth, starts) = (depth.saturating_sub(1), false),
+            (None, ',') if depth > 0 => (starts, in_property) = (true, false),
+            (None, ':') => (starts, in_property) = (true, false),
+            (None, '&' | '!') if starts => in_property = true,
+            (None, '-' | '?') => {}
+            (None, c) if c.is_whitespace() => in_property = false,
+            (None, _) => starts = starts && in_property,
+        }
+        starts = starts || c == '\n';
+        previous = if (previous, c) == ('\\', '\\') { ' ' } else { c };
+        if depth > MAX_DEPTH && deep.is_none() {
+            let before = text.get(..at).unwrap_or_default();
+            deep = Some(Fault { kind: ErrorKind::TooLarge, ..syntax(TOO_DEEP, before) });
+        }
+        match (budget.checked_sub(depth), &deep) {
+            (Some(rest), _) => budget = rest,
+            (None, Some(deep)) => return Err(deep.clone()),
+            (None, None) => {}
+        }
+    }
+    Ok(deep)
 }
 
 /// A fault at the end of `before`.
@@ -120,51 +208,67 @@ fn syntax(message: &str, before: &str) -> Fault {
 /// The fault for an error of the parser.
 fn yaml_fault(error: &serde_yaml::Error, place: &Place) -> Fault {
     let text = error.to_string();
-    if text.contains(": invalid type: ") {
+    if text.contains("invalid type: ") {
         return Fault::new(ErrorKind::WrongType, place.clone(), "invalid type: expected a string");
     }
-    if text == REPETITIONS {
-        return Fault::of_file(
-            ErrorKind::TooLarge,
-            "too many aliases: expected at most 100 for each value in the file",
-        );
+    if text == "repetition limit exceeded" {
+        let message = "too many aliases: expected at most 100 for each value in the file";
+        return Fault::of_file(ErrorKind::TooLarge, message);
     }
     let at = error.location().map(|at| format!(" at line {} column {}", at.line(), at.column())).unwrap_or_default();
     Fault::of_file(ErrorKind::Syntax, format!("invalid YAML: {}", text.replacen(&at, "", 1)))
 }
 
 /// Builds a tree and keeps its size within bounds.
-#[derive(Default)]
-struct Builder {
+struct Builder<'a> {
     /// What may be added to the tree: each value counts [`NODE_SIZE`] and its text, as often as an alias repeats it.
     budget: usize,
-    raw_labels: bool,
+    is_inventory: bool,
+    is_json: bool,
     /// The place of the value that is being read.
     place: Place,
     /// Why building failed.
     fault: Option<Fault>,
+    sought: Option<Sought<'a>>,
 }
 
-/// How scalars are read.
+/// Where building stops with an error.
+struct Sought<'a> {
+    place: &'a Place,
+    /// The key in the mapping there, if it is not the value.
+    key: Option<&'a str>,
+    /// Whether the place is below a merge key.
+    merged: bool,
+}
+
+/// How values are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// By their YAML type.
     Any,
-    /// The mapping below is one of labels: its values are read as they are written.
-    Labels,
-    /// As it is written: `1.10` is not a number.
+    /// As they are written: `1.10` is not a number.
     Raw,
+    /// A list of raw values.
+    Targets,
+    /// A mapping with raw values.
+    Labels,
 }
 
-struct Seed<'a> {
-    builder: &'a mut Builder,
+struct Seed<'b, 'a> {
+    builder: &'b mut Builder<'a>,
     mode: Mode,
     /// The keys that the mapping has already, if the value is a key.
-    keys: Option<&'a mut HashSet<String>>,
+    keys: Option<&'b mut HashSet<String>>,
 }
 
-impl Builder {
-    fn seed(&mut self, mode: Mode) -> Seed<'_> {
+impl<'a> Builder<'a> {
+    fn new(text: &str, is_inventory: bool) -> Self {
+        let budget = text.len().saturating_mul(SIZE_FACTOR).saturating_add(MAX_EXPANDED);
+        let is_json = is_inventory && is_json(text);
+        Self { budget, is_inventory, is_json, place: Place::default(), fault: None, sought: None }
+    }
+
+    fn seed(&mut self, mode: Mode) -> Seed<'_, 'a> {
         Seed { builder: self, mode, keys: None }
     }
 
@@ -173,7 +277,16 @@ impl Builder {
         Err(E::custom(""))
     }
 
-    fn spend<E: Error>(&mut self, bytes: usize) -> Result<(), E> {
+    fn fail_whole<E: Error>(&mut self, message: &str) -> Result<(), E> {
+        self.place = Place::default();
+        self.fail(ErrorKind::TooLarge, message)
+    }
+
+    /// Starts a value whose text has this length.
+    fn begin<E: Error>(&mut self, bytes: usize) -> Result<(), E> {
+        if self.is_sought(None) {
+            return Err(E::custom(""));
+        }
         let Some(rest) = self.budget.checked_sub(NODE_SIZE + bytes) else {
             return self.fail_whole("aliases repeat too much: expected at most 16 MiB of repeated values");
         };
@@ -182,31 +295,51 @@ impl Builder {
     }
 
     fn enter<E: Error>(&mut self, step: Step) -> Result<(), E> {
-        if self.place.0.len() == nesting::MAX_DEPTH {
-            return self.fail_whole("nested too deep: expected at most 64 levels");
+        if self.place.0.len() == MAX_DEPTH {
+            return self.fail_whole(TOO_DEEP);
         }
         self.place.0.push(step);
         Ok(())
     }
 
-    fn fail_whole<E: Error>(&mut self, message: &str) -> Result<(), E> {
-        self.place = Place::default();
-        self.fail(ErrorKind::TooLarge, message)
+    /// Whether the value that is being read, or this key of it, is where building stops.
+    fn is_sought(&self, key: Option<&str>) -> bool {
+        let Some(sought) = self.sought.as_ref().filter(|sought| sought.key == key) else { return false };
+        if !sought.merged {
+            return self.place == *sought.place;
+        }
+        let is_merge = |step: Option<&Step>| matches!(step, Some(Step::Key(key)) if key == MERGE);
+        let mut previous = None;
+        let steps = self.place.0.iter().filter(|step| {
+            let is_element = is_merge(previous.replace(*step)) && matches!(step, Step::Index(_));
+            !is_element && !is_merge(Some(step))
+        });
+        steps.eq(&sought.place.0)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
+impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
     type Value = Node;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
         match self.mode {
-            Mode::Raw => deserializer.deserialize_option(self),
-            Mode::Any | Mode::Labels => deserializer.deserialize_any(self),
+            // An error of `visit_none` has no position.
+            Mode::Raw if !self.builder.is_sought(None) => deserializer.deserialize_option(self),
+            _ => deserializer.deserialize_any(self),
         }
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
+macro_rules! visit {
+    ($($visit:ident($value:ty): $node:expr;)+) => {$(
+        fn $visit<E: Error>(self, value: $value) -> Result<Node, E> {
+            let node: fn($value) -> Node = $node;
+            self.scalar(node(value))
+        }
+    )+};
+}
+
+impl<'de> Visitor<'de> for Seed<'_, '_> {
     type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,52 +347,35 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Node, E> {
-        self.scalar(Node::Null, 0)
+        self.scalar(Node::Null)
     }
 
     fn visit_none<E: Error>(self) -> Result<Node, E> {
         let node = if self.mode == Mode::Raw { Node::Text(String::new()) } else { Node::Null };
-        self.scalar(node, 0)
+        self.scalar(node)
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
         deserializer.deserialize_str(self)
     }
 
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Node, E> {
-        self.scalar(Node::Bool(flag), 0)
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Node, E> {
-        self.scalar(Node::Integer(number.into()), 0)
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Node, E> {
-        self.scalar(Node::Integer(number.into()), 0)
-    }
-
-    fn visit_i128<E: Error>(self, number: i128) -> Result<Node, E> {
-        self.scalar(Node::Integer(number), 0)
-    }
-
-    fn visit_u128<E: Error>(self, number: u128) -> Result<Node, E> {
-        self.scalar(i128::try_from(number).map_or(Node::Float(number as f64), Node::Integer), 0)
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Node, E> {
-        self.scalar(Node::Float(number), 0)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {
-        self.scalar(Node::Text(text.to_owned()), text.len())
+    visit! {
+        visit_bool(bool): Node::Bool;
+        visit_u64(u64): |number| Node::Integer(number.into());
+        visit_i64(i64): |number| Node::Integer(number.into());
+        visit_i128(i128): Node::Integer;
+        visit_u128(u128): |number| i128::try_from(number).map_or(Node::Float(number as f64), Node::Integer);
+        visit_f64(f64): Node::Float;
+        visit_str(&str): |text| Node::Text(text.to_owned());
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
-        self.builder.spend(0)?;
+        self.builder.begin(0)?;
+        let mode = if self.mode == Mode::Targets { Mode::Raw } else { self.mode };
         let mut items = Vec::new();
         loop {
             self.builder.enter(Step::Index(items.len()))?;
-            let Some(item) = list.next_element_seed(self.builder.seed(self.mode))? else { break };
+            let Some(item) = list.next_element_seed(self.builder.seed(mode))? else { break };
             self.builder.place.0.pop();
             items.push(item);
         }
@@ -269,17 +385,23 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
         let builder = &mut *self.builder;
-        builder.spend(0)?;
+        builder.begin(0)?;
         let mut entries = Vec::new();
         let mut merged = Vec::new();
         let mut keys = HashSet::new();
         loop {
-            let key = Seed { builder: &mut *builder, mode: Mode::Any, keys: Some(&mut keys) };
-            let Some(key) = map.next_key_seed(key)?.map(|key| key.text()) else { break };
-            let mode = match self.mode {
-                _ if key == MERGE => self.mode,
-                Mode::Labels => Mode::Raw,
-                _ if builder.raw_labels && key == "labels" => Mode::Labels,
+            let mode = if builder.is_inventory { Mode::Raw } else { Mode::Any };
+            let key = Seed { builder: &mut *builder, mode, keys: Some(&mut keys) };
+            let Some(key) = map.next_key_seed(key)? else { break };
+            let mut key = key.text();
+            if builder.is_json && ["targets", "labels"].iter().any(|known| key.eq_ignore_ascii_case(known)) {
+                key.make_ascii_lowercase();
+            }
+            let mode = match (self.mode, key.as_str()) {
+                (mode, MERGE) => mode,
+                (Mode::Labels, _) => Mode::Raw,
+                (_, "labels") if builder.is_inventory => Mode::Labels,
+                (_, "targets") if builder.is_inventory => Mode::Targets,
                 _ => Mode::Any,
             };
             builder.enter(Step::Key(key.clone()))?;
@@ -291,29 +413,43 @@ impl<'de> Visitor<'de> for Seed<'_> {
             }
             builder.place.0.pop();
         }
+        if builder.is_json {
+            let mut later = HashSet::new();
+            entries.reverse();
+            entries.retain(|(key, _)| later.insert(key.clone()));
+            entries.reverse();
+        }
         merged.retain(|(key, _)| keys.insert(key.clone()));
         entries.extend(merged);
         self.finish(Node::Map(entries))
     }
 
-    fn visit_enum<A: EnumAccess<'de>>(self, _: A) -> Result<Node, A::Error> {
-        self.builder.fail(ErrorKind::WrongType, "invalid type: got a value with a tag")
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Node, A::Error> {
+        if !self.builder.is_inventory {
+            return self.builder.fail(ErrorKind::WrongType, "invalid type: got a value with a tag");
+        }
+        let (_, value) = tagged.variant::<IgnoredAny>()?;
+        value.newtype_variant_seed(self)
     }
 }
 
-impl Seed<'_> {
-    fn scalar<E: Error>(self, node: Node, bytes: usize) -> Result<Node, E> {
-        self.builder.spend(bytes)?;
+impl Seed<'_, '_> {
+    fn scalar<E: Error>(self, node: Node) -> Result<Node, E> {
+        self.builder.begin(if let Node::Text(text) = &node { text.len() } else { 0 })?;
         self.finish(node)
     }
 
     fn finish<E: Error>(self, node: Node) -> Result<Node, E> {
         let Some(keys) = self.keys else { return Ok(node) };
+        let key = node.text();
         if matches!(node, Node::List(_) | Node::Map(_)) {
-            let message = format!("invalid type: expected a string as key, got {}", node.described());
+            let message = format!("invalid type: expected a string as key, got {key}");
             return self.builder.fail(ErrorKind::WrongType, message);
         }
-        if keys.insert(node.text()) {
+        if self.builder.is_sought(Some(&key)) {
+            return Err(E::custom(""));
+        }
+        if keys.insert(key) || self.builder.is_json {
             return Ok(node);
         }
         self.builder.fail(ErrorKind::Duplicate, format!("duplicate key {}", quoted(&node.text())))
@@ -332,113 +468,13 @@ fn merge(value: Node, entries: &mut Vec<(String, Node)>) -> bool {
     }
 }
 
-/// Line and column, from 1, of the value at `place`, or of `key` in the mapping there. A merged key is where its mapping
-/// is anchored.
-pub(super) fn position(text: &str, place: &Place, key: Option<&str>) -> Option<(usize, usize)> {
-    let mut steps: Vec<_> = place.0.iter().map(Seek::Step).chain(key.map(Seek::Key)).collect();
-    // Keys of the mapping itself hide merged ones, so that a merge is only looked into if the key is not there.
-    loop {
-        let mut reached = 0;
-        let document = serde_yaml::Deserializer::from_str(text).next()?;
-        match (Finder { steps: &steps, depth: 0, reached: &mut reached }).deserialize(document) {
-            Err(error) => return error.location().map(|at| (at.line(), at.column())),
-            Ok(()) if matches!(steps.get(reached), None | Some(Seek::Merge | Seek::Step(Step::Index(_)))) => {
-                return None;
-            }
-            Ok(()) => steps.insert(reached, Seek::Merge),
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Seek<'a> {
-    Step(&'a Step),
-    /// The key itself.
-    Key(&'a str),
-    /// The mappings that are merged.
-    Merge,
-}
-
-/// Walks along `steps` and fails at their end.
-struct Finder<'a> {
-    steps: &'a [Seek<'a>],
-    depth: usize,
-    /// The step that could not be taken.
-    reached: &'a mut usize,
-}
-
-impl Finder<'_> {
-    fn next(&mut self, by: usize) -> Finder<'_> {
-        Finder { steps: self.steps, depth: self.depth + by, reached: &mut *self.reached }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Finder<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        *self.reached = self.depth;
-        if self.depth < self.steps.len() {
-            return deserializer.deserialize_any(self);
-        }
-        // Fails, since there is no budget.
-        Builder::default().seed(Mode::Any).deserialize(deserializer).map(drop)
-    }
-}
-
-impl<'de> Visitor<'de> for Finder<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list or a mapping")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        let wanted = self.steps.get(self.depth);
-        for index in 0.. {
-            let more = match wanted {
-                Some(Seek::Step(Step::Index(wanted))) if *wanted == index => list.next_element_seed(self.next(1))?,
-                // A list of mappings that are merged: the first one with the key.
-                Some(Seek::Step(Step::Key(_)) | Seek::Key(_)) => list.next_element_seed(self.next(0))?,
-                _ => list.next_element::<IgnoredAny>()?.map(drop),
-            };
-            if more.is_none() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let (wanted, is_key) = match self.steps.get(self.depth) {
-            Some(Seek::Step(Step::Key(key))) => (key.as_str(), false),
-            Some(Seek::Key(key)) => (*key, true),
-            _ => (MERGE, false),
-        };
-        let mut builder = Builder { budget: usize::MAX, ..Builder::default() };
-        loop {
-            // Reading a key fails if it is in the set.
-            let mut keys = is_key.then(|| wanted.to_owned()).into_iter().collect();
-            let key = Seed { builder: &mut builder, mode: Mode::Any, keys: Some(&mut keys) };
-            match map.next_key_seed(key)? {
-                None => return Ok(()),
-                Some(key) if key.text() == wanted => map.next_value_seed(self.next(1))?,
-                Some(_) => map.next_value::<IgnoredAny>().map(drop)?,
-            }
-        }
-    }
-}
-
 /// The key whose value is merged into its mapping.
 const MERGE: &str = "<<";
-/// The error of the parser for aliases of aliases.
-const REPETITIONS: &str = "repetition limit exceeded";
 /// Bytes of a file that are read.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// The maximum nesting of values. A configuration needs five levels.
+const MAX_DEPTH: usize = 64;
+const TOO_DEEP: &str = "nested too deep: expected at most 64 levels";
 /// What a value counts in addition to its text.
 const NODE_SIZE: usize = 8;
 /// A tree without aliases is smaller than its text times this factor.

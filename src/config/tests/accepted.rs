@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{PemFiles, Site, accepted, name, without_files};
-use crate::config::Config;
+use crate::config::{Config, ErrorKind, yaml};
 use crate::target::{EhloName, HostTarget, IpFamily, ProbeSettings, ResolverSpec, Target, TargetKind, TlsMode};
 
 /// The only target of this text.
@@ -363,6 +363,53 @@ fn accepts_byte_order_marks_and_crlf() {
 }
 
 #[test]
+fn accepts_utf_16_and_declared_tags() {
+    let text = "%TAG !e! tag:yaml.org,2002:\n---\ntargets: [{host: !e!str bücher.example, trust: mozilla}]\n";
+    let site = Site::default();
+    let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+    site.write("config.yaml", units.flat_map(u16::to_le_bytes).collect::<Vec<_>>());
+    assert_eq!(without_files(&site.config()), without_files(&accepted(text)));
+}
+
+#[test]
+fn only_flow_collections_count_as_nesting() {
+    #[track_caller]
+    fn check(text: &str, is_allowed: bool) {
+        let is_too_large = yaml::parse(text, false).is_err_and(|fault| fault.kind == ErrorKind::TooLarge);
+        assert_eq!(is_too_large, !is_allowed, "{}", text.chars().take(60).collect::<String>());
+    }
+    let many = "[".repeat(100);
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    check(&nested(64), true);
+    check(&nested(65), false);
+    check(&nested(5_000), false);
+    check(&many, false);
+    check(&format!("- - ? {many}"), false);
+    check(&format!("a: &anchor {many}"), false);
+    check(&"[{\n".repeat(100), false);
+    check(&"{a: ".repeat(100), false);
+    check(&"[a, 'b', \"c\", ".repeat(100), false);
+    check(&"[ don't ,".repeat(100), false);
+    check(&format!("a: |\n  x\nb: {many}"), false);
+    check(&format!("a: x#y\nb: {many}"), false);
+    check(&"- [] \n- {}\n".repeat(100), true);
+    check(&"- a: [x, {b: c}]\n".repeat(100), true);
+    for text in
+        ["a: '{}'", "a: 'it''s {}'", "a: \"\\\"{}\"", "a: \"x\n  {}\"", "a: x{}", "a: don't {}", "a: x # {}", "# {}"]
+    {
+        check(&text.replace("{}", &many), true);
+    }
+    check(&format!("a: |\n  {many}\n\n  {many}\nb: c"), true);
+    for text in
+        ["rock 'n roll", "rock, \"n roll", "'it''s [[[ {{{'", "&a '[[['", "!!str \"[[[\"", "it's \" # don't '[[["]
+    {
+        let lines = "- {a: 'b', c: \"d\", e: [x]}\n".repeat(5_000);
+        check(&format!("- a: {text}\n{lines}"), true);
+    }
+    check(&format!("- a: >-\n    {many}\n  b: c"), true);
+}
+
+#[test]
 fn warns_of_values_that_look_like_environment_variables() {
     #[track_caller]
     fn check(value: &str, is_variable: bool) {
@@ -377,6 +424,10 @@ fn warns_of_values_that_look_like_environment_variables() {
     for value in ["${NAME}", "$NAME", "mail-${NAME}.test", "$_x1", "${a}${b}"] {
         check(value, true);
     }
+    let hosts: String = (0..3_000).map(|number| format!("  - {{host: a{number}.test, name: $A{number}}}\n")).collect();
+    let config = accepted(&format!("defaults: {{trust: mozilla}}\ntargets:\n{hosts}"));
+    assert_eq!(config.warnings.len(), 11, "ten, and one with their number");
+    assert!(config.warnings[10].contains("3,000 values"), "{:?}", config.warnings);
     for value in ["$", "$$", "$5", "a$b", "${}", "${NAME", "${NAME:-x}", "cost: $ 5", "$a b"] {
         check(value, false);
     }

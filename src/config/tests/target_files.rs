@@ -8,7 +8,7 @@ use super::{MAIN, Site};
 use crate::config::{Config, ErrorKind};
 
 /// A folder with this config and these files.
-fn site(config: &str, files: &[(&str, &str)]) -> Site {
+fn site(config: &str, files: &[(&str, impl AsRef<[u8]>)]) -> Site {
     let site = Site::default();
     site.write("config.yaml", config);
     files.iter().for_each(|(name, text)| site.write(name, text));
@@ -17,11 +17,14 @@ fn site(config: &str, files: &[(&str, &str)]) -> Site {
 
 /// The config with a file of this text has these targets with these labels, beside `a.test:587`.
 #[track_caller]
-fn accepted(text: &str, expected: &[(&str, &[(&str, &str)])]) {
+fn accepted(text: impl AsRef<[u8]>, expected: &[(&str, &[(&str, &str)])]) {
+    let text = text.as_ref();
     let config = site(MAIN, &[("one.sd", text)]).config();
+    assert_eq!(config.files.failures(), [], "{}", text.escape_ascii());
     let found: Vec<_> = config.targets.iter().map(|t| (t.name.as_str(), t.labels.iter().collect::<Vec<_>>())).collect();
     let expected = expected.iter().map(|(name, labels)| (*name, labels.to_vec()));
-    assert_eq!(found, [("a.test:587", vec![])].into_iter().chain(expected).collect::<Vec<_>>(), "{text}");
+    let expected: Vec<_> = [("a.test:587", vec![])].into_iter().chain(expected).collect();
+    assert_eq!(found, expected, "{}", text.escape_ascii());
 }
 
 #[test]
@@ -141,33 +144,114 @@ fn accepts_groups_in_file_sd_format() {
         ),
         ("[\n\t{\n\t\t\"targets\": [\n\t\t\t\"b.test\"\n\t\t]\n\t}\n]\n", &[(b, &[])]),
         ("- targets: [b.test]\n  labels:\n    team: |-\n      mail\n", &[(b, team)]),
+        ("- targets: [b.test]\r  labels: {team: mail}\r- targets: []\r", &[(b, team)]),
+        ("- targets: [true, 2020-01-01, 'no']\n", &[("true:587", &[]), ("2020-01-01:587", &[]), ("no:587", &[])]),
+        (
+            "- {targets: [b.test], labels: {? a, ~: b, True: c, team: \"ma\\\n  il\"}}\n",
+            &[(b, &[("True", "c"), ("team", "mail")])],
+        ),
+        (
+            "- {targets: [b.test], labels: {a: 99999999999999999999, b: -1, c: !!int 5, d: !!float 5, e: 2020-01-01T00:00:00Z}}\n",
+            &[(
+                b,
+                &[("a", "99999999999999999999"), ("b", "-1"), ("c", "5"), ("d", "5"), ("e", "2020-01-01T00:00:00Z")],
+            )],
+        ),
+        ("- !group {targets: !list [!name b.test], labels: !map {team: !x mail}}\n", &[(b, team)]),
+        ("%TAG !e! tag:example.com,2000:\n---\n- targets: [b.test]\n", &[(b, &[])]),
+        ("%TAG !e! tag:yaml.org,2002:\n%TAG !f! tag:example.com,2000:\n---\n- targets: [!e!str b.test]\n", &[(b, &[])]),
+        ("---\n---\n- targets: [c.test]\n", &[]),
+        ("- targets: [b.test]\n---\n- [\n", &[(b, &[])]),
+        ("- targets: [b.test]\n...\n}{\n", &[(b, &[])]),
+        ("- &a {targets: [b.test]}\n- *a\n- &a {targets: [c.test]}\n- *a\n", &[(b, &[]), (c, &[])]),
+        (
+            "- &a {targets: [c.test], labels: {a: '1'}}\n- {<<: [*a], targets: [b.test]}\n",
+            &[(c, &[("a", "1")]), (b, &[("a", "1")])],
+        ),
+        (
+            "- targets: [b.test]\n  labels: {team: 'it''s [[[ {{{', x: \"]]] # }\"} # don't [[[\n",
+            &[(b, &[("team", "it's [[[ {{{"), ("x", "]]] # }")])],
+        ),
+        (r#"[{"targets":["c.test"],"targets":["b.test"],"labels":{"team":"x","team":"mail"}}]"#, &[(b, team)]),
+        (
+            r#"[{"Targets":["b.test"],"LABELS":{"team":"mail"}},{"Targets":["d.test"],"targets":["c.test"]}]"#,
+            &[(b, team), (c, &[])],
+        ),
+        (
+            r#"[{"targets":["b.test"],"labels":{"a":"\ud83dx\ud83d\ude00\ude00","b":"\\ud83d","c":"\u00e9"}}]"#,
+            &[(b, &[("a", "\u{fffd}x\u{1f600}\u{fffd}"), ("b", r"\ud83d"), ("c", "é")])],
+        ),
+        (
+            "[{\"targets\":[\"b.test\"],\"labels\":{\"a\":\"1\u{7f}2\u{85}3\u{2028}4\u{feff}5\u{ffff}\"}}]",
+            &[(b, &[("a", "1\u{7f}2\u{85}3\u{2028}4\u{feff}5\u{ffff}")])],
+        ),
+        ("\t[\t{\t\"targets\"\t:\t[\t\"b.test\"\t]\t}\t]\t\n\t", &[(b, &[])]),
+        (r#" [ { "labels" : { } , "targets" : [ "b.test" ] } , { } ] "#, &[(b, &[])]),
     ] {
         accepted(text, expected);
-        accepted_by_prometheus(text);
+        accepted_by_prometheus(text.as_bytes());
     }
 }
 
-/// If the environment names a promtool, it accepts the same file.
-#[track_caller]
-fn accepted_by_prometheus(text: &str) {
-    let Some(promtool) = std::env::var_os("PROMTOOL") else { return };
-    let site = Site::default();
-    // All other JSON is YAML, too.
-    let name = if text.contains(r"\ud") { "groups.json" } else { "groups.yaml" };
-    site.write(name, text);
-    let path = site.join(name).display().to_string();
-    let jobs = format!("scrape_configs: [{{job_name: x, file_sd_configs: [{{files: ['{path}']}}]}}]\n");
-    site.write("prometheus.yaml", jobs);
-    let output = Command::new(promtool).args(["check", "config"]).arg(site.join("prometheus.yaml")).output();
-    let output = output.expect("promtool runs");
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+#[test]
+fn accepts_the_encodings_of_prometheus() {
+    let text = "- targets: [b.test]\n  labels: {team: mäil \u{1f600}}\n";
+    let team: &[(&str, &str)] = &[("team", "mäil \u{1f600}")];
+    for encode in [u16::to_le_bytes, u16::to_be_bytes] {
+        let bytes: Vec<u8> = "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(encode).collect();
+        accepted(&bytes, &[("b.test:587", team)]);
+        accepted_by_prometheus(&bytes);
+    }
+    let latin1 = b"[{\"targets\":[\"b.test\"],\"labels\":{\"team\":\"m\xe4il\"}}]";
+    accepted(latin1, &[("b.test:587", &[("team", "m\u{fffd}il")])]);
+    accepted_by_prometheus(latin1);
 }
 
 #[test]
-fn long_label_values_of_groups_are_cut() {
-    let text = format!("- {{targets: [b.test], labels: {{a: 'x{}'}}}}", "ü".repeat(600));
-    let value = format!("x{}", "ü".repeat(511));
-    accepted(&text, &[("b.test:587", &[("a", &value)])]);
+fn accepts_large_inventories() {
+    let groups = 3_000;
+    let all: Vec<_> = (0..groups).map(|number| format!("a{number}.test:587")).collect();
+    let aliases: String = (1..groups).map(|n| format!("- {{targets: [a{n}.test], labels: *l}}\n")).collect();
+    let block: String = (1..groups).map(|n| format!("- {{targets: [a{n}.test], labels: {{x: z}}}} # {{[\n")).collect();
+    let flow: String =
+        (1..groups).map(|n| format!(" {{'targets': ['a{n}.test'], labels: {{x: \"[{{'\"}}}},\n")).collect();
+    for (text, value) in [
+        (format!("# {}\n- {{targets: [a0.test], labels: {{x: z}}}}\n{}", "[".repeat(40_000), block), "z"),
+        (format!("- {{targets: [a0.test], labels: &l {{x: 'y'}}}}\n{aliases}"), "y"),
+        (format!("[{{targets: [a0.test], labels: {{x: \"[{{'\"}}}},\n{flow}]"), "[{'"),
+    ] {
+        let labels: &[_] = &[("x", value)];
+        accepted(&text, &all.iter().map(|name| (name.as_str(), labels)).collect::<Vec<_>>());
+        accepted_by_prometheus(text.as_bytes());
+    }
+}
+
+/// If the environment names a promtool, it accepts the same file as YAML or as JSON.
+#[track_caller]
+fn accepted_by_prometheus(text: &[u8]) {
+    let Some(promtool) = std::env::var_os("PROMTOOL") else { return };
+    let checks = ["groups.yaml", "groups.json"].map(|name| {
+        let path = format!("scrape_configs: [{{job_name: x, file_sd_configs: [{{files: [{name}]}}]}}]\n");
+        let site = site("", &[(name, text), ("prometheus.yaml", path.as_bytes())]);
+        let check = Command::new(&promtool).args(["check", "config"]).arg(site.join("prometheus.yaml")).output();
+        check.expect("promtool runs")
+    });
+    let reasons = || checks.iter().map(|check| String::from_utf8_lossy(&check.stderr)).collect::<Vec<_>>().join("\n");
+    assert!(checks.iter().any(|check| check.status.success()), "{}\n{}", text.escape_ascii(), reasons());
+}
+
+#[test]
+fn long_label_values_of_groups_are_cut_with_one_warning() {
+    let text = format!("- {{targets: [b.test], labels: {{a: 'x{}', job: {}}}}}", "ü".repeat(600), "y".repeat(50_000));
+    let (a, job) = (format!("x{}", "ü".repeat(511)), "y".repeat(1024));
+    accepted(&text, &[("b.test:587", &[("a", &a), ("exported_job", &job)])]);
+    accepted_by_prometheus(text.as_bytes());
+    let config = site(MAIN, &[("one.sd", &text), ("two.sd", &text.replace("b.test", "c.test"))]).config();
+    let [warning] = config.warnings.as_slice() else { panic!("{:?}", config.warnings) };
+    assert!(warning.starts_with("4 label values longer than 1024 bytes"), "{warning}");
+    assert!(warning.contains("one.sd: [0].labels.a: for example `a` (line 1, column 35)"), "{warning}");
+    let limit = format!("- {{targets: [b.test], labels: {{a: {}}}}}", "y".repeat(1024));
+    assert_eq!(site(MAIN, &[("one.sd", limit)]).config().warnings, [] as [String; 0]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) fn documents() -> Vec<Case> {
         Case::config("tab as indentation", "\ttargets:", "Syntax config.yaml - 1:1", &[]),
         Case::config("control character", "targets: []\n# \u{1}", "Syntax config.yaml - 2:3", &[]),
         Case::config("two documents", "targets: []\n---\ntargets: []\n", "Syntax config.yaml - -", &[]),
-        Case::config("TAG directive", "%TAG !x! y\n---\ntargets: []\n", "Syntax config.yaml - 1:1", &["%TAG"]),
+        Case::config("undeclared tag", "targets: [!x!y a]\n", "Syntax config.yaml - 1:11", &["tag"]),
         Case::config("undefined alias", "targets: [*nobody]", "Syntax config.yaml - 1:11", &[]),
         Case::config("blank targets", "targets:", "Missing config.yaml targets 1:9", &["target_files"]),
         Case::config("no targets", "targets: []", "Missing config.yaml targets 1:10", &["target_files"]),
@@ -35,6 +35,8 @@ pub(super) fn config_files() -> Vec<Case> {
         Case::new("missing config file", "File config.yaml - -", &[]),
         Case::new("directory as config file", "File config.yaml - -", &[]).file("config.yaml/file", ""),
         Case::config("config in Latin-1", b"# \xc3\xbc\n# \xc3\xbc\xfc\n", "Syntax config.yaml - 2:4", &["UTF-8"]),
+        Case::config("half a character of UTF-16", b"\xff\xfe#", "Syntax config.yaml - -", &["UTF-16"]),
+        Case::config("half a surrogate pair of UTF-16", b"\xff\xfe\x3d\xd8", "Syntax config.yaml - -", &["UTF-16"]),
         Case::config("config above 16 MiB", comments(17), "TooLarge config.yaml - -", &["16 MiB"]),
         Case::config("config of 16 MiB of comments", comments(16), "Missing config.yaml - -", &["targets"]),
     ]
@@ -43,6 +45,7 @@ pub(super) fn config_files() -> Vec<Case> {
 /// What a quadratic or recursive parser would take minutes for.
 pub(super) fn bombs() -> Vec<Case> {
     let flow = |levels: usize| format!("targets: {}", "[".repeat(levels));
+    let quoted = |part: &str| format!("targets: {}", part.repeat(1 << 18));
     let block = format!("targets:\n  - {}a", "- ".repeat(40_000));
     let repeated = format!("  - &t {{host: [&a a.test{}]}}\n{}", ", *a".repeat(300), "  - *t\n".repeat(300));
     let tripled: String = (1..20).map(|n| format!("  - &a{n} [*a{p}, *a{p}, *a{p}]\n", p = n - 1)).collect();
@@ -53,6 +56,39 @@ pub(super) fn bombs() -> Vec<Case> {
     vec![
         Case::config("flow lists 40000 levels deep", flow(40_000), "TooLarge config.yaml - 1:74", &["64"]),
         Case::config("flow lists that fill 16 MiB", flow((16 << 20) - 9), "TooLarge config.yaml - 1:74", &["64"]),
+        Case::config("flow lists between quoted brackets", quoted("[\"]\","), "TooLarge config.yaml - 1:330", &["64"]),
+        Case::config(
+            "flow lists between doubled apostrophes",
+            quoted("[''']',"),
+            "TooLarge config.yaml - 1:458",
+            &["64"],
+        ),
+        Case::config(
+            "flow lists between anchored quotes",
+            quoted("[&a \"]\","),
+            "TooLarge config.yaml - 1:522",
+            &["64"],
+        ),
+        Case::config(
+            "flow lists between unpaired quotes",
+            quoted("[a \" , \"]\" , "),
+            "TooLarge config.yaml - 1:842",
+            &["64"],
+        ),
+        Case::config("flow lists between apostrophes", quoted("[']',"), "TooLarge config.yaml - 1:330", &["64"]),
+        Case::config(
+            "flow lists between quotes of two lines",
+            quoted("[\"\n]\","),
+            "TooLarge config.yaml - 65:4",
+            &["64"],
+        ),
+        Case::config("flow lists between comments", quoted("[ #\"]\n"), "TooLarge config.yaml - 65:1", &["64"]),
+        Case::config(
+            "20000 %TAG directives",
+            "%TAG !a! tag:example.com,2000:a-long-name-that-fills-the-line\n".repeat(20_000),
+            "TooLarge config.yaml - -",
+            &["%TAG"],
+        ),
         Case::config("block lists 40000 levels deep", block, "TooLarge config.yaml - 2:129", &[]),
         Case::config("alias that repeats a long list", quadratic, "TooLarge config.yaml - 1:28230", &["16 MiB"]),
         Case::config("alias that repeats a long string", long, "TooLarge config.yaml - 1:6", &["16 MiB"]),
