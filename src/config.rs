@@ -31,7 +31,7 @@ pub use self::error::{ConfigError, ErrorKind};
 use self::error::{Fault, Place, Step, quoted};
 use self::files::PemFiles;
 pub use self::files::{Files, Found};
-use self::scalar::{Allowed, ConcurrentProbes, Glob, ResolverKey, StoreKey, UniqueVec, Whole};
+use self::scalar::{Allowed, BackendLimit, ConcurrentProbes, Glob, ResolverKey, StoreKey, UniqueVec};
 pub use self::selection::{SelectError, Selection};
 use self::settings::{Resolved, Settings};
 use self::stores::{Resolver, Store, Stores};
@@ -204,7 +204,7 @@ struct Document {
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 struct LimitKeys {
     concurrent_probes: Option<ConcurrentProbes>,
-    backends_per_target: Option<Whole<1, 4096>>,
+    backends_per_target: Option<BackendLimit>,
 }
 
 #[derive(Default, Deserialize)]
@@ -248,10 +248,9 @@ fn build<E: From<ConfigError>>(
     files.add_pem(pem);
     let named: BTreeSet<_> = used(|settings| &settings.resolver).collect();
     let resolvers = resolvers.into_iter().filter(|(name, _)| named.contains(name)).collect();
-    let backends_per_target = document.limits.backends_per_target.and_then(|limit| usize::try_from(limit.0).ok());
     let limits = Limits {
         concurrent_probes: document.limits.concurrent_probes.and_then(|probes| probes.0),
-        backends_per_target: backends_per_target.unwrap_or(BACKENDS_PER_TARGET),
+        backends_per_target: document.limits.backends_per_target.map_or(BACKENDS_PER_TARGET, |limit| limit.0),
     };
     let warnings = targets.warnings;
     Ok(Config { targets: chosen, trust_stores, resolvers, limits, files, one_offs, warnings })

@@ -5,12 +5,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::value::{SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
+use self::Given::{Number, Text};
 use super::duration;
 use crate::metrics::table;
 use crate::net::is_unicast;
@@ -20,21 +22,37 @@ use crate::trust::anchors::Roots;
 /// A value that is a string or a number in the file.
 pub(super) trait Scalar: Sized {
     /// What is allowed, for messages.
-    fn expected() -> String;
+    const EXPECTED: &'static str;
 
-    /// The value of a string; none if a string is not allowed. The error is the reason, or empty if what is expected says
-    /// enough.
-    fn from_text(_: &str) -> Option<Result<Self, String>> {
-        None
-    }
+    /// The value; none if it has the wrong type. The error is the reason, or empty if what is expected says enough.
+    fn parse(given: Given<'_>) -> Option<Result<Self, String>>;
+}
 
-    /// The value of a number, as [`Scalar::from_text`].
-    fn from_number(_: i128) -> Option<Result<Self, String>> {
-        None
-    }
+#[derive(Clone, Copy)]
+pub(super) enum Given<'a> {
+    Text(&'a str),
+    Number(i128),
 }
 
 struct ScalarVisitor<T>(PhantomData<T>);
+
+impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        // Some parsers take more than linear time.
+        let is_long = text.len() > MAX_TEXT;
+        self.finish(if is_long { Some(Err(format!("{} bytes", text.len()))) } else { T::parse(Text(text)) })
+    }
+
+    fn visit_i128<E: Error>(self, number: i128) -> Result<T, E> {
+        self.finish(T::parse(Number(number)))
+    }
+}
 
 impl<T: Scalar> ScalarVisitor<T> {
     fn finish<E: Error>(&self, parsed: Option<Result<T, String>>) -> Result<T, E> {
@@ -42,214 +60,153 @@ impl<T: Scalar> ScalarVisitor<T> {
         match parsed {
             Some(Ok(value)) => Ok(value),
             Some(Err(reason)) if reason.is_empty() => Err(E::invalid_value(unexpected, self)),
-            Some(Err(reason)) => Err(E::custom(format_args!("{reason} (expected {})", T::expected()))),
+            Some(Err(reason)) => Err(E::custom(format_args!("{reason} (expected {})", T::EXPECTED))),
             None => Err(E::invalid_type(unexpected, self)),
         }
     }
 }
 
-impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&T::expected())
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        // Some parsers take more than linear time.
-        let is_long = text.len() > MAX_TEXT;
-        self.finish(if is_long { Some(Err(format!("{} bytes", text.len()))) } else { T::from_text(text) })
-    }
-
-    fn visit_i128<E: Error>(self, number: i128) -> Result<T, E> {
-        self.finish(T::from_number(number))
-    }
-}
-
-macro_rules! deserialize {
-    ($name:ty $(, $generic:ident: $type:ty)*) => {
-        impl<'de, $(const $generic: $type),*> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(ScalarVisitor(PhantomData))
-            }
-        }
-    };
-}
-
-/// Defines newtypes of strings: name and type, what is expected, and the function that parses it.
-macro_rules! texts {
-    ($( $(#[$meta:meta])* $name:ident($inner:ty), $expected:literal, $parse:expr; )+) => {$(
+/// Defines newtypes of scalars: name and type, what is expected, and how a string or number is parsed.
+macro_rules! scalars {
+    ($( $(#[$meta:meta])* $name:ident($inner:ty), $expected:literal { $($given:pat $(if $guard:expr)? => $parse:expr),+ $(,)? } )+) => {$(
         $(#[$meta])*
         #[derive(Clone, Debug)]
         pub(super) struct $name(pub(super) $inner);
 
         impl Scalar for $name {
-            fn expected() -> String {
-                $expected.to_owned()
-            }
+            const EXPECTED: &'static str = $expected;
 
-            fn from_text(text: &str) -> Option<Result<Self, String>> {
-                let parse: fn(&str) -> Result<$inner, String> = $parse;
-                Some(parse(text).map(Self))
+            fn parse(given: Given<'_>) -> Option<Result<Self, String>> {
+                let parsed: Result<$inner, String> = match given {
+                    $($given $(if $guard)? => $parse,)+
+                    _ => return None,
+                };
+                Some(parsed.map(Self))
             }
         }
 
-        deserialize!($name);
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(ScalarVisitor(PhantomData))
+            }
+        }
     )+};
 }
 
-texts! {
+scalars! {
     /// How TLS starts.
-    Tls(TlsMode), "starttls or implicit", |text| one_of([TlsMode::StartTls, TlsMode::Implicit], TlsMode::as_str, text);
+    Tls(TlsMode), "starttls or implicit" {
+        Text(text) => one_of([TlsMode::StartTls, TlsMode::Implicit], TlsMode::as_str, text),
+    }
     /// The addresses that are used.
-    Family(IpFamily), "auto, any, ipv4 or ipv6", |text| {
-        one_of([IpFamily::Auto, IpFamily::Any, IpFamily::Ipv4, IpFamily::Ipv6], IpFamily::as_str, text)
-    };
+    Family(IpFamily), "auto, any, ipv4 or ipv6" {
+        Text(text) => one_of([IpFamily::Auto, IpFamily::Any, IpFamily::Ipv4, IpFamily::Ipv6], IpFamily::as_str, text),
+    }
     /// The roots that a trust store starts with.
-    RootSet(Roots), "system, mozilla or none", |text| {
-        one_of([Roots::System, Roots::Mozilla, Roots::None], Roots::as_str, text)
-    };
+    RootSet(Roots), "system, mozilla or none" {
+        Text(text) => one_of([Roots::System, Roots::Mozilla, Roots::None], Roots::as_str, text),
+    }
+    /// A TCP port.
+    Port(u16), "a number from 1 to 65535" { Number(number) => whole(number, 1..=65_535) }
+    /// Connections to each backend in a round.
+    Samples(u32), "a number from 1 to 10" { Number(number) => whole(number, 1..=10) }
+    /// Addresses of an endpoint that are probed.
+    BackendLimit(usize), "a number from 1 to 4096" { Number(number) => whole(number, 1..=4096) }
+    /// The number of probes that run at the same time; none is `auto`.
+    ConcurrentProbes(Option<NonZeroUsize>), "auto or a number from 1 to 100000" {
+        Text("auto") => Ok(None),
+        Number(number) => whole(number, 1..=100_000).map(NonZeroUsize::new),
+    }
+    /// The time from one round to the next.
+    Interval(Duration), "a duration from 1s to 1y, such as 90s or 1h30m" { Text(text) => span(text, 1_000..=YEAR) }
+    /// The maximum duration of a probe, or of a part of it.
+    Timeout(Duration), "a duration from 1ms to 1h, such as 90s or 1h30m" { Text(text) => span(text, 1..=3_600_000) }
+    /// How long something is kept.
+    Retention(Duration), "a duration from 0 to 1y, such as 90s or 1h30m" {
+        Text(text) => span(text, 0..=YEAR),
+        Number(0) => Ok(Duration::ZERO),
+    }
     /// The argument of EHLO.
-    Ehlo(EhloName), "a name such as probe.example.net, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]",
-        |text| ehlo_name(text).ok_or_else(String::new);
+    Ehlo(EhloName), "a name such as probe.example.net, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]" {
+        Text(text) => ehlo_name(text).ok_or_else(String::new),
+    }
     /// A host that can be connected to.
-    Host(ServerName), "a host name or an IP address", |text| {
-        server_name(text).and_then(|name| if name.ip().is_none_or(is_unicast) { Ok(name) } else { not_unicast() })
-    };
+    Host(ServerName), "a host name or an IP address" {
+        Text(text) => server_name(text).and_then(|name| match name.ip() {
+            Some(ip) => unicast(ip, name),
+            None => Ok(name),
+        }),
+    }
     /// A domain whose DNS records list hosts.
-    Domain(ServerName), "a domain", |text| match server_name(text) {
-        Ok(name) if name.ip().is_some() => Err("an IP address".to_owned()),
-        other => other,
-    };
+    Domain(ServerName), "a domain" {
+        Text(text) => match server_name(text) {
+            Ok(name) if name.ip().is_some() => Err("an IP address".to_owned()),
+            other => other,
+        },
+    }
     /// A name or address that a certificate may list.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
-    CertName(ServerName), "a host name or an IP address", server_name;
+    CertName(ServerName), "a host name or an IP address" { Text(text) => server_name(text) }
     /// An address that can be connected to, never an IPv4-mapped one.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
-    Address(IpAddr), "an IP address such as 192.0.2.10 or 2001:db8::10", |text| {
-        let ip = text.parse::<IpAddr>().map_err(|_| String::new())?.to_canonical();
-        if is_unicast(ip) { Ok(ip) } else { not_unicast() }
-    };
+    Address(IpAddr), "an IP address such as 192.0.2.10 or 2001:db8::10" {
+        Text(text) => match text.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+            Ok(ip) => unicast(ip, ip),
+            Err(_) => Err(String::new()),
+        },
+    }
     /// A name server with its port.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
     NameServer(SocketAddr),
-        "an IP address with an optional port, such as 192.0.2.53, 192.0.2.53:5353 or \"[2001:db8::53]:5353\"",
-        name_server;
+        "an IP address with an optional port, such as 192.0.2.53, 192.0.2.53:5353 or \"[2001:db8::53]:5353\"" {
+        Text(text) => name_server(text),
+    }
     /// The name of a target.
-    Name(TargetName), "a string of 1 to 255 bytes without control characters", |text| {
-        let is_printable = text.len() <= 255 && !text.contains(char::is_control);
-        TargetName::new(text).filter(|_| is_printable).ok_or_else(String::new)
-    };
+    Name(TargetName), "a string of 1 to 255 bytes without control characters" {
+        Text(text) if text.len() > 255 || text.contains(char::is_control) => Err(String::new()),
+        Text(text) => TargetName::new(text).ok_or_else(String::new),
+    }
     /// The name of a label.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
-    LabelName(String), "a label name ([a-zA-Z_][a-zA-Z0-9_]*, not __*) that is not reserved", |text| {
-        if !is_label_name(text) || text.starts_with("__") {
-            Err(String::new())
-        } else if is_reserved(text) {
-            Err("reserved for Prometheus or this exporter".to_owned())
-        } else {
-            Ok(text.to_owned())
-        }
-    };
+    LabelName(String), "a label name ([a-zA-Z_][a-zA-Z0-9_]*, not __*) that is not reserved" {
+        Text(text) if is_reserved(text) => Err("reserved for Prometheus or this exporter".to_owned()),
+        Text(text) => only_if(is_label_name(text) && !text.starts_with("__"), text),
+    }
     /// The value of a label.
-    LabelValue(String), "a string of at most 1024 bytes (numbers and booleans in quotes)", |text| {
-        (text.len() <= MAX_LABEL).then(|| text.to_owned()).ok_or_else(String::new)
-    };
+    LabelValue(String), "a string of at most 1024 bytes (numbers and booleans in quotes)" {
+        Text(text) => only_if(text.len() <= MAX_LABEL, text),
+    }
     /// The name of a trust store that the file defines.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
-    StoreKey(String), "a name of 1 to 64 letters, digits, `.`, `_` and `-`, other than the built-in system and mozilla",
-        |text| key(text, &BUILT_IN_STORES);
+    StoreKey(String), "a name of 1 to 64 letters, digits, `.`, `_` and `-`, other than the built-in system and mozilla" {
+        Text(text) => only_if(is_key(text) && !BUILT_IN_STORES.contains(&text), text),
+    }
     /// The name of a resolver that the file defines.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
-    ResolverKey(String), "a name of 1 to 64 letters, digits, `.`, `_` and `-`, other than the built-in system",
-        |text| key(text, &[BUILT_IN_RESOLVER]);
+    ResolverKey(String), "a name of 1 to 64 letters, digits, `.`, `_` and `-`, other than the built-in system" {
+        Text(text) => only_if(is_key(text) && text != BUILT_IN_RESOLVER, text),
+    }
     /// The path of a file, as in the configuration.
-    FilePath(PathBuf), "the path of a file", |text| path(text).map(PathBuf::from);
+    FilePath(PathBuf), "the path of a file" { Text(text) => only_if(is_path(text), text).map(PathBuf::from) }
     /// A pattern of target files.
-    Glob(String), "a glob pattern such as targets/*.yaml", |text| {
-        glob::Pattern::new(text).map_err(|error| error.msg.to_owned())?;
-        path(text).map(str::to_owned)
-    };
+    Glob(String), "a glob pattern such as targets/*.yaml" {
+        Text(text) => match glob::Pattern::new(text) {
+            Ok(_) => only_if(is_path(text), text),
+            Err(error) => Err(error.msg.to_owned()),
+        },
+    }
     /// A pattern of targets that may be probed on request.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
     Allowed(AllowPattern), "smtp.example.com, *.example.com or * (with or without :PORT), such a name after mx: or submission: \
-                            (without), or a network such as 192.0.2.0/24",
-        |text| text.parse().map_err(|error: TargetSpecError| error.to_string());
+                            (without), or a network such as 192.0.2.0/24" {
+        Text(text) => text.parse().map_err(|error: TargetSpecError| error.to_string()),
+    }
     /// A target of a group.
     Spec(TargetKind), "a target such as smtp.example.com, smtp.example.com:465, \"[2001:db8::1]:25\", mx:example.com or \
-                       submission:example.com",
-        |text| text.parse().map_err(|error: TargetSpecError| error.to_string());
-}
-
-/// A whole number from `MIN` to `MAX`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Whole<const MIN: u32, const MAX: u32>(pub(super) u32);
-
-/// A TCP port.
-pub(super) type Port = Whole<1, 65_535>;
-
-impl<const MIN: u32, const MAX: u32> Scalar for Whole<MIN, MAX> {
-    fn expected() -> String {
-        format!("a number from {MIN} to {MAX}")
-    }
-
-    fn from_number(number: i128) -> Option<Result<Self, String>> {
-        let allowed = u32::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number));
-        Some(allowed.map(Self).ok_or_else(String::new))
+                       submission:example.com" {
+        Text(text) => text.parse().map_err(|error: TargetSpecError| error.to_string()),
     }
 }
-
-deserialize!(Whole<MIN, MAX>, MIN: u32, MAX: u32);
-
-/// The number of probes that run at the same time; none is `auto`.
-pub(super) struct ConcurrentProbes(pub(super) Option<NonZeroUsize>);
-
-impl Scalar for ConcurrentProbes {
-    fn expected() -> String {
-        "auto or a number from 1 to 100000".to_owned()
-    }
-
-    fn from_text(text: &str) -> Option<Result<Self, String>> {
-        (text == "auto").then_some(Ok(Self(None)))
-    }
-
-    fn from_number(number: i128) -> Option<Result<Self, String>> {
-        let allowed = usize::try_from(number).ok().filter(|number| *number <= 100_000).and_then(NonZeroUsize::new);
-        Some(allowed.map(|number| Self(Some(number))).ok_or_else(String::new))
-    }
-}
-
-deserialize!(ConcurrentProbes);
-
-/// A duration from `MIN` to `MAX` milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span<const MIN: u64, const MAX: u64>(pub(super) Duration);
-
-/// The time from one round to the next.
-pub(super) type Interval = Span<1_000, YEAR>;
-/// The maximum duration of a probe, or of a part of it.
-pub(super) type Timeout = Span<1, 3_600_000>;
-/// How long something is kept.
-pub(super) type Retention = Span<0, YEAR>;
-
-impl<const MIN: u64, const MAX: u64> Scalar for Span<MIN, MAX> {
-    fn expected() -> String {
-        let [min, max] = [MIN, MAX].map(|millis| duration::format(Duration::from_millis(millis)));
-        format!("a duration from {min} to {max}, such as 90s or 1h30m")
-    }
-
-    fn from_text(text: &str) -> Option<Result<Self, String>> {
-        let range = Duration::from_millis(MIN)..=Duration::from_millis(MAX);
-        let allowed = duration::parse(text).filter(|duration| range.contains(duration));
-        Some(allowed.map(Self).ok_or_else(String::new))
-    }
-
-    fn from_number(number: i128) -> Option<Result<Self, String>> {
-        (number == 0 && MIN == 0).then_some(Ok(Self(Duration::ZERO)))
-    }
-}
-
-deserialize!(Span<MIN, MAX>, MIN: u64, MAX: u64);
 
 /// A list without equal values.
 #[derive(Clone, Debug)]
@@ -316,7 +273,7 @@ impl<'de, T: Scalar + Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
     type Value = OneOrMany<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} or a list of them", T::expected())
+        write!(f, "{} or a list of them", T::EXPECTED)
     }
 
     fn visit_str<E: Error>(self, one: &str) -> Result<Self::Value, E> {
@@ -365,25 +322,36 @@ fn name_server(text: &str) -> Result<SocketAddr, String> {
         Ok(ip) => SocketAddr::new(ip, DNS),
         Err(_) => text.parse().map_err(|_| String::new())?,
     };
-    match server.ip().to_canonical() {
-        _ if server.port() == 0 => Err("port 0".to_owned()),
-        ip if is_unicast(ip) => Ok(SocketAddr::new(ip, server.port())),
-        _ => not_unicast(),
-    }
+    let ip = server.ip().to_canonical();
+    if server.port() == 0 { Err("port 0".to_owned()) } else { unicast(ip, SocketAddr::new(ip, server.port())) }
 }
 
-fn not_unicast<T>() -> Result<T, String> {
-    Err("not a unicast address".to_owned())
+/// `value`, if its address can be connected to.
+fn unicast<T>(ip: IpAddr, value: T) -> Result<T, String> {
+    if is_unicast(ip) { Ok(value) } else { Err("not a unicast address".to_owned()) }
 }
 
-fn key(text: &str, built_in: &[&str]) -> Result<String, String> {
+fn only_if(is_allowed: bool, text: &str) -> Result<String, String> {
+    is_allowed.then(|| text.to_owned()).ok_or_else(String::new)
+}
+
+fn whole<T: TryFrom<i128> + PartialOrd>(number: i128, range: RangeInclusive<T>) -> Result<T, String> {
+    T::try_from(number).ok().filter(|number| range.contains(number)).ok_or_else(String::new)
+}
+
+/// A duration within a range of milliseconds.
+fn span(text: &str, range: RangeInclusive<u128>) -> Result<Duration, String> {
+    duration::parse(text).filter(|duration| range.contains(&duration.as_millis())).ok_or_else(String::new)
+}
+
+/// Whether the text may be the name of a trust store or resolver.
+fn is_key(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let is_key = (1..=64).contains(&text.len()) && text.bytes().all(is_allowed);
-    (is_key && !built_in.contains(&text)).then(|| text.to_owned()).ok_or_else(String::new)
+    (1..=64).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-fn path(text: &str) -> Result<&str, String> {
-    if text.is_empty() || text.contains('\0') { Err(String::new()) } else { Ok(text) }
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.contains('\0')
 }
 
 /// Whether Prometheus accepts `name` as a label name without quotes.
@@ -421,4 +389,4 @@ const MAX_TEXT: usize = 4096;
 /// The port of name servers.
 const DNS: u16 = 53;
 /// In milliseconds.
-const YEAR: u64 = 365 * 24 * 3600 * 1000;
+const YEAR: u128 = 365 * 24 * 3600 * 1000;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::duration;
 use super::error::{ErrorKind, Fault, Place, quoted, suggestion};
 use super::machine::this_machine;
-use super::scalar::{CertName, Ehlo, Family, Interval, Retention, Timeout, UniqueVec, Whole};
+use super::scalar::{CertName, Ehlo, Family, Interval, Retention, Samples, Timeout, UniqueVec};
 use crate::target::{ClientCertificate, ProbeSettings};
 
 /// The keys that `defaults` and each target may have.
@@ -23,7 +23,7 @@ pub(super) struct Settings {
     pub(super) ehlo_name: Option<Ehlo>,
     pub(super) ip_family: Option<Family>,
     pub(super) backend_retention: Option<Retention>,
-    pub(super) samples: Option<Whole<1, 10>>,
+    pub(super) samples: Option<Samples>,
     pub(super) expect_names: Option<UniqueVec<CertName>>,
     pub(super) trust: Option<String>,
     pub(super) resolver: Option<String>,
@@ -63,12 +63,13 @@ impl<'a> Resolved<'a> {
     ) -> Result<Arc<ProbeSettings>, Fault> {
         let (defaults, built_in) = (self.defaults, &self.built_in);
         let layers = Layers { own, place, defaults };
-        let interval = layers.time("interval", |it| it.interval.map(|it| it.0), built_in.interval);
-        let timeout = layers.time("timeout", |it| it.timeout.map(|it| it.0), built_in.timeout).at_most(&interval)?;
-        let connect = |it: &Settings| it.connect_timeout.map(|it| it.0);
+        let interval = layers.time("interval", |it| it.interval.as_ref().map(|it| it.0), built_in.interval);
+        let timeout =
+            layers.time("timeout", |it| it.timeout.as_ref().map(|it| it.0), built_in.timeout).at_most(&interval)?;
+        let connect = |it: &Settings| it.connect_timeout.as_ref().map(|it| it.0);
         let connect_timeout = layers.time("connect_timeout", connect, built_in.connect_timeout).at_most(&timeout)?;
         let names = own.expect_names.as_ref().or(defaults.expect_names.as_ref());
-        let retention = own.backend_retention.or(defaults.backend_retention);
+        let retention = own.backend_retention.as_ref().or(defaults.backend_retention.as_ref());
         let settings = ProbeSettings {
             interval: interval.value,
             timeout: timeout.value,
@@ -76,7 +77,7 @@ impl<'a> Resolved<'a> {
             ehlo_name: own.ehlo_name.as_ref().map_or_else(|| built_in.ehlo_name.clone(), |it| it.0.clone()),
             ip_family: own.ip_family.as_ref().or(defaults.ip_family.as_ref()).map_or(built_in.ip_family, |it| it.0),
             backend_retention: retention.map_or(built_in.backend_retention, |it| it.0),
-            samples: own.samples.or(defaults.samples).map_or(built_in.samples, |it| it.0),
+            samples: own.samples.as_ref().or(defaults.samples.as_ref()).map_or(built_in.samples, |it| it.0),
             expect_names: names.map_or_else(Vec::new, |names| names.0.iter().map(|name| name.0.clone()).collect()),
             trust: layers.reference(["trust", "trust store"], |it| it.trust.as_deref(), &self.stores)?,
             resolver: layers.reference(["resolver"; 2], |it| it.resolver.as_deref(), &self.resolvers)?,

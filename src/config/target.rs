@@ -179,7 +179,7 @@ impl Entry {
     /// What is probed for one of the values of `subject`.
     fn kind(&self, subject: &str, name: ServerName) -> TargetKind {
         let default = if subject == MX { SMTP } else { SUBMISSION };
-        let port = self.port.and_then(|port| u16::try_from(port.0).ok()).unwrap_or(default);
+        let port = self.port.as_ref().map_or(default, |port| port.0);
         let tls = self.tls.as_ref().map_or_else(|| TlsMode::default_for(port), |tls| tls.0);
         match subject {
             MX => TargetKind::Mx(MxTarget { domain: name, port, tls }),
