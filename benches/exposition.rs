@@ -339,7 +339,6 @@ impl Bench {
             phases,
             outcome: if fails { failure() } else { Ok(connection) },
             consecutive_failures: u32::from(fails),
-            rate_limited: false,
         };
         let last =
             LastCertificate { seen_at: now, assessment, file_match: None, distinct: 1, mismatched_samples: None };

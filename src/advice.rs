@@ -15,6 +15,7 @@ mod lookup;
 mod names;
 mod phrases;
 mod probe_failures;
+mod rejections;
 mod renewal;
 mod request;
 #[cfg(test)]

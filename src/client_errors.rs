@@ -4,7 +4,8 @@
 //! Clients differ in what they accept: [`ClientError::accepts`] says when a client accepts what this exporter rejects.
 //!
 //! Sources: OpenSSL 3.0.19 (`s_client`, `verify`) and Postfix 3.7.11 (`posttls-finger -l secure`), run against such
-//! chains and handshakes; for `distrusted`, `too_complex`, `unsupported_algorithm` and revocation, their source code. The
+//! chains and handshakes; for `distrusted`, `too_complex`, `unsupported_algorithm` and revocation, and for Postfix without
+//! STARTTLS (`smtp_proto.c`), their source code. The
 //! flags of .NET are those to which its chain builder on Linux maps OpenSSL's codes, or else those of Windows. The texts
 //! of Go are those of `crypto/x509` and `crypto/tls`. Text in angle brackets varies.
 
@@ -345,6 +346,7 @@ pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
             postfix: [
                 "TLS library problem: error:0A00045C:SSL routines::tlsv13 alert certificate required",
                 "lost connection with <server> while <command>",
+                "TLS library problem: error:0A000410:SSL routines::sslv3 alert handshake failure",
             ];
             go: ["remote error: tls: certificate required", GO_HANDSHAKE_FAILURE];
         },
@@ -368,6 +370,13 @@ pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
                 => "in plaintext, at security level `may`";
             go: [] => "in plaintext, with `smtp.SendMail`";
         },
+        ProbeReason::StartTlsRefused => errors! {
+            dotnet: ["<reply>"];
+            openssl: ["error:0A00010B:SSL routines:ssl3_get_record:wrong version number"];
+            postfix: ["TLS is required, but host <server> refused to start TLS: <reply>"]
+                => "in plaintext, at security level `may`";
+            go: ["<reply>"];
+        },
         ProbeReason::Refused
         | ProbeReason::Unreachable
         | ProbeReason::Reset
@@ -377,7 +386,6 @@ pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
         | ProbeReason::Rejected5xx
         | ProbeReason::MalformedReply
         | ProbeReason::ReplyTooLarge
-        | ProbeReason::StartTlsRefused
         | ProbeReason::PlaintextAfterStartTls
         | ProbeReason::TlsAlert
         | ProbeReason::ChainTooLarge

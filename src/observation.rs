@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
 
-use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, Stage};
+use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, RejectionCause, Stage};
 use crate::target::ServerName;
 use crate::text::printable;
 
@@ -45,7 +45,7 @@ pub struct Observation {
     pub duration: Duration,
     /// Durations of the finished phases.
     pub phases: Phases,
-    /// The TLS parameters if an SMTP reply was read inside TLS, else the failure.
+    /// The TLS parameters if the server answered positively inside TLS, else the failure.
     pub outcome: Result<Connection, Failure>,
     /// What the server presented, even if a later stage failed.
     pub presented: Option<PresentedChain>,
@@ -53,8 +53,6 @@ pub struct Observation {
     pub proof: Option<KeyProof>,
     /// The server's name in its last EHLO reply or, before that, in its greeting.
     pub ehlo_name: Option<Box<str>>,
-    /// The server limited the client: a 421 (RFC 5321 §3.8), or a transient reply with 4.7.x (RFC 3463 §3.8).
-    pub rate_limited: bool,
 }
 
 /// The durations of the phases of a probe.
@@ -92,16 +90,26 @@ pub struct Failure {
     pub stage: Stage,
     /// The reason.
     pub reason: ProbeReason,
-    /// The evidence (a reply, an error, an alert), printable and at most 200 characters long.
+    /// The evidence (a reply, an error, an alert), printable and at most [`MAX_DETAIL`] characters long.
     pub detail: Box<str>,
+    /// What the reply says, if it refuses the client and the cause is known.
+    pub cause: Option<RejectionCause>,
 }
 
 impl Failure {
-    /// A failure with `detail` made printable and cut at 200 characters.
+    /// A failure with `detail` made printable and cut at [`MAX_DETAIL`] characters.
     pub fn new(stage: Stage, reason: ProbeReason, detail: impl fmt::Display) -> Self {
-        Self { stage, reason, detail: printable(&detail.to_string(), 200).into() }
+        Self { stage, reason, detail: printable(&detail.to_string(), MAX_DETAIL).into(), cause: None }
+    }
+
+    /// The same failure with what the reply says.
+    pub fn with_cause(self, cause: Option<RejectionCause>) -> Self {
+        Self { cause, ..self }
     }
 }
+
+/// Enough for a reply of several lines, whose last one may be the explanation.
+pub const MAX_DETAIL: usize = 500;
 
 /// A failure of this host. The state of the server is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]

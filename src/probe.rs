@@ -63,15 +63,6 @@ impl Prober {
             quit.await;
         }
         let (presented, proof) = state.capture.as_deref().map(Capture::take).unwrap_or_default();
-        Ok(Observation {
-            at,
-            duration,
-            phases: state.phases,
-            outcome,
-            presented,
-            proof,
-            ehlo_name: state.ehlo_name,
-            rate_limited: state.rate_limited,
-        })
+        Ok(Observation { at, duration, phases: state.phases, outcome, presented, proof, ehlo_name: state.ehlo_name })
     }
 }

@@ -57,7 +57,7 @@ vocabulary! {
         StartTls = "starttls",
         /// The TLS handshake failed.
         Handshake = "handshake",
-        /// TLS was established, but no SMTP reply could be read over it.
+        /// The TLS handshake succeeded, but SMTP inside TLS failed: the server refused the client, or sent no valid reply.
         Session = "session",
     }
 
@@ -134,6 +134,40 @@ vocabulary! {
         ChainTooLarge = "chain_too_large",
         /// The server violated the TLS protocol.
         ProtocolViolation = "protocol_violation",
+    }
+
+    /// What a reply that refuses the client says about the cause, by the rules in `docs/replies.md`.
+    enum RejectionCause {
+        /// The server cannot start TLS, in most cases because it could not load its certificate or key.
+        TlsUnavailable = "tls_unavailable",
+        /// The server has a fault of its own, such as a full disk or an error in its configuration.
+        ServerFault = "server_fault",
+        /// The client, or its EHLO name, is on a block list.
+        Blocklisted = "blocklisted",
+        /// The server defers clients that it does not know yet.
+        Greylisted = "greylisted",
+        /// The server requires a matching reverse DNS name of the client.
+        ReverseDns = "reverse_dns",
+        /// The server limits connections or their rate.
+        ConnectionLimit = "connection_limit",
+        /// The server waited too long for the client.
+        IdleTimeout = "idle_timeout",
+        /// The server is busy, overloaded, shutting down or in maintenance.
+        ServerUnavailable = "server_unavailable",
+        /// The server does not implement EHLO.
+        EhloUnsupported = "ehlo_unsupported",
+        /// The server rejects the name that the client sends with EHLO.
+        EhloName = "ehlo_name",
+        /// The server demands STARTTLS before it accepts EHLO.
+        StartTlsRequired = "starttls_required",
+        /// The server reports a violation of the SMTP protocol.
+        ProtocolError = "protocol_error",
+        /// The server refuses this client.
+        AccessDenied = "access_denied",
+        /// The server accepts no mail on this port.
+        NoMailService = "no_mail_service",
+        /// The server closes the connection without another of these causes.
+        Closing = "closing",
     }
 
     /// Why a chain is not valid. Several reasons can apply at once.
@@ -314,7 +348,7 @@ vocabulary! {
         StartTls = "starttls",
         /// The TLS handshake fails.
         Handshake = "handshake",
-        /// Servers cannot be reached, or do not speak SMTP correctly.
+        /// Servers cannot be reached, refuse the client, or do not speak SMTP correctly.
         Unreachable = "unreachable",
         /// Servers limit connections or their rate.
         RateLimited = "rate_limited",
@@ -351,5 +385,17 @@ impl LookupReason {
     /// Whether the name has no address, as opposed to a lookup that failed.
     pub const fn has_none(self) -> bool {
         matches!(self, Self::NxDomain | Self::NoData | Self::NullMx)
+    }
+}
+
+impl RejectionCause {
+    /// Whether the server asks for fewer connections, so that it is probed less often.
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Self::ConnectionLimit)
+    }
+
+    /// Whether the server is to be left alone until the next round.
+    pub const fn asks_to_wait(self) -> bool {
+        matches!(self, Self::ConnectionLimit | Self::ServerUnavailable | Self::Closing)
     }
 }

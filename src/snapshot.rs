@@ -14,7 +14,7 @@ pub mod state;
 pub use self::condition::Condition;
 use crate::observation::{Connection, Failure, Phases};
 pub use crate::observation::{LookupFailure, LookupReport};
-use crate::reason::{LocalReason, ProbeReason, Resolves, SkipReason, Stage};
+use crate::reason::{LocalReason, ProbeReason, RejectionCause, Resolves, SkipReason, Stage};
 use crate::target::{Backend, Endpoint, ServerName, Target};
 use crate::verdict::{Assessment, Certificate};
 
@@ -123,7 +123,8 @@ pub struct BackendReport {
     pub probe: Option<ProbeReport>,
     /// The certificate it presented last. A failed probe keeps it.
     pub last_certificate: Option<LastCertificate>,
-    /// Number of consecutive probes that failed in the handshake, or later by a TLS alert.
+    /// Number of consecutive probes that failed in the handshake, or later by a TLS alert. A probe that fails before TLS
+    /// leaves it as it is.
     pub handshake_errors: u32,
 }
 
@@ -140,8 +141,18 @@ pub struct ProbeReport {
     pub outcome: Result<Connection, Failure>,
     /// Number of consecutive failures; 0 after a success.
     pub consecutive_failures: u32,
+}
+
+impl ProbeReport {
+    /// What the server's reply said, if it refused the client and the cause is known.
+    pub fn cause(&self) -> Option<RejectionCause> {
+        self.outcome.as_ref().err()?.cause
+    }
+
     /// Whether the server replied that it limits connections or their rate.
-    pub rate_limited: bool,
+    pub fn rate_limited(&self) -> bool {
+        self.cause().is_some_and(RejectionCause::is_limit)
+    }
 }
 
 /// The last certificate seen and the verdicts on it.

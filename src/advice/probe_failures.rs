@@ -3,33 +3,33 @@
 use super::Advice;
 use super::context::Context;
 use super::phrases::BackendList;
+use super::rejections;
 use super::request::Problem;
 use crate::client_errors;
 use crate::observation::Failure;
-use crate::reason::{AdviceKind, ProbeReason, Severity, Stage};
+use crate::reason::{AdviceKind, ProbeReason, RejectionCause, Severity, Stage};
 use crate::snapshot::BackendReport;
 use crate::target::TlsMode;
 use crate::text::group_by;
 
 pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
-    let is_limited = |report: &&BackendReport| report.probe.as_ref().is_some_and(|probe| probe.rate_limited);
-    let (limited, others): (Vec<_>, Vec<_>) = context.resolved.iter().copied().partition(is_limited);
-    let failing =
-        others.into_iter().filter_map(|report| Some((report, report.probe.as_ref()?.outcome.as_ref().err()?)));
-    let groups = group_by(failing, |(_, failure)| (failure.stage, failure.reason));
-    let to_advice = |((stage, reason), failing): (_, Vec<_>)| failure_advice(context, stage, reason, &failing);
-    let mut found: Vec<Advice> = groups.into_iter().map(to_advice).collect();
-    if !limited.is_empty() {
-        found.push(rate_limit_advice(&limited));
-    }
-    found
+    let reports = context.resolved.iter().copied();
+    let failing = reports.filter_map(|report| Some((report, report.probe.as_ref()?.outcome.as_ref().err()?)));
+    let groups = group_by(failing, |(_, failure)| (failure.stage, failure.reason, failure.cause));
+    let to_advice = |((stage, reason, cause), failing): (_, Vec<_>)| match cause {
+        Some(RejectionCause::ConnectionLimit) => limit_advice(&failing),
+        Some(RejectionCause::EhloName) => ehlo_name_advice(&failing),
+        _ => failure_advice(context, stage, reason, cause, &failing),
+    };
+    groups.into_iter().map(to_advice).collect()
 }
 
 fn failure_advice(
     context: &Context<'_>,
     stage: Stage,
     reason: ProbeReason,
-    failing: &[(&BackendReport, &Failure)],
+    cause: Option<RejectionCause>,
+    failing: &[Failing<'_>],
 ) -> Advice {
     let (kind, severity) = match (stage, reason) {
         (_, ProbeReason::ClientCertificateRequired) => (AdviceKind::Handshake, Severity::Warning),
@@ -39,29 +39,64 @@ fn failure_advice(
         (Stage::Handshake, _) | (Stage::Session, ProbeReason::TlsAlert | ProbeReason::UnrecognizedName) => {
             (AdviceKind::Handshake, Severity::Critical)
         }
-        _ => (AdviceKind::Unreachable, Severity::Critical),
+        _ => (AdviceKind::Unreachable, cause.map_or(Severity::Critical, rejections::severity)),
     };
-    let backends = BackendList::new(failing.iter().map(|(report, failure)| (&report.backend, None, detail(failure))));
-    let problem = failure_problem(context, stage, reason);
+    let backends = list(failing);
+    let problem = match reason {
+        ProbeReason::Rejected4xx | ProbeReason::Rejected5xx => rejections::problem(context, stage, reason, cause),
+        _ => failure_problem(context, stage, reason),
+    };
     let text = problem.text(&backends.list, &backends.note_in_parentheses());
     backends.advice(kind, severity, &text).with_request(context, &problem, failing, client_errors::for_probe(reason))
 }
 
-/// The reply or alert of the server, for reasons that do not imply it.
+type Failing<'a> = (&'a BackendReport, &'a Failure);
+
+fn list(failing: &[Failing<'_>]) -> BackendList {
+    BackendList::new(failing.iter().map(|(report, failure)| (&report.backend, None, detail(failure))))
+}
+
+/// The server's reply or alert, for reasons that do not imply it.
 fn detail(failure: &Failure) -> String {
     match failure.reason {
         ProbeReason::Rejected4xx
         | ProbeReason::Rejected5xx
         | ProbeReason::StartTlsRefused
+        | ProbeReason::MalformedReply
         | ProbeReason::TlsAlert
         | ProbeReason::ProtocolViolation => failure.detail.to_string(),
         _ => String::new(),
     }
 }
 
+/// Only the exporter is affected, so that there is nothing to request for other clients.
+fn limit_advice(failing: &[Failing<'_>]) -> Advice {
+    let backends = list(failing);
+    let text = format!(
+        "{}: the server limits connections or their rate{}. Exclude the exporter host from the limit on the server (Postfix \
+         `smtpd_client_event_limit_exceptions`), or increase `interval` for the target. Until the limit no longer applies, \
+         the exporter probes less often.",
+        backends.list,
+        backends.note_in_parentheses()
+    );
+    backends.advice(AdviceKind::RateLimited, Severity::Warning, &text)
+}
+
+fn ehlo_name_advice(failing: &[Failing<'_>]) -> Advice {
+    let backends = list(failing);
+    let text = format!(
+        "{}: the server rejects the name that the exporter sends with EHLO{}. Set `ehlo_name` for the target to a fully \
+         qualified name of the exporter host that DNS resolves to its address (RFC 5321 §4.1.1.1).",
+        backends.list,
+        backends.note_in_parentheses()
+    );
+    backends.advice(AdviceKind::Unreachable, Severity::Warning, &text)
+}
+
 fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> Problem {
     let (port, name) = (context.endpoint().port, context.server_name());
     let is_implicit = context.endpoint().tls == TlsMode::Implicit;
+    let is_before_greeting = stage == Stage::Greeting || stage == Stage::Session && is_implicit;
     let problem = Problem::plain;
     match reason {
         ProbeReason::StartTlsNotOffered => problem(
@@ -131,8 +166,24 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
             "check whether the server is running and whether a firewall drops the connections, or stop directing clients to \
              this address",
         ),
-        ProbeReason::Timeout | ProbeReason::Eof if stage == Stage::Greeting && !is_implicit => problem(
-            &format!("no SMTP greeting is received on port {port} before {}", outcome(reason)),
+        ProbeReason::Timeout if is_before_greeting && !is_implicit => problem(
+            &format!("no SMTP greeting is received on port {port} before the timeout"),
+            "check the server log, and whether this port uses implicit TLS, as port 465 does",
+        )
+        .with_exporter_fix(
+            "If it does, set `tls: implicit` for the target. Some servers make clients wait for the greeting (Postfix \
+             `postscreen_greet_wait`, Sendmail `greet_pause`, Exim `delay`): if this one does, increase `timeout` for the \
+             target.",
+        ),
+        ProbeReason::Timeout if is_before_greeting => problem(
+            &format!("no SMTP reply is received inside TLS on port {port} before the timeout"),
+            "check the server log",
+        )
+        .with_exporter_fix(
+            "Some servers make clients wait for the greeting: if this one does, increase `timeout` for the target.",
+        ),
+        ProbeReason::Eof if stage == Stage::Greeting && !is_implicit => problem(
+            &format!("no SMTP greeting is received on port {port} before the connection is closed"),
             "check the server log, and whether this port uses implicit TLS, as port 465 does",
         )
         .with_exporter_fix("If it does, set `tls: implicit` for the target."),
@@ -143,13 +194,7 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
             },
             "check the server log, and whether a device on the network path closes connections",
         ),
-        ProbeReason::Rejected4xx | ProbeReason::Rejected5xx => {
-            let kind = if reason == ProbeReason::Rejected4xx { "temporary" } else { "permanent" };
-            problem(
-                &format!("the server replies with a {kind} error {}", during(stage)),
-                "check the server log, and whether the exporter host is allowed to connect",
-            )
-        }
+        ProbeReason::Rejected4xx | ProbeReason::Rejected5xx => rejections::problem(context, stage, reason, None),
         ProbeReason::MalformedReply | ProbeReason::ReplyTooLarge => problem(
             &format!("the server sends something other than a valid SMTP reply {}", during(stage)),
             "check whether a mail server listens on this port, and whether there is a proxy in front of it",
@@ -157,14 +202,14 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
     }
 }
 
-fn during(stage: Stage) -> &'static str {
+pub(super) fn during(stage: Stage) -> &'static str {
     match stage {
         Stage::Resolve | Stage::Connect => "while connecting",
         Stage::Greeting => "in place of the greeting",
         Stage::Ehlo => "after EHLO",
         Stage::StartTls => "after STARTTLS",
         Stage::Handshake => "during the TLS handshake",
-        Stage::Session => "after the TLS handshake",
+        Stage::Session => "inside TLS",
     }
 }
 
@@ -174,14 +219,4 @@ fn outcome(reason: ProbeReason) -> &'static str {
         ProbeReason::Eof => "the connection is closed",
         _ => "the connection is reset",
     }
-}
-
-fn rate_limit_advice(reports: &[&BackendReport]) -> Advice {
-    let backends = BackendList::new(reports.iter().map(|report| (&report.backend, None, String::new())));
-    let text = format!(
-        "{}: the server limits how often the exporter host may connect (421). Allow the exporter host on the server, or \
-         increase `interval`. Until the limit no longer applies, the exporter probes less often.",
-        backends.list
-    );
-    backends.advice(AdviceKind::RateLimited, Severity::Warning, &text)
 }

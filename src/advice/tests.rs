@@ -108,6 +108,7 @@ fn texts_and_requests() {
     }
     page.push_str(&other_reasons());
     page.push_str(&probe_failures::every_failure());
+    page.push_str(&probe_failures::every_cause());
     expect_file!["../../tests/golden/advice.txt"].assert_eq(&without_fingerprints(&page));
 }
 

@@ -64,7 +64,7 @@ const STEPS: &[Step] = &[
         });
         families.labeled(table::PROBE_PHASE_DURATION, phases)
     }),
-    Step::Plain(table::BACKEND_RATE_LIMITED, |backend, _| Some(backend.probe.rate_limited.into())),
+    Step::Plain(table::BACKEND_RATE_LIMITED, |backend, _| Some(backend.probe.rate_limited().into())),
     Step::Labeled(|families, view, _| {
         let connections = view.backends().filter_map(|(labels, backend)| {
             let connection = backend.probe.outcome.as_ref().ok()?;

@@ -139,7 +139,7 @@ metrics! {
     BACKEND_RESOLVED: Gauge Backend "smtp_tls_backend_resolved" []
         "Whether the backend is currently in DNS.";
     PROBE_SUCCESS: Gauge Backend "smtp_tls_probe_success" []
-        "Whether the last probe established TLS and read an SMTP reply over it, regardless of the certificate.";
+        "Whether the server answered positively inside TLS in the last probe, regardless of the certificate.";
     PROBE_LAST: Gauge Backend "smtp_tls_probe_last_timestamp_seconds" []
         "Unix time at which the last probe started.";
     PROBE_CONSECUTIVE_FAILURES: Gauge Backend "smtp_tls_probe_consecutive_failures" []
@@ -147,7 +147,7 @@ metrics! {
     PROBE_FAILURE: Info Backend "smtp_tls_probe_failure_info" ["stage", "reason"]
         "Stage and reason of the failure of the last probe.";
     HANDSHAKE_ERRORS: Gauge Backend "smtp_tls_handshake_errors" []
-        "Number of consecutive probes that failed in the TLS handshake or with a TLS alert after it, counting only probes that reached TLS.";
+        "Number of consecutive probes that failed in the TLS handshake or with a TLS alert after it, counting only probes that reached TLS; 0 once an SMTP reply is read inside TLS.";
     PROBE_DURATION: Gauge Backend "smtp_tls_probe_duration_seconds" []
         "Duration of the last probe.";
     PROBE_PHASE_DURATION: Gauge Backend "smtp_tls_probe_phase_duration_seconds" ["phase"]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::admission::Lane;
 use super::dedup::BackendId;
 use crate::observation::{Connection, Failure, Phases};
-use crate::reason::{ProbeReason, Stage};
+use crate::reason::{ProbeReason, RejectionCause, Stage};
 use crate::snapshot::{BackendReport, Condition, LastCertificate, ProbeReport};
 use crate::target::{Backend, ProbeSettings};
 use crate::verdict::{Assessment, JudgedChain};
@@ -22,7 +22,12 @@ pub(super) struct Judged {
     pub(super) assessment: Option<Assessment>,
     /// [`Judge::issuers_learned`](crate::verdict::Judge::issuers_learned) before the assessment.
     pub(super) issuers_learned: u64,
-    pub(super) rate_limited: bool,
+}
+
+impl Judged {
+    fn cause(&self) -> Option<RejectionCause> {
+        self.outcome.as_ref().err()?.cause
+    }
 }
 
 /// A backend between its probes and in them.
@@ -106,12 +111,13 @@ impl BackendState {
     pub(super) fn probed(&mut self, judged: Judged, settings: &ProbeSettings, file: Option<[u8; 32]>, now: Instant) {
         self.in_progress = false;
         self.sampled = self.sampled.saturating_add(1);
-        self.set_back_off(judged.rate_limited, settings.pace(), now);
+        self.set_back_off(judged.cause().is_some_and(RejectionCause::is_limit), settings.pace(), now);
         let old = &self.report;
         let failures = old.probe.as_ref().map_or(0, |probe| probe.consecutive_failures);
         let handshake_errors = match &judged.outcome {
             Ok(_) => 0,
             Err(failure) if ended_in_tls(failure) => old.handshake_errors.saturating_add(1),
+            Err(failure) if read_inside_tls(failure) => 0,
             Err(_) => old.handshake_errors,
         };
         let last = match judged.assessment {
@@ -127,7 +133,6 @@ impl BackendState {
                 phases: judged.phases,
                 consecutive_failures: if judged.outcome.is_ok() { 0 } else { failures.saturating_add(1) },
                 outcome: judged.outcome,
-                rate_limited: judged.rate_limited,
             }),
             last_certificate: last,
             handshake_errors,
@@ -177,6 +182,12 @@ impl BackendState {
         // A round that is due slightly early must not be left out.
         let pause = pace.saturating_mul(1 << times.min(10)).min(MAX_BACK_OFF.max(pace)).saturating_sub(pace / 2);
         self.back_off = rate_limited.then(|| Box::new(BackOff { times, until: now + pause }));
+    }
+
+    /// Whether the server is to be left alone until the next round at least.
+    pub(super) fn asks_to_wait(&self) -> bool {
+        let cause = self.report.probe.as_ref().and_then(ProbeReport::cause);
+        cause.is_some_and(RejectionCause::asks_to_wait)
     }
 
     /// Whether it is not probed because its server limits the rate.
@@ -271,6 +282,13 @@ fn ended_in_tls(failure: &Failure) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether data was received inside TLS, so that the handshake had succeeded.
+fn read_inside_tls(failure: &Failure) -> bool {
+    use ProbeReason as Why;
+    failure.stage == Stage::Session
+        && matches!(failure.reason, Why::Rejected4xx | Why::Rejected5xx | Why::MalformedReply | Why::ReplyTooLarge)
 }
 
 /// A server that limits the rate is probed again after this time at the latest.

@@ -307,10 +307,12 @@ impl TargetState {
         }
     }
 
-    /// When a backend is to be probed outside of a round, if at all: soon after a new failure, and for each further sample.
+    /// When a backend is to be probed outside of a round, if at all: soon after a new failure, unless the server asks to
+    /// wait, and for each further sample.
     pub(super) fn plan_reprobe(&mut self, id: BackendId, now: Instant) -> Option<Instant> {
         let (interval, samples) = (self.target.settings.interval, self.target.settings.samples);
-        let backend = self.backend_mut(id).filter(|backend| !backend.is_backing_off(now))?;
+        let may_probe = |backend: &&mut BackendState| !backend.is_backing_off(now) && !backend.asks_to_wait();
+        let backend = self.backend_mut(id).filter(may_probe)?;
         let failures = backend.report.probe.as_ref().map(|probe| probe.consecutive_failures);
         let after = match failures {
             // None: this host failed before anything was known.

@@ -255,7 +255,6 @@ impl Worker {
             outcome: seen.outcome,
             assessment,
             issuers_learned,
-            rate_limited: seen.rate_limited,
         }
     }
 }

@@ -6,6 +6,7 @@ use rustls::{AlertDescription, Error as TlsError, InvalidMessage, PeerIncompatib
 
 use super::smtp::SmtpError;
 use super::smtp::reply::{Class, Reply, ReplyError};
+use super::smtp::reply_rules::cause;
 use crate::observation::Failure;
 use crate::reason::{ProbeReason, Stage};
 
@@ -29,15 +30,17 @@ pub(super) fn of_smtp(stage: Stage, error: &SmtpError, certificate_requested: bo
     }
 }
 
-/// The failure for a complete reply that does not allow the probe to go on.
-pub(super) fn of_reply(stage: Stage, reply: &Reply) -> Failure {
+/// The failure for a complete reply that does not allow the probe to go on. `to` is what it answers, as in
+/// [`cause`]; inside TLS, that is not `stage`.
+pub(super) fn of_reply(stage: Stage, to: Stage, reply: &Reply) -> Failure {
     let reason = match reply.class() {
+        _ if stage == Stage::StartTls => ProbeReason::StartTlsRefused,
         Class::Transient => ProbeReason::Rejected4xx,
         Class::Permanent => ProbeReason::Rejected5xx,
         // A positive code that is not allowed here (RFC 5321 §4.3.2).
         Class::Success | Class::Continue => ProbeReason::MalformedReply,
     };
-    Failure::new(stage, reason, reply)
+    Failure::new(stage, reason, reply).with_cause(cause(to, reply))
 }
 
 /// The failure for an error of the stream.

@@ -26,10 +26,9 @@ pub(super) struct ProbeState {
     phase_start: Instant,
     pub(super) phases: Phases,
     pub(super) capture: Option<Arc<Capture>>,
-    /// Set once a reply was read inside TLS.
+    /// Set once a positive reply was read inside TLS.
     pub(super) proven: Option<Connection>,
     pub(super) ehlo_name: Option<Box<str>>,
-    pub(super) rate_limited: bool,
     /// Sends QUIT, which is all that is left to do.
     pub(super) quit: Option<BoxFuture<'static, ()>>,
 }
@@ -43,7 +42,6 @@ impl ProbeState {
             capture: None,
             proven: None,
             ehlo_name: None,
-            rate_limited: false,
             quit: None,
         }
     }
@@ -52,13 +50,6 @@ impl ProbeState {
         let now = Instant::now();
         self.phases.set(phase, now - self.phase_start);
         self.phase_start = now;
-    }
-
-    /// Records whether the server limits its clients: by a 421 (RFC 5321 §3.8), or by a transient reply for a policy
-    /// reason (4.7.x, RFC 3463 §3.8).
-    fn record_reply(&mut self, reply: &Reply) {
-        let is_policy = || reply.first_word().is_some_and(|word| word.starts_with("4.7."));
-        self.rate_limited |= reply.code == 421 || reply.class() == Class::Transient && is_policy();
     }
 
     fn certificate_requested(&self) -> bool {
@@ -125,8 +116,8 @@ impl ProbeSession<'_> {
         Ok(stream)
     }
 
-    /// The handshake and the first reply inside TLS. Only that reply proves that TLS is up: a TLS 1.3 server rejects a
-    /// missing client certificate after the client has finished its part (RFC 8446 §4.4.2.4).
+    /// The handshake and SMTP inside TLS. Only a reply proves that TLS is up: a TLS 1.3 server rejects a missing client
+    /// certificate after the client has finished its part (RFC 8446 §4.4.2.4).
     async fn secure(&self, stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Result<Connection, SessionError> {
         state.stage = Stage::Handshake;
         let Some(name) = self.backend.endpoint.server_name.to_pki() else {
@@ -143,9 +134,9 @@ impl ProbeSession<'_> {
         let connection = handshake::connection(&stream);
         let mut dialogue = Dialogue::new(stream);
         match self.smtp_inside_tls(&mut dialogue, ehlo, connection, state).await {
-            Ok(()) => {
+            Ok(refusal) => {
                 state.quit = Some(dialogue.quit(QUIT_TIMEOUT).boxed());
-                Ok(connection)
+                refusal.map_or(Ok(connection), |failure| Err(failure.into()))
             }
             Err(_) if state.proven.is_some() => Ok(connection),
             Err(error) => Err(failure::of_smtp(state.stage, &error, state.certificate_requested()).into()),
@@ -153,32 +144,31 @@ impl ProbeSession<'_> {
     }
 
     /// EHLO after the handshake, which discards what was learned before it (RFC 3207 §4.2); with implicit TLS
-    /// (RFC 8314 §3) the greeting comes first.
+    /// (RFC 8314 §3) the greeting comes first. Returns a failure if the server refuses one of them.
     async fn smtp_inside_tls<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         dialogue: &mut Dialogue<S>,
         ehlo: &str,
         connection: Connection,
         state: &mut ProbeState,
-    ) -> Result<(), SmtpError> {
+    ) -> Result<Option<Failure>, SmtpError> {
         if self.backend.endpoint.tls == TlsMode::Implicit {
             let greeting = dialogue.reply().await?;
-            state.proven = Some(connection);
-            state.record_reply(&greeting);
             state.finish(Phase::Greeting);
             // After a 554 greeting only QUIT is allowed (RFC 5321 §3.1).
             if greeting.class() != Class::Success {
-                return Ok(());
+                return Ok(Some(failure::of_reply(state.stage, Stage::Greeting, &greeting)));
             }
+            state.proven = Some(connection);
             state.ehlo_name = server_name_of(&greeting);
         }
         let reply = dialogue.command(ehlo).await?;
-        state.proven = Some(connection);
-        state.record_reply(&reply);
-        if reply.class() == Class::Success {
-            state.ehlo_name = server_name_of(&reply);
+        if reply.class() != Class::Success {
+            return Ok(Some(failure::of_reply(state.stage, Stage::Ehlo, &reply)));
         }
-        Ok(())
+        state.proven = Some(connection);
+        state.ehlo_name = server_name_of(&reply);
+        Ok(None)
     }
 }
 
@@ -206,17 +196,15 @@ async fn plaintext_dialogue(
 ) -> Result<Option<Failure>, SmtpError> {
     state.stage = Stage::Greeting;
     let greeting = dialogue.reply().await?;
-    state.record_reply(&greeting);
     state.finish(Phase::Greeting);
     if greeting.class() != Class::Success {
-        return Ok(Some(failure::of_reply(state.stage, &greeting)));
+        return Ok(Some(failure::of_reply(state.stage, state.stage, &greeting)));
     }
 
     state.stage = Stage::Ehlo;
     let reply = dialogue.command(ehlo).await?;
-    state.record_reply(&reply);
     if reply.class() != Class::Success {
-        return Ok(Some(failure::of_reply(state.stage, &reply)));
+        return Ok(Some(failure::of_reply(state.stage, state.stage, &reply)));
     }
 
     state.stage = Stage::StartTls;
@@ -225,9 +213,8 @@ async fn plaintext_dialogue(
         return Ok(Some(Failure::new(state.stage, ProbeReason::StartTlsNotOffered, detail)));
     }
     let reply = dialogue.command("STARTTLS").await?;
-    state.record_reply(&reply);
     if reply.code != 220 {
-        return Ok(Some(Failure::new(state.stage, ProbeReason::StartTlsRefused, &reply)));
+        return Ok(Some(failure::of_reply(state.stage, state.stage, &reply)));
     }
     state.finish(Phase::StartTls);
     Ok(None)

@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+mod phrases;
 pub mod reply;
+pub mod reply_rules;
 
 use reply::{Reply, ReplyDecoder, ReplyError};
 

@@ -210,13 +210,14 @@ fn probe(report: &ProbeReport) -> impl Serialize {
         meaning: finding.map(|finding| finding.meaning),
         client_errors: finding.and_then(|finding| finding.client_errors),
         detail: failure.map(|failure| failure.detail.to_string()),
+        cause: report.cause(),
         tls: connection.map(|connection| object! {
             version: connection.version,
             cipher: connection.cipher,
             group: connection.group,
         }),
         consecutive_failures: report.consecutive_failures,
-        rate_limited: report.rate_limited,
+        rate_limited: report.rate_limited(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::page::{Page, length};
 use super::style::{Highlight, Style};
 use crate::advice::{Advice, advise};
 use crate::client_errors::{ClientErrors, Finding};
+use crate::observation::MAX_DETAIL;
 use crate::reason::Severity;
 use crate::snapshot::state::{HealthState, is_ok, state_of};
 use crate::snapshot::{BackendReport, TargetReport};
@@ -331,7 +332,6 @@ const NARROW_LINES: usize = 2;
 const DETAIL: usize = 12;
 const AND_MORE: usize = " and 9,999 more".len();
 const MAX_NAME: usize = 253;
-const MAX_DETAIL: usize = 200;
 const MAX_LINE: usize = 1000;
 /// Backends listed per problem.
 const MAX_ADDRESSES: usize = 16;

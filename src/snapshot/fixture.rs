@@ -10,7 +10,7 @@ use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Time};
 use super::alternates::resolves;
 use super::{AlternateName, BackendReport, Counters, EndpointReport, LastCertificate, ProbeReport, TargetReport};
 use crate::observation::{Connection, Failure, Phases, PresentedChain};
-use crate::reason::{ProbeReason, Resolves, Stage};
+use crate::reason::{ProbeReason, RejectionCause, Resolves, Stage};
 use crate::target::{
     Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
@@ -134,6 +134,17 @@ impl EndpointFixture {
         BackendReport { probe: Some(probe(Err(Failure::new(stage, reason, detail)))), ..self.unprobed(address) }
     }
 
+    /// A backend that refused the client with `reply` 30 seconds ago.
+    pub(crate) fn refuses(&self, address: &str, stage: Stage, reply: &str, cause: RejectionCause) -> BackendReport {
+        let reason = match stage {
+            Stage::StartTls => ProbeReason::StartTlsRefused,
+            _ if reply.starts_with('4') => ProbeReason::Rejected4xx,
+            _ => ProbeReason::Rejected5xx,
+        };
+        let failure = Failure::new(stage, reason, reply).with_cause(Some(cause));
+        BackendReport { probe: Some(probe(Err(failure))), ..self.unprobed(address) }
+    }
+
     /// A target with this endpoint.
     pub(crate) fn report(&self, backends: Vec<BackendReport>) -> TargetReport {
         let expect_names = self.expect_names.clone();
@@ -234,6 +245,5 @@ fn probe(outcome: Result<Connection, Failure>) -> ProbeReport {
         phases: Phases::default(),
         consecutive_failures: u32::from(outcome.is_err()),
         outcome,
-        rate_limited: false,
     }
 }

@@ -11,6 +11,7 @@ use crate::support::Environment;
 
 mod export;
 mod hostile;
+mod replies;
 mod table;
 
 /// A fleet, names that resolve to it, and a configuration with both.

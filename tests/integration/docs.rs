@@ -12,9 +12,10 @@ use smtp_tls_exporter::client_errors::{self, ClientError, ClientErrors};
 use smtp_tls_exporter::metrics::table::{
     METRICS, Metric, MetricKind, PROBE_METRICS, PROMETHEUS_LABELS, Scope, reserved_labels,
 };
+use smtp_tls_exporter::probe::smtp::reply_rules::REPLY_RULES;
 use smtp_tls_exporter::reason::{
-    ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, Resolves,
-    SkipReason, Stage,
+    ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, RejectionCause,
+    Resolves, SkipReason, Stage,
 };
 use smtp_tls_exporter::render;
 use smtp_tls_exporter::target::ServerName;
@@ -119,6 +120,46 @@ fn verdicts() -> String {
     page
 }
 
+/// Phrases in one code span, since `*` is markup outside.
+fn quoted(phrases: &[&str]) -> String {
+    if phrases.is_empty() { String::new() } else { format!("`{}`", phrases.join(", ")) }
+}
+
+fn replies() -> String {
+    let mut page = String::from(REPLIES_HEAD);
+    let code_list = |codes: &[u16]| {
+        let code = |code: &u16| if *code < 10 { format!("{code}xx") } else { code.to_string() };
+        codes.iter().map(code).collect::<Vec<_>>().join(", ")
+    };
+    for rule in REPLY_RULES {
+        let status = rule.status.iter().map(|(subject, detail)| format!("X.{subject}.{detail}"));
+        let cells = [
+            format!("`{}`", rule.cause),
+            code_spans(&rule.to.iter().map(|stage| stage.as_str()).collect::<Vec<_>>()),
+            code_list(rule.codes),
+            status.collect::<Vec<_>>().join(", "),
+            quoted(rule.phrases),
+            one_line(rule.source),
+        ];
+        let _ = writeln!(
+            page,
+            "| {} |",
+            cells.map(|cell| if cell.is_empty() { "any".to_owned() } else { cell }).join(" | ")
+        );
+    }
+    page.push_str(REPLIES_CAUSES);
+    for cause in RejectionCause::ALL {
+        let interval = match (cause.is_limit(), cause.asks_to_wait()) {
+            (true, _) => "up to an hour, see below",
+            (_, true) => "`interval`",
+            _ => "a minute, twice; then `interval`",
+        };
+        let _ = writeln!(page, "| `{cause}` | {} | {interval} |", one_line(cause.doc()));
+    }
+    page.push_str(REPLIES_TAIL);
+    page
+}
+
 fn cells(client_errors: &ClientErrors) -> String {
     let cell = |error: ClientError| {
         let texts = error.texts.iter().map(|text| format!("`{text}`"));
@@ -179,6 +220,11 @@ fn metrics_page_matches_the_code() {
 #[test]
 fn verdicts_page_matches_the_code() {
     expect_file!["../../docs/verdicts.md"].assert_eq(&verdicts());
+}
+
+#[test]
+fn replies_page_matches_the_code() {
+    expect_file!["../../docs/replies.md"].assert_eq(&replies());
 }
 
 /// The page names every metric that both exporters have, and every metric that only blackbox_exporter has. The module
@@ -252,6 +298,50 @@ const METRICS_RESOLVES: &str = "Label of `target_shared_name_info`. The backends
 const METRICS_RESERVED: &str = "
 ## Reserved label names
 You cannot use these names in `labels`. Prometheus or the exporter uses them, or a later version will:
+";
+
+const REPLIES_HEAD: &str = "\
+# Replies that refuse the exporter
+
+<!-- Generated from the code by `UPDATE_EXPECT=1 cargo test --workspace`; do not edit. -->
+
+If a server refuses the exporter with a 4xx or 5xx reply, the stage and the reason of the failure say which step was refused
+(see [Metrics](metrics.md#reason-of-failed-probes)). The cause says why. It decides what the advice says, whether
+`smtp_tls_backend_rate_limited` is 1, and when the server is probed again. The JSON documents have it as `probe.cause`; the
+reply itself is in `probe.detail` and in the advice.
+
+## Rules
+The first row that applies decides. A row applies if each of its conditions holds:
+
+- The reply answers the connection (`greeting`), EHLO (`ehlo`) or STARTTLS (`starttls`). Inside TLS, the failure has the stage
+  `session`, and the same rows apply.
+- The reply has one of the codes.
+- The reply has the enhanced code (RFC 3463). `X` is the class, which the reply code repeats.
+- The text contains one of the phrases. All lines of a reply are one text. Upper and lower case are the same. A phrase does not
+  continue over punctuation, and does not count if the text negates it (\"not a rate limit\"). Host names, URLs and what the
+  server repeats in angle brackets are not searched. `word*` stands for words with this beginning, `..` for any number of words
+  such as \"concurrent\", \"SMTP\" or \"from\", and `@name` for a host name or URL that contains the name.
+
+Faults of the server come before limits: a reply that mentions both is a fault.
+
+| cause | answers | codes | enhanced code | phrases | source |
+|---|---|---|---|---|---|
+";
+
+const REPLIES_CAUSES: &str = "
+## Causes
+A reply to which no row applies has no cause; it is treated as other failures are.
+
+| cause | meaning | next probe after |
+|---|---|---|
+";
+
+const REPLIES_TAIL: &str = "
+With `interval` of a minute or less, every failed probe is repeated after `interval`.
+
+Only a limit slows probes down: to twice the time between probes, then four times and so on, up to an hour, or `interval` if
+that is longer. This applies only to the address that sent the reply. The first probe with another result ends it. Requests to
+`/probe` for a configured target do not shorten it.
 ";
 
 const VERDICTS_HEAD: &str = "\

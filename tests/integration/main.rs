@@ -17,6 +17,7 @@ mod names;
 mod probe;
 mod probe_page;
 mod reasons;
+mod replies;
 mod rotated_files;
 mod scheduling;
 mod service_fixture;

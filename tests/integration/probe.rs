@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use smtp_fleet::{Fleet, Pki, Session, Step, Termination, TlsMode as FleetTls, TlsVersions, profiles};
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
-use smtp_tls_exporter::reason::{ProbeReason as Why, Stage};
+use smtp_tls_exporter::reason::{ProbeReason as Why, RejectionCause, Stage};
 use smtp_tls_exporter::target::{Backend, ClientCertificate, Endpoint, ProbeSettings, ServerName, TlsMode};
 
 use crate::support::settings;
@@ -68,7 +68,6 @@ fn expected(profile: &str) -> Expected {
         | "bare_codes"
         | "starttls_last"
         | "byte_by_byte"
-        | "ehlo_refused_in_tls"
         | "tls12_only"
         | "tls13_only" => SUCCEEDS,
         "no_starttls" => quits(StartTls, Why::StartTlsNotOffered),
@@ -76,6 +75,10 @@ fn expected(profile: &str) -> Expected {
         "greeting_421" => Expected { quit: None, ..quits(Greeting, Why::Rejected4xx) },
         "greeting_554" => quits(Greeting, Why::Rejected5xx),
         "ehlo_refused" => quits(Ehlo, Why::Rejected5xx),
+        "ehlo_refused_in_tls" | "implicit_greeting_554" => {
+            Expected { presented: true, ..quits(Session, Why::Rejected5xx) }
+        }
+        "implicit_greeting_421" => Expected { presented: true, quit: None, ..quits(Session, Why::Rejected4xx) },
         "garbage_greeting" => disconnects(Greeting, Why::MalformedReply),
         "mixed_codes" => disconnects(Ehlo, Why::MalformedReply),
         "endless_lines" | "endless_line" => disconnects(Greeting, Why::ReplyTooLarge),
@@ -147,8 +150,9 @@ async fn probes_of_every_profile_end_as_expected() {
         if *profile == "no_starttls" {
             assert!(took < Duration::from_secs(10), "{profile}: ends without waiting for the timeout, took {took:?}");
         }
-        if *profile == "greeting_421" {
-            assert!(seen.rate_limited, "{profile}");
+        if profile.ends_with("greeting_421") {
+            let cause = seen.outcome.err().and_then(|failure| failure.cause);
+            assert_eq!(cause, Some(RejectionCause::ConnectionLimit), "{profile}");
         }
     }
 }

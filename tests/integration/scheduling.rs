@@ -86,7 +86,46 @@ async fn requests_do_not_pass_the_back_off() {
     assert!(limited <= 2, "{limited} connections to a server that limits the rate");
     assert!(other >= 20, "{other} connections to the other one");
     let report = &running.handle.fleet().targets[0];
-    assert!(backend(report, fleet.addrs()[0]).probe.as_ref().is_some_and(|probe| probe.rate_limited));
+    assert!(backend(report, fleet.addrs()[0]).probe.as_ref().is_some_and(|probe| probe.rate_limited()));
+}
+
+/// What does not limit connections is probed as often as before: each request of `/probe` is one probe, and so is each
+/// interval, so that a repaired server is noticed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_that_are_no_limit_do_not_slow_probes_down() {
+    let pki = pki();
+    let script = |step, reply: &str| profiles::good(&pki).with_script(Script::with_reply(step, &[reply]));
+    let specs = vec![
+        script(Step::StartTls, "454 4.7.0 TLS not available due to local problem"),
+        script(Step::Connected, "421 4.7.0 Try again later"),
+        script(Step::Ehlo, "504 5.5.2 <probe>: Helo command rejected: need fully-qualified hostname"),
+        script(Step::Connected, "421 mail.example.com Service not available, closing transmission channel"),
+        script(Step::Connected, "421 4.7.0 Too many connections"),
+    ];
+    let fleet = Fleet::start(specs).await.expect("a fleet");
+    let env = Environment::new(&pki);
+    let one = target("one", profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
+    let (service, address) =
+        service(env.config(&Environment::yaml("interval: 1s, timeout: 1s", "", &[one])), None).await;
+    let running = service.start().expect("a service");
+    let (limited, others) = fleet.servers().split_last().expect("servers");
+    join_all(others.iter().map(|server| server.wait_accepted(8))).await;
+    // Twice the interval, then four times as long, and so on.
+    assert!(limited.accepted() <= 4, "{} connections to a server that limits them, 8 to others", limited.accepted());
+    let before: Vec<usize> = others.iter().map(smtp_fleet::Server::accepted).collect();
+    for _ in 0..5 {
+        assert_eq!(request(address, "GET", "/probe?target=one", "").await.value("probe_success"), Some(0.0));
+    }
+    for (server, before) in others.iter().zip(before) {
+        // The first request may have waited for a round that had begun.
+        assert!(server.accepted() >= before + 4, "{}: {} after {before}", server.addr(), server.accepted());
+    }
+    // A repaired server is noticed within the interval.
+    others[0].replace(profiles::good(&pki));
+    let accepted = others[0].accepted();
+    others[0].wait_accepted(accepted + 2).await;
+    until(async || backend(&running.handle.fleet().targets[0], others[0].addr()).is_reachable().then_some(())).await;
+    assert!(others[0].accepted() <= accepted + 4);
 }
 
 /// By default, requests within a few seconds share one round.

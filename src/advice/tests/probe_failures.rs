@@ -1,6 +1,7 @@
 //! Probes that fail, lookups that fail, and targets of other kinds.
 
 use super::*;
+use crate::reason::RejectionCause as Cause;
 
 pub(super) fn cases() -> Vec<Case> {
     [failures(), lookups(), mail_exchangers()].into_iter().flatten().collect()
@@ -13,8 +14,6 @@ fn failures() -> Vec<Case> {
     };
     let (starttls, implicit) =
         (EndpointFixture::of("smtp.example.com"), EndpointFixture::at("smtp.example.com", 465, TlsMode::Implicit));
-    let limited = starttls.fails("192.0.2.11", Stage::Greeting, ProbeReason::Rejected4xx, "421 too many connections");
-    let probe = limited.probe.clone().map(|probe| crate::snapshot::ProbeReport { rate_limited: true, ..probe });
     let different = vec![
         starttls.fails("192.0.2.11", Stage::Ehlo, ProbeReason::Rejected5xx, "554 5.7.1 go away"),
         starttls.fails("192.0.2.12", Stage::Ehlo, ProbeReason::Rejected5xx, "502 5.5.2 what"),
@@ -42,7 +41,7 @@ fn failures() -> Vec<Case> {
             ProbeReason::StartTlsRefused,
             "454 4.7.0 TLS not available",
             &[(
-                "critical starttls [192.0.2.11 192.0.2.12] request",
+                "critical starttls [192.0.2.11 192.0.2.12] request <reply>",
                 &["192.0.2.11 and 192.0.2.12", "454 4.7.0 TLS not available"],
             )],
         ),
@@ -77,7 +76,7 @@ fn failures() -> Vec<Case> {
             "",
             &[(
                 "critical unreachable [192.0.2.11 192.0.2.12] request",
-                &["192.0.2.11 and 192.0.2.12", "587", "465", "`tls: implicit`"],
+                &["192.0.2.11 and 192.0.2.12", "587", "465", "`tls: implicit`", "`timeout`", "wait"],
             )],
         ),
         case(
@@ -88,12 +87,81 @@ fn failures() -> Vec<Case> {
                 &["192.0.2.11 (554 5.7.1 go away) and 192.0.2.12 (502 5.5.2 what)", "EHLO"],
             )],
         ),
+        failing(
+            "A greeting inside TLS that does not arrive in time",
+            &implicit,
+            Stage::Session,
+            ProbeReason::Timeout,
+            "",
+            &[(
+                "critical unreachable [192.0.2.11 192.0.2.12] request",
+                &["192.0.2.11 and 192.0.2.12", "465", "`timeout`", "wait"],
+            )],
+        ),
         case(
             "A server that limits the rate",
-            starttls.report(vec![BackendReport { probe, ..limited }, starttls.unprobed("192.0.2.12")]),
-            &[("warning rate_limited [192.0.2.11]", &["192.0.2.11", "421", "`interval`"])],
+            starttls.report(vec![
+                starttls.refuses("192.0.2.11", Stage::Greeting, "421 too many connections", Cause::ConnectionLimit),
+                starttls.unprobed("192.0.2.12"),
+            ]),
+            &[("warning rate_limited [192.0.2.11]", &["192.0.2.11", "421 too many connections", "`interval`"])],
+        ),
+        case(
+            "A limit, and a fault on another backend",
+            starttls.report(vec![
+                starttls.refuses("192.0.2.11", Stage::Greeting, "421 too many connections", Cause::ConnectionLimit),
+                starttls.refuses("192.0.2.12", Stage::Greeting, "452 disk full", Cause::ServerFault),
+            ]),
+            &[
+                ("critical unreachable [192.0.2.12] request", &["192.0.2.12", "452 disk full", "disk"]),
+                ("warning rate_limited [192.0.2.11]", &["192.0.2.11", "421 too many connections"]),
+            ],
+        ),
+        case(
+            "Different causes of the same reason",
+            starttls.report(vec![
+                starttls.refuses("192.0.2.11", Stage::Ehlo, "504 need fully-qualified hostname", Cause::EhloName),
+                starttls.refuses("192.0.2.12", Stage::Ehlo, "550 blocked using zen.spamhaus.org", Cause::Blocklisted),
+            ]),
+            &[
+                (
+                    "warning unreachable [192.0.2.11]",
+                    &["192.0.2.11", "504 need fully-qualified hostname", "`ehlo_name`"],
+                ),
+                (
+                    "warning unreachable [192.0.2.12] request",
+                    &["192.0.2.12", "zen.spamhaus.org", "block list", "Allow", "exporter host"],
+                ),
+            ],
         ),
     ]
+}
+
+/// The texts on each cause, before and inside TLS; those of other stages only if they differ.
+pub(super) fn every_cause() -> String {
+    let mut page = "\n## Every cause of a rejection\n".to_owned();
+    let starttls = EndpointFixture::of("smtp.example.com");
+    for cause in Cause::ALL {
+        let mut found: Vec<String> = Vec::new();
+        for stage in [Stage::Greeting, Stage::Ehlo, Stage::StartTls, Stage::Session] {
+            let report = starttls.report(vec![starttls.refuses("192.0.2.11", stage, "550 reply", *cause)]);
+            let advice = advise(&report, now());
+            let [advice] = advice.as_slice() else { panic!("{stage} {cause}: {advice:?}") };
+            is_well_formed(advice);
+            assert!(advice.text.contains("(550 reply)"), "the reply is quoted: {}", advice.text);
+            // Other clients may get another reply, unless it is about TLS.
+            let is_about_tls = stage == Stage::StartTls && !matches!(cause, Cause::ConnectionLimit | Cause::EhloName);
+            assert_eq!(advice.clients.is_some(), is_about_tls, "{}", advice.text);
+            let is_limit = *cause == Cause::ConnectionLimit;
+            assert_eq!(advice.kind == AdviceKind::RateLimited, is_limit, "{}", advice.text);
+            assert_eq!(advice.text.contains("limit"), is_limit, "{}", advice.text);
+            if stage != Stage::StartTls && !found.contains(&advice.text) {
+                let _ = writeln!(page, "\n{cause} ({stage})\n{}", advice.text);
+                found.push(advice.text.clone());
+            }
+        }
+    }
+    page
 }
 
 /// The texts on each reason; with the stage and the port if they differ by these.

@@ -3,7 +3,8 @@ use crate::discovery::FoundHost;
 use crate::monitor::TargetId;
 use crate::monitor::dedup::ProbeDedup;
 use crate::observation::{Connection, Failure, LookupFailure, Phases, PresentedChain};
-use crate::reason::{LookupReason, ProbeReason, Stage};
+use crate::reason::{LookupReason, ProbeReason, RejectionCause, Stage};
+use crate::snapshot::ProbeReport;
 use crate::target::{Endpoint, HostTarget, IpFamily, ProbeSettings, TargetName, TlsMode, UserLabels};
 use crate::verdict::{AssessmentInput, Judge};
 
@@ -89,7 +90,6 @@ fn judged(outcome: Result<(), (Stage, ProbeReason)>) -> Judged {
             .map_err(|(stage, reason)| Failure::new(stage, reason, "")),
         assessment: None,
         issuers_learned: 0,
-        rate_limited: false,
     }
 }
 
@@ -254,22 +254,63 @@ fn alternating_certificates_are_logged_a_few_times_only() {
     check_logged("ababab  aaab  b", "!!!!..!.!...!.!");
 }
 
+fn refused(cause: Option<RejectionCause>) -> Judged {
+    let failure = Failure::new(Stage::Greeting, ProbeReason::Rejected4xx, "421").with_cause(cause);
+    Judged { outcome: Err(failure), ..judged(Ok(())) }
+}
+
 #[test]
 fn backs_off_longer_each_time_a_server_limits_the_rate() {
     let minute = Duration::from_secs(60);
     let mut fixture = Fixture::new(minute, TlsMode::StartTls);
     let id = fixture.id();
-    let limited = |rate_limited| Judged { rate_limited, ..judged(Err((Stage::Greeting, ProbeReason::Rejected4xx))) };
     let mut now = Instant::now();
-    for (rate_limited, rounds) in [(true, 1), (true, 3), (true, 7), (false, 0), (true, 1)] {
-        fixture.state.probed(id, limited(rate_limited), (now, SystemTime::now()));
+    let limit = Some(RejectionCause::ConnectionLimit);
+    for (cause, rounds) in [(limit, 1), (limit, 3), (limit, 7), (None, 0), (limit, 1)] {
+        fixture.state.probed(id, refused(cause), (now, SystemTime::now()));
         // A probe that fails on this host has no effect.
         fixture.state.not_probed(id);
-        let planned = fixture.state.plan_reprobe(id, now).filter(|_| rate_limited);
+        let planned = fixture.state.plan_reprobe(id, now).filter(|_| cause == limit);
         assert_eq!(planned, None, "no probe between the rounds either");
         let left_out = (1..20).take_while(|round| fixture.only().is_backing_off(now + minute * *round)).count();
         assert_eq!(left_out, rounds);
         now += minute * 20;
+    }
+    for _ in 0..100 {
+        fixture.state.probed(id, refused(limit), (now, SystemTime::now()));
+    }
+    assert!(!fixture.only().is_backing_off(now + Duration::from_secs(3600)), "at most an hour");
+}
+
+#[test]
+fn only_a_limit_slows_probes_down() {
+    for cause in RejectionCause::ALL.iter().copied().map(Some).chain([None]) {
+        let mut fixture = Fixture::new(Duration::from_secs(300), TlsMode::StartTls);
+        let (id, now) = (fixture.id(), Instant::now());
+        fixture.probed(refused(cause));
+        let is_limit = cause == Some(RejectionCause::ConnectionLimit);
+        assert_eq!(fixture.only().is_backing_off(now + Duration::from_secs(299)), is_limit, "{cause:?}");
+        assert_eq!(fixture.only().report.probe.as_ref().map(ProbeReport::rate_limited), Some(is_limit), "{cause:?}");
+        let waits = matches!(cause, Some(RejectionCause::Closing | RejectionCause::ServerUnavailable)) || is_limit;
+        assert_eq!(fixture.state.plan_reprobe(id, now).is_none(), waits, "{cause:?}");
+    }
+}
+
+#[test]
+fn handshake_errors_end_when_data_arrives_inside_tls() {
+    use ProbeReason as Why;
+    let mut fixture = Fixture::new(Duration::from_secs(60), TlsMode::StartTls);
+    let mut errors = |outcome| {
+        fixture.probed(judged(outcome));
+        fixture.only().report.handshake_errors
+    };
+    for reason in [Why::Rejected4xx, Why::Rejected5xx, Why::MalformedReply, Why::ReplyTooLarge] {
+        let counts = [Why::TlsVersion, Why::Reset, Why::Eof].map(|reason| errors(Err((Stage::Handshake, reason))));
+        assert_eq!(counts, [1, 2, 3]);
+        // Without TLS, nothing is known about it.
+        assert_eq!(errors(Err((Stage::Greeting, Why::Rejected5xx))), 3);
+        assert_eq!(errors(Err((Stage::Session, Why::Eof))), 3);
+        assert_eq!(errors(Err((Stage::Session, reason))), 0, "{reason}");
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::phrases::status;
+
 /// A complete reply: one code, one or more lines of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -49,11 +51,20 @@ impl Reply {
     }
 }
 
+/// The code and the lines, joined. The enhanced code is on each line (RFC 2034 §4), and is shown once.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
+        let mut shown = None;
         for line in self.lines().filter(|line| !line.is_empty()) {
-            write!(f, " {line}")?;
+            let (first, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            match status(first) {
+                Some(status) if shown == Some(status) => write!(f, " {rest}")?,
+                status => {
+                    shown = status.or(shown);
+                    write!(f, " {line}")?;
+                }
+            }
         }
         Ok(())
     }

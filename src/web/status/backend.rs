@@ -7,14 +7,14 @@ use maud::{Markup, html};
 use super::elements::{HealthState, clean, relative, spaced, unique, verdict};
 use super::view::TargetView;
 use crate::reason::AdviceKind;
-use crate::snapshot::{BackendReport, LastCertificate};
+use crate::snapshot::{BackendReport, LastCertificate, ProbeReport};
 use crate::text::{counted, distance, list};
 use crate::verdict::{NameVerdict, unix};
 
 pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport) -> Markup {
     let now = view.now;
     let Some(last) = &backend.last_certificate else {
-        return html! { (connection(backend)) };
+        return html! { (connection(backend)) (rate_limited(backend)) };
     };
     html! {
         (connection(backend))
@@ -23,7 +23,7 @@ pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport) -> Markup
         (expiry(view, backend, last))
         (warnings(last, now))
         @if last.distinct > 1 { span class="note" { (last.distinct) " different certificates seen" } }
-        @if backend.probe.as_ref().is_some_and(|probe| probe.rate_limited) { span class="note" { "rate limited" } }
+        (rate_limited(backend))
         @if !backend.is_reachable() { span class="note" { "certificate last seen " (relative(last.seen_at, now)) } }
     }
 }
@@ -37,6 +37,11 @@ fn connection(backend: &BackendReport) -> Markup {
             verdict(HealthState::Critical, &text)
         }
     }
+}
+
+fn rate_limited(backend: &BackendReport) -> Markup {
+    let is_limited = backend.probe.as_ref().is_some_and(ProbeReport::rate_limited);
+    html! { @if is_limited { span class="note" { "rate limited" } } }
 }
 
 fn name(last: &LastCertificate) -> Markup {

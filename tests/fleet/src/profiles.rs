@@ -112,6 +112,12 @@ profiles! {
     /// Answers EHLO before TLS with a 5xx code.
     ehlo_refused => good(pki).with_script(Script { ehlo: lines(&["550 5.7.1 Go away"]), ..Script::default() });
 
+    /// Greets with 554 inside implicit TLS, then answers everything except QUIT with 503 (RFC 5321 §3.1).
+    implicit_greeting_554 => greeting_554(pki).with_tls(TlsMode::Implicit);
+
+    /// Greets with 421 inside implicit TLS and closes.
+    implicit_greeting_421 => greeting_421(pki).with_tls(TlsMode::Implicit);
+
     /// Answers EHLO inside TLS with a 5xx code; the TLS session itself is established.
     ehlo_refused_in_tls => good(pki).with_script(Script {
         ehlo_in_tls: lines(&["550 5.7.1 Go away"]),

@@ -91,6 +91,23 @@ impl Script {
     pub fn with_greeting(line: &str) -> Self {
         Self { greeting: vec![Chunk::line(line)], ..Self::default() }
     }
+
+    /// The default script that answers `step` with `reply`. The replies to [`Step::Connected`], [`Step::Ehlo`],
+    /// [`Step::StartTls`] and [`Step::EhloInTls`] can be replaced.
+    ///
+    /// # Panics
+    /// If the script has no reply to `step`.
+    pub fn with_reply(step: Step, reply: &[&str]) -> Self {
+        let mut script = Self::default();
+        match step {
+            Step::Connected => script.greeting = reply.iter().map(|line| Chunk::line(line)).collect(),
+            Step::Ehlo => script.ehlo = lines(reply),
+            Step::StartTls => script.starttls = lines(reply),
+            Step::EhloInTls => script.ehlo_in_tls = lines(reply),
+            step => panic!("no reply to {step:?}"),
+        }
+        script
+    }
 }
 
 impl Default for Script {

@@ -9,7 +9,7 @@ use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::metrics::table::{METRICS, PROBE_METRICS, reserved_labels};
 use smtp_tls_exporter::reason::{
     AdviceKind, ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason,
-    Resolves, Severity, SkipReason, Stage,
+    RejectionCause, Resolves, Severity, SkipReason, Stage,
 };
 
 use super::tables::{ADDED_LABELS, OTHER_VALUES, RESULT_LABELS};
@@ -95,7 +95,7 @@ fn values() -> BTreeMap<&'static str, Names> {
         };
     }
     add! {
-        "stage" Stage "phase" Phase "resolves" Resolves "status" OcspStatus "severity" Severity "advice" AdviceKind
+        "stage" Stage "phase" Phase "resolves" Resolves "status" OcspStatus "cause" RejectionCause "severity" Severity "advice" AdviceKind
         "reason" ChainReason "reason" LocalReason "reason" LookupReason "reason" NameReason
         "reason" OcspReason "reason" ProbeReason "reason" SkipReason
     };

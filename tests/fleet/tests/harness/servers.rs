@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::client::{read_reply, run_session, trusting};
 
 /// Profiles whose sessions fail, with a part of the error.
-const FAILING: [(&str, &str); 33] = [
+const FAILING: [(&str, &str); 35] = [
     ("alias_missing", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(NotValidForName"),
     ("expired", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(Expired"),
     ("not_yet_valid", "handshake: Custom { kind: InvalidData, error: InvalidCertificate(NotValidYet"),
@@ -30,6 +30,8 @@ const FAILING: [(&str, &str); 33] = [
     ("starttls_501", "starttls: 501"),
     ("greeting_421", "greeting: 421"),
     ("greeting_554", "greeting: 554"),
+    ("implicit_greeting_421", "greeting: 421"),
+    ("implicit_greeting_554", "greeting: 554"),
     ("garbage_greeting", "greeting: "),
     ("mixed_codes", "malformed"),
     ("ehlo_refused", "ehlo: no STARTTLS"),
@@ -97,7 +99,7 @@ async fn every_profile_behaves_as_described() {
 
 fn mode_of(kind: &str) -> TlsMode {
     match kind {
-        "implicit" | "plain_on_implicit_port" => TlsMode::Implicit,
+        "implicit" | "implicit_greeting_421" | "implicit_greeting_554" | "plain_on_implicit_port" => TlsMode::Implicit,
         _ => TlsMode::StartTls,
     }
 }

@@ -1,0 +1,302 @@
+//! Replies as servers send them. Each line is a reply, `/` separates its lines.
+
+use super::super::phrases::FILLERS;
+use super::super::reply::ReplyDecoder;
+use super::*;
+use RejectionCause as Cause;
+use Stage::{Ehlo, Greeting, StartTls};
+
+fn reply(text: &str) -> Reply {
+    let lines: Vec<&str> = text.split(" / ").collect();
+    let (last, first) = lines.split_last().expect("a line");
+    let bytes: String =
+        first.iter().map(|line| line.replacen(' ', "-", 1) + "\r\n").collect::<String>() + last + "\r\n";
+    let (_, reply) = ReplyDecoder::default().decode(bytes.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    reply.expect("a complete reply")
+}
+
+#[track_caller]
+fn check(to: Stage, expected: Option<Cause>, texts: &[&str]) {
+    for text in texts {
+        for variant in [(*text).to_owned(), text.to_uppercase(), text.to_lowercase()] {
+            assert_eq!(cause(to, &reply(&variant)), expected, "{variant} to {to}");
+        }
+    }
+}
+
+#[test]
+fn finds_limits_of_connections_and_their_rate() {
+    let limits = [
+        "421 4.7.0 mail.example.com Error: too many connections from 192.0.2.1",
+        "450 4.7.1 mail.example.com Error: too many connections",
+        "450 4.7.1 Client host rejected: connection rate exceeded",
+        "450 4.7.1 <unknown[192.0.2.1]>: Client host rejected: too many connections from your host",
+        "421 Too many concurrent SMTP connections; please try again later.",
+        "421 mail.example.com: Too many concurrent SMTP connections; please try again later",
+        "421 Too many concurrent SMTP connections from this IP address; please try again later.",
+        "421 too many connections",
+        "421 Too many connections",
+        "421 4.3.2 Too many open connections.",
+        "421 4.3.2 Connection rate limit exceeded.",
+        "452 4.3.2 Connection rate limit exceeded.",
+        "421 Too many SMTP sessions for this host",
+        "421 #4.4.5 Too many connections from your host.",
+        "421 #4.4.5 Too many TLS sessions at this time",
+        "421 4.3.2 The maximum number of concurrent connections has exceeded a limit, closing transmission channel",
+        "421 4.3.2 The maximum number of concurrent server connections has exceeded a per-source limit, closing transmission \
+         channel",
+        "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending for more information.",
+        "451 4.7.652 The mail server [192.0.2.1] has exceeded the maximum number of connections. (S3115)",
+        "451 4.7.650 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation. (S775)",
+        "421 RP-001 The mail server IP connecting to the server has exceeded the rate limit allowed.",
+        "421 PR(ct1) The mail server IP connecting to Windows Live Hotmail server has exceeded the connection limit allowed.",
+        "421 4.7.28 [192.0.2.1] Our system has detected an unusual rate of / 421 4.7.28 unsolicited mail originating from \
+         your IP address. To protect our / 421 4.7.28 users from spam, mail sent from your IP address has been temporarily / \
+         421 4.7.28 rate limited. - gsmtp",
+        "421 4.7.0 [192.0.2.1 15] Our system has detected an unusual rate of / 421 4.7.0 unsolicited mail originating from \
+         your IP address.",
+        "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints",
+        "421 4.7.28 gsmtp",
+        "454 4.7.0 Error: too many new TLS sessions from 192.0.2.1",
+        "421 Server busy, too many connections from your IP",
+        "421 mail.example.com Service not available, closing / 421 too many connections from your address",
+        "421 4.7.0 mail.example.com wait / 421 4.7.0 too many / 421 4.7.0 simultaneous connections",
+        "550 Connection frequency limited",
+        "554 5.7.1 Too many connections",
+        "421 Trop de connexions, veuillez verifier votre configuration",
+        "421 You are connecting too often, slow down",
+        "421 Maximum connections reached",
+        "421 rate-limited",
+        "421 4.7.0 Throttled",
+        "421 server is not currently available, possibly due to too many connections",
+        "421 Too many connections are not permitted",
+        "421 Too many connects from your address",
+        "421 too many clients",
+        "421 4.7.1 - Connection refused - 192.0.2.1 - Too many concurrent connections (10) from source IP",
+        "421 4.7.0 192.0.2.1 has been temporarily blocked due to too many connections",
+        "554 5.5.0 connection refused because your server has exceeded the number of connections",
+        "421 RP-001 Unfortunately, some messages from 192.0.2.1 weren't sent. Please try again. We have limits for how many \
+         messages can be sent per hour and per day.",
+        "421 Unable to open the SMTP session: Connection limit per IP reached",
+        "421 Cannot accept more connections at this time",
+        "421 max connections per host reached",
+        "421 Concurrent sessions exceeded",
+        "421 Excessive number of connections",
+        "421 4.7.0 TLS handshake rate limit exceeded",
+    ];
+    check(Greeting, Some(Cause::ConnectionLimit), &limits);
+    check(Ehlo, Some(Cause::ConnectionLimit), &limits);
+    check(StartTls, Some(Cause::ConnectionLimit), &limits);
+}
+
+#[test]
+fn does_not_take_other_replies_for_limits() {
+    let closing = [
+        "421 4.7.0 Try again later",
+        "421 4.7.0 Try again later, closing connection",
+        "421",
+        "421 mail.example.com closing connection",
+        "421 4.7.0 mail.example.com closing connection",
+        "421 4.7.0 mail.example.com Error: too many errors",
+        "421 4.7.1 Intrusion prevention active for [192.0.2.1]",
+        "421 4.4.1 Unable to connect to backend",
+        "421 too many messages in this connection",
+        "421 too-many-connections.example.com goodbye",
+        "421 mail.example.com goodbye, not because of a rate limit",
+        "421 4.7.0 no rate limit applies to you, goodbye",
+        "421 4.7.0 you haven't exceeded our rate limits, goodbye",
+    ];
+    check(Greeting, Some(Cause::Closing), &closing);
+    check(Ehlo, Some(Cause::Closing), &closing);
+    check(StartTls, Some(Cause::Closing), &closing);
+    check(Greeting, None, &["450 4.3.0 Please try again later.", "451 4.7.1 Please try again later", "550 5.0.0 no"]);
+    check(Greeting, None, &["450", "550", "220 Too many connections", "250 too many connections", "354 rate limit"]);
+    let out_of_service = [
+        "421 4.3.2 Service not available",
+        "421 mail.example.com Service not available, closing transmission channel",
+        "421 4.3.2 System not accepting network messages",
+        "421 4.3.2 Service currently unavailable",
+        "421 4.3.2 All server ports are busy",
+        "421 4.3.2 All screening ports are busy",
+        "421 4.4.5 Server busy, try again later.",
+        "421 Too much load; please try again later.",
+        "421 mail.example.com: Too much load; please try again later",
+        "421 mail.example.com is shutting down",
+        "451 SMTP service not available",
+        "421 4.3.0 Temporary Error",
+        "421 4.7.0 mail.example.com Service unavailable - try again later",
+        "450 4.7.1 Server busy. Please try again later from [192.0.2.1]. (S775)",
+        "421 Server is at capacity, connection rejected",
+    ];
+    check(Greeting, Some(Cause::ServerUnavailable), &out_of_service);
+}
+
+#[test]
+fn finds_faults_before_limits() {
+    check(
+        StartTls,
+        Some(Cause::TlsUnavailable),
+        &[
+            "454 4.7.0 TLS not available due to local problem",
+            "454 4.3.0 TLS not available due to local problem",
+            "454 TLS not available due to temporary reason",
+            "454 TLS not available",
+            "454 TLS currently unavailable",
+            "451 TLS currently unavailable",
+            "454 4.3.3 TLS not available after start",
+            "503 5.5.0 TLS not available",
+            "454 TLS missing certificate: error:0200100D:system library:fopen:Permission denied (#4.3.0)",
+            "454 4.3.0 Try again later",
+            "454",
+            "451 cannot load private key",
+            "554 5.7.0 certificate could not be read",
+            "421 4.7.0 TLS not available",
+            "454 4.7.0 TLS not available, too many connections to the key server",
+            "454 4.7.0 too many TLS sessions / 454 4.7.0 TLS not available due to local problem",
+            "454 4.7.0 Not a rate limit: TLS not available",
+            "454 4.7.0 TLS not available: connection rate limit exceeded",
+            "554 5.7.3 Unable to initialize security subsystem",
+            "454 4.7.28 TLS not available due to local problem",
+        ],
+    );
+    check(StartTls, None, &["501 5.5.4 Syntax error (no parameters allowed)", "530 no"]);
+    let faults = [
+        "451 Temporary local problem",
+        "421 Temporary local problem - please try later",
+        "421 4.3.0 mail.example.com Server local error",
+        "421 4.3.0 mail.example.com Server local data error",
+        "421 4.3.5 Server configuration error",
+        "421 4.3.0 Mail system error",
+        "421 4.3.0 Temporary System Problem. Try again later",
+        "421 Local configuration error; please try again later",
+        "452 4.4.5 insufficient disk space; try again later",
+        "452 4.3.1 Insufficient system resources",
+        "452 Space shortage, please try later",
+        "421 4.3.2 No system resources",
+        "421 Internal server error",
+        "421 4.3.1 mail system full",
+        "421 Temporary local problem: too many connections to the database",
+        "451 4.3.5 try again later",
+    ];
+    check(Greeting, Some(Cause::ServerFault), &faults);
+    check(Ehlo, Some(Cause::ServerFault), &faults);
+}
+
+#[test]
+fn finds_what_is_wrong_with_the_client() {
+    check(
+        Ehlo,
+        Some(Cause::EhloName),
+        &[
+            "504 5.5.2 <probe>: Helo command rejected: need fully-qualified hostname",
+            "450 4.7.1 <probe.example.net>: Helo command rejected: Host not found",
+            "554 5.7.1 <probe>: Helo command rejected: Access denied",
+            "501 5.5.2 <[192.0.2.1]>: Helo command rejected: Invalid name",
+            "501 5.5.4 Invalid domain name",
+            "501 5.5.1 Invalid command argument: EHLO requires domain name",
+            "501 Syntactically invalid EHLO argument(s)",
+            "550 HELO should be a FQDN",
+            "550 Access denied - Invalid HELO name (See RFC2821 4.1.1.1)",
+            "550 You must HELO with a valid host name",
+            "421 4.7.0 Too many invalid EHLO commands",
+            "550 R1: HELO should be a FQDN or address literal (See RFC 2821 4.1.1.1)",
+            "550 EHLO argument does not match calling host",
+            "451 EHLO argument does not match calling host",
+            "501 5.0.0",
+            "504",
+            "550 5.7.1 your hostname / 550 5.7.1 is not fully qualified",
+        ],
+    );
+    check(
+        Ehlo,
+        Some(Cause::EhloUnsupported),
+        &[
+            "502 5.5.1 command not recognized",
+            "500 5.5.1 Command unrecognized",
+            "502",
+            "550 EHLO command not supported",
+        ],
+    );
+    let blocked = [
+        "550 5.7.1 Client host blocked using zen.spamhaus.org",
+        "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
+        "550 5.7.1 Service unavailable, Client host [192.0.2.1] blocked using Spamhaus.",
+        "554 5.7.1 Service unavailable; Helo command [probe.example.net] blocked using dbl.example.net",
+        "554 Your IP (192.0.2.1) is listed in our DNSBL",
+        "550 5.7.1 rejected, see https://www.spamhaus.org/query/ip/192.0.2.1",
+        "550 5.7.1 part of your network is on our block list (S3150)",
+        "554 gmx.net (mxgmx101) Nemesis ESMTP Service not available / 554 No SMTP service / 554 IP address is black listed.",
+        "421 4.7.1 your address is blacklisted, too many connections were seen",
+    ];
+    check(Greeting, Some(Cause::Blocklisted), &blocked);
+    check(Ehlo, Some(Cause::Blocklisted), &blocked);
+    check(
+        Greeting,
+        Some(Cause::Greylisted),
+        &["450 4.2.0 greylisted", "451 4.7.1 Greylisting in action, please come back later", "421 Graylisted"],
+    );
+    check(
+        Greeting,
+        Some(Cause::ReverseDns),
+        &[
+            "450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]",
+            "550 5.7.1 Client host rejected: cannot find your reverse hostname, [192.0.2.1]",
+            "550 5.7.25 no",
+            "554 No PTR record",
+        ],
+    );
+    let denied = [
+        "554 5.7.1 Access denied",
+        "554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied",
+        "550 5.7.1 Go away",
+        "554 SMTP service not available",
+        "421 4.7.0 IP not in whitelist for RCPT domain, closing connection.",
+        "554 5.7.1 no",
+        "421 Connections are limited to authenticated hosts",
+        "530 5.7.0 Authentication required",
+    ];
+    check(Greeting, Some(Cause::AccessDenied), &denied);
+    check(Ehlo, Some(Cause::AccessDenied), &denied);
+}
+
+#[test]
+fn finds_problems_of_the_protocol() {
+    let protocol = [
+        "550 5.5.1 Protocol error",
+        "521 5.5.1 Protocol error",
+        "554 SMTP synchronization error",
+        "503 5.5.1 Bad sequence",
+    ];
+    check(Greeting, Some(Cause::ProtocolError), &protocol);
+    check(Ehlo, Some(Cause::ProtocolError), &protocol);
+    check(Ehlo, Some(Cause::StartTlsRequired), &["530 5.7.0 Must issue a STARTTLS", "530 STARTTLS first"]);
+    check(
+        Greeting,
+        Some(Cause::IdleTimeout),
+        &[
+            "421 4.4.2 timeout",
+            "421 4.4.2 mail.example.com Error: timeout exceeded",
+            "451 4.4.2 bad connection",
+            "421 maximum connection time exceeded",
+        ],
+    );
+    check(Greeting, Some(Cause::NoMailService), &["554 No SMTP service here", "554", "521 Host does not accept mail"]);
+    check(Greeting, Some(Cause::NoMailService), &["554 5.7.1 mail.example.com No SMTP service here"]);
+}
+
+#[test]
+fn every_row_has_a_source_and_a_condition() {
+    for rule in REPLY_RULES {
+        assert!(!rule.source.is_empty() && !rule.source.contains("  "), "{rule:?}");
+        assert!(!(rule.codes.is_empty() && rule.status.is_empty() && rule.phrases.is_empty()), "{rule:?}");
+        for phrase in rule.phrases {
+            assert_eq!(*phrase, phrase.to_lowercase(), "{rule:?}");
+            // `..` takes all fillers, so that none can follow it.
+            let after = phrase.split(".. ").skip(1).filter_map(|rest| rest.split(' ').next());
+            assert!(after.into_iter().all(|word| !FILLERS.contains(&word)), "{phrase}");
+        }
+    }
+    for cause in RejectionCause::ALL {
+        assert!(REPLY_RULES.iter().any(|rule| rule.cause == *cause), "{cause}");
+    }
+}
