@@ -28,11 +28,17 @@ def alert(name: str, severity: str, **labels: str) -> dict[str, str]:
 
 # Alerts that fire at the same time, each with whether it is expected to be inhibited.
 CASES: dict[str, list[tuple[bool, dict[str, str]]]] = {
-    "SmtpTlsTargetDown inhibits backend alerts of the same port, TLS mode and name only": [
+    "SmtpTlsTargetDown inhibits alerts on probes of backends of the same port, TLS mode and name only": [
         (False, alert("TargetDown", "critical", **RELAY, target="relay")),
         (True, alert("BackendDown", "warning", **BACKEND)),
+        (True, alert("BackendFlapping", "warning", **BACKEND)),
+        (True, alert("StarttlsMissing", "critical", **BACKEND)),
         (True, alert("HandshakeFailing", "critical", **{**BACKEND, "backend": "192.0.2.11:587"})),
-        (True, alert("CertificateExpiring", "critical", **BACKEND)),
+        # Certificates are still seen if the servers refuse the exporter inside TLS.
+        (False, alert("CertificateExpiring", "critical", **BACKEND)),
+        (False, alert("CertificateRevoked", "critical", **BACKEND)),
+        (False, alert("ChainInvalid", "critical", **BACKEND)),
+        (False, alert("NotReloaded", "warning", **BACKEND)),
         (False, alert("BackendDown", "warning", **OTHER_PORT)),
         (False, alert("BackendDown", "warning", **OTHER_MODE)),
         (False, alert("BackendDown", "warning", **OTHER_NAME)),
