@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol, TypeVar
 
-from . import alerting_checks, check_command, differential, dns_checks, handshake_cases, servers_checks
+from . import alerting_checks, check_command, differential, dns_checks, handshake_cases, replies, servers_checks
 from .alerting import Alerting
 from .checks import Failed, Step
 from .dns import Dns
@@ -151,6 +151,16 @@ def _run_handshakes(results: Results, arguments: argparse.Namespace, home: Path)
                 _save_metrics(handshakes.exporter, home / "logs" / "failed-handshakes.metrics")
 
 
+def _run_replies(results: Results, arguments: argparse.Namespace, home: Path) -> None:
+    def create() -> replies.Replies:
+        return replies.Replies(home / "replies", home / "logs", arguments.exporter, arguments.exim)
+
+    with ExitStack() as exits:
+        if servers := results.start("replies: the servers start, and `check` probes them", exits, create):
+            for name, step in replies.steps(servers):
+                results.run(name, step)
+
+
 def _run_alerting(results: Results, arguments: argparse.Namespace, home: Path) -> None:
     newer: Path | None = arguments.newer
     if newer is None:
@@ -177,6 +187,7 @@ PARTS = {
     "check": _run_check,
     "dns": _run_dns,
     "handshakes": _run_handshakes,
+    "replies": _run_replies,
     "alerting": _run_alerting,
     "differential": _run_differential,
 }

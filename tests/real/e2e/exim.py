@@ -22,13 +22,14 @@ tls_advertise_hosts = *
 # Re-read for each connection.
 tls_certificate = {home}/$received_ip_address.pem
 log_selector = +smtp_connection +smtp_protocol_error +smtp_syntax_error
-"""
+{more}"""
 
 
 class Exim:
     def __init__(
-        self, binary: Path, home: Path, logs: Path, port: int, certificates: Mapping[str, Certificate]
+        self, binary: Path, home: Path, logs: Path, port: int, certificates: Mapping[str, Certificate], more: str = ""
     ) -> None:
+        """`more` is added to the configuration."""
         (home / "spool").mkdir(parents=True)
         for address, certificate in certificates.items():
             # Exim reads them as its own user. The keys exist only during the test run.
@@ -39,7 +40,7 @@ class Exim:
             shutil.chown(path, "Debian-exim", "Debian-exim")
         config = home / "exim.conf"
         interfaces = " : ".join(certificates)
-        config.write_text(CONFIG.format(home=home, logs=logs, interfaces=interfaces, port=port))
+        config.write_text(CONFIG.format(home=home, logs=logs, interfaces=interfaces, port=port, more=more))
         # At exit Exim looks for its own binary in /usr/sbin to remove the PID file; the error it logs is harmless.
         self._daemon = Daemon([binary, "-C", config, "-bdf"], logs / "exim.log")
 

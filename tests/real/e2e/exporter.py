@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import signal
 import urllib.request
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
+from typing import Any
 
 from .process import Daemon, FixtureError, free_port, is_ready, wait_until
 
@@ -90,6 +92,12 @@ class Exporter:
             if response.headers["Content-Encoding"] == "gzip":
                 body = gzip.decompress(body)
             return Exposition(response.headers, body.decode())
+
+    def target(self, name: str) -> dict[str, Any]:
+        """The JSON document of a target."""
+        with urllib.request.urlopen(f"http://{self.address}/api/v1/targets/{name}", timeout=5) as response:
+            target: dict[str, Any] = json.load(response)
+            return target
 
     def samples(self) -> list[Sample]:
         lines = self.scrape(TEXT).body.splitlines()

@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from . import openssl
 from .checks import Step, expect
+from .clients import expect_error, fails_with_gnutls, fails_with_swaks, posttls_finger
 from .handshakes import NAME, Case, Handshakes, connection, facts
 from .openssl import Negotiated
 from .pki import ED448, ED25519, P521, RSA1024, RSA2048, Certificate, TestCa
@@ -34,6 +36,23 @@ def add_all(handshakes: Handshakes) -> None:
 def steps(handshakes: Handshakes) -> Iterator[Step]:
     for case in handshakes.cases:
         yield f"handshakes: {case.title}", partial(_await, handshakes, case)
+    for case in handshakes.cases:
+        if case.expected.get("success") == 0:
+            yield f"handshakes: {case.name}: clients print what is listed", partial(_compare_clients, handshakes, case)
+
+
+def _compare_clients(handshakes: Handshakes, case: Case) -> None:
+    """What the exporter says of OpenSSL and Postfix is what they print; clients that verify nothing fail, too, unless some
+    client may accept the server."""
+    errors = handshakes.exporter.target(case.name)["endpoints"][0]["backends"][0]["probe"]["client_errors"]
+    if errors is None:
+        return
+    at = (case.server.address, case.server.port, NAME)
+    expect_error(case.name, errors["openssl"], openssl.errors(*at, implicit_tls=True))
+    expect_error(case.name, errors["postfix"], posttls_finger(*at, handshakes.ca.root, handshakes.home))
+    if all(error["accepts"] is None for error in errors.values()):
+        expect(fails_with_gnutls(*at), f"{case.name}: gnutls-cli succeeds")
+        expect(fails_with_swaks(*at), f"{case.name}: swaks succeeds")
 
 
 def _await(handshakes: Handshakes, case: Case) -> None:

@@ -71,6 +71,17 @@ def s_client(address: str, port: int, server_name: str, options: Sequence[str | 
     return done.stdout + done.stderr
 
 
+def errors(address: str, port: int, server_name: str, *, implicit_tls: bool) -> str:
+    """The output of s_client with its own defaults, not those of the system. The connection stays open for a second, in
+    which TLS 1.3 servers send alerts."""
+    command = ["openssl", "s_client", "-connect", f"{address}:{port}", "-servername", server_name]
+    if not implicit_tls:
+        command += ["-starttls", "smtp"]
+    shell = ["sh", "-c", 'sleep 1 | "$@"', "sh", *command]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=20, env=PERMISSIVE)
+    return done.stdout + done.stderr
+
+
 def negotiated(output: str) -> Negotiated | None:
     suite = re.search(r"^New, (\S+), Cipher is (\S+)", output, re.MULTILINE)
     if suite is None or suite[2] == "(NONE)":

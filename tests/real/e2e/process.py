@@ -92,10 +92,10 @@ class LogFile:
             return log.read().decode(errors="replace").splitlines()
 
 
-def run(argv: Sequence[str | Path], env: dict[str, str] | None = None, timeout: float = 60) -> str:
-    """Runs a command to its end and returns its output."""
+def run(argv: Sequence[str | Path], env: dict[str, str] | None = None, timeout: float = 60, text: str = "") -> str:
+    """Runs a command with `text` as its input to its end and returns its output."""
     command = [str(part) for part in argv]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(command, env=env, input=text, capture_output=True, text=True, timeout=timeout)
     if done.returncode != 0:
         raise FixtureError(f"{' '.join(command)}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}")
     return done.stdout

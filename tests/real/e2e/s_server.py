@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -23,8 +23,18 @@ REPLIES = {b"EHLO": b"250 openssl.example.com\r\n", b"QUIT": b"221 openssl.examp
 
 
 class OpensslServer:
-    def __init__(self, address: str, home: Path, log: Path, options: Sequence[str | Path]) -> None:
+    def __init__(
+        self,
+        address: str,
+        home: Path,
+        log: Path,
+        options: Sequence[str | Path],
+        greeting: bytes = GREETING,
+        replies: Mapping[bytes, bytes] = REPLIES,
+    ) -> None:
         home.mkdir()
+        self._greeting = greeting
+        self._replies = replies
         self._home = home
         self._log = log
         self._options = [str(option) for option in options]
@@ -63,7 +73,7 @@ class OpensslServer:
                 self._running.add(process)
             try:
                 with _connect(path, process) as server:
-                    threading.Thread(target=_speak_smtp, args=(process.stdout, process.stdin), daemon=True).start()
+                    threading.Thread(target=self._speak_smtp, args=(process.stdout, process.stdin), daemon=True).start()
                     backward = threading.Thread(target=_forward, args=(server, client), daemon=True)
                     backward.start()
                     _forward(client, server)
@@ -74,6 +84,18 @@ class OpensslServer:
                 with self._lock:
                     self._running.discard(process)
                 path.unlink(missing_ok=True)
+
+    def _speak_smtp(self, received: IO[bytes], send: IO[bytes]) -> None:
+        try:
+            send.write(self._greeting)
+            send.flush()
+            for line in received:
+                if reply := self._replies.get(line[:4].upper()):
+                    send.write(reply)
+                    send.flush()
+        except (OSError, ValueError):
+            # The process has exited, as after a failed handshake, and its pipes may be closed.
+            pass
 
 
 def _connect(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
@@ -101,17 +123,4 @@ def _forward(source: socket.socket, sink: socket.socket) -> None:
     try:
         sink.shutdown(socket.SHUT_WR)
     except OSError:
-        pass
-
-
-def _speak_smtp(received: IO[bytes], send: IO[bytes]) -> None:
-    try:
-        send.write(GREETING)
-        send.flush()
-        for line in received:
-            if reply := REPLIES.get(line[:4].upper()):
-                send.write(reply)
-                send.flush()
-    except (OSError, ValueError):
-        # The process has exited, as after a failed handshake, and its pipes may be closed.
         pass
