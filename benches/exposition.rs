@@ -34,7 +34,7 @@ use smtp_tls_exporter::snapshot::{
 use smtp_tls_exporter::target::{
     Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
-use smtp_tls_exporter::trust::TrustStore;
+use smtp_tls_exporter::trust::{Root, TrustStore};
 use smtp_tls_exporter::verdict::{AssessmentInput, Judge};
 use smtp_tls_exporter::web::{FleetSource, Options, router};
 
@@ -240,8 +240,7 @@ fn synthetic(targets: u16) -> Fleet {
     params.distinguished_name.push(DnType::CommonName, "Example Issuing CA 1");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = params.self_signed(&ca_key).expect("a root");
-    let anchor = webpki::anchor_from_trusted_cert(root.der()).expect("an anchor").to_owned();
-    let trust = TrustStore::new("bench", vec![anchor]);
+    let trust = TrustStore::new("bench", vec![Root::new(root.der()).expect("a root")]);
     let bench = Bench { issuer: Issuer::new(params, ca_key), proof: proof(&key), key, trust, judge: Judge::default() };
     Fleet {
         targets: (0..targets).map(|n| Arc::new(bench.target(n))).collect(),

@@ -126,7 +126,15 @@ pub const fn for_chain(reason: ChainReason) -> ClientErrors {
                  certificate\" while trying to verify candidate authority certificate \"<issuer>\")",
             ];
         },
-        ChainReason::CaAsEndEntity => ACCEPTED,
+        ChainReason::CaAsEndEntity => errors! {
+            dotnet: [CHAIN_ERRORS, "NotValidForUsage"] => WITH_KEY_USAGE;
+            openssl: ["verify error:num=26:unsuitable certificate purpose"] => WITH_KEY_USAGE;
+            postfix: [
+                "certificate verification failed for <server>: not designated for use as a server certificate",
+                NOT_VERIFIED,
+            ] => WITH_KEY_USAGE;
+            go: [] => "always";
+        },
         ChainReason::WeakKey => errors! {
             dotnet: [CHAIN_ERRORS, "HasWeakSignature"] => AT_LEAST_1024_BITS;
             openssl: [
@@ -424,6 +432,7 @@ const AT_LEAST_1024_BITS: &str = "if the key has at least 1024 bits";
 const IF_ITS_OPENSSL_DOES: &str = "if its OpenSSL does";
 const ON_SERVER_CERTIFICATE: &str = "on the server certificate";
 const WITHIN_CA_LIMITS: &str = "if the path is within the limits that its CAs set";
+const WITH_KEY_USAGE: &str = "if it has no keyUsage, or one with digitalSignature, keyEncipherment or keyAgreement";
 const WITHOUT_DNS_SAN: &str = "if the certificate lists no DNS names (SAN)";
 
 const CHAIN_ERRORS: &str = "RemoteCertificateChainErrors";

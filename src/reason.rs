@@ -172,13 +172,13 @@ vocabulary! {
 
     /// Why a chain is not valid. Several reasons can apply at once.
     enum ChainReason {
-        /// A certificate on the path has expired (RFC 5280 §4.1.2.5).
+        /// A certificate on the path, the root included, has expired (RFC 5280 §4.1.2.5).
         Expired = "expired",
-        /// A certificate on the path is not yet valid (RFC 5280 §4.1.2.5).
+        /// A certificate on the path, the root included, is not yet valid (RFC 5280 §4.1.2.5).
         NotYetValid = "not_yet_valid",
-        /// The validity period of a certificate on the path ends before it starts (RFC 5280 §4.1.2.5).
+        /// The validity period of a certificate on the path, the root included, ends before it starts (RFC 5280 §4.1.2.5).
         BadValidity = "bad_validity",
-        /// The server certificate is self-signed and is not a root in the trust store.
+        /// The server certificate is self-signed and is not itself in the trust store.
         SelfSigned = "self_signed",
         /// The path ends at a certificate whose issuer is not in the trust store and was not presented by this or any
         /// other server.
@@ -186,9 +186,11 @@ vocabulary! {
         /// The server does not send an intermediate certificate that the path needs; another server sent it in a chain
         /// that verifies (RFC 8446 §4.4.2).
         MissingIntermediate = "missing_intermediate",
-        /// An issuer on the path is not a CA certificate (RFC 5280 §4.2.1.9).
+        /// An issuer on the path, the root included, is not a CA certificate (RFC 5280 §4.2.1.9), or its keyUsage does
+        /// not allow to issue certificates (RFC 5280 §4.2.1.3).
         NotACa = "not_a_ca",
-        /// The server certificate is a CA certificate and is not self-signed (RFC 5280 §4.2.1.9).
+        /// The server certificate is a CA certificate (RFC 5280 §4.2.1.9), other than a self-signed one that is itself in
+        /// the trust store.
         CaAsEndEntity = "ca_as_end_entity",
         /// An RSA key on the path, including those of the server certificate and the root, has fewer than 2048 bits.
         WeakKey = "weak_key",
@@ -213,10 +215,54 @@ vocabulary! {
         UnsupportedVersion = "unsupported_version",
         /// A certificate on the path has a critical extension that the verifier does not recognize (RFC 5280 §4.2).
         CriticalExtension = "critical_extension",
-        /// A certificate on the path, or a candidate for it, cannot be parsed.
+        /// A certificate on the path, or a candidate for it, cannot be parsed, or what is sent is not a certificate.
         Malformed = "malformed",
         /// The handshake was not signed with the key of the server certificate (RFC 8446 §4.4.3).
         KeyProofFailed = "key_proof_failed",
+    }
+
+    /// Why some senders refuse a valid chain.
+    enum ChainWarning {
+        /// The keyUsage of the server certificate allows neither signatures nor key exchange, or that of an issuer allows
+        /// nothing at all (RFC 5280 §4.2.1.3).
+        KeyUsage = "key_usage",
+        /// The keyUsage of the server certificate does not include digitalSignature, with which servers sign handshakes
+        /// (RFC 8446 §4.4.2.2).
+        NoDigitalSignature = "no_digital_signature",
+        /// The authority key identifier of a certificate on the path is not that of its issuer (RFC 5280 §4.2.1.1).
+        AuthorityKeyIdentifier = "authority_key_identifier",
+        /// The serial number of a presented certificate or of the root is negative, not in DER, or longer than the 20
+        /// octets that clients have to support (RFC 5280 §4.1.2.2).
+        SerialNumber = "serial_number",
+        /// A presented certificate has a subject alternative name that is not valid (RFC 5280 §4.2.1.6).
+        SubjectAltName = "subject_alt_name",
+        /// The common name of a server certificate without DNS names violates the name constraints of a CA above it (RFC
+        /// 5280 §4.2.1.10).
+        CommonNameConstraints = "common_name_constraints",
+        /// The trust store contains an intermediate of the path but not the root above it.
+        RootNotSelfSigned = "root_not_self_signed",
+        /// The root has no basic constraints, so nothing in it says that it is a CA certificate (RFC 5280 §4.2.1.9).
+        RootBasicConstraints = "root_basic_constraints",
+        /// The extended key usage of the root does not include TLS servers (RFC 5280 §4.2.1.12).
+        RootExtendedKeyUsage = "root_extended_key_usage",
+        /// The root has a critical extension that some senders do not recognize (RFC 5280 §4.2).
+        RootCriticalExtension = "root_critical_extension",
+        /// Some senders try only one of several issuers of the same name, and not the one on the path that verifies.
+        IssuerOrder = "issuer_order",
+        /// More certificates are presented than some senders read.
+        ManyCertificates = "many_certificates",
+    }
+
+    /// A mail sender, or the library with which senders verify chains.
+    enum Sender {
+        /// OpenSSL, with which .NET on Linux also builds chains.
+        OpenSsl = "openssl",
+        /// Postfix, which uses OpenSSL.
+        Postfix = "postfix",
+        /// GnuTLS, which Exim uses on Debian.
+        GnuTls = "gnutls",
+        /// Go's `crypto/x509`.
+        Go = "go",
     }
 
     /// Why the certificate does not match the server name.
@@ -326,6 +372,8 @@ vocabulary! {
         UnknownIssuer = "unknown_issuer",
         /// The chain is not valid for another reason.
         BadChain = "bad_chain",
+        /// The chain is valid, but some senders refuse it.
+        ChainWarning = "chain_warning",
         /// A certificate has expired.
         Expired = "expired",
         /// A certificate expires in less than 14 days, or in less than a fifth of its lifetime if that is shorter.
@@ -378,6 +426,18 @@ vocabulary! {
         Warning = "warning",
         /// Clients fail.
         Critical = "critical",
+    }
+}
+
+impl Sender {
+    /// Its name in sentences.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::OpenSsl => "OpenSSL",
+            Self::Postfix => "Postfix",
+            Self::GnuTls => "GnuTLS",
+            Self::Go => "Go",
+        }
     }
 }
 

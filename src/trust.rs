@@ -2,32 +2,68 @@
 
 use std::sync::Arc;
 
-use rustls_pki_types::TrustAnchor;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
 use sha2::{Digest, Sha256};
 
 pub mod anchors;
 pub mod client_certificate;
 
+/// What a chain may end at: a certificate, or only a name and a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    anchor: TrustAnchor<'static>,
+    certificate: Option<CertificateDer<'static>>,
+}
+
+impl Root {
+    /// A root with its dates and extensions, which senders check.
+    ///
+    /// # Errors
+    /// If the certificate is not usable as a trust anchor.
+    pub fn new(certificate: &CertificateDer<'_>) -> Result<Self, webpki::Error> {
+        let anchor = webpki::anchor_from_trusted_cert(certificate)?.to_owned();
+        Ok(Self { anchor, certificate: Some(certificate.clone().into_owned()) })
+    }
+
+    /// Its name, key and name constraints.
+    pub fn anchor(&self) -> &TrustAnchor<'static> {
+        &self.anchor
+    }
+
+    /// Its certificate; none if only name, key and name constraints are known.
+    pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.certificate.as_ref()
+    }
+}
+
+/// A root without dates: it never expires.
+impl From<TrustAnchor<'static>> for Root {
+    fn from(anchor: TrustAnchor<'static>) -> Self {
+        Self { anchor, certificate: None }
+    }
+}
+
 /// The roots that the chains of a target must build to.
 #[derive(Clone, Debug)]
 pub struct TrustStore {
     name: Arc<str>,
-    anchors: Arc<[TrustAnchor<'static>]>,
+    roots: Arc<[Root]>,
     id: [u8; 32],
 }
 
 impl TrustStore {
     /// A store named `name` in the configuration.
-    pub fn new(name: &str, anchors: Vec<TrustAnchor<'static>>) -> Self {
+    pub fn new(name: &str, roots: Vec<Root>) -> Self {
         let mut hash = Sha256::new();
-        for anchor in &anchors {
+        for Root { anchor, certificate } in &roots {
             let constraints = anchor.name_constraints.as_deref().unwrap_or_default();
-            for part in [anchor.subject.as_ref(), anchor.subject_public_key_info.as_ref(), constraints] {
+            let certificate = certificate.as_deref().unwrap_or_default();
+            for part in [&*anchor.subject, &*anchor.subject_public_key_info, constraints, certificate] {
                 hash.update(part.len().to_be_bytes());
                 hash.update(part);
             }
         }
-        Self { name: name.into(), anchors: anchors.into(), id: hash.finalize().into() }
+        Self { name: name.into(), roots: roots.into(), id: hash.finalize().into() }
     }
 
     /// The name in the configuration.
@@ -36,8 +72,15 @@ impl TrustStore {
     }
 
     /// The trusted roots.
-    pub fn anchors(&self) -> &[TrustAnchor<'static>] {
-        &self.anchors
+    pub fn roots(&self) -> &[Root] {
+        &self.roots
+    }
+
+    /// Whether exactly this certificate is in the store.
+    pub fn contains(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.roots
+            .iter()
+            .any(|root| root.certificate.as_ref().is_some_and(|root| root.as_ref() == certificate.as_ref()))
     }
 
     /// A hash over the roots in their order. Does not depend on the name.

@@ -29,11 +29,14 @@ mod oid;
 mod order;
 mod proof;
 pub mod reasons;
+mod roots;
+mod senders;
 mod signature;
 #[cfg(test)]
 mod tests;
 pub mod validity;
 mod verifier;
+mod warnings;
 
 pub use cache::JudgedChain;
 pub use certificate::{Certificate, Facts};
@@ -41,6 +44,8 @@ pub use chain::ChainVerdict;
 pub use name::NameVerdict;
 pub use ocsp::OcspVerdict;
 pub use reasons::Reasons;
+pub use roots::PathRoot;
+pub use warnings::{Senders, Warnings};
 
 /// Reaches verdicts on observations. All probes share one, so that equal certificates and chains are parsed, judged and
 /// stored once.
@@ -210,6 +215,11 @@ impl Assessment {
         }
         reasons.insert_if(self.proof == Some(false), ChainReason::KeyProofFailed);
         reasons
+    }
+
+    /// What some senders refuse at `now` although the chain is valid.
+    pub fn warnings(&self, now: SystemTime) -> Warnings {
+        if self.proof == Some(false) { Warnings::default() } else { self.chain.verdict().warnings(unix(now)) }
     }
 
     fn with_proof(&self, verdict: Option<bool>) -> Option<bool> {

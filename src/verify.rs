@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls_pki_types::{CertificateDer, TrustAnchor};
+use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 
 use crate::observation::PresentedChain;
 use crate::target::ServerName;
-use crate::trust::TrustStore;
 use crate::trust::anchors::{self, NoSystemRoots, PemFileError, Roots};
-use crate::verdict::{AssessmentInput, Judge, JudgedChain, NameVerdict, Reasons, name, unix};
+use crate::trust::{Root, TrustStore};
+use crate::verdict::{AssessmentInput, Judge, JudgedChain, NameVerdict, Reasons, Warnings, name, unix};
 
 /// What to verify, and against which names and roots.
 #[derive(Clone, Debug)]
@@ -46,12 +46,14 @@ pub struct Verification {
     pub valid: bool,
     /// Everything that is wrong with the chain at that time.
     pub reasons: Reasons,
+    /// What some senders refuse at that time although the chain is valid.
+    pub warnings: Warnings,
     /// The position of the server certificate in the file, from 1, if the first certificate is an issuer instead: servers and
     /// this verification take the first one (RFC 8446 §4.4.2).
     pub leaf_position: Option<usize>,
     /// The earliest notAfter in the file, Unix seconds.
     pub not_after: Option<i64>,
-    /// The earliest notAfter on the verified path, Unix seconds.
+    /// The earliest notAfter on the verified path, the root included, Unix seconds.
     pub verified_not_after: Option<i64>,
 }
 
@@ -77,7 +79,7 @@ pub fn verify(request: &Request) -> Result<Verification, VerifyError> {
 ///
 /// # Errors
 /// If no roots are selected, the system has none, or a file cannot be read or has no usable root.
-pub fn roots(system_roots: bool, ca_files: &[PathBuf]) -> Result<Vec<TrustAnchor<'static>>, VerifyError> {
+pub fn roots(system_roots: bool, ca_files: &[PathBuf]) -> Result<Vec<Root>, VerifyError> {
     if !system_roots && ca_files.is_empty() {
         return Err(VerifyError::NoRoots);
     }
@@ -117,6 +119,7 @@ fn assess(
         trusted: verdict.trusted(),
         valid: verdict.valid(now),
         reasons: verdict.reasons(now),
+        warnings: verdict.warnings(now),
         not_after: verdict.earliest_not_after(),
         verified_not_after: verdict.verified_not_after(now),
         leaf_position: leaf_position(&assessment.chain),

@@ -136,13 +136,14 @@ def _problems() -> Json:
         f'max by ({BACKEND}, check, reason) (label_join({probe_failures}, "check", " ", "stage"))',
         reasons(ONE_TARGET.backend("cert_hostname_mismatch_info"), "hostname"),
         reasons(ONE_TARGET.backend("chain_error"), "chain"),
+        reasons(ONE_TARGET.backend("chain_warning"), "chain warning"),
         reasons(ONE_TARGET.backend("ocsp_error"), "OCSP"),
         reasons(ONE_TARGET.target("target_lookup_failure_info"), "DNS", "check, reason"),
     ]
     return g.table(
         "Current problems",
-        "One row per problem: failed probes with their stage, hostname mismatches, chain and OCSP errors, and failed "
-        "DNS lookups. The reasons are described in the exporter's docs/metrics.md.",
+        "One row per problem: failed probes with their stage, hostname mismatches, chain errors and warnings, OCSP "
+        "errors, and failed DNS lookups. The reasons are described in the exporter's docs/metrics.md.",
         ["\nor ".join(exprs)],
         [
             g.column("server_name", "Server name"),

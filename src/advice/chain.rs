@@ -5,13 +5,17 @@ use super::context::{BackendCertificate, Context};
 use super::phrases::{self, list};
 use super::request::Problem;
 use crate::client_errors::{self, ClientErrors};
-use crate::reason::{AdviceKind, ChainReason, OcspReason, Severity};
-use crate::text::{conjunction, group_by, plural};
+use crate::reason::{AdviceKind, ChainReason, ChainWarning, OcspReason, Severity};
+use crate::text::{conjunction, group_by, plural, printable};
+use crate::verdict::Senders;
 
 pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
     let mut found = Vec::new();
     for reason in ChainReason::ALL {
-        let certificates = context.certificates_where(|certificate| certificate.reasons.contains(*reason));
+        let with_reason = context.certificates_where(|certificate| certificate.reasons.contains(*reason));
+        let (by_root, certificates): (Vec<_>, Vec<_>) =
+            with_reason.into_iter().partition(|certificate| is_fault_of_root(certificate, *reason, context.now));
+        found.extend(roots(context, *reason, by_root));
         let (kind, problems) = match reason {
             // Reported together with the certificate whose period it is.
             ChainReason::Expired | ChainReason::NotYetValid => continue,
@@ -26,6 +30,7 @@ pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
             certificate_advice(context, kind, severity, certificates, problem, clients)
         }));
     }
+    found.extend(warnings(context));
     found.extend(OcspReason::ALL.iter().filter_map(|reason| staple(context, *reason)));
     found
 }
@@ -78,11 +83,26 @@ fn missing_intermediates<'c, 'a>(certificates: Vec<&'c BackendCertificate<'a>>) 
 fn unknown_issuers<'c, 'a>(context: &Context<'_>, certificates: Vec<&'c BackendCertificate<'a>>) -> Problems<'c, 'a> {
     let store = &context.target.target.settings.trust;
     let groups = group_by(certificates, |certificate| {
-        let is_alone = certificate.assessment().chain.certificates().len() == 1;
-        (certificate.facts.map(|facts| facts.issuer()).unwrap_or_default(), is_alone)
+        let chain = &certificate.assessment().chain;
+        let is_alone = chain.certificates().len() == 1;
+        let issuer = certificate.facts.map(|facts| facts.issuer()).unwrap_or_default();
+        (issuer, is_alone, chain.verdict().is_leaf_in_store())
     });
-    let with_problem = |((issuer, is_alone), certificates): ((&str, bool), _)| {
+    let with_problem = |((issuer, is_alone, is_in_store), certificates): ((&str, bool, bool), _)| {
         let issued_by = if issuer.is_empty() { String::new() } else { format!(" (issued by {issuer})") };
+        if is_in_store {
+            let problem = Problem::new(
+                "certificate has no path to a trusted root",
+                format!(
+                    "the certificate{issued_by} has no path to a root in the trust store `{store}`. The certificate itself \
+                     is in that store, but it is not self-signed, so senders do not accept it on its own"
+                ),
+                "send the intermediate certificates of the CA along with the server certificate",
+            );
+            let exporter_fix =
+                "Add the root certificate of the CA to `trust_stores` in place of the server certificate.";
+            return (problem.with_exporter_fix(exporter_fix), certificates);
+        }
         let send_intermediates = if is_alone {
             "send the intermediate certificates of the CA along with the server certificate, which is sent alone. If that \
              does not help, "
@@ -116,6 +136,158 @@ fn self_signed_problem(context: &Context<'_>) -> Problem {
     .with_exporter_fix("If the exporter should trust it as well, add it to `trust_stores`.")
 }
 
+/// Whether the root at which the path ends is the certificate that has this problem. Its validity period has advice of its
+/// own.
+fn is_fault_of_root(certificate: &BackendCertificate<'_>, reason: ChainReason, now: i64) -> bool {
+    let assessment = certificate.assessment();
+    let chain = assessment.completed.as_ref().unwrap_or(&assessment.chain);
+    chain.verdict().root(now).is_some_and(|root| root.reasons.contains(reason))
+}
+
+/// Advice on roots that all senders reject. It is for the owner of the trust store and of the CA: the server's operator does
+/// not choose the root.
+fn roots(context: &Context<'_>, reason: ChainReason, certificates: Vec<&BackendCertificate<'_>>) -> Vec<Advice> {
+    let (description, fix) = match reason {
+        ChainReason::BadValidity => {
+            ("has a validity period that ends before it begins", "with a validity period that ends after it begins")
+        }
+        ChainReason::NotACa => (
+            "is not a CA certificate, or its key usage does not allow to issue certificates",
+            "with the basic constraints CA:TRUE and the key usage keyCertSign",
+        ),
+        ChainReason::PathTooLong => {
+            ("allows fewer intermediates than the chain has", "with a larger path length constraint or none")
+        }
+        ChainReason::CriticalExtension => {
+            ("has a critical extension that senders do not understand", "without the extension")
+        }
+        _ => return Vec::new(),
+    };
+    let subject = |certificate: &BackendCertificate<'_>| {
+        let assessment = certificate.assessment();
+        let chain = assessment.completed.as_ref().unwrap_or(&assessment.chain);
+        chain.verdict().root(context.now).map(|root| printable(&root.subject, MAX_SUBJECT)).unwrap_or_default()
+    };
+    let clients = client_errors::for_chain(reason);
+    let to_advice = |(subject, certificates): (String, Vec<&BackendCertificate<'_>>)| {
+        let backends = list(&certificates)?;
+        let text = format!(
+            "The root {subject} in the trust store `{}`, at which the chain of {} ends, {description}. Have the CA reissue \
+             it for the same key {fix}, and replace it in `trust_stores` and in the trust stores of the senders.",
+            context.target.target.settings.trust, backends.list,
+        );
+        let advice = backends.advice(AdviceKind::BadChain, context.rejection_severity_by(&clients), &text);
+        Some(Advice { clients: Some(clients), ..advice })
+    };
+    group_by(certificates, subject).into_iter().filter_map(to_advice).collect()
+}
+
+/// Valid chains that some senders refuse.
+fn warnings(context: &Context<'_>) -> Vec<Advice> {
+    let mut found = Vec::new();
+    for warning in ChainWarning::ALL {
+        let senders = |certificate: &BackendCertificate<'_>| {
+            let mut all = certificate.warnings.iter();
+            all.find(|(known, _)| known == warning).map(|(_, senders)| senders)
+        };
+        let certificates = context.certificates_where(|certificate| senders(certificate).is_some());
+        for (senders, certificates) in group_by(certificates, senders) {
+            let problem = warning_problem(*warning, senders.unwrap_or_default());
+            let Some(backends) = list(&certificates) else { continue };
+            let text = problem.text(&backends.list, "");
+            let advice = backends.advice(AdviceKind::ChainWarning, Severity::Warning, &text);
+            let is_about_root = matches!(
+                warning,
+                ChainWarning::RootNotSelfSigned
+                    | ChainWarning::RootBasicConstraints
+                    | ChainWarning::RootExtendedKeyUsage
+                    | ChainWarning::RootCriticalExtension
+            );
+            found.push(if is_about_root {
+                advice
+            } else {
+                advice.with_request(context, &problem, &certificates, None)
+            });
+        }
+    }
+    found
+}
+
+pub(super) fn warning_problem(warning: ChainWarning, senders: Senders) -> Problem {
+    let (subject, description, fix) = match warning {
+        ChainWarning::KeyUsage => (
+            "key usage does not allow TLS",
+            "the key usage of the certificate allows neither signatures nor key exchange, or that of its issuer is empty",
+            "reissue the certificate with the key usage digitalSignature",
+        ),
+        ChainWarning::NoDigitalSignature => (
+            "key usage does not include digitalSignature",
+            "the key usage of the certificate does not include digitalSignature, with which the server signs handshakes",
+            "reissue the certificate with the key usage digitalSignature",
+        ),
+        ChainWarning::AuthorityKeyIdentifier => (
+            "authority key identifier does not match",
+            "the authority key identifier of a certificate in the chain is not that of its issuer",
+            "have that certificate reissued with the identifier of the issuer's current certificate, or present the issuer's \
+             certificate that it names",
+        ),
+        ChainWarning::SerialNumber => (
+            "serial number is not valid",
+            "the serial number of a certificate in the chain is negative, longer than 20 octets or not encoded correctly",
+            "have that certificate reissued with a positive serial number of at most 20 octets",
+        ),
+        ChainWarning::SubjectAltName => (
+            "a subject alternative name is not valid",
+            "a subject alternative name of a certificate that is sent is not a valid DNS name or IP address",
+            "have that certificate reissued without the name, with internationalized names in ASCII form (`xn--`)",
+        ),
+        ChainWarning::CommonNameConstraints => (
+            "common name violates name constraints",
+            "the common name of the certificate, which lists no DNS names, is outside the name constraints of a CA above it",
+            "reissue the certificate with its names as DNS subject alternative names, or with another common name",
+        ),
+        ChainWarning::RootNotSelfSigned => (
+            "trust store has no self-signed root",
+            "the chain ends at an intermediate that is in the trust store without the root above it",
+            "add the self-signed root above the intermediate to the trust stores of the senders and to `trust_stores`",
+        ),
+        ChainWarning::RootBasicConstraints => (
+            "root has no basic constraints",
+            "the root at which the chain ends has no basic constraints, so nothing in it says that it is a CA certificate",
+            "have the CA reissue the root for the same key with the basic constraints CA:TRUE, and replace it in the trust \
+             stores",
+        ),
+        ChainWarning::RootExtendedKeyUsage => (
+            "extended key usage of the root does not include TLS servers",
+            "the extended key usage of the root at which the chain ends does not include TLS servers",
+            "have the CA reissue the root for the same key without extended key usage, and replace it in the trust stores",
+        ),
+        ChainWarning::RootCriticalExtension => (
+            "root has an unusual critical extension",
+            "the root at which the chain ends has a critical extension that some senders do not understand",
+            "have the CA reissue the root for the same key without the extension, and replace it in the trust stores",
+        ),
+        ChainWarning::IssuerOrder => (
+            "an issuer has several certificates",
+            "several certificates of the same name can be the issuer, and some senders try only one of them, which does not \
+             verify",
+            "send only the certificates of one path to a trusted root, and remove expired roots from the trust stores",
+        ),
+        ChainWarning::ManyCertificates => (
+            "too many certificates are sent",
+            "more certificates are sent than some senders read",
+            "send only the certificates between the server certificate and the root",
+        ),
+    };
+    let names = conjunction(senders.iter().map(|sender| sender.title().to_owned()), usize::MAX);
+    let count = senders.iter().count();
+    let description = match count {
+        0 => description.to_owned(),
+        _ => format!("{description}: {names} {} it", plural(count, "refuses", "refuse")),
+    };
+    Problem::new(subject, description, fix)
+}
+
 pub(super) fn chain_problem(reason: ChainReason) -> Problem {
     let as_provided = "present the chain as the CA provides it, starting with the server certificate";
     let (description, fix) = match reason {
@@ -127,7 +299,7 @@ pub(super) fn chain_problem(reason: ChainReason) -> Problem {
             ("a certificate in the chain was issued by a certificate that is not a CA certificate", as_provided)
         }
         ChainReason::CaAsEndEntity => (
-            "the server certificate is a CA certificate, which some clients reject",
+            "the server certificate is a CA certificate and is not a self-signed one in the trust store",
             "replace the certificate with one that is issued for the server and is not a CA certificate",
         ),
         ChainReason::WeakKey => (
@@ -223,3 +395,5 @@ pub(super) fn staple_problem(reason: OcspReason) -> Problem {
     };
     Problem::new(subject, description, fix)
 }
+
+const MAX_SUBJECT: usize = 100;

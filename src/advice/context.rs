@@ -7,7 +7,7 @@ use crate::client_errors::ClientErrors;
 use crate::reason::{OcspReason, Severity};
 use crate::snapshot::{BackendReport, EndpointReport, LastCertificate, TargetReport};
 use crate::target::{Endpoint, ServerName, TargetKind};
-use crate::verdict::{Assessment, Certificate, Facts, Reasons, name, unix};
+use crate::verdict::{Assessment, Certificate, Facts, Reasons, Warnings, name, unix};
 
 pub(super) struct Context<'a> {
     pub(super) target: &'a TargetReport,
@@ -28,6 +28,7 @@ pub(super) struct BackendCertificate<'a> {
     /// None if the certificate cannot be parsed.
     pub(super) facts: Option<&'a Facts>,
     pub(super) reasons: Reasons,
+    pub(super) warnings: Warnings,
     /// Whether the chain is trusted, within its validity period and not revoked according to its staple.
     pub(super) valid: Option<bool>,
     /// Whether the last probe saw no certificate, so that this one is older.
@@ -94,6 +95,7 @@ impl<'a> BackendCertificate<'a> {
             leaf,
             facts: leaf.facts(),
             reasons: last.assessment.reasons(now),
+            warnings: last.assessment.warnings(now),
             valid: if is_revoked { Some(false) } else { last.assessment.valid(now) },
             is_outdated: probe.is_none_or(|probe| probe.outcome.is_err() && last.seen_at < probe.at),
         })

@@ -11,14 +11,14 @@ use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Name};
 
 use super::*;
 use crate::observation::{LookupFailure, LookupReport};
-use crate::reason::{ChainReason, LookupReason, OcspReason, ProbeReason, SkipReason, Stage};
+use crate::reason::{ChainReason, ChainWarning, LookupReason, OcspReason, ProbeReason, SkipReason, Stage};
 use crate::snapshot::fixture::{
     EndpointFixture, TestCa, between, leaf, name, now, now_failing, unresolved, with_alternates,
 };
 use crate::snapshot::{BackendReport, LastCertificate};
 use crate::target::{MxTarget, ProbeSettings, Target, TargetKind, TlsMode};
-use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;
+use crate::verdict::{Certificate, Senders};
 
 mod alternates;
 mod certificates;
@@ -151,6 +151,9 @@ fn other_reasons() -> String {
         if !has_advice_of_its_own {
             write_problem(reason.as_str(), chain::chain_problem(*reason));
         }
+    }
+    for warning in ChainWarning::ALL {
+        write_problem(warning.as_str(), chain::warning_problem(*warning, Senders::default()));
     }
     for reason in OcspReason::ALL {
         write_problem(reason.as_str(), chain::staple_problem(*reason));

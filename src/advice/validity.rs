@@ -3,12 +3,12 @@
 use super::Advice;
 use super::chain::certificate_advice;
 use super::context::{BackendCertificate, Context};
-use super::phrases::{self, BackendList, list_with_fact_notes, list_with_notes};
+use super::phrases::{self, BackendList, list, list_with_fact_notes, list_with_notes};
 use super::request::Problem;
-use crate::client_errors;
+use crate::client_errors::{self, ClientErrors};
 use crate::reason::{AdviceKind, ChainReason, Severity};
-use crate::text::{SECONDS_PER_DAY, distance, group_by, span, utc};
-use crate::verdict::{Certificate, Facts};
+use crate::text::{SECONDS_PER_DAY, distance, group_by, printable, span, utc};
+use crate::verdict::{Facts, PathRoot};
 
 pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
     let server_certificates = [
@@ -18,13 +18,14 @@ pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
         expires_soon(context),
         path_expires_soon(context),
     ];
+    let roots = root_expires_soon(context);
     let intermediates = [ChainReason::Expired, ChainReason::NotYetValid].map(|reason| intermediates(context, reason));
-    server_certificates.into_iter().flatten().chain(intermediates.into_iter().flatten()).collect()
+    server_certificates.into_iter().flatten().chain(roots).chain(intermediates.into_iter().flatten()).collect()
 }
 
 fn expired(context: &Context<'_>) -> Option<Advice> {
     let certificates =
-        context.certificates_where(|certificate| certificate.facts.is_some_and(|facts| facts.not_after < context.now));
+        context.certificates_where(|certificate| dated(certificate).is_some_and(|facts| facts.not_after < context.now));
     let backends = list_with_fact_notes(&certificates, |facts| when(facts.not_after, context.now))?;
     let text = format!(
         "{} expired{}: {}. If renewal is automatic, find out why it did not happen.",
@@ -45,7 +46,7 @@ fn expired(context: &Context<'_>) -> Option<Advice> {
 /// Server certificates whose validity period has not begun: within a day, which suggests a wrong clock, or later.
 fn not_yet_valid(context: &Context<'_>, within_a_day: bool) -> Option<Advice> {
     let certificates = context.certificates_where(|certificate| {
-        let wait = certificate.facts.map(|facts| facts.not_before.saturating_sub(context.now));
+        let wait = dated(certificate).map(|facts| facts.not_before.saturating_sub(context.now));
         wait.is_some_and(|wait| wait > 0 && (wait <= SECONDS_PER_DAY) == within_a_day)
     });
     let backends = list_with_fact_notes(&certificates, |facts| when(facts.not_before, context.now))?;
@@ -72,6 +73,11 @@ fn not_yet_valid(context: &Context<'_>, within_a_day: bool) -> Option<Advice> {
     let clients = client_errors::for_chain(ChainReason::NotYetValid);
     let advice = backends.advice(kind, context.rejection_severity(), &text);
     Some(advice.with_request(context, &problem, &certificates, Some(clients)))
+}
+
+/// The facts of a certificate, unless its validity period ends before it begins, which has advice of its own.
+fn dated<'a>(certificate: &BackendCertificate<'a>) -> Option<&'a Facts> {
+    certificate.facts.filter(|facts| facts.not_before <= facts.not_after)
 }
 
 fn expires_soon(context: &Context<'_>) -> Option<Advice> {
@@ -103,14 +109,12 @@ fn expires_soon(context: &Context<'_>) -> Option<Advice> {
     Some(advice.with_request(context, &problem, &certificates, None))
 }
 
-/// Paths that expire within 14 days and before the server certificate, without another path to replace them.
+/// Paths that expire within 14 days and before the server certificate, because of an intermediate.
 fn path_expires_soon(context: &Context<'_>) -> Option<Advice> {
     let now = context.now;
     let expiry = |certificate: &BackendCertificate<'_>| {
-        let verdict = certificate.assessment().chain.verdict();
-        let end = verdict.verified_not_after(now).filter(|_| certificate.valid == Some(true))?;
-        let ends = end.saturating_sub(now) < EXPIRES_SOON && !verdict.valid(end.saturating_add(1));
-        certificate.facts.filter(|facts| ends && end < facts.not_after).map(|_| end)
+        let root = certificate.assessment().chain.verdict().root(now);
+        path_end(certificate, now).filter(|end| root.is_none_or(|root| root.validity.until != *end))
     };
     let certificates = context.certificates_where(|certificate| expiry(certificate).is_some());
     let note = |certificate: &BackendCertificate<'_>| expiry(certificate).map(|end| when(end, now)).unwrap_or_default();
@@ -124,42 +128,122 @@ fn path_expires_soon(context: &Context<'_>) -> Option<Advice> {
     Some(backends.advice(AdviceKind::ExpiresSoon, Severity::Warning, &text))
 }
 
-/// Chains outside of their validity periods although the server certificate is within its own.
+/// As [`path_expires_soon`], if it is the root that expires.
+fn root_expires_soon(context: &Context<'_>) -> Vec<Advice> {
+    let expiring = |certificate: &BackendCertificate<'_>| {
+        let end = path_end(certificate, context.now)?;
+        let root = certificate.assessment().chain.verdict().root(context.now)?;
+        (root.validity.until == end).then(|| (printable(&root.subject, MAX_SUBJECT), end))
+    };
+    let certificates = context.certificates_where(|certificate| expiring(certificate).is_some());
+    let to_advice = |(root, certificates): (Option<(String, i64)>, Vec<&BackendCertificate<'_>>)| {
+        let (subject, end) = root?;
+        let backends = list(&certificates)?;
+        let text = format!(
+            "The root {subject} in the trust store `{}`, at which the chain of {} ends, expires {}, before the server \
+             certificate does. {REPLACE_ROOT}",
+            context.target.target.settings.trust,
+            backends.list,
+            when(end, context.now),
+        );
+        Some(backends.advice(AdviceKind::ExpiresSoon, Severity::Warning, &text))
+    };
+    group_by(certificates, expiring).into_iter().filter_map(to_advice).collect()
+}
+
+/// When the path of a valid chain ends, if that is within 14 days and before the server certificate expires, and no other
+/// path replaces it.
+fn path_end(certificate: &BackendCertificate<'_>, now: i64) -> Option<i64> {
+    let verdict = certificate.assessment().chain.verdict();
+    let end = verdict.verified_not_after(now).filter(|_| certificate.valid == Some(true))?;
+    let ends = end.saturating_sub(now) < EXPIRES_SOON && !verdict.valid(end.saturating_add(1));
+    certificate.facts.filter(|facts| ends && end < facts.not_after).map(|_| end)
+}
+
+/// Chains outside of their validity periods because of a certificate above the server certificate.
 fn intermediates(context: &Context<'_>, reason: ChainReason) -> Vec<Advice> {
-    let is_outside = |certificate: &Certificate| {
-        certificate.facts().is_some_and(|facts| match reason {
+    let culprit = |certificate: &BackendCertificate<'_>| Culprit::of(certificate, reason, context.now);
+    let certificates = context.certificates_where(|certificate| {
+        let is_leaf = certificate.facts.is_some_and(|facts| match reason {
             ChainReason::Expired => facts.not_after < context.now,
             _ => facts.not_before > context.now,
-        })
-    };
-    let certificates =
-        context.certificates_where(|certificate| certificate.reasons.contains(reason) && !is_outside(certificate.leaf));
-    // A certificate is named only if it is the only candidate.
-    let culprit = |certificate: &BackendCertificate<'_>| {
-        let assessment = certificate.assessment();
-        let above = assessment.chain.certificates().iter().skip(1).chain(assessment.missing());
-        let mut outside = above.filter(|certificate| is_outside(certificate));
-        let first = outside.next().map(|certificate| phrases::certificate(certificate));
-        first.filter(|_| outside.next().is_none())
-    };
-    let (kind, is_outside) = match reason {
+        });
+        let is_above = !is_leaf || matches!(culprit(certificate), Culprit::Root(..));
+        certificate.reasons.contains(reason) && is_above
+    });
+    let (kind, is_outside_text) = match reason {
         ChainReason::Expired => (AdviceKind::Expired, "has expired"),
         _ => (AdviceKind::NotYetValid, "is not valid yet"),
     };
-    let to_advice = |(culprit, certificates): (Option<String>, Vec<&BackendCertificate<'_>>)| {
-        let certificate = culprit.map_or_else(
-            || "a certificate above the server certificate".to_owned(),
-            |culprit| format!("the intermediate {culprit}"),
-        );
+    let clients = client_errors::for_chain(reason);
+    let to_advice = |(culprit, certificates): (Culprit, Vec<&BackendCertificate<'_>>)| {
+        let certificate = match culprit {
+            Culprit::Root(subject, at) => {
+                return root(context, kind, (&subject, is_outside_text, at), &certificates, clients);
+            }
+            Culprit::Intermediate(name) => format!("the intermediate {name}"),
+            Culprit::Unknown => "a certificate above the server certificate".to_owned(),
+        };
         let problem = Problem::new(
-            format!("intermediate certificate {is_outside}"),
-            format!("{certificate} {is_outside}"),
+            format!("intermediate certificate {is_outside_text}"),
+            format!("{certificate} {is_outside_text}"),
             "replace that certificate with the CA's current one in the certificate file, and reload the server",
         );
-        let clients = client_errors::for_chain(reason);
         certificate_advice(context, kind, context.rejection_severity(), &certificates, &problem, clients)
     };
     group_by(certificates, culprit).into_iter().filter_map(to_advice).collect()
+}
+
+/// Advice on a root that is outside of its validity period: `(subject, what is wrong, since when)`. It is for the owner of
+/// the trust store and of the CA: the server's operator does not choose the root.
+fn root(
+    context: &Context<'_>,
+    kind: AdviceKind,
+    (subject, is_outside, at): (&str, &str, i64),
+    certificates: &[&BackendCertificate<'_>],
+    clients: ClientErrors,
+) -> Option<Advice> {
+    let backends = list(certificates)?;
+    let text = format!(
+        "The root {subject} in the trust store `{}`, at which the chain of {} ends, {is_outside} ({}). {REPLACE_ROOT}",
+        context.target.target.settings.trust,
+        backends.list,
+        when(at, context.now),
+    );
+    let advice = backends.advice(kind, context.rejection_severity(), &text);
+    Some(Advice { clients: Some(clients), ..advice })
+}
+
+/// The certificate above the server certificate that is outside of its validity period.
+#[derive(PartialEq)]
+enum Culprit {
+    /// With the time at which its period ends or begins.
+    Root(String, i64),
+    Intermediate(String),
+    /// There are several candidates, or none.
+    Unknown,
+}
+
+impl Culprit {
+    fn of(certificate: &BackendCertificate<'_>, reason: ChainReason, now: i64) -> Self {
+        let is_outside = |from: i64, until: i64| if reason == ChainReason::Expired { until < now } else { now < from };
+        let assessment = certificate.assessment();
+        let above = assessment.chain.certificates().iter().skip(1).chain(assessment.missing());
+        let mut outside =
+            above.filter(|one| one.facts().is_some_and(|facts| is_outside(facts.not_before, facts.not_after)));
+        let chain = assessment.completed.as_ref().unwrap_or(&assessment.chain);
+        if let Some(root) = chain.verdict().root(now) {
+            let PathRoot { subject, validity, .. } = root;
+            if is_outside(validity.from, validity.until) {
+                let at = if reason == ChainReason::Expired { validity.until } else { validity.from };
+                return Self::Root(printable(subject, MAX_SUBJECT), at);
+            }
+        }
+        match (outside.next(), outside.next()) {
+            (Some(only), None) => Self::Intermediate(phrases::certificate(only)),
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// Whether a certificate that is valid at `now` (Unix seconds) has less than 14 days left, or less than a fifth of its
@@ -189,5 +273,9 @@ fn when(at: i64, now: i64) -> String {
     format!("{}, on {}", distance(at, now), utc(at))
 }
 
+/// What to do about a root that clients no longer accept, or not for long.
+const REPLACE_ROOT: &str = "Replace it with the CA's current root, or ask the CA for one, in `trust_stores` and in the trust \
+    stores of the senders. No certificate of the server has to change if the CA keeps the key of the root.";
+const MAX_SUBJECT: usize = 100;
 /// Remaining validity, in seconds, below which expiry is reported.
 const EXPIRES_SOON: i64 = 14 * SECONDS_PER_DAY;

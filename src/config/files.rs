@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use glob::{MatchOptions, Pattern};
-use rustls_pki_types::TrustAnchor;
 
 use super::error::{ConfigError, ErrorKind, Fault, Place, quoted};
 use super::scalar::Glob;
@@ -17,6 +16,7 @@ use super::target_files::as_yaml;
 use super::yaml;
 use super::{Config, Source};
 use crate::target::ClientCertificate;
+use crate::trust::Root;
 use crate::trust::anchors::{self, NoSystemRoots, PemFileError, Roots};
 use crate::trust::client_certificate::{self, ClientCertificateError};
 
@@ -50,7 +50,7 @@ struct ValidContent {
     client_certificates: BTreeMap<[PathBuf; 2], Arc<ClientCertificate>>,
 }
 
-pub(super) type Anchors = Arc<[TrustAnchor<'static>]>;
+pub(super) type Anchors = Arc<[Root]>;
 
 /// The state of the files at a point in time. Equal as long as none was added, removed, replaced or written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -114,6 +114,12 @@ const STEPS: &[Step] = &[
         });
         families.labeled(table::CHAIN_ERROR, errors)
     }),
+    Step::Labeled(|families, view, now| {
+        let warnings = view.assessments().flat_map(|(labels, assessment)| {
+            assessment.warnings(now).iter().map(move |(warning, _)| (labels, [warning.as_str()], true))
+        });
+        families.labeled(table::CHAIN_WARNING, warnings)
+    }),
     Step::Plain(table::CHAIN_NOT_AFTER, |backend, _| {
         Some(backend.assessment()?.chain.verdict().earliest_not_after()?.into())
     }),

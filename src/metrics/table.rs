@@ -189,10 +189,12 @@ metrics! {
         "Whether the chain is trusted and within its validity period.";
     CHAIN_ERROR: Gauge Backend "smtp_tls_chain_error" ["reason"]
         "Reason why the chain is not valid, one series per reason.";
+    CHAIN_WARNING: Gauge Backend "smtp_tls_chain_warning" ["reason"]
+        "Reason why some senders refuse the chain although it is valid, one series per reason.";
     CHAIN_NOT_AFTER: Gauge Backend "smtp_tls_chain_not_after_timestamp_seconds" []
         "Unix time at which the first of the presented certificates expires.";
     VERIFIED_CHAIN_NOT_AFTER: Gauge Backend "smtp_tls_verified_chain_not_after_timestamp_seconds" []
-        "Unix time at which the first certificate on the verified path expires.";
+        "Unix time at which the first certificate on the verified path expires, the root included.";
 
     CERT_SCTS: Gauge Backend "smtp_tls_cert_scts" []
         "Number of signed certificate timestamps embedded in the certificate, not verified.";

@@ -102,7 +102,7 @@ impl Targets {
         }
         before.into_values().for_each(|id| self.remove(id));
         self.published.replace_all(all.iter().filter_map(|target| Some(self.states.get(target.id)?.report())));
-        let anchors = self.trust_stores.iter().map(|(name, store)| (Arc::clone(name), store.anchors().len()));
+        let anchors = self.trust_stores.iter().map(|(name, store)| (Arc::clone(name), store.roots().len()));
         let state = ConfigState { successful: true, loaded_at: Some((self.clock)()), trust_anchors: anchors.collect() };
         self.published.set_config(state, longest);
         all

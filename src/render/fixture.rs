@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Time};
 use smtp_fleet::{CertSpec, Issuer, Pki};
 
 use crate::observation::{Connection, Failure, LookupFailure, LookupReport, Phases, PresentedChain};
@@ -16,7 +17,7 @@ use crate::snapshot::{
 use crate::target::{
     Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
-use crate::trust::TrustStore;
+use crate::trust::{Root, TrustStore};
 use crate::verdict::{AssessmentInput, Judge};
 
 /// 2100-01-01T00:00:00Z, after all certificates have expired.
@@ -24,7 +25,8 @@ pub(super) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(4_102_444_800)
 }
 
-/// Three backends: one with an expired certificate for another name, one whose probe failed, one that was not probed.
+/// Three backends: one with an expired certificate for another name, one whose probe failed and whose last certificate has a
+/// warning, one that was not probed.
 pub(super) fn report() -> TargetReport {
     let host = name("smtp.example.com");
     let endpoint = Arc::new(Endpoint { server_name: host.clone(), port: 587, tls: TlsMode::StartTls });
@@ -33,7 +35,7 @@ pub(super) fn report() -> TargetReport {
     let connection = Connection { version: "TLSv1.3", cipher: "TLS13_AES_256_GCM_SHA384", group: "X25519" };
     let backends = vec![
         backend(&endpoint, 10, Some(Ok(connection)), Some(last.clone())),
-        backend(&endpoint, 11, Some(Err(failure)), None),
+        backend(&endpoint, 11, Some(Err(failure)), Some(last_with_warning(&host))),
         backend(&endpoint, 12, None, None),
     ];
     let failures = [LookupFailure { name: host.clone(), record_type: "AAAA", reason: LookupReason::ServFail }];
@@ -98,6 +100,19 @@ fn last(host: &ServerName) -> LastCertificate {
     };
     let assessment = Judge::default().assess(presented, None, &input, now());
     LastCertificate { seen_at: now(), assessment, file_match: Some(false), distinct: 1, mismatched_samples: Some(2) }
+}
+
+/// A valid certificate that some senders refuse.
+fn last_with_warning(host: &ServerName) -> LastCertificate {
+    let (root_key, key) = (Key::generate(KeyAlgorithm::P256), Key::generate(KeyAlgorithm::P256));
+    let endless = |builder| CertBuilder { not_after: Time::Text("99991231235959Z"), ..builder };
+    let root = Ca::root(&endless(CertBuilder::authority("Root")), &root_key);
+    let leaf = CertBuilder { serial: vec![0xff], ..CertBuilder::leaf(&["smtp.example.com"]) };
+    let presented = PresentedChain { certificates: vec![root.issue(&endless(leaf), &key)], staple: Box::default() };
+    let trust = TrustStore::new("test", vec![Root::new(&root.der()).expect("a root")]);
+    let input = AssessmentInput { server_name: host, expect_names: &[], ehlo_name: None, trust: &trust, known: None };
+    let assessment = Judge::default().assess(presented, None, &input, now());
+    LastCertificate { seen_at: now(), assessment, file_match: None, distinct: 1, mismatched_samples: None }
 }
 
 fn backend(

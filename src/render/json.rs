@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::advice::{Advice, advise};
 use crate::client_errors::Finding;
-use crate::reason::Phase;
+use crate::reason::{ChainWarning, Phase};
 use crate::snapshot::state::{is_ok, worst};
 use crate::snapshot::{
     AlternateName, BackendReport, Change, Condition, EndpointReport, LastCertificate, LookupFailure, LookupReport,
@@ -21,7 +21,7 @@ use crate::snapshot::{
 use crate::target::ServerName;
 use crate::text::{days, is_printable, printable, rfc3339};
 use crate::verdict::certificate::hex;
-use crate::verdict::{Certificate, NameVerdict, unix};
+use crate::verdict::{Certificate, NameVerdict, Senders, unix};
 use crate::verify::Verification;
 
 /// A JSON object with these keys, in this order: a struct whose fields have their values' types.
@@ -93,6 +93,7 @@ pub fn json(verification: &Verification) -> String {
             trusted: verification.trusted,
             valid: verification.valid,
             errors: list(verification.reasons.iter(), Finding::from),
+            warnings: list(verification.warnings.iter(), warning),
             not_after: verification.not_after.map(time),
             verified_not_after: verification.verified_not_after.map(time),
         },
@@ -272,8 +273,17 @@ fn chain(last: &LastCertificate, now: SystemTime) -> impl Serialize {
         trusted: assessment.trusted(),
         valid: assessment.valid(now),
         errors: list(assessment.reasons(now).iter(), Finding::from),
+        warnings: list(assessment.warnings(now).iter(), warning),
         not_after: verdict.earliest_not_after().map(time),
         verified_not_after: verdict.verified_not_after(unix(now)).map(time),
+    }
+}
+
+fn warning((warning, senders): (ChainWarning, Senders)) -> impl Serialize {
+    object! {
+        reason: warning,
+        meaning: warning.doc(),
+        refused_by: list(senders.iter(), |sender| sender),
     }
 }
 

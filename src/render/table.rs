@@ -2,8 +2,8 @@
 
 use super::page::{Page, time};
 use crate::client_errors::{ClientErrors, Finding};
-use crate::text::counted;
-use crate::verdict::NameVerdict;
+use crate::text::{conjunction, counted};
+use crate::verdict::{NameVerdict, Senders};
 use crate::verify::Verification;
 
 /// The result of `verify` as a table, at most 80 columns wide unless a word is longer.
@@ -50,6 +50,9 @@ fn chain(page: &mut Page, verification: &Verification) -> Vec<Finding> {
     page.row("trusted", answer(verification.trusted));
     page.row("valid", answer(Some(verification.valid)));
     let findings = verification.reasons.iter().map(|reason| finding(page, reason.into())).collect();
+    for (warning, senders) in verification.warnings.iter() {
+        page.hang("    ", &format!("warning {warning}: {}{}", warning.doc(), refused_by(senders)));
+    }
     page.row("presented", &counted(verification.chain.certificates().len(), "certificate"));
     if let Some(position) = verification.leaf_position {
         let wrong = format!("NO: the server certificate is number {position} in the file; move it to the front");
@@ -65,6 +68,11 @@ fn chain(page: &mut Page, verification: &Verification) -> Vec<Finding> {
     findings
 }
 
+fn refused_by(senders: Senders) -> String {
+    let names = conjunction(senders.iter().map(|sender| sender.title().to_owned()), usize::MAX);
+    if names.is_empty() { names } else { format!(" Refused by {names}.") }
+}
+
 fn finding(page: &mut Page, finding: Finding) -> Finding {
     page.hang("    ", &format!("{}: {}", finding.reason, finding.meaning));
     finding
@@ -74,6 +82,6 @@ fn answer(verdict: Option<bool>) -> &'static str {
     match verdict {
         Some(true) => "yes",
         Some(false) => "NO",
-        None => "unknown: the validity periods of the certificates do not overlap",
+        None => "unknown: there is no time at which all certificates are valid",
     }
 }

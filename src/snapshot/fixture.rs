@@ -14,7 +14,7 @@ use crate::reason::{ProbeReason, RejectionCause, Resolves, Stage};
 use crate::target::{
     Backend, Endpoint, HostTarget, ProbeSettings, ServerName, Target, TargetKind, TargetName, TlsMode, UserLabels,
 };
-use crate::trust::TrustStore;
+use crate::trust::{Root, TrustStore};
 use crate::verdict::{Assessment, AssessmentInput, Judge};
 
 /// 2026-06-01T00:00:00Z.
@@ -38,16 +38,21 @@ pub(crate) struct TestCa {
 
 impl TestCa {
     pub(crate) fn new() -> Self {
+        Self::with_root(Self::authority("Example Root", 1))
+    }
+
+    /// With another root.
+    pub(crate) fn with_root(root: CertBuilder) -> Self {
         let key = || Key::generate(KeyAlgorithm::P256);
-        let authority = |name, serial| {
-            let authority = between(CertBuilder::authority(name), "20200101000000Z", "20400101000000Z");
-            CertBuilder { serial: vec![serial], ..authority }
-        };
-        let root = Ca::root(&authority("Example Root", 1), &key());
-        let intermediate = root.sub(&authority("Example Intermediate", 2), &key());
-        let anchor = webpki::anchor_from_trusted_cert(&root.der()).expect("an anchor").to_owned();
-        let trust = TrustStore::new("test", vec![anchor]);
+        let root = Ca::root(&root, &key());
+        let intermediate = root.sub(&Self::authority("Example Intermediate", 2), &key());
+        let trust = TrustStore::new("test", vec![Root::new(&root.der()).expect("a root")]);
         Self { root, intermediate, key: key(), trust, judge: Judge::default() }
+    }
+
+    fn authority(name: &str, serial: u8) -> CertBuilder {
+        let authority = between(CertBuilder::authority(name), "20200101000000Z", "20400101000000Z");
+        CertBuilder { serial: vec![serial], ..authority }
     }
 
     /// A certificate issued by the intermediate, and the intermediate.

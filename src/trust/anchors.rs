@@ -1,4 +1,4 @@
-//! Loads trust anchors from the system, from Mozilla's root program and from PEM files; loads certificates and private
+//! Loads roots from the system, from Mozilla's root program and from PEM files; loads certificates and private
 //! keys from PEM files.
 
 use std::fmt;
@@ -6,8 +6,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::Root;
 use crate::file;
 
 /// The set of roots that a trust store starts with.
@@ -15,7 +16,7 @@ use crate::file;
 pub enum Roots {
     /// The root certificates of this host (`SSL_CERT_FILE`, `SSL_CERT_DIR` or the distribution's store).
     System,
-    /// Mozilla's root certificates at the time of the build.
+    /// Mozilla's root certificates at the time of the build: names, keys and name constraints, without dates.
     Mozilla,
     /// No roots.
     None,
@@ -35,10 +36,10 @@ impl Roots {
     ///
     /// # Errors
     /// If the system has no usable root certificate.
-    pub fn load(self) -> Result<Vec<TrustAnchor<'static>>, NoSystemRoots> {
+    pub fn load(self) -> Result<Vec<Root>, NoSystemRoots> {
         match self {
             Self::System => system(),
-            Self::Mozilla => Ok(webpki_roots::TLS_SERVER_ROOTS.to_vec()),
+            Self::Mozilla => Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().map(Root::from).collect()),
             Self::None => Ok(Vec::new()),
         }
     }
@@ -50,28 +51,28 @@ pub fn system_paths() -> impl Iterator<Item = PathBuf> {
     found.cert_file.into_iter().chain(found.cert_dir)
 }
 
-fn system() -> Result<Vec<TrustAnchor<'static>>, NoSystemRoots> {
+fn system() -> Result<Vec<Root>, NoSystemRoots> {
     // Opening a FIFO would wait forever.
     if let Some(path) = system_paths().find(|path| path.exists() && !path.is_file() && !path.is_dir()) {
         return Err(NoSystemRoots { error: Some(format!("{}: not a regular file", path.display())) });
     }
     let found = rustls_native_certs::load_native_certs();
     // A malformed certificate in the system's store must not make the others unusable.
-    let anchors: Vec<_> = found.certs.iter().filter_map(|certificate| anchor(certificate).ok()).collect();
-    if anchors.is_empty() {
+    let roots: Vec<_> = found.certs.iter().filter_map(|certificate| Root::new(certificate).ok()).collect();
+    if roots.is_empty() {
         return Err(NoSystemRoots { error: found.errors.first().map(ToString::to_string) });
     }
-    Ok(anchors)
+    Ok(roots)
 }
 
-/// The certificates of a PEM file as trust anchors.
+/// The certificates of a PEM file as roots.
 ///
 /// # Errors
 /// If the file cannot be read, has no certificate, or one that is not usable as a trust anchor.
-pub fn from_file(path: &Path) -> Result<Vec<TrustAnchor<'static>>, PemFileError> {
+pub fn from_file(path: &Path) -> Result<Vec<Root>, PemFileError> {
     let usable = |(index, certificate): (usize, &CertificateDer<'_>)| {
         let number = index + 1;
-        anchor(certificate).map_err(|error| PemFileError::new(path, PemFault::NotAnAnchor { number, error }))
+        Root::new(certificate).map_err(|error| PemFileError::new(path, PemFault::NotAnAnchor { number, error }))
     };
     certificates(path)?.iter().enumerate().map(usable).collect()
 }
@@ -180,10 +181,6 @@ fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, PemFault> {
         Some((_, number, _)) => Err(PemFault::NoEnd { number }),
         None => Ok(sections),
     }
-}
-
-fn anchor(certificate: &CertificateDer<'_>) -> Result<TrustAnchor<'static>, webpki::Error> {
-    webpki::anchor_from_trusted_cert(certificate).map(|anchor| anchor.to_owned())
 }
 
 /// The system has no usable root certificates.

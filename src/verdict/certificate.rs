@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use super::budget::Budget;
 use super::der::content;
-use super::extension::embedded_scts;
+use super::extension::{embedded_scts, may_sign_certificates};
 use super::key::PublicKey;
 use super::oid::SIG_ECDSA_WITH_SHA1;
 use super::signature::{SignatureFault, Signed, WEAK_ALGORITHMS};
@@ -106,6 +106,8 @@ pub struct Facts {
     pub self_signed: bool,
     /// Number of embedded signed certificate timestamps (RFC 6962 §3.3). Their signatures are not verified.
     pub scts: u16,
+    /// Whether keyUsage allows to issue certificates.
+    pub(super) may_sign_certificates: bool,
     /// Offset and length of the SubjectPublicKeyInfo in the bytes.
     spki: (u32, u32),
 }
@@ -145,6 +147,7 @@ impl Facts {
             signature: SignatureAlgorithm::from_oid(&certificate.signature_algorithm.algorithm),
             self_signed: self_issued && is_signed_with(der, spki, budget),
             scts: u16::try_from(embedded_scts(&certificate)).unwrap_or(u16::MAX),
+            may_sign_certificates: may_sign_certificates(&certificate),
             spki: (u32::try_from(spki_offset).ok()?, u32::try_from(spki.len()).ok()?),
         })
     }
@@ -220,7 +223,7 @@ fn is_signed_with(der: &[u8], spki: &[u8], budget: &Budget) -> bool {
     Signed::parse(der).is_some_and(|(signed, _)| !is_wrong(signed))
 }
 
-fn printable_name(name: &X509Name<'_>) -> String {
+pub(super) fn printable_name(name: &X509Name<'_>) -> String {
     printable(&name.to_string(), 200)
 }
 
@@ -307,6 +310,7 @@ mod tests {
                 signature: SignatureAlgorithm { name: "other", weak: false },
                 self_signed: false,
                 scts: 0,
+                may_sign_certificates: true,
                 spki: (0, 0),
             }
         }

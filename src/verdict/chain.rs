@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
 use webpki::{EndEntityCert, Error, VerifiedPath};
 use x509_parser::asn1_rs::Oid;
 use x509_parser::oid_registry::{OID_X509_EXT_NAME_CONSTRAINTS, OID_X509_EXT_SUBJECT_ALT_NAME};
@@ -15,19 +15,22 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::budget::Budget;
 use super::certificate::Certificate;
-use super::diagnosis::{Diagnosis, diagnose};
+use super::diagnosis::{Diagnosis, diagnose, faults_of};
 use super::order::OrderedChain;
 use super::reasons::Reasons;
+use super::roots::{self, CandidateRoot, PathRoot};
+use super::signature::Signed;
 use super::validity::ValidityPeriod;
-use super::verifier::{Verifier, is_budget_exceeded, is_time_error, reason_for};
+use super::verifier::{Verifier, error_for, is_budget_exceeded, is_time_error, reason_for, time_error};
+use super::warnings::{self, SenderView, Warnings};
 use crate::reason::ChainReason;
 use crate::trust::TrustStore;
 
 /// The verdict on a chain, which can be read for any time from the one at which it was reached.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ChainVerdict {
-    /// When a path verifies.
-    periods: Box<[ValidityPeriod]>,
+    /// The paths that verify, each for a period.
+    paths: Box<[PathVerdict]>,
     /// Whether the search ended before all periods were found.
     is_cut_short: bool,
     trusted: Option<bool>,
@@ -37,6 +40,16 @@ pub struct ChainVerdict {
     failure: Option<Box<ChainFailure>>,
 }
 
+/// A path that verifies.
+#[derive(Debug, PartialEq, Eq)]
+struct PathVerdict {
+    /// When all its certificates are within their validity periods, the root included.
+    period: ValidityPeriod,
+    /// None if only the name and key of the root are known, or the server certificate is itself trusted.
+    root: Option<Arc<PathRoot>>,
+    warnings: Warnings,
+}
+
 /// The path with the fewest errors, if none verifies.
 #[derive(Debug, PartialEq, Eq)]
 struct ChainFailure {
@@ -44,6 +57,10 @@ struct ChainFailure {
     validity: Option<ValidityPeriod>,
     /// The subject of the issuer that is neither presented nor trusted: DER without its header.
     missing_issuer: Option<Box<[u8]>>,
+    /// The root at which it ends.
+    root: Option<Arc<PathRoot>>,
+    /// Whether the server certificate is itself in the trust store, although it is not self-signed.
+    is_leaf_in_store: bool,
 }
 
 impl ChainVerdict {
@@ -55,19 +72,19 @@ impl ChainVerdict {
 
     /// Whether a path verifies up to a trusted root at `now`.
     pub fn valid(&self, now: i64) -> bool {
-        self.trusted == Some(true) && self.verifies(now)
+        self.trusted == Some(true) && self.path_at(now).is_some()
     }
 
     /// Everything that is wrong at `now`.
     pub fn reasons(&self, now: i64) -> Reasons {
         let mut reasons = self.reasons;
-        if self.verifies(now) {
+        if self.path_at(now).is_some() {
             return reasons;
         }
         let (expired, early) = match &self.failure {
             None => {
-                let expired = self.periods.iter().all(|period| period.until < now);
-                let early = self.periods.iter().all(|period| now < period.from);
+                let expired = self.paths.iter().all(|path| path.period.until < now);
+                let early = self.paths.iter().all(|path| now < path.period.from);
                 // Between two periods, the path of the earlier one has expired.
                 (expired || !early, early)
             }
@@ -81,15 +98,33 @@ impl ChainVerdict {
         reasons
     }
 
+    /// What some senders refuse at `now` although the chain is valid. Empty if it is not.
+    pub fn warnings(&self, now: i64) -> Warnings {
+        self.path_at(now).filter(|_| self.valid(now)).map(|path| path.warnings).unwrap_or_default()
+    }
+
     /// The earliest notAfter of all presented certificates, Unix seconds.
     pub fn earliest_not_after(&self) -> Option<i64> {
         self.earliest_not_after
     }
 
-    /// The earliest notAfter on the path that verifies at `now`, otherwise on the one that verifies longest.
+    /// The earliest notAfter on the path that verifies at `now`, the root included, otherwise on the one that verifies
+    /// longest.
     pub fn verified_not_after(&self, now: i64) -> Option<i64> {
-        let current = self.periods.iter().filter(|period| period.contains(now)).map(|period| period.until).max();
-        current.or_else(|| self.periods.iter().map(|period| period.until).max())
+        self.longest_path(now).map(|path| path.period.until)
+    }
+
+    /// The root of that path; if no path verifies at any time, that of the one with the fewest errors. None if there is
+    /// none, or only its name and key are known.
+    pub fn root(&self, now: i64) -> Option<&PathRoot> {
+        let failed = || self.failure.as_ref().and_then(|failure| failure.root.as_deref());
+        self.longest_path(now).map_or_else(failed, |path| path.root.as_deref())
+    }
+
+    /// Whether no path verifies at any time and the server certificate is itself in the trust store: that is of no use unless
+    /// it is self-signed.
+    pub fn is_leaf_in_store(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.is_leaf_in_store)
     }
 
     /// The subject (DER without its header) of the issuer that the best path lacks, if none verifies.
@@ -98,8 +133,8 @@ impl ChainVerdict {
     }
 
     /// Sets the reasons if no path verifies at any time.
-    fn set_failure(&mut self, diagnosis: Diagnosis, errors: &[Error], is_truncated: bool) {
-        let Diagnosis { reasons, validity, missing_issuer } = diagnosis;
+    fn set_failure(&mut self, diagnosis: Diagnosis, errors: &[Error], is_truncated: bool, is_leaf_in_store: bool) {
+        let Diagnosis { reasons, validity, missing_issuer, root } = diagnosis;
         self.reasons = reasons;
         let untimed = || errors.iter().filter(|error| !is_time_error(error));
         if reasons.is_empty() {
@@ -115,15 +150,29 @@ impl ChainVerdict {
             self.reasons.remove(ChainReason::BadSignature);
             self.reasons.insert(ChainReason::TooComplex);
         }
-        self.trusted = (!self.reasons.is_empty()).then_some(false);
+        self.trusted = untrusted_for(self.reasons);
         // A chain that took too much work is not extended.
         let missing_issuer = missing_issuer.filter(|_| !self.reasons.contains(ChainReason::TooComplex));
-        self.failure = Some(Box::new(ChainFailure { validity, missing_issuer }));
+        self.failure = Some(Box::new(ChainFailure { validity, missing_issuer, root, is_leaf_in_store }));
     }
 
-    fn verifies(&self, now: i64) -> bool {
-        self.periods.iter().any(|period| period.contains(now))
+    /// The first path that verifies at `now`.
+    fn path_at(&self, now: i64) -> Option<&PathVerdict> {
+        self.paths.iter().find(|path| path.period.contains(now))
     }
+
+    /// The path that verifies longest, of those that verify at `now` if there are any.
+    fn longest_path(&self, now: i64) -> Option<&PathVerdict> {
+        let current = self.paths.iter().filter(|path| path.period.contains(now)).max_by_key(|path| path.period.until);
+        current.or_else(|| self.paths.iter().max_by_key(|path| path.period.until))
+    }
+}
+
+/// Whether a chain is trusted that never verifies for `reasons`. A validity period that ends before it starts says
+/// nothing about trust.
+fn untrusted_for(mut reasons: Reasons) -> Option<bool> {
+    reasons.remove(ChainReason::BadValidity);
+    (!reasons.is_empty()).then_some(false)
 }
 
 /// The verdict on `chain`, leaf first, from `now` (Unix seconds) on, and the intermediates on the paths that verify.
@@ -133,72 +182,162 @@ pub(super) fn judge(
     now: i64,
     budget: &Budget,
 ) -> (ChainVerdict, Vec<Arc<Certificate>>) {
+    let (mut verdict, intermediates) = find_paths(chain, store, now, budget);
+    if chain.iter().any(|certificate| Signed::parse(certificate.der()).is_none()) {
+        // Clients abort the handshake if something that is sent is not a certificate, even if no path needs it.
+        verdict.reasons.insert(ChainReason::Malformed);
+        verdict.trusted = Some(false);
+    }
+    (verdict, intermediates)
+}
+
+fn find_paths(
+    chain: &[Arc<Certificate>],
+    store: &TrustStore,
+    now: i64,
+    budget: &Budget,
+) -> (ChainVerdict, Vec<Arc<Certificate>>) {
     let earliest_not_after =
         chain.iter().filter_map(|certificate| certificate.facts()).map(|facts| facts.not_after).min();
-    let OrderedChain { certificates: chain, is_truncated } = OrderedChain::new(chain);
-    let attempts = chain.first().map_or_else(Attempts::default, |leaf| verify(leaf, &chain, store, now, budget));
+    let OrderedChain { certificates: ordered, is_truncated } = OrderedChain::new(chain);
     let mut verdict = ChainVerdict {
-        periods: attempts.periods.into(),
-        is_cut_short: attempts.errors.iter().any(is_budget_exceeded),
+        paths: Box::default(),
+        is_cut_short: false,
         trusted: Some(true),
         reasons: Reasons::default(),
         earliest_not_after,
         failure: None,
     };
-    if verdict.periods.is_empty() {
-        let diagnosis = diagnose(chain.get(..MAX_DIAGNOSED).unwrap_or(&chain), store.anchors(), now, budget);
+    let self_signed = ordered.first().filter(|leaf| leaf.facts().is_some_and(|facts| facts.self_signed));
+    if let Some(leaf) = self_signed.filter(|leaf| store.contains(leaf.der())) {
+        set_trusted_leaf(&mut verdict, leaf, &SenderView::new(chain, store, budget));
+        return (verdict, Vec::new());
+    }
+    let roots = roots::candidates(&ordered, store);
+    // No sender builds a path from a self-signed certificate to another one.
+    let leaf = ordered.first().filter(|_| self_signed.is_none());
+    let attempts = leaf.map_or_else(Attempts::default, |leaf| verify(leaf, &ordered, &roots, now, budget));
+    verdict.is_cut_short = attempts.errors.iter().any(is_budget_exceeded);
+    if attempts.paths.is_empty() {
+        let diagnosis = diagnose(&ordered, &roots, now, budget);
         verdict.is_cut_short |= budget.is_exhausted();
-        let is_truncated = is_truncated || verdict.is_cut_short && chain.len() > MAX_DIAGNOSED;
-        verdict.set_failure(diagnosis, &attempts.errors, is_truncated);
-    } else if chain.first().and_then(|leaf| leaf.facts()).is_some_and(|leaf| leaf.key.is_weak()) {
+        let is_truncated = is_truncated || verdict.is_cut_short && ordered.len() > MAX_SEARCHED;
+        let is_leaf_in_store = leaf.is_some_and(|leaf| store.contains(leaf.der()));
+        verdict.set_failure(diagnosis, &attempts.errors, is_truncated, is_leaf_in_store);
+    } else if leaf.and_then(|leaf| leaf.facts()).is_some_and(|leaf| leaf.key.is_weak()) {
         // Path validation checks the keys that signed a certificate; the key of the leaf signed none.
         verdict.reasons.insert(ChainReason::WeakKey);
         verdict.trusted = Some(false);
     }
-    (verdict, attempts.intermediates)
+    if !attempts.paths.is_empty() {
+        let view = SenderView::new(chain, store, budget);
+        let paths = attempts.paths.iter().map(|path| PathVerdict {
+            period: path.period,
+            root: roots.get(path.root).and_then(|root| root.summary(Reasons::default())),
+            warnings: warnings::for_path(&view, &path.members, roots.get(path.root), path.verified_at),
+        });
+        verdict.paths = paths.collect();
+    }
+    (verdict, attempts.intermediates())
+}
+
+/// The verdict on a self-signed server certificate that is in the trust store: senders accept it even if it is a CA
+/// certificate, and check everything else.
+fn set_trusted_leaf(verdict: &mut ChainVerdict, leaf: &Certificate, view: &SenderView<'_>) {
+    let (reasons, period) = faults_of(leaf);
+    verdict.reasons = reasons;
+    if reasons.is_empty() {
+        let warnings = warnings::for_trusted_leaf(view);
+        verdict.paths = [PathVerdict { period, root: None, warnings }].into();
+    } else {
+        verdict.trusted = untrusted_for(reasons);
+        let validity = Some(period).filter(|period| !period.is_empty());
+        let failure = ChainFailure { validity, missing_issuer: None, root: None, is_leaf_in_store: false };
+        verdict.failure = Some(Box::new(failure));
+    }
 }
 
 #[derive(Debug, Default)]
 struct Attempts {
-    periods: Vec<ValidityPeriod>,
+    paths: Vec<FoundPath>,
     errors: Vec<Error>,
-    /// Those on the paths that verify.
-    intermediates: Vec<Arc<Certificate>>,
 }
 
-fn verify(leaf: &Certificate, chain: &[Arc<Certificate>], store: &TrustStore, now: i64, budget: &Budget) -> Attempts {
+impl Attempts {
+    /// The intermediates on the paths that verify.
+    fn intermediates(self) -> Vec<Arc<Certificate>> {
+        let mut used: Vec<Arc<Certificate>> = Vec::new();
+        for member in self.paths.into_iter().flat_map(|path| path.members.into_iter().skip(1)) {
+            if !used.iter().any(|known| Arc::ptr_eq(known, &member)) {
+                used.push(member);
+            }
+        }
+        used
+    }
+}
+
+/// A path that verifies.
+#[derive(Clone, Debug)]
+struct FoundPath {
+    period: ValidityPeriod,
+    /// A time in that period.
+    verified_at: i64,
+    /// Leaf first.
+    members: Vec<Arc<Certificate>>,
+    /// The index of the root among the candidates.
+    root: usize,
+}
+
+fn verify(
+    leaf: &Arc<Certificate>,
+    chain: &[Arc<Certificate>],
+    roots: &[CandidateRoot<'_>],
+    now: i64,
+    budget: &Budget,
+) -> Attempts {
     let end_entity = match EndEntityCert::try_from(leaf.der()) {
         Ok(end_entity) => end_entity,
         Err(error) => return Attempts { errors: vec![error], ..Attempts::default() },
     };
+    // webpki does not check keyUsage.
+    let may_sign =
+        |certificate: &&Arc<Certificate>| certificate.facts().is_none_or(|facts| facts.may_sign_certificates);
     let intermediates: Vec<CertificateDer<'_>> =
-        chain.iter().skip(1).map(|certificate| CertificateDer::from(certificate.der().as_ref())).collect();
+        chain.iter().skip(1).filter(may_sign).map(|one| CertificateDer::from(one.der().as_ref())).collect();
+    let anchors: Vec<TrustAnchor<'_>> = roots.iter().map(CandidateRoot::anchor).collect();
     let verifier = Verifier {
         leaf: &end_entity,
         intermediates: &intermediates,
-        roots: store.anchors(),
+        roots: &anchors,
         budget,
-        cost: attempt_cost(chain, store),
+        cost: attempt_cost(chain, roots),
     };
-    let mut used: Vec<Arc<Certificate>> = Vec::new();
+    // Equal names and keys are different roots.
+    let root_of = |path: &VerifiedPath<'_>| anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()));
     let verify_at = |time: i64| {
-        let path = verifier.verify(time)?;
-        let members: Vec<&Arc<Certificate>> = members(&path, chain);
-        for member in &members {
-            if !used.iter().any(|known| Arc::ptr_eq(known, member)) {
-                used.push(Arc::clone(member));
+        let accept = |path: &VerifiedPath<'_>| {
+            let root = root_of(path).and_then(|index| roots.get(index)).ok_or(Error::UnknownIssuer)?;
+            let is_counted = |member: &&Arc<Certificate>| member.subject_der() != member.issuer_der();
+            if let Some(reason) = root.reasons_above(|| members(path, chain).filter(is_counted).count()).iter().next() {
+                return Err(error_for(reason));
             }
-        }
-        let periods = members.iter().map(|member| &***member).chain([leaf]).filter_map(validity);
-        Ok(periods.reduce(ValidityPeriod::intersect).unwrap_or(ValidityPeriod { from: time, until: time }))
+            if root.validity.contains(time) { Ok(()) } else { Err(time_error(root.validity, time)) }
+        };
+        let path = verifier.verify(time, &accept)?;
+        let root = root_of(&path).unwrap_or(usize::MAX);
+        let members: Vec<_> = std::iter::once(leaf).chain(members(&path, chain)).cloned().collect();
+        let periods = members.iter().filter_map(|member| validity(member));
+        let periods = periods.chain(roots.get(root).map(|root| root.validity));
+        let period = periods.reduce(ValidityPeriod::intersect).unwrap_or(ValidityPeriod { from: time, until: time });
+        Ok(FoundPath { period, verified_at: time, members, root })
     };
-    let (periods, errors) = verified_periods(verify_at, &start_times(chain, now), now);
-    Attempts { periods, errors, intermediates: used }
+    let (paths, errors) = verified_paths(verify_at, &start_times(chain, roots, now), now);
+    Attempts { paths, errors }
 }
 
 /// The cost of comparing all names of `chain` with all name constraints, which webpki does at each attempt that reaches
 /// a root. It grows with the product of their lengths: `/ 2` for names of about five octets, longer ones take less.
-fn attempt_cost(chain: &[Arc<Certificate>], store: &TrustStore) -> usize {
+fn attempt_cost(chain: &[Arc<Certificate>], roots: &[CandidateRoot<'_>]) -> usize {
     let octets = |id: &Oid<'_>| -> usize {
         let of_chain = chain.iter().map(|certificate| match X509Certificate::from_der(certificate.der()) {
             Ok((_, parsed)) => parsed.iter_extensions().filter(|one| one.oid == *id).map(|one| one.value.len()).sum(),
@@ -206,7 +345,8 @@ fn attempt_cost(chain: &[Arc<Certificate>], store: &TrustStore) -> usize {
         });
         of_chain.sum()
     };
-    let of_roots = store.anchors().iter().filter_map(|root| root.name_constraints.as_ref()).map(|der| der.len()).max();
+    let of_roots =
+        roots.iter().filter_map(|root| root.root.anchor().name_constraints.as_ref()).map(|der| der.len()).max();
     let constraints = octets(&OID_X509_EXT_NAME_CONSTRAINTS) + of_roots.unwrap_or(0);
     MIN_ATTEMPT + constraints.saturating_mul(octets(&OID_X509_EXT_SUBJECT_ALT_NAME)) / 2
 }
@@ -215,27 +355,27 @@ fn validity(certificate: &Certificate) -> Option<ValidityPeriod> {
     certificate.facts().map(|facts| ValidityPeriod { from: facts.not_before, until: facts.not_after })
 }
 
-/// The presented intermediates on `path`. Trust anchors are left out, since their validity is not checked.
-fn members<'c>(path: &VerifiedPath<'_>, chain: &'c [Arc<Certificate>]) -> Vec<&'c Arc<Certificate>> {
-    let find = |der: CertificateDer<'_>| chain.iter().find(|certificate| *certificate.der() == der);
-    path.intermediate_certificates().filter_map(|intermediate| find(intermediate.der())).collect()
+/// The presented intermediates on `path`.
+fn members<'c>(path: &VerifiedPath<'_>, chain: &'c [Arc<Certificate>]) -> impl Iterator<Item = &'c Arc<Certificate>> {
+    let find = move |der: CertificateDer<'_>| chain.iter().find(|certificate| *certificate.der() == der);
+    path.intermediate_certificates().filter_map(move |intermediate| find(intermediate.der()))
 }
 
-/// The periods in which a path verifies, from `verify_at`, which returns that of the path at one time. Verifies at
-/// `now`, then right after the end of each path; if no path verifies at `now`, at `other_times`.
-fn verified_periods(
-    mut verify_at: impl FnMut(i64) -> Result<ValidityPeriod, Error>,
+/// The paths that verify, each for its period, from `verify_at`, which returns that of one time. Verifies at `now`, then
+/// right after the end of each path; if no path verifies at `now`, at `other_times`.
+fn verified_paths(
+    mut verify_at: impl FnMut(i64) -> Result<FoundPath, Error>,
     other_times: &[i64],
     now: i64,
-) -> (Vec<ValidityPeriod>, Vec<Error>) {
-    let mut periods: Vec<ValidityPeriod> = Vec::new();
+) -> (Vec<FoundPath>, Vec<Error>) {
+    let mut paths: Vec<FoundPath> = Vec::new();
     let mut errors = Vec::new();
     let mut time = now;
-    while periods.len() < MAX_PERIODS {
+    while paths.len() < MAX_PERIODS {
         match verify_at(time) {
-            Ok(period) => {
-                periods.push(period);
-                time = period.until.saturating_add(1);
+            Ok(path) => {
+                time = path.period.until.saturating_add(1);
+                paths.push(path);
             }
             Err(error) => {
                 errors.push(error);
@@ -243,27 +383,28 @@ fn verified_periods(
             }
         }
     }
-    if periods.is_empty() {
+    if paths.is_empty() {
         for time in other_times {
             if errors.iter().any(is_budget_exceeded) {
                 break;
             }
             match verify_at(*time) {
-                Ok(period) if !periods.contains(&period) => periods.push(period),
+                Ok(path) if !paths.iter().any(|known| known.period == path.period) => paths.push(path),
                 Ok(_) => {}
                 Err(error) if !errors.contains(&error) => errors.push(error),
                 Err(_) => {}
             }
         }
     }
-    (periods, errors)
+    (paths, errors)
 }
 
 /// Times that are sufficient to find every path that ever verifies, if none verifies at `now`: each path starts to verify
 /// at the notBefore of one of its certificates, and has one that is not valid at `now`.
-fn start_times(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
+fn start_times(chain: &[Arc<Certificate>], roots: &[CandidateRoot<'_>], now: i64) -> Vec<i64> {
     let Some(leaf) = chain.first().and_then(|leaf| validity(leaf)) else { return Vec::new() };
-    let periods: Vec<_> = chain.iter().map(|certificate| validity(certificate)).collect();
+    let of_roots = roots.iter().map(|root| Some(root.validity));
+    let periods: Vec<_> = chain.iter().map(|certificate| validity(certificate)).chain(of_roots).collect();
     let is_only_then = |time| {
         let mut periods = periods.iter();
         periods.any(|period| period.is_none_or(|period| period.contains(time) && !period.contains(now)))
@@ -278,7 +419,8 @@ fn start_times(chain: &[Arc<Certificate>], now: i64) -> Vec<i64> {
 
 /// Limits the number of attempts for a chain to 80.
 const MIN_ATTEMPT: usize = 500_000;
-const MAX_DIAGNOSED: usize = 16;
+/// Certificates among which the diagnosis considers all paths even if the budget is exhausted.
+const MAX_SEARCHED: usize = 16;
 /// Periods of paths that follow each other. In practice the path changes once or twice.
 const MAX_PERIODS: usize = 8;
 
@@ -308,10 +450,16 @@ mod tests {
         let calls = Cell::new(0);
         let counted = |time| {
             calls.set(calls.get() + 1);
-            verify_at(time).map(|(from, until)| ValidityPeriod { from, until })
+            let path = |(from, until)| FoundPath {
+                period: ValidityPeriod { from, until },
+                verified_at: time,
+                members: Vec::new(),
+                root: 0,
+            };
+            verify_at(time).map(path)
         };
-        let (periods, errors) = verified_periods(counted, other_times, NOW);
-        let periods: Vec<_> = periods.iter().map(|period| (period.from, period.until)).collect();
+        let (paths, errors) = verified_paths(counted, other_times, NOW);
+        let periods: Vec<_> = paths.iter().map(|path| (path.period.from, path.period.until)).collect();
         assert_eq!((&*periods, errors.len(), calls.get()), expected);
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustls_pki_types::TrustAnchor;
+use sha2::{Digest, Sha256};
 use webpki::EndEntityCert;
 use x509_parser::asn1_rs::Oid;
 use x509_parser::extensions::{GeneralName, NameConstraints};
@@ -20,6 +20,7 @@ use super::certificate::Certificate;
 use super::constraints;
 use super::der::{content, wrap_sequence};
 use super::reasons::Reasons;
+use super::roots::{CandidateRoot, PathRoot};
 use super::signature::{SignatureFault, Signed};
 use super::validity::ValidityPeriod;
 use super::verifier::{is_distrusted, parse_reason};
@@ -34,14 +35,30 @@ pub(super) struct Diagnosis {
     pub(super) validity: Option<ValidityPeriod>,
     /// The subject (DER without its header) of the issuer that the path lacks: neither presented nor trusted.
     pub(super) missing_issuer: Option<Box<[u8]>>,
+    /// The root at which the path ends.
+    pub(super) root: Option<Arc<PathRoot>>,
 }
 
 /// Finds the errors of `chain`, leaf first, with `roots`. Of several paths, those with valid signatures that reach a
 /// root are preferred, then the one with the fewest errors at `now`. What exceeds the budget is not checked.
-pub(super) fn diagnose(chain: &[Arc<Certificate>], roots: &[TrustAnchor<'_>], now: i64, budget: &Budget) -> Diagnosis {
+pub(super) fn diagnose(
+    chain: &[Arc<Certificate>],
+    roots: &[CandidateRoot<'_>],
+    now: i64,
+    budget: &Budget,
+) -> Diagnosis {
     let nodes: Vec<Option<Node<'_>>> = chain.iter().map(|certificate| Node::parse(certificate)).collect();
-    let mut search =
-        Search { nodes: &nodes, roots, links: HashMap::new(), paths_left: MAX_PATHS, best: None, now, budget };
+    let issuers: Vec<_> = nodes.iter().map(|node| issuers(node.as_ref(), &nodes)).collect();
+    let mut search = Search {
+        nodes: &nodes,
+        issuers: &issuers,
+        roots,
+        links: HashMap::new(),
+        paths_left: MAX_PATHS,
+        best: None,
+        now,
+        budget,
+    };
     search.extend(&mut vec![0]);
     let Some(CandidatePath { members, root, mut reasons, validity, .. }) = search.best else {
         return Diagnosis { reasons: ChainReason::Malformed.into(), ..Diagnosis::default() };
@@ -56,7 +73,17 @@ pub(super) fn diagnose(chain: &[Arc<Certificate>], roots: &[TrustAnchor<'_>], no
         reasons.insert(ChainReason::Malformed);
     }
     let missing_issuer = path.last().filter(|_| lacks_issuer).map(|last| last.issuer.into());
-    Diagnosis { reasons, validity, missing_issuer }
+    let count = || path.iter().skip(1).filter(|node| !node.is_self_issued()).count();
+    let root = root.and_then(|root| root.summary(root.reasons_above(count)));
+    Diagnosis { reasons, validity, missing_issuer, root }
+}
+
+/// The errors of a server certificate that is itself trusted, and when it is valid.
+pub(super) fn faults_of(leaf: &Certificate) -> (Reasons, ValidityPeriod) {
+    match Node::parse(leaf) {
+        Some(node) => (node.faults, node.validity),
+        None => (ChainReason::Malformed.into(), ValidityPeriod::UNLIMITED),
+    }
 }
 
 /// A presented certificate as a node of the graph of paths.
@@ -67,16 +94,19 @@ struct Node<'a> {
     /// DER without its header.
     issuer: &'a [u8],
     spki: &'a [u8],
+    identity: Identity,
     signed: Option<Signed<'a>>,
     is_self_signed: bool,
     is_ca: bool,
+    /// Whether its keyUsage allows to issue certificates.
+    may_sign: bool,
     path_length: Option<u32>,
     /// Errors that do not depend on its position on the path.
     faults: Reasons,
     /// Signed with SHA-1 or MD5.
     is_weakly_signed: bool,
-    /// `None` if it ends before it starts.
-    validity: Option<ValidityPeriod>,
+    /// Empty if it ends before it starts.
+    validity: ValidityPeriod,
 }
 
 impl<'a> Node<'a> {
@@ -88,19 +118,25 @@ impl<'a> Node<'a> {
             subject: content(certificate.tbs_certificate.subject.as_raw())?,
             issuer: content(certificate.tbs_certificate.issuer.as_raw())?,
             spki: certificate.tbs_certificate.subject_pki.raw,
+            identity: Sha256::new()
+                .chain_update(certificate.tbs_certificate.subject.as_raw())
+                .chain_update(certificate.tbs_certificate.subject_pki.raw)
+                .finalize()
+                .into(),
             signed: Signed::parse(presented.der()).map(|(signed, _)| signed),
             is_self_signed: facts.self_signed,
             is_ca: false,
+            may_sign: facts.may_sign_certificates,
             path_length: None,
             faults: Reasons::default(),
             is_weakly_signed: facts.signature.weak,
-            validity: (validity.from <= validity.until).then_some(validity),
+            validity,
             certificate,
         };
         if let Err(error) = EndEntityCert::try_from(presented.der()) {
             node.faults.insert(parse_reason(&error));
         }
-        node.faults.insert_if(node.validity.is_none(), ChainReason::BadValidity);
+        node.faults.insert_if(validity.is_empty(), ChainReason::BadValidity);
         // Verifiers do not support times before 1970.
         node.faults.insert_if(facts.not_before < 0 || facts.not_after < 0, ChainReason::Malformed);
         node.faults.insert_if(facts.key.is_weak(), ChainReason::WeakKey);
@@ -126,6 +162,10 @@ impl<'a> Node<'a> {
         }
     }
 
+    fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+
     fn names(&self) -> impl Iterator<Item = &GeneralName<'a>> {
         let names = self.certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
             ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
@@ -135,11 +175,20 @@ impl<'a> Node<'a> {
     }
 }
 
+/// A hash of a name and a key.
+type Identity = [u8; 32];
+
+fn issuers(node: Option<&Node<'_>>, nodes: &[Option<Node<'_>>]) -> Vec<(usize, Identity)> {
+    let named = |issuer: &&Node<'_>| node.is_some_and(|node| node.issuer == issuer.subject);
+    let all = nodes.iter().enumerate();
+    all.filter_map(|(index, issuer)| issuer.as_ref().filter(named).map(|issuer| (index, issuer.identity))).collect()
+}
+
 /// A path from the leaf: indexes of presented certificates, and the root if it reaches one.
 struct CandidatePath<'a> {
     rank: Rank,
     members: Vec<usize>,
-    root: Option<&'a TrustAnchor<'a>>,
+    root: Option<&'a CandidateRoot<'a>>,
     reasons: Reasons,
     validity: Option<ValidityPeriod>,
 }
@@ -155,7 +204,9 @@ enum Issuer {
 
 struct Search<'a> {
     nodes: &'a [Option<Node<'a>>],
-    roots: &'a [TrustAnchor<'a>],
+    /// For each node the presented certificates with the name of its issuer: index and identity.
+    issuers: &'a [Vec<(usize, Identity)>],
+    roots: &'a [CandidateRoot<'a>],
     /// Results of signature checks, by certificate and issuer.
     links: HashMap<(usize, Issuer), Result<(), SignatureFault>>,
     paths_left: usize,
@@ -172,21 +223,24 @@ impl<'a> Search<'a> {
     /// Considers all paths that begin with `members`.
     fn extend(&mut self, members: &mut Vec<usize>) {
         let Some(head) = members.last().and_then(|index| self.node(*index)) else { return };
+        // It is its own issuer, and its verdict does not depend on a path unless it is itself in the trust store.
+        if members.len() == 1 && head.is_self_signed {
+            return self.consider(members, None, None);
+        }
         let mut has_issuer = false;
-        for (index, root) in self.roots.iter().enumerate().filter(|(_, root)| root.subject.as_ref() == head.issuer) {
+        for (index, root) in self.roots.iter().enumerate().filter(|(_, root)| root.has_name(head.issuer)) {
             has_issuer = true;
             self.consider(members, Some(index), Some(root));
         }
-        for (index, next) in self.nodes.iter().enumerate() {
-            let Some(next) = next.as_ref().filter(|next| next.subject == head.issuer) else { continue };
+        let issuers = members.last().and_then(|index| self.issuers.get(*index)).map(Vec::as_slice).unwrap_or_default();
+        for (index, identity) in issuers {
             // The same name and key twice on a path is a loop (RFC 4158 §5.2).
-            let path = members.iter().filter_map(|index| self.node(*index));
-            if path.clone().any(|member| member.subject == next.subject && member.spki == next.spki) {
+            if members.iter().any(|member| self.node(*member).is_some_and(|node| node.identity == *identity)) {
                 continue;
             }
             has_issuer = true;
             if self.paths_left > 0 {
-                members.push(index);
+                members.push(*index);
                 self.extend(members);
                 members.pop();
             }
@@ -196,7 +250,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn consider(&mut self, members: &[usize], root_index: Option<usize>, root: Option<&'a TrustAnchor<'a>>) {
+    fn consider(&mut self, members: &[usize], root_index: Option<usize>, root: Option<&'a CandidateRoot<'a>>) {
         let Some(left) = self.paths_left.checked_sub(1) else { return };
         self.paths_left = left;
         let (reasons, validity) = self.faults(members, root_index);
@@ -218,11 +272,11 @@ impl<'a> Search<'a> {
         for (position, index) in members.iter().enumerate() {
             let Some(node) = self.node(*index) else { continue };
             reasons.extend(node.faults);
-            if let Some(validity) = node.validity {
-                path_validity = Some(path_validity.map_or(validity, |path| path.intersect(validity)));
+            if !node.validity.is_empty() {
+                path_validity = Some(path_validity.map_or(node.validity, |path| path.intersect(node.validity)));
             }
             if let Some(intermediates_below) = position.checked_sub(1) {
-                reasons.insert_if(!node.is_ca, ChainReason::NotACa);
+                reasons.insert_if(!node.is_ca || !node.may_sign, ChainReason::NotACa);
                 let too_long =
                     node.path_length.is_some_and(|most| u32::try_from(intermediates_below).is_ok_and(|n| n > most));
                 reasons.insert_if(too_long, ChainReason::PathTooLong);
@@ -235,6 +289,13 @@ impl<'a> Search<'a> {
                 // The signature of a self-signed certificate is not checked, but a weak algorithm of the leaf is an
                 // error.
                 None => reasons.insert_if(position == 0 && node.is_weakly_signed, ChainReason::WeakSignatureAlgorithm),
+            }
+        }
+        if let Some(root) = root.and_then(|index| self.roots.get(index)) {
+            let above = members.iter().skip(1).filter_map(|index| self.node(*index));
+            reasons.extend(root.reasons_above(|| above.filter(|node| !node.is_self_issued()).count()));
+            if !root.validity.is_empty() {
+                path_validity = Some(path_validity.map_or(root.validity, |path| path.intersect(root.validity)));
             }
         }
         let leaf = members.first().and_then(|index| self.node(*index));
@@ -255,7 +316,7 @@ impl<'a> Search<'a> {
             Issuer::Presented(index) => signed.zip(self.node(index)).map(|(signed, issuer)| signed.check(issuer.spki)),
             Issuer::Root(index) => signed
                 .zip(self.roots.get(index))
-                .map(|(signed, root)| signed.check(&wrap_sequence(&root.subject_public_key_info))),
+                .map(|(signed, root)| signed.check(&wrap_sequence(&root.root.anchor().subject_public_key_info))),
         };
         // A certificate whose signature cannot be parsed is malformed, which is among its own errors. The caller reports
         // an exhausted budget.
@@ -275,7 +336,7 @@ fn signature_reasons(fault: SignatureFault) -> Reasons {
 }
 
 /// Whether a certificate on the path has a name that violates the name constraints of a CA above it, or of the root.
-fn violates_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>, budget: &Budget) -> bool {
+fn violates_constraints(path: &[&Node<'_>], root: Option<&CandidateRoot<'_>>, budget: &Budget) -> bool {
     let violates = |below: &[&Node<'_>], constraints: &NameConstraints<'_>| {
         below.iter().any(|node| constraints::are_violated(constraints, node.names(), budget))
     };
@@ -287,7 +348,7 @@ fn violates_constraints(path: &[&Node<'_>], root: Option<&TrustAnchor<'_>>, budg
             _ => false,
         })
     });
-    let by_root = root.and_then(|root| root.name_constraints.as_ref()).is_some_and(|der| {
+    let by_root = root.and_then(|root| root.root.anchor().name_constraints.as_ref()).is_some_and(|der| {
         NameConstraints::from_der(&wrap_sequence(der)).map_or(true, |(_, constraints)| violates(path, &constraints))
     });
     by_ca || by_root

@@ -1,4 +1,4 @@
-//! Certificate extensions that path validation ignores.
+//! Certificate extensions that webpki's path validation ignores.
 
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::Int;
@@ -16,6 +16,28 @@ pub(super) fn must_staple(certificate: &X509Certificate<'_>) -> bool {
         features.is_ok_and(|features| features.iter().any(|feature| matches!(feature.as_bytes(), [5] | [17])))
     })
 }
+
+/// The bits of keyUsage (RFC 5280 §4.2.1.3), the first one lowest. None if the extension is absent or cannot be parsed.
+pub(super) fn key_usage(certificate: &X509Certificate<'_>) -> Option<u16> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::KeyUsage(usage) => Some(usage.flags),
+        _ => None,
+    })
+}
+
+/// Whether keyUsage allows to issue certificates. RFC 5280 does not allow an empty one; senders differ on it.
+pub(super) fn may_sign_certificates(certificate: &X509Certificate<'_>) -> bool {
+    key_usage(certificate).is_none_or(|bits| bits == 0 || bits & KEY_CERT_SIGN != 0)
+}
+
+/// digitalSignature.
+pub(super) const DIGITAL_SIGNATURE: u16 = 1;
+/// keyEncipherment.
+pub(super) const KEY_ENCIPHERMENT: u16 = 1 << 2;
+/// keyAgreement.
+pub(super) const KEY_AGREEMENT: u16 = 1 << 4;
+/// keyCertSign.
+const KEY_CERT_SIGN: u16 = 1 << 5;
 
 /// The number of embedded signed certificate timestamps (RFC 6962 §3.3). Their signatures are not verified.
 pub(super) fn embedded_scts(certificate: &X509Certificate<'_>) -> usize {

@@ -23,7 +23,7 @@ use super::der::wrap_sequence;
 use super::extension;
 use super::signature::Signed;
 use crate::reason::{OcspReason, OcspStatus};
-use crate::trust::TrustStore;
+use crate::trust::{Root, TrustStore};
 
 /// The verdict on the OCSP response stapled to a certificate, or on its absence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub(super) fn for_chain(chain: &[Arc<Certificate>], staple: &[u8], store: &Trust
     if let Some(issuer) = leaf.issuer_der().filter(|_| !staple.is_empty()) {
         let others = others.iter().filter(|other| other.subject_der() == Some(issuer));
         keys.extend(others.filter_map(|other| other.spki()).map(<[u8]>::to_vec).take(MAX_ISSUERS));
-        let roots = store.anchors().iter().filter(|root| *root.subject == *issuer);
+        let roots = store.roots().iter().map(Root::anchor).filter(|root| *root.subject == *issuer);
         keys.extend(roots.map(|root| wrap_sequence(&root.subject_public_key_info)).take(MAX_ISSUERS));
     }
     judge(staple, leaf, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>())

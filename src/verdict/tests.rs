@@ -5,18 +5,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
-use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm};
+use smtp_fleet::x509::{Ca, CertBuilder, Key, KeyAlgorithm, Name};
 use smtp_fleet::{Authority, AuthoritySpec, CertSpec, Identity, Issuer, Pki, Presented};
 
 use super::*;
+use crate::reason::ChainWarning;
 use crate::text::SECONDS_PER_DAY as DAY;
+use crate::trust::Root;
 use hostile_chains::HostileChain;
 
 mod hostile_chains;
 
 fn store(name: &str, root: &Authority) -> TrustStore {
-    let anchor = webpki::anchor_from_trusted_cert(root.der()).expect("a root").to_owned();
-    TrustStore::new(name, vec![anchor])
+    TrustStore::new(name, vec![Root::new(root.der()).expect("a root")])
 }
 
 fn presented(identity: &Identity) -> PresentedChain {
@@ -77,6 +78,78 @@ fn reassesses_with_other_roots() {
     fixture.trust = store("test", &Authority::root(&AuthoritySpec::named("Other Root")));
     let after = fixture.judge.reassess(&before, &fixture.input(), fixture.now);
     fixture.check(&after, 0, false, &[ChainReason::UnknownIssuer]);
+}
+
+#[test]
+fn a_path_ends_with_its_root() {
+    use ChainReason::{Expired, UnknownIssuer};
+    let key = Key::generate(KeyAlgorithm::P256);
+    let spec = || CertBuilder::authority("Root");
+    let old = Ca::root(&spec().valid_between(-100 * DAY, 10 * DAY), &key);
+    let renewed = Ca::root(&spec().valid_between(5 * DAY, 100 * DAY), &key);
+    let other = Ca::root(&spec(), &Key::generate(KeyAlgorithm::P256));
+    let leaf_key = Key::generate(KeyAlgorithm::P256);
+    let identity =
+        leaf_key.identity(vec![old.issue(&CertBuilder::leaf(&[NAME]).valid_between(-DAY, 50 * DAY), &leaf_key)]);
+    let store = |roots: &[&Ca]| {
+        TrustStore::new("test", roots.iter().map(|root| Root::new(&root.der()).expect("a root")).collect())
+    };
+    let mut fixture = Fixture::new(&Pki::new());
+    let ends = |assessment: &Assessment, day: i64| {
+        let end = assessment.chain.verdict().verified_not_after(unix(fixture.now) + day * DAY);
+        end.map(|end| (end - unix(fixture.now) + DAY / 2) / DAY)
+    };
+    let assess = |trust: TrustStore| {
+        let input = AssessmentInput { trust: &trust, ..fixture.input() };
+        fixture.judge.assess(presented(&identity), None, &input, fixture.now)
+    };
+
+    let by_old = assess(store(&[&old]));
+    fixture.check(&by_old, 9, true, &[]);
+    fixture.check(&by_old, 11, false, &[Expired]);
+    assert_eq!((by_old.chain.verdict().trusted(), ends(&by_old, 0)), (Some(true), Some(10)));
+    for roots in [[&old, &renewed], [&renewed, &old]] {
+        let by_both = assess(store(&roots));
+        for (day, end) in [(0, 10), (11, 50), (49, 50)] {
+            fixture.check(&by_both, day, true, &[]);
+            assert_eq!(ends(&by_both, day), Some(end), "after {day} days");
+        }
+        fixture.check(&by_both, 51, false, &[Expired]);
+    }
+    let by_renewed = assess(store(&[&renewed]));
+    fixture.check(&by_renewed, 0, false, &[ChainReason::NotYetValid]);
+    fixture.check(&by_renewed, 6, true, &[]);
+    fixture.check(&assess(store(&[])), 0, false, &[UnknownIssuer]);
+
+    // Equal names and keys with other dates are another store.
+    assert_ne!(store(&[&old]).id(), store(&[&renewed]).id());
+    fixture.trust = store(&[&renewed]);
+    let after = fixture.judge.reassess(&by_old, &fixture.input(), fixture.now);
+    fixture.check(&after, 0, false, &[ChainReason::NotYetValid]);
+    assert!(!Arc::ptr_eq(&by_old.chain, &after.chain));
+    assert_ne!(store(&[&old, &other]).id(), store(&[&other, &old]).id());
+}
+
+#[test]
+fn warnings_are_those_of_the_path_at_the_time() {
+    // OpenSSL follows the first issuer while it is valid, and does not go back when its root has expired.
+    let (first_key, second_key) = (Key::generate(KeyAlgorithm::P256), Key::generate(KeyAlgorithm::P256));
+    let first = Ca::root(&CertBuilder::authority("First Root").valid_between(-100 * DAY, 10 * DAY), &first_key);
+    let second = Ca::root(&CertBuilder::authority("Second Root"), &second_key);
+    let (ca_key, leaf_key) = (Key::generate(KeyAlgorithm::P256), Key::generate(KeyAlgorithm::P256));
+    let ca = first.sub(&CertBuilder::authority("Intermediate"), &ca_key);
+    let crossed = second.sub(&CertBuilder::authority("Intermediate"), &ca_key);
+    let chain = vec![ca.issue(&CertBuilder::leaf(&[NAME]), &leaf_key), ca.der(), crossed.der()];
+    let roots = [&first, &second].map(|root| Root::new(&root.der()).expect("a root"));
+    let trust = TrustStore::new("test", roots.to_vec());
+    let fixture = Fixture::new(&Pki::new());
+    let input = AssessmentInput { trust: &trust, ..fixture.input() };
+    let assessment = fixture.judge.assess(presented(&leaf_key.identity(chain)), None, &input, fixture.now);
+    for (day, expected) in [(0, &[][..]), (11, &[ChainWarning::IssuerOrder]), (91, &[])] {
+        let at = fixture.now + Duration::from_secs(day * DAY.unsigned_abs());
+        let found: Vec<_> = assessment.warnings(at).iter().map(|(warning, _)| warning).collect();
+        assert_eq!(found, expected, "after {day} days");
+    }
 }
 
 #[test]
@@ -146,8 +219,8 @@ fn judge_within_budget(
 ) -> (ChainVerdict, Budget) {
     let budget = Budget::default();
     let chain: Vec<_> = chain.iter().map(|der| Arc::new(Certificate::within(&budget, der.clone()))).collect();
-    let anchor = webpki::anchor_from_trusted_cert(root).expect("a root").to_owned();
-    let (verdict, _) = chain::judge(&chain, &TrustStore::new("test", vec![anchor]), unix(now), &budget);
+    let store = TrustStore::new("test", vec![Root::new(root).expect("a root")]);
+    let (verdict, _) = chain::judge(&chain, &store, unix(now), &budget);
     (verdict, budget)
 }
 
@@ -164,6 +237,29 @@ fn bounds_the_work_for_hostile_chains() {
         let (steps, signatures) = (budget.steps.load(Relaxed), budget.signatures.load(Relaxed));
         assert!(steps <= 400 && signatures <= 100, "{what}: {steps} steps, {signatures} signatures checked");
     }
+}
+
+#[test]
+fn warnings_are_found_within_the_budget() {
+    let root_key = Key::generate(KeyAlgorithm::P256);
+    let root = Ca::root(&CertBuilder::authority("Root"), &root_key);
+    let (ca_key, leaf_key) = (Key::generate(KeyAlgorithm::P521), Key::generate(KeyAlgorithm::P256));
+    let ca = root.sub(&CertBuilder::authority("Intermediate"), &ca_key);
+    // Before the issuer there are others of the same name, which OpenSSL and GnuTLS would follow.
+    let others = (0..60).map(|_| {
+        let key = Key::generate(KeyAlgorithm::P521);
+        CertBuilder::authority("Intermediate").sign(&key, &Name::common("Root"), &Key::generate(KeyAlgorithm::P256))
+    });
+    let leaf = ca.issue(&CertBuilder::leaf(&[NAME]), &leaf_key);
+    let chain: Vec<_> = [leaf].into_iter().chain(others).chain([ca.der()]).collect();
+    let now = SystemTime::now();
+    let (verdict, budget) = judge_within_budget(&chain, &root.der(), now);
+    let signatures = budget.signatures.load(Relaxed);
+    assert!(signatures <= 100, "{signatures} signatures checked");
+    let warnings: Vec<_> = verdict.warnings(unix(now)).iter().map(|(warning, _)| warning).collect();
+    let expected =
+        if verdict.valid(unix(now)) { &[ChainWarning::IssuerOrder, ChainWarning::ManyCertificates][..] } else { &[] };
+    assert_eq!(warnings, expected, "{verdict:?}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Validity periods.
 
+use x509_parser::prelude::X509Certificate;
+
 /// The validity period of a certificate or a path, in Unix seconds, both ends included. Empty if `until` is before
 /// `from`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +13,19 @@ pub struct ValidityPeriod {
 }
 
 impl ValidityPeriod {
+    /// The period of what has no dates.
+    pub(super) const UNLIMITED: Self = Self { from: i64::MIN, until: i64::MAX };
+
+    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
+        let validity = certificate.validity();
+        Self { from: validity.not_before.timestamp(), until: validity.not_after.timestamp() }
+    }
+
+    /// Whether it ends before it starts.
+    pub(super) fn is_empty(self) -> bool {
+        self.until < self.from
+    }
+
     pub(super) fn contains(self, time: i64) -> bool {
         (self.from..=self.until).contains(&time)
     }

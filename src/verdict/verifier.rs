@@ -6,6 +6,7 @@ use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnch
 use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
 use super::budget::{Budget, Budgeted};
+use super::validity::ValidityPeriod;
 use crate::reason::ChainReason;
 
 /// Verifies chains with the same intermediates and roots at several times.
@@ -19,8 +20,13 @@ pub(super) struct Verifier<'p> {
 }
 
 impl<'p> Verifier<'p> {
-    /// The path on which the leaf verifies for server authentication at `time` (Unix seconds).
-    pub(super) fn verify(&self, time: i64) -> Result<VerifiedPath<'p>, Error> {
+    /// The path on which the leaf verifies for server authentication at `time` (Unix seconds). `accept` decides on each path
+    /// that ends at a root; if it rejects one, the search continues.
+    pub(super) fn verify(
+        &self,
+        time: i64,
+        accept: &dyn Fn(&VerifiedPath<'_>) -> Result<(), Error>,
+    ) -> Result<VerifiedPath<'p>, Error> {
         if !self.budget.spend(self.cost) {
             return Err(Error::MaximumPathBuildCallsExceeded);
         }
@@ -30,7 +36,8 @@ impl<'p> Verifier<'p> {
             algorithms.map(|algorithm| Budgeted { algorithm: *algorithm, budget: self.budget }).collect();
         let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = algorithms.iter().map(|one| one as _).collect();
         let usage = BudgetedUsage { budget: self.budget, octets: self.intermediates.iter().map(|der| der.len()).sum() };
-        let verified = self.leaf.verify_for_usage(&algorithms, self.roots, self.intermediates, time, usage, None, None);
+        let verified =
+            self.leaf.verify_for_usage(&algorithms, self.roots, self.intermediates, time, usage, None, Some(accept));
         // Without budget, signatures appear to be wrong.
         verified.map_err(|error| if self.budget.is_exhausted() { Error::MaximumPathBuildCallsExceeded } else { error })
     }
@@ -82,6 +89,28 @@ pub(super) fn parse_reason(error: &Error) -> ChainReason {
         Error::UnsupportedCertVersion => ChainReason::UnsupportedVersion,
         Error::UnsupportedCriticalExtension => ChainReason::CriticalExtension,
         _ => ChainReason::Malformed,
+    }
+}
+
+/// The error for a reason to reject a root.
+pub(super) fn error_for(reason: ChainReason) -> Error {
+    match reason {
+        ChainReason::BadValidity => Error::InvalidCertValidity,
+        ChainReason::NotACa => Error::EndEntityUsedAsCa,
+        ChainReason::PathTooLong => Error::PathLenConstraintViolated,
+        ChainReason::CriticalExtension => Error::UnsupportedCriticalExtension,
+        _ => Error::UnknownIssuer,
+    }
+}
+
+/// The error for a root that is not within its validity period `validity` at `time`, Unix seconds.
+pub(super) fn time_error(validity: ValidityPeriod, time: i64) -> Error {
+    let [at, from, until] = [time, validity.from, validity.until]
+        .map(|seconds| UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or(0))));
+    if validity.until < time {
+        Error::CertExpired { time: at, not_after: until }
+    } else {
+        Error::CertNotValidYet { time: at, not_before: from }
     }
 }
 

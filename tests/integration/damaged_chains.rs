@@ -10,7 +10,7 @@ use rustls_pki_types::CertificateDer;
 use smtp_fleet::cases::{self, Case};
 use smtp_tls_exporter::observation::{KeyProof, PresentedChain};
 use smtp_tls_exporter::target::ServerName;
-use smtp_tls_exporter::trust::TrustStore;
+use smtp_tls_exporter::trust::{Root, TrustStore};
 use smtp_tls_exporter::verdict::{AssessmentInput, Judge, unix};
 
 /// One change to the bytes of a certificate.
@@ -72,8 +72,7 @@ fn check(case: &Case, index: Index, damage: &[Damage], judge: &Judge, counts: &C
     let is_changed = certificates[0] != chain[0];
 
     let now = SystemTime::now();
-    let anchors = case.roots.iter().filter_map(|root| webpki::anchor_from_trusted_cert(root).ok());
-    let trust = TrustStore::new(case.name, anchors.map(|anchor| anchor.to_owned()).collect());
+    let trust = TrustStore::new(case.name, case.roots.iter().filter_map(|root| Root::new(root).ok()).collect());
     let server_name = ServerName::parse(case.server_name).expect("a server name");
     let expect_names = std::slice::from_ref(&server_name);
     let ehlo_name = Some(case.server_name);

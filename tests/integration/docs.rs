@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use expect_test::expect_file;
 use serde_json::Value;
+use smtp_fleet::cases::{self, Case, DIFFERENCES, Difference, Outcome, SOURCES, VERSIONS};
 use smtp_fleet::{CertSpec, Pki};
 use smtp_tls_exporter::client_errors::{self, ClientError, ClientErrors};
 use smtp_tls_exporter::metrics::table::{
@@ -14,8 +15,8 @@ use smtp_tls_exporter::metrics::table::{
 };
 use smtp_tls_exporter::probe::smtp::reply_rules::REPLY_RULES;
 use smtp_tls_exporter::reason::{
-    ChainReason, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason, RejectionCause,
-    Resolves, SkipReason, Stage,
+    ChainReason, ChainWarning, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason,
+    RejectionCause, Resolves, SkipReason, Stage,
 };
 use smtp_tls_exporter::render;
 use smtp_tls_exporter::target::ServerName;
@@ -67,6 +68,7 @@ fn metrics() -> String {
         ("`reason` of failed probes", METRICS_PROBE_REASONS, rows!(ProbeReason)),
         ("`reason` of failed lookups", "Label of `target_lookup_failure_info`.", rows!(LookupReason)),
         ("`reason` of bad chains", "Label of `chain_error`, one series per reason.", rows!(ChainReason)),
+        ("`reason` of chain warnings", METRICS_WARNINGS, rows!(ChainWarning)),
         ("`status` of stapled OCSP responses", "Label of `ocsp_status`.", rows!(OcspStatus)),
         ("`reason` of bad OCSP responses", METRICS_OCSP_REASONS, rows!(OcspReason)),
         ("`reason` of name mismatches", "Label of `cert_hostname_mismatch_info`.", rows!(NameReason)),
@@ -117,6 +119,7 @@ fn verdicts() -> String {
     for (reason, doc, client_errors) in names.chain(chains).chain(staples).chain(probes) {
         let _ = writeln!(page, "| `{reason}` | {} |{} |", one_line(doc), cells(&client_errors));
     }
+    page.push_str(&senders());
     page
 }
 
@@ -158,6 +161,62 @@ fn replies() -> String {
     }
     page.push_str(REPLIES_TAIL);
     page
+}
+
+/// What senders accept, from the table that `tests/real` checks against them.
+fn senders() -> String {
+    let mut page = VERDICTS_SENDERS.replace("<versions>", VERSIONS);
+    for (number, source) in SOURCES.iter().enumerate() {
+        let _ = writeln!(page, "- [{}] {source}.", number + 1);
+    }
+    let cases = cases::all();
+    let part = |row: &Difference| {
+        let is_refused = [row.openssl, row.gnutls, row.go].iter().all(|outcome| *outcome == Outcome::Refuses);
+        match expected_of(&cases, row).iter().any(|case| case.expected.valid) {
+            true => 0,
+            false if is_refused => 1,
+            false => 2,
+        }
+    };
+    for (index, title) in VERDICTS_SENDERS_PARTS.iter().enumerate() {
+        let rows = DIFFERENCES.iter().filter(|row| part(row) == index);
+        let _ = write!(page, "\n### {title}\n\n{VERDICTS_SENDERS_COLUMNS}");
+        for row in rows {
+            let mut verdicts: Vec<String> = Vec::new();
+            for case in expected_of(&cases, row) {
+                let words = case.expected.warnings.iter().chain(case.expected.errors);
+                for word in words.map(|word| format!("`{word}`")) {
+                    if !verdicts.contains(&word) {
+                        verdicts.push(word);
+                    }
+                }
+            }
+            let verdicts = if verdicts.is_empty() { "valid".to_owned() } else { verdicts.join(", ") };
+            let _ = write!(page, "| {} | {verdicts} |", row.what);
+            for outcome in [row.openssl, row.gnutls, row.go, row.dotnet, row.java] {
+                let _ = write!(page, " {} |", outcome_text(outcome));
+            }
+            page.push('\n');
+        }
+    }
+    page
+}
+
+fn expected_of<'c>(cases: &'c [Case], row: &Difference) -> Vec<&'c Case> {
+    let find = |name: &&str| cases.iter().find(|case| case.name == *name).unwrap_or_else(|| panic!("{name}"));
+    row.cases.iter().map(find).collect()
+}
+
+fn outcome_text(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Accepts => "accepts".to_owned(),
+        Outcome::Refuses => "**refuses**".to_owned(),
+        Outcome::RefusesSince(version) => format!("**refuses** since 1.{version}"),
+        Outcome::AcceptsSince(version) => format!("accepts since 1.{version}"),
+        Outcome::Varies => "accepts some".to_owned(),
+        Outcome::Cited(source) => format!("refuses, cited [{}]", source + 1),
+        Outcome::Unknown => "not known".to_owned(),
+    }
 }
 
 fn cells(client_errors: &ClientErrors) -> String {
@@ -288,6 +347,10 @@ A response to `/probe` has the series of its target and these, which have no lab
 
 const METRICS_PROBE_REASONS: &str = "Label of `probe_failure_info` and `probe_failure_reasons_total`.";
 
+const METRICS_WARNINGS: &str = "\
+Label of `chain_warning`, one series per reason, only while the chain is valid. See [what senders \
+accept](verdicts.md#what-senders-accept).";
+
 const METRICS_OCSP_REASONS: &str = "\
 Label of `ocsp_error`, one series per reason. The time thisUpdate may be up to five minutes in the future. The \
 signature is checked only if the issuer's key is known; the responder must be the issuer, or be authorized by it \
@@ -368,10 +431,11 @@ the arguments are not valid. A certificate that cannot be parsed is a finding (`
 | key | meaning |
 |---|---|
 | `names[]` | for each `--host`, in order: `name`; `match`, null if the certificate cannot be parsed; `reason`, `meaning` and `client_errors`, null if the name matches |
-| `chain.trusted` | whether the chain builds to a trusted root, ignoring validity periods; null if the certificates have no common validity period |
+| `chain.trusted` | whether the chain builds to a trusted root, ignoring validity periods; null if there is no time at which all certificates are valid |
 | `chain.valid` | whether the chain builds to a trusted root at the time of verification |
 | `chain.errors[]` | each error of the chain: `reason`, `meaning` and `client_errors` |
-| `chain.not_after`, `chain.verified_not_after` | when the first certificate expires: in the file, and on the verified path |
+| `chain.warnings[]` | what some senders refuse although the chain is valid: `reason`, `meaning` and `refused_by` (`openssl`, `postfix`, `gnutls`, `go`) |
+| `chain.not_after`, `chain.verified_not_after` | when the first certificate expires: in the file, and on the verified path, the root included |
 | `certificate` | the server certificate: `fingerprint_sha256`, `thumbprint_sha1` (as Windows shows it), `serial`, `subject`, `issuer`, `key`, `signature`, `not_before`, `not_after`, `expiry_days` (days from the time of verification, negative after expiry), `names`, `names_total`, `scts` (number of embedded SCTs), `must_staple` |
 | `presented` | number of certificates in the file |
 | `at` | the time of verification |
@@ -393,3 +457,37 @@ What .NET with MailKit, OpenSSL, Postfix and Go print for each reason. Text in a
 - **Go**: errors of `crypto/x509` and `crypto/tls`. Callers prefix them with `tls: failed to verify certificate: `.
 
 ";
+
+const VERDICTS_SENDERS: &str = "
+## What senders accept
+The verdict on a chain follows the senders of mail: OpenSSL (and Postfix, which uses it), Schannel and .NET, GnuTLS, and Go.
+A chain that all of them refuse is not valid. A chain that only some of them refuse is valid, with a warning
+(`smtp_tls_chain_warning`) that says which. A sender that could not be run counts only with a source. Java is reported, but
+decides nothing. webpki builds the paths; the dates and extensions of the root, keyUsage and trusted self-signed server
+certificates are checked in addition.
+
+- **Roots.** The certificates of a trust store have dates. If several have the same name and key, one of them that is in time is
+  sufficient, and so is a path to another root, for example by a cross-certificate. The end of the root's validity is part of
+  `smtp_tls_verified_chain_not_after_timestamp_seconds`. Mozilla's roots (`trust: mozilla`) are built in as names, keys and
+  name constraints without dates, and never expire; Mozilla removes them in time.
+- **Self-signed server certificates.** One that is itself in the trust store (the same octets) and is signed with its own key is
+  accepted, even if it is a CA certificate as `openssl req -x509` makes it. Its dates, key, extended key usage, critical
+  extensions and names are checked like those of any server certificate. A certificate in the trust store that is not self-signed
+  is not accepted as a server certificate.
+
+The tables list every kind of chain on which the senders and the exporter, or the senders among each other, do not agree, or
+which webpki alone would judge differently. Where webpki or RFC 5280 is stricter than some senders, the chain is not valid: the
+last table has these. For all other chains in the tests, OpenSSL, GnuTLS and Go agree with the exporter.
+Run: <versions>. \"Since 1.N\" is the version of Go that introduced the behavior, or the first one that was run. GnuTLS judges
+key usage only in a handshake, so `certtool` accepts what `gnutls-cli` refuses. Sources for .NET, which was not run:
+
+";
+
+const VERDICTS_SENDERS_COLUMNS: &str =
+    "| chain | exporter | OpenSSL, Postfix | GnuTLS | Go | .NET | Java |\n|---|---|---|---|---|---|---|\n";
+
+const VERDICTS_SENDERS_PARTS: [&str; 3] = [
+    "Valid, with a warning",
+    "Not valid, because all reference senders refuse it",
+    "Not valid, although some senders accept it",
+];

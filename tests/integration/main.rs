@@ -20,6 +20,7 @@ mod reasons;
 mod replies;
 mod rotated_files;
 mod scheduling;
+mod senders;
 mod service_fixture;
 mod support;
 mod target_files;

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use expect_test::expect_file;
+use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
+use smtp_fleet::cases;
 use smtp_fleet::{AuthoritySpec, CertSpec, Extension, Issuer, Pki, Presented, Purpose};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
@@ -378,4 +380,27 @@ fn tables_are_those_of_the_golden_file() {
         golden.push_str(&format!("$ smtp-tls-exporter verify {args}\n{text}\n"));
     }
     expect_file!["../golden/verify.txt"].assert_eq(&normalized(&golden));
+}
+
+#[test]
+fn prints_what_some_senders_refuse() {
+    let env = VerifyEnvironment::new();
+    let cases = cases::all();
+    let pem = |certificates: &[CertificateDer<'_>]| -> String {
+        certificates.iter().map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der.as_ref()))).collect()
+    };
+    for (name, expected) in [
+        ("key-usage-cert-sign-only", "warning key_usage: … Refused by OpenSSL, Postfix and GnuTLS."),
+        ("serial-of-twenty-one-octets", "warning serial_number: …"),
+        ("good", "…"),
+    ] {
+        let case = cases.iter().find(|case| case.name == name).expect("a case");
+        env.file("chain.pem", pem(case.identity.chain()));
+        env.file("roots.pem", pem(&case.roots));
+        let args = "--host smtp.example.com --no-system-roots --ca-file roots.pem chain.pem";
+        let output = env.run(args, "");
+        let text = String::from_utf8(output.stdout).expect("text").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(expected.split('…').all(|part| text.contains(part.trim())), "{name}: {expected} in {text}");
+        assert_eq!((output.status.code(), text.contains("warning")), (Some(0), name != "good"), "{name}: {text}");
+    }
 }

@@ -5,7 +5,7 @@ use rustls_pki_types::CertificateDer;
 use super::*;
 
 pub(super) fn cases() -> Vec<Case> {
-    [names(), expected_names(), chains(), validity(), renewals()].into_iter().flatten().collect()
+    [names(), expected_names(), chains(), roots(), validity(), renewals()].into_iter().flatten().collect()
 }
 
 fn names() -> Vec<Case> {
@@ -250,6 +250,73 @@ fn chains() -> Vec<Case> {
             "A stapled OCSP response that is missing",
             &ca.chain(&good.clone().with_extension(Extension::must_staple())),
             &[("warning staple [192.0.2.11] request OfflineRevocation", &["192.0.2.11", "RFC 7633"])],
+        ),
+    ]
+}
+
+/// Problems of the root, which are not for the server's operator, and chains that only some senders refuse.
+fn roots() -> Vec<Case> {
+    let fixture = EndpointFixture::of("smtp.example.com");
+    let root = |until| intermediate("Example Root", "20200101000000Z", until);
+    let under = |title, root: CertBuilder, leaf: CertBuilder, expected| {
+        let ca = TestCa::with_root(root);
+        let backends = ["192.0.2.11", "192.0.2.12"].map(|address| fixture.presents(&ca, address, &ca.chain(&leaf)));
+        case(title, fixture.report(backends.into()), expected)
+    };
+    let good = || leaf(&["smtp.example.com"]);
+    const LATER: &str = "20400101000000Z";
+    const BOTH: &str = "192.0.2.11 and 192.0.2.12";
+    vec![
+        under(
+            "A root that has expired",
+            root("20260530000000Z"),
+            good(),
+            &[(
+                "critical expired [192.0.2.11 192.0.2.12] NotTimeValid",
+                &["CN=Example Root", "`test`", BOTH, "2 days ago, on 2026-05-30 00:00", "`trust_stores`"],
+            )],
+        ),
+        under(
+            "A root and a server certificate that have expired",
+            root("20260530000000Z"),
+            between(good(), "20260101000000Z", "20260531000000Z"),
+            &[
+                ("critical expired [192.0.2.11 192.0.2.12] request NotTimeValid", &["2026-05-31 00:00"]),
+                ("critical expired [192.0.2.11 192.0.2.12] NotTimeValid", &["CN=Example Root", "2026-05-30 00:00"]),
+            ],
+        ),
+        under(
+            "A root that expires soon",
+            root("20260605000000Z"),
+            good(),
+            &[(
+                "warning expires_soon [192.0.2.11 192.0.2.12]",
+                &["CN=Example Root", BOTH, "in 4 days, on 2026-06-05 00:00", "`trust_stores`"],
+            )],
+        ),
+        under(
+            "A root that must not issue certificates",
+            root(LATER).with_extension(Extension::leaf_key_usage()),
+            good(),
+            &[(
+                "critical bad_chain [192.0.2.11 192.0.2.12] NotValidForUsage",
+                &["CN=Example Root", BOTH, "CA:TRUE", "keyCertSign", "`trust_stores`"],
+            )],
+        ),
+        under(
+            "A root without basic constraints",
+            root(LATER).without_extension(&Extension::basic_constraints(true, None)),
+            good(),
+            &[("warning chain_warning [192.0.2.11 192.0.2.12]", &[BOTH, "CA:TRUE", "Go refuses"])],
+        ),
+        under(
+            "A key usage that some senders refuse",
+            root(LATER),
+            good().with_extension(Extension::ca_key_usage()),
+            &[(
+                "warning chain_warning [192.0.2.11 192.0.2.12] request",
+                &[BOTH, "digitalSignature", "OpenSSL, Postfix and GnuTLS refuse"],
+            )],
         ),
     ]
 }

@@ -247,7 +247,7 @@ targets:
   - {host: e.test, trust: mixed}
 ";
     let config = accepted(text);
-    let sizes: Vec<_> = config.trust_stores.iter().map(|(name, store)| (&**name, store.anchors().len())).collect();
+    let sizes: Vec<_> = config.trust_stores.iter().map(|(name, store)| (&**name, store.roots().len())).collect();
     let mozilla = webpki_roots::TLS_SERVER_ROOTS.len();
     assert_eq!(sizes, [("mixed", 2), ("more", mozilla + 1), ("mozilla", mozilla), ("own", 3)]);
     assert!(config.trust_stores.iter().all(|(name, store)| **name == *store.name()));
@@ -270,7 +270,7 @@ targets:
     let settings = &config.targets[0].settings;
     assert_eq!(settings.certificate_file.as_deref(), Some(folder.join("later.pem").as_path()));
     assert_eq!(settings.client_certificate.as_ref().map(|certificate| certificate.chain.len()), Some(1));
-    assert_eq!(config.trust_stores["own"].anchors().len(), 1);
+    assert_eq!(config.trust_stores["own"].roots().len(), 1);
 
     let absolute = only("targets: [{host: a.test, trust: mozilla, certificate_file: /etc/ssl/mail.pem}]");
     assert_eq!(absolute.settings.certificate_file.as_deref(), Some(Path::new("/etc/ssl/mail.pem")));

@@ -84,8 +84,10 @@ fn expiry(view: &TargetView<'_>, backend: &BackendReport, last: &LastCertificate
 fn warnings(last: &LastCertificate, now: SystemTime) -> Markup {
     let assessment = &last.assessment;
     let staple = unique(assessment.chain.ocsp().reasons(unix(now)).map(|reason| reason.as_str()));
+    let refused = unique(assessment.warnings(now).iter().map(|(warning, _)| warning.as_str()));
     let warning = |text: &str| verdict(HealthState::Warning, text);
     html! {
+        @if !refused.is_empty() { (warning(&format!("CHAIN: {refused}"))) }
         @if !staple.is_empty() { (warning(&format!("OCSP: {staple}"))) }
         @if assessment.expected.contains(&false) { (warning("expected name not listed")) }
         @if last.file_match == Some(false) { (warning("differs from the certificate on disk")) }

@@ -152,6 +152,12 @@ fn certificate_facts(backend: &BackendReport, now: SystemTime) -> Markup {
         @for reason in assessment.reasons(now).iter() {
             (fact("Chain", &html! { strong { (spaced(reason.as_str())) } ". " (reason.doc()) }))
         }
+        @for (warning, senders) in assessment.warnings(now).iter() {
+            (fact("Chain warning", &html! {
+                strong { (spaced(warning.as_str())) } ". " (warning.doc())
+                @for sender in senders.iter() { " " (sender.title()) " refuses it." }
+            }))
+        }
         @if let Some(end) = verdict.verified_not_after(unix(now)) {
             (fact("Verified chain valid until", &timestamp_unix(end, now)))
         }

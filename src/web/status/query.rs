@@ -98,6 +98,9 @@ fn add_backend(text: &mut String, backend: &BackendReport, now: SystemTime) {
     for reason in last.assessment.reasons(now).iter() {
         let _ = writeln!(text, "{reason}");
     }
+    for (warning, _) in last.assessment.warnings(now).iter() {
+        let _ = writeln!(text, "{warning}");
+    }
     if let Some(facts) = last.assessment.facts() {
         let _ = writeln!(text, "{}\n{}", facts.subject(), facts.issuer());
     }

@@ -1,21 +1,25 @@
 //! The table of certificate chains that servers present, with the expected verdict for each.
 //!
-//! The reasons are the published label values. A case states the verdict at the *current* time, and whether OpenSSL 3.0
-//! agrees; if not, why. The chain is compared with `openssl verify -purpose sslserver -auth_level 2`, which sees no
-//! handshake, and the name with `openssl x509 -checkhost` or `-checkip`.
+//! The reasons are the published label values. A case states the verdict at the *current* time. [`DIFFERENCES`] has what mail
+//! senders do with a chain if it differs; for the name, the case says whether OpenSSL agrees (`openssl x509 -checkhost` or
+//! `-checkip`), and if not, why.
 
 use rustls_pki_types::CertificateDer;
 
 use crate::Identity;
 use fixture::Fixture;
 
+pub use differences::{DIFFERENCES, Difference, Outcome, SOURCES, VERSIONS};
+
 mod constraints;
+mod differences;
 mod encoding;
 mod fixture;
 mod issuer;
 mod keys;
 mod names;
 mod paths;
+mod senders;
 mod validity;
 
 /// A chain, the conditions under which it is verified, and the expected verdict.
@@ -33,8 +37,8 @@ pub struct Case {
     pub server_name: &'static str,
     /// The expected verdict.
     pub expected: Expected,
-    /// Whether OpenSSL agrees.
-    pub openssl: Openssl,
+    /// Whether OpenSSL finds the name if and only if it matches.
+    pub openssl_name: Agreement,
 }
 
 /// The expected verdict for a case.
@@ -49,6 +53,8 @@ pub struct Expected {
     pub valid: bool,
     /// All reasons against the chain, in the order of [`CHAIN_REASONS`].
     pub errors: &'static [&'static str],
+    /// Why some senders refuse a valid chain, in the order of [`CHAIN_WARNINGS`].
+    pub warnings: &'static [&'static str],
 }
 
 /// Whether the certificate matches the name.
@@ -60,15 +66,6 @@ pub enum NameOutcome {
     Mismatch(&'static str),
     /// The certificate cannot be parsed.
     Unknown,
-}
-
-/// Whether OpenSSL agrees with the expected verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Openssl {
-    /// On the chain: OpenSSL accepts it if and only if [`Expected::valid`].
-    pub chain: Agreement,
-    /// On the name: OpenSSL finds it if and only if it matches.
-    pub name: Agreement,
 }
 
 /// Whether OpenSSL reaches the same result.
@@ -107,6 +104,22 @@ pub const CHAIN_REASONS: [&str; 21] = [
     "key_proof_failed",
 ];
 
+/// Every reason why some senders refuse a valid chain, in the order in which they are reported.
+pub const CHAIN_WARNINGS: [&str; 12] = [
+    "key_usage",
+    "no_digital_signature",
+    "authority_key_identifier",
+    "serial_number",
+    "subject_alt_name",
+    "common_name_constraints",
+    "root_not_self_signed",
+    "root_basic_constraints",
+    "root_extended_key_usage",
+    "root_critical_extension",
+    "issuer_order",
+    "many_certificates",
+];
+
 /// Every reason against a name.
 pub const NAME_REASONS: [&str; 5] = ["not_listed", "wildcard_depth", "cn_only", "no_san", "ip_reference"];
 
@@ -121,6 +134,7 @@ pub fn all() -> Vec<Case> {
         constraints::cases(&fixture),
         encoding::cases(&fixture),
         names::cases(&fixture),
+        senders::cases(&fixture),
     ];
     topics.into_iter().flatten().collect()
 }
@@ -134,8 +148,14 @@ impl Case {
             roots,
             other_servers: Vec::new(),
             server_name: HOST,
-            expected: Expected { name: NameOutcome::Match, trusted: Some(true), valid: true, errors: &[] },
-            openssl: Openssl { chain: Agreement::Agrees, name: Agreement::Agrees },
+            expected: Expected {
+                name: NameOutcome::Match,
+                trusted: Some(true),
+                valid: true,
+                errors: &[],
+                warnings: &[],
+            },
+            openssl_name: Agreement::Agrees,
         }
     }
 
@@ -178,12 +198,20 @@ impl Case {
         Self { expected: Expected { name, ..self.expected }, ..self }
     }
 
-    fn openssl_chain(self, chain: Agreement) -> Self {
-        Self { openssl: Openssl { chain, ..self.openssl }, ..self }
+    /// The chain is valid, and some senders refuse it.
+    fn warned(self, warnings: &'static [&'static str]) -> Self {
+        Self { expected: Expected { warnings, ..self.expected }, ..self }
     }
 
-    fn openssl_name(self, name: Agreement) -> Self {
-        Self { openssl: Openssl { name, ..self.openssl }, ..self }
+    fn openssl_name(self, openssl_name: Agreement) -> Self {
+        Self { openssl_name, ..self }
+    }
+
+    /// What OpenSSL, GnuTLS and Go do with the chain.
+    pub fn outcomes(&self) -> [Outcome; 3] {
+        let default = if self.expected.valid { Outcome::Accepts } else { Outcome::Refuses };
+        let row = DIFFERENCES.iter().find(|row| row.cases.contains(&self.name));
+        row.map_or([default; 3], |row| [row.openssl, row.gnutls, row.go])
     }
 }
 

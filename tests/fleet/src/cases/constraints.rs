@@ -90,8 +90,8 @@ fn domains(fixture: &Fixture) -> Vec<Case> {
         fixture
             .issued_by("common-name-not-permitted", &only_example_org, &no_names)
             .name_mismatch("cn_only")
-            .openssl_chain(Agreement::Differs(CONSTRAINED_COMMON_NAME))
-            .openssl_name(Agreement::Differs(names::COMMON_NAME)),
+            .openssl_name(Agreement::Differs(names::COMMON_NAME))
+            .warned(&["common_name_constraints"]),
     ]
 }
 
@@ -129,8 +129,7 @@ fn addresses(fixture: &Fixture) -> Vec<Case> {
         fixture
             .issued_by("address-mask-with-a-gap", &ca(&[("192.0.2.0", "255.0.255.0")], &[]), &ipv4)
             .with_server_name("192.0.2.1")
-            .rejected(&["name_constraints"])
-            .openssl_chain(Agreement::Differs(NON_CONTIGUOUS_MASK)),
+            .rejected(&["name_constraints"]),
     ]
 }
 
@@ -151,24 +150,14 @@ fn unusual(fixture: &Fixture) -> Vec<Case> {
             .rejected(&["name_constraints"]),
         fixture
             .issued_by("directory-permitted", &ca(&[GeneralName::Directory(HOST.to_owned())]), &leaf())
-            .rejected(&["name_constraints"])
-            .openssl_chain(Agreement::Differs(DIRECTORY_NAMES)),
+            .rejected(&["name_constraints"]),
         fixture.issued_by("mail-constrained", &ca(&[GeneralName::Email(b"example.org".to_vec())]), &leaf()),
         fixture
             .issued_by("more-constraints-than-are-compared", &ca(&many), &names::many_names(2450))
-            .rejected(&["too_complex"])
-            .openssl_chain(Agreement::Differs(COMPARISONS)),
+            .rejected(&["too_complex"]),
     ]
 }
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
-
-const COMPARISONS: &str = "OpenSSL compares names with constraints up to 2^20 times (NAME_CHECK_MAX in v3_ncons.c), \
-    webpki 250,000 times";
-const CONSTRAINED_COMMON_NAME: &str = "OpenSSL applies constraints to the common name if no name is listed; \
-    webpki ignores the common name (RFC 9525 §2)";
-const DIRECTORY_NAMES: &str = "OpenSSL compares directory names; webpki rejects such constraints; RFC 5280 \
-    §4.2.1.10 allows both";
-const NON_CONTIGUOUS_MASK: &str = "OpenSSL accepts any mask; RFC 5280 §4.2.1.10 requires a prefix as in RFC 4632";

@@ -138,7 +138,8 @@ fn addresses(fixture: &Fixture) -> Vec<Case> {
         fixture
             .case("address-mapped", &leaf().with_alternative_names(&[mapped]))
             .with_server_name("192.0.2.1")
-            .name_mismatch("ip_reference"),
+            .name_mismatch("ip_reference")
+            .warned(&["subject_alt_name"]),
         fixture
             .case("address-not-listed-and-expired", &expired_leaf())
             .with_server_name("192.0.2.1")
@@ -153,12 +154,14 @@ fn unusual(fixture: &Fixture) -> Vec<Case> {
     };
     let u_label = || GeneralName::Dns("bücher.example.com".into());
     vec![
-        lists("name-behind-a-u-label", &[u_label(), GeneralName::dns(HOST)]),
+        lists("name-behind-a-u-label", &[u_label(), GeneralName::dns(HOST)]).warned(&["subject_alt_name"]),
         lists(
             "name-behind-an-address-of-five-octets",
             &[GeneralName::Ip(vec![192, 0, 2, 1, 0]), GeneralName::dns(HOST)],
-        ),
-        lists("name-behind-an-empty-one", &[GeneralName::dns(""), GeneralName::dns(HOST)]),
+        )
+        .warned(&["subject_alt_name"]),
+        lists("name-behind-an-empty-one", &[GeneralName::dns(""), GeneralName::dns(HOST)])
+            .warned(&["subject_alt_name"]),
         lists(
             "name-behind-other-kinds",
             &[
@@ -170,7 +173,8 @@ fn unusual(fixture: &Fixture) -> Vec<Case> {
         ),
         lists("name-as-a-u-label", &[u_label(), GeneralName::dns("mail.example.com")])
             .with_server_name("xn--bcher-kva.example.com")
-            .name_mismatch("not_listed"),
+            .name_mismatch("not_listed")
+            .warned(&["subject_alt_name"]),
         lists(
             "name-with-a-nul",
             &[GeneralName::Dns(b"smtp.example.com\0.example.org".to_vec()), GeneralName::dns("mail.example.com")],

@@ -1,7 +1,7 @@
 //! Validity periods.
 
+use super::Case;
 use super::fixture::{DAY, Fixture, HOUR, authority, leaf, p256};
-use super::{Agreement, Case};
 use crate::pki::x509::{Ca, CertBuilder, Time};
 
 pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
@@ -27,19 +27,21 @@ pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
         fixture
             .issued_by("leaf-expired-before-intermediate-begins", &future, &expired_leaf())
             .undetermined(&["expired", "not_yet_valid"]),
-        fixture.case("validity-reversed", &reversed).rejected(&["bad_validity"]),
+        fixture.case("validity-reversed", &reversed).undetermined(&["bad_validity"]),
         fixture
             .issued_by("validity-reversed-under-expired", &expired, &reversed)
-            .rejected(&["expired", "bad_validity"]),
+            .undetermined(&["expired", "bad_validity"]),
         fixture
             .issued_by("intermediate-validity-reversed", &fixture.sub(&authority().valid_between(DAY, -DAY)), &leaf())
-            .rejected(&["bad_validity"]),
-        fixture.chain("expired-intermediate-beside-a-fresh-one", {
-            let fresh = fixture.root.issue(&authority(), expired.key());
-            vec![expired.issue(&leaf(), &fixture.key), expired.der(), fresh]
-        }),
-        fixture.under_root("root-expired", &old_root, &leaf()).openssl_chain(Agreement::Differs(ROOT_TIME)),
-        fixture.under_root("root-not-yet-valid", &future_root, &leaf()).openssl_chain(Agreement::Differs(ROOT_TIME)),
+            .undetermined(&["bad_validity"]),
+        fixture
+            .chain("expired-intermediate-beside-a-fresh-one", {
+                let fresh = fixture.root.issue(&authority(), expired.key());
+                vec![expired.issue(&leaf(), &fixture.key), expired.der(), fresh]
+            })
+            .warned(&["issuer_order"]),
+        fixture.under_root("root-expired", &old_root, &leaf()).outside_validity(&["expired"]),
+        fixture.under_root("root-not-yet-valid", &future_root, &leaf()).outside_validity(&["not_yet_valid"]),
         fixture
             .under_root("root-expired-and-renewed", &old_root, &leaf())
             .with_roots(&[&old_root.der(), &renewed_root.der()]),
@@ -55,8 +57,7 @@ pub(super) fn cases(fixture: &Fixture) -> Vec<Case> {
         fixture.case("valid-for-ever", &CertBuilder { not_after: Time::Text("99991231235959Z"), ..leaf() }),
         fixture
             .case("begun-in-1960", &CertBuilder { not_before: Time::Text("19600101000000Z"), ..leaf() })
-            .rejected(&["malformed"])
-            .openssl_chain(Agreement::Differs(EPOCH)),
+            .rejected(&["malformed"]),
     ]
 }
 
@@ -69,6 +70,3 @@ pub(super) fn expired_leaf() -> CertBuilder {
 pub(super) fn future_leaf() -> CertBuilder {
     leaf().valid_between(2 * HOUR, 90 * DAY)
 }
-
-const ROOT_TIME: &str = "OpenSSL checks the root's validity period; in RFC 5280 §6.1.1 (d) a trust anchor has none";
-const EPOCH: &str = "webpki rejects times before 1970; RFC 5280 §4.1.2.5 has no such limit";

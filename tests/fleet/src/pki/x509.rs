@@ -8,7 +8,10 @@ use yasna::{DERWriter, Tag, tags};
 use super::Extension;
 use super::authority::{DAY, from_now};
 
-pub use extension::{ANY_EXTENDED_KEY_USAGE, CLIENT_AUTH, GeneralName, SERVER_AUTH};
+pub use extension::{
+    ANY_EXTENDED_KEY_USAGE, CLIENT_AUTH, CRL_SIGN, DATA_ENCIPHERMENT, DIGITAL_SIGNATURE, GeneralName, KEY_AGREEMENT,
+    KEY_CERT_SIGN, KEY_ENCIPHERMENT, NON_REPUDIATION, SERVER_AUTH,
+};
 pub use key::{Key, KeyAlgorithm, SignatureAlgorithm};
 
 mod extension;
@@ -265,6 +268,8 @@ pub enum Time {
     GeneralizedFromNow(i64),
     /// The text of a GeneralizedTime.
     Text(&'static str),
+    /// The text of a UTCTime.
+    UtcText(&'static str),
 }
 
 impl Time {
@@ -283,6 +288,7 @@ impl Time {
                 write_primitive(writer, tags::TAG_GENERALIZEDTIME, format_time(from_now(seconds), 4).as_bytes());
             }
             Self::Text(text) => write_primitive(writer, tags::TAG_GENERALIZEDTIME, text.as_bytes()),
+            Self::UtcText(text) => write_primitive(writer, tags::TAG_UTCTIME, text.as_bytes()),
         }
     }
 }

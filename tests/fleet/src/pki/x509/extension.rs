@@ -24,12 +24,46 @@ impl Extension {
 
     /// keyUsage (§4.2.1.3) with digitalSignature.
     pub fn leaf_key_usage() -> Self {
-        Self::standard(15, true, |writer| writer.write_bitvec_bytes(&[0b1000_0000], 1))
+        Self::key_usage(&[DIGITAL_SIGNATURE])
     }
 
     /// keyUsage (§4.2.1.3) with keyCertSign and cRLSign.
     pub fn ca_key_usage() -> Self {
-        Self::standard(15, true, |writer| writer.write_bitvec_bytes(&[0b0000_0110], 7))
+        Self::key_usage(&[KEY_CERT_SIGN, CRL_SIGN])
+    }
+
+    /// keyUsage (§4.2.1.3) with these bits, each less than 8.
+    pub fn key_usage(bits: &[u8]) -> Self {
+        let octet = bits.iter().fold(0, |octet, bit| octet | 0b1000_0000 >> bit);
+        let length = bits.iter().max().map_or(0, |last| usize::from(*last) + 1);
+        let octets = if bits.is_empty() { Vec::new() } else { vec![octet] };
+        Self::standard(15, true, |writer| writer.write_bitvec_bytes(&octets, length))
+    }
+
+    /// subjectKeyIdentifier (§4.2.1.2).
+    pub fn subject_key_identifier(identifier: &[u8]) -> Self {
+        Self::standard(14, false, |writer| writer.write_bytes(identifier))
+    }
+
+    /// authorityKeyIdentifier (§4.2.1.1) with a keyIdentifier.
+    pub fn authority_key_identifier(identifier: &[u8]) -> Self {
+        Self::standard(35, false, |writer| {
+            writer.write_sequence(|writer| {
+                writer.next().write_tagged_implicit(Tag::context(0), |writer| writer.write_bytes(identifier));
+            });
+        })
+    }
+
+    /// authorityKeyIdentifier (§4.2.1.1) with authorityCertIssuer and authorityCertSerialNumber.
+    pub fn authority_certificate(issuer: &str, serial: &[u8]) -> Self {
+        Self::standard(35, false, |writer| {
+            writer.write_sequence(|writer| {
+                writer.next().write_tagged_implicit(Tag::context(1), |writer| {
+                    writer.write_sequence(|writer| GeneralName::Directory(issuer.to_owned()).write(writer.next()));
+                });
+                writer.next().write_tagged_implicit(Tag::context(2), |writer| writer.write_bytes(serial));
+            });
+        })
     }
 
     /// extKeyUsage (§4.2.1.12) with these object identifiers.
@@ -138,6 +172,20 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
+/// Bits of keyUsage (RFC 5280 §4.2.1.3).
+pub const DIGITAL_SIGNATURE: u8 = 0;
+/// See [`DIGITAL_SIGNATURE`].
+pub const NON_REPUDIATION: u8 = 1;
+/// See [`DIGITAL_SIGNATURE`].
+pub const KEY_ENCIPHERMENT: u8 = 2;
+/// See [`DIGITAL_SIGNATURE`].
+pub const DATA_ENCIPHERMENT: u8 = 3;
+/// See [`DIGITAL_SIGNATURE`].
+pub const KEY_AGREEMENT: u8 = 4;
+/// See [`DIGITAL_SIGNATURE`].
+pub const KEY_CERT_SIGN: u8 = 5;
+/// See [`DIGITAL_SIGNATURE`].
+pub const CRL_SIGN: u8 = 6;
 /// id-kp-serverAuth (RFC 5280 §4.2.1.12).
 pub const SERVER_AUTH: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 1];
 /// id-kp-clientAuth (RFC 5280 §4.2.1.12).
