@@ -177,9 +177,12 @@ def _run_alerting(results: Results, arguments: argparse.Namespace, home: Path) -
 
 def _run_differential(results: Results, arguments: argparse.Namespace, home: Path) -> None:
     table = differential.Table(arguments.exporter, home / "cases")
-    if results.run("differential: the table of certificates is written", table.write):
-        for name, step in table.steps():
-            results.run(name, step)
+    try:
+        if results.run("differential: the table of certificates is written and served", table.write):
+            for name, step in table.steps():
+                results.run(name, step)
+    finally:
+        table.close()
 
 
 PARTS = {
