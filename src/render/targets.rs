@@ -12,7 +12,7 @@ use crate::advice::{Advice, advise};
 use crate::client_errors::{ClientErrors, Finding};
 use crate::observation::MAX_DETAIL;
 use crate::reason::Severity;
-use crate::snapshot::state::{HealthState, is_ok, state_of};
+use crate::snapshot::state::{HealthState, extent, is_ok, state_of};
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::{Backend, Endpoint, TargetKind};
 use crate::text::{counted, days, group_by, grouped, list, or_none, plural, printable};
@@ -23,11 +23,14 @@ mod problems;
 #[cfg(test)]
 mod tests;
 
-/// Targets as a table: the backends of each one, its problems and the advice on it.
+/// Targets as a table: the backends of each one, its problems and the advice on it. Those of which only some backends are
+/// wrong come first, since people do not find these by themselves, then the other ones with problems.
 pub fn targets_table(reports: &[Arc<TargetReport>], now: SystemTime, style: &Style) -> String {
     let page = Page { text: String::new(), style: *style };
     let mut table = TargetTable { page, now, client_errors: Vec::new() };
-    for report in reports {
+    let mut ordered: Vec<&TargetReport> = reports.iter().map(|report| &**report).collect();
+    ordered.sort_by_key(|report| extent(report, now));
+    for report in ordered {
         table.target(report);
     }
     if !table.client_errors.is_empty() {

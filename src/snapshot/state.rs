@@ -27,6 +27,34 @@ pub fn is_ok(report: &TargetReport, now: SystemTime) -> bool {
     states(report, now).all(|state| state == HealthState::Ok)
 }
 
+/// How much of a target has problems, in the order in which people should see targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// Some backends currently in DNS have problems, and some have none: clients fail intermittently.
+    Partial,
+    /// There are problems, of all backends or of the target.
+    Whole,
+    /// Nothing is known to be wrong, but no round is finished.
+    Unknown,
+    /// There are no problems.
+    Nothing,
+}
+
+/// How much of a target has problems at `now`.
+pub fn extent(report: &TargetReport, now: SystemTime) -> Extent {
+    let has_problem = |state: HealthState| state > HealthState::Unknown;
+    let backends = || report.resolved().map(|backend| state_of(backend, now));
+    if backends().any(has_problem) && backends().any(|state| state == HealthState::Ok) {
+        Extent::Partial
+    } else if states(report, now).any(has_problem) {
+        Extent::Whole
+    } else if is_ok(report, now) {
+        Extent::Nothing
+    } else {
+        Extent::Unknown
+    }
+}
+
 /// The state of a backend, in DNS or not.
 pub fn state_of(report: &BackendReport, now: SystemTime) -> HealthState {
     let Some(condition) = Condition::of(report, now) else { return HealthState::Unknown };

@@ -1,5 +1,6 @@
 //! The overview: all targets, the worst first, paginated.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use maud::{Markup, html};
@@ -12,6 +13,7 @@ use super::query::{MAX_WORDS_CHARS, Query};
 use super::shell::PageParts;
 use super::view::TargetView;
 use crate::advice::Advice;
+use crate::snapshot::state::{Extent, extent};
 use crate::snapshot::{BackendReport, EndpointReport};
 use crate::text::{counted, distance, grouped, list};
 use crate::verdict::unix;
@@ -26,7 +28,10 @@ pub(super) fn parts<'a>(
     views.retain(|view| query.matches(view));
     let found = count(&views);
     views.retain(|view| query.state.is_none_or(|state| view.state == state));
-    views.sort_by(|a, b| (b.state, &a.report.target.name).cmp(&(a.state, &b.report.target.name)));
+    // Of equal states, a target of which only some backends are wrong is first: people do not find it by themselves.
+    views.sort_by_cached_key(|view| {
+        (Reverse(view.state), extent(&view.report, view.now) != Extent::Partial, view.report.target.name.clone())
+    });
 
     let pages = views.len().div_ceil(TARGETS).max(1);
     let page = query.page.min(pages - 1);

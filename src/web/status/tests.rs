@@ -73,17 +73,17 @@ fn sorts_targets_by_state_and_filters_them() {
     fn check(fleet: &Fleet, query: &str, expected: &[&str]) {
         assert_eq!(listed(&overview(fleet, query)), expected, "{query}");
     }
-    check(&fleet, "", &["c-bad", "z-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
-    check(&fleet, "state=critical", &["c-bad", "z-bad"]);
+    check(&fleet, "", &["z-bad", "c-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
+    check(&fleet, "state=critical", &["z-bad", "c-bad"]);
     check(&fleet, "state=warning", &["m-warns"]);
     check(&fleet, "state=unknown", &["a-fresh"]);
     check(&fleet, "state=ok", &["a-ok", "b-ok", "gone"]);
-    check(&fleet, "state=nonsense&q=BAD", &["c-bad", "z-bad"]);
+    check(&fleet, "state=nonsense&q=BAD", &["z-bad", "c-bad"]);
     check(&fleet, "q=team%3Dmail+ok", &["a-ok", "b-ok"]);
-    check(&fleet, "q=192.0.2.7%3A587", &["c-bad", "z-bad", "m-warns", "gone"]);
+    check(&fleet, "q=192.0.2.7%3A587", &["z-bad", "c-bad", "m-warns", "gone"]);
     check(&fleet, "q=example+intermediate&state=warning", &["m-warns"]);
     check(&fleet, "q=nowhere", &[]);
-    check(&fleet, "page=99", &["c-bad", "z-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
+    check(&fleet, "page=99", &["z-bad", "c-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
 
     let page = overview(&fleet, "q=bad");
     let counts = [
