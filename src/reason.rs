@@ -280,6 +280,42 @@ vocabulary! {
         IpReference = "ip_reference",
     }
 
+    /// How a presented name differs from the server name that it looks like.
+    enum NameDifference {
+        /// It ends with a dot.
+        TrailingDot = "trailing_dot",
+        /// It begins with a dot.
+        LeadingDot = "leading_dot",
+        /// It has two dots in a row.
+        EmptyLabel = "empty_label",
+        /// It contains white space.
+        WhiteSpace = "white_space",
+        /// It contains invisible characters.
+        Invisible = "invisible_characters",
+        /// It contains characters that only look like ASCII characters.
+        Lookalike = "lookalike_characters",
+        /// It is written in Unicode (U-label), not in the ASCII form (A-label) that certificates contain (RFC 5280 §7.2).
+        ULabel = "u_label",
+        /// It begins with a scheme or a keyword.
+        Prefix = "prefix",
+        /// It has the form of an email address.
+        Mailbox = "mailbox",
+        /// It contains a port.
+        Port = "port",
+        /// It contains a path.
+        Path = "path",
+        /// It contains quotation marks, brackets, commas or semicolons.
+        Punctuation = "punctuation",
+        /// It is a list of several names in one entry.
+        List = "list",
+        /// It has a wildcard that is not the whole first label before at least two others (RFC 9525 §6.3).
+        Wildcard = "wildcard",
+        /// It is an IP address in an entry for DNS names.
+        AddressAsDnsName = "address_as_dns_name",
+        /// It is an entry for URIs or email addresses, which clients do not compare.
+        OtherType = "other_type",
+    }
+
     /// The status of the certificate in a stapled OCSP response (RFC 6960 §2.2).
     enum OcspStatus {
         /// The certificate is not revoked.

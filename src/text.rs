@@ -1,6 +1,7 @@
 //! Text helpers that several outputs share: counts, lists, times, file names, and untrusted text made printable. Pure.
 
 use std::cmp::Ordering;
+use std::iter;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -53,8 +54,8 @@ pub fn grouped(count: usize) -> String {
 pub fn list(items: impl IntoIterator<Item = String>, limit: usize) -> String {
     let (shown, more) = cut(items, limit);
     match more {
-        0 => shown.join(", "),
-        more => format!("{} and {} more", shown.join(", "), grouped(more)),
+        0 => shown.join(SEPARATOR),
+        more => shown.join(SEPARATOR) + &and_more(more),
     }
 }
 
@@ -69,6 +70,59 @@ pub fn conjunction(items: impl IntoIterator<Item = String>, limit: usize) -> Str
         Some(only) if shown.is_empty() => only,
         Some(last) => format!("{} and {last}", shown.join(", ")),
     }
+}
+
+/// As [`list`], of at most `limit` items, in at most `chars` characters. If the first item is too long, it is cut.
+pub fn list_within(items: impl IntoIterator<Item = String>, limit: usize, chars: usize) -> String {
+    let (shown, more) = fit(items, limit, chars);
+    let count = shown.len();
+    list(shown.into_iter().chain(iter::repeat_n(String::new(), more)), count)
+}
+
+/// As [`conjunction`], of at most `limit` items, in at most `chars` characters. If the first item is too long, it is cut.
+pub fn conjunction_within(items: impl IntoIterator<Item = String>, limit: usize, chars: usize) -> String {
+    let (shown, more) = fit(items, limit, chars.saturating_sub(AND.len() - SEPARATOR.len()));
+    let count = shown.len();
+    conjunction(shown.into_iter().chain(iter::repeat_n(String::new(), more)), count)
+}
+
+/// The first items for which there is room in a list of `limit` items and `chars` characters, and the number of the others.
+fn fit(items: impl IntoIterator<Item = String>, limit: usize, chars: usize) -> (Vec<String>, usize) {
+    let mut items = items.into_iter();
+    let (mut shown, mut length) = (Vec::<String>::new(), 0);
+    let width = |item: &str, is_first: bool| item.chars().count() + if is_first { 0 } else { SEPARATOR.len() };
+    let mut next = None;
+    for item in items.by_ref() {
+        let added = width(&item, shown.is_empty());
+        if shown.len() == limit || length + added > chars {
+            next = Some(item);
+            break;
+        }
+        length += added;
+        shown.push(item);
+    }
+    let Some(mut next) = next else { return (shown, 0) };
+    // The number of the others needs room, too.
+    let mut more = 1 + items.count();
+    let room = |more: usize| chars.saturating_sub(if more > 0 { and_more(more).len() } else { 0 });
+    while let Some(last) = shown.pop() {
+        if length <= room(more) {
+            shown.push(last);
+            return (shown, more);
+        }
+        length -= width(&last, shown.is_empty());
+        more += 1;
+        next = last;
+    }
+    let room = room(more - 1);
+    if next.chars().count() > room {
+        next = next.chars().take(room.saturating_sub(1)).chain(['…']).collect();
+    }
+    (vec![next], more - 1)
+}
+
+fn and_more(count: usize) -> String {
+    format!("{AND}{} more", grouped(count))
 }
 
 /// Splits `items` by a key; groups and their members keep their order.
@@ -154,6 +208,8 @@ fn safe(part: &str) -> String {
     }
 }
 
+const SEPARATOR: &str = ", ";
+const AND: &str = " and ";
 /// Seconds in a day.
 pub const SECONDS_PER_DAY: i64 = 86_400;
 const MAX_PART: usize = 56;
@@ -194,6 +250,39 @@ mod tests {
             (3, 1, "a and 2 more", "a and 2 more"),
         ] {
             assert_eq!((&*list(items(count), limit), &*conjunction(items(count), limit)), (listed, sentence));
+        }
+    }
+
+    #[test]
+    fn lists_never_exceed_their_characters() {
+        for (items, limit, expected) in [
+            (&[][..], 5, ""),
+            (&["ab"], 2, "ab"),
+            (&["abc"], 2, "a…"),
+            (&["ab", "cd"], 6, "ab, cd"),
+            (&["ab", "cd", "ef"], 12, "ab, cd, ef"),
+            (&["abcdefgh", "ijklmnop", "qrstuvwx"], 20, "abcdefgh and 2 more"),
+            (&["abcdefgh", "ijklmnop", "qrstuvwx"], 18, "abcdef… and 2 more"),
+            (&["abcdefghijklmnopqrstuvwxyz", "b"], 20, "abcdefgh… and 1 more"),
+            (&["a", "bcdefghijklmnopqrstuvwxyz"], 20, "a and 1 more"),
+            (&["üüüü", "b"], 7, "üüüü, b"),
+        ] {
+            let items = || items.iter().map(|item| (*item).to_owned());
+            let (found, sentence) = (list_within(items(), 9, limit), conjunction_within(items(), 9, limit + 3));
+            assert!(
+                sentence.chars().count() <= limit + 3
+                    && sentence.replace(" and ", ", ") == found.replace(" and ", ", "),
+                "{sentence}"
+            );
+            assert_eq!(found, expected, "{limit}");
+        }
+        let items = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(list_within(items.clone(), 2, 99), "a, b and 1 more");
+        assert_eq!(conjunction_within(items, 3, 99), "a, b and c");
+        let many: Vec<String> = (0..12_345).map(|number| format!("host-{number}.example.com")).collect();
+        for limit in 40..300 {
+            let found = list_within(many.iter().cloned(), usize::MAX, limit);
+            assert!(found.chars().count() <= limit && found.ends_with(" more"), "{found:?} in {limit}");
         }
     }
 

@@ -24,6 +24,7 @@ mod extension;
 mod issuers;
 pub mod key;
 pub mod name;
+pub mod near_miss;
 pub mod ocsp;
 mod oid;
 mod order;

@@ -10,6 +10,7 @@ use crate::target::ServerName;
 use crate::text::{conjunction, counted, group_by, plural};
 use crate::verdict::NameVerdict;
 use crate::verdict::name::wildcard_parent;
+use crate::verdict::near_miss::near_misses;
 
 /// The certificates that do not list the server name, and the remedies for it.
 pub(super) fn mismatches(context: &Context<'_>) -> Vec<Advice> {
@@ -44,7 +45,7 @@ fn mismatch(
     mismatched: &[&BackendCertificate<'_>],
 ) -> Option<Advice> {
     let name = context.server_name();
-    let backends = list_with_notes(mismatched, presented_names)?;
+    let backends = list_with_notes(mismatched, |certificate| presented_names(name, certificate))?;
     let list = &backends.list;
     let do_not_list = backends.plural("does not list", "do not list");
     let present = match &backends.note {
@@ -91,6 +92,8 @@ fn mismatch_problem(context: &Context<'_>, reason: NameReason, mismatched: &[&Ba
         NameReason::CnOnly => ", only in the common name, which clients no longer read (RFC 9525 §2)",
         NameReason::NoSan => ", nor any other DNS name",
     });
+    let near = near_miss(name, mismatched);
+    description.push_str(&near.map(|near| format!(": {near}")).unwrap_or_default());
     let missing = missing_names_of_all(context, mismatched);
     let added = std::iter::once(added).chain(missing.iter().map(ToString::to_string));
     Problem::new(subject, description, reissue_with(mismatched, &conjunction(added, MAX_EXPECTED + 1)))
@@ -110,12 +113,19 @@ fn reissue_with(certificates: &[&BackendCertificate<'_>], names: &str) -> String
 }
 
 /// The names on a certificate, and on how many connections, if the address presents several certificates.
-fn presented_names(certificate: &BackendCertificate<'_>) -> String {
-    let names = certificate.facts.map(|facts| phrases::names(facts, MAX_NAMES)).unwrap_or_default();
+fn presented_names(name: &ServerName, certificate: &BackendCertificate<'_>) -> String {
+    let names = certificate.facts.map(|facts| phrases::names(name, facts, MAX_NAMES)).unwrap_or_default();
     match certificate.last.mismatched_samples.filter(|_| certificate.last.distinct > 1) {
         Some(count) => format!("{names} on {}", counted(count, "recent connection")),
         None => names,
     }
+}
+
+/// Why an entry does not match `name`, although it looks like it: the first one of these certificates.
+fn near_miss(name: &ServerName, certificates: &[&BackendCertificate<'_>]) -> Option<String> {
+    let near = certificates.iter().filter_map(|certificate| near_misses(name, certificate.facts?).into_iter().next());
+    let near = near.into_iter().next()?;
+    Some(format!("the entry {} {}", near.quoted(MAX_NAME_CHARS), near.predicate()))
 }
 
 fn wildcards(context: &Context<'_>) -> Vec<Advice> {
@@ -161,13 +171,16 @@ pub(super) fn expected_names(context: &Context<'_>) -> Vec<Advice> {
         backends.note.as_deref().unwrap_or("the names in parentheses"),
         backends.plural("reissue its certificate", "reissue their certificates")
     );
+    let near = missing.iter().find_map(|name| near_miss(name, &incomplete));
+    let text = text + &near.as_ref().map(|near| format!(" It looks listed, but {near}.")).unwrap_or_default();
     let names = conjunction(missing.iter().map(ToString::to_string), MAX_EXPECTED);
     let problem = Problem::new(
         format!("certificate does not list {names}"),
         format!(
-            "{} {} that we expect: {names}",
+            "{} {} that we expect: {names}{}",
             do_not_list(&incomplete),
-            plural(missing.len(), "a name", "all of the names")
+            plural(missing.len(), "a name", "all of the names"),
+            near.map(|near| format!(". It looks listed, but {near}")).unwrap_or_default()
         ),
         reissue_with(&incomplete, &names),
     );
@@ -190,5 +203,6 @@ fn missing_names_of_all<'a>(context: &Context<'a>, certificates: &[&BackendCerti
 }
 
 const MAX_NAMES: usize = 5;
+const MAX_NAME_CHARS: usize = 200;
 const MAX_EXPECTED: usize = 10;
 const MAX_WILDCARDS: usize = 3;

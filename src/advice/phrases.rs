@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use super::Advice;
 use super::context::BackendCertificate;
 use crate::reason::{AdviceKind, Severity};
-use crate::target::Backend;
-use crate::text::{conjunction, plural, printable, utc};
+use crate::target::{Backend, ServerName};
+use crate::text::{conjunction, conjunction_within, plural, printable, utc};
 use crate::verdict::certificate::hex;
+use crate::verdict::near_miss::described_names;
 use crate::verdict::{Certificate, Facts, unix};
 
 /// Backends as the subject of a sentence.
@@ -90,10 +91,10 @@ pub(super) fn addresses<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> 
     conjunction(addresses.into_iter().map(IpAddr::to_string), MAX_BACKENDS)
 }
 
-/// The names that a certificate lists, at most `limit` of them.
-pub(super) fn names(facts: &Facts, limit: usize) -> String {
-    let mut names = facts.names().map(|name| printable(&name.to_string(), MAX_NAME_CHARS)).peekable();
-    if names.peek().is_none() { "no name".to_owned() } else { conjunction(names, limit) }
+/// The names that a certificate lists, those that look like `reference` first, at most `limit` of them.
+pub(super) fn names(reference: &ServerName, facts: &Facts, limit: usize) -> String {
+    let names = conjunction_within(described_names(reference, facts, MAX_NAME_CHARS), limit, MAX_NAMES_CHARS);
+    if names.is_empty() { "no name".to_owned() } else { names }
 }
 
 /// A certificate by its subject and fingerprint.
@@ -105,4 +106,6 @@ pub(super) fn certificate(certificate: &Certificate) -> String {
 
 const MAX_BACKENDS: usize = 5;
 const MAX_NAME_CHARS: usize = 100;
+/// The names of one certificate.
+const MAX_NAMES_CHARS: usize = 200;
 pub(super) const MAX_TEXT_CHARS: usize = 4_000;

@@ -165,7 +165,7 @@ impl Server for &BackendCertificate<'_> {
         ];
         if let Some(facts) = self.facts {
             lines.extend([
-                format!("  names: {}", phrases::names(facts, MAX_NAMES)),
+                format!("  names: {}", phrases::names(&self.report.backend.endpoint.server_name, facts, MAX_NAMES)),
                 format!("  issuer: {}", facts.issuer()),
                 format!("  valid: {} to {}", utc(facts.not_before), utc(facts.not_after)),
             ]);

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::family::{Families, SampleValue, ScopeLabels};
 use super::table::{self, Metric};
 use super::view::{BackendView, FleetView};
-use crate::text::{SECONDS_PER_DAY, printable};
+use crate::text::{SECONDS_PER_DAY, list_within, printable};
 use crate::verdict::certificate::hex;
 use crate::verdict::{Assessment, Facts, NameVerdict, unix};
 
@@ -167,19 +167,10 @@ fn identity(assessment: &Assessment) -> Option<[Cow<'_, str>; 6]> {
     })
 }
 
+/// The names that the certificate lists, and the number of those for which there is no room.
 fn presented(facts: &Facts) -> String {
-    let mut names = String::new();
-    for name in facts.names() {
-        // `printable` cuts the rest off.
-        if names.len() > 4 * MAX_PRESENTED_CHARS {
-            break;
-        }
-        if !names.is_empty() {
-            names.push_str(", ");
-        }
-        names.push_str(&name.to_string());
-    }
-    printable(&names, MAX_PRESENTED_CHARS)
+    let names = facts.names().map(|name| printable(&name.to_string(), MAX_PRESENTED_CHARS + 1));
+    list_within(names, usize::MAX, MAX_PRESENTED_CHARS)
 }
 
 fn unix_precisely(time: SystemTime) -> f64 {

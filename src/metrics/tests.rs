@@ -306,8 +306,27 @@ fn escapes_hostile_text_in_label_values() {
             let presented = samples.iter().flat_map(|sample| &sample.labels).find(|(key, _)| key == "presented");
             let (_, presented) = presented.expect("presented names");
             assert!(presented.starts_with("host-0.example.org, host-1.example.org, "), "{presented}");
-            assert_eq!(presented.chars().count(), 201, "{presented}");
+            assert!((180..=200).contains(&presented.chars().count()), "{presented}");
+            assert!(presented.ends_with(" more"), "{presented}");
         }
+    }
+}
+
+#[test]
+fn presented_names_never_exceed_two_hundred_characters() {
+    let ca = TestCa::new();
+    let alias = name("smtp.example.com");
+    let long = format!("{}.example.org", "x".repeat(5_000));
+    for (names, expected) in [
+        (vec!["a.example.org", "b.example.org"], "a.example.org, b.example.org".to_owned()),
+        (vec![long.as_str()], format!("{}…", "x".repeat(199))),
+        (vec![&long, "b.example.org"], format!("{}… and 1 more", "x".repeat(188))),
+        (vec!["a.example.org", &long, "c.example.org"], "a.example.org and 2 more".to_owned()),
+    ] {
+        let backend = reachable(backend(&alias, "192.0.2.1"), ca.assess(&alias, &names, (2026, 9)));
+        let text = exposition(&one_target(target("t", &[], &alias, vec![backend])), None, now(), Format::Text);
+        assert!(text.contains(&format!("presented=\"{expected}\"")), "{expected} in {text}");
+        assert!(expected.chars().count() <= 200, "{expected}");
     }
 }
 

@@ -88,7 +88,8 @@ fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
 /// A certificate for another name from an unknown root, with an invalid OCSP staple.
 fn last(host: &ServerName) -> LastCertificate {
     let pki = Pki::new();
-    let identity = pki.issue(&CertSpec::valid_for(&["mail.example.com"]).with_issuer(Issuer::Untrusted));
+    let identity =
+        pki.issue(&CertSpec::valid_for(&["mail.example.com", "smtp.example.com."]).with_issuer(Issuer::Untrusted));
     let presented = PresentedChain { certificates: identity.chain().to_vec(), staple: b"no staple"[..].into() };
     let trust = TrustStore::new("test", Vec::new());
     let input = AssessmentInput {

@@ -21,7 +21,8 @@ use crate::snapshot::{
 use crate::target::ServerName;
 use crate::text::{days, is_printable, printable, rfc3339};
 use crate::verdict::certificate::hex;
-use crate::verdict::{Certificate, NameVerdict, Senders, unix};
+use crate::verdict::near_miss::near_misses;
+use crate::verdict::{Certificate, Facts, NameVerdict, Senders, unix};
 use crate::verify::Verification;
 
 /// A JSON object with these keys, in this order: a struct whose fields have their values' types.
@@ -88,7 +89,7 @@ pub fn json(verification: &Verification) -> String {
     let chain = &verification.chain;
     let leaf = chain.certificates().first();
     text(&object! {
-        names: list(&verification.names, |(reference, verdict)| name(reference, *verdict)),
+        names: list(&verification.names, |(reference, verdict)| name(reference, *verdict, leaf.and_then(|leaf| leaf.facts()))),
         chain: object! {
             trusted: verification.trusted,
             valid: verification.valid,
@@ -180,7 +181,7 @@ fn backend(target: &TargetReport, report: &BackendReport, now: SystemTime) -> im
         handshake_errors: report.handshake_errors,
         certificate: leaf,
         presented: assessment.map(|assessment| assessment.chain.certificates().len()),
-        name: assessment.map(|assessment| name(server_name, assessment.name)),
+        name: assessment.map(|assessment| name(server_name, assessment.name, assessment.facts())),
         expected_names: last.map(|last| expected(&target.target.settings.expect_names, last)),
         ehlo_match: assessment.and_then(|assessment| assessment.ehlo),
         chain: last.map(|last| chain(last, now)),
@@ -243,17 +244,23 @@ fn certificate(leaf: &Certificate, must_staple: bool, at: i64, max_names: usize)
     }
 }
 
-fn name(reference: &ServerName, verdict: Option<NameVerdict>) -> impl Serialize {
+fn name(reference: &ServerName, verdict: Option<NameVerdict>, facts: Option<&Facts>) -> impl Serialize {
     let finding = match verdict {
         Some(NameVerdict::Mismatch(reason)) => Some(Finding::from(reason)),
         Some(NameVerdict::Match) | None => None,
     };
+    let near = facts.map(|facts| near_misses(reference, facts)).unwrap_or_default();
     object! {
         name: reference.to_string(),
         r#match: verdict.map(NameVerdict::is_match),
         reason: finding.map(|finding| finding.reason),
         meaning: finding.map(|finding| finding.meaning),
         client_errors: finding.and_then(|finding| finding.client_errors),
+        near_misses: list(near.into_iter().take(MAX_NEAR_MISSES), |near| object! {
+            presented: near.presented.to_string().chars().take(MAX_NAME_CHARS).collect::<String>(),
+            differences: near.differences.clone(),
+            meaning: near.predicate(),
+        }),
     }
 }
 
@@ -363,6 +370,9 @@ fn seconds(duration: Duration) -> f64 {
 const VERSION: u32 = 1;
 /// Names listed per certificate; `names_total` counts all of them.
 const MAX_NAMES: usize = 100;
+/// For each name.
+const MAX_NEAR_MISSES: usize = 10;
+const MAX_NAME_CHARS: usize = 253;
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,10 @@
 
 use super::style::{Highlight, Style};
 use crate::client_errors::ClientErrors;
-use crate::text::{distance, list, or_none, printable, rfc3339};
+use crate::text::{distance, list, or_none, rfc3339};
 use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;
+use crate::verdict::near_miss::shown;
 
 /// Text that is written from top to bottom.
 #[derive(Default)]
@@ -60,7 +61,7 @@ impl Page {
     /// The facts of one certificate as of `now` (Unix seconds), one row each.
     pub(super) fn certificate(&mut self, leaf: &Certificate, now: i64) {
         if let Some(facts) = leaf.facts() {
-            let names = list(facts.names().map(|name| printable(&name.to_string(), 253)), MAX_NAMES);
+            let names = list(facts.names().map(|name| shown(name, 253)), MAX_NAMES);
             self.row("subject", or_none(facts.subject()));
             self.row("issuer", or_none(facts.issuer()));
             self.row("names", or_none(&names));

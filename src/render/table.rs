@@ -3,6 +3,7 @@
 use super::page::{Page, time};
 use crate::client_errors::{ClientErrors, Finding};
 use crate::text::{conjunction, counted};
+use crate::verdict::near_miss::near_misses;
 use crate::verdict::{NameVerdict, Senders};
 use crate::verify::Verification;
 
@@ -39,6 +40,10 @@ fn names(page: &mut Page, verification: &Verification) -> Vec<Finding> {
             Some(NameVerdict::Mismatch(reason)) => {
                 page.hang(&lead, "NO");
                 findings.push(finding(page, (*reason).into()));
+                let facts = verification.chain.certificates().first().and_then(|leaf| leaf.facts());
+                for near in facts.map(|facts| near_misses(name, facts)).into_iter().flatten().take(MAX_NEAR_MISSES) {
+                    page.hang("    ", &format!("presented: {}, which {}", near.quoted(MAX_NAME), near.predicate()));
+                }
             }
         }
     }
@@ -77,6 +82,10 @@ fn finding(page: &mut Page, finding: Finding) -> Finding {
     page.hang("    ", &format!("{}: {}", finding.reason, finding.meaning));
     finding
 }
+
+/// For each name.
+const MAX_NEAR_MISSES: usize = 3;
+const MAX_NAME: usize = 253;
 
 fn answer(verdict: Option<bool>) -> &'static str {
     match verdict {

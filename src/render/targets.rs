@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use self::grid::{Cell, Grid};
 use self::problems::TargetProblem;
-use super::page::{Page, length};
+use super::page::Page;
 use super::style::{Highlight, Style};
 use crate::advice::{Advice, advise};
 use crate::client_errors::{ClientErrors, Finding};
@@ -15,7 +15,8 @@ use crate::reason::Severity;
 use crate::snapshot::state::{HealthState, extent, is_ok, state_of};
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::{Backend, Endpoint, TargetKind};
-use crate::text::{counted, days, group_by, grouped, list, or_none, plural, printable};
+use crate::text::{counted, days, group_by, grouped, list, list_within, or_none, plural, printable};
+use crate::verdict::near_miss::described_names;
 use crate::verdict::{Certificate, Facts, unix};
 
 mod grid;
@@ -128,7 +129,7 @@ impl TargetTable {
         }
         if !wide && let Some(facts) = facts(report) {
             let columns = self.page.style.columns().saturating_sub(DETAIL);
-            self.page.hang("    names   ", &names(facts, NARROW_LINES * columns));
+            self.page.hang("    names   ", &names(&report.backend, facts, NARROW_LINES * columns));
         }
     }
 
@@ -257,7 +258,7 @@ fn row(report: &BackendReport, now: SystemTime, wide: bool) -> Vec<Cell> {
         Cell::new(facts.map_or("-", |facts| or_none(facts.issuer())), Highlight::None),
     ];
     if wide {
-        let names = facts.map_or_else(|| "-".to_owned(), |facts| names(facts, WIDE_NAMES));
+        let names = facts.map_or_else(|| "-".to_owned(), |facts| names(&report.backend, facts, WIDE_NAMES));
         cells.push(Cell::new(names, Highlight::None));
     }
     cells
@@ -277,29 +278,14 @@ fn facts(report: &BackendReport) -> Option<&Facts> {
     report.last_certificate.as_ref()?.assessment.leaf()?.facts()
 }
 
-/// The presented names in about `limit` characters, at least one, and the number of the others.
-fn names(facts: &Facts, limit: usize) -> String {
-    let all = facts.names().count();
-    let mut shown = String::new();
-    let mut count = 0;
-    for name in facts.names() {
-        let name = printable(&name.to_string(), MAX_NAME);
-        if count > 0 && length(&shown) + length(&name) + AND_MORE > limit {
-            break;
-        }
-        if count > 0 {
-            shown.push_str(", ");
-        }
-        shown.push_str(&name);
-        count += 1;
-    }
-    match (all, all - count) {
-        (0, _) => match facts.common_names().next() {
-            Some(name) => format!("none (common name {})", printable(name, MAX_NAME)),
-            None => "none".to_owned(),
-        },
-        (_, 0) => shown,
-        (_, more) => format!("{shown} and {} more", grouped(more)),
+/// The names that the backend presented, those that look like the server name first, in at most `limit` characters.
+fn names(backend: &Backend, facts: &Facts, limit: usize) -> String {
+    let names = described_names(&backend.endpoint.server_name, facts, MAX_NAME);
+    let names = list_within(names, usize::MAX, limit.min(MAX_NAMES));
+    match facts.common_names().next() {
+        _ if !names.is_empty() => names,
+        Some(name) => format!("none (common name {})", printable(name, MAX_NAME)),
+        None => "none".to_owned(),
     }
 }
 
@@ -333,8 +319,9 @@ const WIDE_NAMES: usize = 160;
 const NARROW_LINES: usize = 2;
 /// Indentation of the details below a row.
 const DETAIL: usize = 12;
-const AND_MORE: usize = " and 9,999 more".len();
 const MAX_NAME: usize = 253;
+/// Characters of names at any width.
+const MAX_NAMES: usize = 200;
 const MAX_LINE: usize = 1000;
 /// Backends listed per problem.
 const MAX_ADDRESSES: usize = 16;

@@ -109,7 +109,7 @@ impl<'a> ListedNames<'a> {
 fn dns(name: PresentedName<'_>) -> Option<&str> {
     match name {
         PresentedName::Dns(name) => Some(name),
-        PresentedName::Ip(_) => None,
+        PresentedName::Ip(_) | PresentedName::Uri(_) | PresentedName::Mailbox(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Certificates and the facts in them, including certificates that no verifier accepts.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use rustls_pki_types::CertificateDer;
@@ -93,10 +94,11 @@ pub struct Facts {
     pub not_before: i64,
     /// End of validity, Unix seconds.
     pub not_after: i64,
-    /// Lines: serial number, subject, issuer, the common names, the DNS names. One allocation, since a certificate has
-    /// many short texts and an exporter many certificates. No text contains a line feed.
+    /// Lines: serial number, subject, issuer, the common names, the other names, the DNS names. One allocation, since a
+    /// certificate has many short texts and an exporter many certificates. No text contains a line feed.
     text: Box<str>,
-    common_names: usize,
+    common_names: u8,
+    other_names: u8,
     addresses: Box<[IpAddr]>,
     /// The public key.
     pub key: PublicKey,
@@ -125,24 +127,31 @@ impl Facts {
             .subject()
             .iter_common_name()
             .filter_map(|name| name.as_str().ok())
-            .take(8)
+            .take(MAX_LESSER_NAMES)
             .map(|name| printable(name, 253))
             .collect();
-        let (dns_names, addresses) = subject_alt_names(&certificate);
+        let names = subject_alt_names(&certificate);
         let serial = certificate.raw_serial();
         let head = [
             hex(serial.get(..20).unwrap_or(serial)),
             printable_name(certificate.subject()),
             printable_name(certificate.issuer()),
         ];
-        let lines: Vec<&str> = head.iter().chain(&common_names).map(String::as_str).chain(dns_names).collect();
+        let lines: Vec<&str> = head
+            .iter()
+            .chain(&common_names)
+            .chain(&names.others)
+            .map(String::as_str)
+            .chain(names.dns.iter().map(|name| &**name))
+            .collect();
         let self_issued = certificate.subject().as_raw() == certificate.issuer().as_raw();
         Some(Self {
             not_before: validity.not_before.timestamp(),
             not_after: validity.not_after.timestamp(),
             text: lines.join("\n").into(),
-            common_names: common_names.len(),
-            addresses: addresses.into(),
+            common_names: u8::try_from(common_names.len()).unwrap_or(u8::MAX),
+            other_names: u8::try_from(names.others.len()).unwrap_or(u8::MAX),
+            addresses: names.addresses.into(),
             key: PublicKey::from_spki(certificate.public_key()),
             signature: SignatureAlgorithm::from_oid(&certificate.signature_algorithm.algorithm),
             self_signed: self_issued && is_signed_with(der, spki, budget),
@@ -169,18 +178,28 @@ impl Facts {
 
     /// The subject's common names, which clients no longer match (RFC 9525 §2). At most 8.
     pub fn common_names(&self) -> impl Iterator<Item = &str> {
-        self.text.split('\n').skip(HEAD_LINES).take(self.common_names)
+        self.text.split('\n').skip(HEAD_LINES).take(self.common_names.into())
     }
 
-    /// The dNSName and iPAddress entries of the subject alternative names, unmodified, DNS names first. Malformed ones
-    /// and those that contain a line feed are left out.
+    /// The dNSName and iPAddress entries of the subject alternative names, DNS names first. Malformed addresses are left
+    /// out. Names are unmodified, except for bytes that are not UTF-8, which are read as ISO 8859-1, and line feeds, which
+    /// are replaced by U+0085; such names match nothing.
     pub fn names(&self) -> impl Iterator<Item = PresentedName<'_>> {
         self.dns_names().map(PresentedName::Dns).chain(self.addresses.iter().copied().map(PresentedName::Ip))
     }
 
     /// The dNSName entries among [`Self::names`].
     pub fn dns_names(&self) -> impl Iterator<Item = &str> {
-        self.text.split('\n').skip(HEAD_LINES + self.common_names)
+        self.text.split('\n').skip(HEAD_LINES + usize::from(self.common_names) + usize::from(self.other_names))
+    }
+
+    /// The URIs and email addresses among the subject alternative names, which match no server name. At most 8 short ones.
+    pub(super) fn other_names(&self) -> impl Iterator<Item = PresentedName<'_>> {
+        let lines = self.text.split('\n').skip(HEAD_LINES + usize::from(self.common_names));
+        lines.take(self.other_names.into()).filter_map(|line| {
+            let (kind, name) = line.split_at_checked(1)?;
+            Some(if kind == URI_LINE { PresentedName::Uri(name) } else { PresentedName::Mailbox(name) })
+        })
     }
 
     fn line(&self, number: usize) -> &str {
@@ -197,12 +216,16 @@ pub enum PresentedName<'a> {
     Dns(&'a str),
     /// An iPAddress of 4 or 16 octets.
     Ip(IpAddr),
+    /// A uniformResourceIdentifier.
+    Uri(&'a str),
+    /// An rfc822Name.
+    Mailbox(&'a str),
 }
 
 impl std::fmt::Display for PresentedName<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Dns(name) => f.write_str(name),
+            Self::Dns(name) | Self::Uri(name) | Self::Mailbox(name) => f.write_str(name),
             Self::Ip(ip) => ip.fmt(f),
         }
     }
@@ -227,21 +250,45 @@ pub(super) fn printable_name(name: &X509Name<'_>) -> String {
     printable(&name.to_string(), 200)
 }
 
+/// The subject alternative names.
+#[derive(Default)]
+struct Names<'a> {
+    dns: Vec<Cow<'a, str>>,
+    addresses: Vec<IpAddr>,
+    /// Each after a character for its type.
+    others: Vec<String>,
+}
+
 /// As webpki reads them: up to the first malformed entry.
-fn subject_alt_names<'a>(certificate: &'a X509Certificate<'_>) -> (Vec<&'a str>, Vec<IpAddr>) {
+fn subject_alt_names<'a>(certificate: &'a X509Certificate<'_>) -> Names<'a> {
     let extension = certificate.iter_extensions().find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
     let mut rest = extension.and_then(|extension| content(extension.value)).unwrap_or_default();
-    let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
+    let mut names = Names::default();
     while let Some((tag, (after, name))) = rest.first().zip(Any::from_der(rest).ok()) {
         match *tag {
-            DNS_NAME => dns_names.extend(str::from_utf8(name.data).ok().filter(|name| !name.contains('\n'))),
-            IP_ADDRESS => addresses.extend(address(name.data)),
+            DNS_NAME => names.dns.push(one_line(name.data)),
+            IP_ADDRESS => names.addresses.extend(address(name.data)),
+            URI | MAILBOX if name.data.len() <= 253 && names.others.len() < MAX_LESSER_NAMES => {
+                let kind = if *tag == URI { URI_LINE } else { MAILBOX_LINE };
+                names.others.push(format!("{kind}{}", one_line(name.data)));
+            }
             tag if OTHER_NAMES.contains(&tag) => {}
             _ => break,
         }
         rest = after;
     }
-    (dns_names, addresses)
+    names
+}
+
+/// The text of a name, which should be ASCII (RFC 5280 §4.2.1.6), without line feeds.
+fn one_line(name: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(name) {
+        Ok(text) if !text.contains('\n') => Cow::Borrowed(text),
+        Ok(text) => Cow::Owned(text.replace('\n', "\u{85}")),
+        Err(_) => {
+            Cow::Owned(name.iter().map(|byte| if *byte == b'\n' { '\u{85}' } else { char::from(*byte) }).collect())
+        }
+    }
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
@@ -276,7 +323,14 @@ const SIGNATURE_NAMES: &[(Oid<'static>, &str)] = &[
 /// Identifier octets of GeneralName (RFC 5280 §4.2.1.6).
 const DNS_NAME: u8 = 0x82;
 const IP_ADDRESS: u8 = 0x87;
-const OTHER_NAMES: [u8; 7] = [0xa0, 0x81, 0xa3, 0xa4, 0xa5, 0x86, 0x88];
+const URI: u8 = 0x86;
+const MAILBOX: u8 = 0x81;
+const OTHER_NAMES: [u8; 7] = [0xa0, MAILBOX, 0xa3, 0xa4, 0xa5, URI, 0x88];
+/// The first characters of lines with other names.
+const URI_LINE: &str = "u";
+const MAILBOX_LINE: &str = "m";
+/// Common names kept for one certificate, and other names.
+const MAX_LESSER_NAMES: usize = 8;
 
 /// Lower-case hexadecimal without separators.
 pub fn hex(bytes: &[u8]) -> String {
@@ -294,17 +348,18 @@ mod tests {
         pub(in crate::verdict) fn named(names: &[PresentedName<'_>], common_name: Option<&str>) -> Self {
             let dns = names.iter().filter_map(|name| match name {
                 PresentedName::Dns(name) => Some(*name),
-                PresentedName::Ip(_) => None,
+                PresentedName::Ip(_) | PresentedName::Uri(_) | PresentedName::Mailbox(_) => None,
             });
             let addresses = names.iter().filter_map(|name| match name {
                 PresentedName::Ip(ip) => Some(*ip),
-                PresentedName::Dns(_) => None,
+                PresentedName::Dns(_) | PresentedName::Uri(_) | PresentedName::Mailbox(_) => None,
             });
             Self {
                 not_before: 0,
                 not_after: 0,
                 text: ["", "", ""].into_iter().chain(common_name).chain(dns).collect::<Vec<_>>().join("\n").into(),
-                common_names: usize::from(common_name.is_some()),
+                common_names: u8::from(common_name.is_some()),
+                other_names: 0,
                 addresses: addresses.collect(),
                 key: PublicKey::Other,
                 signature: SignatureAlgorithm { name: "other", weak: false },

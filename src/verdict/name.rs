@@ -58,7 +58,7 @@ fn judge_dns(reference: &str, facts: &Facts) -> NameVerdict {
 
 /// RFC 9525 §6.3: labels are compared case-insensitively, and `*` matches exactly the left-most label. As in clients, a
 /// wildcard must be followed by at least two labels, and a presented name with a trailing dot matches nothing.
-fn matches(presented: &str, reference: &str) -> bool {
+pub(super) fn matches(presented: &str, reference: &str) -> bool {
     match presented.strip_prefix("*.") {
         None => presented.eq_ignore_ascii_case(reference) && is_dns_name(presented),
         Some(parent) => {
@@ -73,6 +73,14 @@ pub(crate) fn wildcard_parent(presented: &str, reference: &str) -> Option<String
     let parent = presented.strip_prefix("*.").filter(|parent| is_wildcard_parent(parent))?.to_ascii_lowercase();
     let below = reference.strip_suffix(&*parent)?;
     (below.is_empty() || below.ends_with('.')).then_some(parent)
+}
+
+/// Whether a DNS name, or a wildcard, can match anything.
+pub(super) fn is_valid(presented: &str) -> bool {
+    match presented.strip_prefix("*.") {
+        None => is_dns_name(presented),
+        Some(parent) => is_wildcard_parent(parent),
+    }
 }
 
 fn is_wildcard_parent(parent: &str) -> bool {

@@ -15,8 +15,8 @@ use smtp_tls_exporter::metrics::table::{
 };
 use smtp_tls_exporter::probe::smtp::reply_rules::REPLY_RULES;
 use smtp_tls_exporter::reason::{
-    ChainReason, ChainWarning, LocalReason, LookupReason, NameReason, OcspReason, OcspStatus, Phase, ProbeReason,
-    RejectionCause, Resolves, SkipReason, Stage,
+    ChainReason, ChainWarning, LocalReason, LookupReason, NameDifference, NameReason, OcspReason, OcspStatus, Phase,
+    ProbeReason, RejectionCause, Resolves, SkipReason, Stage,
 };
 use smtp_tls_exporter::render;
 use smtp_tls_exporter::target::ServerName;
@@ -102,6 +102,10 @@ fn verdicts() -> String {
     let mut page = String::from(VERDICTS_HEAD);
     let _ = write!(page, "\n```\n$ {EXAMPLE}\n{}```\n", example());
     page.push_str(VERDICTS_JSON);
+    page.push_str(VERDICTS_NAMES);
+    rows!(NameDifference).iter().for_each(|(value, doc)| {
+        let _ = writeln!(page, "| `{value}` | {} |", one_line(doc));
+    });
     page.push_str(VERDICTS_TABLE);
     page.push_str("| verdict | meaning |");
     for (client, _) in client_errors::for_chain(ChainReason::Expired).clients() {
@@ -430,7 +434,7 @@ the arguments are not valid. A certificate that cannot be parsed is a finding (`
 
 | key | meaning |
 |---|---|
-| `names[]` | for each `--host`, in order: `name`; `match`, null if the certificate cannot be parsed; `reason`, `meaning` and `client_errors`, null if the name matches |
+| `names[]` | for each `--host`, in order: `name`; `match`, null if the certificate cannot be parsed; `reason`, `meaning` and `client_errors`, null if the name matches; `near_misses`, see below |
 | `chain.trusted` | whether the chain builds to a trusted root, ignoring validity periods; null if there is no time at which all certificates are valid |
 | `chain.valid` | whether the chain builds to a trusted root at the time of verification |
 | `chain.errors[]` | each error of the chain: `reason`, `meaning` and `client_errors` |
@@ -442,6 +446,15 @@ the arguments are not valid. A certificate that cannot be parsed is a finding (`
 
 Times are objects with `rfc3339` (UTC) and `unix` (seconds). `client_errors` has the contents of the table below: for each of
 `dotnet`, `openssl`, `postfix` and `go` the `texts`, and `accepts`, null if the client never accepts it.
+";
+
+const VERDICTS_NAMES: &str = "
+## Names that look right
+Clients compare names strictly. If a certificate lists a name that people read as the server name, the reason is
+`not_listed`, `no_san` or `ip_reference`, and `near_misses` has the name as presented and how it differs:
+
+| difference | meaning of the entry |
+|---|---|
 ";
 
 const VERDICTS_TABLE: &str = "

@@ -14,6 +14,7 @@ mod health;
 mod layering;
 mod monitor;
 mod names;
+mod near_misses;
 mod probe;
 mod probe_page;
 mod reasons;

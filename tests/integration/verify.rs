@@ -113,7 +113,7 @@ fn names() {
         "--host smtp.example.com good.pem",
         0,
         &[
-            ("/names", json!([{"name": HOST, "match": true, "reason": null, "meaning": null, "client_errors": null}])),
+            ("/names", json!([{"name": HOST, "match": true, "reason": null, "meaning": null, "client_errors": null, "near_misses": []}])),
             ("/chain/trusted", json!(true)),
             ("/chain/valid", json!(true)),
             ("/chain/errors", json!([])),

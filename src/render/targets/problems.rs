@@ -6,6 +6,7 @@ use crate::client_errors::Finding;
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::Backend;
 use crate::text::group_by;
+use crate::verdict::near_miss::near_misses;
 use crate::verdict::{NameVerdict, unix};
 
 /// One problem.
@@ -50,7 +51,16 @@ pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
     for (backend, last) in certificates() {
         match last.assessment.name {
             Some(NameVerdict::Match) => {}
-            Some(NameVerdict::Mismatch(reason)) => all.add_finding(backend, "name", reason),
+            Some(NameVerdict::Mismatch(reason)) => {
+                all.add_finding(backend, "name", reason);
+                let near = last.assessment.facts().map(|facts| near_misses(&backend.endpoint.server_name, facts));
+                for near in near.into_iter().flatten().take(MAX_NEAR_MISSES) {
+                    all.add(
+                        Some(backend),
+                        &format!("name listed as {}, which {}", near.quoted(MAX_NAME), near.predicate()),
+                    );
+                }
+            }
             None => all.add(Some(backend), "the certificate cannot be parsed, so its names are unknown"),
         }
     }
@@ -71,6 +81,10 @@ pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
     }
     all.0
 }
+
+/// For each certificate.
+const MAX_NEAR_MISSES: usize = 3;
+const MAX_NAME: usize = 253;
 
 struct Problems(Vec<TargetProblem>);
 

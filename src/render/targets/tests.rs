@@ -2,6 +2,8 @@ use super::*;
 use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason};
 use crate::render::fixture::{now, report};
+use crate::snapshot::fixture::{self, EndpointFixture, TestCa, leaf};
+use crate::target::{Target, TargetName};
 
 /// What `write` appends, in lines of 60 columns.
 fn written(write: impl FnOnce(&mut TargetTable)) -> String {
@@ -51,6 +53,7 @@ fn lists_each_problem_once_with_its_backends() {
         ("handshake no_certificate: ", Some("no_certificate"), Some("192.0.2.11")),
         ("not probed: ", None, Some("192.0.2.12")),
         ("name not_listed: ", Some("not_listed"), Some("192.0.2.10")),
+        ("name listed as \"smtp.example.com.\", which ends with a dot", None, Some("192.0.2.10")),
         ("chain expired: ", Some("expired"), Some("192.0.2.10")),
         ("chain unknown_issuer: ", Some("unknown_issuer"), Some("192.0.2.10")),
         ("ocsp staple_invalid: ", Some("staple_invalid"), Some("192.0.2.10")),
@@ -83,6 +86,54 @@ fn prints_every_problem_with_its_words_and_addresses() {
         assert_eq!(text.matches(part).count(), 1, "{part} in\n{text}");
     }
     assert_eq!(text.matches("\n  - ").count(), problems::of(&report, now()).len(), "{text}");
+}
+
+#[test]
+fn targets_with_some_failing_backends_come_first() {
+    let (ca, endpoint) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    let presents = |name: &str| endpoint.presents(&ca, "192.0.2.10", &ca.chain(&leaf(&[name])));
+    let (good, bad) = (presents("smtp.example.com"), presents("mail.example.com"));
+    let named = |name: &str, backends: &[&BackendReport], is_finished: bool| {
+        let report = endpoint.report(backends.iter().copied().cloned().collect());
+        let target = Target { name: TargetName::new(name).expect("a name"), ..(*report.target).clone() };
+        let last_round = report.last_round.filter(|_| is_finished);
+        Arc::new(TargetReport { target: Arc::new(target), last_round, ..report })
+    };
+    let reports = [
+        named("a-ok", &[&good, &good], true),
+        named("b-unknown", &[], false),
+        named("c-whole", &[&bad, &bad], true),
+        named("d-partial", &[&bad, &good], true),
+        named("e-whole", &[&bad], true),
+        named("f-partial", &[&good, &bad, &bad], true),
+    ];
+    let text = targets_table(&reports, fixture::now(), &Style::default());
+    let names = reports.iter().map(|report| report.target.name.as_str());
+    let mut found: Vec<(usize, &str)> = names.map(|name| (text.find(name).expect("a target"), name)).collect();
+    found.sort_unstable();
+    let names: Vec<&str> = found.into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names, ["d-partial", "f-partial", "c-whole", "e-whole", "b-unknown", "a-ok"], "{text}");
+}
+
+/// The names in the columns and lines of a table.
+#[test]
+fn names_never_exceed_their_characters() {
+    let long = format!("{}.example.com", "x".repeat(3_000));
+    for (presented, is_cut) in
+        [(vec![long.as_str()], true), (vec![&long, "a.test", "b.test"], true), (vec!["a.test"], false)]
+    {
+        let pki = smtp_fleet::Pki::new();
+        let identity = pki.issue_with_shared_key(&smtp_fleet::CertSpec::valid_for(&presented).with_common_name(None));
+        let leaf = Certificate::new(identity.leaf_der().clone());
+        let report = report();
+        let backend = &report.endpoints[0].backends[0].backend;
+        for limit in [20, 100, 160, 400] {
+            let found = names(backend, leaf.facts().expect("facts"), limit);
+            assert!(found.chars().count() <= limit.min(200), "{found} in {limit}");
+            assert_eq!(found.contains('…'), is_cut, "{found}");
+            assert_eq!(found.ends_with(" and 2 more"), presented.len() == 3, "{found}");
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ use super::elements::{HealthState, clean, relative, spaced, unique, verdict};
 use super::view::TargetView;
 use crate::reason::AdviceKind;
 use crate::snapshot::{BackendReport, LastCertificate, ProbeReport};
-use crate::text::{counted, distance, list};
+use crate::text::{counted, distance, list_within};
+use crate::verdict::near_miss::described_names;
 use crate::verdict::{NameVerdict, unix};
 
 pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport) -> Markup {
@@ -18,7 +19,7 @@ pub(super) fn verdicts(view: &TargetView<'_>, backend: &BackendReport) -> Markup
     };
     html! {
         (connection(backend))
-        (name(last))
+        (name(backend, last))
         (chain(last, now))
         (expiry(view, backend, last))
         (warnings(last, now))
@@ -44,12 +45,12 @@ fn rate_limited(backend: &BackendReport) -> Markup {
     html! { @if is_limited { span class="note" { "rate limited" } } }
 }
 
-fn name(last: &LastCertificate) -> Markup {
+fn name(backend: &BackendReport, last: &LastCertificate) -> Markup {
     match last.assessment.name {
         None => verdict(HealthState::Unknown, "name unknown"),
         Some(NameVerdict::Match) => verdict(HealthState::Ok, "name ok"),
         Some(NameVerdict::Mismatch(_)) => {
-            verdict(HealthState::Critical, &format!("NAME MISMATCH: {}", presented(last)))
+            verdict(HealthState::Critical, &format!("NAME MISMATCH: {}", presented(backend, last)))
         }
     }
 }
@@ -97,11 +98,14 @@ fn warnings(last: &LastCertificate, now: SystemTime) -> Markup {
     }
 }
 
-fn presented(last: &LastCertificate) -> String {
+fn presented(backend: &BackendReport, last: &LastCertificate) -> String {
+    let server_name = &backend.backend.endpoint.server_name;
     let facts = last.assessment.facts();
-    let names = facts.into_iter().flat_map(|facts| facts.names()).map(|name| clean(&name.to_string()));
-    let names = list(names, MAX_NAMES);
+    let names = facts.into_iter().flat_map(|facts| described_names(server_name, facts, MAX_NAME_CHARS));
+    let names = list_within(names.map(|name| clean(&name)), MAX_NAMES, MAX_NAMES_CHARS);
     if names.is_empty() { "lists no names".to_owned() } else { format!("lists {names}") }
 }
 
 const MAX_NAMES: usize = 3;
+const MAX_NAME_CHARS: usize = 100;
+const MAX_NAMES_CHARS: usize = 200;

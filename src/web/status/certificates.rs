@@ -9,6 +9,7 @@ use crate::snapshot::LastCertificate;
 use crate::text::{counted, grouped, or_none};
 use crate::verdict::Certificate;
 use crate::verdict::certificate::hex;
+use crate::verdict::near_miss::shown;
 
 /// The chains that a section has shown: their fingerprints, and the id of the backend's element.
 #[derive(Debug, Default)]
@@ -64,7 +65,7 @@ fn certificate(
                     (fact("Issuer", &html! { (clean(or_none(facts.issuer()))) @if facts.self_signed { " (self-signed)" } }))
                     (fact("Valid from", &timestamp_unix(facts.not_before, now)))
                     (fact("Valid until", &timestamp_unix(facts.not_after, now)))
-                    (fact("Names", &names(facts.names().map(|name| name.to_string()), max_names)))
+                    (fact("Names", &names(facts.names().map(|name| shown(name, MAX_NAME_CHARS)), max_names)))
                     (fact("Key", &html! { (facts.key.label()) ", signed with " (facts.signature.name) }))
                     (fact("Serial", &html! { code class="hex" { (facts.serial()) } }))
                 }
@@ -89,4 +90,5 @@ fn names(mut names: impl Iterator<Item = String>, limit: usize) -> Markup {
 const MISSING: &str = "Missing certificate, presented by another server";
 const MAX_CERTIFICATES: usize = 10;
 const MAX_NAMES: usize = 100;
+const MAX_NAME_CHARS: usize = 253;
 const MAX_NAMES_CHAIN: usize = 10;

@@ -16,7 +16,7 @@ use crate::reason::Resolves;
 use crate::snapshot::{AlternateName, BackendReport, EndpointReport, LastCertificate, ProbeReport};
 use crate::text::{counted, grouped, list};
 use crate::verdict::certificate::hex;
-use crate::verdict::{Certificate, NameVerdict, unix};
+use crate::verdict::{Certificate, NameVerdict, near_miss, unix};
 
 /// Writes a section for each endpoint.
 pub(super) fn write_all(view: &TargetView<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -147,7 +147,7 @@ fn certificate_facts(backend: &BackendReport, now: SystemTime) -> Markup {
             @if last.distinct > 1 { ", one of " (last.distinct) " different ones" }
         }))
         @if let Some(NameVerdict::Mismatch(reason)) = assessment.name {
-            (fact("Name", &html! { strong { (spaced(reason.as_str())) } ". " (reason.doc()) }))
+            (fact("Name", &html! { strong { (spaced(reason.as_str())) } ". " (reason.doc()) (near_misses(backend, last)) }))
         }
         @for reason in assessment.reasons(now).iter() {
             (fact("Chain", &html! { strong { (spaced(reason.as_str())) } ". " (reason.doc()) }))
@@ -163,6 +163,17 @@ fn certificate_facts(backend: &BackendReport, now: SystemTime) -> Markup {
         }
         (extra_checks(last))
         (fact("OCSP", &staple(last, now)))
+    }
+}
+
+/// The presented names that look like the server name.
+fn near_misses(backend: &BackendReport, last: &LastCertificate) -> Markup {
+    let server_name = &backend.backend.endpoint.server_name;
+    let near = last.assessment.facts().map(|facts| near_miss::near_misses(server_name, facts)).unwrap_or_default();
+    html! {
+        @for near in near.iter().take(MAX_NEAR_MISSES) {
+            br; "Presented: " code { (clean(&near.quoted(MAX_NAME_CHARS))) } ", which " (near.predicate()) "."
+        }
     }
 }
 
@@ -198,4 +209,6 @@ pub(super) const UNRESOLVED: &str = "No longer in DNS, probed until backend_rete
 /// Backends of an endpoint, of those in DNS and of the others.
 const MAX_BACKENDS: usize = 64;
 const MAX_ALTERNATES: usize = 10;
+const MAX_NEAR_MISSES: usize = 3;
+const MAX_NAME_CHARS: usize = 253;
 const MAX_ADDRESSES: usize = 10;

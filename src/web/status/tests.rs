@@ -199,7 +199,7 @@ fn foreign_text_is_escaped_and_printable() {
     let texts = [
         "&lt;/title&gt;&lt;script&gt;alert('1')&lt;/script&gt;&amp;&quot;\u{fffd}[31m\u{fffd}",
         "href=\"/targets/%3C%2Ftitle%3E%3Cscript%3Ealert%28%271%27%29%3C%2Fscript%3E%26%22%1B%5B31m%E2%80%AE\"",
-        "&lt;img src=x onerror=alert(2)&gt;\u{fffd}[0m, &quot;'&gt;&lt;b&gt;",
+        "&quot;&lt;img src=x onerror=alert(2)&gt;\\u{1b}[0m&quot;, &quot;\\&quot;'&gt;&lt;b&gt;&quot;",
         "team=&quot;&gt;&lt;u&gt;\u{fffd}",
     ];
     assert_contains(&page, &texts);
