@@ -338,6 +338,7 @@ impl Bench {
             phases,
             outcome: if fails { failure() } else { Ok(connection) },
             consecutive_failures: u32::from(fails),
+            client_auth: None,
         };
         let last =
             LastCertificate { seen_at: now, assessment, file_match: None, distinct: 1, mismatched_samples: None };

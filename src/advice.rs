@@ -10,6 +10,7 @@ use crate::target::Backend;
 
 mod alternates;
 mod chain;
+mod client_certificates;
 mod context;
 mod lookup;
 mod names;
@@ -50,6 +51,7 @@ pub fn advise(report: &TargetReport, now: SystemTime) -> Vec<Advice> {
     for endpoint in &report.endpoints {
         let context = Context::new(report, endpoint, now);
         let others = groups.len();
+        groups.extend(client_certificates::advise(&context).into_iter().map(single));
         groups.extend(probe_failures::advise(&context).into_iter().map(single));
         groups.push(names::mismatches(&context));
         let rules = [names::expected_names, chain::advise, validity::advise, renewal::advise];

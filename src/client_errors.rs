@@ -358,6 +358,24 @@ pub const fn for_probe(reason: ProbeReason) -> Option<ClientErrors> {
             ];
             go: ["remote error: tls: certificate required", GO_HANDSHAKE_FAILURE];
         },
+        ProbeReason::ClientCertificateRejected => errors! {
+            ..HANDSHAKE;
+            openssl: [
+                "error:0A000418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca",
+                "error:0A000415:SSL routines:ssl3_read_bytes:sslv3 alert certificate expired",
+                "error:0A000412:SSL routines:ssl3_read_bytes:sslv3 alert bad certificate",
+            ] => "with a client certificate that the server accepts";
+            postfix: [
+                "TLS library problem: error:0A000418:SSL routines::tlsv1 alert unknown ca",
+                "TLS library problem: error:0A000415:SSL routines::sslv3 alert certificate expired",
+                "lost connection with <server> while <command>",
+            ] => "with a client certificate that the server accepts";
+            go: [
+                "remote error: tls: unknown certificate authority",
+                "remote error: tls: expired certificate",
+                "remote error: tls: bad certificate",
+            ] => "with a client certificate that the server accepts";
+        },
         ProbeReason::UnrecognizedName => errors! {
             ..HANDSHAKE;
             openssl: ["error:0A000458:SSL routines:ssl3_read_bytes:tlsv1 unrecognized name"];

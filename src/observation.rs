@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
 
-use crate::reason::{LocalReason, LookupReason, Phase, ProbeReason, RejectionCause, Stage};
+use crate::reason::{ClientAuth, LocalReason, LookupReason, Phase, ProbeReason, RejectionCause, Stage};
 use crate::target::ServerName;
 use crate::text::printable;
 
@@ -53,6 +53,8 @@ pub struct Observation {
     pub proof: Option<KeyProof>,
     /// The server's name in its last EHLO reply or, before that, in its greeting.
     pub ehlo_name: Option<Box<str>>,
+    /// The answer to a request for a client certificate; none if the server requested none, or the answer was not sent.
+    pub client_auth: Option<ClientAuth>,
 }
 
 /// The durations of the phases of a probe.

@@ -62,7 +62,17 @@ impl Prober {
         if let Some(quit) = state.quit.take() {
             quit.await;
         }
+        let client_auth = state.client_auth();
         let (presented, proof) = state.capture.as_deref().map(Capture::take).unwrap_or_default();
-        Ok(Observation { at, duration, phases: state.phases, outcome, presented, proof, ehlo_name: state.ehlo_name })
+        Ok(Observation {
+            at,
+            duration,
+            phases: state.phases,
+            outcome,
+            presented,
+            proof,
+            ehlo_name: state.ehlo_name,
+            client_auth,
+        })
     }
 }

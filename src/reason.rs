@@ -122,6 +122,8 @@ vocabulary! {
         NoCommonParams = "no_common_params",
         /// The server requires a client certificate.
         ClientCertificateRequired = "client_certificate_required",
+        /// The server rejected the client certificate that the exporter sent, by a TLS alert (RFC 8446 §6.2) or a reply.
+        ClientCertificateRejected = "client_certificate_rejected",
         /// The server has no certificate for the requested name (TLS alert 112, RFC 6066 §3).
         UnrecognizedName = "unrecognized_name",
         /// The server ended TLS with another alert (RFC 8446 §6.2).
@@ -168,6 +170,18 @@ vocabulary! {
         NoMailService = "no_mail_service",
         /// The server closes the connection without another of these causes.
         Closing = "closing",
+    }
+
+    /// How the exporter answered a server that requested a client certificate (RFC 8446 §4.4.2).
+    enum ClientAuth {
+        /// The configured client certificate was sent.
+        Sent = "sent",
+        /// The configured client certificate was sent, although no CA that the server lists as acceptable issued it.
+        SentUnlisted = "sent_unlisted",
+        /// No client certificate was sent, because none is configured.
+        NotConfigured = "not_configured",
+        /// The configured client certificate was not sent, because the server accepts no signature scheme of its key.
+        NoCommonScheme = "no_common_scheme",
     }
 
     /// Why a chain is not valid. Several reasons can apply at once.
@@ -432,6 +446,8 @@ vocabulary! {
         StartTls = "starttls",
         /// The TLS handshake fails.
         Handshake = "handshake",
+        /// Servers reject the client certificate of the exporter, or it cannot be sent.
+        ClientCertificate = "client_certificate",
         /// Servers cannot be reached, refuse the client, or do not speak SMTP correctly.
         Unreachable = "unreachable",
         /// Servers limit connections or their rate.
@@ -474,6 +490,13 @@ impl Sender {
             Self::GnuTls => "GnuTLS",
             Self::Go => "Go",
         }
+    }
+}
+
+impl ClientAuth {
+    /// Whether a certificate was sent.
+    pub const fn is_sent(self) -> bool {
+        matches!(self, Self::Sent | Self::SentUnlisted)
     }
 }
 

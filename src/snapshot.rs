@@ -14,7 +14,7 @@ pub mod state;
 pub use self::condition::Condition;
 use crate::observation::{Connection, Failure, Phases};
 pub use crate::observation::{LookupFailure, LookupReport};
-use crate::reason::{LocalReason, ProbeReason, RejectionCause, Resolves, SkipReason, Stage};
+use crate::reason::{ClientAuth, LocalReason, ProbeReason, RejectionCause, Resolves, SkipReason, Stage};
 use crate::target::{Backend, Endpoint, ServerName, Target};
 use crate::verdict::{Assessment, Certificate};
 
@@ -141,6 +141,8 @@ pub struct ProbeReport {
     pub outcome: Result<Connection, Failure>,
     /// Number of consecutive failures; 0 after a success.
     pub consecutive_failures: u32,
+    /// The answer to a request for a client certificate; none if the server requested none, or the answer was not sent.
+    pub client_auth: Option<ClientAuth>,
 }
 
 impl ProbeReport {

@@ -286,16 +286,26 @@ pub struct ClientCertificate {
     pub chain: Vec<CertificateDer<'static>>,
     /// The private key of the leaf.
     pub key: PrivateKeyDer<'static>,
+    /// The leaf's subject in the format of RFC 4514, printable.
+    pub subject: Box<str>,
+    /// The leaf's issuer in the format of RFC 4514, printable.
+    pub issuer: Box<str>,
+    /// The issuers of all certificates of the chain, as DER.
+    pub issuers: Vec<Box<[u8]>>,
     /// The leaf's notBefore, Unix seconds.
     pub not_before: i64,
     /// The leaf's notAfter, Unix seconds.
     pub not_after: i64,
+    /// The earliest notAfter of the certificates after the leaf, Unix seconds; none if there is only a leaf.
+    pub intermediates_not_after: Option<i64>,
+    /// Whether the leaf's key usage permits signatures (RFC 5280 §4.2.1.3).
+    pub permits_signatures: bool,
     /// Whether the leaf's extended key usage permits client authentication (RFC 5280 §4.2.1.12).
     pub permits_client_auth: bool,
 }
 
 impl ClientCertificate {
-    /// Why every server rejects the certificate at `now`, Unix seconds; none if a server that trusts its issuer accepts it.
+    /// Why servers reject the certificate at `now`, Unix seconds; none if a server that trusts its issuer accepts it.
     pub const fn fault(&self, now: i64) -> Option<ClientCertificateFault> {
         if now > self.not_after {
             Some(ClientCertificateFault::Expired)
@@ -303,13 +313,24 @@ impl ClientCertificate {
             Some(ClientCertificateFault::NotYetValid)
         } else if !self.permits_client_auth {
             Some(ClientCertificateFault::WrongPurpose)
+        } else if !self.permits_signatures {
+            Some(ClientCertificateFault::NoSignatures)
         } else {
-            None
+            match self.intermediates_not_after {
+                Some(end) if now > end => Some(ClientCertificateFault::IntermediateExpired(end)),
+                _ => None,
+            }
         }
+    }
+
+    /// Whether one of these CAs, DER-encoded names, issued a certificate of the chain; also if there are none, since a
+    /// server need not list the CAs that it accepts (RFC 8446 §4.2.4).
+    pub fn is_issued_by_any(&self, acceptable: &[&[u8]]) -> bool {
+        acceptable.is_empty() || self.issuers.iter().any(|issuer| acceptable.contains(&&**issuer))
     }
 }
 
-/// Why every server rejects a client certificate.
+/// Why servers reject a client certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCertificateFault {
     /// Its notAfter has passed.
@@ -318,6 +339,10 @@ pub enum ClientCertificateFault {
     NotYetValid,
     /// Its extended key usage does not permit client authentication.
     WrongPurpose,
+    /// Its key usage does not permit signatures, so its key cannot sign a handshake.
+    NoSignatures,
+    /// An intermediate that is sent with it expired at this time, Unix seconds.
+    IntermediateExpired(i64),
 }
 
 impl fmt::Debug for ClientCertificate {

@@ -1,20 +1,25 @@
 //! Probes that failed.
 
 use super::Advice;
+use super::client_certificates::{self, OwnFault};
 use super::context::Context;
 use super::phrases::BackendList;
 use super::rejections;
 use super::request::Problem;
 use crate::client_errors;
 use crate::observation::Failure;
-use crate::reason::{AdviceKind, ProbeReason, RejectionCause, Severity, Stage};
+use crate::reason::{AdviceKind, ClientAuth, ProbeReason, RejectionCause, Severity, Stage};
 use crate::snapshot::BackendReport;
 use crate::target::TlsMode;
-use crate::text::group_by;
+use crate::text::{group_by, or_none};
 
 pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
     let reports = context.resolved.iter().copied();
-    let failing = reports.filter_map(|report| Some((report, report.probe.as_ref()?.outcome.as_ref().err()?)));
+    let failing = reports.filter_map(|report| {
+        let probe = report.probe.as_ref()?;
+        let failure = probe.outcome.as_ref().err()?;
+        OwnFault::of(context, probe, failure).is_none().then_some((report, failure))
+    });
     let groups = group_by(failing, |(_, failure)| (failure.stage, failure.reason, failure.cause));
     let to_advice = |((stage, reason, cause), failing): (_, Vec<_>)| match cause {
         Some(RejectionCause::ConnectionLimit) => limit_advice(&failing),
@@ -33,6 +38,7 @@ fn failure_advice(
 ) -> Advice {
     let (kind, severity) = match (stage, reason) {
         (_, ProbeReason::ClientCertificateRequired) => (AdviceKind::Handshake, Severity::Warning),
+        (_, ProbeReason::ClientCertificateRejected) => (AdviceKind::ClientCertificate, Severity::Warning),
         (_, ProbeReason::StartTlsNotOffered | ProbeReason::StartTlsRefused | ProbeReason::PlaintextAfterStartTls) => {
             (AdviceKind::StartTls, context.rejection_severity())
         }
@@ -44,7 +50,7 @@ fn failure_advice(
     let backends = list(failing);
     let problem = match reason {
         ProbeReason::Rejected4xx | ProbeReason::Rejected5xx => rejections::problem(context, stage, reason, cause),
-        _ => failure_problem(context, stage, reason),
+        _ => failure_problem(context, stage, reason, failing),
     };
     let text = problem.text(&backends.list, &backends.note_in_parentheses());
     backends.advice(kind, severity, &text).with_request(context, &problem, failing, client_errors::for_probe(reason))
@@ -64,6 +70,7 @@ fn detail(failure: &Failure) -> String {
         | ProbeReason::StartTlsRefused
         | ProbeReason::MalformedReply
         | ProbeReason::TlsAlert
+        | ProbeReason::ClientCertificateRejected
         | ProbeReason::ProtocolViolation => failure.detail.to_string(),
         _ => String::new(),
     }
@@ -93,7 +100,7 @@ fn ehlo_name_advice(failing: &[Failing<'_>]) -> Advice {
     backends.advice(AdviceKind::Unreachable, Severity::Warning, &text)
 }
 
-fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> Problem {
+fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason, failing: &[Failing<'_>]) -> Problem {
     let (port, name) = (context.endpoint().port, context.server_name());
     let is_implicit = context.endpoint().tls == TlsMode::Implicit;
     let is_before_greeting = stage == Stage::Greeting || stage == Stage::Session && is_implicit;
@@ -129,10 +136,21 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
         .with_exporter_fix(
             "If it is intended, set `client_certificate` for the target, so that it is probed as such clients connect.",
         ),
+        ProbeReason::ClientCertificateRejected => rejected_certificate(context, failing),
         ProbeReason::UnrecognizedName => problem(
             &format!("the TLS handshake is aborted because there is no certificate for {name}"),
             "configure a certificate for that name, or a default certificate",
         ),
+        ProbeReason::TlsAlert | ProbeReason::Eof | ProbeReason::Reset if was_asked_for_certificate(failing) => {
+            let event = match reason {
+                ProbeReason::TlsAlert => "TLS is aborted with an alert".to_owned(),
+                _ => format!("{} {}", outcome(reason), during(stage)),
+            };
+            problem(&event, "check the server log for the cause").with_exporter_fix(
+                "The server had requested a client certificate, and none is configured. If it requires one, set \
+                 `client_certificate` for the target.",
+            )
+        }
         ProbeReason::TlsAlert => problem("TLS is aborted with an alert", "check the server log for the cause"),
         ProbeReason::NotTls if is_implicit => problem(
             &format!("connections to port {port} do not begin with TLS"),
@@ -200,6 +218,39 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason) -> 
             "check whether a mail server listens on this port, and whether there is a proxy in front of it",
         ),
     }
+}
+
+/// Whether the servers requested a client certificate, and none is configured.
+fn was_asked_for_certificate(failing: &[Failing<'_>]) -> bool {
+    let answer = |report: &BackendReport| report.probe.as_ref()?.client_auth;
+    failing.iter().all(|(report, _)| answer(report) == Some(ClientAuth::NotConfigured))
+}
+
+/// A client certificate without a known fault. Whether its issuer or the certificate itself is not accepted is known to
+/// the server only.
+fn rejected_certificate(context: &Context<'_>, failing: &[Failing<'_>]) -> Problem {
+    let is_unlisted = |(report, _): &Failing<'_>| {
+        report.probe.as_ref().is_some_and(|probe| probe.client_auth == Some(ClientAuth::SentUnlisted))
+    };
+    let identity = client_certificates::certificate(context).map(|certificate| {
+        let [subject, issuer] = [&certificate.subject, &certificate.issuer].map(|name| or_none(name));
+        format!(" (subject {subject}, issuer {issuer})")
+    });
+    let cause = if failing.iter().all(is_unlisted) {
+        "its issuer is not among the CAs that the server lists"
+    } else {
+        "either its issuer is not trusted there, or this certificate is not wanted"
+    };
+    let subject = "the client certificate of the exporter host is rejected";
+    Problem::new(
+        subject,
+        format!("{subject}{}: {cause}", identity.unwrap_or_default()),
+        "add the issuer to the CAs that are trusted for client certificates, or permit this certificate. If neither is \
+         intended, say which client certificate is expected",
+    )
+    .with_exporter_fix(
+        "The certificate is valid by its dates and usage. To send another one, set `client_certificate`.",
+    )
 }
 
 pub(super) fn during(stage: Stage) -> &'static str {

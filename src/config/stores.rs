@@ -145,6 +145,8 @@ impl ClientCertificate {
                 Rejected::Expired => format!("expired on {}", utc(certificate.not_after)),
                 Rejected::NotYetValid => format!("is not valid before {}", utc(certificate.not_before)),
                 Rejected::WrongPurpose => "does not permit client authentication (extended key usage)".to_owned(),
+                Rejected::NoSignatures => "does not permit signatures (key usage)".to_owned(),
+                Rejected::IntermediateExpired(end) => format!("has an intermediate that expired on {}", utc(end)),
             };
             source.warning(&place.key("cert"), format!("{}: client certificate {state}", certificate.file.display()))
         }));

@@ -63,7 +63,7 @@ pub(crate) fn failing(backend: BackendReport, assessment: Option<Assessment>) ->
 fn probe(outcome: Result<Connection, Failure>, phases: Phases) -> ProbeReport {
     let consecutive_failures = if outcome.is_ok() { 0 } else { 2 };
     let at = now() - Duration::from_secs(30);
-    ProbeReport { at, duration: Duration::from_millis(250), phases, outcome, consecutive_failures }
+    ProbeReport { at, duration: Duration::from_millis(250), phases, outcome, consecutive_failures, client_auth: None }
 }
 
 fn last(assessment: Assessment, age: Duration) -> LastCertificate {

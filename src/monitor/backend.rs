@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::admission::Lane;
 use super::dedup::BackendId;
 use crate::observation::{Connection, Failure, Phases};
-use crate::reason::{ProbeReason, RejectionCause, Stage};
+use crate::reason::{ClientAuth, ProbeReason, RejectionCause, Stage};
 use crate::snapshot::{BackendReport, Condition, LastCertificate, ProbeReport};
 use crate::target::{Backend, ProbeSettings};
 use crate::verdict::{Assessment, JudgedChain};
@@ -22,6 +22,7 @@ pub(super) struct Judged {
     pub(super) assessment: Option<Assessment>,
     /// [`Judge::issuers_learned`](crate::verdict::Judge::issuers_learned) before the assessment.
     pub(super) issuers_learned: u64,
+    pub(super) client_auth: Option<ClientAuth>,
 }
 
 impl Judged {
@@ -133,6 +134,7 @@ impl BackendState {
                 phases: judged.phases,
                 consecutive_failures: if judged.outcome.is_ok() { 0 } else { failures.saturating_add(1) },
                 outcome: judged.outcome,
+                client_auth: judged.client_auth,
             }),
             last_certificate: last,
             handshake_errors,
@@ -278,7 +280,10 @@ fn ended_in_tls(failure: &Failure) -> bool {
     match failure.stage {
         Stage::Handshake => true,
         Stage::Session => {
-            matches!(failure.reason, Why::TlsAlert | Why::ClientCertificateRequired | Why::UnrecognizedName)
+            matches!(
+                failure.reason,
+                Why::TlsAlert | Why::ClientCertificateRequired | Why::ClientCertificateRejected | Why::UnrecognizedName
+            )
         }
         _ => false,
     }

@@ -255,6 +255,7 @@ impl Worker {
             outcome: seen.outcome,
             assessment,
             issuers_learned,
+            client_auth: seen.client_auth,
         }
     }
 }

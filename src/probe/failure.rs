@@ -2,18 +2,27 @@
 
 use std::io;
 
-use rustls::{AlertDescription, Error as TlsError, InvalidMessage, PeerIncompatible, PeerMisbehaved};
+use rustls::{AlertDescription, Error as TlsError, InvalidMessage, PeerIncompatible};
 
 use super::smtp::SmtpError;
 use super::smtp::reply::{Class, Reply, ReplyError};
 use super::smtp::reply_rules::cause;
 use crate::observation::Failure;
-use crate::reason::{ProbeReason, Stage};
+use crate::reason::{ClientAuth, ProbeReason, Stage};
+
+/// How far TLS had come when it failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TlsProgress {
+    /// The server has chosen cipher suite, group and signature scheme.
+    pub(super) is_negotiated: bool,
+    /// The answer to a request for a client certificate, once it is sent.
+    pub(super) client_auth: Option<ClientAuth>,
+}
 
 /// The failure for an error of the SMTP dialogue, before or inside TLS.
-pub(super) fn of_smtp(stage: Stage, error: &SmtpError, certificate_requested: bool) -> Failure {
+pub(super) fn of_smtp(stage: Stage, error: &SmtpError, tls: TlsProgress) -> Failure {
     match error {
-        SmtpError::Io(error) => of_io(stage, error, certificate_requested),
+        SmtpError::Io(error) => of_io(stage, error, tls),
         SmtpError::Eof => Failure::new(stage, ProbeReason::Eof, "the server closed the connection"),
         SmtpError::Reply(error @ (ReplyError::LineTooLong | ReplyError::TooLarge)) => {
             Failure::new(stage, ProbeReason::ReplyTooLarge, error)
@@ -43,15 +52,34 @@ pub(super) fn of_reply(stage: Stage, to: Stage, reply: &Reply) -> Failure {
     Failure::new(stage, reason, reply).with_cause(cause(to, reply))
 }
 
-/// The failure for an error of the stream.
-pub(super) fn of_io(stage: Stage, error: &io::Error, certificate_requested: bool) -> Failure {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-    match tls {
-        Some(TlsError::AlertReceived(alert)) => {
-            let reason = tls_reason(&TlsError::AlertReceived(*alert), certificate_requested);
-            Failure::new(stage, reason, format_args!("received TLS alert {}", alert_name(*alert)))
+/// The failure for a reply that refuses the client inside TLS. If the server requested a client certificate, the reply
+/// can be about it: Postfix with `smtpd_tls_req_ccert = yes` ends the handshake, and replies 421 4.7.1 to EHLO.
+pub(super) fn of_reply_in_tls(to: Stage, reply: &Reply, tls: TlsProgress) -> Failure {
+    let is_refusal = matches!(reply.class(), Class::Transient | Class::Permanent);
+    let is_about_certificate = || reply.to_string().to_ascii_lowercase().contains("certificate");
+    match tls.client_auth.filter(|_| is_refusal && is_about_certificate()) {
+        Some(ClientAuth::Sent | ClientAuth::SentUnlisted) => {
+            Failure::new(Stage::Session, ProbeReason::ClientCertificateRejected, reply)
         }
-        Some(tls) => Failure::new(stage, tls_reason(tls, certificate_requested), tls),
+        Some(ClientAuth::NotConfigured | ClientAuth::NoCommonScheme) => {
+            Failure::new(Stage::Session, ProbeReason::ClientCertificateRequired, reply)
+        }
+        None => of_reply(Stage::Session, to, reply),
+    }
+}
+
+/// The failure for an error of the stream.
+pub(super) fn of_io(stage: Stage, error: &io::Error, tls: TlsProgress) -> Failure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
+        Some(TlsError::AlertReceived(alert)) => {
+            let (reason, name) = (alert_reason(*alert, stage, tls), alert_name(*alert));
+            let not_sent = match tls.client_auth {
+                Some(ClientAuth::NoCommonScheme) if reason == ProbeReason::ClientCertificateRequired => NOT_SENT,
+                _ => "",
+            };
+            Failure::new(stage, reason, format_args!("received TLS alert {name}{not_sent}"))
+        }
+        Some(error) => Failure::new(stage, tls_reason(error), error),
         None => Failure::new(stage, io_reason(error), error),
     }
 }
@@ -81,26 +109,51 @@ fn io_reason(error: &io::Error) -> ProbeReason {
     }
 }
 
-fn tls_reason(error: &TlsError, certificate_requested: bool) -> ProbeReason {
+/// What an alert is about depends on what was sent before it (RFC 8446 §6.2).
+fn alert_reason(alert: AlertDescription, stage: Stage, tls: TlsProgress) -> ProbeReason {
     use AlertDescription as Alert;
-    match error {
-        TlsError::AlertReceived(Alert::CertificateRequired) => ProbeReason::ClientCertificateRequired,
-        // TLS 1.2 has no specific alert for it, so the server's request for a certificate decides.
-        TlsError::AlertReceived(Alert::HandshakeFailure | Alert::BadCertificate | Alert::NoCertificate)
-            if certificate_requested =>
+    let is_empty = tls.client_auth.is_some_and(|answer| !answer.is_sent());
+    match alert {
+        // Decrypt error: the signature in CertificateVerify. Handshake failure: what earlier versions call for
+        // (RFC 5246 §7.4.6). Certificate required: servers that ignore certificates that they do not accept.
+        Alert::NoCertificate
+        | Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::AccessDenied
+        | Alert::DecryptError
+        | Alert::HandshakeFailure
+        | Alert::CertificateRequired
+            if tls.client_auth.is_some_and(ClientAuth::is_sent) =>
         {
-            ProbeReason::ClientCertificateRequired
+            ProbeReason::ClientCertificateRejected
         }
-        TlsError::AlertReceived(Alert::ProtocolVersion) => ProbeReason::TlsVersion,
-        TlsError::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity) => ProbeReason::NoCommonParams,
-        TlsError::AlertReceived(Alert::UnrecognisedName) => ProbeReason::UnrecognizedName,
-        TlsError::AlertReceived(_) => ProbeReason::TlsAlert,
-        TlsError::PeerIncompatible(
-            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-        ) => ProbeReason::TlsVersion,
-        TlsError::PeerIncompatible(_)
-        | TlsError::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite)
-        | TlsError::NoApplicationProtocol => ProbeReason::NoCommonParams,
+        Alert::CertificateRequired => ProbeReason::ClientCertificateRequired,
+        // TLS 1.2 has no alert for it. Java and Go send a bad certificate.
+        Alert::NoCertificate | Alert::BadCertificate if is_empty => ProbeReason::ClientCertificateRequired,
+        Alert::HandshakeFailure if is_empty && stage == Stage::Handshake => ProbeReason::ClientCertificateRequired,
+        Alert::ProtocolVersion => ProbeReason::TlsVersion,
+        Alert::HandshakeFailure | Alert::InsufficientSecurity if !tls.is_negotiated => ProbeReason::NoCommonParams,
+        Alert::UnrecognisedName => ProbeReason::UnrecognizedName,
+        _ => ProbeReason::TlsAlert,
+    }
+}
+
+/// The reason for an error that the TLS library found.
+fn tls_reason(error: &TlsError) -> ProbeReason {
+    match error {
+        TlsError::PeerIncompatible(incompatible) => match incompatible {
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => ProbeReason::TlsVersion,
+            // Extensions that were not offered.
+            PeerIncompatible::ServerSentHelloRetryRequestWithUnknownExtension
+            | PeerIncompatible::IncorrectCertificateTypeExtension
+            | PeerIncompatible::UnsolicitedCertificateTypeExtension => ProbeReason::ProtocolViolation,
+            _ => ProbeReason::NoCommonParams,
+        },
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
             ProbeReason::NotTls
         }
@@ -111,3 +164,5 @@ fn tls_reason(error: &TlsError, certificate_requested: bool) -> ProbeReason {
         _ => ProbeReason::ProtocolViolation,
     }
 }
+
+const NOT_SENT: &str = "; the client certificate was not sent: the server accepts no signature scheme of its key";

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -17,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::observation::{Connection, KeyProof, PresentedChain};
+use crate::reason::ClientAuth;
 use crate::target::ClientCertificate;
 
 #[derive(Debug)]
@@ -41,28 +41,41 @@ impl TlsClients {
         Ok(Self { provider, schemes, template })
     }
 
-    /// Performs a handshake with `name` as SNI, unless it is an IP address (RFC 6066 §3). `capture` is set before it
-    /// starts, so that what the server presented is kept even if the handshake fails.
+    /// Performs a handshake with `name` as SNI, unless it is an IP address (RFC 6066 §3), and with `identity` as the
+    /// client certificate. `capture` is set before it starts, so that what the server presented is kept even if the
+    /// handshake fails.
     pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         name: ServerName<'static>,
-        identity: Option<&ClientCertificate>,
+        identity: Option<Identity>,
         stream: S,
         capture: &mut Option<Arc<Capture>>,
     ) -> io::Result<TlsStream<S>> {
         let verifier = Arc::new(Capture::new(Arc::clone(&self.schemes)));
         *capture = Some(Arc::clone(&verifier));
-        let key = identity.map(|identity| self.certified_key(identity)).transpose().map_err(io::Error::other)?;
         let mut config = self.template.clone();
-        config.client_auth_cert_resolver = Arc::new(ClientCertificateResolver { capture: Arc::clone(&verifier), key });
+        config.client_auth_cert_resolver =
+            Arc::new(ClientCertificateResolver { capture: Arc::clone(&verifier), identity });
         config.dangerous().set_certificate_verifier(verifier);
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
-    fn certified_key(&self, identity: &ClientCertificate) -> Result<Arc<CertifiedKey>, rustls::Error> {
-        let key = self.provider.key_provider.load_private_key(identity.key.clone_key())?;
-        Ok(Arc::new(CertifiedKey::new(identity.chain.clone(), key)))
+    /// The certificate in the form that the TLS library uses.
+    ///
+    /// # Errors
+    /// If its key cannot be used, which was checked when it was loaded.
+    pub(super) fn identity(&self, certificate: &Arc<ClientCertificate>) -> Result<Identity, rustls::Error> {
+        let key = self.provider.key_provider.load_private_key(certificate.key.clone_key())?;
+        let key = Arc::new(CertifiedKey::new(certificate.chain.clone(), key));
+        Ok(Identity { certificate: Arc::clone(certificate), key })
     }
+}
+
+/// A client certificate with its key.
+#[derive(Debug)]
+pub(super) struct Identity {
+    certificate: Arc<ClientCertificate>,
+    key: Arc<CertifiedKey>,
 }
 
 pub(super) fn connection<S>(stream: &TlsStream<S>) -> Connection {
@@ -94,7 +107,7 @@ pub(super) struct Capture {
     schemes: Arc<[SignatureScheme]>,
     presented: Mutex<Option<PresentedChain>>,
     proof: Mutex<Option<KeyProof>>,
-    certificate_requested: AtomicBool,
+    client_auth: Mutex<Option<ClientAuth>>,
 }
 
 impl Capture {
@@ -106,8 +119,17 @@ impl Capture {
         (self.presented.lock().take(), self.proof.lock().take())
     }
 
-    pub(super) fn certificate_requested(&self) -> bool {
-        self.certificate_requested.load(Ordering::Relaxed)
+    /// How a request for a client certificate was answered; none if there was none, or the answer was not sent yet: a
+    /// client sends it after it has checked the signature in TLS 1.2 (RFC 5246 §7.3), at the end of the handshake in
+    /// TLS 1.3 (RFC 8446 §2).
+    pub(super) fn client_auth(&self, is_finished: bool) -> Option<ClientAuth> {
+        let is_sent = is_finished || self.proof.lock().as_ref().is_some_and(|proof| !proof.tls13);
+        self.client_auth.lock().filter(|_| is_sent)
+    }
+
+    /// Whether the server has chosen cipher suite, group and signature scheme.
+    pub(super) fn is_negotiated(&self) -> bool {
+        self.proof.lock().is_some()
     }
 
     /// Records the signature, which `verdict` checks with the bare public key: the library's check parses the certificate
@@ -158,17 +180,24 @@ impl ServerCertVerifier for Capture {
     }
 }
 
-/// Records that the server requested a certificate, and offers the configured one.
+/// Answers a request for a client certificate, and records the answer. The configured certificate is sent even if the
+/// server does not list its issuer: such lists may be incomplete (RFC 8446 §4.4.2.3: SHOULD).
 #[derive(Debug)]
 struct ClientCertificateResolver {
     capture: Arc<Capture>,
-    key: Option<Arc<CertifiedKey>>,
+    identity: Option<Identity>,
 }
 
 impl ResolvesClientCert for ClientCertificateResolver {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.capture.certificate_requested.store(true, Ordering::Relaxed);
-        self.key.clone()
+    fn resolve(&self, acceptable: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let answer = match &self.identity {
+            None => ClientAuth::NotConfigured,
+            Some(Identity { key, .. }) if key.key.choose_scheme(schemes).is_none() => ClientAuth::NoCommonScheme,
+            Some(Identity { certificate, .. }) if !certificate.is_issued_by_any(acceptable) => ClientAuth::SentUnlisted,
+            Some(_) => ClientAuth::Sent,
+        };
+        *self.capture.client_auth.lock() = Some(answer);
+        self.identity.as_ref().filter(|_| answer.is_sent()).map(|identity| Arc::clone(&identity.key))
     }
 
     fn has_certs(&self) -> bool {

@@ -11,13 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::failure;
+use super::failure::{self, TlsProgress};
 use super::handshake::{self, Capture, TlsClients};
 use super::smtp::reply::{Class, Reply};
 use super::smtp::{Dialogue, SmtpError};
 use crate::net::has_route;
 use crate::observation::{Connection, Failure, LocalFailure, Phases};
-use crate::reason::{LocalReason, Phase, ProbeReason, Stage};
+use crate::reason::{ClientAuth, LocalReason, Phase, ProbeReason, Stage};
 use crate::target::{Backend, ProbeSettings, TlsMode};
 
 /// What a probe has observed so far. Kept outside of the session, so that nothing is lost when the deadline ends it.
@@ -52,8 +52,15 @@ impl ProbeState {
         self.phase_start = now;
     }
 
-    fn certificate_requested(&self) -> bool {
-        self.capture.as_deref().is_some_and(Capture::certificate_requested)
+    /// How a request for a client certificate was answered so far.
+    pub(super) fn client_auth(&self) -> Option<ClientAuth> {
+        self.capture.as_deref()?.client_auth(self.stage == Stage::Session)
+    }
+
+    /// What is known of the TLS session, to tell what an alert is about.
+    fn tls(&self) -> TlsProgress {
+        let is_negotiated = self.capture.as_deref().is_some_and(Capture::is_negotiated);
+        TlsProgress { is_negotiated, client_auth: self.client_auth() }
     }
 }
 
@@ -104,7 +111,7 @@ impl ProbeSession<'_> {
             Ok(Err(error)) => {
                 return Err(match LocalFailure::from_io(&error, || has_route(address.ip())) {
                     Some(local) => SessionError::Local(Box::new(local)),
-                    None => failure::of_io(Stage::Connect, &error, false).into(),
+                    None => failure::of_io(Stage::Connect, &error, TlsProgress::default()).into(),
                 });
             }
             Err(_) => {
@@ -124,10 +131,14 @@ impl ProbeSession<'_> {
             let local = LocalFailure::new(LocalReason::Defect, "the server name cannot be used for TLS");
             return Err(SessionError::Local(Box::new(local)));
         };
-        let identity = self.settings.client_certificate.as_deref();
+        let identity = self.settings.client_certificate.as_ref().map(|certificate| self.tls.identity(certificate));
+        let identity = identity.transpose().map_err(|error| {
+            let detail = format_args!("the client certificate cannot be used for TLS: {error}");
+            SessionError::Local(Box::new(LocalFailure::new(LocalReason::Defect, detail)))
+        })?;
         let stream = match self.tls.handshake(name, identity, stream, &mut state.capture).await {
             Ok(stream) => stream,
-            Err(error) => return Err(failure::of_io(state.stage, &error, state.certificate_requested()).into()),
+            Err(error) => return Err(failure::of_io(state.stage, &error, state.tls()).into()),
         };
         state.finish(Phase::Handshake);
         state.stage = Stage::Session;
@@ -139,7 +150,7 @@ impl ProbeSession<'_> {
                 refusal.map_or(Ok(connection), |failure| Err(failure.into()))
             }
             Err(_) if state.proven.is_some() => Ok(connection),
-            Err(error) => Err(failure::of_smtp(state.stage, &error, state.certificate_requested()).into()),
+            Err(error) => Err(failure::of_smtp(state.stage, &error, state.tls()).into()),
         }
     }
 
@@ -157,14 +168,14 @@ impl ProbeSession<'_> {
             state.finish(Phase::Greeting);
             // After a 554 greeting only QUIT is allowed (RFC 5321 §3.1).
             if greeting.class() != Class::Success {
-                return Ok(Some(failure::of_reply(state.stage, Stage::Greeting, &greeting)));
+                return Ok(Some(failure::of_reply_in_tls(Stage::Greeting, &greeting, state.tls())));
             }
             state.proven = Some(connection);
             state.ehlo_name = server_name_of(&greeting);
         }
         let reply = dialogue.command(ehlo).await?;
         if reply.class() != Class::Success {
-            return Ok(Some(failure::of_reply(state.stage, Stage::Ehlo, &reply)));
+            return Ok(Some(failure::of_reply_in_tls(Stage::Ehlo, &reply, state.tls())));
         }
         state.proven = Some(connection);
         state.ehlo_name = server_name_of(&reply);
@@ -178,13 +189,13 @@ async fn start_tls(stream: TcpStream, ehlo: &str, state: &mut ProbeState) -> Res
     match plaintext_dialogue(&mut dialogue, ehlo, state).await {
         Ok(None) => {
             let stream = dialogue.into_silent_stream().await;
-            stream.map_err(|error| failure::of_smtp(state.stage, &error, false))
+            stream.map_err(|error| failure::of_smtp(state.stage, &error, TlsProgress::default()))
         }
         Ok(Some(failure)) => {
             state.quit = Some(dialogue.quit(QUIT_TIMEOUT).boxed());
             Err(failure)
         }
-        Err(error) => Err(failure::of_smtp(state.stage, &error, false)),
+        Err(error) => Err(failure::of_smtp(state.stage, &error, TlsProgress::default())),
     }
 }
 

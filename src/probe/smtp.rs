@@ -50,8 +50,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         }
         let sent = self.send(line).await;
         match (self.reply().await, sent) {
-            // If the peer replied and closed, so that the write failed, its reply is the better evidence.
+            // If the peer replied and closed, so that the write failed, its reply or alert is the better evidence.
             (Ok(reply), _) => Ok(reply),
+            (Err(SmtpError::Io(read)), _) if is_tls_error(&read) => Err(SmtpError::Io(read)),
             (Err(SmtpError::Io(_) | SmtpError::Eof), Err(write)) if !is_tls_error(&write) => Err(SmtpError::Io(write)),
             (Err(read), _) => Err(read),
         }

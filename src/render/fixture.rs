@@ -130,6 +130,7 @@ fn backend(
         phases,
         consecutive_failures: outcome.is_err().into(),
         outcome,
+        client_auth: None,
     });
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
     let backend = Backend::new(Arc::clone(endpoint), address);

@@ -220,6 +220,7 @@ fn probe(report: &ProbeReport) -> impl Serialize {
         }),
         consecutive_failures: report.consecutive_failures,
         rate_limited: report.rate_limited(),
+        client_certificate: report.client_auth,
     }
 }
 

@@ -250,5 +250,6 @@ fn probe(outcome: Result<Connection, Failure>) -> ProbeReport {
         phases: Phases::default(),
         consecutive_failures: u32::from(outcome.is_err()),
         outcome,
+        client_auth: None,
     }
 }

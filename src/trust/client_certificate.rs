@@ -10,6 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::anchors::{self, PemFileError};
 use crate::target::ClientCertificate;
+use crate::text::printable;
 
 /// Loads the chain in the PEM file `cert`, leaf first, and the key of the leaf in the PEM file `key`.
 ///
@@ -25,15 +26,32 @@ pub fn load(cert: &Path, key: &Path) -> Result<ClientCertificate, ClientCertific
         Err(Error::InconsistentKeys(_)) => return Err(Failed::OtherKey),
         Err(_) => return Err(Failed::Malformed),
     }
-    let leaf = chain.first().and_then(|leaf| X509Certificate::from_der(leaf).ok());
-    let (_, leaf) = leaf.ok_or(Failed::Malformed)?;
+    let parse = |der| Some(X509Certificate::from_der(der).ok()?.1);
+    let leaf = chain.first().and_then(|leaf| parse(leaf)).ok_or(Failed::Malformed)?;
     let [not_before, not_after] = [leaf.validity().not_before, leaf.validity().not_after].map(|time| time.timestamp());
     // RFC 5280 §4.2.1.12. An extension that cannot be parsed permits nothing.
     let permits_client_auth = match leaf.extended_key_usage() {
         Ok(usage) => usage.is_none_or(|usage| usage.value.client_auth || usage.value.any),
         Err(_) => false,
     };
-    Ok(ClientCertificate { file: cert.to_owned(), chain, key: private, not_before, not_after, permits_client_auth })
+    let permits_signatures = match leaf.key_usage() {
+        Ok(usage) => usage.is_none_or(|usage| usage.value.digital_signature()),
+        Err(_) => false,
+    };
+    let certificates = || chain.iter().filter_map(|der| parse(der));
+    Ok(ClientCertificate {
+        file: cert.to_owned(),
+        subject: printable(&leaf.subject().to_string(), MAX_NAME_CHARS).into(),
+        issuer: printable(&leaf.issuer().to_string(), MAX_NAME_CHARS).into(),
+        issuers: certificates().map(|each| each.issuer().as_raw().into()).collect(),
+        intermediates_not_after: certificates().skip(1).map(|each| each.validity().not_after.timestamp()).min(),
+        not_before,
+        not_after,
+        permits_signatures,
+        permits_client_auth,
+        key: private,
+        chain: chain.clone(),
+    })
 }
 
 /// Why a client certificate cannot be loaded.
@@ -70,3 +88,5 @@ impl fmt::Display for ClientCertificateError {
 }
 
 impl std::error::Error for ClientCertificateError {}
+
+const MAX_NAME_CHARS: usize = 200;

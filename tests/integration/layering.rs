@@ -40,7 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client_errors", &["reason"]),
     ("target", &["net"]),
     ("observation", &["reason", "target", "text"]),
-    ("trust", &["file", "target"]),
+    ("trust", &["file", "target", "text"]),
     // The metric table holds the label names that configured labels must not use.
     ("config", &["target", "net", "trust", "file", "text", "metrics"]),
     ("discovery", &["reason", "target", "observation", "net", "file", "text"]),

@@ -4,6 +4,7 @@ mod alternates;
 mod binary;
 mod certificates;
 mod check;
+mod client_certificates;
 mod damaged_chains;
 mod discovery;
 mod docs;

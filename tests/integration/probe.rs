@@ -1,15 +1,15 @@
 //! One probe of each server profile: where and why it fails, what it still observes, and whether it sends QUIT.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use smtp_fleet::{Fleet, Pki, Session, Step, Termination, TlsMode as FleetTls, TlsVersions, profiles};
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
-use smtp_tls_exporter::reason::{ProbeReason as Why, RejectionCause, Stage};
-use smtp_tls_exporter::target::{Backend, ClientCertificate, Endpoint, ProbeSettings, ServerName, TlsMode};
+use smtp_tls_exporter::reason::{ClientAuth, ProbeReason as Why, RejectionCause, Stage};
+use smtp_tls_exporter::target::{Backend, Endpoint, ProbeSettings, ServerName, TlsMode};
+use smtp_tls_exporter::trust::client_certificate;
 
 use crate::support::settings;
 
@@ -213,20 +213,17 @@ async fn presents_a_client_certificate_on_request() {
     let fleet = Fleet::start(specs.to_vec()).await.expect("a fleet");
     let spec = smtp_fleet::CertSpec::valid_for(&["probe.example.net"]).with_purpose(smtp_fleet::Purpose::Client);
     let identity = pki.issue(&spec);
-    let key = identity.key().expect("a key").clone_key();
-    let certificate = Arc::new(ClientCertificate {
-        file: PathBuf::default(),
-        chain: identity.chain().to_vec(),
-        key,
-        not_before: 0,
-        not_after: i64::MAX,
-        permits_client_auth: true,
-    });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [cert, key] = ["client.pem", "client.key"].map(|file| folder.path().join(file));
+    std::fs::write(&cert, identity.chain_pem()).expect("a file");
+    std::fs::write(&key, identity.key_pem()).expect("a file");
+    let certificate = Arc::new(client_certificate::load(&cert, &key).expect("a client certificate"));
     let prober = Prober::new().expect("a prober");
     for server in fleet.servers() {
         let settings = ProbeSettings { client_certificate: Some(certificate.clone()), ..settings(TIMEOUT) };
         let seen = probe(&prober, alias(), server.addr(), TlsMode::StartTls, &settings).await;
         assert!(seen.outcome.is_ok(), "{}: {:?}", server.addr(), seen.outcome);
+        assert_eq!(seen.client_auth, Some(ClientAuth::Sent), "{}", server.addr());
     }
 }
 
@@ -267,5 +264,71 @@ async fn maps_each_tls_alert_to_a_reason_and_names_it() {
         let failure = seen.outcome.expect_err("a failure");
         assert_eq!((failure.stage, failure.reason), (Stage::Handshake, reason), "{number}: {failure:?}");
         assert!(failure.detail.contains(word), "{number}: {failure:?}");
+    }
+}
+
+/// A ServerHello (RFC 5246 §7.4.1.3, RFC 8446 §4.1.3) with these values, as a record.
+fn server_hello(version: [u8; 2], random: [u8; 32], suite: [u8; 2], compression: u8, extensions: &[&[u8]]) -> Vec<u8> {
+    let length = |bytes: usize| u16::try_from(bytes).expect("a short message").to_be_bytes();
+    let extensions = extensions.concat();
+    let body = [&version[..], &random, &[0], &suite, &[compression], &length(extensions.len()), &extensions].concat();
+    let message = [&[2, 0][..], &length(body.len()), &body].concat();
+    [&[22, 3, 3][..], &length(message.len()), &message].concat()
+}
+
+#[tokio::test]
+async fn a_server_that_selects_what_was_not_offered_violates_the_protocol() {
+    const TLS12: [u8; 2] = [3, 3];
+    const ECDHE: [u8; 2] = [0xc0, 0x2f];
+    const TLS13_SUITE: [u8; 2] = [0x13, 0x01];
+    const SUPPORTED_VERSION: &[u8] = &[0, 43, 0, 2, 3, 4];
+    // SHA-256 of "HelloRetryRequest" (RFC 8446 §4.1.3).
+    const RETRY: [u8; 32] = [
+        0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2,
+        0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    ];
+    let random = [7; 32];
+    let rows = [
+        ("RSA key exchange with CBC", server_hello(TLS12, random, [0, 0x2f], 0, &[]), Why::ProtocolViolation),
+        ("a suite that does not exist", server_hello(TLS12, random, [0xfa, 0xfa], 0, &[]), Why::ProtocolViolation),
+        ("a suite of TLS 1.3 in TLS 1.2", server_hello(TLS12, random, TLS13_SUITE, 0, &[]), Why::ProtocolViolation),
+        (
+            "a suite of TLS 1.2 in TLS 1.3",
+            server_hello(TLS12, random, ECDHE, 0, &[SUPPORTED_VERSION]),
+            Why::ProtocolViolation,
+        ),
+        (
+            "an unknown suite in TLS 1.3",
+            server_hello(TLS12, random, [0x13, 0x99], 0, &[SUPPORTED_VERSION]),
+            Why::ProtocolViolation,
+        ),
+        ("compression", server_hello(TLS12, random, ECDHE, 1, &[]), Why::ProtocolViolation),
+        (
+            "an extension",
+            server_hello(TLS12, random, ECDHE, 0, &[&[0, 16, 0, 5, 0, 3, 2, b'h', b'2']]),
+            Why::ProtocolViolation,
+        ),
+        (
+            "the group P-521",
+            server_hello(TLS12, RETRY, TLS13_SUITE, 0, &[SUPPORTED_VERSION, &[0, 51, 0, 2, 0, 25]]),
+            Why::ProtocolViolation,
+        ),
+        (
+            "an extension in a retry",
+            server_hello(TLS12, RETRY, TLS13_SUITE, 0, &[SUPPORTED_VERSION, &[0xfa, 0xfa, 0, 0]]),
+            Why::ProtocolViolation,
+        ),
+        // An old server, which is the usual case.
+        ("TLS 1.1", server_hello([3, 2], random, [0, 0x2f], 0, &[]), Why::TlsVersion),
+    ];
+    let pki = Pki::new();
+    let records = rows.iter().map(|(_, record, _)| Termination::Record(record.clone().leak()));
+    let specs = records.map(|record| profiles::terminates(&pki, Step::ClientHello, record)).collect();
+    let fleet = Fleet::start(specs).await.expect("a fleet");
+    let prober = Prober::new().expect("a prober");
+    for ((case, _, reason), server) in rows.into_iter().zip(fleet.servers()) {
+        let seen = probe(&prober, alias(), server.addr(), TlsMode::StartTls, &settings(TIMEOUT)).await;
+        let failure = seen.outcome.expect_err("a failure");
+        assert_eq!((failure.stage, failure.reason), (Stage::Handshake, reason), "{case}: {failure:?}");
     }
 }

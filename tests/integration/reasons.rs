@@ -46,6 +46,8 @@ async fn exports_every_probe_failure_reason() {
             None => check(&answer, &[success]),
         }
     }
+    // Servers reject only certificates that were sent; see the module `client_certificates`.
+    covered.insert(ProbeReason::ClientCertificateRejected);
     // No address on loopback is unreachable.
     covered.insert(ProbeReason::Unreachable);
     assert_eq!(covered, ProbeReason::ALL.iter().copied().collect());

@@ -1,7 +1,11 @@
 //! Probes that fail, lookups that fail, and targets of other kinds.
 
+use rustls_pki_types::PrivatePkcs8KeyDer;
+
 use super::*;
-use crate::reason::RejectionCause as Cause;
+use crate::reason::{ClientAuth, RejectionCause as Cause};
+use crate::snapshot::ProbeReport;
+use crate::target::ClientCertificate;
 
 pub(super) fn cases() -> Vec<Case> {
     [failures(), lookups(), mail_exchangers()].into_iter().flatten().collect()
@@ -68,6 +72,18 @@ fn failures() -> Vec<Case> {
                 &["192.0.2.11 and 192.0.2.12", "`client_certificate`"],
             )],
         ),
+        failing(
+            "A client certificate is rejected",
+            &starttls,
+            Stage::Session,
+            ProbeReason::ClientCertificateRejected,
+            "received TLS alert unknown_ca (48)",
+            &[(
+                "warning client_certificate [192.0.2.11 192.0.2.12] request AuthenticationException",
+                &["192.0.2.11 and 192.0.2.12", "unknown_ca (48)", "`client_certificate`"],
+            )],
+        ),
+        own_certificate(&starttls),
         failing(
             "No greeting",
             &starttls,
@@ -162,6 +178,57 @@ pub(super) fn every_cause() -> String {
         }
     }
     page
+}
+
+/// Servers that reject a client certificate, which is at fault.
+fn own_certificate(fixture: &EndpointFixture) -> Case {
+    let rejects = |address, stage, reason, detail| {
+        let report = fixture.fails(address, stage, reason, detail);
+        let probe = report.probe.map(|probe| ProbeReport { client_auth: Some(ClientAuth::Sent), ..probe });
+        BackendReport { probe, ..report }
+    };
+    let report = fixture.report(vec![
+        rejects(
+            "192.0.2.11",
+            Stage::Session,
+            ProbeReason::ClientCertificateRejected,
+            "received TLS alert certificate_expired (45)",
+        ),
+        rejects("192.0.2.12", Stage::Session, ProbeReason::Eof, "the server closed the connection"),
+        fixture.fails("192.0.2.13", Stage::Connect, ProbeReason::Refused, ""),
+    ]);
+    let end = crate::verdict::unix(now()) - 86_400;
+    let certificate = ClientCertificate {
+        file: "/etc/smtp-tls-exporter/client.pem".into(),
+        chain: Vec::new(),
+        key: PrivatePkcs8KeyDer::from(Vec::new()).into(),
+        subject: "CN=probe.example.net".into(),
+        issuer: "CN=Example Intermediate".into(),
+        issuers: Vec::new(),
+        not_before: 0,
+        not_after: end,
+        intermediates_not_after: None,
+        permits_signatures: true,
+        permits_client_auth: true,
+    };
+    let settings = ProbeSettings { client_certificate: Some(certificate.into()), ..(*report.target.settings).clone() };
+    let target = Target { settings: settings.into(), ..(*report.target).clone() };
+    case(
+        "An expired client certificate is rejected",
+        TargetReport { target: target.into(), ..report },
+        &[
+            ("critical unreachable [192.0.2.13] request", &["192.0.2.13"]),
+            (
+                "warning client_certificate [192.0.2.11 192.0.2.12]",
+                &[
+                    "/etc/smtp-tls-exporter/client.pem",
+                    "expired on 2026-05-31 00:00:00 UTC",
+                    "192.0.2.11",
+                    "192.0.2.12",
+                ],
+            ),
+        ],
+    )
 }
 
 /// The texts on each reason; with the stage and the port if they differ by these.

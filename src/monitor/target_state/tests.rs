@@ -90,6 +90,7 @@ fn judged(outcome: Result<(), (Stage, ProbeReason)>) -> Judged {
             .map_err(|(stage, reason)| Failure::new(stage, reason, "")),
         assessment: None,
         issuers_learned: 0,
+        client_auth: None,
     }
 }
 

@@ -124,6 +124,7 @@ fn probe(backend: &BackendReport, probe: &ProbeReport, now: SystemTime) -> Marku
                 (fact("Consecutive failures", &html! { (grouped(probe.consecutive_failures as usize)) }))
             }
         }
+        @if let Some(answer) = probe.client_auth { (fact("Client certificate", &html! { (prose(answer.doc())) })) }
         @if backend.handshake_errors > 0 {
             (fact("Consecutive TLS failures", &html! { (grouped(backend.handshake_errors as usize)) }))
         }

@@ -114,6 +114,8 @@ pub struct CertSpec {
     pub key: KeyKind,
     /// The extended key usage (RFC 5280 §4.2.1.12).
     pub purpose: Purpose,
+    /// Whether the key usage (RFC 5280 §4.2.1.3) permits signatures; encryption of keys otherwise.
+    pub signs: bool,
     /// Additional extensions, encoded unchanged.
     pub extensions: Vec<Extension>,
 }
@@ -143,6 +145,8 @@ impl CertSpec {
         with_key(key: KeyKind);
         /// Sets the extended key usage.
         with_purpose(purpose: Purpose);
+        /// Sets whether the key usage permits signatures.
+        with_signing(signs: bool);
     }
 
     /// Sets the common name; `None` leaves the subject empty.
@@ -162,7 +166,8 @@ impl CertSpec {
         params.not_before = from_now(self.not_before);
         params.not_after = from_now(self.not_after);
         params.distinguished_name = subject(self.common_name.as_deref());
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let usage = if self.signs { KeyUsagePurpose::DigitalSignature } else { KeyUsagePurpose::KeyEncipherment };
+        params.key_usages = vec![usage];
         params.extended_key_usages = self.purpose.usages();
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = issuer.is_some();
@@ -186,6 +191,7 @@ impl Default for CertSpec {
             presented: Presented::Full,
             key: KeyKind::P256,
             purpose: Purpose::Server,
+            signs: true,
             extensions: Vec::new(),
         }
     }

@@ -212,6 +212,18 @@ pub fn client_certificate(pki: &Pki, versions: TlsVersions) -> ServerSpec {
     ServerSpec { versions, client_ca: Some(pki.root_der()), ..good(pki) }
 }
 
+/// Requests a client certificate, and ends TLS with `alert` at step `at`, whatever the client sends.
+pub fn rejects_client_certificate(pki: &Pki, versions: TlsVersions, at: Step, alert: u8) -> ServerSpec {
+    client_certificate(pki, versions).with_fault(Fault::terminates(at, Termination::Alert(alert)))
+}
+
+/// Requests a client certificate, and answers EHLO inside TLS with `reply` whatever the client sends, as Postfix does with
+/// `smtpd_tls_req_ccert = yes`.
+pub fn replies_to_client_certificate(pki: &Pki, versions: TlsVersions, reply: &str) -> ServerSpec {
+    let script = Script { ehlo_in_tls: lines(&[reply]), ..Script::default() };
+    ServerSpec { accepts_any_client: true, ..client_certificate(pki, versions) }.with_script(script)
+}
+
 /// Several identities behind one address, presented in turn.
 pub fn load_balanced(pki: &Pki, certificates: &[CertSpec]) -> ServerSpec {
     let mut identities = certificates.iter().map(|spec| pki.issue(spec));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustls::SignatureScheme;
 use rustls_pki_types::CertificateDer;
 
 use crate::pki::Identity;
@@ -19,6 +20,10 @@ pub struct ServerSpec {
     pub versions: TlsVersions,
     /// The CA that must have issued the client certificate; `None` requests no client certificate.
     pub client_ca: Option<CertificateDer<'static>>,
+    /// Whether clients may have any certificate, or none, if one is requested.
+    pub accepts_any_client: bool,
+    /// The signature schemes that it accepts from clients; empty for all.
+    pub client_schemes: Vec<SignatureScheme>,
     /// What it sends.
     pub script: Script,
 }
@@ -196,6 +201,9 @@ pub enum Step {
     StartTls,
     /// The ClientHello was read and is not answered yet.
     ClientHello,
+    /// The client's Certificate was read; its Finished is not read yet. Only for an alert; in TLS 1.3, one of 42 to 46, 48,
+    /// 49 and 51, or 116 without a certificate.
+    ClientCertificate,
     /// The handshake is complete.
     Tls,
     /// EHLO was read inside TLS and is not answered yet.
@@ -213,7 +221,7 @@ pub enum Termination {
     Reset,
     /// Sends nothing more until the client closes.
     Stall,
-    /// An unencrypted fatal TLS alert (numbers in RFC 8446 §6.2), then an orderly close; for [`Step::ClientHello`].
+    /// A fatal TLS alert (numbers in RFC 8446 §6.2), then an orderly close; for the steps of the handshake.
     Alert(u8),
     /// These bytes, then an orderly close.
     Record(&'static [u8]),

@@ -15,6 +15,7 @@ use session_log::{SessionLog, SessionRecorder};
 
 pub use session_log::Session;
 
+mod client_auth;
 mod connection;
 pub(crate) mod dialogue;
 pub(crate) mod prepared;

@@ -8,8 +8,8 @@ use smtp_tls_exporter::cmd::cli::Args;
 use smtp_tls_exporter::config::Config;
 use smtp_tls_exporter::metrics::table::{METRICS, PROBE_METRICS, reserved_labels};
 use smtp_tls_exporter::reason::{
-    AdviceKind, ChainReason, ChainWarning, LocalReason, LookupReason, NameDifference, NameReason, OcspReason,
-    OcspStatus, Phase, ProbeReason, RejectionCause, Resolves, Sender, Severity, SkipReason, Stage,
+    AdviceKind, ChainReason, ChainWarning, ClientAuth, LocalReason, LookupReason, NameDifference, NameReason,
+    OcspReason, OcspStatus, Phase, ProbeReason, RejectionCause, Resolves, Sender, Severity, SkipReason, Stage,
 };
 
 use super::tables::{ADDED_LABELS, OTHER_VALUES, RESULT_LABELS};
@@ -96,7 +96,7 @@ fn values() -> BTreeMap<&'static str, Names> {
     }
     add! {
         "stage" Stage "phase" Phase "resolves" Resolves "status" OcspStatus "cause" RejectionCause "severity" Severity "advice" AdviceKind
-        "difference" NameDifference
+        "difference" NameDifference "client_certificate" ClientAuth
         "reason" ChainReason "reason" ChainWarning "refused_by" Sender "reason" LocalReason "reason" LookupReason
         "reason" NameReason
         "reason" OcspReason "reason" ProbeReason "reason" SkipReason

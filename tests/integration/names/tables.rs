@@ -34,7 +34,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Postfix, Exim, OpenSMTPD: source files with replies", "postscreen_smtpd smtp_in smtp_session"),
     ("Exim: TLS settings", "tls_advertise_hosts tls_certificate tls_in_sni tls_on_connect_ports tls_privatekey"),
     ("Exim: other settings", "daemon_smtp_ports local_interfaces smtp_accept_max* smtp_load_reserve"),
-    ("Exim: settings, a variable, a command", "tls_require_ciphers tls_verify_hosts received_ip_address exiwhat"),
+    ("Exim: settings, a variable, a command", "tls_require_ciphers tls_verify_* received_ip_address exiwhat"),
     ("OpenSSL: a command and its options", "s_client crl_check tls1_2 verify_hostname verify_return_error"),
     ("Go: errors", "x509"),
     ("GnuTLS: a command; CryptoAPI: a structure", "certtool cert_trust_status"),

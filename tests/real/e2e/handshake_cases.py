@@ -147,6 +147,9 @@ def _parameters(handshakes: Handshakes) -> None:
 def _client_certificates(handshakes: Handshakes) -> None:
     certificate = handshakes.issue()
     client = handshakes.save(handshakes.issue(extensions="client"), "client")
+    expired = handshakes.save(handshakes.ca.issue((NAME,), -1, extensions="client"), "client-expired")
+    purpose = handshakes.save(handshakes.issue(), "client-purpose")
+    foreign = handshakes.save(TestCa(handshakes.path("foreign")).issue((NAME,), 90, extensions="client"), "client-foreign")
     require = ("-Verify", "1", "-verify_return_error", "-CAfile", handshakes.ca.root)
     # In TLS 1.3 the server sends the alert after the client's Finished, when s_client has exited.
     for version, options, stage, printed in (
@@ -174,6 +177,16 @@ def _client_certificates(handshakes: Handshakes) -> None:
             s_client_options=["-cert", client, "-key", client, "-cert_chain", handshakes.ca.intermediate],
             client_certificate=client,
         )
+        for fault, rejected in (("expired", expired), ("purpose", purpose), ("unknown-ca", foreign)):
+            handshakes.serve(
+                f"{name}-{fault}",
+                f"client certificate rejected in TLS {version} ({fault}): the server certificate is still reported",
+                _failed(stage, "client_certificate_rejected") | _presented(certificate),
+                certificate,
+                *options,
+                *require,
+                client_certificate=rejected,
+            )
 
 
 def _certificates(handshakes: Handshakes) -> None:

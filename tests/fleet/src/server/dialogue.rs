@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client_auth::{abort_handshake, send_alert};
 use super::connection::{Connection, Transport, terminate};
 use super::prepared::ConnectionSpec;
 use super::session_log::SessionRecorder;
@@ -103,6 +104,9 @@ async fn handshake(
     let Some(config) = spec.config else {
         return terminate(stream, Termination::Close, recorder).await.map(|()| None);
     };
+    if let Some(Termination::Alert(alert)) = spec.script.termination(Step::ClientCertificate) {
+        return abort_handshake(stream, config, alert, recorder).await.map(|()| None);
+    }
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     recorder.session.sni = hello.client_hello().server_name().map(str::to_owned);
     if let Some(how) = spec.script.termination(Step::ClientHello) {
@@ -112,6 +116,10 @@ async fn handshake(
     recorder.session.tls = true;
     recorder.session.resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
     match spec.script.termination(Step::Tls) {
+        Some(Termination::Alert(alert)) => {
+            let stream = send_alert(stream, alert).await?;
+            terminate(stream, Termination::Close, recorder).await.map(|()| None)
+        }
         Some(how) => terminate(stream, how, recorder).await.map(|()| None),
         None => Ok(Some(stream)),
     }
@@ -192,7 +200,7 @@ fn reply<L: AsRef<str>>(lines: &[L]) -> String {
 }
 
 impl Script {
-    fn termination(&self, step: Step) -> Option<Termination> {
+    pub(super) fn termination(&self, step: Step) -> Option<Termination> {
         match self.fault {
             Fault::Terminates { at, how } if at == step => Some(how),
             _ => None,

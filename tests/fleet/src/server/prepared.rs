@@ -7,8 +7,9 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
+use super::client_auth::ClientVerifier;
 use crate::pki::Identity;
-use crate::script::{Script, ServerSpec, TlsMode, TlsVersions};
+use crate::script::{Script, ServerSpec, Step, Termination, TlsMode, TlsVersions};
 
 /// A spec with one TLS configuration per identity.
 #[derive(Debug)]
@@ -56,8 +57,18 @@ fn config(identity: &Identity, spec: &ServerSpec) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&spec.versions.supported())
         .expect("aws-lc-rs has suites for every version");
+    let (aborts, alerts) = (spec.script.termination(Step::ClientCertificate), spec.script.termination(Step::Tls));
     let builder = match &spec.client_ca {
         None => builder.with_no_client_auth(),
+        Some(authority)
+            if aborts.is_some() || alerts.is_some() || spec.accepts_any_client || !spec.client_schemes.is_empty() =>
+        {
+            let mut verifier = ClientVerifier::new(authority, &spec.client_schemes, &provider);
+            verifier.is_mandatory = alerts.is_none() && !spec.accepts_any_client;
+            verifier.alert =
+                aborts.and_then(|how| if let Termination::Alert(alert) = how { Some(alert) } else { None });
+            builder.with_client_cert_verifier(Arc::new(verifier))
+        }
         Some(authority) => {
             let mut roots = RootCertStore::empty();
             roots.add(authority.clone()).expect("a client CA parses");
@@ -65,7 +76,9 @@ fn config(identity: &Identity, spec: &ServerSpec) -> ServerConfig {
             builder.with_client_cert_verifier(verifier.build().expect("the client CA is set"))
         }
     };
-    builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())))
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
+    config.enable_secret_extraction = matches!(alerts, Some(Termination::Alert(_)));
+    config
 }
 
 fn provider() -> Arc<CryptoProvider> {
