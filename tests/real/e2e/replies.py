@@ -25,6 +25,10 @@ from .s_server import OpensslServer
 
 NAME = "smtp.example.com"
 
+CLIENT_CERTIFICATE = """\
+    client_certificate: {{cert: {file}, key: {file}}}
+"""
+
 TARGET = """\
   - name: {name}
     host: {host}
@@ -62,6 +66,8 @@ class Case:
     advice: Sequence[str] = ()
     """What the advice must contain."""
     implicit_tls: bool = False
+    client_certificate: Path | None = None
+    """The client certificate of the exporter's target."""
 
     @property
     def at(self) -> tuple[str, int]:
@@ -141,6 +147,7 @@ class Replies:
                 port=case.port,
                 tls="implicit" if case.implicit_tls else "starttls",
             )
+            + (CLIENT_CERTIFICATE.format(file=case.client_certificate) if case.client_certificate else "")
             for case in self.cases
         ]
         config.write_text(DEFAULTS.format(interval=5, root=self.ca.root) + "targets:\n" + "".join(entries))
@@ -215,6 +222,28 @@ class Replies:
             reply="too many connections from",
             advice=["`interval`"],
         )
+        # smtpd accepts any certificate in the handshake, and replies 421 to EHLO.
+        require = ["smtpd_tls_security_level = encrypt", "smtpd_tls_req_ccert = yes", f"smtpd_tls_CAfile = {self.ca.root}"]
+        listen(
+            "postfix-no-client-certificate",
+            *("session", "client_certificate_required", None),
+            settings=require,
+            reply="",
+            advice=["a client certificate is required"],
+        )
+        for name, ca, days, words in (
+            ("expired", self.ca, -1, ["Renew the client certificate", "expired on"]),
+            ("foreign", TestCa(self._home / "foreign"), 90, ["its issuer is not trusted there"]),
+        ):
+            client = ca.issue((NAME,), days, extensions="client").save(self._home / f"client-{name}.pem")
+            listen(
+                f"postfix-client-certificate-{name}",
+                *("session", "client_certificate_rejected", None),
+                settings=require,
+                reply="421 4.7.1 mail.example.com Error: Client certificate not trusted",
+                advice=words,
+                client_certificate=client,
+            )
         return Postfix("postfix-replies", self._home / "postfix", self._logs, listeners)
 
     def _exim(self, binary: Path) -> Exim:
@@ -316,7 +345,8 @@ def _clients(replies: Replies) -> None:
     compared = 0
     for case in replies.cases:
         errors = replies.backend(case)["probe"]["client_errors"]
-        if errors is None:
+        # What is listed for client certificates is about TLS alerts.
+        if errors is None or case.expected[1].startswith("client_certificate"):
             continue
         compared += 1
         expect_error(case.name, errors["openssl"], openssl.errors(*case.at, NAME, implicit_tls=case.implicit_tls))
