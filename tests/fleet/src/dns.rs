@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
@@ -37,12 +37,18 @@ impl Dns {
     /// # Errors
     /// The error from binding.
     pub async fn start() -> io::Result<Self> {
-        let (udp, tcp) = on_fresh_network(async |network| {
-            let udp = UdpSocket::bind((network.host(0), 0)).await?;
-            let tcp = TcpListener::bind(udp.local_addr()?).await?;
-            Ok((udp, tcp))
-        })
-        .await?;
+        Self::serve(on_fresh_network(async |network| bind(network.host(0)).await).await?)
+    }
+
+    /// As [`Dns::start`], on 127.0.0.1.
+    ///
+    /// # Errors
+    /// The error from binding.
+    pub async fn start_on_localhost() -> io::Result<Self> {
+        Self::serve(on_fresh_network(async |_| bind(Ipv4Addr::LOCALHOST).await).await?)
+    }
+
+    fn serve((udp, tcp): (UdpSocket, TcpListener)) -> io::Result<Self> {
         let addr = udp.local_addr()?;
         let state = Arc::<Mutex<State>>::default();
         let mut tasks = JoinSet::new();
@@ -96,6 +102,11 @@ impl Dns {
         lock(&self.state).zone.clear(name);
     }
 
+    /// How the server treats queries with EDNS from now on.
+    pub fn set_edns(&self, edns: EdnsSupport) {
+        lock(&self.state).edns = edns;
+    }
+
     /// Advances every [`Answer::Rotating`] by its step. Queries do not advance it, because clients repeat them.
     pub fn rotate(&self) {
         lock(&self.state).zone.rotate();
@@ -105,6 +116,24 @@ impl Dns {
     pub fn queries(&self) -> Vec<(String, RecordType, Transport)> {
         lock(&self.state).queries.iter().cloned().collect()
     }
+}
+
+/// How a server treats queries with EDNS (RFC 6891 §7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EdnsSupport {
+    /// It answers them.
+    #[default]
+    Full,
+    /// It answers FORMERR with the question, as it should.
+    FormErr,
+    /// It answers FORMERR with the header alone, whose counts are those of the query.
+    Header,
+    /// It answers NOTIMP.
+    NotImp,
+    /// It answers BADVERS.
+    BadVersion,
+    /// A firewall drops them.
+    Dropped,
 }
 
 /// The transport of a query.
@@ -119,6 +148,7 @@ pub enum Transport {
 #[derive(Debug, Default)]
 struct State {
     zone: Zone,
+    edns: EdnsSupport,
     queries: VecDeque<(String, RecordType, Transport)>,
 }
 
@@ -139,6 +169,9 @@ impl State {
             return error_response(response, ResponseCode::NotImp);
         }
         self.record_query(question, transport);
+        if request.edns.is_some() && self.edns != EdnsSupport::Full {
+            return self.edns.refuse(response, message);
+        }
         match self.zone.answer(question.name(), question.query_type(), request.metadata.checking_disabled) {
             Outcome::NoReply => return None,
             Outcome::Reply(reply) => {
@@ -169,9 +202,38 @@ impl State {
     }
 }
 
+impl EdnsSupport {
+    /// The response to `message`, which has EDNS. `response` is one without records.
+    fn refuse(self, mut response: Message, message: &[u8]) -> Option<Vec<u8>> {
+        response.edns = None;
+        match self {
+            Self::Full | Self::Dropped => None,
+            Self::FormErr => error_response(response, ResponseCode::FormErr),
+            Self::NotImp => error_response(response, ResponseCode::NotImp),
+            Self::BadVersion => {
+                response.edns = Some(Edns::new());
+                error_response(response, ResponseCode::BADVERS)
+            }
+            Self::Header => {
+                let mut header = message.get(..HEADER)?.to_vec();
+                // QR; the code FORMERR.
+                header[2] |= 0x80;
+                header[3] = 0x01;
+                Some(header)
+            }
+        }
+    }
+}
+
 fn error_response(mut response: Message, code: ResponseCode) -> Option<Vec<u8>> {
     response.metadata.response_code = code;
     response.to_vec().ok()
+}
+
+async fn bind(address: Ipv4Addr) -> io::Result<(UdpSocket, TcpListener)> {
+    let udp = UdpSocket::bind((address, 0)).await?;
+    let tcp = TcpListener::bind(udp.local_addr()?).await?;
+    Ok((udp, tcp))
 }
 
 async fn serve_udp(socket: UdpSocket, state: Arc<Mutex<State>>) {
@@ -225,3 +287,5 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 /// Bounds memory: a name server may run for days.
 const MAX_QUERIES: usize = 65_536;
+/// RFC 1035 §4.1.1.
+const HEADER: usize = 12;

@@ -15,7 +15,7 @@
 //! 127.x.y.0/24 network; no key outlives the process; this crate never depends on the exporter.
 
 pub use blackhole::Blackhole;
-pub use dns::{Answer, Dns, Record, RecordType, Transport};
+pub use dns::{Answer, Dns, EdnsSupport, Record, RecordType, Transport};
 pub use farm::{Farm, IdentityProvider};
 pub use pki::{
     Authority, AuthoritySpec, CertSpec, Extension, Identity, Issuer, KeyKind, Pki, Presented, Purpose, ocsp, x509,

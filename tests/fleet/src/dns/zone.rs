@@ -21,6 +21,8 @@ pub enum Answer {
         /// By how many addresses each [`crate::Dns::rotate`] advances.
         step: usize,
     },
+    /// The addresses of the queried family in one of these sets, each query the next set.
+    InTurns(Vec<Vec<IpAddr>>),
     /// A CNAME, followed by the target's records if the zone has the target.
     Cname(String),
     /// A CNAME only: the client has to query the target.
@@ -36,6 +38,10 @@ pub enum Answer {
     Bogus(Vec<IpAddr>),
     /// REFUSED.
     Refused,
+    /// FORMERR.
+    FormErr,
+    /// NOTIMP.
+    NotImp,
     /// No response.
     NoReply,
     /// The addresses over TCP; over UDP an empty response with the TC bit (RFC 2181 §9).
@@ -115,6 +121,11 @@ impl Zone {
                 let start = (round * step).checked_rem(all.len()).unwrap_or_default();
                 addresses(pool.skip(start).take((*shown).min(all.len())).collect())
             }
+            Answer::InTurns(sets) => {
+                let set = sets.get(entry.queries.checked_rem(sets.len()).unwrap_or_default());
+                entry.queries += 1;
+                addresses(set.cloned().unwrap_or_default())
+            }
             Answer::Truncated(ips) => addresses(ips.clone()).over_tcp_only(),
             Answer::Cname(target) | Answer::CnameOnly(target) => {
                 return Lookup::Alias {
@@ -127,6 +138,8 @@ impl Zone {
             Answer::Bogus(ips) if checking_disabled => addresses(ips.clone()),
             Answer::ServFail | Answer::Bogus(_) => Reply::with(ResponseCode::ServFail),
             Answer::Refused => Reply::with(ResponseCode::Refused),
+            Answer::FormErr => Reply::with(ResponseCode::FormErr),
+            Answer::NotImp => Reply::with(ResponseCode::NotImp),
             Answer::NoReply => Outcome::NoReply,
             Answer::Records(records) => Outcome::Reply(Reply { answers: records.clone(), ..Reply::default() }),
         })

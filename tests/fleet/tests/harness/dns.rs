@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::A as A4;
 use hickory_proto::rr::{Name, RData, RecordType};
-use smtp_fleet::{Answer, Dns, Record, Transport};
+use smtp_fleet::{Answer, Dns, EdnsSupport, Record, Transport};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -82,6 +82,8 @@ async fn gives_every_kind_of_answer() {
     dns.set("empty.test", A, Answer::NoData);
     dns.set("broken.test", A, Answer::ServFail);
     dns.set("closed.test", A, Answer::Refused);
+    dns.set("old.test", A, Answer::FormErr);
+    dns.set("old.test", AAAA, Answer::NotImp);
     dns.set("unanswered.test", A, Answer::NoReply);
     dns.set("long.test", A, Answer::Truncated(one));
     let many: Vec<_> = (0..100).map(|host| IpAddr::from([192, 0, 2, host])).collect();
@@ -108,6 +110,8 @@ async fn gives_every_kind_of_answer() {
     same("empty.test.", A, "ok SOA").await;
     same("broken.test.", A, "ServFail").await;
     same("closed.test.", A, "Refused").await;
+    same("old.test.", A, "FormErr").await;
+    same("old.test.", AAAA, "NotImp").await;
     same("unanswered.test.", A, "no reply").await;
     check(&dns, "long.test.", A, "ok TC", "ok 192.0.2.1").await;
     same("mail_x.test.", MX, "ok 10 a.test. 20 b.test.").await;
@@ -146,6 +150,53 @@ async fn rotates_the_order_with_queries_and_the_pool_on_request() {
         check(&dns, "pool.test.", A, expected, expected).await;
         dns.rotate();
     }
+}
+
+#[tokio::test]
+async fn answers_in_turns_with_each_query() {
+    let dns = Dns::start_on_localhost().await.unwrap();
+    assert_eq!(dns.addr().ip(), IpAddr::from([127, 0, 0, 1]));
+    let sets = vec![ips(&["192.0.2.1"]), ips(&["192.0.2.2", "2001:db8::1"]), vec![]];
+    dns.set("turns.test", A, Answer::InTurns(sets));
+    check(&dns, "turns.test.", A, "ok 192.0.2.1", "ok 192.0.2.2").await;
+    check(&dns, "turns.test.", A, "ok SOA", "ok 192.0.2.1").await;
+}
+
+#[tokio::test]
+async fn treats_queries_with_edns_as_set() {
+    use ResponseCode::{BADSIG, FormErr, NoError, NotImp};
+    let dns = Dns::start().await.unwrap();
+    dns.set("a.test", A, Answer::NoData);
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(dns.addr()).await.unwrap();
+    let mut message = Message::new(4711, MessageType::Query, OpCode::Query);
+    message.add_query(Query::query(Name::from_str_relaxed("a.test.").unwrap(), A));
+    message.set_edns(Edns::new());
+    let message = message.to_vec().unwrap();
+    // BADVERS and BADSIG have the same code.
+    for (edns, expected) in [
+        (EdnsSupport::Full, NoError),
+        (EdnsSupport::FormErr, FormErr),
+        (EdnsSupport::NotImp, NotImp),
+        (EdnsSupport::BadVersion, BADSIG),
+    ] {
+        dns.set_edns(edns);
+        socket.send(&message).await.unwrap();
+        let mut buffer = [0; 4096];
+        let length = socket.recv(&mut buffer).await.unwrap();
+        let code = Message::from_vec(&buffer[..length]).unwrap().metadata.response_code;
+        assert_eq!(code, expected, "{edns:?}");
+    }
+    dns.set_edns(EdnsSupport::Header);
+    socket.send(&message).await.unwrap();
+    let mut buffer = [0; 4096];
+    let length = socket.recv(&mut buffer).await.unwrap();
+    assert_eq!((length, &buffer[..2], buffer[3]), (12, &message[..2], 1));
+    dns.set_edns(EdnsSupport::Dropped);
+    socket.send(&message).await.unwrap();
+    assert!(timeout(Duration::from_millis(100), socket.recv(&mut buffer)).await.is_err());
+    // Queries without EDNS are answered.
+    check(&dns, "a.test.", A, "ok SOA", "ok SOA").await;
 }
 
 fn ips(texts: &[&str]) -> Vec<IpAddr> {
