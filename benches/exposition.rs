@@ -276,13 +276,7 @@ impl Bench {
         });
         let mut counters = Counters::default();
         counters.count(&failure());
-        let lookup = LookupReport {
-            success: true,
-            hosts: None,
-            duration: Duration::from_micros(4321),
-            failures: vec![],
-            disagree: None,
-        };
+        let lookup = LookupReport { success: true, duration: Duration::from_micros(4321), ..LookupReport::default() };
         let kind = HostTarget { endpoint: Arc::clone(&endpoint), ..HostTarget::new(server_name, 587) };
         TargetReport {
             target: Arc::new(Target {
@@ -297,6 +291,8 @@ impl Bench {
                 backends: backends.collect(),
                 endpoint,
                 preference: None,
+                found_as: None,
+                held: 0,
                 skipped: Vec::new(),
                 alternates: Arc::default(),
             }],

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::{Name, RData};
 use smtp_fleet::{Answer, Dns, RecordType};
-use smtp_tls_exporter::discovery::Resolvers;
+use smtp_tls_exporter::discovery::{Queries, Resolvers};
 use smtp_tls_exporter::file::FileReader;
 use smtp_tls_exporter::target::{IpFamily, ProbeSettings, ResolverSpec, TargetKind};
 use tokio::net::UdpSocket;
@@ -51,8 +51,7 @@ async fn compare() {
 /// Microseconds of CPU per lookup through discovery.
 async fn discovery(server: SocketAddr) -> f64 {
     let spec = ResolverSpec::Listed { name_servers: vec![server], compare: false };
-    let resolvers =
-        Resolvers::new(&BTreeMap::from([("farm".into(), spec)]), &FileReader::default()).expect("resolvers");
+    let resolvers = Resolvers::new(&BTreeMap::from([("farm".into(), spec)]), &FileReader::default(), Queries::Once);
     let settings = ProbeSettings { ip_family: IpFamily::Ipv4, resolver: "farm".into(), ..ProbeSettings::default() };
     let shared = Arc::new((resolvers, settings));
     let targets: Vec<Arc<TargetKind>> = names().map(|name| Arc::new(name.parse().expect("a target"))).collect();

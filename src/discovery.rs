@@ -13,20 +13,38 @@ use crate::observation::{LocalFailure, LookupReport};
 use crate::target::{AllowedAddresses, Endpoint, HostTarget, ProbeSettings, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
+mod client;
 mod health;
 mod hosts;
+mod hosts_file;
+mod interfaces;
 mod name_servers;
 mod provider;
 mod query;
+mod resolv_conf;
+mod system;
 mod validation;
 
-use addresses::Addresses;
+use addresses::{Addresses, Wanted};
 use hosts::{DomainHosts, MAX_HOSTS};
 use name_servers::{NameServers, Servers};
 
-/// The resolvers of the configuration, by name.
+/// The resolvers of the configuration.
 #[derive(Debug)]
-pub struct Resolvers(HashMap<Arc<str>, NameServers>);
+pub struct Resolvers {
+    by_name: HashMap<Arc<str>, NameServers>,
+    repeat: bool,
+}
+
+/// How often a query is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queries {
+    /// To one name server, or to each of them if they are compared.
+    Once,
+    /// To each name server, until its answers bring nothing new: finds all addresses of a name whose answers change from
+    /// query to query.
+    Repeated,
+}
 
 /// The result of one lookup of a target.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +70,8 @@ pub struct FoundHost {
     pub ipv4_failed: bool,
     /// The AAAA lookup failed.
     pub ipv6_failed: bool,
+    /// The name of the search list that has the addresses; none if it is the name as written.
+    pub found_as: Option<ServerName>,
 }
 
 /// A host that an earlier lookup of the target found.
@@ -65,15 +85,9 @@ pub struct KnownHost {
 
 impl Resolvers {
     /// Sets up the resolvers without sending a query. `reader` reads this host's files.
-    ///
-    /// # Errors
-    /// If the DNS library rejects the configuration of a resolver; the text names the resolver and the reason.
-    pub fn new(specs: &BTreeMap<Arc<str>, ResolverSpec>, reader: &FileReader) -> Result<Self, String> {
-        let servers = specs.iter().map(|(name, spec)| {
-            let servers = NameServers::new(spec, reader).map_err(|error| format!("resolver {name}: {error}"))?;
-            Ok((Arc::clone(name), servers))
-        });
-        servers.collect::<Result<_, _>>().map(Self)
+    pub fn new(specs: &BTreeMap<Arc<str>, ResolverSpec>, reader: &FileReader, queries: Queries) -> Self {
+        let servers = specs.iter().map(|(name, spec)| (Arc::clone(name), NameServers::new(spec, reader)));
+        Self { by_name: servers.collect(), repeat: queries == Queries::Repeated }
     }
 
     /// Looks up the hosts of a target and their addresses, within `timeout`. If the records that name the hosts cannot be
@@ -133,13 +147,17 @@ impl Resolvers {
         // The other half of the time is for the addresses of the hosts.
         let (half, deadline) = (start + timeout / 2, start + timeout);
         let known_hosts = known.unwrap_or_default();
+        let wanted = Wanted::from(settings.ip_family);
         let found = match target {
             TargetKind::Host(target) => {
-                let found = addresses::look_up(&target.host, &servers, settings.ip_family, deadline).await?;
+                let found = match target.is_qualified {
+                    true => addresses::look_up(&target.host, &servers, wanted, deadline).await?,
+                    false => addresses::search(&target.host, &servers, wanted, deadline).await?,
+                };
                 let host = KnownHost { endpoint: Arc::clone(&target.endpoint), preference: None };
                 let hosts = DomainHosts { hosts: vec![host], ..DomainHosts::default() };
                 let addresses = BTreeMap::from([(target.endpoint.server_name.clone(), found)]);
-                return Ok(assemble(hosts, &addresses, servers.compare, start));
+                return Ok(assemble(hosts, &addresses, &servers, start));
             }
             TargetKind::Mx(mx) => hosts::mx_hosts(mx, &servers, known_hosts, half).await?,
             TargetKind::Submission(submission) => {
@@ -147,18 +165,19 @@ impl Resolvers {
             }
         };
         let names: BTreeSet<ServerName> = found.hosts.iter().map(|host| host.endpoint.server_name.clone()).collect();
-        let addresses = look_up_all(names, &servers, settings, deadline).await?;
+        let addresses = look_up_all(names, &servers, wanted, deadline).await?;
         if let Some(known) = known {
             log_new_hosts(target, &found, &addresses, known);
         }
-        Ok(assemble(found, &addresses, servers.compare, start))
+        Ok(assemble(found, &addresses, &servers, start))
     }
 
     async fn servers(&self, settings: &ProbeSettings) -> Result<Servers, LocalFailure> {
-        match self.0.get(&settings.resolver) {
-            Some(servers) => servers.current().await,
-            None => Ok(Servers::default()),
-        }
+        let servers = match self.by_name.get(&settings.resolver) {
+            Some(servers) => servers.current().await?,
+            None => Servers::default(),
+        };
+        Ok(Servers { repeat: self.repeat, ..servers })
     }
 
     /// The addresses of each of the first 64 of `names`, within `timeout`: empty if the name has none, `None` if it could
@@ -172,8 +191,9 @@ impl Resolvers {
         let deadline = Instant::now() + timeout;
         let names = names.into_iter().take(MAX_NAMES);
         let Ok(servers) = &self.servers(settings).await else { return names.map(|name| (name, None)).collect() };
+        let wanted = Wanted::from(settings.ip_family);
         let lookups = names.map(|name| async move {
-            let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await.ok();
+            let found = addresses::look_up(&name, servers, wanted, deadline).await.ok();
             let is_known = |found: &Addresses| found.failures.iter().all(|failure| failure.reason.has_none());
             (name, found.filter(is_known).map(|found| found.addresses))
         });
@@ -184,11 +204,11 @@ impl Resolvers {
 async fn look_up_all(
     names: impl IntoIterator<Item = ServerName>,
     servers: &Servers,
-    settings: &ProbeSettings,
+    wanted: Wanted,
     deadline: Instant,
 ) -> Result<BTreeMap<ServerName, Addresses>, LocalFailure> {
     let lookups = names.into_iter().map(|name| async move {
-        let found = addresses::look_up(&name, servers, settings.ip_family, deadline).await?;
+        let found = addresses::look_up(&name, servers, wanted, deadline).await?;
         Ok((name, found))
     });
     stream::iter(lookups).buffer_unordered(CONCURRENT_LOOKUPS).try_collect().await
@@ -207,17 +227,24 @@ fn configured_addresses(target: &HostTarget) -> Option<Vec<IpAddr>> {
 fn assemble(
     found: DomainHosts,
     addresses: &BTreeMap<ServerName, Addresses>,
-    compare: bool,
+    servers: &Servers,
     start: Instant,
 ) -> Discovered {
-    let DomainHosts { hosts, count, mut failures, disagree } = found;
-    failures.extend(addresses.values().flat_map(|found| found.failures.iter().cloned()));
+    let DomainHosts { hosts, count, mut failures, mut differences } = found;
+    let success = failures.is_empty() && addresses.values().all(Addresses::is_found);
+    for found in addresses.values() {
+        failures.extend(found.failures.iter().cloned());
+        differences.merge(found.differences);
+    }
+    let disagree = differences.servers || differences.existence;
     let report = LookupReport {
-        success: failures.is_empty(),
+        success,
         hosts: count,
         duration: start.elapsed(),
         failures,
-        disagree: compare.then(|| disagree || addresses.values().any(|found| found.disagree)),
+        disagree: servers.compare.then_some(disagree),
+        varies: differences.queries || (disagree && !servers.compare),
+        searched: addresses.values().flat_map(|found| found.searched.iter().cloned()).collect(),
     };
     let hosts = hosts.into_iter().map(|KnownHost { endpoint, preference }| {
         let found = addresses.get(&endpoint.server_name).cloned().unwrap_or_default();
@@ -256,8 +283,8 @@ fn log_new_hosts(
 
 impl FoundHost {
     fn new(endpoint: Arc<Endpoint>, preference: Option<u16>, found: Addresses) -> Self {
-        let Addresses { addresses, without_route, ipv4_failed, ipv6_failed, .. } = found;
-        Self { endpoint, preference, addresses, without_route, ipv4_failed, ipv6_failed }
+        let Addresses { addresses, without_route, ipv4_failed, ipv6_failed, found_as, .. } = found;
+        Self { endpoint, preference, addresses, without_route, ipv4_failed, ipv6_failed, found_as }
     }
 }
 

@@ -20,6 +20,7 @@ use slotmap::new_key_type;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::discovery::Queries;
 use crate::file::FileReader;
 
 mod admission;
@@ -65,9 +66,18 @@ impl Monitor {
     /// Sets up the monitor of `config`. Nothing is looked up or probed until it runs.
     ///
     /// # Errors
-    /// If TLS or a resolver cannot be set up.
+    /// If TLS cannot be set up.
     pub fn new(config: Config, clock: Clock) -> Result<(Self, Handle), String> {
         Self::with_reader(config, clock, FileReader::default())
+    }
+
+    /// As [`Monitor::new`], for a monitor that runs one round only: names are looked up several times, since there is no
+    /// later round to find the addresses that one answer does not have.
+    ///
+    /// # Errors
+    /// As [`Monitor::new`].
+    pub fn single_round(config: Config, clock: Clock) -> Result<(Self, Handle), String> {
+        Self::set_up(config, clock, FileReader::default(), Queries::Repeated)
     }
 
     /// As [`Monitor::new`]; `files` reads the files of this host.
@@ -75,8 +85,12 @@ impl Monitor {
     /// # Errors
     /// As [`Monitor::new`].
     pub fn with_reader(config: Config, clock: Clock, files: FileReader) -> Result<(Self, Handle), String> {
+        Self::set_up(config, clock, files, Queries::Once)
+    }
+
+    fn set_up(config: Config, clock: Clock, files: FileReader, queries: Queries) -> Result<(Self, Handle), String> {
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
-        let owner = Owner::new(config, clock, files)?;
+        let owner = Owner::new(config, clock, files, queries)?;
         let handle = Handle { published: owner.published(), commands: sender };
         Ok((Self { commands, owner }, handle))
     }

@@ -11,7 +11,7 @@ use crate::target::ServerName;
 use crate::text::printable;
 
 /// The outcome of a lookup of a target.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LookupReport {
     /// The addresses of every host were found, or the domain states that it has no host (RFC 7505).
     pub success: bool,
@@ -23,6 +23,10 @@ pub struct LookupReport {
     pub failures: Vec<LookupFailure>,
     /// Whether name servers disagreed; none if they are not compared.
     pub disagree: Option<bool>,
+    /// Whether repeated queries got different answers, from one name server or from several that are not compared.
+    pub varies: bool,
+    /// The names of the search list that were looked up besides the name as written, if none of them has an address.
+    pub searched: Vec<ServerName>,
 }
 
 /// A query that failed, or a record without a usable host.
@@ -34,6 +38,8 @@ pub struct LookupFailure {
     pub record_type: &'static str,
     /// The reason.
     pub reason: LookupReason,
+    /// Other queries returned addresses of the name.
+    pub is_partial: bool,
 }
 
 /// One probe of one backend.

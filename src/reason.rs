@@ -79,9 +79,11 @@ vocabulary! {
         NxDomain = "nxdomain",
         /// The name exists, but has no usable A or AAAA record.
         NoData = "nodata",
+        /// No name server can be reached: they refuse queries, or the network does not deliver them.
+        Unreachable = "dns_unreachable",
         /// No name server answered in time.
         Timeout = "dns_timeout",
-        /// A name server answered SERVFAIL, REFUSED or another error, or could not be reached.
+        /// A name server answered SERVFAIL, REFUSED or another error.
         ServFail = "dns_servfail",
         /// The answer failed DNSSEC validation (RFC 4035 §4.3).
         Bogus = "dns_bogus",
@@ -366,7 +368,7 @@ vocabulary! {
         Forbidden = "forbidden",
         /// The exporter host has no route to the address (ENETUNREACH).
         NoRoute = "no_route",
-        /// The exporter host's name servers are not known: `/etc/resolv.conf` cannot be read or names none.
+        /// The exporter host's name servers are not known: `/etc/resolv.conf` cannot be read.
         NameServers = "name_servers",
         /// The exporter itself was more than a second late when the probe timed out.
         Overloaded = "overloaded",
@@ -456,6 +458,8 @@ vocabulary! {
         Dns = "dns",
         /// Name servers return different answers.
         NameServersDisagree = "nameservers_disagree",
+        /// Repeated queries get different answers.
+        AnswersVary = "answers_vary",
     }
 
     /// How severe a finding is.

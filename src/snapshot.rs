@@ -72,6 +72,10 @@ pub struct EndpointReport {
     pub endpoint: Arc<Endpoint>,
     /// The preference of its MX record or the priority of its SRV record; none for a configured host.
     pub preference: Option<u16>,
+    /// The name of the search list at which the addresses were found; none if it is the host as configured.
+    pub found_as: Option<ServerName>,
+    /// Number of backends that are kept because the last lookup of their address family failed.
+    pub held: usize,
     /// Sorted by address.
     pub backends: Vec<Arc<BackendReport>>,
     /// Number of addresses that are not probed, by reason.
@@ -187,6 +191,11 @@ impl TargetReport {
     /// Counts of the backends currently in DNS, as of `now`.
     pub fn counts(&self, now: SystemTime) -> BackendCounts {
         BackendCounts::of(self.resolved(), now)
+    }
+
+    /// Number of backends that are kept because the last lookup of their address family failed.
+    pub fn held(&self) -> usize {
+        self.endpoints.iter().map(|endpoint| endpoint.held).sum()
     }
 }
 

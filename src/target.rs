@@ -86,10 +86,24 @@ pub struct SubmissionTarget {
 pub struct HostTarget {
     /// The name to look up, unless it is an IP address or `addresses` is not empty.
     pub host: ServerName,
+    /// The name was written with a trailing dot: no search list applies to it.
+    pub is_qualified: bool,
     /// Addresses to probe instead of those in DNS; empty to use DNS.
     pub addresses: Vec<IpAddr>,
     /// Port, TLS mode, and the name that is sent as SNI and checked.
     pub endpoint: Arc<Endpoint>,
+}
+
+impl TargetKind {
+    /// Whether both are the same, apart from a trailing dot of the host.
+    pub fn is_same_service(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Host(one), Self::Host(other)) => {
+                (&one.host, &one.addresses, &one.endpoint) == (&other.host, &other.addresses, &other.endpoint)
+            }
+            _ => self == other,
+        }
+    }
 }
 
 impl HostTarget {
@@ -222,8 +236,9 @@ impl Default for ProbeSettings {
 /// The name servers of a resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolverSpec {
-    /// The name servers of `/etc/resolv.conf`, after the hosts file.
-    System,
+    /// The name servers of `/etc/resolv.conf`, after the hosts file. Hosts of the configuration are looked up with its
+    /// search list.
+    System(SystemResolver),
     /// These name servers only.
     Listed {
         /// Address and port of each; never empty.
@@ -231,6 +246,23 @@ pub enum ResolverSpec {
         /// Query all of them, use the union of their answers and report disagreement.
         compare: bool,
     },
+}
+
+/// What the resolver of this host depends on (resolv.conf(5)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SystemResolver {
+    /// `/etc/resolv.conf`.
+    pub resolv_conf: PathBuf,
+    /// `/etc/hosts`.
+    pub hosts: PathBuf,
+    /// Port of the name servers; the file cannot set it.
+    pub port: u16,
+    /// The name of this host. Without a search list in the file, its domain is searched.
+    pub hostname: String,
+    /// The environment variable `LOCALDOMAIN`: a search list that replaces the one in the file.
+    pub local_domain: Option<String>,
+    /// The environment variable `RES_OPTIONS`: options that are added to those in the file.
+    pub options: Option<String>,
 }
 
 /// Which addresses of a name are used.

@@ -5,7 +5,7 @@ use super::phrases::advice;
 use crate::reason::{AdviceKind, LookupReason, Severity};
 use crate::snapshot::TargetReport;
 use crate::target::{IpFamily, ServerName, TargetKind};
-use crate::text::{conjunction, group_by};
+use crate::text::{conjunction, group_by, list};
 
 /// About the target as a whole.
 pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
@@ -13,17 +13,15 @@ pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
     let (target, resolver) = (&report.target, &report.target.settings.resolver);
     let mut found = Vec::new();
     let groups = group_by(&lookup.failures, |failure| (&failure.name, failure.reason));
-    let families = if matches!(target.settings.ip_family, IpFamily::Auto | IpFamily::Any) { 2 } else { 1 };
     for ((name, reason), failures) in groups.into_iter().take(MAX_FAILURES) {
-        let types = group_by(failures, |failure| failure.record_type).into_iter().map(|(kind, _)| kind);
-        let types: Vec<&str> = types.collect();
-        let is_whole = types.len() >= families || types.iter().any(|kind| !matches!(*kind, "A" | "AAAA"));
         let severity = match reason {
             LookupReason::NullMx => Severity::Info,
-            _ if is_whole => Severity::Critical,
-            _ => Severity::Warning,
+            _ if failures.iter().all(|failure| failure.is_partial) => Severity::Warning,
+            _ => Severity::Critical,
         };
-        found.push(advice(AdviceKind::Dns, severity, &failure_text(name, reason, &types, resolver)));
+        let types = group_by(failures, |failure| failure.record_type).into_iter().map(|(kind, _)| kind);
+        let types: Vec<&str> = types.collect();
+        found.push(advice(AdviceKind::Dns, severity, &failure_text(name, reason, &types, report)));
     }
     if let (TargetKind::Mx(mx), Some(0), true) = (&target.kind, lookup.hosts, lookup.success) {
         let text = format!("{} publishes a null MX: it accepts no mail (RFC 7505), so nothing is probed.", mx.domain);
@@ -37,18 +35,46 @@ pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
         );
         found.push(advice(AdviceKind::NameServersDisagree, Severity::Warning, &text));
     }
+    if lookup.varies {
+        let text = format!(
+            "Repeated DNS queries for {} get different answers. The addresses in all of them were probed; clients get some \
+             of them at a time. If this is not intended, compare the records on the name servers.",
+            target.name
+        );
+        found.push(advice(AdviceKind::AnswersVary, Severity::Info, &text));
+    }
     found
 }
 
-fn failure_text(name: &ServerName, reason: LookupReason, types: &[&str], resolver: &str) -> String {
+fn failure_text(name: &ServerName, reason: LookupReason, types: &[&str], report: &TargetReport) -> String {
+    let resolver = &report.target.settings.resolver;
+    let is_ipv4_only = types == ["A"] && report.target.settings.ip_family == IpFamily::Auto;
     let types = conjunction(types.iter().map(ToString::to_string), types.len());
+    // Both families are missing if both were queried.
+    let not_queried =
+        if is_ipv4_only { "; AAAA is not queried, because the exporter host has no IPv6 address" } else { "" };
+    let searched = report.lookup.iter().flat_map(|lookup| &lookup.searched).map(ToString::to_string);
+    let searched: Vec<String> = searched.collect();
+    let searched = match searched.is_empty() {
+        true => String::new(),
+        false => format!(" The names of the search list have no addresses either: {}.", list(searched, MAX_SEARCHED)),
+    };
     match reason {
-        LookupReason::NxDomain => {
-            format!("{name} does not exist in DNS (queried for {types}): correct the name, or add it to its zone.")
-        }
-        LookupReason::NoData => {
-            format!("{name} exists in DNS, but has no usable records of type {types}: correct its zone.")
-        }
+        LookupReason::NxDomain => format!(
+            "{name} does not exist in DNS (queried for {types}{not_queried}): correct the name, or add it to its zone.{searched}"
+        ),
+        LookupReason::NoData => format!(
+            "{name} exists in DNS, but has no usable records of type {types}{not_queried}: correct its zone.{searched}"
+        ),
+        LookupReason::Unreachable => format!(
+            "No name server of the resolver `{resolver}` can be reached, so {name} ({types}) is not looked up: start the name \
+             server, or correct {}.",
+            if &**resolver == "system" {
+                "/etc/resolv.conf of the exporter host, where no valid `nameserver` line means 127.0.0.1".to_owned()
+            } else {
+                format!("`nameservers` of `{resolver}` in the configuration")
+            }
+        ),
         LookupReason::Timeout => format!(
             "No name server of the resolver `{resolver}` answered in time for {name} ({types}): check the resolver and the \
              name servers of the zone."
@@ -68,3 +94,4 @@ fn failure_text(name: &ServerName, reason: LookupReason, types: &[&str], resolve
 }
 
 const MAX_FAILURES: usize = 10;
+const MAX_SEARCHED: usize = 8;

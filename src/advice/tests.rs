@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use expect_test::expect_file;
 use smtp_fleet::Extension;

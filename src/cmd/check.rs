@@ -25,7 +25,7 @@ mod export;
 mod round;
 mod terminal;
 
-/// Probes every backend once and prints the result. The exit code is 0 if everything is ok, 1 if there are problems, 2 if
+/// Looks up every target several times, probes every backend once, and prints the result. The exit code is 0 if everything is ok, 1 if there are problems, 2 if
 /// nothing could be probed, and 130 after SIGINT or SIGTERM.
 pub fn command(args: CheckArgs, signals: BlockedSignals) -> ExitCode {
     let runtime = match Runtime::new() {

@@ -1,14 +1,31 @@
-//! The name in EHLO if none is configured.
+//! What the configuration takes from this host: the name in EHLO if none is configured, and how names are resolved.
 
+use std::env;
 use std::fs;
 
 use super::scalar::ehlo_name;
-use crate::target::EhloName;
+use crate::target::{EhloName, SystemResolver};
 
 /// The fully qualified name of this host, or its address. Files that cannot be read count as empty.
 pub(super) fn this_machine() -> EhloName {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    name_of(&read("/proc/sys/kernel/hostname"), &read("/etc/hosts"))
+    name_of(&read(HOSTNAME), &read(HOSTS))
+}
+
+/// The resolver of this host, with the variables that libc reads from the environment.
+pub(super) fn system_resolver() -> SystemResolver {
+    let variable = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    SystemResolver {
+        resolv_conf: "/etc/resolv.conf".into(),
+        hosts: HOSTS.into(),
+        port: DNS_PORT,
+        hostname: read(HOSTNAME).trim().to_owned(),
+        local_domain: variable("LOCALDOMAIN"),
+        options: variable("RES_OPTIONS"),
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
 }
 
 /// The host name if it is fully qualified, otherwise the first qualified name on a line of the hosts file that contains it,
@@ -34,6 +51,11 @@ fn name_of(hostname: &str, hosts: &str) -> EhloName {
 fn local(name: &str) -> bool {
     name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("localhost"))
 }
+
+const HOSTS: &str = "/etc/hosts";
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+/// RFC 1035 §4.2.
+const DNS_PORT: u16 = 53;
 
 #[cfg(test)]
 mod tests {

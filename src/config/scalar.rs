@@ -28,6 +28,20 @@ pub(super) trait Scalar: Sized {
     fn parse(given: Given<'_>) -> Option<Result<Self, String>>;
 }
 
+/// A host or domain, and how it is written.
+#[derive(Clone, Debug)]
+pub(super) struct WrittenName {
+    pub(super) name: ServerName,
+    /// It ends in a dot.
+    pub(super) is_qualified: bool,
+}
+
+impl From<ServerName> for WrittenName {
+    fn from(name: ServerName) -> Self {
+        Self { name, is_qualified: false }
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(super) enum Given<'a> {
     Text(&'a str),
@@ -131,10 +145,10 @@ scalars! {
         Text(text) => ehlo_name(text).ok_or_else(String::new),
     }
     /// A host that can be connected to.
-    Host(ServerName), "a host name or an IP address" {
+    Host(WrittenName), "a host name or an IP address" {
         Text(text) => server_name(text).and_then(|name| match name.ip() {
-            Some(ip) => unicast(ip, name),
-            None => Ok(name),
+            Some(ip) => unicast(ip, name.into()),
+            None => Ok(WrittenName { name, is_qualified: text.ends_with('.') }),
         }),
     }
     /// A domain whose DNS records list hosts.

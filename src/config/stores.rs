@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::error::{ErrorKind, Fault, Place};
 use super::files::{Anchors, PemFiles};
+use super::machine::system_resolver;
 use super::scalar::{
     BUILT_IN_RESOLVER, BUILT_IN_STORES, FilePath, NameServer, ResolverKey, RootSet, StoreKey, UniqueVec,
 };
@@ -104,7 +105,7 @@ impl Stores {
 
 /// All resolvers that targets can refer to.
 pub(super) fn resolvers(defined: BTreeMap<ResolverKey, Resolver>) -> Result<BTreeMap<Arc<str>, ResolverSpec>, Fault> {
-    let mut resolvers = BTreeMap::from([(BUILT_IN_RESOLVER.into(), ResolverSpec::System)]);
+    let mut resolvers = BTreeMap::from([(BUILT_IN_RESOLVER.into(), ResolverSpec::System(system_resolver()))]);
     for (ResolverKey(name), resolver) in defined {
         let name_servers: Vec<_> = resolver.nameservers.0.into_iter().map(|server| server.0).collect();
         let count = name_servers.len();

@@ -10,6 +10,7 @@ use super::error::{ErrorKind, Fault, Place, quoted};
 use super::files::PemFiles;
 use super::scalar::{
     Address, CertName, Domain, FilePath, Host, LabelName, LabelValue, Name, OneOrMany, Port, Tls, UniqueVec,
+    WrittenName,
 };
 use super::settings::{OwnFiles, Resolved, Settings};
 use super::stores::ClientCertificate;
@@ -17,8 +18,8 @@ use super::target_files::Adjusted;
 use super::yaml::Node;
 use super::{Source, folder};
 use crate::target::{
-    Endpoint, HostTarget, MxTarget, ProbeSettings, SMTP, SUBMISSION, ServerName, SubmissionTarget, Target, TargetKind,
-    TargetName, TlsMode, UserLabels,
+    Endpoint, HostTarget, MxTarget, ProbeSettings, SMTP, SUBMISSION, SubmissionTarget, Target, TargetKind, TargetName,
+    TlsMode, UserLabels,
 };
 
 /// The keys of an entry, besides those of [`Settings`].
@@ -128,7 +129,7 @@ impl<'a> Targets<'a> {
             let message = format!("name {name} for a list of {noun}s: expected one {noun}, or no name");
             return Err(Fault::new(ErrorKind::Conflict, place.key("name"), message));
         }
-        let candidate = |(index, name): (usize, ServerName)| {
+        let candidate = |(index, name): (usize, WrittenName)| {
             let kind = entry.kind(subject, name);
             let (name, place) = match &entry.name {
                 Some(Name(name)) => (name.clone(), place.key("name")),
@@ -143,11 +144,11 @@ impl<'a> Targets<'a> {
 
 impl Entry {
     /// Which one of the keys `host`, `mx` and `submission` is set, and its value.
-    fn subject(&mut self, place: &Place) -> Result<(&'static str, OneOrMany<ServerName>), Fault> {
+    fn subject(&mut self, place: &Place) -> Result<(&'static str, OneOrMany<WrittenName>), Fault> {
         let keys = [
             (HOST, self.host.take().map(|hosts| hosts.map(|host| host.0))),
-            (MX, self.mx.take().map(|domains| domains.map(|domain| domain.0))),
-            (SUBMISSION_KEY, self.submission.take().map(|domains| domains.map(|domain| domain.0))),
+            (MX, self.mx.take().map(|domains| domains.map(|domain| domain.0.into()))),
+            (SUBMISSION_KEY, self.submission.take().map(|domains| domains.map(|domain| domain.0.into()))),
         ];
         let mut set = keys.into_iter().filter_map(|(key, names)| Some((key, names?)));
         let (kind, found) = match (set.next(), set.next()) {
@@ -177,7 +178,8 @@ impl Entry {
     }
 
     /// What is probed for one of the values of `subject`.
-    fn kind(&self, subject: &str, name: ServerName) -> TargetKind {
+    fn kind(&self, subject: &str, written: WrittenName) -> TargetKind {
+        let WrittenName { name, is_qualified } = written;
         let default = if subject == MX { SMTP } else { SUBMISSION };
         let port = self.port.as_ref().map_or(default, |port| port.0);
         let tls = self.tls.as_ref().map_or_else(|| TlsMode::default_for(port), |tls| tls.0);
@@ -188,7 +190,7 @@ impl Entry {
                 let server_name = self.server_name.as_ref().map_or_else(|| name.clone(), |name| name.0.clone());
                 let addresses = self.addresses.iter().flat_map(|list| &list.0).map(|address| address.0).collect();
                 let endpoint = Arc::new(Endpoint { server_name, port, tls });
-                TargetKind::Host(HostTarget { host: name, addresses, endpoint })
+                TargetKind::Host(HostTarget { host: name, is_qualified, addresses, endpoint })
             }
         }
     }

@@ -7,8 +7,9 @@ use futures_util::future::try_join_all;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::time::Instant;
 
+use super::interfaces::has_ipv6;
 use super::name_servers::{self, Records, Servers};
-use super::query::{Answer, query};
+use super::query::{Answer, Differences, query};
 use crate::net::has_route;
 use crate::observation::{LocalFailure, LookupFailure};
 use crate::reason::LookupReason;
@@ -24,10 +25,51 @@ pub(super) struct Addresses {
     pub(super) ipv4_failed: bool,
     pub(super) ipv6_failed: bool,
     pub(super) failures: Vec<LookupFailure>,
-    /// The compared servers gave different answers.
-    pub(super) disagree: bool,
+    pub(super) differences: Differences,
     /// The name is an alias (CNAME).
     pub(super) aliased: bool,
+    /// The name of the search list that has the addresses; none if it is the name as written.
+    pub(super) found_as: Option<ServerName>,
+    /// The other names of the search list, if none of them has an address either.
+    pub(super) searched: Vec<ServerName>,
+}
+
+impl Addresses {
+    /// Whether the lookup returned an address.
+    pub(super) fn is_found(&self) -> bool {
+        !self.addresses.is_empty() || self.without_route > 0
+    }
+
+    /// Whether the name has no address, as opposed to a lookup that failed.
+    pub(super) fn is_absent(&self) -> bool {
+        !self.is_found() && self.failures.iter().all(|failure| failure.reason.has_none())
+    }
+}
+
+/// The addresses that are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    types: &'static [RecordType],
+    /// Only those to which this host has a route.
+    with_route: bool,
+}
+
+impl From<IpFamily> for Wanted {
+    fn from(family: IpFamily) -> Self {
+        Self::new(family, has_ipv6)
+    }
+}
+
+impl Wanted {
+    fn new(family: IpFamily, has_ipv6: impl Fn() -> bool) -> Self {
+        let types: &[RecordType] = match family {
+            IpFamily::Auto if !has_ipv6() => &[RecordType::A],
+            IpFamily::Auto | IpFamily::Any => &[RecordType::A, RecordType::AAAA],
+            IpFamily::Ipv4 => &[RecordType::A],
+            IpFamily::Ipv6 => &[RecordType::AAAA],
+        };
+        Self { types, with_route: family == IpFamily::Auto }
+    }
 }
 
 /// Looks up a host: in the hosts file if the resolver uses it, else at the name servers, until `deadline`.
@@ -37,25 +79,69 @@ pub(super) struct Addresses {
 pub(super) async fn look_up(
     host: &ServerName,
     servers: &Servers,
-    ip_family: IpFamily,
+    wanted: Wanted,
     deadline: Instant,
 ) -> Result<Addresses, LocalFailure> {
-    let families = families(ip_family);
-    let Some(name) = host.dns().and_then(name_servers::absolute) else {
-        let none = |_: &RecordType| Answer::new(Err(LookupReason::NxDomain));
-        return Ok(collect(host, ip_family, families, families.iter().map(none).collect()));
-    };
-    let answers = match servers.hosts_entry(&name) {
-        Some(entry) => families.iter().map(|family| of_family(&entry, *family)).collect(),
-        None => {
-            let name = &name;
-            let queries = families
-                .iter()
-                .map(|family| query(servers, deadline, |server| name_servers::addresses(server, name, *family)));
-            try_join_all(queries).await?
+    let name = host.dns().and_then(name_servers::absolute);
+    let query = |family: RecordType| {
+        let name = name.as_ref();
+        async move {
+            match (servers.hosts_entry(host), name) {
+                (Some(entry), _) => Ok(of_family(entry, family)),
+                (None, None) => Ok(Answer::new(Err(LookupReason::NxDomain))),
+                (None, Some(name)) => {
+                    query(servers, deadline, |server| name_servers::addresses(server, name, family)).await
+                }
+            }
         }
     };
-    Ok(collect(host, ip_family, families, answers))
+    let queries = wanted.types.iter().map(|family| query(*family));
+    let answers = if servers.repeat {
+        // One after the other: a server may take turns with every query.
+        let mut answers = Vec::new();
+        for query in queries {
+            answers.push(query.await?);
+        }
+        answers
+    } else {
+        try_join_all(queries).await?
+    };
+    Ok(collect(host, wanted, answers))
+}
+
+/// As [`look_up`], but with the search list of the resolver, in the order of libc: the first name that has an address or
+/// cannot be looked up is that of the host. The hosts file is searched for the name as written only.
+pub(super) async fn search(
+    host: &ServerName,
+    servers: &Servers,
+    wanted: Wanted,
+    deadline: Instant,
+) -> Result<Addresses, LocalFailure> {
+    let candidates = match &servers.search {
+        Some(list) if servers.hosts_entry(host).is_none() => list.candidates(host),
+        _ => Vec::new(),
+    };
+    let in_dns = Servers { hosts: None, ..servers.clone() };
+    let (mut absent, mut searched) = (None, Vec::new());
+    for candidate in candidates {
+        let mut found = look_up(&candidate, &in_dns, wanted, deadline).await?;
+        // That no server can be reached is not about this candidate.
+        let unreachable = found.failures.iter_mut().filter(|failure| failure.reason == LookupReason::Unreachable);
+        unreachable.for_each(|failure| failure.name = host.clone());
+        let is_as_written = candidate == *host;
+        if !found.is_absent() {
+            return Ok(Addresses { found_as: Some(candidate).filter(|_| !is_as_written), ..found });
+        }
+        if is_as_written {
+            absent = Some(found);
+        } else {
+            searched.push(candidate);
+        }
+    }
+    match absent {
+        Some(absent) => Ok(Addresses { searched, ..absent }),
+        None => look_up(host, servers, wanted, deadline).await,
+    }
 }
 
 fn of_family(entry: &[IpAddr], family: RecordType) -> Answer<IpAddr> {
@@ -63,32 +149,42 @@ fn of_family(entry: &[IpAddr], family: RecordType) -> Answer<IpAddr> {
     Answer::new(if data.is_empty() { Err(LookupReason::NoData) } else { Ok(Records { data, aliased: false }) })
 }
 
-fn collect(host: &ServerName, ip_family: IpFamily, families: &[RecordType], answers: Vec<Answer<IpAddr>>) -> Addresses {
-    let all_no_data = answers.iter().all(|answer| matches!(answer.result, Err(LookupReason::NoData)));
+fn collect(host: &ServerName, wanted: Wanted, answers: Vec<Answer<IpAddr>>) -> Addresses {
+    let all = |reasons: &[LookupReason]| {
+        answers.iter().all(|answer| answer.result.as_ref().is_err_and(|reason| reasons.contains(reason)))
+    };
+    // Some servers answer NXDOMAIN if a name has no record of this type, though it has others (RFC 4074 §4.2). So a name
+    // does not exist only if the answers for all types say so.
+    let does_not_exist = all(&[LookupReason::NxDomain]);
+    let has_none = all(&[LookupReason::NxDomain, LookupReason::NoData]);
     let mut found = Addresses::default();
-    for (family, answer) in families.iter().zip(answers) {
-        found.disagree |= answer.disagree;
+    let has_records = answers.iter().any(|answer| answer.result.is_ok());
+    for (family, answer) in wanted.types.iter().zip(answers) {
+        let existence = answer.differences.existence && !has_records;
+        found.differences.merge(Differences { existence, ..answer.differences });
         let failure = match answer.result {
             Ok(records) => {
                 found.addresses.extend(records.data);
                 found.aliased |= records.aliased;
                 answer.partial_failure
             }
+            Err(LookupReason::NxDomain) if does_not_exist => Some(LookupReason::NxDomain),
+            Err(LookupReason::NxDomain | LookupReason::NoData) if has_none => Some(LookupReason::NoData),
             // A name with addresses of only one family is not a failure.
-            Err(LookupReason::NoData) if !all_no_data => answer.partial_failure,
+            Err(LookupReason::NxDomain | LookupReason::NoData) => answer.partial_failure,
             Err(reason) => Some(reason),
         };
         let Some(reason) = failure else { continue };
-        let (record_type, failed) = match family {
+        let (record_type, failed) = match *family {
             RecordType::A => ("A", &mut found.ipv4_failed),
             _ => ("AAAA", &mut found.ipv6_failed),
         };
         *failed = true;
-        found.failures.push(LookupFailure { name: host.clone(), record_type, reason });
+        found.failures.push(LookupFailure { name: host.clone(), record_type, reason, is_partial: has_records });
     }
     found.addresses.sort_unstable();
     found.addresses.dedup();
-    if ip_family == IpFamily::Auto {
+    if wanted.with_route {
         let before = found.addresses.len();
         found.addresses.retain(|ip| ip.is_ipv4() || has_route(*ip));
         found.without_route = before - found.addresses.len();
@@ -96,10 +192,61 @@ fn collect(host: &ServerName, ip_family: IpFamily, families: &[RecordType], answ
     found
 }
 
-fn families(ip_family: IpFamily) -> &'static [RecordType] {
-    match ip_family {
-        IpFamily::Auto | IpFamily::Any => &[RecordType::A, RecordType::AAAA],
-        IpFamily::Ipv4 => &[RecordType::A],
-        IpFamily::Ipv6 => &[RecordType::AAAA],
+#[cfg(test)]
+mod tests {
+    use LookupReason::{NoData, NxDomain, ServFail, Timeout};
+
+    use super::*;
+
+    #[test]
+    fn queries_for_ipv6_addresses_only_if_they_can_be_used() {
+        use RecordType::{A, AAAA};
+        for (family, has_ipv6, expected) in [
+            (IpFamily::Auto, true, &[A, AAAA][..]),
+            (IpFamily::Auto, false, &[A]),
+            (IpFamily::Any, false, &[A, AAAA]),
+            (IpFamily::Ipv4, true, &[A]),
+            (IpFamily::Ipv6, false, &[AAAA]),
+        ] {
+            assert_eq!(Wanted::new(family, || has_ipv6).types, expected, "{family:?}, IPv6: {has_ipv6}");
+        }
+    }
+
+    type Result = super::super::query::QueryResult<IpAddr>;
+
+    fn ok(text: &str) -> Result {
+        Ok(Records { data: vec![text.parse().expect("an address")], aliased: false })
+    }
+
+    /// The failures by type, with `~` if other records were found.
+    #[track_caller]
+    fn check(a: Result, aaaa: Result, expected: &[(&str, LookupReason)]) {
+        let host = ServerName::parse("a.test").expect("a name");
+        let what = format!("A {a:?}, AAAA {aaaa:?}");
+        let (is_partial, addresses) = (a.is_ok() || aaaa.is_ok(), usize::from(a.is_ok()) + usize::from(aaaa.is_ok()));
+        let found = collect(&host, Wanted::new(IpFamily::Any, || true), vec![Answer::new(a), Answer::new(aaaa)]);
+        let failures: Vec<_> = found.failures.iter().map(|failure| (failure.record_type, failure.reason)).collect();
+        assert_eq!((failures.as_slice(), found.addresses.len()), (expected, addresses), "{what}");
+        assert!(found.failures.iter().all(|failure| failure.is_partial == is_partial), "{what}");
+        let failed = |family| expected.iter().any(|(record_type, _)| *record_type == family);
+        assert_eq!((found.ipv4_failed, found.ipv6_failed), (failed("A"), failed("AAAA")), "{what}");
+    }
+
+    #[test]
+    fn a_name_does_not_exist_only_if_all_answers_say_so() {
+        let (v4, v6) = (|| ok("192.0.2.1"), || ok("2001:db8::1"));
+        check(v4(), v6(), &[]);
+        check(v4(), Err(NoData), &[]);
+        check(v4(), Err(NxDomain), &[]);
+        check(Err(NxDomain), v6(), &[]);
+        check(v4(), Err(ServFail), &[("AAAA", ServFail)]);
+        check(Err(Timeout), v6(), &[("A", Timeout)]);
+        check(Err(NxDomain), Err(NxDomain), &[("A", NxDomain), ("AAAA", NxDomain)]);
+        check(Err(NoData), Err(NxDomain), &[("A", NoData), ("AAAA", NoData)]);
+        check(Err(NxDomain), Err(NoData), &[("A", NoData), ("AAAA", NoData)]);
+        check(Err(NoData), Err(ServFail), &[("AAAA", ServFail)]);
+        check(Err(NxDomain), Err(ServFail), &[("AAAA", ServFail)]);
+        check(Err(Timeout), Err(NxDomain), &[("A", Timeout)]);
+        check(Err(ServFail), Err(Timeout), &[("A", ServFail), ("AAAA", Timeout)]);
     }
 }

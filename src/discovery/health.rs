@@ -56,7 +56,9 @@ impl Health {
         let is_silent = self.last.lock().timeouts >= MANY;
         let permit = if is_silent {
             let permit = timeout_at(deadline.min(Instant::now() + SERVER_TIMEOUT), self.permits.acquire()).await;
-            let Ok(permit) = permit else { return Ok(Err(LookupReason::Timeout)) };
+            // Too little time is left for a server that has not answered so far.
+            let is_late = Instant::now() + MIN_WAIT > deadline;
+            let Some(permit) = permit.ok().filter(|_| !is_late) else { return Ok(Err(LookupReason::Timeout)) };
             Some(permit)
         } else {
             None
@@ -82,6 +84,7 @@ impl Health {
     }
 }
 
+/// For all attempts of a query.
 pub(super) const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 const MIN_WAIT: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::KnownHost;
 use super::name_servers::{self, MxRecord, Servers, SrvRecord};
-use super::query::{Answer, query};
+use super::query::{Answer, Differences, query};
 use crate::observation::{LocalFailure, LookupFailure};
 use crate::reason::LookupReason;
 use crate::target::{Endpoint, MxTarget, ServerName, SubmissionTarget, TlsMode};
@@ -24,8 +24,7 @@ pub(super) struct DomainHosts {
     pub(super) count: Option<usize>,
     /// Records that could not be looked up, and records without a usable host.
     pub(super) failures: Vec<LookupFailure>,
-    /// The compared servers gave different answers.
-    pub(super) disagree: bool,
+    pub(super) differences: Differences,
 }
 
 /// The mail hosts of a domain (RFC 5321 §5.1): those of its MX records, none for a null MX (RFC 7505), or without MX
@@ -41,7 +40,7 @@ pub(super) async fn mx_hosts(
         Some(name) => query(servers, deadline, |server| name_servers::mx_records(server, &name)).await?,
         None => Answer::new(Err(LookupReason::NxDomain)),
     };
-    let mut collected = Collected { disagree: answer.disagree, ..Collected::default() };
+    let mut collected = Collected { differences: answer.differences, ..Collected::default() };
     let endpoint = |server_name| Endpoint { server_name, port: target.port, tls: target.tls };
     match answer.result {
         Ok(records) => {
@@ -79,7 +78,7 @@ pub(super) async fn submission_hosts(
     let mut collected = Collected::default();
     let mut unknown = Vec::new();
     for (service, answer) in services.iter().zip(answers) {
-        collected.disagree |= answer.disagree;
+        collected.differences.merge(answer.differences);
         let absent = is_absent(&answer);
         let failure = match answer.result {
             Ok(records) => {
@@ -147,7 +146,7 @@ struct Collected {
     failures: Vec<LookupFailure>,
     /// Some records could not be looked up.
     incomplete: bool,
-    disagree: bool,
+    differences: Differences,
 }
 
 impl Collected {
@@ -159,7 +158,7 @@ impl Collected {
 
     /// Adds a failure unless it is known.
     fn fail(&mut self, name: &ServerName, record_type: &'static str, reason: LookupReason) {
-        let failure = LookupFailure { name: name.clone(), record_type, reason };
+        let failure = LookupFailure { name: name.clone(), record_type, reason, is_partial: false };
         if !self.failures.contains(&failure) {
             self.failures.push(failure);
         }
@@ -189,7 +188,7 @@ impl Collected {
             hosts.extend(kept);
             hosts.truncate(MAX_HOSTS);
         }
-        DomainHosts { hosts, count, failures: self.failures, disagree: self.disagree }
+        DomainHosts { hosts, count, failures: self.failures, differences: self.differences }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sockets for the DNS library that remember why one could not be used: the library does not pass that on.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -7,39 +8,71 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use hickory_resolver::net::runtime::{DnsUdpSocket, RuntimeProvider, TokioHandle, TokioRuntimeProvider, TokioTime};
 use parking_lot::Mutex;
+use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 
 use crate::net::has_route;
 use crate::observation::LocalFailure;
 
-/// The runtime and sockets of the client of one name server. UDP sockets are not connected, so that their errors come
-/// from this host.
-#[derive(Clone, Default)]
+/// The runtime and sockets of the clients of one name server.
+#[derive(Clone)]
 pub(super) struct Provider {
     tokio: TokioRuntimeProvider,
-    pub(super) last_failure: LastFailure,
+    /// With the interface of a link-local address, which the library does not know.
+    server: SocketAddr,
+    local_failure: Arc<Mutex<Option<LocalFailure>>>,
+    /// Changes when the server refuses a packet, or the network does not deliver it.
+    pub(super) unreachable: watch::Sender<()>,
 }
 
-/// The last failure of a UDP socket.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LastFailure(Arc<Mutex<Option<LocalFailure>>>);
-
-impl LastFailure {
-    pub(super) fn get(&self) -> Option<LocalFailure> {
-        self.0.lock().clone()
+impl Provider {
+    pub(super) fn new(server: SocketAddr) -> Self {
+        Self {
+            tokio: TokioRuntimeProvider::default(),
+            server,
+            local_failure: Arc::default(),
+            unreachable: watch::Sender::new(()),
+        }
     }
 
-    fn set(&self, error: &io::Error, server: SocketAddr) {
-        *self.0.lock() = LocalFailure::from_io(error, || has_route(server.ip()));
+    /// The last failure of this host.
+    pub(super) fn local_failure(&self) -> Option<LocalFailure> {
+        self.local_failure.lock().clone()
+    }
+
+    /// An error before a packet was sent is one of this host, if it looks like one.
+    fn failed_to_send(&self, error: &io::Error) {
+        match LocalFailure::from_io(error, || has_route(self.server.ip())) {
+            Some(local) => *self.local_failure.lock() = Some(local),
+            None => self.set_unreachable(),
+        }
+    }
+
+    fn set_unreachable(&self) {
+        self.unreachable.send_replace(());
+    }
+
+    /// The address of the server as the library knows it.
+    fn known_address(&self) -> SocketAddr {
+        SocketAddr::new(self.server.ip(), self.server.port())
     }
 }
 
-/// A UDP socket.
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// A UDP socket. It is connected, so that the kernel drops packets from other addresses and reports that a packet was
+/// refused.
 pub(super) struct Socket {
     socket: UdpSocket,
-    last_failure: LastFailure,
+    provider: Provider,
 }
 
 type Bound<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
@@ -54,30 +87,45 @@ impl RuntimeProvider for Provider {
         self.tokio.create_handle()
     }
 
-    fn connect_tcp(&self, server: SocketAddr, local: Option<SocketAddr>, limit: Option<Duration>) -> Bound<Self::Tcp> {
-        self.tokio.connect_tcp(server, local, limit)
+    fn connect_tcp(&self, _: SocketAddr, local: Option<SocketAddr>, limit: Option<Duration>) -> Bound<Self::Tcp> {
+        self.tokio.connect_tcp(self.server, local, limit)
     }
 
-    fn bind_udp(&self, local: SocketAddr, server: SocketAddr) -> Bound<Socket> {
-        let last_failure = self.last_failure.clone();
+    fn bind_udp(&self, local: SocketAddr, _: SocketAddr) -> Bound<Socket> {
+        let provider = self.clone();
         Box::pin(async move {
-            let bound = UdpSocket::bind(local).await.inspect_err(|error| last_failure.set(error, server));
-            bound.map(|socket| Socket { socket, last_failure })
+            let bound = async {
+                let socket = UdpSocket::bind(local).await?;
+                socket.connect(provider.server).await?;
+                Ok(socket)
+            };
+            let bound = bound.await.inspect_err(|error| provider.failed_to_send(error));
+            bound.map(|socket| Socket { socket, provider })
         })
     }
 }
 
+#[async_trait]
 impl DnsUdpSocket for Socket {
     type Time = TokioTime;
 
-    fn poll_recv_from(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        DnsUdpSocket::poll_recv_from(&self.socket, cx, buffer)
+    /// Unlike `poll_recv`, `recv` of tokio returns errors that the kernel reports while it waits.
+    async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let received = self.socket.recv(buffer).await;
+        received.map(|length| (length, self.provider.known_address())).inspect_err(|_| self.provider.set_unreachable())
     }
 
-    fn poll_send_to(&self, cx: &mut Context<'_>, bytes: &[u8], server: SocketAddr) -> Poll<io::Result<usize>> {
-        let sent = self.socket.poll_send_to(cx, bytes, server);
-        sent.map_err(|error| {
-            self.last_failure.set(&error, server);
+    fn poll_recv_from(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let mut buffer = ReadBuf::new(buffer);
+        self.socket.poll_recv(cx, &mut buffer).map(|received| {
+            let received = received.map(|()| (buffer.filled().len(), self.provider.known_address()));
+            received.inspect_err(|_| self.provider.set_unreachable())
+        })
+    }
+
+    fn poll_send_to(&self, cx: &mut Context<'_>, bytes: &[u8], _: SocketAddr) -> Poll<io::Result<usize>> {
+        self.socket.poll_send(cx, bytes).map_err(|error| {
+            self.provider.failed_to_send(&error);
             error
         })
     }

@@ -90,10 +90,9 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
     let mut relay = target("relay", &[("team", "mail")], &alias, backends);
     relay.lookup = Some(Arc::new(LookupReport {
         success: true,
-        hosts: None,
         duration: Duration::from_millis(4),
-        failures: vec![],
         disagree: Some(false),
+        ..LookupReport::default()
     }));
     relay.last_round = Some(now() - Duration::from_secs(29));
     let failure = Failure::new(Stage::Greeting, ProbeReason::Timeout, "");
@@ -101,6 +100,8 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
     relay.counters.count(&Err(failure.clone()));
     relay.counters.count(&Err(failure));
     for endpoint in &mut relay.endpoints {
+        endpoint.found_as = Some(name("smtp.example.com.example.net"));
+        endpoint.held = 1;
         endpoint.skipped = vec![(SkipReason::Cap, 3), (SkipReason::NoRoute, 0)];
         let alternates = [("mail.example.com", Resolves::All), ("mx.example.net", Resolves::Nowhere)];
         let alternates =
@@ -109,15 +110,15 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
     }
 
     let mut unknown = target("unknown", &[], &name("gone.example.com"), vec![]);
-    let failure = LookupFailure { name: name("gone.example.com"), record_type: "A", reason: LookupReason::NxDomain };
+    let failure = LookupFailure {
+        name: name("gone.example.com"),
+        record_type: "A",
+        reason: LookupReason::NxDomain,
+        is_partial: false,
+    };
     let failures = vec![failure.clone(), LookupFailure { record_type: "AAAA", ..failure.clone() }, failure];
-    unknown.lookup = Some(Arc::new(LookupReport {
-        success: false,
-        hosts: None,
-        duration: Duration::from_millis(2),
-        failures,
-        disagree: None,
-    }));
+    unknown.lookup =
+        Some(Arc::new(LookupReport { duration: Duration::from_millis(2), failures, ..LookupReport::default() }));
     let fresh = target("fresh", &[], &name("fresh.example.com"), vec![]);
 
     let exporter = ExporterReport {

@@ -104,6 +104,8 @@ metrics! {
         "Number of hosts in the MX or SRV records of the last lookup, 0 if the domain declares that it has none.";
     TARGET_LOOKUP_FAILURE: Info Target "smtp_tls_target_lookup_failure_info" ["name", "type", "reason"]
         "Query of the last lookup that returned no addresses.";
+    TARGET_HELD_BACKENDS: Gauge Target "smtp_tls_target_held_backends" []
+        "Number of backends that are kept because the last lookup of their address family failed.";
     TARGET_NAMESERVERS_DISAGREE: Gauge Target "smtp_tls_target_nameservers_disagree" []
         "Whether the compared name servers returned different answers in the last lookup.";
     CLIENT_CERTIFICATE_NOT_AFTER: Gauge Target "smtp_tls_client_certificate_not_after_timestamp_seconds" []
@@ -117,6 +119,8 @@ metrics! {
 
     ENDPOINT_INFO: Info Endpoint "smtp_tls_endpoint_info" ["port", "tls", "preference"]
         "Endpoint of a target: server name, port, TLS mode, and preference of the MX or SRV record.";
+    ENDPOINT_FOUND_NAME: Info Endpoint "smtp_tls_endpoint_found_name_info" ["name"]
+        "Name of the search list at which the addresses of a host were found.";
     BACKENDS_RESOLVED: Gauge Endpoint "smtp_tls_target_backends_resolved" []
         "Number of backends currently in DNS.";
     BACKENDS_REACHABLE: Gauge Endpoint "smtp_tls_target_backends_reachable" []

@@ -32,6 +32,8 @@ fn targets(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
         })
     });
     families.info(table::TARGET_LOOKUP_FAILURE, failures)?;
+    let held = each().filter(|(_, report)| report.lookup.is_some());
+    families.plain(table::TARGET_HELD_BACKENDS, held, |report| Some(report.held()))?;
     families.plain(table::TARGET_NAMESERVERS_DISAGREE, looked_up(), |lookup| lookup.disagree)?;
     let client_not_after = |report: &TargetReport| Some(report.target.settings.client_certificate.as_ref()?.not_after);
     families.plain(table::CLIENT_CERTIFICATE_NOT_AFTER, each(), client_not_after)?;
@@ -53,6 +55,8 @@ fn endpoints(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
         (view.labels(row), [endpoint.port.to_string(), endpoint.tls.as_str().to_owned(), preference])
     });
     families.info(table::ENDPOINT_INFO, endpoints)?;
+    let found = each().filter_map(|(labels, name)| Some((labels, [name.found_as?.to_string()])));
+    families.info(table::ENDPOINT_FOUND_NAME, found)?;
     families.plain(table::BACKENDS_RESOLVED, each(), |name| Some(name.counts.resolved))?;
     families.plain(table::BACKENDS_REACHABLE, each(), |name| Some(name.counts.reachable))?;
     families.plain(table::BACKENDS_MATCHED, each(), |name| Some(name.counts.matched))?;

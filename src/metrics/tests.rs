@@ -252,6 +252,8 @@ fn endpoints_that_differ_only_in_port_are_counted_together() {
     report.endpoints.push(EndpointReport {
         endpoint: endpoint.into(),
         preference: None,
+        found_as: None,
+        held: 0,
         backends: vec![bad.into()],
         skipped: vec![],
         alternates: std::sync::Arc::default(),

@@ -10,7 +10,7 @@ use crate::reason::SkipReason;
 use crate::snapshot::{
     AlternateName, BackendCounts, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
 };
-use crate::target::Backend;
+use crate::target::{Backend, ServerName};
 use crate::verdict::{Assessment, Facts};
 
 /// The rows of a fleet, by scope.
@@ -43,6 +43,7 @@ struct LabelRange {
 #[derive(Default)]
 pub(super) struct ServerNameView<'a> {
     pub(super) counts: BackendCounts,
+    pub(super) found_as: Option<&'a ServerName>,
     pub(super) skipped: Vec<(SkipReason, usize)>,
     pub(super) alternates: Vec<&'a AlternateName>,
     /// Fingerprints of the certificates.
@@ -156,6 +157,7 @@ impl<'a> BackendView<'a> {
 impl<'a> ServerNameView<'a> {
     fn add(&mut self, endpoint: &'a EndpointReport, now: SystemTime) {
         self.counts += endpoint.counts(now);
+        self.found_as = self.found_as.or(endpoint.found_as.as_ref());
         for (reason, count) in &endpoint.skipped {
             match self.skipped.iter_mut().find(|(other, _)| other == reason) {
                 Some((_, sum)) => *sum += count,

@@ -61,11 +61,10 @@ impl Handle {
     /// name; running probes finish. Waits a moment for the verdicts that a changed trust store requires.
     ///
     /// # Errors
-    /// If the resolvers cannot be set up, or the monitor has ended. The running configuration stays.
+    /// If the monitor has ended.
     pub async fn reload(&self, config: Config) -> Result<(), String> {
         let config = Box::new(config);
-        let ended = || Err("the monitor has ended".to_owned());
-        self.ask(|reply| Command::Reload { config, reply }).await.unwrap_or_else(ended)?;
+        self.ask(|reply| Command::Reload { config, reply }).await.ok_or("the monitor has ended")?;
         // Beyond the limit, they follow.
         let _ = timeout(SETTLE_LIMIT, self.settled()).await;
         Ok(())
@@ -105,7 +104,7 @@ impl Handle {
 pub(super) enum Command {
     Round { target: TargetName, max_age: Option<Duration>, reply: oneshot::Sender<Arc<TargetReport>> },
     OneOff { target: Box<TargetKind>, reply: oneshot::Sender<Result<OneOff, OneOffError>> },
-    Reload { config: Box<Config>, reply: oneshot::Sender<Result<(), String>> },
+    Reload { config: Box<Config>, reply: oneshot::Sender<()> },
     Settled { reply: oneshot::Sender<()> },
 }
 

@@ -20,6 +20,8 @@ pub(super) struct HostState {
     pub(super) host: KnownHost,
     /// Whether records list it, as of the last lookup that found them.
     pub(super) listed: bool,
+    /// The name of the search list that its addresses were found at last; none if it is the name as written.
+    pub(super) found_as: Option<ServerName>,
     pub(super) roster: Roster,
     pub(super) backends: Vec<BackendState>,
     pub(super) skipped: Vec<(SkipReason, usize)>,
@@ -32,6 +34,7 @@ impl HostState {
         Self {
             host,
             listed: true,
+            found_as: None,
             roster: Roster::default(),
             backends: Vec::new(),
             skipped: Vec::new(),
@@ -108,6 +111,8 @@ impl HostState {
         EndpointReport {
             endpoint: Arc::clone(&self.host.endpoint),
             preference: self.host.preference,
+            found_as: self.found_as.clone(),
+            held: self.roster.held(),
             backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
             skipped: self.skipped.clone(),
             alternates: Arc::clone(&self.alternates),

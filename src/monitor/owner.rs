@@ -31,7 +31,7 @@ use super::verdicts::{VerdictJob, Verdicts};
 use super::worker::{Output, Probed, ReassessJob, Reassessed, Worker, defect};
 use super::{Clock, DRAIN, TargetId};
 use crate::config::{Config, Limits};
-use crate::discovery::{Discovered, Resolvers};
+use crate::discovery::{Discovered, Queries, Resolvers};
 use crate::file::FileReader;
 use crate::observation::LocalFailure;
 use crate::probe::Prober;
@@ -79,12 +79,12 @@ enum Job {
 }
 
 impl Owner {
-    pub(super) fn new(config: Config, clock: Clock, files: FileReader) -> Result<Self, String> {
+    pub(super) fn new(config: Config, clock: Clock, files: FileReader, queries: Queries) -> Result<Self, String> {
         let Config { targets, trust_stores, resolvers, limits, one_offs, .. } = config;
         let worker = Worker {
             prober: Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?,
             judge: Arc::new(Judge::default()),
-            resolvers: Arc::new(Resolvers::new(&resolvers, &files)?),
+            resolvers: Arc::new(Resolvers::new(&resolvers, &files, queries)),
             files,
             clock: Arc::clone(&clock),
             lag: LagWatch::default(),
@@ -123,7 +123,10 @@ impl Owner {
         match command {
             Command::Round { target, max_age, reply } => self.request_round(&target, max_age, reply),
             Command::OneOff { target, reply } => drop(reply.send(self.start_one_off(*target))),
-            Command::Reload { config, reply } => drop(reply.send(self.reload(*config))),
+            Command::Reload { config, reply } => {
+                self.reload(*config);
+                let _ = reply.send(());
+            }
             Command::Settled { reply } => self.settled.push(reply),
         }
     }
@@ -189,16 +192,15 @@ impl Owner {
         self.jobs.spawn(async move { (job, AssertUnwindSafe(work).catch_unwind().await.ok()) });
     }
 
-    fn reload(&mut self, config: Config) -> Result<(), String> {
+    fn reload(&mut self, config: Config) {
         let Config { targets, trust_stores, resolvers, limits, one_offs, .. } = config;
         let resolver_count = resolvers.len();
-        let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files)?);
+        let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files, Queries::Once));
         self.worker = Arc::new(Worker { resolvers, ..(*self.worker).clone() });
         self.limits = limits;
         self.targets.one_offs = one_offs;
         self.admission.set_permits(permits(limits, resolver_count));
         self.install(targets, trust_stores);
-        Ok(())
     }
 
     /// Schedules the configured targets.

@@ -21,6 +21,8 @@ struct Member {
     /// Rounds since then.
     missed: u32,
     resolved: bool,
+    /// Whether it is in DNS is not known, since the last lookup of its family failed.
+    held: bool,
     /// Added by the last update.
     is_new: bool,
 }
@@ -54,6 +56,11 @@ impl Roster {
         self.members.iter().map(|member| (member.address, member.resolved))
     }
 
+    /// The number of addresses that are kept because the last lookup of their family failed.
+    pub(super) fn held(&self) -> usize {
+        self.members.iter().filter(|member| member.held).count()
+    }
+
     /// Applies the answers of a round and returns how many of the listed addresses do not fit under the cap.
     ///
     /// An address that is listed is a member. One that is no longer listed is kept while it answers, for the retention, and
@@ -78,7 +85,9 @@ impl Roster {
         for member in &mut self.members {
             member.is_new = false;
             let failed = if member.address.is_ipv4() { answers.ipv4_failed } else { answers.ipv6_failed };
-            if !failed && !answers.listed.contains(&member.address) {
+            let is_listed = answers.listed.contains(&member.address);
+            member.held = failed && !is_listed;
+            if !failed && !is_listed {
                 member.missed = member.missed.saturating_add(1);
                 member.resolved = rotates || member.missed < ROUNDS_RESOLVED;
             }
@@ -88,7 +97,8 @@ impl Roster {
             answers.listed.contains(&member.address) || (within(member.listed_at) && !retired)
         });
         for address in answers.listed {
-            let fresh = Member { address: *address, listed_at: now, missed: 0, resolved: true, is_new: true };
+            let fresh =
+                Member { address: *address, listed_at: now, missed: 0, resolved: true, held: false, is_new: true };
             match self.members.binary_search_by_key(address, |member| member.address) {
                 Ok(at) => self.members[at] = Member { is_new: self.members[at].is_new, ..fresh },
                 Err(at) => self.members.insert(at, fresh),
@@ -267,11 +277,20 @@ mod tests {
         let now = Instant::now();
         let both = Answers { listed: &[v4, v6], ipv4_failed: false, ipv6_failed: false };
         assert_eq!(roster.update(both, |_| true, bounds, now), 0);
+        assert_eq!(roster.held(), 0);
         for _ in 0..3 {
             let round = Answers { listed: &[], ipv4_failed: false, ipv6_failed: true };
             roster.update(round, |_| true, bounds, now);
+            assert_eq!(roster.held(), 1);
         }
         assert_eq!(roster.members().collect::<Vec<_>>(), [(v4, false), (v6, true)]);
+        // Another name server may have answered.
+        let listed = Answers { listed: &[v6], ipv4_failed: true, ipv6_failed: true };
+        roster.update(listed, |_| true, bounds, now);
+        assert_eq!(roster.held(), 1, "the one that is not listed");
+        let later = now + bounds.retention + Duration::from_secs(1);
+        roster.update(Answers { listed: &[], ..listed }, |_| true, bounds, later);
+        assert_eq!((roster.held(), roster.members().count()), (0, 0), "after the retention");
     }
 
     #[test]

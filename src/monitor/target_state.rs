@@ -220,6 +220,9 @@ impl TargetState {
             let mut known = at.map(|at| before.remove(at)).unwrap_or_else(|| HostState::new(host.clone()));
             known.host.preference = host.preference;
             known.listed = true;
+            if !found.addresses.is_empty() || found.without_route > 0 {
+                known.found_as = found.found_as;
+            }
             let answers =
                 Answers { listed: &found.addresses, ipv4_failed: found.ipv4_failed, ipv6_failed: found.ipv6_failed };
             update(known, answers, found.without_route);

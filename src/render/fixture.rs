@@ -38,7 +38,8 @@ pub(super) fn report() -> TargetReport {
         backend(&endpoint, 11, Some(Err(failure)), Some(last_with_warning(&host))),
         backend(&endpoint, 12, None, None),
     ];
-    let failures = [LookupFailure { name: host.clone(), record_type: "AAAA", reason: LookupReason::ServFail }];
+    let failures =
+        [LookupFailure { name: host.clone(), record_type: "AAAA", reason: LookupReason::ServFail, is_partial: true }];
     let first = backends.first().expect("a backend");
     let condition = Condition::of(first, now()).expect("a condition");
     let changes = [
@@ -59,11 +60,15 @@ pub(super) fn report() -> TargetReport {
             duration: Duration::from_millis(4),
             failures: failures.into(),
             disagree: Some(true),
+            varies: true,
+            searched: vec![name("smtp.example.com.example.net")],
         })),
         last_round: Some(now()),
         endpoints: vec![EndpointReport {
             endpoint,
             preference: Some(10),
+            found_as: Some(name("smtp.example.com.example.net")),
+            held: 1,
             backends: backends.into_iter().map(Arc::new).collect(),
             skipped: vec![(SkipReason::Cap, 3)],
             alternates: [alternate].into(),
@@ -75,7 +80,8 @@ pub(super) fn report() -> TargetReport {
 }
 
 fn target(host: &ServerName, endpoint: &Arc<Endpoint>) -> Target {
-    let kind = HostTarget { host: host.clone(), addresses: Vec::new(), endpoint: Arc::clone(endpoint) };
+    let kind =
+        HostTarget { host: host.clone(), is_qualified: false, addresses: Vec::new(), endpoint: Arc::clone(endpoint) };
     let settings = ProbeSettings { samples: 2, ..settings(vec![name("other.example.com")]) };
     Target {
         name: TargetName::new("smtp.example.com:587").expect("a name"),

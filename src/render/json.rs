@@ -131,6 +131,8 @@ fn lookup(report: &LookupReport) -> impl Serialize {
         hosts: report.hosts,
         duration: seconds(report.duration),
         disagree: report.disagree,
+        varies: report.varies,
+        searched: list(&report.searched, ToString::to_string),
         failures: list(&report.failures, lookup_failure),
     }
 }
@@ -150,6 +152,8 @@ fn endpoint(target: &TargetReport, report: &EndpointReport, now: SystemTime) -> 
         port: report.endpoint.port,
         tls: report.endpoint.tls.as_str(),
         preference: report.preference,
+        found_as: report.found_as.as_ref().map(ToString::to_string),
+        held: report.held,
         skipped: list(&report.skipped, |(reason, count)| object! { reason: *reason, count: *count, }),
         shared_names: list(&*report.alternates, alternate),
         backends: list(&report.backends, |each| backend(target, each, now)),

@@ -96,6 +96,9 @@ impl TargetTable {
             if needs_endpoint_lines(report) {
                 self.endpoint(&endpoint.endpoint, endpoint.preference);
             }
+            if let Some(name) = &endpoint.found_as {
+                self.page.hang("    note    ", &format!("found in DNS as {name}, by the search list of this host"));
+            }
             if !rows.is_empty() {
                 grid.head(&mut self.page);
             }

@@ -177,7 +177,7 @@ pub(crate) fn target(
     backends: Vec<BackendReport>,
 ) -> TargetReport {
     let host = endpoint.server_name.clone();
-    let kind = HostTarget { host, addresses: Vec::new(), endpoint: Arc::clone(endpoint) };
+    let kind = HostTarget { host, is_qualified: false, addresses: Vec::new(), endpoint: Arc::clone(endpoint) };
     TargetReport {
         target: Arc::new(Target {
             name: TargetName::new(name).expect("a name"),
@@ -198,6 +198,8 @@ fn endpoint_report(endpoint: &Arc<Endpoint>, backends: Vec<BackendReport>) -> En
     EndpointReport {
         endpoint: Arc::clone(endpoint),
         preference: None,
+        found_as: None,
+        held: 0,
         backends: backends.into_iter().map(Arc::new).collect(),
         skipped: vec![],
         alternates: Arc::default(),

@@ -22,11 +22,12 @@ impl FromStr for TargetKind {
         }
         let HostPort { host, in_brackets, port } = HostPort::parse(text)?;
         let invalid = |error| if in_brackets { TargetSpecError::Brackets } else { TargetSpecError::Name(error) };
+        let is_qualified = host.ends_with('.');
         let host = ServerName::parse(host).map_err(invalid)?;
         if host.ip().is_some_and(|ip| !is_unicast(ip)) {
             return Err(TargetSpecError::NotUnicast);
         }
-        Ok(Self::Host(HostTarget::new(host, port.unwrap_or(SUBMISSION))))
+        Ok(Self::Host(HostTarget { is_qualified, ..HostTarget::new(host, port.unwrap_or(SUBMISSION)) }))
     }
 }
 
@@ -112,7 +113,7 @@ impl HostTarget {
     /// The target `host` on `port`: addresses from DNS, its own name as server name, the default TLS mode of the port.
     pub fn new(host: ServerName, port: u16) -> Self {
         let endpoint = Endpoint { server_name: host.clone(), port, tls: TlsMode::default_for(port) };
-        Self { host, addresses: Vec::new(), endpoint: endpoint.into() }
+        Self { host, is_qualified: false, addresses: Vec::new(), endpoint: endpoint.into() }
     }
 }
 
@@ -170,6 +171,19 @@ mod tests {
             let tls = if port == 465 { TlsMode::Implicit } else { TlsMode::StartTls };
             check(text, Ok((name, port, tls)));
         }
+    }
+
+    #[test]
+    fn a_trailing_dot_is_kept_apart_from_the_name() {
+        let parse = |text: &str| text.parse::<TargetKind>().expect("a target");
+        for (text, expected) in [("smtp.mail.svc", false), ("smtp.mail.svc.", true), ("smtp.mail.svc.:25", true)] {
+            let TargetKind::Host(host) = parse(text) else { panic!("{text} is a host") };
+            assert_eq!((host.is_qualified, host.host.to_string()), (expected, "smtp.mail.svc".to_owned()), "{text}");
+        }
+        let (one, other) = (parse("a.test"), parse("a.test."));
+        assert!(one != other && one.is_same_service(&other));
+        assert!(!one.is_same_service(&parse("a.test:25")) && !one.is_same_service(&parse("b.test.")));
+        assert!(!one.is_same_service(&parse("mx:a.test")) && parse("mx:a.test").is_same_service(&parse("mx:a.test.")));
     }
 
     #[test]

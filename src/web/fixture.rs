@@ -38,7 +38,12 @@ pub(super) fn eventful(ca: &TestCa) -> Fleet {
         chain: vec![ChainReason::Expired, ChainReason::MissingIntermediate],
         ..ok.clone()
     };
-    let failure = LookupFailure { name: name("smtp.example.com"), record_type: "AAAA", reason: LookupReason::ServFail };
+    let failure = LookupFailure {
+        name: name("smtp.example.com"),
+        record_type: "AAAA",
+        reason: LookupReason::ServFail,
+        is_partial: true,
+    };
     let changes = [
         Change::Condition(backend("192.0.2.10"), ok),
         Change::Condition(backend("192.0.2.11"), bad),

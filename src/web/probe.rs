@@ -91,7 +91,7 @@ impl Probes {
     fn configured(&self, request: &ProbeRequest, kind: Option<&TargetKind>) -> Option<Arc<TargetReport>> {
         let has_name = |report: &TargetReport| report.target.name.as_str() == request.target;
         let by_name = request.server_name.is_none().then(|| self.find(has_name)).flatten();
-        by_name.or_else(|| kind.and_then(|kind| self.find(|report| report.target.kind == *kind)))
+        by_name.or_else(|| kind.and_then(|kind| self.find(|report| report.target.kind.is_same_service(kind))))
     }
 
     fn find(&self, matches: impl Fn(&TargetReport) -> bool) -> Option<Arc<TargetReport>> {

@@ -337,6 +337,7 @@ them to other metrics, and don't alert on their text. Some exist only under a co
 - `smtp_tls_probe_failure_info`: while the last probe failed
 - `smtp_tls_connection_info`: while the last probe succeeded
 - `smtp_tls_target_lookup_failure_info`: while the query fails
+- `smtp_tls_endpoint_found_name_info`: while the addresses of a host are those of a name of the search list
 - `smtp_tls_cert_hostname_mismatch_info`: while the certificate does not match
 - `smtp_tls_target_shared_name_info`: while the certificate of a resolved backend does not match the server name
 ";

@@ -13,6 +13,7 @@ mod end_to_end;
 mod golden;
 mod health;
 mod layering;
+mod lookups;
 mod monitor;
 mod names;
 mod near_misses;

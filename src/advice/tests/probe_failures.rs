@@ -261,48 +261,86 @@ pub(super) fn every_failure() -> String {
 
 fn lookups() -> Vec<Case> {
     let fixture = EndpointFixture::of("smtp.example.com");
-    let looked_up = |types: &[&'static str], reason, disagree| {
-        let failures = types
-            .iter()
-            .map(|record_type| LookupFailure { name: name("smtp.example.com"), record_type, reason })
-            .collect::<Vec<_>>();
-        let lookup =
-            LookupReport { success: failures.is_empty(), hosts: None, duration: Duration::ZERO, failures, disagree };
-        TargetReport { lookup: Some(Arc::new(lookup)), ..fixture.report(vec![]) }
+    let failures = |types: &[&'static str], reason, is_partial| {
+        let failure = |record_type: &&'static str| LookupFailure {
+            name: name("smtp.example.com"),
+            record_type,
+            reason,
+            is_partial,
+        };
+        types.iter().map(failure).collect::<Vec<_>>()
+    };
+    let reported = |lookup| TargetReport { lookup: Some(Arc::new(lookup)), ..fixture.report(vec![]) };
+    let looked_up = |types: &[&'static str], reason| {
+        reported(LookupReport { failures: failures(types, reason, false), ..LookupReport::default() })
     };
     const BOTH: &[&str] = &["A", "AAAA"];
     vec![
         case(
             "A name that does not exist",
-            looked_up(BOTH, LookupReason::NxDomain, None),
+            looked_up(BOTH, LookupReason::NxDomain),
             &[("critical dns []", &["smtp.example.com", "A and AAAA"])],
         ),
         case(
+            "A name that does not exist with the search list either",
+            reported(LookupReport {
+                failures: failures(BOTH, LookupReason::NxDomain, false),
+                searched: vec![name("smtp.example.com.example.net")],
+                ..LookupReport::default()
+            }),
+            &[("critical dns []", &["smtp.example.com.example.net", "search list"])],
+        ),
+        case(
+            "A name without IPv4 addresses on a host without IPv6",
+            looked_up(&["A"], LookupReason::NoData),
+            &[("critical dns []", &["smtp.example.com", "AAAA is not queried"])],
+        ),
+        case(
+            "A name server that cannot be reached",
+            looked_up(BOTH, LookupReason::Unreachable),
+            &[("critical dns []", &["smtp.example.com", "`system`", "/etc/resolv.conf"])],
+        ),
+        case(
             "A name without addresses",
-            looked_up(BOTH, LookupReason::NoData, None),
+            looked_up(BOTH, LookupReason::NoData),
             &[("critical dns []", &["smtp.example.com", "A and AAAA"])],
         ),
         case(
             "A lookup that times out",
-            looked_up(BOTH, LookupReason::Timeout, None),
+            looked_up(BOTH, LookupReason::Timeout),
             &[("critical dns []", &["smtp.example.com", "A and AAAA", "`system`"])],
         ),
         case(
             "A lookup that fails for AAAA, and name servers that disagree",
-            looked_up(&["AAAA"], LookupReason::ServFail, Some(true)),
+            reported(LookupReport {
+                success: true,
+                failures: failures(&["AAAA"], LookupReason::ServFail, true),
+                disagree: Some(true),
+                ..LookupReport::default()
+            }),
             &[
                 ("warning dns []", &["smtp.example.com", "AAAA", "`system`", "SERVFAIL", "DNSSEC"]),
                 ("warning nameservers_disagree []", &["`system`", "relay"]),
             ],
         ),
         case(
+            "A lookup that fails for A, without AAAA records",
+            looked_up(&["A"], LookupReason::ServFail),
+            &[("critical dns []", &["smtp.example.com", "A", "`system`"])],
+        ),
+        case(
+            "Answers that change from query to query",
+            reported(LookupReport { success: true, varies: true, ..LookupReport::default() }),
+            &[("info answers_vary []", &["relay", "different answers"])],
+        ),
+        case(
             "An answer that fails DNSSEC validation",
-            looked_up(BOTH, LookupReason::Bogus, None),
+            looked_up(BOTH, LookupReason::Bogus),
             &[("critical dns []", &["smtp.example.com", "A and AAAA", "DNSSEC", "DS record"])],
         ),
         case(
             "A null MX beside other MX records",
-            looked_up(&["MX"], LookupReason::NullMx, None),
+            looked_up(&["MX"], LookupReason::NullMx),
             &[("info dns []", &["smtp.example.com", "MX", "RFC 7505"])],
         ),
     ]
@@ -315,13 +353,7 @@ fn mail_exchangers() -> Vec<Case> {
         ..report
     };
     let fixture = EndpointFixture::at("example.com", 25, TlsMode::StartTls);
-    let lookup = LookupReport {
-        success: true,
-        hosts: Some(0),
-        duration: Duration::ZERO,
-        failures: vec![],
-        disagree: Some(false),
-    };
+    let lookup = LookupReport { success: true, hosts: Some(0), disagree: Some(false), ..LookupReport::default() };
     let null_mx =
         TargetReport { endpoints: vec![], lookup: Some(Arc::new(lookup)), ..with_kind(fixture.report(vec![])) };
     let (ca, one) = (TestCa::new(), EndpointFixture::at("mx1.example.com", 25, TlsMode::StartTls));

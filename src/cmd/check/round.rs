@@ -23,7 +23,7 @@ pub(super) async fn run(
     interrupted: impl Future<Output = ()>,
 ) -> Result<Option<Fleet>, Error> {
     let mut waiting: Vec<TargetName> = config.targets.iter().map(|target| target.name.clone()).collect();
-    let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now))?;
+    let (monitor, handle) = Monitor::single_round(config, Arc::new(SystemTime::now))?;
     let total = waiting.len();
     let mut rounds: FuturesUnordered<_> = waiting
         .iter()

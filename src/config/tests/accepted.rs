@@ -57,6 +57,14 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
+fn a_host_may_be_written_with_a_trailing_dot() {
+    let config = accepted("targets: [{host: [a.test, b.test.], trust: mozilla}, {host: c.test., trust: mozilla}]");
+    let hosts = config.targets.iter().map(|target| (host(target).host.to_string(), host(target).is_qualified));
+    let expected = [("a.test", false), ("b.test", true), ("c.test", true)];
+    assert_eq!(hosts.collect::<Vec<_>>(), expected.map(|(host, is_qualified)| (host.to_owned(), is_qualified)));
+}
+
+#[test]
 fn omitted_keys_have_built_in_defaults() {
     let target = only("targets: [{host: SMTP.example.com., trust: mozilla}]");
     assert_eq!(target.name.as_str(), "smtp.example.com:587");
@@ -228,7 +236,8 @@ targets: [{host: a.test, trust: mozilla, resolver: public}]
     assert_eq!(config.resolvers, expected.into());
 
     let config = accepted("targets: [{host: a.test, trust: mozilla}]");
-    assert_eq!(config.resolvers, [("system".into(), ResolverSpec::System)].into());
+    let system = config.resolvers.into_iter().collect::<Vec<_>>();
+    assert!(matches!(&system[..], [(name, ResolverSpec::System(system))] if &**name == "system" && system.port == 53));
 }
 
 #[test]

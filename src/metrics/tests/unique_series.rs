@@ -109,13 +109,14 @@ fn build(index: usize, sample: &SampleTarget, certificates: &[Assessment]) -> Ta
         name: name(query),
         record_type,
         reason: *reason,
+        is_partial: false,
     });
     report.lookup = Some(std::sync::Arc::new(LookupReport {
-        success: false,
         hosts: Some(2),
         duration: Duration::from_millis(2),
         failures: failures.collect(),
         disagree: Some(true),
+        ..LookupReport::default()
     }));
     for (stage, reason) in &sample.failures {
         report.counters.count(&Err(Failure::new(*stage, *reason, "")));

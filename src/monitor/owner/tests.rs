@@ -14,7 +14,7 @@ use crate::target::{Allow, AllowPattern, NotAllowed};
 fn owner(text: &str) -> Owner {
     let config = Config::parse(&format!("defaults: {{trust: mozilla}}\n{text}"), Path::new("config.yaml"));
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    Owner::new(config, Arc::new(SystemTime::now), FileReader::default()).expect("an owner")
+    Owner::new(config, Arc::new(SystemTime::now), FileReader::default(), Queries::Once).expect("an owner")
 }
 
 /// Runs until no job is in progress.
@@ -130,7 +130,7 @@ async fn a_reload_does_not_affect_running_one_offs() {
     let one_off = begin(&mut owner, &format!("127.1.0.1:{port}")).expect("a round");
     let other = "defaults: {trust: mozilla, resolver: other}\nresolvers: {other: {nameservers: [192.0.2.53]}}\n\
                  targets: [{host: 192.0.2.1}]";
-    owner.reload(Config::parse(other, Path::new("config.yaml")).expect("a config")).expect("a reload");
+    owner.reload(Config::parse(other, Path::new("config.yaml")).expect("a config"));
     // The targets of the new config are not probed here.
     owner.due = DueHeap::new();
     settle(&mut owner).await;
@@ -150,7 +150,7 @@ async fn with_fleet(pki: &Pki, specs: Vec<ServerSpec>, keys: &str) -> (Fleet, Ow
          targets: [{{host: smtp.example.com, port: {port}, addresses: {addresses:?}, name: own, trust: test}}]"
     );
     let config = Config::parse(&text, &folder.path().join("config.yaml")).unwrap_or_else(|error| panic!("{error}"));
-    let owner = Owner::new(config, Arc::new(SystemTime::now), FileReader::default()).expect("an owner");
+    let owner = Owner::new(config, Arc::new(SystemTime::now), FileReader::default(), Queries::Once).expect("an owner");
     (fleet, owner, folder)
 }
 
@@ -179,15 +179,15 @@ async fn a_reload_leaves_the_verdicts_to_workers() {
     let (fleet, mut owner, folder) = with_fleet(&pki, specs, "").await;
     settle(&mut owner).await;
     assert_eq!(trusted(&owner), [Some(true), Some(true)]);
-    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path())).expect("a reload");
+    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path()));
     assert_eq!(trusted(&owner), [Some(true), Some(true)], "the last verdicts until there are others");
     assert!(owner.verdicts.oldest().is_some());
     // Another reload before they are computed: the verdicts of the last one remain.
     owner.turn();
-    owner.reload(trusting(&fleet, &pki.root_pem(), folder.path())).expect("a reload");
+    owner.reload(trusting(&fleet, &pki.root_pem(), folder.path()));
     settle(&mut owner).await;
     assert_eq!(trusted(&owner), [Some(true), Some(true)]);
-    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path())).expect("a reload");
+    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path()));
     settle(&mut owner).await;
     assert_eq!(trusted(&owner), [Some(false), Some(false)]);
     assert_eq!(fleet.servers()[0].accepted(), 1, "nothing is probed again");

@@ -29,7 +29,7 @@ impl Fixture {
         };
         let target = Target {
             name: TargetName::new("one").expect("a name"),
-            kind: TargetKind::Host(HostTarget { host, addresses: vec![ADDRESS], endpoint }),
+            kind: TargetKind::Host(HostTarget { host, is_qualified: false, addresses: vec![ADDRESS], endpoint }),
             labels: UserLabels::default(),
             settings: Arc::new(settings),
         };
@@ -49,6 +49,7 @@ impl Fixture {
             without_route: 0,
             ipv4_failed: false,
             ipv6_failed: false,
+            found_as: None,
         };
         self.look_up(Some(Discovered { hosts: vec![host], report: None }), 64, Instant::now());
     }
@@ -153,9 +154,9 @@ fn a_result_that_is_older_than_the_last_one_changes_nothing() {
 fn a_failed_lookup_is_repeated_until_three_have_failed() {
     let failed = || {
         let name = ServerName::parse("smtp.example.com").expect("a name");
-        let failure = LookupFailure { name, record_type: "A", reason: LookupReason::Timeout };
+        let failure = LookupFailure { name, record_type: "A", reason: LookupReason::Timeout, is_partial: false };
         let failures = vec![failure];
-        let report = LookupReport { success: false, hosts: None, duration: Duration::ZERO, failures, disagree: None };
+        let report = LookupReport { failures, ..LookupReport::default() };
         Some(Discovered { hosts: Vec::new(), report: Some(report) })
     };
     let found = || Some(Discovered { hosts: Vec::new(), report: None });
@@ -324,6 +325,7 @@ fn found(name: &str, preference: u16, last: u8) -> FoundHost {
         without_route: 0,
         ipv4_failed: false,
         ipv6_failed: false,
+        found_as: None,
     }
 }
 

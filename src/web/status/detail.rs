@@ -91,9 +91,13 @@ fn lookup(report: &TargetReport) -> Markup {
     let Some(lookup) = report.lookup.as_deref() else {
         return html! { "not needed or not finished yet" };
     };
-    let state = if lookup.success { HealthState::Ok } else { HealthState::Critical };
+    let (state, outcome) = match (lookup.success, lookup.failures.is_empty()) {
+        (true, true) => (HealthState::Ok, "succeeded"),
+        (true, false) => (HealthState::Warning, "succeeded in part"),
+        (false, _) => (HealthState::Critical, "FAILED"),
+    };
     html! {
-        (verdict(state, if lookup.success { "succeeded" } else { "FAILED" })) " in " (elapsed(lookup.duration))
+        (verdict(state, outcome)) " in " (elapsed(lookup.duration))
         @if let Some(hosts) = lookup.hosts {
             ", " @if hosts == 0 { "the domain accepts no mail (null MX)" } @else { "hosts: " (grouped(hosts)) }
         }

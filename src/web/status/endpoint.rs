@@ -30,6 +30,12 @@ fn write_section(view: &TargetView<'_>, report: &EndpointReport, number: usize, 
     let section = html! {
         section class="endpoint-section" aria-labelledby=(title) {
             h2 id=(title) { (endpoint.server_name) ":" (endpoint.port) " " small { (mode(report)) } }
+            @if let Some(name) = &report.found_as {
+                p { "Found in DNS as " code { (name) } ", by the search list of the exporter host." }
+            }
+            @if report.held > 0 {
+                p { "Backends kept because the lookup of their address family failed: " (grouped(report.held)) "." }
+            }
             (alternates(&report.alternates))
             @for (reason, count) in report.skipped.iter().filter(|(_, count)| *count > 0) {
                 p { "Addresses not probed: " (grouped(*count)) ". " (prose(reason.doc())) }

@@ -80,6 +80,9 @@ fn searchable(view: &TargetView<'_>) -> String {
     }
     for endpoint in &view.report.endpoints {
         let _ = writeln!(text, "{}:{}", endpoint.endpoint.server_name, endpoint.endpoint.port);
+        if let Some(name) = &endpoint.found_as {
+            let _ = writeln!(text, "{name}");
+        }
         endpoint.backends.iter().for_each(|backend| add_backend(&mut text, backend, view.now));
     }
     for advice in view.advice.iter() {

@@ -103,8 +103,13 @@ impl TargetView<'_> {
         let mut parts = Vec::new();
         if let Some(lookup) = self.report.lookup.as_deref().filter(|lookup| !lookup.failures.is_empty()) {
             let reasons = unique(lookup.failures.iter().map(|failure| failure.reason.as_str()));
-            let kept = if all > 0 { ", keeping known backends" } else { "" };
-            parts.push(format!("lookup failed: {reasons}{kept}"));
+            let what = if lookup.success {
+                unique(lookup.failures.iter().map(|failure| failure.record_type)) + " lookup failed"
+            } else {
+                "lookup failed".to_owned()
+            };
+            let kept = if self.report.held() > 0 { ", keeping known backends" } else { "" };
+            parts.push(format!("{what}: {reasons}{kept}"));
         }
         if all == 0 {
             return self.headline_without_backends(parts);

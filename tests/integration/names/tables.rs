@@ -47,6 +47,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
 /// Metrics that no dashboard or rule uses. A row whose metric is used fails the test.
 pub(super) const UNUSED: &[(&str, &str)] = &[
     ("smtp_tls_endpoint_info", "for joins; the label `backend` has the port"),
+    ("smtp_tls_endpoint_found_name_info", "shown on the status page; queries use `server_name`"),
     ("smtp_tls_target_backends_chain_valid", "dashboards count each backend once, also if targets share it"),
     ("smtp_tls_target_earliest_not_after_timestamp_seconds", "rules and dashboards show which backend it is"),
     ("smtp_tls_probe_last_timestamp_seconds", "stalled probing is detected by rounds"),
