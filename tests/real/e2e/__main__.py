@@ -18,6 +18,7 @@ from . import alerting_checks, check_command, differential, dns_checks, handshak
 from .alerting import Alerting
 from .checks import Failed, Step
 from .dns import Dns
+from .dns_system import SystemDns
 from .exporter import TEXT, Exporter
 from .handshakes import Handshakes
 from .servers import MailServers, MonitoredMailServers
@@ -136,6 +137,12 @@ def _run_dns(results: Results, arguments: argparse.Namespace, home: Path) -> Non
         dns = results.start(name, exits, lambda: Dns(home / "dns", home / "logs", arguments.exporter, arguments.exim))
         if dns:
             results.run_all(dns_checks.steps(dns), "dns", dns.exporter, home / "logs")
+    with ExitStack() as exits:
+        name = "dns: a host with a network of its own starts"
+        system = results.start(name, exits, lambda: SystemDns(home / "dns-system", home / "logs", arguments.exporter))
+        if system:
+            for name, step in system.steps():
+                results.run(name, step)
 
 
 def _run_handshakes(results: Results, arguments: argparse.Namespace, home: Path) -> None:

@@ -244,7 +244,7 @@ class Checks:
 
     def _name_server_stopped(self) -> None:
         """the name server is stopped: reported, and the backends are kept"""
-        self._await_failure("stopped", "dns_timeout|dns_servfail")
+        self._await_failure("stopped", "dns_unreachable")
         self._await_kept("stopped", f"stopped.{PLAIN}")
 
     def _slow_name_server(self) -> None:

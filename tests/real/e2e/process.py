@@ -39,6 +39,13 @@ class Daemon:
             self._process.send_signal(number)
 
     @property
+    def pid(self) -> int:
+        """Of the running process."""
+        if self._process is None:
+            raise FixtureError(f"{self.log.stem}: not started")
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         return None if self._process is None else self._process.poll()
 
