@@ -39,7 +39,7 @@ impl Provider {
         }
     }
 
-    /// The last failure of this host.
+    /// The failure of this host, unless a later query could be sent.
     pub(super) fn local_failure(&self) -> Option<LocalFailure> {
         self.local_failure.lock().clone()
     }
@@ -99,8 +99,9 @@ impl RuntimeProvider for Provider {
                 socket.connect(provider.server).await?;
                 Ok(socket)
             };
-            let bound = bound.await.inspect_err(|error| provider.failed_to_send(error));
-            bound.map(|socket| Socket { socket, provider })
+            let socket = bound.await.inspect_err(|error| provider.failed_to_send(error))?;
+            *provider.local_failure.lock() = None;
+            Ok(Socket { socket, provider })
         })
     }
 }
