@@ -64,11 +64,16 @@ impl Wanted {
     fn new(family: IpFamily, has_ipv6: impl Fn() -> bool) -> Self {
         let types: &[RecordType] = match family {
             IpFamily::Auto if !has_ipv6() => &[RecordType::A],
-            IpFamily::Auto | IpFamily::Any => &[RecordType::A, RecordType::AAAA],
+            IpFamily::Auto | IpFamily::Any => BOTH,
             IpFamily::Ipv4 => &[RecordType::A],
             IpFamily::Ipv6 => &[RecordType::AAAA],
         };
         Self { types, with_route: family == IpFamily::Auto }
+    }
+
+    /// No query is saved there, and it may list the loopback address of IPv6.
+    const fn in_hosts_file(self) -> Self {
+        Self { types: if self.with_route { BOTH } else { self.types }, ..self }
     }
 }
 
@@ -83,6 +88,7 @@ pub(super) async fn look_up(
     deadline: Instant,
 ) -> Result<Addresses, LocalFailure> {
     let name = host.dns().and_then(name_servers::absolute);
+    let wanted = if servers.hosts_entry(host).is_some() { wanted.in_hosts_file() } else { wanted };
     let query = |family: RecordType| {
         let name = name.as_ref();
         async move {
@@ -192,11 +198,28 @@ fn collect(host: &ServerName, wanted: Wanted, answers: Vec<Answer<IpAddr>>) -> A
     found
 }
 
+const BOTH: &[RecordType] = &[RecordType::A, RecordType::AAAA];
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use LookupReason::{NoData, NxDomain, ServFail, Timeout};
 
+    use super::super::hosts_file::HostsFile;
     use super::*;
+
+    #[tokio::test]
+    async fn uses_all_addresses_of_the_hosts_file_to_which_there_is_a_route() {
+        let hosts = Arc::new(HostsFile::parse(b"127.0.0.1 a.test\n::1 a.test\n"));
+        let servers = Servers { hosts: Some(hosts), ..Servers::default() };
+        let host = ServerName::parse("a.test").expect("a name");
+        for (family, expected) in [(IpFamily::Auto, 2), (IpFamily::Any, 2), (IpFamily::Ipv4, 1), (IpFamily::Ipv6, 1)] {
+            let wanted = Wanted::new(family, || false);
+            let found = look_up(&host, &servers, wanted, Instant::now()).await.expect("no local failure");
+            assert_eq!(found.addresses.len() + found.without_route, expected, "{family:?}: {found:?}");
+        }
+    }
 
     #[test]
     fn queries_for_ipv6_addresses_only_if_they_can_be_used() {
