@@ -20,7 +20,8 @@ NAME = "smtp-tls-exporter"
 CONFIG = Path("/etc/smtp-tls-exporter/config.yaml")
 ADDRESS = "http://localhost:10465"
 
-DEFAULTS = "defaults: {interval: 5s, timeout: 4s, connect_timeout: 2s, trust: system}\n"
+# The container has no IPv6 address but that of loopback, so `auto` would not query AAAA.
+DEFAULTS = "defaults: {interval: 5s, timeout: 4s, connect_timeout: 2s, trust: system, ip_family: any}\n"
 TARGETS = (
     f"{DEFAULTS}target_files: [targets/*.yaml]\n"
     f"targets:\n  - {{host: {servers.MAIL_HOST}, port: {servers.MAIL_PORT}, name: mail}}\n"
