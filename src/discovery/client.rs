@@ -107,9 +107,10 @@ async fn lookup(
     client.lookup(name.clone(), record_type).await.map(|lookup| lookup.answers().to_vec())
 }
 
-/// FORMERR, NOTIMP or BADVERS. Some servers send a header alone, which the library does not accept, or nothing.
+/// FORMERR, NOTIMP or BADVERS. Some servers answer SERVFAIL, or send a header alone, which the library does not accept, or
+/// nothing.
 fn may_reject_edns(error: &NetError) -> bool {
-    use ResponseCode::{BADSIG, BADVERS, FormErr, NotImp};
+    use ResponseCode::{BADSIG, BADVERS, FormErr, NotImp, ServFail};
     let code = match error {
         NetError::Dns(DnsError::ResponseCode(code)) => *code,
         NetError::Dns(DnsError::NoRecordsFound(none)) => none.response_code,
@@ -117,7 +118,7 @@ fn may_reject_edns(error: &NetError) -> bool {
         _ => return true,
     };
     // BADVERS and BADSIG have the same code, and there are no signatures here.
-    matches!(code, FormErr | NotImp | BADVERS | BADSIG)
+    matches!(code, FormErr | NotImp | ServFail | BADVERS | BADSIG)
 }
 
 /// Whether the server answered that there are no records.

@@ -77,7 +77,7 @@ where
                 chosen.into_iter().partition(|server| !server.health.is_last_choice(now));
             chosen = if answering.is_empty() { silent } else { answering };
         }
-        let end = now + (deadline.saturating_duration_since(now) / 2).min(REPEAT_LIMIT);
+        let end = now + deadline.saturating_duration_since(now) / 2;
         let send = &send;
         let each = chosen.into_iter().map(|server| async move {
             let ask = || server.health.watch(deadline, send(server));
@@ -114,8 +114,8 @@ where
     }
 }
 
-/// The definite answers of one server to the same query, or why there is none. It is asked until [`QUIET`] answers in a row
-/// bring no new record, or until `end`.
+/// The definite answers of one server to the same query, or why there is none. It is asked until several answers in a row
+/// bring no new record, for [`REPEAT_LIMIT`] after the first answer or, if it is slow, for [`MIN_QUERIES`], until `end`.
 async fn ask_repeatedly<T, F>(ask: impl Fn() -> F, end: Instant) -> Result<Vec<QueryResult<T>>, LocalFailure>
 where
     T: Clone + Ord,
@@ -123,8 +123,12 @@ where
 {
     let mut answers = vec![ask().await?];
     let mut known: BTreeSet<T> = data(&answers[..]).collect();
-    let mut quiet = 0;
-    while quiet < QUIET && answers.len() < MAX_QUERIES && Instant::now() < end && answers.iter().all(is_answer) {
+    let (mut quiet, limit) = (0, Instant::now() + REPEAT_LIMIT);
+    while quiet < QUIET.max(3 * known.len()) && answers.len() < MAX_QUERIES && answers.iter().all(is_answer) {
+        let now = Instant::now();
+        if now >= end || (now >= limit && answers.len() >= MIN_QUERIES) {
+            break;
+        }
         // The server may limit the rate, so a failure to repeat a query is not one of the lookup.
         let Ok(answer) = ask().await else { break };
         if !is_answer(&answer) {
@@ -191,10 +195,11 @@ fn merge<T: Clone + Ord>(servers: Vec<Vec<QueryResult<T>>>, compare: bool) -> An
     Answer { result: Ok(Records { data: records.into_iter().collect(), aliased }), partial_failure, differences }
 }
 
-/// Answers without a new record after which a repeated query ends.
+/// Answers without a new record after which a repeated query ends, or three times the known records if that is more.
 const QUIET: usize = 5;
-const MAX_QUERIES: usize = 24;
-/// For all repetitions of a query.
+const MIN_QUERIES: usize = 4;
+const MAX_QUERIES: usize = 64;
+/// For the repetitions of a query.
 const REPEAT_LIMIT: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
@@ -266,9 +271,9 @@ mod tests {
     async fn repeats_a_query_until_no_answer_is_new() {
         assert_eq!(queries(&[records(&[1])]).await, 1 + QUIET);
         assert_eq!(queries(&[Err(NxDomain)]).await, 1 + QUIET);
-        assert_eq!(queries(&[records(&[1]), records(&[1]), records(&[2])]).await, 3 + QUIET);
-        assert_eq!(queries(&[records(&[1]), Err(NxDomain), records(&[2])]).await, 3 + QUIET);
-        let endless: Vec<_> = (0..40).map(|number| records(&[number])).collect();
+        assert_eq!(queries(&[records(&[1]), records(&[1]), records(&[2])]).await, 3 + 6);
+        assert_eq!(queries(&[records(&[1]), Err(NxDomain), records(&[2])]).await, 3 + 6);
+        let endless: Vec<_> = (0..100).map(|number| records(&[number])).collect();
         assert_eq!(queries(&endless).await, MAX_QUERIES);
         assert_eq!(queries(&[Err(ServFail)]).await, 1);
         assert_eq!(queries(&[records(&[1]), Err(Timeout)]).await, 1, "only definite answers count");

@@ -1,5 +1,6 @@
 //! Distinguishes a SERVFAIL of failed DNSSEC validation from others: the query is repeated with checking disabled
-//! (RFC 4035 §3.2.2), and is answered only in the first case.
+//! (RFC 4035 §3.2.2), and is answered only in the first case. Then it is repeated with checking, since the server may have
+//! recovered.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -11,17 +12,22 @@ use tokio::time::timeout;
 
 /// Whether `server`, which answered SERVFAIL, has an answer that fails validation. Its content is not used.
 pub(super) async fn is_bogus(server: SocketAddr, name: &Name, record_type: RecordType) -> bool {
-    timeout(TIMEOUT, unchecked_response_code(server, name, record_type))
-        .await
-        .ok()
-        .flatten()
-        .is_some_and(|code| matches!(code, ResponseCode::NoError | ResponseCode::NXDomain))
+    let code = async |checking_disabled| {
+        timeout(TIMEOUT, response_code(server, name, record_type, checking_disabled)).await.ok().flatten()
+    };
+    matches!(code(true).await, Some(ResponseCode::NoError | ResponseCode::NXDomain))
+        && code(false).await == Some(ResponseCode::ServFail)
 }
 
-async fn unchecked_response_code(server: SocketAddr, name: &Name, record_type: RecordType) -> Option<ResponseCode> {
+async fn response_code(
+    server: SocketAddr,
+    name: &Name,
+    record_type: RecordType,
+    checking_disabled: bool,
+) -> Option<ResponseCode> {
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
-    message.metadata.checking_disabled = true;
+    message.metadata.checking_disabled = checking_disabled;
     message.add_query(Query::query(name.clone(), record_type));
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     // On a connected socket, the kernel drops packets from other addresses.
