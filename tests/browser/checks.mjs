@@ -67,8 +67,9 @@ export const checks = {
       assert.deepEqual(states, [...states].sort((a, b) => order.indexOf(a) - order.indexOf(b)));
       const listed = await names(page);
       const critical = listed.slice(0, states.lastIndexOf("critical") + 1);
-      assert.deepEqual(critical, [...critical].sort());
-      assert.ok(critical.includes(CLASSIC));
+      // Only some of its backends are wrong.
+      assert.equal(critical[0], CLASSIC);
+      assert.deepEqual(critical.slice(1), critical.slice(1).sort());
       for (const [index, state] of states.entries()) {
         const open = await isOpen(page.locator(".target").nth(index).locator("details"));
         assert.equal(open, state === "critical" || state === "warning", `${listed[index]} is ${state}`);
