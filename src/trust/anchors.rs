@@ -2,6 +2,7 @@
 //! keys from PEM files.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -45,10 +46,15 @@ impl Roots {
     }
 }
 
-/// The files and directories that the root certificates of this host are read from.
+/// The files and directories that the root certificates of this host are read from, and the files in these directories.
 pub fn system_paths() -> impl Iterator<Item = PathBuf> {
     let found = openssl_probe::probe();
-    found.cert_file.into_iter().chain(found.cert_dir)
+    let folders = found.cert_dir.into_iter().flat_map(|folder| {
+        let files: Vec<PathBuf> =
+            fs::read_dir(&folder).into_iter().flatten().flatten().map(|file| file.path()).collect();
+        [folder].into_iter().chain(files)
+    });
+    found.cert_file.into_iter().chain(folders)
 }
 
 fn system() -> Result<Vec<Root>, NoSystemRoots> {
@@ -144,7 +150,16 @@ struct Section<'a> {
 }
 
 impl Section<'_> {
+    /// Whether it has this line (RFC 1421 §4.6), as keys that OpenSSL encrypted in its own format.
+    fn has_header(&self, header: &[u8]) -> bool {
+        self.text.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == header)
+    }
+
     fn parse<T: PemObject>(&self) -> Result<T, PemFault> {
+        let is_encrypted = self.label.starts_with("ENCRYPTED ") || self.has_header(b"Proc-Type: 4,ENCRYPTED");
+        if is_encrypted {
+            return Err(PemFault::Encrypted { number: self.line });
+        }
         T::from_pem_slice(self.text).map_err(|error| match error {
             pem::Error::NoItemsFound => PemFault::Unsupported { number: self.line, label: self.label.clone() },
             error => PemFault::Pem { number: self.line, error },
@@ -155,24 +170,26 @@ impl Section<'_> {
 /// All sections. The parser of the library would skip some: it ignores lines that are not exactly a BEGIN or END line, and
 /// drops a section that another one interrupts.
 fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, PemFault> {
-    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let (mut sections, mut open, mut start) = (Vec::new(), None::<(String, usize, usize)>, 0);
     for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let (begin, number) = (start, index + 1);
-        start += line.len();
+        let (end, number) = (start + line.len(), index + 1);
+        // Each of several files that were concatenated may begin with a byte order mark.
+        let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+        let begin = end - line.len();
+        start = end;
         let line = String::from_utf8_lossy(line.trim_ascii_end());
-        if !(line.contains("-BEGIN ") || line.contains("-END ")) {
-            continue;
-        }
         let label = |start| line.strip_prefix(start)?.strip_suffix("-----").filter(|label| !label.contains("--"));
         match (label("-----BEGIN "), label("-----END "), open.take()) {
-            (Some(label), None, None) if UNSUPPORTED.contains(&label) => {
+            (Some(label), None, None) if is_unsupported(label) => {
                 return Err(PemFault::Unsupported { number, label: label.to_owned() });
             }
             (Some(label), None, None) => open = Some((label.to_owned(), number, begin)),
             (None, Some(label), Some((begun, line, begin))) if label == begun => {
-                let text = text.get(begin..start).unwrap_or_default();
+                let text = text.get(begin..end).unwrap_or_default();
                 sections.push(Section { label: begun, line, text });
+            }
+            (None, None, section) if !looks_like_marker(&line) && (section.is_some() || !looks_like_data(&line)) => {
+                open = section;
             }
             _ => return Err(PemFault::UnexpectedLine { number, line: line.into_owned() }),
         }
@@ -181,6 +198,31 @@ fn sections(text: &[u8]) -> Result<Vec<Section<'_>>, PemFault> {
         Some((_, number, _)) => Err(PemFault::NoEnd { number }),
         None => Ok(sections),
     }
+}
+
+/// Whether a section with this label has certificates in a form that is not read.
+fn is_unsupported(label: &str) -> bool {
+    let upper = label.to_uppercase();
+    let has_certificates = ["CERTIFICATE", "PKCS7", "PKCS #7", "CMS"].iter().any(|word| upper.contains(word));
+    has_certificates && label != "CERTIFICATE" && !upper.ends_with("REQUEST")
+}
+
+/// Whether a line was meant to begin or end a section: word processors and web pages replace hyphens and blanks.
+fn looks_like_marker(line: &str) -> bool {
+    let is_dash = |c: char| matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let line = line.trim();
+    let has_dashes = line.chars().take(2).all(is_dash) || line.chars().rev().take(2).all(is_dash);
+    let upper = line.to_uppercase();
+    let is_comment = line.starts_with('#');
+    has_dashes && !is_comment && (upper.contains("BEGIN") || upper.contains("END"))
+}
+
+/// Whether a line is the content of a section whose BEGIN line is missing, or of a file in UTF-16.
+fn looks_like_data(line: &str) -> bool {
+    let data = line.trim_end_matches('=');
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    let is_fingerprint = || data.bytes().all(|byte| byte.is_ascii_hexdigit());
+    line.contains('\0') || data.len() >= MIN_DATA && data.bytes().all(is_base64) && !is_fingerprint()
 }
 
 /// The system has no usable root certificates.
@@ -251,6 +293,11 @@ pub enum PemFault {
         /// What it contains.
         label: String,
     },
+    /// A private key is encrypted.
+    Encrypted {
+        /// The position of its BEGIN line, from 1.
+        number: usize,
+    },
     /// A section is not valid PEM.
     Pem {
         /// The position of its BEGIN line, from 1.
@@ -289,6 +336,9 @@ impl fmt::Display for PemFault {
                 let shown: String = label.chars().take(MAX_SHOWN).collect();
                 write!(f, "unsupported section `{}` on line {number}", shown.escape_debug())
             }
+            Self::Encrypted { number } => {
+                write!(f, "the private key on line {number} is encrypted: store it without a passphrase")
+            }
             Self::Pem { number, error: pem::Error::Base64Decode(_) } => {
                 write!(f, "invalid base64 in the section on line {number}")
             }
@@ -301,8 +351,8 @@ impl fmt::Display for PemFault {
 }
 
 const KEYS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
-/// Sections that contain certificates in other formats.
-const UNSUPPORTED: [&str; 4] = ["TRUSTED CERTIFICATE", "X509 CERTIFICATE", "PKCS7", "CMS"];
+/// Characters of a line that is taken for base64: RFC 7468 §2 has 64 in each but the last.
+const MIN_DATA: usize = 60;
 /// Characters of a line that an error shows: two joined lines fit.
 const MAX_SHOWN: usize = 80;
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;

@@ -116,7 +116,7 @@ fn warns_of_client_certificates_that_servers_reject() {
     };
     check(|_| {}, None);
     check(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth], None);
-    check(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any], None);
+    check(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any], Some("client authentication"));
     check(
         |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth],
         Some("client authentication"),
@@ -146,4 +146,69 @@ fn no_path_of_the_configuration_opens_a_fifo() {
     site.write("config.yaml", "target_files: ['*.fifo']\n");
     assert!(Command::new("mkfifo").arg(site.join("a.fifo")).status().expect("mkfifo").success());
     assert_eq!(site.config().files.unmatched(), ["*.fifo"]);
+}
+
+/// A CA file with a valid root and, after it, what `edit` makes of another one.
+#[track_caller]
+fn check_bundle(what: &str, edit: impl FnOnce(&str) -> Vec<u8>, expected: Option<usize>) {
+    let site = site();
+    let (first, second) = (certificate("ca.test", true).0, certificate("other.test", true).0);
+    site.write("one/ca.pem", [first.as_bytes(), &edit(&second)].concat());
+    match (site.load(), expected) {
+        (Ok(config), Some(roots)) => assert_eq!(config.trust_stores["own"].roots().len(), roots, "{what}"),
+        (Err(error), None) => {
+            assert_eq!((error.kind(), error.place()), (ErrorKind::File, "trust_stores.own.files[0]"), "{what}");
+            let line = first.lines().count() + 1;
+            assert!(error.to_string().contains(&format!("line {line}")), "{what}: {error}");
+        }
+        (found, expected) => panic!("{what}: {:?}, expected {expected:?}", found.map(|_| "loaded")),
+    }
+}
+
+#[test]
+fn what_looks_like_pem_is_read_or_reported() {
+    let replaced = |from: &'static str, to: &'static str| move |pem: &str| pem.replace(from, to).into_bytes();
+    check_bundle("hyphens of a word processor", replaced("-----", "\u{2014}\u{2013}\u{2014}"), None);
+    check_bundle("blank of a web page", replaced("BEGIN ", "BEGIN\u{a0}"), None);
+    check_bundle("two blanks", replaced("BEGIN ", "BEGIN  "), None);
+    check_bundle("a tab", replaced("BEGIN ", "BEGIN\t"), None);
+    check_bundle("no blank", replaced("BEGIN ", "BEGIN"), None);
+    check_bundle(
+        "blanks within the hyphens",
+        replaced("-----BEGIN CERTIFICATE-----", "----- BEGIN CERTIFICATE -----"),
+        None,
+    );
+    check_bundle("four hyphens", replaced("-----", "----"), None);
+    check_bundle("lower case", |pem| pem.to_lowercase().into_bytes(), None);
+    check_bundle("another case", replaced("CERTIFICATE", "Certificate"), None);
+    for label in
+        ["CERTIFICATES", "CERTIFICATE ", "X.509 CERTIFICATE", "CERTIFICATE CHAIN", "PKCS #7 SIGNED DATA", "CMS"]
+    {
+        check_bundle(label, |pem| pem.replace("CERTIFICATE", label).into_bytes(), None);
+    }
+    check_bundle(
+        "no markers",
+        |pem| pem.lines().filter(|line| !line.contains('-')).collect::<Vec<_>>().join("\n").into(),
+        None,
+    );
+    check_bundle("UTF-16", |pem| pem.encode_utf16().flat_map(u16::to_le_bytes).collect(), None);
+
+    check_bundle("a byte order mark", |pem| format!("\u{feff}{pem}").into_bytes(), Some(2));
+    check_bundle("a comment", |pem| pem.lines().map(|line| format!("# {line}\n")).collect::<String>().into(), Some(1));
+    let digest = "d7a7a0fb5d7e2731d771e9484ebcdef71d5f0c3e0a2948782bc83ee0ea699ef4";
+    let text = format!("A root -- the END\n{}\n{digest}\nSHA1 Fingerprint=AA:BB\n", "=".repeat(70));
+    check_bundle("text", |pem| format!("{text}{pem}").into_bytes(), Some(2));
+    for label in ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST", "X509 CRL", "EC PARAMETERS", "PRIVATE KEY"] {
+        check_bundle(label, |pem| pem.replace("CERTIFICATE", label).into_bytes(), Some(1));
+    }
+}
+
+#[test]
+fn names_the_place_of_the_certificate_that_belongs_to_the_key() {
+    let site = site();
+    let text = |name: &str| std::fs::read_to_string(site.join(name)).expect("a file");
+    site.write("one/client.pem", format!("{}{}", text("one/ca.pem"), text("one/client.pem")));
+    let error = site.load().expect_err("the leaf is not first");
+    assert_eq!(error.place(), "targets[0].client_certificate.cert");
+    assert!(error.to_string().contains("certificate 2"), "{error}");
 }
