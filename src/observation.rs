@@ -38,6 +38,8 @@ pub struct LookupFailure {
     pub record_type: &'static str,
     /// The reason.
     pub reason: LookupReason,
+    /// The name at the end of its aliases (CNAME), to which the reason applies; none if it is no alias.
+    pub alias: Option<ServerName>,
     /// Other queries returned addresses of the name.
     pub is_partial: bool,
 }

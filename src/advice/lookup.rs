@@ -19,9 +19,10 @@ pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
             _ if failures.iter().all(|failure| failure.is_partial) => Severity::Warning,
             _ => Severity::Critical,
         };
+        let alias = failures.iter().find_map(|failure| failure.alias.as_ref());
         let types = group_by(failures, |failure| failure.record_type).into_iter().map(|(kind, _)| kind);
         let types: Vec<&str> = types.collect();
-        found.push(advice(AdviceKind::Dns, severity, &failure_text(name, reason, &types, report)));
+        found.push(advice(AdviceKind::Dns, severity, &failure_text((name, alias), reason, &types, report)));
     }
     if let (TargetKind::Mx(mx), Some(0), true) = (&target.kind, lookup.hosts, lookup.success) {
         let text = format!("{} publishes a null MX: it accepts no mail (RFC 7505), so nothing is probed.", mx.domain);
@@ -46,7 +47,12 @@ pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
     found
 }
 
-fn failure_text(name: &ServerName, reason: LookupReason, types: &[&str], report: &TargetReport) -> String {
+fn failure_text(
+    (name, alias): (&ServerName, Option<&ServerName>),
+    reason: LookupReason,
+    types: &[&str],
+    report: &TargetReport,
+) -> String {
     let resolver = &report.target.settings.resolver;
     let is_ipv4_only = types == ["A"] && report.target.settings.ip_family == IpFamily::Auto;
     let types = conjunction(types.iter().map(ToString::to_string), types.len());
@@ -60,6 +66,16 @@ fn failure_text(name: &ServerName, reason: LookupReason, types: &[&str], report:
         false => format!(" The names of the search list have no addresses either: {}.", list(searched, MAX_SEARCHED)),
     };
     match reason {
+        LookupReason::NxDomain | LookupReason::NoData if let Some(alias) = alias => {
+            let lack = match reason {
+                LookupReason::NxDomain => "does not exist in DNS",
+                _ => "has no usable records",
+            };
+            format!(
+                "{name} is an alias (CNAME) of {alias}, which {lack} (queried for {types}{not_queried}): correct the CNAME \
+                 record, or add {alias} to its zone."
+            )
+        }
         LookupReason::NxDomain => format!(
             "{name} does not exist in DNS (queried for {types}{not_queried}): correct the name, or add it to its zone.{searched}"
         ),

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use futures_util::future::try_join_all;
-use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
 use super::interfaces::has_ipv6;
@@ -112,7 +112,26 @@ pub(super) async fn look_up(
     } else {
         try_join_all(queries).await?
     };
-    Ok(collect(host, wanted, answers))
+    let mut found = collect(host, wanted, answers);
+    if let Some(name) = name.filter(|_| found.is_absent() && servers.hosts_entry(host).is_none()) {
+        let alias = end_of_aliases(&name, servers, deadline).await;
+        found.failures.iter_mut().for_each(|failure| failure.alias.clone_from(&alias));
+    }
+    Ok(found)
+}
+
+/// The name to which `name` is an alias in the end, of which an answer without records speaks (RFC 6604 §3).
+async fn end_of_aliases(name: &Name, servers: &Servers, deadline: Instant) -> Option<ServerName> {
+    let (mut end, mut servers) = (name.clone(), servers.clone());
+    servers.repeat = false;
+    for _ in 0..MAX_ALIASES {
+        let answer = query(&servers, deadline, |server| name_servers::alias(server, &end)).await;
+        match answer.ok().and_then(|answer| answer.result.ok()).and_then(|records| records.data.into_iter().next()) {
+            Some(target) => end = target,
+            None => break,
+        }
+    }
+    if end == *name { None } else { ServerName::parse(&end.to_utf8()).ok() }
 }
 
 /// As [`look_up`], but with the search list of the resolver, in the order of libc: the first name that has an address or
@@ -186,7 +205,13 @@ fn collect(host: &ServerName, wanted: Wanted, answers: Vec<Answer<IpAddr>>) -> A
             _ => ("AAAA", &mut found.ipv6_failed),
         };
         *failed = true;
-        found.failures.push(LookupFailure { name: host.clone(), record_type, reason, is_partial: has_records });
+        found.failures.push(LookupFailure {
+            name: host.clone(),
+            record_type,
+            reason,
+            alias: None,
+            is_partial: has_records,
+        });
     }
     found.addresses.sort_unstable();
     found.addresses.dedup();
@@ -198,6 +223,7 @@ fn collect(host: &ServerName, wanted: Wanted, answers: Vec<Answer<IpAddr>>) -> A
     found
 }
 
+const MAX_ALIASES: usize = 8;
 const BOTH: &[RecordType] = &[RecordType::A, RecordType::AAAA];
 
 #[cfg(test)]

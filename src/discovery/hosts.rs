@@ -158,7 +158,7 @@ impl Collected {
 
     /// Adds a failure unless it is known.
     fn fail(&mut self, name: &ServerName, record_type: &'static str, reason: LookupReason) {
-        let failure = LookupFailure { name: name.clone(), record_type, reason, is_partial: false };
+        let failure = LookupFailure { name: name.clone(), record_type, reason, alias: None, is_partial: false };
         if !self.failures.contains(&failure) {
             self.failures.push(failure);
         }

@@ -125,6 +125,19 @@ pub(super) async fn mx_records(server: &NameServer, domain: &Name) -> Result<Que
     query_records(server, domain, RecordType::MX, record).await
 }
 
+/// The name to which `name` is an alias.
+pub(super) async fn alias(server: &NameServer, name: &Name) -> Result<QueryResult<Name>, LocalFailure> {
+    let record = |record: &Record| match &record.data {
+        RData::CNAME(target) => Some(target.0.clone()),
+        _ => None,
+    };
+    let answers = server.client.ask(name, RecordType::CNAME).await?;
+    Ok(answers.and_then(|answers| {
+        let data: Vec<Name> = answers.iter().filter(|answer| answer.name == *name).filter_map(record).collect();
+        if data.is_empty() { Err(LookupReason::NoData) } else { Ok(Records { data, aliased: false }) }
+    }))
+}
+
 /// Follows aliases, since the library fails for aliases of SRV records.
 pub(super) async fn srv_records(server: &NameServer, service: &Name) -> Result<QueryResult<SrvRecord>, LocalFailure> {
     let record = |record: &Record| match &record.data {

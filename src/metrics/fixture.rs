@@ -114,6 +114,7 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
         name: name("gone.example.com"),
         record_type: "A",
         reason: LookupReason::NxDomain,
+        alias: None,
         is_partial: false,
     };
     let failures = vec![failure.clone(), LookupFailure { record_type: "AAAA", ..failure.clone() }, failure];

@@ -38,8 +38,13 @@ pub(super) fn report() -> TargetReport {
         backend(&endpoint, 11, Some(Err(failure)), Some(last_with_warning(&host))),
         backend(&endpoint, 12, None, None),
     ];
-    let failures =
-        [LookupFailure { name: host.clone(), record_type: "AAAA", reason: LookupReason::ServFail, is_partial: true }];
+    let failures = [LookupFailure {
+        name: host.clone(),
+        record_type: "AAAA",
+        reason: LookupReason::ServFail,
+        alias: None,
+        is_partial: true,
+    }];
     let first = backends.first().expect("a backend");
     let condition = Condition::of(first, now()).expect("a condition");
     let changes = [

@@ -42,6 +42,7 @@ pub(super) fn eventful(ca: &TestCa) -> Fleet {
         name: name("smtp.example.com"),
         record_type: "AAAA",
         reason: LookupReason::ServFail,
+        alias: None,
         is_partial: true,
     };
     let changes = [

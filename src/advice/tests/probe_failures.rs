@@ -266,6 +266,7 @@ fn lookups() -> Vec<Case> {
             name: name("smtp.example.com"),
             record_type,
             reason,
+            alias: None,
             is_partial,
         };
         types.iter().map(failure).collect::<Vec<_>>()

@@ -109,6 +109,7 @@ fn build(index: usize, sample: &SampleTarget, certificates: &[Assessment]) -> Ta
         name: name(query),
         record_type,
         reason: *reason,
+        alias: None,
         is_partial: false,
     });
     report.lookup = Some(std::sync::Arc::new(LookupReport {

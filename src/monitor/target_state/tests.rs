@@ -154,7 +154,8 @@ fn a_result_that_is_older_than_the_last_one_changes_nothing() {
 fn a_failed_lookup_is_repeated_until_three_have_failed() {
     let failed = || {
         let name = ServerName::parse("smtp.example.com").expect("a name");
-        let failure = LookupFailure { name, record_type: "A", reason: LookupReason::Timeout, is_partial: false };
+        let failure =
+            LookupFailure { name, record_type: "A", reason: LookupReason::Timeout, alias: None, is_partial: false };
         let failures = vec![failure];
         let report = LookupReport { failures, ..LookupReport::default() };
         Some(Discovered { hosts: Vec::new(), report: Some(report) })

@@ -126,3 +126,24 @@ async fn servers_that_reject_edns_are_queried_without_it() {
         assert_eq!((code, failures(target(&checked, HOST))), (Some(0), vec![]), "{edns:?}: {checked:#}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_an_alias_is_what_does_not_exist() {
+    const HOST: &str = "alias.test";
+    let dns = Dns::start().await.expect("a name server");
+    let zone = |dns: &Dns, _| {
+        dns.set(HOST, RecordType::CNAME, Answer::CnameOnly("second.test".into()));
+        dns.set("second.test", RecordType::CNAME, Answer::CnameOnly("gone.test".into()));
+    };
+    let site = Site::new(dns, &[HOST], "resolver: test", zone, |_, _| {}).await;
+    site.rounds(&[HOST]).await;
+    let shown = site.shown(HOST).await;
+    assert!(
+        failures(&shown.json).iter().all(|[name, _, reason]| name == HOST && reason == "nxdomain"),
+        "{:#}",
+        shown.json
+    );
+    let texts = advice(&shown.json, "dns");
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert!(texts[0].1.starts_with("alias.test is an alias (CNAME) of gone.test"), "{texts:?}");
+}
