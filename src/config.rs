@@ -138,16 +138,28 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Finds the position of the fault. Nothing has a position in a file that is rejected as a whole.
+    /// The error for a fault in this file, with a hint if the key or value looks like an environment variable.
     fn error(self, fault: &Fault) -> ConfigError {
-        use ErrorKind::{File, Missing, Syntax, TooLarge};
-        let is_whole = fault.place == Place::default() && matches!(fault.kind, File | Missing | Syntax | TooLarge);
+        let names_variable = match &fault.key {
+            Some(key) => scalar::is_variable(key),
+            None if fault.is_of_whole_file() => false,
+            None => yaml::text(self.text, &fault.place).is_some_and(|text| scalar::is_variable(&text)),
+        };
+        if !names_variable {
+            return self.located(fault);
+        }
+        self.located(&Fault { message: format!("{}; {NOT_EXPANDED}", fault.message), ..fault.clone() })
+    }
+
+    /// Finds the position of the fault. Nothing has a position in a file that is rejected as a whole.
+    fn located(self, fault: &Fault) -> ConfigError {
         let find = || yaml::position(self.text, &fault.place, fault.key.as_deref());
-        ConfigError::new(self.path, fault, if is_whole || fault.position.is_some() { None } else { find() })
+        let is_known = fault.is_of_whole_file() || fault.position.is_some();
+        ConfigError::new(self.path, fault, if is_known { None } else { find() })
     }
 
     fn warning(self, place: &Place, message: String) -> String {
-        self.error(&Fault::new(ErrorKind::InvalidValue, place.clone(), message)).to_string()
+        self.located(&Fault::new(ErrorKind::InvalidValue, place.clone(), message)).to_string()
     }
 
     /// The document without the keys that begin with `x-`.
@@ -172,7 +184,7 @@ impl Source<'_> {
         node.each_text(&Place::default(), &mut |place, value| {
             found += usize::from(scalar::is_variable(value));
             if scalar::is_variable(value) && found <= MAX_WARNINGS {
-                let message = format!("{} is used as it is: environment variables are not expanded", quoted(value));
+                let message = format!("{} is used as it is: {NOT_EXPANDED}", quoted(value));
                 warnings.push(self.warning(place, message));
             }
         });
@@ -274,5 +286,6 @@ fn folder(origin: &Path) -> &Path {
 
 const TARGETS: &str = "targets";
 const BACKENDS_PER_TARGET: usize = 64;
+const NOT_EXPANDED: &str = "environment variables are not expanded";
 /// Values of a file with a warning of their own.
 const MAX_WARNINGS: usize = 10;

@@ -96,6 +96,12 @@ impl Fault {
         Self::new(kind, Place::default(), message)
     }
 
+    /// Whether the file is rejected as a whole, so that no value is at fault.
+    pub(super) fn is_of_whole_file(&self) -> bool {
+        use ErrorKind::{File, Missing, Syntax, TooLarge};
+        self.place == Place::default() && matches!(self.kind, File | Missing | Syntax | TooLarge)
+    }
+
     /// An unusable file that is named at `place`. The text of `error` begins with its path.
     pub(super) fn file(place: Place, error: impl fmt::Display, expected: &str) -> Self {
         Self::new(ErrorKind::File, place, format!("{error} (expected {expected})"))

@@ -380,16 +380,23 @@ pub(super) fn is_reserved(name: &str) -> bool {
     table::PROMETHEUS_LABELS.contains(&name) || table::reserved_labels().any(|label| label == name)
 }
 
-/// Whether the value looks like a reference to an environment variable.
+/// Whether the value looks like a reference to an environment variable, as in a shell: `${name}`, also with an operator
+/// such as `:-` after the name, `$NAME`, or `$name` without other text.
 pub(super) fn is_variable(text: &str) -> bool {
+    let in_capitals = |name: &str| {
+        name.bytes().filter(u8::is_ascii_uppercase).count() >= 2 && !name.bytes().any(|byte| byte.is_ascii_lowercase())
+    };
     text.match_indices('$').any(|(at, _)| {
         let rest = text.get(at + 1..).unwrap_or_default();
-        let name = match rest.strip_prefix('{') {
-            Some(rest) => rest.split_once('}').map(|(name, _)| name),
-            None if at == 0 => Some(rest),
-            None => None,
-        };
-        name.is_some_and(is_label_name)
+        let (in_braces, rest) = rest.strip_prefix('{').map_or((false, rest), |rest| (true, rest));
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (name, after) = rest.split_at_checked(end).unwrap_or_default();
+        is_label_name(name)
+            && if in_braces {
+                after.starts_with(['}', ':', '-', '=', '+', '?'])
+            } else {
+                in_capitals(name) || (at == 0 && after.is_empty())
+            }
     })
 }
 

@@ -132,14 +132,27 @@ pub(super) fn parse(text: &str, is_inventory: bool) -> Result<(Node, bool), Faul
     Ok((node, documents.next().is_some()))
 }
 
+/// The string at `place`; none if there is another value or none.
+pub(super) fn text(text: &str, place: &Place) -> Option<String> {
+    let (node, _) = parse(text, is_in_inventory(place)).ok()?;
+    match place.0.iter().try_fold(&node, |node, step| node.get(step))? {
+        Node::Text(value) => Some(value.clone()),
+        _ => None,
+    }
+}
+
+/// Whether the document with this place is a list, as only target files are.
+fn is_in_inventory(place: &Place) -> bool {
+    matches!(place.0.first(), Some(Step::Index(_)))
+}
+
 /// Line and column, from 1, of the value at `place`, or of `key` in the mapping there. A merged key is where its mapping
 /// is anchored.
 pub(super) fn position(text: &str, place: &Place, key: Option<&str>) -> Option<(usize, usize)> {
-    let is_inventory = matches!(place.0.first(), Some(Step::Index(_)));
     // Keys of the mapping itself hide merged ones.
     [false, true].into_iter().find_map(|merged| {
         let sought = Some(Sought { place, key, merged });
-        let mut builder = Builder { budget: usize::MAX, sought, ..Builder::new(text, is_inventory) };
+        let mut builder = Builder { budget: usize::MAX, sought, ..Builder::new(text, is_in_inventory(place)) };
         let document = serde_yaml::Deserializer::from_str(text).next()?;
         location(&builder.seed(Mode::Any).deserialize(document).err()?)
     })

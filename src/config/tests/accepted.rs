@@ -430,14 +430,45 @@ fn warns_of_values_that_look_like_environment_variables() {
         let expected = if is_variable { vec![expected] } else { vec![] };
         assert_eq!(accepted(&text).warnings, expected, "{value}");
     }
-    for value in ["${NAME}", "$NAME", "mail-${NAME}.test", "$_x1", "${a}${b}"] {
+    for value in [
+        "${NAME}",
+        "$NAME",
+        "mail-${NAME}.test",
+        "$_x1",
+        "${a}${b}",
+        "${NAME:-mail}",
+        "${NAME-x}",
+        "${NAME:?unset}",
+        "${NAME+x}",
+        "${a:=${b}}",
+        "mail-$ENV",
+        "$TEAM-x",
+        "$TEAM.x",
+        "$5 $MAIL_2/x",
+        "$$NAME",
+    ] {
         check(value, true);
     }
     let hosts: String = (0..3_000).map(|number| format!("  - {{host: a{number}.test, name: $A{number}}}\n")).collect();
     let config = accepted(&format!("defaults: {{trust: mozilla}}\ntargets:\n{hosts}"));
     assert_eq!(config.warnings.len(), 11, "ten, and one with their number");
     assert!(config.warnings[10].contains("3,000 values"), "{:?}", config.warnings);
-    for value in ["$", "$$", "$5", "a$b", "${}", "${NAME", "${NAME:-x}", "cost: $ 5", "$a b"] {
+    for value in [
+        "$",
+        "$$",
+        "$5",
+        "a$b",
+        "${}",
+        "${NAME",
+        "${5}",
+        "${a b}",
+        "{NAME}",
+        "cost: $ 5",
+        "US$5M",
+        "a$B",
+        "pa$SWord",
+        "$a b",
+    ] {
         check(value, false);
     }
 }
