@@ -72,7 +72,7 @@ impl Targets<'_> {
             }
             _ => None,
         };
-        let are_groups = nodes.iter().find_map(is_group).unwrap_or_default();
+        let are_groups = nodes.iter().find_map(is_group).unwrap_or_else(|| nodes.contains(&Node::Null));
         if let Some(index) = nodes.iter().position(|node| is_group(node) == Some(!are_groups)) {
             let with = if are_groups { "without" } else { "with" };
             let message = format!("entry {with} the key `targets`: expected either targets or groups in one file");

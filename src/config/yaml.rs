@@ -462,7 +462,8 @@ impl Seed<'_, '_> {
         if self.builder.is_sought(Some(&key)) {
             return Err(E::custom(""));
         }
-        if keys.insert(key) || self.builder.is_json {
+        // Each merge key adds a mapping.
+        if keys.insert(key.clone()) || key == MERGE || self.builder.is_json {
             return Ok(node);
         }
         self.builder.fail(ErrorKind::Duplicate, format!("duplicate key {}", quoted(&node.text())))

@@ -339,6 +339,7 @@ targets:
   - <<: *common
     host: c.test
     labels: {<<: *team, tier: gold}
+  - {<<: *slow, <<: *common, host: d.test}
 ";
     let config = accepted(text);
     let labels = |target: &Target| target.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
@@ -353,6 +354,7 @@ targets:
             ("a.test:465", 300, "team=mail".to_owned()),
             ("b.test:2525", 3600, "team=mail".to_owned()),
             ("c.test:465", 300, "team=mail,tier=gold".to_owned()),
+            ("d.test:25", 3600, "team=mail".to_owned()),
         ]
     );
     assert!(config.targets.iter().all(|target| target.settings.timeout == seconds(7)));

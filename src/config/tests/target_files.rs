@@ -132,6 +132,11 @@ fn accepts_groups_in_file_sd_format() {
              - {targets: ['d.test:25'], labels: {<<: *l, x: 1.0}}\n",
             &[(b, team), (c, team), ("d.test:25", &[("team", "mail"), ("x", "1.0")])],
         ),
+        (
+            "- {targets: [b.test], labels: &l {a: '1'}}\n- {targets: [c.test], labels: &m {b: '2'}}\n\
+             - {targets: ['d.test:25'], labels: {<<: *l, <<: *m, x: y}}\n",
+            &[(b, &[("a", "1")]), (c, &[("b", "2")]), ("d.test:25", &[("a", "1"), ("b", "2"), ("x", "y")])],
+        ),
         ("- {targets: [&b b.test], labels: {team: &v mail}}\n- {targets: [*b], labels: {team: *v}}", &[(b, team)]),
         ("- targets: [b.test, 'b.test:587', B.test.]\n", &[(b, &[])]),
         (
