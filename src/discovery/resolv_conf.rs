@@ -2,6 +2,7 @@
 //! missing has its default.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::num::IntErrorKind;
 
 use super::interfaces::index_of;
 use crate::target::{ServerName, SystemResolver};
@@ -49,7 +50,7 @@ impl ResolvConf {
                 // The last line applies; one without a domain does not count.
                 Some("search") => domains = Some(words.collect()).filter(|all: &Vec<_>| !all.is_empty()).or(domains),
                 Some("domain") => domains = words.next().map(|domain| vec![domain]).or(domains),
-                Some("options") => ndots = ndots_in(words).unwrap_or(ndots),
+                Some("options") => ndots = ndots_in(words.collect()).unwrap_or(ndots),
                 _ => {}
             }
         }
@@ -63,7 +64,7 @@ impl ResolvConf {
             Some(domains) => domains.lines().next().unwrap_or_default().split_whitespace().collect(),
             None => domains.unwrap_or_else(by_hostname),
         };
-        let ndots = system.options.as_deref().and_then(|options| ndots_in(words(options))).unwrap_or(ndots);
+        let ndots = system.options.as_deref().and_then(|options| ndots_in(words(options).collect())).unwrap_or(ndots);
         let domains = domains.into_iter().filter_map(search_domain).collect();
         Self { name_servers, search: SearchList { domains, ndots } }
     }
@@ -110,13 +111,25 @@ fn name_server(word: &str, port: u16) -> Option<SocketAddr> {
 }
 
 /// The option `ndots:N`; the last one applies. The other options are about how servers are queried, or about calls of libc.
-fn ndots_in<'a>(options: impl Iterator<Item = &'a str>) -> Option<usize> {
-    let value = |option: &str| {
-        let value = option.strip_prefix("ndots:")?;
-        let digits = value.split(|c: char| !c.is_ascii_digit()).next().filter(|digits| !digits.is_empty())?;
-        Some(digits.parse().map_or(MAX_NDOTS, |ndots: usize| ndots.min(MAX_NDOTS)))
-    };
-    options.filter_map(value).last()
+/// `N` may follow after blanks.
+fn ndots_in(options: Vec<&str>) -> Option<usize> {
+    let last = options.iter().rposition(|option| option.starts_with("ndots:"))?;
+    let value = options.get(last)?.strip_prefix("ndots:")?;
+    let value = if value.is_empty() { options.get(last + 1).copied().unwrap_or_default() } else { value };
+    Some(as_ndots(value))
+}
+
+/// The number at the start of `value`, or 0, as from atoi(3). glibc stores it in four bits without a sign: a negative number
+/// wraps around, and a larger one is the maximum.
+fn as_ndots(value: &str) -> usize {
+    let is_part = |(at, c): &(usize, char)| c.is_ascii_digit() || (*at == 0 && matches!(c, '+' | '-'));
+    let number: String = value.char_indices().take_while(is_part).map(|(_, c)| c).collect();
+    match number.parse::<isize>() {
+        Ok(number) if number < 0 => number.rem_euclid(16).unsigned_abs(),
+        Ok(number) => number.unsigned_abs().min(MAX_NDOTS),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => MAX_NDOTS,
+        Err(_) => 0,
+    }
 }
 
 fn search_domain(word: &str) -> Option<SearchDomain> {
@@ -209,10 +222,37 @@ mod tests {
         check("search x.test\noptions ndots:0\n", "smtp", &["smtp", "smtp.x.test"]);
         // Other and invalid options.
         let odd =
-            "options debug ndots:2 timeout:1 attempts:1 rotate edns0 trust-ad unknown-thing:3 ndots: ndots:x ndots\n";
+            "options debug ndots:2 timeout:1 attempts:1 rotate edns0 trust-ad unknown-thing:3 ndots xndots:0 :0\n";
         check(&format!("search x.test\n{odd}"), "a.b", &["a.b.x.test", "a.b"]);
         check(&format!("search x.test\n{odd}"), "a.b.c", &["a.b.c", "a.b.c.x.test"]);
         check("search x.test\noptions ndots:99999999999999999999\noptions rotate\n", "a.b", &["a.b.x.test", "a.b"]);
+        let searched_first = |option: &str, dots: &str, is_searched: bool| {
+            let (name, searched) = (format!("a{dots}"), format!("a{dots}.x.test"));
+            let order = if is_searched { [&*searched, &*name] } else { [&*name, &*searched] };
+            check(&format!("search x.test\noptions {option}\n"), &name, &order);
+        };
+        // The number of dots from which on glibc looks a name up as written first.
+        for (option, ndots) in [
+            ("ndots: 5", 5),
+            ("ndots:\t5 rotate", 5),
+            ("ndots:+4", 4),
+            ("ndots:-1", 15),
+            ("ndots:-3", 13),
+            ("ndots:-16", 0),
+            ("ndots:-99999999999999999999", 0),
+            ("ndots:16", 15),
+            ("ndots:x", 0),
+            ("ndots:+-4", 0),
+            ("ndots:3 ndots:", 0),
+            ("ndots:3 ndots: rotate", 0),
+            ("ndots: 3 ndots: # 4", 0),
+            ("ndots: ndots:3", 3),
+        ] {
+            searched_first(option, &".b".repeat(ndots), false);
+            if let Some(fewer) = ndots.checked_sub(1) {
+                searched_first(option, &".b".repeat(fewer), true);
+            }
+        }
         check("search x.test\noptions ndots:2x\n", "a.b", &["a.b.x.test", "a.b"]);
         check("search x.test\noptions\noptions ndots:3 # 1\n", "a.b", &["a.b.x.test", "a.b"]);
         // The last line applies.
