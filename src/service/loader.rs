@@ -200,7 +200,7 @@ async fn received(signal: Option<&mut Signal>) -> Option<()> {
 /// Logs each invalid file, and returns the first error.
 fn report_invalid(handle: &Handle, files: &Files) -> Result<(), String> {
     for error in files.failures() {
-        tracing::error!(%error, "invalid file; keeping its last valid content");
+        tracing::error!(%error, "invalid file; its last valid content, if any, stays in effect");
     }
     let Some(first) = files.failures().first() else { return Ok(()) };
     handle.reload_failed();
