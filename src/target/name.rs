@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use icu_properties::CodePointMapData;
-use icu_properties::props::GeneralCategory;
+use icu_properties::props::{GeneralCategory, Script};
 use rustls_pki_types::DnsName;
 use thiserror::Error;
 
@@ -31,8 +31,11 @@ impl ServerName {
             return Ok(Self(Repr::Ip(ip.to_canonical())));
         }
         let ascii = idna::domain_to_ascii(text).map_err(|_| ServerNameError::Idna)?;
-        if !text.is_ascii() && !idna::domain_to_unicode(&ascii).0.chars().all(is_allowed_in_labels) {
-            return Err(ServerNameError::Idna);
+        if !text.is_ascii() {
+            let unicode = idna::domain_to_unicode(&ascii).0;
+            if !unicode.chars().all(is_allowed_in_labels) || !unicode.split('.').all(follows_context_rules) {
+                return Err(ServerNameError::Idna);
+            }
         }
         let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
         if ascii.is_empty() {
@@ -105,6 +108,26 @@ const EXCEPTIONS: [char; 11] = [
     '\u{30fb}',
 ];
 
+/// Whether each character of a label is where it is allowed (RFC 5892, appendix A.3 to A.9). UTS 46 has only the rules for
+/// joiners.
+fn follows_context_rules(label: &str) -> bool {
+    let is_of = |script: Script, c: Option<char>| c.is_some_and(|c| CodePointMapData::<Script>::new().get(c) == script);
+    label.char_indices().all(|(at, c)| {
+        let (before, rest) = label.split_at_checked(at).unwrap_or_default();
+        let (before, after) = (before.chars().next_back(), rest.chars().nth(1));
+        match c {
+            '\u{b7}' => before == Some('l') && after == Some('l'),
+            '\u{375}' => is_of(Script::Greek, after),
+            '\u{5f3}' | '\u{5f4}' => is_of(Script::Hebrew, before),
+            '\u{30fb}' => label.chars().any(|c| {
+                [Script::Hiragana, Script::Katakana, Script::Han].iter().any(|script| is_of(*script, Some(c)))
+            }),
+            '\u{660}'..='\u{669}' => !label.contains(|c| matches!(c, '\u{6f0}'..='\u{6f9}')),
+            _ => true,
+        }
+    })
+}
+
 impl From<IpAddr> for ServerName {
     fn from(ip: IpAddr) -> Self {
         Self(Repr::Ip(ip.to_canonical()))
@@ -164,6 +187,13 @@ mod tests {
             ("例え.テスト", "xn--r8jz45g.xn--zckzah"),
             ("उदाहरण.परीक्षा", "xn--p1b6ci4b4b3a.xn--11b5bs3a9aj6g"),
             ("xn--n3h.example", "xn--n3h.example"),
+            ("xn--ab-0ea.test", "xn--ab-0ea.test"),
+            ("col·lapse.test", "xn--collapse-ioa.test"),
+            ("L·L.test", "xn--ll-0ea.test"),
+            ("ア・b.test", "xn--b-eeu1m.test"),
+            ("א״ב.test", "xn--4dbc8h.test"),
+            ("͵α.test", "xn--wva4j.test"),
+            ("ا٠١.test", "xn--mgb8id.test"),
             ("192.0.2.1", "192.0.2.1"),
             ("2001:DB8::1", "2001:db8::1"),
             ("[2001:db8:0:0::1]", "2001:db8::1"),
@@ -193,6 +223,16 @@ mod tests {
             ("a€.test", ServerNameError::Idna),
             ("❤.test", ServerNameError::Idna),
             ("xn--n3h.bücher.test", ServerNameError::Idna),
+            ("a·b.test", ServerNameError::Idna),
+            ("l·.test", ServerNameError::Idna),
+            ("·l.test", ServerNameError::Idna),
+            ("l·l·b.test", ServerNameError::Idna),
+            ("a・b.test", ServerNameError::Idna),
+            ("ア.a・b.test", ServerNameError::Idna),
+            ("α͵.test", ServerNameError::Idna),
+            ("״א.test", ServerNameError::Idna),
+            ("a׳b.test", ServerNameError::Idna),
+            ("٠۰.test", ServerNameError::Idna),
         ] {
             assert_eq!(ServerName::parse(text), Err(expected), "{text:?}");
         }
