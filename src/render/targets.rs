@@ -12,7 +12,7 @@ use crate::advice::{Advice, advise};
 use crate::client_errors::{ClientErrors, Finding};
 use crate::observation::MAX_DETAIL;
 use crate::reason::Severity;
-use crate::snapshot::state::{HealthState, extent, is_ok, state_of};
+use crate::snapshot::state::{HealthState, is_ok, order, state_of, worst};
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::{Backend, Endpoint, TargetKind};
 use crate::text::{counted, days, group_by, grouped, list, list_within, or_none, plural, printable};
@@ -25,14 +25,17 @@ mod problems;
 mod tests;
 
 /// Targets as a table: the backends of each one, its problems and the advice on it. Those of which only some backends are
-/// wrong come first, since people do not find these by themselves, then the other ones with problems.
+/// wrong come first, then those with the worst state, as on the page.
 pub fn targets_table(reports: &[Arc<TargetReport>], now: SystemTime, style: &Style) -> String {
     let page = Page { text: String::new(), style: *style };
     let mut table = TargetTable { page, now, client_errors: Vec::new() };
-    let mut ordered: Vec<&TargetReport> = reports.iter().map(|report| &**report).collect();
-    ordered.sort_by_key(|report| extent(report, now));
-    for report in ordered {
-        table.target(report);
+    let mut ordered: Vec<(&TargetReport, Vec<Advice>)> =
+        reports.iter().map(|report| (&**report, advise(report, now))).collect();
+    ordered.sort_by_cached_key(|(report, advice)| {
+        order(report, worst(report, advice.iter().map(|each| each.severity), now), now)
+    });
+    for (report, advice) in ordered {
+        table.target(report, &advice);
     }
     if !table.client_errors.is_empty() {
         table.page.client_errors(&table.client_errors);
@@ -50,11 +53,11 @@ struct TargetTable {
 }
 
 impl TargetTable {
-    fn target(&mut self, report: &TargetReport) {
+    fn target(&mut self, report: &TargetReport, advice: &[Advice]) {
         self.heading(report);
         self.backends(report);
         self.problems(report);
-        self.advice(&advise(report, self.now));
+        self.advice(advice);
         if self.page.style.certificates {
             self.certificates(report);
         }

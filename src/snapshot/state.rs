@@ -1,5 +1,6 @@
 //! The state of a target in one word.
 
+use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use super::{BackendReport, Condition, LastCertificate, TargetReport};
@@ -27,32 +28,13 @@ pub fn is_ok(report: &TargetReport, now: SystemTime) -> bool {
     states(report, now).all(|state| state == HealthState::Ok)
 }
 
-/// How much of a target has problems, in the order in which people should see targets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Extent {
-    /// Some backends currently in DNS have problems, and some have none: clients fail intermittently.
-    Partial,
-    /// There are problems, of all backends or of the target.
-    Whole,
-    /// Nothing is known to be wrong, but no round is finished.
-    Unknown,
-    /// There are no problems.
-    Nothing,
-}
-
-/// How much of a target has problems at `now`.
-pub fn extent(report: &TargetReport, now: SystemTime) -> Extent {
-    let has_problem = |state: HealthState| state > HealthState::Unknown;
+/// The place of a target of this state among others. First are those of which only some backends currently in DNS have
+/// problems: people do not find them by themselves, since clients fail intermittently. Then the worst state is first.
+pub fn order(report: &TargetReport, state: HealthState, now: SystemTime) -> impl Ord + use<> {
     let backends = || report.resolved().map(|backend| state_of(backend, now));
-    if backends().any(has_problem) && backends().any(|state| state == HealthState::Ok) {
-        Extent::Partial
-    } else if states(report, now).any(has_problem) {
-        Extent::Whole
-    } else if is_ok(report, now) {
-        Extent::Nothing
-    } else {
-        Extent::Unknown
-    }
+    let some_have_problems = backends().any(|state| state > HealthState::Unknown);
+    let is_partial = some_have_problems && backends().any(|state| state == HealthState::Ok);
+    (!is_partial, Reverse(state), report.target.name.clone())
 }
 
 /// The state of a backend, in DNS or not.

@@ -2,6 +2,7 @@ use super::*;
 use crate::client_errors;
 use crate::reason::{AdviceKind, NameReason};
 use crate::render::fixture::{now, report};
+use crate::snapshot::LastCertificate;
 use crate::snapshot::fixture::{self, EndpointFixture, TestCa, leaf};
 use crate::target::{Target, TargetName};
 
@@ -93,6 +94,8 @@ fn targets_with_some_failing_backends_come_first() {
     let (ca, endpoint) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
     let presents = |name: &str| endpoint.presents(&ca, "192.0.2.10", &ca.chain(&leaf(&[name])));
     let (good, bad) = (presents("smtp.example.com"), presents("mail.example.com"));
+    let other = good.last_certificate.clone().map(|good| LastCertificate { file_match: Some(false), ..good });
+    let warns = BackendReport { last_certificate: other, ..good.clone() };
     let named = |name: &str, backends: &[&BackendReport], is_finished: bool| {
         let report = endpoint.report(backends.iter().copied().cloned().collect());
         let target = Target { name: TargetName::new(name).expect("a name"), ..(*report.target).clone() };
@@ -102,9 +105,11 @@ fn targets_with_some_failing_backends_come_first() {
     let reports = [
         named("a-ok", &[&good, &good], true),
         named("b-unknown", &[], false),
+        named("b-warns", &[&warns], true),
         named("c-whole", &[&bad, &bad], true),
         named("d-partial", &[&bad, &good], true),
         named("e-whole", &[&bad], true),
+        named("c-partly-warns", &[&warns, &good], true),
         named("f-partial", &[&good, &bad, &bad], true),
     ];
     let text = targets_table(&reports, fixture::now(), &Style::default());
@@ -112,7 +117,8 @@ fn targets_with_some_failing_backends_come_first() {
     let mut found: Vec<(usize, &str)> = names.map(|name| (text.find(name).expect("a target"), name)).collect();
     found.sort_unstable();
     let names: Vec<&str> = found.into_iter().map(|(_, name)| name).collect();
-    assert_eq!(names, ["d-partial", "f-partial", "c-whole", "e-whole", "b-unknown", "a-ok"], "{text}");
+    let expected = ["d-partial", "f-partial", "c-partly-warns", "c-whole", "e-whole", "b-warns", "b-unknown", "a-ok"];
+    assert_eq!(names, expected, "{text}");
 }
 
 /// The names in the columns and lines of a table.

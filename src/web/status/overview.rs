@@ -1,6 +1,5 @@
 //! The overview: all targets, the worst first, paginated.
 
-use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use maud::{Markup, html};
@@ -13,7 +12,7 @@ use super::query::{MAX_WORDS_CHARS, Query};
 use super::shell::PageParts;
 use super::view::TargetView;
 use crate::advice::Advice;
-use crate::snapshot::state::{Extent, extent};
+use crate::snapshot::state::order;
 use crate::snapshot::{BackendReport, EndpointReport};
 use crate::text::{counted, distance, grouped, list};
 use crate::verdict::unix;
@@ -28,10 +27,7 @@ pub(super) fn parts<'a>(
     views.retain(|view| query.matches(view));
     let found = count(&views);
     views.retain(|view| query.state.is_none_or(|state| view.state == state));
-    // Of equal states, a target of which only some backends are wrong is first: people do not find it by themselves.
-    views.sort_by_cached_key(|view| {
-        (Reverse(view.state), extent(&view.report, view.now) != Extent::Partial, view.report.target.name.clone())
-    });
+    views.sort_by_cached_key(|view| order(&view.report, view.state, view.now));
 
     let pages = views.len().div_ceil(TARGETS).max(1);
     let page = query.page.min(pages - 1);

@@ -65,7 +65,8 @@ fn sorts_targets_by_state_and_filters_them() {
         target("a-fresh", &[], &name("smtp.example.com"), vec![]),
         probed("a-ok", vec![good(&ca, "192.0.2.1")]),
         probed("z-bad", vec![good(&ca, "192.0.2.1"), bad()]),
-        probed("m-warns", vec![unexpected]),
+        probed("m-warns", vec![unexpected.clone()]),
+        probed("y-warns", vec![good(&ca, "192.0.2.1"), unexpected]),
         probed("c-bad", vec![bad()]),
         probed("gone", vec![good(&ca, "192.0.2.1"), BackendReport { resolved: false, ..bad() }]),
     ]);
@@ -73,21 +74,21 @@ fn sorts_targets_by_state_and_filters_them() {
     fn check(fleet: &Fleet, query: &str, expected: &[&str]) {
         assert_eq!(listed(&overview(fleet, query)), expected, "{query}");
     }
-    check(&fleet, "", &["z-bad", "c-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
+    check(&fleet, "", &["z-bad", "y-warns", "c-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
     check(&fleet, "state=critical", &["z-bad", "c-bad"]);
-    check(&fleet, "state=warning", &["m-warns"]);
+    check(&fleet, "state=warning", &["y-warns", "m-warns"]);
     check(&fleet, "state=unknown", &["a-fresh"]);
     check(&fleet, "state=ok", &["a-ok", "b-ok", "gone"]);
     check(&fleet, "state=nonsense&q=BAD", &["z-bad", "c-bad"]);
     check(&fleet, "q=team%3Dmail+ok", &["a-ok", "b-ok"]);
-    check(&fleet, "q=192.0.2.7%3A587", &["z-bad", "c-bad", "m-warns", "gone"]);
-    check(&fleet, "q=example+intermediate&state=warning", &["m-warns"]);
+    check(&fleet, "q=192.0.2.7%3A587", &["z-bad", "y-warns", "c-bad", "m-warns", "gone"]);
+    check(&fleet, "q=example+intermediate&state=warning", &["y-warns", "m-warns"]);
     check(&fleet, "q=nowhere", &[]);
-    check(&fleet, "page=99", &["z-bad", "c-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
+    check(&fleet, "page=99", &["z-bad", "y-warns", "c-bad", "m-warns", "a-fresh", "a-ok", "b-ok", "gone"]);
 
     let page = overview(&fleet, "q=bad");
     let counts = [
-        "<title>2 critical, 1 warning · smtp-tls-exporter</title>",
+        "<title>2 critical, 2 warning · smtp-tls-exporter</title>",
         "<a href=\"/?q=bad\" aria-current=\"true\"><b>2</b>",
         "<a class=\"critical\" href=\"/?q=bad&amp;state=critical\"><b>2</b>",
         "<a class=\"ok\" href=\"/?q=bad&amp;state=ok\"><b>0</b>",
