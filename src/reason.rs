@@ -312,7 +312,7 @@ vocabulary! {
         Lookalike = "lookalike_characters",
         /// It is written in Unicode (U-label), not in the ASCII form (A-label) that certificates contain (RFC 5280 §7.2).
         ULabel = "u_label",
-        /// It begins with a scheme or a keyword.
+        /// It begins with a scheme, a keyword or a slash.
         Prefix = "prefix",
         /// It has the form of an email address.
         Mailbox = "mailbox",
@@ -328,6 +328,8 @@ vocabulary! {
         Wildcard = "wildcard",
         /// It is an IP address in an entry for DNS names.
         AddressAsDnsName = "address_as_dns_name",
+        /// It is an IPv4-mapped IPv6 address, which does not match the IPv4 address (RFC 9525 §6.5).
+        MappedAddress = "ipv4_mapped_address",
         /// It is an entry for URIs or email addresses, which clients do not compare.
         OtherType = "other_type",
     }

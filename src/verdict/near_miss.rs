@@ -98,7 +98,10 @@ fn quoted(name: PresentedName<'_>, limit: usize) -> String {
 /// How `presented` differs from `reference`; empty if they are equal, or do not look alike.
 fn differences(reference: &ServerName, presented: PresentedName<'_>) -> Vec<Difference> {
     let (text, kind) = match presented {
-        PresentedName::Ip(_) => return Vec::new(),
+        PresentedName::Ip(ip) => {
+            let is_mapped = reference.ip().is_some_and(|reference| reference != ip && reference == ip.to_canonical());
+            return Vec::from_iter(is_mapped.then_some(Difference::MappedAddress));
+        }
         // Most names are well-formed: they match, or are another name.
         PresentedName::Dns(text) if reference.ip().is_none() && is_valid(text) => return Vec::new(),
         PresentedName::Dns(text) => (text, None),
@@ -112,19 +115,44 @@ fn differences(reference: &ServerName, presented: PresentedName<'_>) -> Vec<Diff
         found.extend((solid.len() < visible.len()).then_some(Difference::WhiteSpace));
         found.extend(more);
     } else {
-        let is_separator = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|');
-        let parts = || visible.split(is_separator).filter(|part| !part.is_empty());
-        let Some(more) = parts().find_map(|part| differences_of_one(reference, part)) else { return Vec::new() };
-        found.extend((parts().count() > 1).then_some(Difference::List));
+        // In a query or a local part, these characters separate no names.
+        let is_plain = kind.is_none() && !visible.contains(['?', '@']);
+        let is_separator =
+            |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|') || is_plain && matches!(c, '&' | '+');
+        let parts = names_between(&visible, is_separator);
+        let more = differences_of_any(reference, &parts).or_else(|| {
+            let lists = ['/', ':'].map(|separator| names_between(&visible, |c| c == separator));
+            // Not the path of a URL, nor an IPv6 address.
+            let is_name = |part: &&str| part.contains(['.', '=']) || address(part).is_some();
+            let mut lists = lists.iter().filter(|parts| is_plain && parts.iter().all(is_name));
+            lists.find_map(|parts| differences_of_any(reference, parts))
+        });
+        let Some(more) = more else { return Vec::new() };
         found.extend(more);
     }
     if kind.is_some() {
-        // A URI has a scheme, and a mailbox a local part.
-        found.retain(|difference| !matches!(difference, Difference::Prefix | Difference::Mailbox | Difference::Path));
+        // A URI has a scheme, and a mailbox a local part. Neither is an entry for DNS names.
+        found.retain(|difference| {
+            !matches!(
+                difference,
+                Difference::Prefix | Difference::Mailbox | Difference::Path | Difference::AddressAsDnsName
+            )
+        });
     }
     found.sort_unstable();
     found.dedup();
     found
+}
+
+fn names_between(text: &str, is_separator: impl Fn(char) -> bool) -> Vec<&str> {
+    text.split(is_separator).filter(|part| !part.is_empty()).collect()
+}
+
+/// How the first one of `parts` that looks like `reference` differs from it, if they are several, also as a list.
+fn differences_of_any(reference: &ServerName, parts: &[&str]) -> Option<Vec<Difference>> {
+    let mut found = parts.iter().find_map(|part| differences_of_one(reference, part))?;
+    found.extend((parts.len() > 1).then_some(Difference::List));
+    Some(found)
 }
 
 /// How a single name without white space differs from `reference`; none if it does not look like it.
@@ -132,8 +160,7 @@ fn differences_of_one(reference: &ServerName, text: &str) -> Option<Vec<Differen
     let (core, mut found) = without_additions(text);
     match (reference.ip(), reference.dns()) {
         (Some(ip), _) => {
-            let address: IpAddr = core.parse().ok()?;
-            (address.to_canonical() == ip).then_some(())?;
+            (address(&core)?.to_canonical() == ip).then_some(())?;
             found.push(Difference::AddressAsDnsName);
         }
         (None, Some(name)) => found.extend(differences_in_letters(name, &core, &found)?),
@@ -147,7 +174,7 @@ fn without_additions(text: &str) -> (String, Vec<Difference>) {
     let (mut rest, mut found) = (text, Vec::new());
     // Each round removes at least one character; a name has few additions.
     for _ in 0..MAX_ADDITIONS {
-        if rest.parse::<IpAddr>().is_ok() {
+        if address(rest).is_some() {
             break;
         }
         let Some((difference, shorter)) = without_one(rest) else { break };
@@ -166,17 +193,8 @@ fn without_one(text: &str) -> Option<(Difference, &str)> {
     let shorter = |difference, rest: &'_ str| (rest.len() < text.len()).then_some(difference);
     let is_punctuation =
         |c: char| matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | ',' | ';' | '|');
-    if let Some((_, rest)) = text.split_once("://") {
+    if let Some(rest) = without_prefix(text) {
         return Some((Difference::Prefix, rest));
-    }
-    if let Some((prefix, rest)) = text.split_once([':', '=']) {
-        // A keyword such as `DNS:`, not a name before a port and not a part of an address.
-        let is_word =
-            !prefix.is_empty() && prefix.len() <= MAX_PREFIX && prefix.bytes().all(|b| b.is_ascii_alphabetic());
-        let is_port = rest.bytes().all(|b| b.is_ascii_digit());
-        if is_word && !is_port {
-            return Some((Difference::Prefix, rest));
-        }
     }
     if let Some((_, rest)) = text.rsplit_once('@') {
         return Some((Difference::Mailbox, rest));
@@ -185,8 +203,7 @@ fn without_one(text: &str) -> Option<(Difference, &str)> {
         return Some((Difference::Path, rest));
     }
     if let Some((rest, port)) = text.rsplit_once(':')
-        && port.bytes().all(|b| b.is_ascii_digit())
-        && (!rest.contains(':') || rest.ends_with(']'))
+        && is_before_port(rest, port)
     {
         return Some((Difference::Port, rest));
     }
@@ -200,6 +217,60 @@ fn without_one(text: &str) -> Option<(Difference, &str)> {
     }
     let rest = text.trim_start_matches('.');
     shorter(Difference::LeadingDot, rest).map(|difference| (difference, rest))
+}
+
+/// `text` without a scheme, also a misspelled one, without a keyword such as `DNS:` or `DNS.1=`, or without slashes.
+fn without_prefix(text: &str) -> Option<&str> {
+    if let Some((_, rest)) = text.split_once("://") {
+        return Some(rest);
+    }
+    if let Some((scheme, rest)) = text.split_once("//")
+        && is_keyword(scheme)
+    {
+        return Some(rest);
+    }
+    if let Some(rest) = text.strip_prefix(['/', '\\']) {
+        return Some(rest);
+    }
+    let (prefix, rest) = text.split_once([':', '='])?;
+    let is_prefix = match text.as_bytes().get(prefix.len()) {
+        // An attribute of a distinguished name may be an OID.
+        Some(b'=') => !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
+        // Not a name before a port, and not a part of an address.
+        _ => {
+            let is_port = rest.bytes().all(|b| b.is_ascii_digit());
+            let is_address = prefix.len() <= 4 && prefix.bytes().all(|b| b.is_ascii_hexdigit()) && rest.contains(':');
+            is_keyword(prefix) && !is_port && !is_address
+        }
+    };
+    is_prefix.then_some(rest)
+}
+
+/// Whether `text` is a word, maybe with a number as in `DNS.1` (openssl.cnf), not a domain.
+fn is_keyword(text: &str) -> bool {
+    let (word, number) = text.split_once('.').unwrap_or((text, ""));
+    text.len() <= MAX_PREFIX
+        && word.starts_with(|c: char| c.is_ascii_alphabetic())
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether `port` is a port, the name of one, or `*`, and the text before it is not a part of an IPv6 address.
+fn is_before_port(text: &str, port: &str) -> bool {
+    let is_number = port.bytes().all(|b| b.is_ascii_digit());
+    let is_port = port.bytes().all(|b| b.is_ascii_alphanumeric() || b"*-".contains(&b));
+    let is_host = text.ends_with(']') || text.split(':').next().is_some_and(|host| host.contains('.'));
+    is_number && !text.contains(':') || is_port && is_host
+}
+
+/// An address as people write it: also with a zone (RFC 4007 §11), or with leading zeros.
+fn address(text: &str) -> Option<IpAddr> {
+    let (text, _zone) = text.split_once('%').unwrap_or((text, ""));
+    let decimal = |octet: &str| octet.parse().ok().filter(|_| octet.bytes().all(|b| b.is_ascii_digit()));
+    text.parse().ok().or_else(|| {
+        let octets: Vec<u8> = text.split('.').map(decimal).collect::<Option<_>>()?;
+        Some(IpAddr::from(<[u8; 4]>::try_from(octets).ok()?))
+    })
 }
 
 /// The differences between `reference` and a name without additions; none if it does not look like it. `removed` are
@@ -226,7 +297,9 @@ fn differences_in_letters(reference: &str, core: &str, removed: &[Difference]) -
             return Some(vec![Difference::Lookalike]);
         }
     }
-    let is_wildcard = core.contains('*') && !is_valid(core) && matches_pattern(core, reference);
+    // `*example.com` without a dot looks like `*.example.com`.
+    let has_no_dot = || core.strip_prefix('*').is_some_and(|parent| matches(&format!("*.{parent}"), reference));
+    let is_wildcard = core.contains('*') && !is_valid(core) && (matches_pattern(core, reference) || has_no_dot());
     is_wildcard.then(|| vec![Difference::Wildcard])
 }
 
@@ -272,15 +345,15 @@ fn lookalike(c: char) -> Option<char> {
 }
 
 const MAX_ADDITIONS: usize = 16;
-/// Letters of a keyword before a name, as in `mailto:`.
-const MAX_PREFIX: usize = 9;
+/// Characters of a keyword before a name, as in `X509v3 Subject Alternative Name:`.
+const MAX_PREFIX: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use Difference::{
-        AddressAsDnsName, EmptyLabel, Invisible, LeadingDot, List, Lookalike, Mailbox, OtherType, Path, Port, Prefix,
-        Punctuation, TrailingDot, ULabel, WhiteSpace, Wildcard,
+        AddressAsDnsName, EmptyLabel, Invisible, LeadingDot, List, Lookalike, Mailbox, MappedAddress, OtherType, Path,
+        Port, Prefix, Punctuation, TrailingDot, ULabel, WhiteSpace, Wildcard,
     };
 
     #[track_caller]
@@ -323,11 +396,38 @@ mod tests {
             ("mailto:postmaster@smtp.example.com", &[Prefix, Mailbox]),
             ("DNS:smtp.example.com", &[Prefix]),
             ("CN=smtp.example.com", &[Prefix]),
+            ("DNS.1=smtp.example.com", &[Prefix]),
+            ("DNS.1 = smtp.example.com", &[WhiteSpace, Prefix]),
+            ("DNS.12:smtp.example.com", &[Prefix]),
+            ("DNS1:smtp.example.com", &[Prefix]),
+            ("DNS_1=*.example.com", &[Prefix]),
+            ("subjectAltName=DNS:smtp.example.com", &[Prefix]),
+            ("X509v3 Subject Alternative Name: DNS:smtp.example.com", &[WhiteSpace, Prefix]),
+            ("commonName=smtp.example.com", &[Prefix]),
+            ("2.5.4.3=smtp.example.com", &[Prefix]),
+            ("/CN=smtp.example.com", &[Prefix]),
+            ("/C=US/O=Example/CN=smtp.example.com", &[Prefix, List]),
+            ("C=US, O=Example, CN=smtp.example.com", &[Prefix, List]),
+            ("/smtp.example.com", &[Prefix]),
+            ("//smtp.example.com", &[Prefix]),
+            ("http//smtp.example.com", &[Prefix]),
+            ("https:/smtp.example.com", &[Prefix]),
+            ("https:\\\\smtp.example.com", &[Prefix]),
+            ("https:smtp.example.com/", &[Prefix, Path]),
+            ("example.org:smtp.example.org", &[]),
             ("@smtp.example.com", &[Mailbox]),
             ("smtp.example.com:25", &[Port]),
             ("smtp.example.com.:587", &[TrailingDot, Port]),
             ("smtp.example.com:", &[Port]),
+            ("smtp.example.com:smtp", &[Port]),
+            ("smtp.example.com.:submission", &[TrailingDot, Port]),
+            ("smtp.example.com:25:587", &[Port]),
+            ("smtp.example.com:25-587", &[Port]),
+            ("smtp.example.com:25/tcp", &[Port, Path]),
+            ("smtp.example.com:*", &[Port]),
+            ("*.example.com:*", &[Port]),
             ("smtp.example.com/", &[Path]),
+            ("smtp.example.com//", &[Path]),
             ("smtp.example.com/mail?x", &[Path]),
             ("\"smtp.example.com\"", &[Punctuation]),
             ("<smtp.example.com>", &[Punctuation]),
@@ -335,7 +435,23 @@ mod tests {
             ("mail.example.com,smtp.example.com", &[List]),
             ("mail.example.com smtp.example.com", &[List]),
             ("DNS:mail.example.com, DNS:smtp.example.com", &[Prefix, List]),
+            ("dns=smtp.example.com&dns=mail.example.com", &[Prefix, List]),
+            ("dns=mail.example.com&dns=smtp.example.com", &[Prefix, List]),
+            ("a.example.com+smtp.example.com", &[List]),
+            ("smtp.example.com+a.example.com", &[List]),
+            ("mail.example.com/smtp.example.com", &[List]),
+            ("mail.example.com:25/smtp.example.com:25", &[Port, List]),
+            ("mail.example.com:smtp.example.com", &[List]),
+            ("smtp.example.com:mail.example.com", &[List]),
+            ("https://example.org/smtp.example.com", &[]),
+            ("https://example.org/?a=1&host=smtp.example.com", &[]),
+            ("smtp.example.com+tag@example.org", &[]),
             ("*", &[]),
+            ("*example.com", &[Wildcard]),
+            ("*EXAMPLE.com.", &[TrailingDot, Wildcard]),
+            ("DNS:*example.com", &[Prefix, Wildcard]),
+            ("*ple.com", &[]),
+            ("*com", &[]),
             ("s*.example.com", &[Wildcard]),
             ("*p.example.com", &[Wildcard]),
             ("smtp.*.com", &[Wildcard]),
@@ -365,12 +481,42 @@ mod tests {
         check("192.0.2.1", "IP:192.0.2.1", &[Prefix, AddressAsDnsName]);
         check("2001:db8::1", "2001:DB8:0::1", &[AddressAsDnsName]);
         check("2001:db8::1", "[2001:db8::1]:25", &[Port, Punctuation, AddressAsDnsName]);
+        check("192.0.2.1", "IP.1=192.0.2.1", &[Prefix, AddressAsDnsName]);
+        check("192.0.2.1", "IP Address:192.0.2.1", &[WhiteSpace, Prefix, AddressAsDnsName]);
+        check("192.0.2.1", "192.000.002.001", &[AddressAsDnsName]);
+        check("192.0.2.1", "192.000.002.001:25", &[Port, AddressAsDnsName]);
+        check("192.0.2.1", "192.0.2.1:smtp", &[Port, AddressAsDnsName]);
+        check("192.0.2.1", "192.0.2.2/192.0.2.1", &[List, AddressAsDnsName]);
+        check("192.0.2.1", "192.0.2.1/32", &[Path, AddressAsDnsName]);
+        check("192.0.2.1", "::ffff:192.0.2.1", &[AddressAsDnsName]);
+        check("192.0.2.1", "192.0.2.+1", &[]);
+        check("192.0.2.1", "192.0.2.257", &[]);
+        check("192.0.2.1", "192.0.2.1.1", &[]);
+        check("2001:db8::1", "IPv6:2001:db8::1", &[Prefix, AddressAsDnsName]);
+        check("2001:db8::1", "[IPv6:2001:db8::1]", &[Prefix, Punctuation, AddressAsDnsName]);
+        check("2001:db8::1", "2001:db8::1%eth0", &[AddressAsDnsName]);
+        check("2001:db8::1", "[2001:db8::1%25eth0]:25", &[Port, Punctuation, AddressAsDnsName]);
+        check("2001:db8::1", "2001:db8::1/128", &[Path, AddressAsDnsName]);
+        check("2001:db8::1", "2001:db8::2/2001:db8::1", &[List, AddressAsDnsName]);
+        check("2001:db8::1", "2001:db8::", &[]);
+        check("fd00::1", "fd00::1%eth0", &[AddressAsDnsName]);
+        check("fd00::1", "fd00::1/64", &[Path, AddressAsDnsName]);
         check("192.0.2.1", "192.0.2.2", &[]);
         check("192.0.2.1", "smtp.example.com", &[]);
         check_name("smtp.example.com", PresentedName::Uri("smtp://smtp.example.com/"), &[OtherType]);
         check_name("smtp.example.com", PresentedName::Mailbox("postmaster@smtp.example.com"), &[OtherType]);
         check_name("smtp.example.com", PresentedName::Uri("https://example.org/"), &[]);
-        check_name("192.0.2.1", PresentedName::Ip([192, 0, 2, 2].into()), &[]);
+        let query = PresentedName::Uri("https://example.org/?a=1&host=smtp.example.com");
+        check_name("smtp.example.com", query, &[]);
+        check_name("smtp.example.com", PresentedName::Mailbox("smtp.example.com+tag@example.org"), &[]);
+        check_name("192.0.2.1", PresentedName::Uri("smtp://192.0.2.1/"), &[OtherType]);
+        let ip = |text: &str| PresentedName::Ip(text.parse().expect("an address"));
+        check_name("192.0.2.1", ip("192.0.2.1"), &[]);
+        check_name("192.0.2.1", ip("192.0.2.2"), &[]);
+        check_name("192.0.2.1", ip("::ffff:192.0.2.1"), &[MappedAddress]);
+        check_name("192.0.2.1", ip("::ffff:192.0.2.2"), &[]);
+        check_name("2001:db8::1", ip("::ffff:192.0.2.1"), &[]);
+        check_name("smtp.example.com", ip("::ffff:192.0.2.1"), &[]);
     }
 
     #[test]

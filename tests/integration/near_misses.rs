@@ -46,6 +46,13 @@ fn cases() -> Vec<Case> {
             &["prefix", "mailbox"],
         ),
         case("wild.example.com", &[b"* .example.com"], "\"* .example.com\"", &["white_space"]),
+        case("star.example.com", &[b"*example.com"], "\"*example.com\"", &["wildcard"]),
+        case(
+            "conf.example.com",
+            &[b"subjectAltName=DNS.1:conf.example.com"],
+            "\"subjectAltName=DNS.1:conf.example.com\"",
+            &["prefix"],
+        ),
         case(
             "list.example.com",
             &[b"other.example.com, list.example.com"],
