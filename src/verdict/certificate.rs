@@ -210,7 +210,7 @@ impl Facts {
 const HEAD_LINES: usize = 3;
 
 /// One subject alternative name (RFC 5280 §4.2.1.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PresentedName<'a> {
     /// A dNSName, in its original case; it may be a wildcard.
     Dns(&'a str),

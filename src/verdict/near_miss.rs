@@ -1,5 +1,6 @@
 //! Presented names that match no server name because of how they are written, although people read them as one.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -39,12 +40,16 @@ impl Difference {
     }
 }
 
-/// The presented names that look like `reference`. None if one of them matches it.
+/// The presented names that look like `reference`, each once. None if one of them matches it.
 pub fn near_misses<'f>(reference: &ServerName, facts: &'f Facts) -> Vec<NearMiss<'f>> {
     if name::judge(reference, facts).is_match() {
         return Vec::new();
     }
+    let mut known = HashSet::new();
     let near_miss = |presented| {
+        if !known.insert(presented) {
+            return None;
+        }
         let differences = differences(reference, presented);
         (!differences.is_empty()).then_some(NearMiss { presented, differences })
     };
@@ -546,6 +551,10 @@ mod tests {
         };
         assert_eq!(
             described(&["mail.example.com", "smtp.example.com."]),
+            ["\"smtp.example.com.\" (ends with a dot)", "mail.example.com"]
+        );
+        assert_eq!(
+            described(&["smtp.example.com.", "smtp.example.com.", "mail.example.com"]),
             ["\"smtp.example.com.\" (ends with a dot)", "mail.example.com"]
         );
         // If another name matches, nothing is odd.

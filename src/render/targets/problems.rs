@@ -102,7 +102,8 @@ impl Problems {
 
     fn add_to_group(&mut self, backend: Option<&Backend>, text: String, finding: Option<Finding>) {
         match self.0.iter_mut().find(|known| known.text == text) {
-            Some(known) => known.backends.extend(backend.cloned()),
+            // A backend may have the same problem twice, one after the other.
+            Some(known) => known.backends.extend(backend.filter(|each| known.backends.last() != Some(each)).cloned()),
             None => self.0.push(TargetProblem { text, finding, backends: backend.cloned().into_iter().collect() }),
         }
     }

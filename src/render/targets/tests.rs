@@ -71,6 +71,20 @@ fn lists_each_problem_once_with_its_backends() {
 }
 
 #[test]
+fn a_problem_lists_a_backend_once() {
+    let (ca, endpoint) = (TestCa::new(), EndpointFixture::of("smtp.example.com"));
+    // They differ after the end of what is printed.
+    let odd = ["b", "c"].map(|end| format!("smtp.example.com/{}{end}", "a".repeat(300)));
+    let names = [odd[0].as_str(), odd[1].as_str()];
+    let presents = |address| endpoint.presents(&ca, address, &ca.chain(&leaf(&names)));
+    let report = endpoint.report(vec![presents("192.0.2.10"), presents("192.0.2.11")]);
+    let found = problems::of(&report, now());
+    let listed = found.iter().find(|problem| problem.text.starts_with("name listed as")).expect("a near miss");
+    let addresses: Vec<String> = listed.backends.iter().map(|backend| backend.address.to_string()).collect();
+    assert_eq!(addresses, ["192.0.2.10", "192.0.2.11"]);
+}
+
+#[test]
 fn prints_every_problem_with_its_words_and_addresses() {
     let report = report();
     let text = written(|table| table.problems(&report));
