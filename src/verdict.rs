@@ -46,7 +46,7 @@ pub use name::NameVerdict;
 pub use ocsp::OcspVerdict;
 pub use reasons::Reasons;
 pub use roots::PathRoot;
-pub use warnings::{Senders, Warnings};
+pub use warnings::{Cause, Senders, Warnings};
 
 /// Reaches verdicts on observations. All probes share one, so that equal certificates and chains are parsed, judged and
 /// stored once.

@@ -6,8 +6,8 @@ use super::phrases::{self, list};
 use super::request::Problem;
 use crate::client_errors::{self, ClientErrors};
 use crate::reason::{AdviceKind, ChainReason, ChainWarning, OcspReason, Severity};
-use crate::text::{conjunction, group_by, plural, printable};
-use crate::verdict::Senders;
+use crate::text::{conjunction, group_by, plural};
+use crate::verdict::{Cause, Senders};
 
 pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
     let mut found = Vec::new();
@@ -166,13 +166,13 @@ fn roots(context: &Context<'_>, reason: ChainReason, certificates: Vec<&BackendC
     let subject = |certificate: &BackendCertificate<'_>| {
         let assessment = certificate.assessment();
         let chain = assessment.completed.as_ref().unwrap_or(&assessment.chain);
-        chain.verdict().root(context.now).map(|root| printable(&root.subject, MAX_SUBJECT)).unwrap_or_default()
+        chain.verdict().root(context.now).map(phrases::root).unwrap_or_default()
     };
     let clients = client_errors::for_chain(reason);
     let to_advice = |(subject, certificates): (String, Vec<&BackendCertificate<'_>>)| {
         let backends = list(&certificates)?;
         let text = format!(
-            "The root {subject} in the trust store `{}`, at which the chain of {} ends, {description}. Have the CA reissue \
+            "The {subject} in the trust store `{}`, at which the chain of {} ends, {description}. Have the CA reissue \
              it for the same key {fix}, and replace it in `trust_stores` and in the trust stores of the senders.",
             context.target.target.settings.trust, backends.list,
         );
@@ -186,39 +186,131 @@ fn roots(context: &Context<'_>, reason: ChainReason, certificates: Vec<&BackendC
 fn warnings(context: &Context<'_>) -> Vec<Advice> {
     let mut found = Vec::new();
     for warning in ChainWarning::ALL {
-        let senders = |certificate: &BackendCertificate<'_>| {
-            let mut all = certificate.warnings.iter();
-            all.find(|(known, _)| known == warning).map(|(_, senders)| senders)
-        };
-        let certificates = context.certificates_where(|certificate| senders(certificate).is_some());
-        for (senders, certificates) in group_by(certificates, senders) {
-            let problem = warning_problem(*warning, senders.unwrap_or_default());
-            let Some(backends) = list(&certificates) else { continue };
-            let text = problem.text(&backends.list, "");
-            let advice = backends.advice(AdviceKind::ChainWarning, Severity::Warning, &text);
-            let is_about_root = matches!(
-                warning,
-                ChainWarning::RootNotSelfSigned
-                    | ChainWarning::RootBasicConstraints
-                    | ChainWarning::RootExtendedKeyUsage
-                    | ChainWarning::RootCriticalExtension
-            );
-            found.push(if is_about_root {
-                advice
-            } else {
-                advice.with_request(context, &problem, &certificates, None)
-            });
+        for cause in Cause::ALL {
+            let senders = |certificate: &BackendCertificate<'_>| certificate.warnings.senders(*warning, cause);
+            let certificates = context.certificates_where(|certificate| senders(certificate).is_some());
+            for (senders, certificates) in group_by(certificates, senders) {
+                let senders = senders.unwrap_or_default();
+                if cause == Cause::Store {
+                    found.extend(store_warnings(context, *warning, senders, certificates));
+                    continue;
+                }
+                let problem = warning_problem(*warning, cause, senders);
+                let Some(backends) = list(&certificates) else { continue };
+                let text = problem.text(&backends.list, "");
+                let advice = backends.advice(AdviceKind::ChainWarning, Severity::Warning, &text);
+                found.push(advice.with_request(context, &problem, &certificates, None));
+            }
         }
     }
     found
 }
 
-pub(super) fn warning_problem(warning: ChainWarning, senders: Senders) -> Problem {
+/// Advice on warnings that the root or the trust store causes. It is for the owner of the trust store and of the CA.
+fn store_warnings(
+    context: &Context<'_>,
+    warning: ChainWarning,
+    senders: Senders,
+    certificates: Vec<&BackendCertificate<'_>>,
+) -> Vec<Advice> {
+    let root = |certificate: &BackendCertificate<'_>| {
+        certificate.assessment().chain.verdict().root(context.now).map(phrases::root)
+    };
+    let to_advice = |(root, certificates): (Option<String>, Vec<&BackendCertificate<'_>>)| {
+        let backends = list(&certificates)?;
+        let store = &context.target.target.settings.trust;
+        let text = store_text(warning, root.as_deref(), store, &backends.list, senders);
+        Some(backends.advice(AdviceKind::ChainWarning, Severity::Warning, &text))
+    };
+    group_by(certificates, root).into_iter().filter_map(to_advice).collect()
+}
+
+/// `root` is the root with its subject; none if only its name and key are known, or the server certificate is itself trusted.
+pub(super) fn store_text(
+    warning: ChainWarning,
+    root: Option<&str>,
+    store: &str,
+    backends: &str,
+    senders: Senders,
+) -> String {
+    let reissued = |with: &str| {
+        format!(
+            "Have the CA reissue it for the same key {with}, and replace it in `trust_stores` and in the trust stores of the \
+             senders."
+        )
+    };
+    let (description, fix) = match warning {
+        ChainWarning::KeyUsage => ("has an empty key usage", reissued("with the key usage keyCertSign")),
+        ChainWarning::AuthorityKeyIdentifier => (
+            "has an authority key identifier that is not its own",
+            reissued("with its own authority key identifier or none"),
+        ),
+        ChainWarning::SerialNumber => (
+            "has a serial number that is negative, longer than 20 octets or not encoded correctly",
+            reissued("with a positive serial number of at most 20 octets"),
+        ),
+        ChainWarning::RootBasicConstraints => (
+            "has no basic constraints, so nothing in it says that it is a CA certificate",
+            reissued("with the basic constraints CA:TRUE"),
+        ),
+        ChainWarning::RootExtendedKeyUsage => (
+            "has an extended key usage that does not include TLS servers",
+            reissued("without extended key usage"),
+        ),
+        ChainWarning::RootCriticalExtension => (
+            "has a critical extension that some senders do not understand",
+            reissued("without the extension"),
+        ),
+        ChainWarning::RootNotSelfSigned => (
+            "is in the store without the root above it",
+            "Add the self-signed root above it to `trust_stores` and to the trust stores of the senders.".to_owned(),
+        ),
+        ChainWarning::IssuerOrder
+        // The store does not cause these.
+        | ChainWarning::NoDigitalSignature
+        | ChainWarning::SubjectAltName
+        | ChainWarning::CommonNameConstraints
+        | ChainWarning::ManyCertificates => {
+            let refuse = with_senders(
+                format!(
+                    "The trust store `{store}` contains several certificates that can be the issuer in the chain of \
+                     {backends}, and some senders try only one of them, which does not verify"
+                ),
+                senders,
+            );
+            return format!(
+                "{refuse}. Remove the certificates that have expired, have another key or must not issue certificates from \
+                 `trust_stores` and from the trust stores of the senders."
+            );
+        }
+    };
+    let root = root.unwrap_or("root");
+    let text = format!("The {root} in the trust store `{store}`, at which the chain of {backends} ends, {description}");
+    format!("{}. {fix}", with_senders(text, senders))
+}
+
+/// `description`, followed by the senders that refuse the chain.
+fn with_senders(description: impl Into<String>, senders: Senders) -> String {
+    let description = description.into();
+    let names = conjunction(senders.iter().map(|sender| sender.title().to_owned()), usize::MAX);
+    match senders.iter().count() {
+        0 => description,
+        count => format!("{description}: {names} {} the chain", plural(count, "refuses", "refuse")),
+    }
+}
+
+/// The problem with what a server presents.
+pub(super) fn warning_problem(warning: ChainWarning, cause: Cause, senders: Senders) -> Problem {
     let (subject, description, fix) = match warning {
-        ChainWarning::KeyUsage => (
+        ChainWarning::KeyUsage if cause == Cause::ServerCertificate => (
             "key usage does not allow TLS",
-            "the key usage of the certificate allows neither signatures nor key exchange, or that of its issuer is empty",
+            "the key usage of the certificate allows neither signatures nor key exchange",
             "reissue the certificate with the key usage digitalSignature",
+        ),
+        ChainWarning::KeyUsage => (
+            "key usage of an intermediate is empty",
+            "the key usage of an intermediate is empty",
+            "have the intermediate reissued for the same key with the key usage keyCertSign",
         ),
         ChainWarning::NoDigitalSignature => (
             "key usage does not include digitalSignature",
@@ -246,46 +338,31 @@ pub(super) fn warning_problem(warning: ChainWarning, senders: Senders) -> Proble
             "the common name of the certificate, which lists no DNS names, is outside the name constraints of a CA above it",
             "reissue the certificate with its names as DNS subject alternative names, or with another common name",
         ),
-        ChainWarning::RootNotSelfSigned => (
-            "trust store has no self-signed root",
-            "the chain ends at an intermediate that is in the trust store without the root above it",
-            "add the self-signed root above the intermediate to the trust stores of the senders and to `trust_stores`",
-        ),
-        ChainWarning::RootBasicConstraints => (
-            "root has no basic constraints",
-            "the root at which the chain ends has no basic constraints, so nothing in it says that it is a CA certificate",
-            "have the CA reissue the root for the same key with the basic constraints CA:TRUE, and replace it in the trust \
-             stores",
-        ),
-        ChainWarning::RootExtendedKeyUsage => (
-            "extended key usage of the root does not include TLS servers",
-            "the extended key usage of the root at which the chain ends does not include TLS servers",
-            "have the CA reissue the root for the same key without extended key usage, and replace it in the trust stores",
-        ),
-        ChainWarning::RootCriticalExtension => (
-            "root has an unusual critical extension",
-            "the root at which the chain ends has a critical extension that some senders do not understand",
-            "have the CA reissue the root for the same key without the extension, and replace it in the trust stores",
-        ),
-        ChainWarning::IssuerOrder => (
-            "an issuer has several certificates",
-            "several certificates of the same name can be the issuer, and some senders try only one of them, which does not \
-             verify",
-            "send only the certificates of one path to a trusted root, and remove expired roots from the trust stores",
-        ),
         ChainWarning::ManyCertificates => (
             "too many certificates are sent",
             "more certificates are sent than some senders read",
             "send only the certificates between the server certificate and the root",
         ),
+        ChainWarning::IssuerOrder
+        // Only the store causes these.
+        | ChainWarning::RootNotSelfSigned
+        | ChainWarning::RootBasicConstraints
+        | ChainWarning::RootExtendedKeyUsage
+        | ChainWarning::RootCriticalExtension => {
+            let problem = Problem::new(
+                "an issuer has several certificates",
+                with_senders(
+                    "several certificates of the same name can be the issuer, and some senders try only one of them, which \
+                     does not verify",
+                    senders,
+                ),
+                "send only the certificates of one path to a trusted root",
+            );
+            let exporter_fix = "If the trust store contains expired certificates of the CA, remove them as well.";
+            return problem.with_exporter_fix(exporter_fix);
+        }
     };
-    let names = conjunction(senders.iter().map(|sender| sender.title().to_owned()), usize::MAX);
-    let count = senders.iter().count();
-    let description = match count {
-        0 => description.to_owned(),
-        _ => format!("{description}: {names} {} it", plural(count, "refuses", "refuse")),
-    };
-    Problem::new(subject, description, fix)
+    Problem::new(subject, with_senders(description, senders), fix)
 }
 
 pub(super) fn chain_problem(reason: ChainReason) -> Problem {
@@ -395,5 +472,3 @@ pub(super) fn staple_problem(reason: OcspReason) -> Problem {
     };
     Problem::new(subject, description, fix)
 }
-
-const MAX_SUBJECT: usize = 100;

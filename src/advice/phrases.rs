@@ -9,7 +9,13 @@ use crate::target::{Backend, ServerName};
 use crate::text::{conjunction, conjunction_within, plural, printable, utc};
 use crate::verdict::certificate::hex;
 use crate::verdict::near_miss::described_names;
-use crate::verdict::{Certificate, Facts, unix};
+use crate::verdict::{Certificate, Facts, PathRoot, unix};
+
+/// A certificate of a trust store at which a path ends: `root CN=Example Root`.
+pub(super) fn root(root: &PathRoot) -> String {
+    let kind = if root.is_self_issued { "root" } else { "intermediate" };
+    format!("{kind} {}", printable(&root.subject, MAX_SUBJECT))
+}
 
 /// Backends as the subject of a sentence.
 pub(super) struct BackendList {
@@ -109,3 +115,4 @@ const MAX_NAME_CHARS: usize = 100;
 /// The names of one certificate.
 const MAX_NAMES_CHARS: usize = 200;
 pub(super) const MAX_TEXT_CHARS: usize = 4_000;
+const MAX_SUBJECT: usize = 100;

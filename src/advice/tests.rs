@@ -17,7 +17,7 @@ use crate::snapshot::fixture::{
 use crate::snapshot::{BackendReport, LastCertificate};
 use crate::target::{MxTarget, ProbeSettings, Target, TargetKind, TlsMode};
 use crate::verdict::certificate::hex;
-use crate::verdict::{Certificate, Senders};
+use crate::verdict::{Cause, Certificate, Senders};
 
 mod alternates;
 mod certificates;
@@ -152,12 +152,36 @@ fn other_reasons() -> String {
         }
     }
     for warning in ChainWarning::ALL {
-        write_problem(warning.as_str(), chain::warning_problem(*warning, Senders::default()));
+        for cause in causes(*warning) {
+            if *cause != Cause::Store {
+                write_problem(warning.as_str(), chain::warning_problem(*warning, *cause, Senders::default()));
+            }
+        }
     }
     for reason in OcspReason::ALL {
         write_problem(reason.as_str(), chain::staple_problem(*reason));
     }
+    for warning in ChainWarning::ALL.iter().filter(|warning| causes(**warning).contains(&Cause::Store)) {
+        let text = chain::store_text(*warning, Some("root CN=Example Root"), "test", "192.0.2.11", Senders::default());
+        let _ = writeln!(page, "\n{warning}, by the trust store\n{text}");
+    }
     format!("## Other reasons of chains and stapled OCSP responses\n{page}\n")
+}
+
+/// What can cause a warning.
+fn causes(warning: ChainWarning) -> &'static [Cause] {
+    match warning {
+        ChainWarning::KeyUsage => &Cause::ALL,
+        ChainWarning::NoDigitalSignature | ChainWarning::CommonNameConstraints => &[Cause::ServerCertificate],
+        ChainWarning::SubjectAltName | ChainWarning::ManyCertificates => &[Cause::Presented],
+        ChainWarning::AuthorityKeyIdentifier | ChainWarning::SerialNumber | ChainWarning::IssuerOrder => {
+            &[Cause::Presented, Cause::Store]
+        }
+        ChainWarning::RootNotSelfSigned
+        | ChainWarning::RootBasicConstraints
+        | ChainWarning::RootExtendedKeyUsage
+        | ChainWarning::RootCriticalExtension => &[Cause::Store],
+    }
 }
 
 /// Fingerprints differ from run to run.

@@ -50,6 +50,12 @@ impl TestCa {
         Self { root, intermediate, key: key(), trust, judge: Judge::default() }
     }
 
+    /// With these certificates in the trust store instead of the root.
+    pub(crate) fn trusting(self, certificates: &[CertificateDer<'static>]) -> Self {
+        let roots = certificates.iter().map(|certificate| Root::new(certificate).expect("a root")).collect();
+        Self { trust: TrustStore::new("test", roots), ..self }
+    }
+
     fn authority(name: &str, serial: u8) -> CertBuilder {
         let authority = between(CertBuilder::authority(name), "20200101000000Z", "20400101000000Z");
         CertBuilder { serial: vec![serial], ..authority }

@@ -85,7 +85,8 @@ impl<'a> CandidateRoot<'a> {
     pub(super) fn summary(&self, reasons: Reasons) -> Option<Arc<PathRoot>> {
         let certificate = self.certificate.as_ref()?;
         let subject = printable_name(certificate.subject()).into();
-        Some(Arc::new(PathRoot { subject, validity: self.validity, reasons }))
+        let is_self_issued = certificate.subject().as_raw() == certificate.issuer().as_raw();
+        Some(Arc::new(PathRoot { subject, is_self_issued, validity: self.validity, reasons }))
     }
 }
 
@@ -101,6 +102,8 @@ pub(super) fn candidates<'a>(chain: &[Arc<Certificate>], store: &'a TrustStore) 
 pub struct PathRoot {
     /// The subject in the format of RFC 4514.
     pub subject: Box<str>,
+    /// Whether it has its own name as issuer; otherwise it is an intermediate in the trust store.
+    pub is_self_issued: bool,
     /// When it is valid.
     pub validity: ValidityPeriod,
     /// What is wrong with it as the end of this path, apart from its validity period.

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::{GeneralName, KeyIdentifier};
 use x509_parser::oid_registry::{
     OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_RSAENCRYPTION, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384,
@@ -25,6 +26,8 @@ use crate::trust::Root;
 pub(super) struct Accepted {
     pub(super) openssl: bool,
     pub(super) gnutls: bool,
+    /// Whether the first certificate that OpenSSL takes in place of one on the path that verifies is in the trust store.
+    pub(super) is_misled_by_store: bool,
 }
 
 /// Who finds a path at `time`, if `members`, leaf first, and `root` are one that verifies. What exceeds the budget is
@@ -38,7 +41,12 @@ pub(super) fn accept(
     let mut verified: Vec<&[u8]> = members.iter().map(|member| member.der().as_ref()).collect();
     verified.extend(root.and_then(|root| root.root.certificate()).map(|der| der.as_ref()));
     let walk = Walk { view, verified: &verified, time };
-    Accepted { openssl: walk.openssl().unwrap_or(false), gnutls: walk.gnutls().unwrap_or(false) }
+    let mut path = Vec::new();
+    let openssl = walk.openssl(&mut path).unwrap_or(false);
+    let other = path.iter().find(|member| !walk.verified.contains(&member.der));
+    // Without another certificate, it took a root of which only name and key are known.
+    let is_misled_by_store = other.is_none_or(|other| view.store.contains(&CertificateDer::from(other.der)));
+    Accepted { openssl, gnutls: walk.gnutls().unwrap_or(false), is_misled_by_store }
 }
 
 /// Whether a certificate's authority key identifier (RFC 5280 §4.2.1.1) is that of its issuer.
@@ -145,12 +153,12 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// Whether OpenSSL finds a path (`build_chain` in x509_vfy.c of 3.0). For each certificate it takes an issuer from the
     /// store, or else one of those presented: the first one with matching names and identifiers that is valid now, or else
-    /// the one that expires last. The path must end at a self-signed certificate of the store.
-    fn openssl(&self) -> Option<bool> {
-        let mut path = vec![self.view.presented.first()?.clone()];
+    /// the one that expires last. The path must end at a self-signed certificate of the store. `path` gets the certificates.
+    fn openssl(&self, path: &mut Vec<Candidate<'a>>) -> Option<bool> {
+        path.push(self.view.presented.first()?.clone());
         let mut is_trusted = false;
         while path.len() <= MAX_LENGTH {
-            let head = path.last()?;
+            let head = &path.last()?.clone();
             let is_issuer = |candidate: &Candidate<'_>| {
                 let identified = identify(&head.certificate, &candidate.certificate).by_any;
                 candidate.is_named_by(head) && identified && candidate.has_key_for(head)
@@ -161,7 +169,7 @@ impl<'a> Walk<'a> {
             });
             let issuer = match self.latest(trusted) {
                 Some(Issuer::Anchor(root)) => {
-                    return Some(self.links_verify(&path) && self.is_signed_by_anchor(head, root));
+                    return Some(self.links_verify(path) && self.is_signed_by_anchor(head, root));
                 }
                 Some(Issuer::Certificate(issuer)) => {
                     is_trusted = true;
@@ -179,7 +187,7 @@ impl<'a> Walk<'a> {
             };
             path.push(issuer);
             if is_trusted && path.last().is_some_and(|last| is_root(&last.certificate)) {
-                return Some(self.links_verify(&path));
+                return Some(self.links_verify(path));
             }
         }
         None

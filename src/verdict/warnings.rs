@@ -17,14 +17,24 @@ use super::senders::{self, Candidate, identify};
 use crate::reason::{ChainWarning, Sender};
 use crate::trust::TrustStore;
 
-/// A set of [`ChainWarning`]s, each with the senders that refuse the chain.
+/// A set of [`ChainWarning`]s, each with its causes and the senders that refuse the chain for each of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Warnings([Senders; ChainWarning::ALL.len()]);
+pub struct Warnings([[Senders; Cause::ALL.len()]; ChainWarning::ALL.len()]);
 
 impl Warnings {
-    /// The warnings in the order of [`ChainWarning::ALL`].
+    /// The warnings in the order of [`ChainWarning::ALL`], each with the senders that refuse the chain for any cause.
     pub fn iter(self) -> impl Iterator<Item = (ChainWarning, Senders)> {
-        ChainWarning::ALL.iter().copied().zip(self.0).filter(|(_, senders)| *senders != Senders::UNKNOWN)
+        let with_senders = |(warning, causes): (ChainWarning, [Senders; Cause::ALL.len()])| {
+            (warning, causes.into_iter().fold(Senders::UNKNOWN, Senders::and))
+        };
+        let all = ChainWarning::ALL.iter().copied().zip(self.0).map(with_senders);
+        all.filter(|(_, senders)| *senders != Senders::UNKNOWN)
+    }
+
+    /// The senders that refuse the chain with this warning for this cause; none if it does not apply.
+    pub fn senders(self, warning: ChainWarning, cause: Cause) -> Option<Senders> {
+        let senders = self.0.get(warning as usize)?.get(cause as usize).copied()?;
+        Some(senders).filter(|senders| *senders != Senders::UNKNOWN)
     }
 
     /// Whether there is none.
@@ -32,11 +42,27 @@ impl Warnings {
         self == Self::default()
     }
 
-    fn add(&mut self, warning: ChainWarning, senders: Senders) {
-        if let Some(known) = self.0.get_mut(warning as usize) {
-            known.0 |= senders.0;
+    fn add(&mut self, warning: ChainWarning, cause: Cause, senders: Senders) {
+        if let Some(known) = self.0.get_mut(warning as usize).and_then(|causes| causes.get_mut(cause as usize)) {
+            *known = known.and(senders);
         }
     }
+}
+
+/// What causes a warning, and so who can fix it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The key usage or the common name of the server certificate.
+    ServerCertificate,
+    /// Any of the certificates that are presented, or their order.
+    Presented,
+    /// The root, or other certificates in the trust store: the server's operator does not choose them.
+    Store,
+}
+
+impl Cause {
+    /// All causes, in the order of their discriminants.
+    pub const ALL: [Self; 3] = [Self::ServerCertificate, Self::Presented, Self::Store];
 }
 
 /// A set of senders.
@@ -95,15 +121,18 @@ pub(super) fn for_path(
     if let Some(leaf) = path.first() {
         add_key_usage(&mut warnings, leaf);
         if violates_as_common_name(&path, root, view.budget) {
-            warnings.add(ChainWarning::CommonNameConstraints, Senders::OPENSSL.and(Senders::GNUTLS));
+            let senders = Senders::OPENSSL.and(Senders::GNUTLS);
+            warnings.add(ChainWarning::CommonNameConstraints, Cause::ServerCertificate, senders);
         }
     }
-    let mut usages = path.iter().skip(1).chain(of_root).map(extension::key_usage);
-    if usages.any(|usage| usage == Some(0)) {
-        warnings.add(ChainWarning::KeyUsage, Senders::OPENSSL.and(Senders::GNUTLS));
+    let presented = path.iter().skip(1).map(|issuer| (issuer, Cause::Presented));
+    for (issuer, cause) in presented.chain(of_root.map(|root| (root, Cause::Store))) {
+        if extension::key_usage(issuer) == Some(0) {
+            warnings.add(ChainWarning::KeyUsage, cause, Senders::OPENSSL.and(Senders::GNUTLS));
+        }
     }
     if let Some(root) = of_root {
-        add_serial(&mut warnings, root);
+        add_serial(&mut warnings, root, Cause::Store);
         add_root_extensions(&mut warnings, root);
     }
     let issuers = path.iter().skip(1).chain(of_root);
@@ -114,20 +143,25 @@ pub(super) fn for_path(
         let (is_identified, is_root) =
             (identified.iter().all(|link| link.by_any), of_root.is_none_or(senders::is_root));
         let is_self_issued = of_root.is_none_or(|root| root.subject().as_raw() == root.issuer().as_raw());
-        if !is_identified || !is_root && is_self_issued {
-            warnings.add(ChainWarning::AuthorityKeyIdentifier, Senders::OPENSSL);
+        if !is_identified {
+            warnings.add(ChainWarning::AuthorityKeyIdentifier, Cause::Presented, Senders::OPENSSL);
+        }
+        if !is_root && is_self_issued {
+            warnings.add(ChainWarning::AuthorityKeyIdentifier, Cause::Store, Senders::OPENSSL);
         }
         if !is_self_issued {
-            warnings.add(ChainWarning::RootNotSelfSigned, Senders::OPENSSL);
+            warnings.add(ChainWarning::RootNotSelfSigned, Cause::Store, Senders::OPENSSL);
         }
         if is_identified && is_root {
-            warnings.add(ChainWarning::IssuerOrder, Senders::OPENSSL);
+            let cause = if accepted.is_misled_by_store { Cause::Store } else { Cause::Presented };
+            warnings.add(ChainWarning::IssuerOrder, cause, Senders::OPENSSL);
         }
     }
     if !accepted.gnutls {
+        // GnuTLS tries all roots of the store, and only one of the issuers that are presented.
         let is_identified = identified.iter().all(|link| link.by_key);
         let warning = if is_identified { ChainWarning::IssuerOrder } else { ChainWarning::AuthorityKeyIdentifier };
-        warnings.add(warning, Senders::GNUTLS);
+        warnings.add(warning, Cause::Presented, Senders::GNUTLS);
     }
     warnings
 }
@@ -138,7 +172,7 @@ pub(super) fn for_trusted_leaf(view: &SenderView<'_>) -> Warnings {
     let Some(leaf) = view.presented.first() else { return warnings };
     add_key_usage(&mut warnings, &leaf.certificate);
     if !senders::is_root(&leaf.certificate) {
-        warnings.add(ChainWarning::AuthorityKeyIdentifier, Senders::OPENSSL);
+        warnings.add(ChainWarning::AuthorityKeyIdentifier, Cause::Presented, Senders::OPENSSL);
     }
     warnings
 }
@@ -147,12 +181,12 @@ fn add_key_usage(warnings: &mut Warnings, leaf: &X509Certificate<'_>) {
     match extension::key_usage(leaf) {
         None => {}
         // RFC 5280 §4.2.1.3 requires at least one bit. OpenSSL rejects the certificate; GnuTLS ignores the extension.
-        Some(0) => warnings.add(ChainWarning::KeyUsage, Senders::OPENSSL),
+        Some(0) => warnings.add(ChainWarning::KeyUsage, Cause::ServerCertificate, Senders::OPENSSL),
         Some(bits) if bits & (DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT) == 0 => {
-            warnings.add(ChainWarning::KeyUsage, Senders::OPENSSL.and(Senders::GNUTLS));
+            warnings.add(ChainWarning::KeyUsage, Cause::ServerCertificate, Senders::OPENSSL.and(Senders::GNUTLS));
         }
         Some(bits) if bits & DIGITAL_SIGNATURE == 0 => {
-            warnings.add(ChainWarning::NoDigitalSignature, Senders::GNUTLS);
+            warnings.add(ChainWarning::NoDigitalSignature, Cause::ServerCertificate, Senders::GNUTLS);
         }
         Some(_) => {}
     }
@@ -162,27 +196,27 @@ fn add_key_usage(warnings: &mut Warnings, leaf: &X509Certificate<'_>) {
 fn of_presented(presented: &[Candidate<'_>], count: usize) -> Warnings {
     let mut warnings = Warnings::default();
     for candidate in presented {
-        add_serial(&mut warnings, &candidate.certificate);
+        add_serial(&mut warnings, &candidate.certificate, Cause::Presented);
         add_names(&mut warnings, &candidate.certificate);
     }
     if count > GNUTLS_MAX_CERTIFICATES {
-        warnings.add(ChainWarning::ManyCertificates, Senders::GNUTLS);
+        warnings.add(ChainWarning::ManyCertificates, Cause::Presented, Senders::GNUTLS);
     }
     warnings
 }
 
-fn add_serial(warnings: &mut Warnings, certificate: &X509Certificate<'_>) {
+fn add_serial(warnings: &mut Warnings, certificate: &X509Certificate<'_>, cause: Cause) {
     let serial = certificate.raw_serial();
     let is_negative = serial.first().is_some_and(|first| first & 0x80 != 0);
     let length = serial.strip_prefix(&[0]).unwrap_or(serial).len();
     let is_padded = matches!(serial, [0, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..]);
     if serial.is_empty() || is_padded {
         // Not DER (X.690 §8.3).
-        warnings.add(ChainWarning::SerialNumber, Senders::OPENSSL.and(Senders::GO));
+        warnings.add(ChainWarning::SerialNumber, cause, Senders::OPENSSL.and(Senders::GO));
     } else if is_negative {
-        warnings.add(ChainWarning::SerialNumber, Senders::GO);
+        warnings.add(ChainWarning::SerialNumber, cause, Senders::GO);
     } else if length > 20 {
-        warnings.add(ChainWarning::SerialNumber, Senders::NONE);
+        warnings.add(ChainWarning::SerialNumber, cause, Senders::NONE);
     }
 }
 
@@ -193,18 +227,18 @@ fn add_names(warnings: &mut Warnings, certificate: &X509Certificate<'_>) {
     });
     for name in names.flatten() {
         match name {
-            GeneralName::DNSName("") => warnings.add(ChainWarning::SubjectAltName, Senders::GNUTLS),
+            GeneralName::DNSName("") => warnings.add(ChainWarning::SubjectAltName, Cause::Presented, Senders::GNUTLS),
             GeneralName::IPAddress(octets) if ![4, 16].contains(&octets.len()) => {
-                warnings.add(ChainWarning::SubjectAltName, Senders::GO);
+                warnings.add(ChainWarning::SubjectAltName, Cause::Presented, Senders::GO);
             }
             // An IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2).
             GeneralName::IPAddress([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..]) => {
-                warnings.add(ChainWarning::SubjectAltName, Senders::GO);
+                warnings.add(ChainWarning::SubjectAltName, Cause::Presented, Senders::GO);
             }
             GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) if !text.is_ascii() => {
-                warnings.add(ChainWarning::SubjectAltName, Senders::GO);
+                warnings.add(ChainWarning::SubjectAltName, Cause::Presented, Senders::GO);
             }
-            GeneralName::Invalid(..) => warnings.add(ChainWarning::SubjectAltName, Senders::GO),
+            GeneralName::Invalid(..) => warnings.add(ChainWarning::SubjectAltName, Cause::Presented, Senders::GO),
             _ => {}
         }
     }
@@ -218,18 +252,18 @@ fn add_root_extensions(warnings: &mut Warnings, root: &X509Certificate<'_>) {
             ParsedExtension::KeyUsage(_) => has_key_usage = true,
             ParsedExtension::ExtendedKeyUsage(usage) if !usage.server_auth => {
                 let senders = if usage.any { Senders::OPENSSL } else { Senders::OPENSSL.and(Senders::GO) };
-                warnings.add(ChainWarning::RootExtendedKeyUsage, senders);
+                warnings.add(ChainWarning::RootExtendedKeyUsage, Cause::Store, senders);
             }
             _ => {}
         }
         if let Some(senders) = extension.critical.then(|| refuse_critical(&extension.oid)).flatten() {
-            warnings.add(ChainWarning::RootCriticalExtension, senders);
+            warnings.add(ChainWarning::RootCriticalExtension, Cause::Store, senders);
         }
     }
     // Version 1 has no extensions.
     if root.version().0 >= 2 && !has_basic_constraints {
         let senders = if has_key_usage { Senders::GO } else { Senders::GO.and(Senders::OPENSSL) };
-        warnings.add(ChainWarning::RootBasicConstraints, senders);
+        warnings.add(ChainWarning::RootBasicConstraints, Cause::Store, senders);
     }
 }
 

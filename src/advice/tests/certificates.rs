@@ -5,7 +5,7 @@ use rustls_pki_types::CertificateDer;
 use super::*;
 
 pub(super) fn cases() -> Vec<Case> {
-    [names(), expected_names(), chains(), roots(), validity(), renewals()].into_iter().flatten().collect()
+    [names(), expected_names(), chains(), roots(), stores(), validity(), renewals()].into_iter().flatten().collect()
 }
 
 fn names() -> Vec<Case> {
@@ -307,7 +307,36 @@ fn roots() -> Vec<Case> {
             "A root without basic constraints",
             root(LATER).without_extension(&Extension::basic_constraints(true, None)),
             good(),
-            &[("warning chain_warning [192.0.2.11 192.0.2.12]", &[BOTH, "CA:TRUE", "Go refuses"])],
+            &[("warning chain_warning [192.0.2.11 192.0.2.12]", &["CN=Example Root", BOTH, "CA:TRUE", "Go refuses"])],
+        ),
+        under(
+            "A root with an empty key usage",
+            root(LATER).with_extension(Extension::key_usage(&[])),
+            good(),
+            &[(
+                "warning chain_warning [192.0.2.11 192.0.2.12]",
+                &["CN=Example Root", BOTH, "keyCertSign", "OpenSSL, Postfix and GnuTLS refuse"],
+            )],
+        ),
+        under(
+            "A root with the authority key identifier of another one",
+            root(LATER)
+                .with_extension(Extension::subject_key_identifier(&[1; 20]))
+                .with_extension(Extension::authority_key_identifier(&[2; 20])),
+            good(),
+            &[(
+                "warning chain_warning [192.0.2.11 192.0.2.12]",
+                &["CN=Example Root", BOTH, "authority key identifier", "OpenSSL and Postfix refuse"],
+            )],
+        ),
+        under(
+            "Negative serial numbers of a root and of a server certificate",
+            CertBuilder { serial: vec![0x80], ..root(LATER) },
+            CertBuilder { serial: vec![0x81], ..good() },
+            &[
+                ("warning chain_warning [192.0.2.11 192.0.2.12] request", &[BOTH, "serial number", "Go refuses"]),
+                ("warning chain_warning [192.0.2.11 192.0.2.12]", &["CN=Example Root", BOTH, "Go refuses"]),
+            ],
         ),
         under(
             "A key usage that some senders refuse",
@@ -317,6 +346,65 @@ fn roots() -> Vec<Case> {
                 "warning chain_warning [192.0.2.11 192.0.2.12] request",
                 &[BOTH, "digitalSignature", "OpenSSL, Postfix and GnuTLS refuse"],
             )],
+        ),
+    ]
+}
+
+/// What is wrong with certificates in the trust store other than the root.
+fn stores() -> Vec<Case> {
+    let fixture = EndpointFixture::of("smtp.example.com");
+    let good = leaf(&["smtp.example.com"]);
+    let ca = TestCa::new();
+    let old =
+        ca.root.sub(&intermediate("Example Intermediate", "20200101000000Z", "20260530000000Z"), ca.intermediate.key());
+    let (root, current) = (ca.root.der(), ca.intermediate.der());
+    let sent = [ca.intermediate.issue(&good, &ca.key), current.clone()];
+    let sent_with_old = [sent.clone().to_vec(), vec![old.der()]].concat();
+    let old_first = [ca.intermediate.issue(&good, &ca.key), old.der(), current.clone()];
+    let empty = ca.root.sub(
+        &intermediate("Empty", "20200101000000Z", "20400101000000Z").with_extension(Extension::key_usage(&[])),
+        &key(),
+    );
+    let with_empty = [empty.issue(&good, &ca.key), empty.der()];
+    let beside = |title, ca: &TestCa, chain: &[CertificateDer<'static>], expected| {
+        case(title, fixture.report(vec![fixture.presents(ca, "192.0.2.11", chain)]), expected)
+    };
+    let with_old = TestCa::new().trusting(&[old.der(), root.clone()]);
+    let only_root = TestCa::new().trusting(std::slice::from_ref(&root));
+    let only_current = TestCa::new().trusting(&[current]);
+    vec![
+        beside(
+            "An expired intermediate in the trust store",
+            &with_old,
+            &sent,
+            &[("warning chain_warning [192.0.2.11]", &["192.0.2.11", "`trust_stores`", "OpenSSL and Postfix refuse"])],
+        ),
+        beside(
+            "An expired intermediate in the trust store that is sent as well",
+            &with_old,
+            &sent_with_old,
+            &[("warning chain_warning [192.0.2.11]", &["192.0.2.11", "`trust_stores`", "OpenSSL and Postfix refuse"])],
+        ),
+        beside(
+            "An expired intermediate that is sent before the current one",
+            &only_root,
+            &old_first,
+            &[("warning chain_warning [192.0.2.11] request", &["192.0.2.11", "one path", "GnuTLS refuses"])],
+        ),
+        beside(
+            "An intermediate in the trust store without the root",
+            &only_current,
+            &sent,
+            &[(
+                "warning chain_warning [192.0.2.11]",
+                &["intermediate CN=Example Intermediate", "192.0.2.11", "OpenSSL and Postfix"],
+            )],
+        ),
+        beside(
+            "An intermediate with an empty key usage",
+            &only_root,
+            &with_empty,
+            &[("warning chain_warning [192.0.2.11] request", &["intermediate", "192.0.2.11", "keyCertSign"])],
         ),
     ]
 }
