@@ -239,14 +239,14 @@ pub const fn for_chain(reason: ChainReason) -> ClientErrors {
             go: ["x509: certificate is not authorized to sign other certificates"] => ON_SERVER_CERTIFICATE;
         },
         ChainReason::CriticalExtension => errors! {
-            dotnet: [CHAIN_ERRORS, "HasNotSupportedCriticalExtension"];
-            openssl: ["verify error:num=34:unhandled critical extension"];
+            dotnet: [CHAIN_ERRORS, "HasNotSupportedCriticalExtension"] => PROCESSES_EXTENSION;
+            openssl: ["verify error:num=34:unhandled critical extension"] => PROCESSES_EXTENSION;
             postfix: [
                 "server certificate verification failed for <server>: num=34:unhandled critical extension",
                 "CA certificate verification failed for <server>: num=34:unhandled critical extension",
                 NOT_VERIFIED,
-            ];
-            go: ["x509: unhandled critical extension"];
+            ] => PROCESSES_EXTENSION;
+            go: ["x509: unhandled critical extension"] => PROCESSES_EXTENSION;
         },
         ChainReason::Malformed => errors! {
             ..HANDSHAKE;
@@ -449,6 +449,7 @@ const UNKNOWN_ISSUER: ClientErrors = errors! {
 const AT_LEAST_1024_BITS: &str = "if the key has at least 1024 bits";
 const IF_ITS_OPENSSL_DOES: &str = "if its OpenSSL does";
 const ON_SERVER_CERTIFICATE: &str = "on the server certificate";
+const PROCESSES_EXTENSION: &str = "if it processes the extension, such as certificatePolicies";
 const WITHIN_CA_LIMITS: &str = "if the path is within the limits that its CAs set";
 const WITH_KEY_USAGE: &str = "if it has no keyUsage, or one with digitalSignature, keyEncipherment or keyAgreement";
 const WITHOUT_DNS_SAN: &str = "if the certificate lists no DNS names (SAN)";

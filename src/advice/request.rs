@@ -174,9 +174,10 @@ impl Server for &BackendCertificate<'_> {
     }
 }
 
-/// The first error of each client that rejects, after a heading.
+/// The first error of each client that always rejects, after a heading: the others may not have reported one.
 fn errors(clients: &ClientErrors) -> Vec<String> {
-    let errors = clients.clients().into_iter().filter_map(|(client, error)| Some((client, error.texts.first()?)));
+    let rejecting = clients.clients().into_iter().filter(|(_, error)| error.accepts.is_none());
+    let errors = rejecting.filter_map(|(client, error)| Some((client, error.texts.first()?)));
     let errors: Vec<String> = errors.map(|(client, text)| format!("  {client}: {text}")).collect();
     let heading = [String::new(), "Clients report these errors:".to_owned()];
     if errors.is_empty() { errors } else { heading.into_iter().chain(errors).collect() }

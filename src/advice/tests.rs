@@ -229,7 +229,6 @@ fn a_request_has_all_that_its_reader_needs() {
         "2026-05-01 00:00",
         "2026-09-01 00:00",
         ".NET/MailKit: RemoteCertificateNameMismatch\n",
-        "OpenSSL: verify error:num=62:hostname mismatch\n",
         "Postfix: server certificate verification failed for <server>: num=62:hostname mismatch\n",
         "Go: x509: certificate is valid for <presented>, not <name>\n",
         &openssl("192.0.2.11"),
@@ -239,6 +238,8 @@ fn a_request_has_all_that_its_reader_needs() {
     ] {
         assert!(request.contains(part), "{part} in:\n{request}");
     }
+    // OpenSSL accepts some of these certificates.
+    assert!(!request.contains("OpenSSL: "), "{request}");
     assert!(!request.contains(&fingerprint(0)) && !request.contains("192.0.2.10"), "{request}");
 }
 

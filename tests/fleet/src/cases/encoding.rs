@@ -36,6 +36,8 @@ fn versions(fixture: &Fixture) -> Vec<Case> {
 
 fn extensions(fixture: &Fixture) -> Vec<Case> {
     let with_unknown_extension = |builder: CertBuilder| builder.with_extension(Extension::unknown(true));
+    // certificatePolicies with one policy (RFC 5280 §4.2.1.4).
+    let policies = || Extension { oid: vec![2, 5, 29, 32], critical: true, value: POLICIES.to_vec() };
     // inhibitAnyPolicy (RFC 5280 §4.2.1.14).
     let policy = Extension { oid: vec![2, 5, 29, 54], critical: true, value: vec![0x02, 0x01, 0x00] };
     vec![
@@ -56,6 +58,11 @@ fn extensions(fixture: &Fixture) -> Vec<Case> {
         fixture
             .issued_by("issuer-inhibits-any-policy", &fixture.sub(&authority().with_extension(policy)), &leaf())
             .rejected(&["critical_extension"]),
+        fixture.case("policies-critical", &leaf().with_extension(policies())).rejected(&["critical_extension"]),
+        fixture
+            .issued_by("issuer-policies-critical", &fixture.sub(&authority().with_extension(policies())), &leaf())
+            .rejected(&["critical_extension"]),
+        fixture.case("policies", &leaf().with_extension(Extension { critical: false, ..policies() })),
         fixture.case(
             "subject-empty",
             &CertBuilder {
@@ -133,3 +140,6 @@ fn unparsable(fixture: &Fixture) -> Vec<Case> {
 
 const TRAILING_DATA: &str = "OpenSSL reads the first value and ignores trailing data; the octets must be exactly one \
     certificate (RFC 8446 §4.4.2)";
+
+/// The policy 1.2.3.4.
+const POLICIES: [u8; 9] = [0x30, 0x07, 0x30, 0x05, 0x06, 0x03, 0x2a, 0x03, 0x04];
