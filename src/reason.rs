@@ -263,7 +263,8 @@ vocabulary! {
         RootExtendedKeyUsage = "root_extended_key_usage",
         /// The root has a critical extension that some senders do not recognize (RFC 5280 §4.2).
         RootCriticalExtension = "root_critical_extension",
-        /// Some senders try only one of several issuers of the same name, and not the one on the path that verifies.
+        /// Some senders try only one of several issuers of the same name, and not the one on the path that verifies. For a
+        /// self-signed server certificate, they compare only another one of the trust store with it.
         IssuerOrder = "issuer_order",
         /// More certificates are presented than some senders read.
         ManyCertificates = "many_certificates",

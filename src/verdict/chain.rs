@@ -210,7 +210,7 @@ fn find_paths(
     };
     let self_signed = ordered.first().filter(|leaf| leaf.facts().is_some_and(|facts| facts.self_signed));
     if let Some(leaf) = self_signed.filter(|leaf| store.contains(leaf.der())) {
-        set_trusted_leaf(&mut verdict, leaf, &SenderView::new(chain, store, budget));
+        set_trusted_leaf(&mut verdict, leaf, &SenderView::new(chain, store, budget), now);
         return (verdict, Vec::new());
     }
     let roots = roots::candidates(&ordered, store);
@@ -243,11 +243,11 @@ fn find_paths(
 
 /// The verdict on a self-signed server certificate that is in the trust store: senders accept it even if it is a CA
 /// certificate, and check everything else.
-fn set_trusted_leaf(verdict: &mut ChainVerdict, leaf: &Certificate, view: &SenderView<'_>) {
+fn set_trusted_leaf(verdict: &mut ChainVerdict, leaf: &Certificate, view: &SenderView<'_>, now: i64) {
     let (reasons, period) = faults_of(leaf);
     verdict.reasons = reasons;
     if reasons.is_empty() {
-        let warnings = warnings::for_trusted_leaf(view);
+        let warnings = warnings::for_trusted_leaf(view, now.max(period.from).min(period.until));
         verdict.paths = [PathVerdict { period, root: None, warnings }].into();
     } else {
         verdict.trusted = untrusted_for(reasons);

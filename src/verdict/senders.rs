@@ -49,6 +49,18 @@ pub(super) fn accept(
     Accepted { openssl, gnutls: walk.gnutls().unwrap_or(false), is_misled_by_store }
 }
 
+/// Whether OpenSSL takes the first certificate that is presented, which is self-signed and in the store, for the one in the
+/// store: of those with its name, it compares a single one with it (`build_chain` in x509_vfy.c of 3.0).
+pub(super) fn openssl_trusts_leaf(view: &SenderView<'_>, time: i64) -> bool {
+    let walk = Walk { view, verified: &[], time };
+    let Some(leaf) = view.presented.first() else { return true };
+    match walk.trusted_issuer(leaf) {
+        Some(Issuer::Certificate(found)) => found.der == leaf.der,
+        Some(Issuer::Anchor(_)) => false,
+        None => true,
+    }
+}
+
 /// Whether a certificate's authority key identifier (RFC 5280 §4.2.1.1) is that of its issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identification {
@@ -111,6 +123,11 @@ impl<'a> Candidate<'a> {
         self.certificate.subject().as_raw() == child.certificate.issuer().as_raw()
     }
 
+    /// Whether OpenSSL considers it as the issuer of `child` (`ossl_x509_likely_issued` in v3_purp.c).
+    fn is_likely_issuer_of(&self, child: &Self) -> bool {
+        self.is_named_by(child) && identify(&child.certificate, &self.certificate).by_any && self.has_key_for(child)
+    }
+
     /// Whether it may issue certificates: roots of version 1 cannot say so.
     fn may_issue(&self) -> bool {
         let mut constraints =
@@ -159,15 +176,7 @@ impl<'a> Walk<'a> {
         let mut is_trusted = false;
         while path.len() <= MAX_LENGTH {
             let head = &path.last()?.clone();
-            let is_issuer = |candidate: &Candidate<'_>| {
-                let identified = identify(&head.certificate, &candidate.certificate).by_any;
-                candidate.is_named_by(head) && identified && candidate.has_key_for(head)
-            };
-            let trusted = self.trusted(head).filter(|issuer| match issuer {
-                Issuer::Certificate(candidate) => is_issuer(candidate),
-                Issuer::Anchor(_) => true,
-            });
-            let issuer = match self.latest(trusted) {
+            let issuer = match self.trusted_issuer(head) {
                 Some(Issuer::Anchor(root)) => {
                     return Some(self.links_verify(path) && self.is_signed_by_anchor(head, root));
                 }
@@ -178,7 +187,8 @@ impl<'a> Walk<'a> {
                 None if is_trusted || is_root(&head.certificate) => return Some(false),
                 None => {
                     let unused = |candidate: &&Candidate<'_>| path.iter().all(|member| member.der != candidate.der);
-                    let found = self.view.presented.iter().filter(unused).filter(|candidate| is_issuer(candidate));
+                    let found = self.view.presented.iter().filter(unused);
+                    let found = found.filter(|candidate| candidate.is_likely_issuer_of(head));
                     match self.latest(found.cloned().map(Issuer::Certificate))? {
                         Issuer::Certificate(issuer) => issuer,
                         Issuer::Anchor(_) => return None,
@@ -191,6 +201,15 @@ impl<'a> Walk<'a> {
             }
         }
         None
+    }
+
+    /// The issuer that OpenSSL takes from the store.
+    fn trusted_issuer(&self, child: &Candidate<'a>) -> Option<Issuer<'a>> {
+        let likely = self.trusted(child).filter(|issuer| match issuer {
+            Issuer::Certificate(candidate) => candidate.is_likely_issuer_of(child),
+            Issuer::Anchor(_) => true,
+        });
+        self.latest(likely)
     }
 
     /// Whether GnuTLS finds a path: each certificate is followed by the first presented one with the name and key identifier

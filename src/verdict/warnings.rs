@@ -166,13 +166,15 @@ pub(super) fn for_path(
     warnings
 }
 
-/// The warnings for a self-signed server certificate that is in the trust store.
-pub(super) fn for_trusted_leaf(view: &SenderView<'_>) -> Warnings {
+/// The warnings at `time` for a self-signed server certificate that is in the trust store.
+pub(super) fn for_trusted_leaf(view: &SenderView<'_>, time: i64) -> Warnings {
     let mut warnings = view.warnings;
     let Some(leaf) = view.presented.first() else { return warnings };
     add_key_usage(&mut warnings, &leaf.certificate);
     if !senders::is_root(&leaf.certificate) {
         warnings.add(ChainWarning::AuthorityKeyIdentifier, Cause::Presented, Senders::OPENSSL);
+    } else if !senders::openssl_trusts_leaf(view, time) {
+        warnings.add(ChainWarning::IssuerOrder, Cause::Store, Senders::OPENSSL);
     }
     warnings
 }

@@ -291,6 +291,15 @@ pub const DIFFERENCES: &[Difference] = &[
         [Refuses, Accepts, Accepts, LINUX, Accepts],
     ),
     row(
+        "The server certificate is self-signed and in the trust store, after another one with the same name",
+        &[
+            "trusted-self-signed-after-another",
+            "trusted-self-signed-authority-after-another",
+            "trusted-self-signed-after-one-with-another-key",
+        ],
+        [Refuses, Accepts, Accepts, LINUX, Accepts],
+    ),
+    row(
         "More than 16 certificates are presented",
         &["seventeen-certificates", "crowded", "overcrowded-but-found"],
         [Accepts, Refuses, Accepts, Unknown, Accepts],
@@ -336,6 +345,11 @@ pub const DIFFERENCES: &[Difference] = &[
         "An intermediate has a critical inhibitAnyPolicy",
         &["issuer-inhibits-any-policy"],
         [Accepts, Accepts, AcceptsSince(24), Unknown, Accepts],
+    ),
+    row(
+        "The server certificate or an intermediate has critical certificate policies",
+        &["policies-critical", "issuer-policies-critical"],
+        [Accepts, Accepts, Accepts, Unknown, Accepts],
     ),
     row(
         "The extended key usage of the server certificate is anyExtendedKeyUsage without serverAuth",

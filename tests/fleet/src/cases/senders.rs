@@ -416,6 +416,7 @@ fn trusted_leaves(fixture: &Fixture) -> Vec<Case> {
     };
     let plain = leaf().self_sign(key);
     let again = leaf().self_sign(key);
+    let other_key = leaf().self_sign(&p256());
     let req = made_by_req().self_sign(key);
     let req_again = made_by_req().self_sign(key);
     let old = made_by_req().valid_between(-90 * DAY, -DAY).self_sign(key);
@@ -502,6 +503,20 @@ fn trusted_leaves(fixture: &Fixture) -> Vec<Case> {
             .chain("trusted-self-signed-signature-bad", vec![bad.clone()])
             .with_roots(&[&bad])
             .rejected(&["ca_as_end_entity", "bad_signature"]),
+        fixture
+            .chain("trusted-self-signed-after-another", vec![plain.clone()])
+            .with_roots(&[&again, &plain])
+            .warned(&["issuer_order"]),
+        fixture
+            .chain("trusted-self-signed-authority-after-another", vec![req.clone()])
+            .with_roots(&[&req_again, &req])
+            .warned(&["issuer_order"]),
+        fixture.chain("trusted-self-signed-before-another", vec![plain.clone()]).with_roots(&[&plain, &again]),
+        fixture.chain("trusted-self-signed-after-an-expired-one", vec![req.clone()]).with_roots(&[&old, &req]),
+        fixture
+            .chain("trusted-self-signed-after-one-with-another-key", vec![plain.clone()])
+            .with_roots(&[&other_key, &plain])
+            .warned(&["issuer_order"]),
         fixture.chain("trusted-self-signed-reissued", vec![again]).with_roots(&[&plain]).rejected(&["self_signed"]),
         fixture
             .chain("trusted-self-signed-authority-reissued", vec![req_again.clone()])
