@@ -91,13 +91,18 @@ fn unknown_issuers<'c, 'a>(context: &Context<'_>, certificates: Vec<&'c BackendC
     let with_problem = |((issuer, is_alone, is_in_store), certificates): ((&str, bool, bool), _)| {
         let issued_by = if issuer.is_empty() { String::new() } else { format!(" (issued by {issuer})") };
         if is_in_store {
+            let fix = if is_alone {
+                "send the intermediate certificates of the CA along with the server certificate"
+            } else {
+                TRUSTED_CA
+            };
             let problem = Problem::new(
                 "certificate has no path to a trusted root",
                 format!(
                     "the certificate{issued_by} has no path to a root in the trust store `{store}`. The certificate itself \
-                     is in that store, but it is not self-signed, so senders do not accept it on its own"
+                     is in that store, but it is not self-signed, so OpenSSL and Postfix do not accept it on its own"
                 ),
-                "send the intermediate certificates of the CA along with the server certificate",
+                fix,
             );
             let exporter_fix =
                 "Add the root certificate of the CA to `trust_stores` in place of the server certificate.";
@@ -112,10 +117,7 @@ fn unknown_issuers<'c, 'a>(context: &Context<'_>, certificates: Vec<&'c BackendC
         let problem = Problem::new(
             "certificate has no path to a trusted root",
             format!("the certificate{issued_by} has no path to a root in the trust store `{store}`"),
-            format!(
-                "{send_intermediates}present a certificate from a CA that clients trust; if this CA is private, install \
-                 its root certificate on the clients"
-            ),
+            format!("{send_intermediates}{TRUSTED_CA}"),
         );
         let exporter_fix = "If the exporter should trust that root as well, add it to `trust_stores`.";
         (problem.with_exporter_fix(exporter_fix), certificates)
@@ -176,7 +178,7 @@ fn roots(context: &Context<'_>, reason: ChainReason, certificates: Vec<&BackendC
              it for the same key {fix}, and replace it in `trust_stores` and in the trust stores of the senders.",
             context.target.target.settings.trust, backends.list,
         );
-        let advice = backends.advice(AdviceKind::BadChain, context.rejection_severity_by(&clients), &text);
+        let advice = backends.advice(AdviceKind::BadChain, context.rejection_severity(), &text);
         Some(Advice { clients: Some(clients), ..advice })
     };
     group_by(certificates, subject).into_iter().filter_map(to_advice).collect()
@@ -213,19 +215,32 @@ fn store_warnings(
     senders: Senders,
     certificates: Vec<&BackendCertificate<'_>>,
 ) -> Vec<Advice> {
-    let root = |certificate: &BackendCertificate<'_>| {
-        certificate.assessment().chain.verdict().root(context.now).map(phrases::root)
+    let end = |certificate: &BackendCertificate<'_>| {
+        let root = certificate.assessment().chain.verdict().root(context.now).map(phrases::root);
+        (root, certificate.facts.is_some_and(|facts| facts.self_signed))
     };
-    let to_advice = |(root, certificates): (Option<String>, Vec<&BackendCertificate<'_>>)| {
+    let to_advice = |((root, is_self_signed), certificates): ((Option<String>, bool), Vec<&BackendCertificate<'_>>)| {
         let backends = list(&certificates)?;
         let store = &context.target.target.settings.trust;
-        let text = store_text(warning, root.as_deref(), store, &backends.list, senders);
+        let text = if is_self_signed {
+            let description = format!(
+                "The trust store `{store}` contains another certificate with the name of the self-signed server certificate \
+                 of {}, and some senders compare only that one with it",
+                backends.list
+            );
+            format!(
+                "{}. Remove the other certificate from `trust_stores` and from the trust stores of the senders.",
+                with_senders(description, senders)
+            )
+        } else {
+            store_text(warning, root.as_deref(), store, &backends.list, senders)
+        };
         Some(backends.advice(AdviceKind::ChainWarning, Severity::Warning, &text))
     };
-    group_by(certificates, root).into_iter().filter_map(to_advice).collect()
+    group_by(certificates, end).into_iter().filter_map(to_advice).collect()
 }
 
-/// `root` is the root with its subject; none if only its name and key are known, or the server certificate is itself trusted.
+/// `root` is the root with its subject; none if only its name and key are known.
 pub(super) fn store_text(
     warning: ChainWarning,
     root: Option<&str>,
@@ -273,8 +288,8 @@ pub(super) fn store_text(
         | ChainWarning::ManyCertificates => {
             let refuse = with_senders(
                 format!(
-                    "The trust store `{store}` contains several certificates that can be the issuer in the chain of \
-                     {backends}, and some senders try only one of them, which does not verify"
+                    "The trust store `{store}` contains another certificate with the name of an issuer in the chain of \
+                     {backends}, and some senders try only that one, which does not verify"
                 ),
                 senders,
             );
@@ -416,7 +431,7 @@ pub(super) fn chain_problem(reason: ChainReason) -> Problem {
             "have that certificate reissued as X.509 version 3",
         ),
         ChainReason::CriticalExtension => (
-            "a certificate in the chain has a critical extension that clients do not understand",
+            "a certificate in the chain has a critical extension that some clients do not understand",
             "have that certificate reissued without the extension",
         ),
         ChainReason::Malformed => ("one of the certificates that are sent cannot be parsed", as_provided),
@@ -472,3 +487,7 @@ pub(super) fn staple_problem(reason: OcspReason) -> Problem {
     };
     Problem::new(subject, description, fix)
 }
+
+/// What to do about an unknown CA.
+const TRUSTED_CA: &str = "present a certificate from a CA that clients trust; if this CA is private, install its root \
+    certificate on the clients";

@@ -14,7 +14,7 @@ use crate::verdict::{Certificate, Facts, PathRoot, unix};
 /// A certificate of a trust store at which a path ends: `root CN=Example Root`.
 pub(super) fn root(root: &PathRoot) -> String {
     let kind = if root.is_self_issued { "root" } else { "intermediate" };
-    format!("{kind} {}", printable(&root.subject, MAX_SUBJECT))
+    format!("{kind} {}", printable(&root.subject, MAX_NAME_CHARS))
 }
 
 /// Backends as the subject of a sentence.
@@ -115,4 +115,3 @@ const MAX_NAME_CHARS: usize = 100;
 /// The names of one certificate.
 const MAX_NAMES_CHARS: usize = 200;
 pub(super) const MAX_TEXT_CHARS: usize = 4_000;
-const MAX_SUBJECT: usize = 100;

@@ -7,7 +7,8 @@ use super::phrases::{self, BackendList, list, list_with_fact_notes, list_with_no
 use super::request::Problem;
 use crate::client_errors::{self, ClientErrors};
 use crate::reason::{AdviceKind, ChainReason, Severity};
-use crate::text::{SECONDS_PER_DAY, distance, group_by, printable, span, utc};
+use crate::text::{SECONDS_PER_DAY, distance, group_by, span, utc};
+use crate::verdict::validity::ValidityPeriod;
 use crate::verdict::{Facts, PathRoot};
 
 pub(super) fn advise(context: &Context<'_>) -> Vec<Advice> {
@@ -133,15 +134,15 @@ fn root_expires_soon(context: &Context<'_>) -> Vec<Advice> {
     let expiring = |certificate: &BackendCertificate<'_>| {
         let end = path_end(certificate, context.now)?;
         let root = certificate.assessment().chain.verdict().root(context.now)?;
-        (root.validity.until == end).then(|| (printable(&root.subject, MAX_SUBJECT), end))
+        (root.validity.until == end).then(|| (phrases::root(root), replacement(root), end))
     };
     let certificates = context.certificates_where(|certificate| expiring(certificate).is_some());
-    let to_advice = |(root, certificates): (Option<(String, i64)>, Vec<&BackendCertificate<'_>>)| {
-        let (subject, end) = root?;
+    let to_advice = |(root, certificates): (Option<(String, &str, i64)>, Vec<&BackendCertificate<'_>>)| {
+        let (root, replacement, end) = root?;
         let backends = list(&certificates)?;
         let text = format!(
-            "The root {subject} in the trust store `{}`, at which the chain of {} ends, expires {}, before the server \
-             certificate does. {REPLACE_ROOT}",
+            "The {root} in the trust store `{}`, at which the chain of {} ends, expires {}, before the server certificate \
+             does. {replacement}",
             context.target.target.settings.trust,
             backends.list,
             when(end, context.now),
@@ -168,7 +169,7 @@ fn intermediates(context: &Context<'_>, reason: ChainReason) -> Vec<Advice> {
             ChainReason::Expired => facts.not_after < context.now,
             _ => facts.not_before > context.now,
         });
-        let is_above = !is_leaf || matches!(culprit(certificate), Culprit::Root(..));
+        let is_above = !is_leaf || matches!(culprit(certificate), Culprit::Root(_));
         certificate.reasons.contains(reason) && is_above
     });
     let (kind, is_outside_text) = match reason {
@@ -178,9 +179,7 @@ fn intermediates(context: &Context<'_>, reason: ChainReason) -> Vec<Advice> {
     let clients = client_errors::for_chain(reason);
     let to_advice = |(culprit, certificates): (Culprit, Vec<&BackendCertificate<'_>>)| {
         let certificate = match culprit {
-            Culprit::Root(subject, at) => {
-                return root(context, kind, (&subject, is_outside_text, at), &certificates, clients);
-            }
+            Culprit::Root(root) => return root.advice(context, kind, is_outside_text, &certificates, clients),
             Culprit::Intermediate(name) => format!("the intermediate {name}"),
             Culprit::Unknown => "a certificate above the server certificate".to_owned(),
         };
@@ -194,34 +193,61 @@ fn intermediates(context: &Context<'_>, reason: ChainReason) -> Vec<Advice> {
     group_by(certificates, culprit).into_iter().filter_map(to_advice).collect()
 }
 
-/// Advice on a root that is outside of its validity period: `(subject, what is wrong, since when)`. It is for the owner of
-/// the trust store and of the CA: the server's operator does not choose the root.
-fn root(
-    context: &Context<'_>,
-    kind: AdviceKind,
-    (subject, is_outside, at): (&str, &str, i64),
-    certificates: &[&BackendCertificate<'_>],
-    clients: ClientErrors,
-) -> Option<Advice> {
-    let backends = list(certificates)?;
-    let text = format!(
-        "The root {subject} in the trust store `{}`, at which the chain of {} ends, {is_outside} ({}). {REPLACE_ROOT}",
-        context.target.target.settings.trust,
-        backends.list,
-        when(at, context.now),
-    );
-    let advice = backends.advice(kind, context.rejection_severity(), &text);
-    Some(Advice { clients: Some(clients), ..advice })
-}
-
 /// The certificate above the server certificate that is outside of its validity period.
 #[derive(PartialEq)]
 enum Culprit {
-    /// With the time at which its period ends or begins.
-    Root(String, i64),
+    Root(RootCulprit),
     Intermediate(String),
     /// There are several candidates, or none.
     Unknown,
+}
+
+/// A certificate of the trust store that is outside of its validity period.
+#[derive(PartialEq)]
+struct RootCulprit {
+    /// With its subject.
+    root: String,
+    /// When its period ends or begins.
+    at: i64,
+    replacement: &'static str,
+    /// Whether it is an intermediate, which the server does not send.
+    is_intermediate_missing: bool,
+}
+
+impl RootCulprit {
+    /// Advice for the owner of the trust store and of the CA: the server's operator does not choose the root, but may have
+    /// to send an intermediate.
+    fn advice(
+        &self,
+        context: &Context<'_>,
+        kind: AdviceKind,
+        is_outside: &str,
+        certificates: &[&BackendCertificate<'_>],
+        clients: ClientErrors,
+    ) -> Option<Advice> {
+        let Self { root, at, replacement, is_intermediate_missing } = self;
+        let backends = list(certificates)?;
+        let text = format!(
+            "The {root} in the trust store `{}`, at which the chain of {} ends, {is_outside} ({}). {replacement}",
+            context.target.target.settings.trust,
+            backends.list,
+            when(*at, context.now),
+        );
+        if !is_intermediate_missing {
+            let advice = backends.advice(kind, context.rejection_severity(), &text);
+            return Some(Advice { clients: Some(clients), ..advice });
+        }
+        let problem = Problem::new(
+            "intermediate certificates are not sent",
+            format!("the server certificate is sent alone, and the {root} in the trust store {is_outside}"),
+            "send the intermediate certificates of the CA along with the server certificate",
+        );
+        let text = format!("{text} The server certificate is sent alone: {}.", problem.fix);
+        let advice = backends.advice(kind, context.rejection_severity(), &text);
+        // Clients with another trust store report another error.
+        let advice = advice.with_request(context, &problem, certificates, None);
+        Some(Advice { clients: Some(clients), ..advice })
+    }
 }
 
 impl Culprit {
@@ -233,10 +259,14 @@ impl Culprit {
             above.filter(|one| one.facts().is_some_and(|facts| is_outside(facts.not_before, facts.not_after)));
         let chain = assessment.completed.as_ref().unwrap_or(&assessment.chain);
         if let Some(root) = chain.verdict().root(now) {
-            let PathRoot { subject, validity, .. } = root;
-            if is_outside(validity.from, validity.until) {
-                let at = if reason == ChainReason::Expired { validity.until } else { validity.from };
-                return Self::Root(printable(subject, MAX_SUBJECT), at);
+            let ValidityPeriod { from, until } = root.validity;
+            if is_outside(from, until) {
+                return Self::Root(RootCulprit {
+                    root: phrases::root(root),
+                    at: if reason == ChainReason::Expired { until } else { from },
+                    replacement: replacement(root),
+                    is_intermediate_missing: !root.is_self_issued && assessment.chain.certificates().len() == 1,
+                });
             }
         }
         match (outside.next(), outside.next()) {
@@ -273,9 +303,15 @@ fn when(at: i64, now: i64) -> String {
     format!("{}, on {}", distance(at, now), utc(at))
 }
 
+/// What to do about a root, or an intermediate in its place, that clients no longer accept, or not for long.
+const fn replacement(root: &PathRoot) -> &'static str {
+    if root.is_self_issued { REPLACE_ROOT } else { REPLACE_INTERMEDIATE }
+}
+
 /// What to do about a root that clients no longer accept, or not for long.
 const REPLACE_ROOT: &str = "Replace it with the CA's current root, or ask the CA for one, in `trust_stores` and in the trust \
     stores of the senders. No certificate of the server has to change if the CA keeps the key of the root.";
-const MAX_SUBJECT: usize = 100;
+const REPLACE_INTERMEDIATE: &str = "Remove it from `trust_stores` and from the trust stores of the senders, which need the \
+    root above it, or replace it with the CA's current one.";
 /// Remaining validity, in seconds, below which expiry is reported.
 const EXPIRES_SOON: i64 = 14 * SECONDS_PER_DAY;

@@ -23,7 +23,15 @@ const ROWS: &[Row] = &[
         &[(AdviceKind::NotYetValid, Severity::Critical, false, &["CN=Future Root", "trust_stores"])],
     ),
     ("root-expired-and-renewed", &[]),
-    ("root-expired-but-crossed", &[(AdviceKind::ChainWarning, Severity::Warning, true, &["OpenSSL and Postfix"])]),
+    (
+        "root-serial-negative",
+        &[(AdviceKind::ChainWarning, Severity::Warning, false, &["CN=Private Root", "Go refuses"])],
+    ),
+    (
+        "trusted-self-signed-after-another",
+        &[(AdviceKind::ChainWarning, Severity::Warning, false, &["OpenSSL and Postfix", "trust_stores"])],
+    ),
+    ("root-expired-but-crossed", &[(AdviceKind::ChainWarning, Severity::Warning, false, &["OpenSSL and Postfix"])]),
     ("root-expires-soon", &[(AdviceKind::ExpiresSoon, Severity::Warning, false, &["CN=Private Root", "trust_stores"])]),
     (
         "root-without-key-cert-sign",
@@ -31,7 +39,7 @@ const ROWS: &[Row] = &[
     ),
     ("issuer-without-key-cert-sign", &[(AdviceKind::BadChain, Severity::Critical, true, &[])]),
     ("root-is-no-authority", &[(AdviceKind::BadChain, Severity::Critical, false, &["CA:TRUE"])]),
-    ("root-allows-no-intermediate", &[(AdviceKind::BadChain, Severity::Warning, false, &["path length"])]),
+    ("root-allows-no-intermediate", &[(AdviceKind::BadChain, Severity::Critical, false, &["path length"])]),
     ("root-with-an-unknown-critical-extension", &[(AdviceKind::BadChain, Severity::Critical, false, &["extension"])]),
     (
         "root-is-an-intermediate",

@@ -371,6 +371,10 @@ fn stores() -> Vec<Case> {
     };
     let with_old = TestCa::new().trusting(&[old.der(), root.clone()]);
     let only_root = TestCa::new().trusting(std::slice::from_ref(&root));
+    let only_old = TestCa::new().trusting(&[old.der()]);
+    let own_leaf = TestCa::new().trusting(&sent[..1]);
+    let own = good.self_sign(&ca.key);
+    let twins = TestCa::new().trusting(&[good.self_sign(&ca.key), own.clone()]);
     let only_current = TestCa::new().trusting(&[current]);
     vec![
         beside(
@@ -399,6 +403,48 @@ fn stores() -> Vec<Case> {
                 "warning chain_warning [192.0.2.11]",
                 &["intermediate CN=Example Intermediate", "192.0.2.11", "OpenSSL and Postfix"],
             )],
+        ),
+        beside(
+            "A server certificate that is sent alone, whose intermediate in the trust store has expired",
+            &only_old,
+            &sent[..1],
+            &[(
+                "critical expired [192.0.2.11] request NotTimeValid",
+                &["The intermediate CN=Example Intermediate", "2026-05-30", "`trust_stores`", "is sent alone"],
+            )],
+        ),
+        beside(
+            "An expired intermediate in the trust store without the root, and a current one that is sent",
+            &only_old,
+            &sent,
+            &[(
+                "critical expired [192.0.2.11] NotTimeValid",
+                &["The intermediate CN=Example Intermediate", "2026-05-30", "`trust_stores`"],
+            )],
+        ),
+        beside(
+            "A server certificate in the trust store that is sent alone",
+            &own_leaf,
+            &sent[..1],
+            &[(
+                "critical unknown_issuer [192.0.2.11] request PartialChain",
+                &["192.0.2.11", "OpenSSL and Postfix", "Send the intermediate certificates", "`trust_stores`"],
+            )],
+        ),
+        beside(
+            "A server certificate in the trust store that is sent with its intermediate",
+            &own_leaf,
+            &sent,
+            &[(
+                "critical unknown_issuer [192.0.2.11] request PartialChain",
+                &["192.0.2.11", "OpenSSL and Postfix", "Present a certificate from a CA", "`trust_stores`"],
+            )],
+        ),
+        beside(
+            "A self-signed certificate in the trust store after another one",
+            &twins,
+            &[own],
+            &[("warning chain_warning [192.0.2.11]", &["192.0.2.11", "`trust_stores`", "OpenSSL and Postfix refuse"])],
         ),
         beside(
             "An intermediate with an empty key usage",
