@@ -174,11 +174,14 @@ impl Server for &BackendCertificate<'_> {
     }
 }
 
-/// The first error of each client that always rejects, after a heading: the others may not have reported one.
+/// The first error of each client, and when it reports none, after a heading.
 fn errors(clients: &ClientErrors) -> Vec<String> {
-    let rejecting = clients.clients().into_iter().filter(|(_, error)| error.accepts.is_none());
-    let errors = rejecting.filter_map(|(client, error)| Some((client, error.texts.first()?)));
-    let errors: Vec<String> = errors.map(|(client, text)| format!("  {client}: {text}")).collect();
+    let errors = clients.clients().into_iter().filter_map(|(client, error)| {
+        let text = error.texts.first()?;
+        let accepts = error.accepts.map(|condition| format!(" (accepts it {condition})")).unwrap_or_default();
+        Some(format!("  {client}: {text}{accepts}"))
+    });
+    let errors: Vec<String> = errors.collect();
     let heading = [String::new(), "Clients report these errors:".to_owned()];
     if errors.is_empty() { errors } else { heading.into_iter().chain(errors).collect() }
 }
