@@ -146,7 +146,9 @@ vocabulary! {
         TlsUnavailable = "tls_unavailable",
         /// The server has a fault of its own, such as a full disk or an error in its configuration.
         ServerFault = "server_fault",
-        /// The client, or its EHLO name, is on a block list.
+        /// A block list refuses the queries of the server, so that the server rejects every client.
+        BlocklistUnusable = "blocklist_unusable",
+        /// The client is on a block list.
         Blocklisted = "blocklisted",
         /// The server defers clients that it does not know yet.
         Greylisted = "greylisted",
@@ -160,6 +162,8 @@ vocabulary! {
         ServerUnavailable = "server_unavailable",
         /// The server does not implement EHLO.
         EhloUnsupported = "ehlo_unsupported",
+        /// The server requires a client certificate, which it does not request.
+        ClientCertificate = "client_certificate",
         /// The server rejects the name that the client sends with EHLO.
         EhloName = "ehlo_name",
         /// The server demands STARTTLS before it accepts EHLO.

@@ -13,9 +13,11 @@ pub(super) const fn severity(cause: RejectionCause) -> Severity {
         | RejectionCause::Greylisted
         | RejectionCause::ReverseDns
         | RejectionCause::ConnectionLimit
+        | RejectionCause::ClientCertificate
         | RejectionCause::EhloName => Severity::Warning,
         RejectionCause::TlsUnavailable
         | RejectionCause::ServerFault
+        | RejectionCause::BlocklistUnusable
         | RejectionCause::IdleTimeout
         | RejectionCause::ServerUnavailable
         | RejectionCause::EhloUnsupported
@@ -44,6 +46,11 @@ pub(super) fn problem(
             &format!("the server reports a fault of its own {during}"),
             "check the server log, and the configuration, the disk space and the memory of the server",
         ),
+        Some(RejectionCause::BlocklistUnusable) => problem(
+            "the server treats an error code of a block list as a listing, so every client is rejected",
+            "query the block list through a DNS resolver of the server itself, not through a public one, and reject only \
+             clients whose return code is a listing (for Postfix, add the codes to `reject_rbl_client`)",
+        ),
         Some(RejectionCause::Blocklisted) => problem(
             "the server refuses the exporter host because of a block list",
             "allow the address of the exporter host on the server, or have it removed from the block list that the reply names",
@@ -59,6 +66,10 @@ pub(super) fn problem(
             "allow the address of the exporter host on the server",
         )
         .with_exporter_fix("Otherwise, add a PTR record for that address, with a name that resolves to the address."),
+        Some(RejectionCause::ClientCertificate) => problem(
+            &format!("the server demands a client certificate {during} without requesting one in a TLS handshake"),
+            "configure the server to request client certificates, or not to require them",
+        ),
         Some(RejectionCause::ServerUnavailable) => problem(
             &format!("the server reports {during} that it is busy or not in service"),
             "check whether the server is overloaded, shutting down or in maintenance",
@@ -99,7 +110,9 @@ pub(super) fn problem(
         ),
         // The first two have advice of their own.
         Some(RejectionCause::EhloName | RejectionCause::ConnectionLimit | RejectionCause::Closing) | None => {
-            let kind = if reason == ProbeReason::Rejected4xx { "temporary" } else { "permanent" };
+            // Only 421 is `Closing`.
+            let is_temporary = reason == ProbeReason::Rejected4xx || cause == Some(RejectionCause::Closing);
+            let kind = if is_temporary { "temporary" } else { "permanent" };
             with_ehlo_name(
                 stage,
                 problem(

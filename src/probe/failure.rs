@@ -8,7 +8,7 @@ use super::smtp::SmtpError;
 use super::smtp::reply::{Class, Reply, ReplyError};
 use super::smtp::reply_rules::cause;
 use crate::observation::Failure;
-use crate::reason::{ClientAuth, ProbeReason, Stage};
+use crate::reason::{ClientAuth, ProbeReason, RejectionCause, Stage};
 
 /// How far TLS had come when it failed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,32 +39,34 @@ pub(super) fn of_smtp(stage: Stage, error: &SmtpError, tls: TlsProgress) -> Fail
     }
 }
 
-/// The failure for a complete reply that does not allow the probe to go on. `to` is what it answers, as in
-/// [`cause`]; inside TLS, that is not `stage`.
-pub(super) fn of_reply(stage: Stage, to: Stage, reply: &Reply) -> Failure {
-    let reason = match reply.class() {
-        _ if stage == Stage::StartTls => ProbeReason::StartTlsRefused,
+/// The failure for a complete reply to `stage` that does not allow the probe to go on, before TLS.
+pub(super) fn of_reply(stage: Stage, reply: &Reply) -> Failure {
+    let reason = match stage {
+        Stage::StartTls => ProbeReason::StartTlsRefused,
+        _ => rejection_reason(reply),
+    };
+    Failure::new(stage, reason, reply).with_cause(cause(stage, reply, false))
+}
+
+/// The failure for a reply that refuses the client inside TLS. `to` is what it answers, as in [`cause`]. If the server
+/// requested a client certificate, the reply can be about it: Postfix with `smtpd_tls_req_ccert = yes` ends the handshake,
+/// and replies 421 4.7.1 to EHLO.
+pub(super) fn of_reply_in_tls(to: Stage, reply: &Reply, tls: TlsProgress) -> Failure {
+    let cause = cause(to, reply, tls.client_auth.is_some());
+    let reason = match tls.client_auth.filter(|_| cause == Some(RejectionCause::ClientCertificate)) {
+        Some(answer) if answer.is_sent() => ProbeReason::ClientCertificateRejected,
+        Some(_) => ProbeReason::ClientCertificateRequired,
+        None => return Failure::new(Stage::Session, rejection_reason(reply), reply).with_cause(cause),
+    };
+    Failure::new(Stage::Session, reason, reply)
+}
+
+fn rejection_reason(reply: &Reply) -> ProbeReason {
+    match reply.class() {
         Class::Transient => ProbeReason::Rejected4xx,
         Class::Permanent => ProbeReason::Rejected5xx,
         // A positive code that is not allowed here (RFC 5321 §4.3.2).
         Class::Success | Class::Continue => ProbeReason::MalformedReply,
-    };
-    Failure::new(stage, reason, reply).with_cause(cause(to, reply))
-}
-
-/// The failure for a reply that refuses the client inside TLS. If the server requested a client certificate, the reply
-/// can be about it: Postfix with `smtpd_tls_req_ccert = yes` ends the handshake, and replies 421 4.7.1 to EHLO.
-pub(super) fn of_reply_in_tls(to: Stage, reply: &Reply, tls: TlsProgress) -> Failure {
-    let is_refusal = matches!(reply.class(), Class::Transient | Class::Permanent);
-    let is_about_certificate = || reply.to_string().to_ascii_lowercase().contains("certificate");
-    match tls.client_auth.filter(|_| is_refusal && is_about_certificate()) {
-        Some(ClientAuth::Sent | ClientAuth::SentUnlisted) => {
-            Failure::new(Stage::Session, ProbeReason::ClientCertificateRejected, reply)
-        }
-        Some(ClientAuth::NotConfigured | ClientAuth::NoCommonScheme) => {
-            Failure::new(Stage::Session, ProbeReason::ClientCertificateRequired, reply)
-        }
-        None => of_reply(Stage::Session, to, reply),
     }
 }
 

@@ -209,13 +209,13 @@ async fn plaintext_dialogue(
     let greeting = dialogue.reply().await?;
     state.finish(Phase::Greeting);
     if greeting.class() != Class::Success {
-        return Ok(Some(failure::of_reply(state.stage, state.stage, &greeting)));
+        return Ok(Some(failure::of_reply(state.stage, &greeting)));
     }
 
     state.stage = Stage::Ehlo;
     let reply = dialogue.command(ehlo).await?;
     if reply.class() != Class::Success {
-        return Ok(Some(failure::of_reply(state.stage, state.stage, &reply)));
+        return Ok(Some(failure::of_reply(state.stage, &reply)));
     }
 
     state.stage = Stage::StartTls;
@@ -225,7 +225,7 @@ async fn plaintext_dialogue(
     }
     let reply = dialogue.command("STARTTLS").await?;
     if reply.code != 220 {
-        return Ok(Some(failure::of_reply(state.stage, state.stage, &reply)));
+        return Ok(Some(failure::of_reply(state.stage, &reply)));
     }
     state.finish(Phase::StartTls);
     Ok(None)

@@ -142,10 +142,13 @@ fn replies() -> String {
         let status = rule.status.iter().map(|(subject, detail)| format!("X.{subject}.{detail}"));
         let cells = [
             format!("`{}`", rule.cause),
-            code_spans(&rule.to.iter().map(|stage| stage.as_str()).collect::<Vec<_>>()),
+            match rule.is_certificate_requested {
+                true => "any, if the server has requested a client certificate".to_owned(),
+                false => code_spans(&rule.to.iter().map(|stage| stage.as_str()).collect::<Vec<_>>()),
+            },
             code_list(rule.codes),
             status.collect::<Vec<_>>().join(", "),
-            quoted(rule.phrases),
+            if rule.is_bare { "no text besides the name of the server".to_owned() } else { quoted(rule.phrases) },
             one_line(rule.source),
         ];
         let _ = writeln!(
@@ -386,11 +389,14 @@ The first row that applies decides. A row applies if each of its conditions hold
 - The reply has one of the codes.
 - The reply has the enhanced code (RFC 3463). `X` is the class, which the reply code repeats.
 - The text contains one of the phrases. All lines of a reply are one text. Upper and lower case are the same. A phrase does not
-  continue over punctuation, and does not count if the text negates it (\"not a rate limit\"). Host names, URLs and what the
-  server repeats in angle brackets are not searched. `word*` stands for words with this beginning, `..` for any number of words
-  such as \"concurrent\", \"SMTP\" or \"from\", and `@name` for a host name or URL that contains the name.
+  continue over punctuation other than brackets around a host name, and does not count if the text negates it (\"not a rate
+  limit\"). Host names, URLs and what the server repeats in angle brackets are not searched. `word*` stands for words with this
+  beginning, `..` for any number of words such as \"concurrent\", \"SMTP\" or \"from\", `@name` for a host name or URL that
+  contains the name, and `@` for any.
 
-Faults of the server come before limits: a reply that mentions both is a fault.
+Faults of the server come before limits: a reply that mentions both is a fault. If the server has requested a client certificate
+and the cause is `client_certificate`, the failure has the reason `client_certificate_required` or `client_certificate_rejected`
+instead of a cause.
 
 | cause | answers | codes | enhanced code | phrases | source |
 |---|---|---|---|---|---|

@@ -1,8 +1,8 @@
 //! Finds phrases in the text of a reply, without regard to case and to line breaks.
 //!
 //! A pattern is a list of words. `word*` matches every word with this beginning, `..` any number of words that carry no
-//! meaning of their own ([`FILLERS`]), and `@name` an address or host name that contains `name`. A phrase does not
-//! continue over punctuation, and does not count if the clause negates it.
+//! meaning of their own ([`FILLERS`]), and `@name` an address or host name that contains `name` (`@` any). A phrase does not
+//! continue over punctuation, except for brackets around an address or name, and does not count if the clause negates it.
 
 /// The words of a reply, by clauses.
 #[derive(Debug)]
@@ -23,10 +23,20 @@ impl ReplyText {
     /// The words of these lines, without code and enhanced code.
     pub(super) fn new<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut text = Self { clauses: vec![Vec::new()] };
+        // The first word of a greeting is the server's name (RFC 5321 §4.2). Servers repeat it on each line.
+        let mut server = None;
         for (number, line) in lines.into_iter().enumerate() {
+            let mut is_leading = true;
             for (place, chunk) in line.split_whitespace().enumerate() {
-                // The first word of a greeting is the server's name (RFC 5321 §4.2).
-                if is_status(chunk) || number == 0 && place == 0 && is_name(chunk) {
+                if is_status(chunk) {
+                    continue;
+                }
+                let is_server = is_leading && server.is_some_and(|name: &str| name.eq_ignore_ascii_case(chunk));
+                if is_leading && number == 0 && is_host(chunk) {
+                    server = Some(chunk);
+                }
+                is_leading = false;
+                if is_server || number == 0 && place == 0 && is_host(chunk) {
                     continue;
                 }
                 text.push_chunk(chunk);
@@ -40,9 +50,18 @@ impl ReplyText {
         self.clauses.iter().any(|clause| patterns.iter().any(|pattern| contains(clause, pattern)))
     }
 
+    /// Whether it has no words besides names of hosts and of the protocol.
+    pub(super) fn is_bare(&self) -> bool {
+        self.clauses.iter().flatten().all(|word| match word {
+            Word::Plain(_) => is_in(word, &["esmtp", "smtp"]),
+            Word::Name(name) => is_host(name),
+        })
+    }
+
     fn push_chunk(&mut self, chunk: &str) {
         let bare = chunk.trim_matches(|c: char| c.is_ascii_punctuation());
         if chunk.starts_with('<') && chunk.contains('>') || is_name(bare) {
+            let is_boundary = |c| is_boundary(c) && !is_bracket(c);
             self.end_clause_if(chunk.starts_with(is_boundary));
             self.push(Word::Name(chunk.to_lowercase()));
             self.end_clause_if(chunk.ends_with(is_boundary));
@@ -109,8 +128,17 @@ fn is_name(chunk: &str) -> bool {
     chunk.contains('@') || chunk.contains("://") || chars.windows(3).any(is_inner_dot)
 }
 
+/// Whether it is a host name or an address.
+fn is_host(chunk: &str) -> bool {
+    is_name(chunk) && !chunk.contains('@') && !chunk.contains("://")
+}
+
 fn is_boundary(c: char) -> bool {
     matches!(c, '.' | ',' | ';' | ':' | '!' | '?' | '(' | ')' | '[' | ']' | '|')
+}
+
+fn is_bracket(c: char) -> bool {
+    matches!(c, '(' | ')' | '[' | ']')
 }
 
 fn contains(clause: &[Word], pattern: &str) -> bool {
@@ -283,6 +311,10 @@ mod tests {
         check("too many: connections", "too many connections", false);
         check("see https://www.spamhaus.org/query/", "@spamhaus.org", true);
         check("", "a", false);
+        check("Helo command [probe.example.net] blocked using", "helo command @ blocked", true);
+        check("mx.example.com too many\nmx.example.com connections", "too many connections", true);
+        check("4.7.0 mx.example.com too many\n4.7.0 MX.example.com connections", "too many connections", true);
+        check("rejected\nhttps://www.spamhaus.org/query/", "@spamhaus.org", true);
     }
 
     #[test]

@@ -18,25 +18,39 @@ pub struct ReplyRule {
     /// Subject and detail of the enhanced code (RFC 3463 §2), whose class repeats that of the reply code.
     pub status: &'static [(u16, u16)],
     /// Phrases, one of which is in the text of all lines: `word*` stands for words with this beginning, `..` for words
-    /// such as "concurrent", "SMTP" or "from", `@name` for a host name or URL that contains `name`.
+    /// such as "concurrent", "SMTP" or "from", `@name` for a host name or URL that contains `name`, `@` for any.
     pub phrases: &'static [&'static str],
+    /// The reply has no text besides the name of the server and its protocol.
+    pub is_bare: bool,
+    /// The server has requested a client certificate in this connection.
+    pub is_certificate_requested: bool,
     /// Who sends such replies, or which specification defines them.
     pub source: &'static str,
 }
 
 impl ReplyRule {
-    fn applies(&self, to: Stage, code: u16, reply_status: Option<(u16, u16)>, text: &ReplyText) -> bool {
+    fn applies(
+        &self,
+        to: Stage,
+        code: u16,
+        reply_status: Option<(u16, u16)>,
+        text: &ReplyText,
+        requested: bool,
+    ) -> bool {
         let is_code = |allowed: &u16| *allowed == code || *allowed == code / 100;
         (self.to.is_empty() || self.to.contains(&to))
             && (self.codes.is_empty() || self.codes.iter().any(is_code))
             && (self.status.is_empty() || reply_status.is_some_and(|status| self.status.contains(&status)))
             && (self.phrases.is_empty() || text.contains_any(self.phrases))
+            && (!self.is_bare || text.is_bare())
+            && (!self.is_certificate_requested || requested)
     }
 }
 
-/// What `reply` says. `to` is what it answers: [`Stage::Greeting`], [`Stage::Ehlo`] or [`Stage::StartTls`]. None if it does
-/// not refuse the client, or gives no cause that the table knows.
-pub fn cause(to: Stage, reply: &Reply) -> Option<RejectionCause> {
+/// What `reply` says. `to` is what it answers: [`Stage::Greeting`], [`Stage::Ehlo`] or [`Stage::StartTls`].
+/// `is_certificate_requested`: whether the server has requested a client certificate in this connection. None if the reply
+/// does not refuse the client, or gives no cause that the table knows.
+pub fn cause(to: Stage, reply: &Reply, is_certificate_requested: bool) -> Option<RejectionCause> {
     if !matches!(reply.class(), Class::Transient | Class::Permanent) {
         return None;
     }
@@ -44,18 +58,64 @@ pub fn cause(to: Stage, reply: &Reply) -> Option<RejectionCause> {
     let text = ReplyText::new(lines.iter().map(AsRef::as_ref));
     // In greetings, the server's name may precede the enhanced code.
     let reply_status = lines.iter().find_map(|line| line.split_whitespace().take(2).find_map(status));
-    let rule = REPLY_RULES.iter().find(|rule| rule.applies(to, reply.code, reply_status, &text));
+    let applies = |rule: &&ReplyRule| rule.applies(to, reply.code, reply_status, &text, is_certificate_requested);
+    let rule = REPLY_RULES.iter().find(applies);
     rule.map(|rule| rule.cause)
 }
 
-const ANY: ReplyRule =
-    ReplyRule { cause: RejectionCause::Closing, to: &[], codes: &[], status: &[], phrases: &[], source: "" };
+const ANY: ReplyRule = ReplyRule {
+    cause: RejectionCause::Closing,
+    to: &[],
+    codes: &[],
+    status: &[],
+    phrases: &[],
+    is_bare: false,
+    is_certificate_requested: false,
+    source: "",
+};
 
 /// The table.
 pub const REPLY_RULES: &[ReplyRule] = {
     use RejectionCause as Cause;
     use Stage::{Ehlo, Greeting, StartTls};
     &[
+        ReplyRule {
+            cause: Cause::ServerFault,
+            phrases: &["server configuration error"],
+            source: "Postfix smtpd_check.c (451 4.3.5 <name>: Helo command rejected: Server configuration error)",
+            ..ANY
+        },
+        ReplyRule {
+            cause: Cause::BlocklistUnusable,
+            phrases: &[
+                "open resolver*",
+                "public resolver*",
+                "excessive number of queries",
+                "@/returnc/",
+                "@127.255.255.",
+            ],
+            source: "Spamhaus: return codes 127.255.255.0/24, which are errors and no listings",
+            ..ANY
+        },
+        ReplyRule {
+            cause: Cause::EhloName,
+            to: &[Ehlo],
+            phrases: &[
+                "helo command rejected",
+                "helo command blocked",
+                "helo command @ blocked",
+                "helo name .. not",
+                "ehlo name .. not",
+                "helo name does not",
+                "ehlo name does not",
+                "bad helo",
+                "bad ehlo",
+                "invalid helo",
+                "invalid ehlo",
+            ],
+            source: "Postfix smtpd_check.c: the text that follows may be that of any rule of the administrator",
+            ..ANY
+        },
         ReplyRule {
             cause: Cause::TlsUnavailable,
             phrases: &[
@@ -93,7 +153,6 @@ pub const REPLY_RULES: &[ReplyRule] = {
                 "local problem",
                 "local error",
                 "local data error",
-                "local configuration",
                 "configuration error",
                 "configuration problem",
                 "internal error",
@@ -140,13 +199,22 @@ pub const REPLY_RULES: &[ReplyRule] = {
                 "denylist*",
                 "dnsbl*",
                 "rbl*",
-                "spamhaus",
-                "spamcop",
-                "listed in",
-                "listed at",
-                "listed by",
-                "listed on",
-                "is listed",
+                "spamhaus*",
+                "spamcop*",
+                "@ .. listed",
+                "ip .. listed",
+                "ip address .. listed",
+                "your address .. listed",
+                "address is listed",
+                "addresses are listed",
+                "client .. listed",
+                "host .. listed",
+                "sender .. listed",
+                "server is listed",
+                "domain is listed",
+                "network is listed",
+                "range is listed",
+                "you are listed",
                 "been listed",
                 "@spamhaus.org",
                 "@spamcop.net",
@@ -186,6 +254,43 @@ pub const REPLY_RULES: &[ReplyRule] = {
         },
         ReplyRule { cause: Cause::ReverseDns, status: &[(7, 25)], source: "RFC 7372 §3.3", ..ANY },
         ReplyRule {
+            cause: Cause::ServerFault,
+            codes: &[4],
+            phrases: &[
+                "database*",
+                "mysql*",
+                "mariadb*",
+                "postgres*",
+                "pgsql*",
+                "sqlite*",
+                "ldap*",
+                "redis*",
+                "memcache*",
+                "backend*",
+                "back end*",
+                "temporary lookup failure",
+                "table lookup failure",
+                "user lookup",
+                "lookup impossible",
+                "resources exhausted",
+                "resource exhausted",
+                "out of resources",
+                "unable to connect to",
+                "could not connect to",
+                "failed to connect to",
+            ],
+            source: "Postfix smtpd_check.c (451 4.3.0 Temporary lookup failure); servers that repeat the error of a database, \
+                     whose limit it is then",
+            ..ANY
+        },
+        ReplyRule {
+            cause: Cause::ServerFault,
+            codes: &[4],
+            status: &[(4, 1)],
+            source: "RFC 3463 §3.5: X.4.1 no answer from host, which is the next server and not the client",
+            ..ANY
+        },
+        ReplyRule {
             cause: Cause::AccessDenied,
             phrases: &[
                 "limited to auth*",
@@ -193,15 +298,56 @@ pub const REPLY_RULES: &[ReplyRule] = {
                 "limited to local",
                 "limited to permitted",
                 "limited to trusted",
-                "restricted to",
+                "restricted to auth*",
+                "restricted to internal",
+                "restricted to local",
+                "restricted to permitted",
+                "restricted to trusted",
+                "access .. restricted",
             ],
             source: "Access rules that mention no limit",
             ..ANY
         },
         ReplyRule {
+            cause: Cause::AccessDenied,
+            codes: &[5],
+            phrases: &["dynamic ip*", "dynamic address*", "dynamic range*", "dialup*", "dial up", "residential ip*"],
+            source: "Rules against clients with dynamic addresses (T-Online: Dialup/transient IP)",
+            ..ANY
+        },
+        ReplyRule {
             cause: Cause::IdleTimeout,
-            phrases: &["connection time limit", "maximum connection time", "max connection time", "session time limit"],
+            phrases: &[
+                "connection time limit",
+                "maximum connection time",
+                "max connection time",
+                "session time limit",
+                "maximum lifetime",
+                "max lifetime",
+                "maximum duration",
+                "max duration",
+                "idle connection*",
+                "idle session*",
+            ],
             source: "Limits of the duration of a connection, not of the number of connections",
+            ..ANY
+        },
+        ReplyRule {
+            cause: Cause::IdleTimeout,
+            codes: &[421, 451],
+            status: &[(4, 2)],
+            source: "RFC 3463 §3.5: X.4.2 bad connection",
+            ..ANY
+        },
+        ReplyRule {
+            cause: Cause::ProtocolError,
+            phrases: &[
+                "synchronization error",
+                "synchronisation error",
+                "synchronization lost",
+                "synchronisation lost",
+            ],
+            source: "Exim smtp_in.c (554): the client sends too early, which is not a rate",
             ..ANY
         },
         ReplyRule {
@@ -217,6 +363,13 @@ pub const REPLY_RULES: &[ReplyRule] = {
                 "connection* .. exceed*",
                 "exceed* .. connection*",
                 "accept* more connections",
+                "any more .. connection*",
+                "connections per",
+                "connection per",
+                "already .. connection*",
+                "reduce .. connection*",
+                "number of connections restricted",
+                "number of connections is restricted",
                 "connection .. quota",
                 "connection rate",
                 "connection frequency",
@@ -268,6 +421,25 @@ pub const REPLY_RULES: &[ReplyRule] = {
             ..ANY
         },
         ReplyRule {
+            cause: Cause::ClientCertificate,
+            to: &[Greeting, Ehlo],
+            phrases: &[
+                "client cert*",
+                "clients cert*",
+                "no client cert*",
+                "without client cert*",
+                "without .. certificate*",
+                "your .. certificate*",
+                "tls client auth*",
+                "ssl client auth*",
+                "certificate required",
+                "certificate is required",
+                "requires .. certificate*",
+            ],
+            source: "Postfix smtpd.c (421 4.7.1 No client certificate presented)",
+            ..ANY
+        },
+        ReplyRule {
             cause: Cause::TlsUnavailable,
             to: &[StartTls],
             codes: &[454],
@@ -282,10 +454,11 @@ pub const REPLY_RULES: &[ReplyRule] = {
             ..ANY
         },
         ReplyRule {
-            cause: Cause::IdleTimeout,
-            codes: &[421, 451],
-            status: &[(4, 2)],
-            source: "RFC 3463 §3.5: X.4.2 bad connection",
+            cause: Cause::NoMailService,
+            codes: &[5],
+            status: &[(3, 2)],
+            phrases: &["not accept mail", "not accept email", "not accept messages", "doesnt accept mail"],
+            source: "RFC 7504 §3: 521 5.3.2; not to be confused with X.3.2 of a server that is in service again later",
             ..ANY
         },
         ReplyRule {
@@ -365,8 +538,6 @@ pub const REPLY_RULES: &[ReplyRule] = {
             phrases: &[
                 "protocol error",
                 "protocol violation",
-                "synchronization error",
-                "synchronisation error",
                 "pipelining",
                 "bad sequence",
                 "out of sequence",
@@ -380,6 +551,20 @@ pub const REPLY_RULES: &[ReplyRule] = {
             cause: Cause::ProtocolError,
             codes: &[503],
             source: "RFC 5321 §4.2.3: 503 bad sequence of commands",
+            ..ANY
+        },
+        ReplyRule {
+            cause: Cause::AccessDenied,
+            phrases: &[
+                "client host rejected",
+                "helo not permitted",
+                "ehlo not permitted",
+                "helo not allowed",
+                "ehlo not allowed",
+                "ehlo command not permitted",
+                "ehlo command not allowed",
+            ],
+            source: "Postfix smtpd_client_restrictions: the text that follows may mention host names",
             ..ANY
         },
         ReplyRule {
@@ -398,6 +583,21 @@ pub const REPLY_RULES: &[ReplyRule] = {
                 "hostname",
             ],
             source: "Postfix smtpd_helo_restrictions, Exim helo_verify_hosts (550 and 451), OpenSMTPD smtp_session.c (501)",
+            ..ANY
+        },
+        ReplyRule {
+            cause: Cause::ClientCertificate,
+            phrases: &[
+                "certificate*",
+                "no .. certificate*",
+                "without .. certificate*",
+                "certificate* .. not",
+                "cert",
+                "no .. cert",
+                "not authenticated",
+            ],
+            is_certificate_requested: true,
+            source: "Sendmail srvrsmtp.c (403 4.7.0 not authenticated)",
             ..ANY
         },
         ReplyRule {
@@ -427,13 +627,22 @@ pub const REPLY_RULES: &[ReplyRule] = {
                 "reputation",
                 "policy",
                 "whitelist*",
-                "not in whitelist",
+                "not .. whitelist*",
                 "allowlist*",
+                "not .. allowlist*",
                 "authentication required",
                 "smtp service not available",
             ],
             source: "Postfix smtpd_client_restrictions, Exim host_reject_connection (554) and ACLs, Sendmail access_db, Gmail \
                      (421 4.7.0 IP not in whitelist)",
+            ..ANY
+        },
+        ReplyRule {
+            cause: Cause::AccessDenied,
+            codes: &[5],
+            phrases: &["your ip", "connecting ip", "source of spam", "not accepting messages"],
+            source: "Sendmail srvrsmtp.c (554 ESMTP not accepting messages); texts that name the address of the \
+                     client as the reason",
             ..ANY
         },
         ReplyRule {
@@ -453,6 +662,7 @@ pub const REPLY_RULES: &[ReplyRule] = {
             cause: Cause::NoMailService,
             to: &[Greeting],
             codes: &[521, 554],
+            is_bare: true,
             source: "RFC 5321 §4.2.3 and §4.3.2: 554 in place of the greeting; RFC 7504 §3: 521",
             ..ANY
         },

@@ -17,9 +17,14 @@ fn reply(text: &str) -> Reply {
 
 #[track_caller]
 fn check(to: Stage, expected: Option<Cause>, texts: &[&str]) {
+    check_with(false, to, expected, texts);
+}
+
+#[track_caller]
+fn check_with(is_certificate_requested: bool, to: Stage, expected: Option<Cause>, texts: &[&str]) {
     for text in texts {
         for variant in [(*text).to_owned(), text.to_uppercase(), text.to_lowercase()] {
-            assert_eq!(cause(to, &reply(&variant)), expected, "{variant} to {to}");
+            assert_eq!(cause(to, &reply(&variant), is_certificate_requested), expected, "{variant} to {to}");
         }
     }
 }
@@ -83,6 +88,18 @@ fn finds_limits_of_connections_and_their_rate() {
         "421 Concurrent sessions exceeded",
         "421 Excessive number of connections",
         "421 4.7.0 TLS handshake rate limit exceeded",
+        "421 4.7.0 Number of connections restricted to 5 per host",
+        "421 4.7.0 mail.example.com cannot accept any more connections",
+        "421 mail.example.com Only 2 connections per IP allowed",
+        "421 Already 10 connections from your IP",
+        "450 4.7.1 Max. 10 concurrent connections per IP",
+        "421 4.3.2 Please reduce the number of concurrent connections",
+        "421 mx1.example.com too many / 421 mx1.example.com connections from 192.0.2.1",
+        "421 4.7.0 mx1.example.com too many / 421 4.7.0 mx1.example.com connections from 192.0.2.1",
+        "554 5.7.1 Only one connection per client allowed",
+        "421 4.7.0 Too many connections with this EHLO name",
+        "421 Maximum 5 connections per IP address are allowed",
+        "454 4.7.0 Connection rate limit exceeded for clients without certificate",
     ];
     check(Greeting, Some(Cause::ConnectionLimit), &limits);
     check(Ehlo, Some(Cause::ConnectionLimit), &limits);
@@ -99,7 +116,6 @@ fn does_not_take_other_replies_for_limits() {
         "421 4.7.0 mail.example.com closing connection",
         "421 4.7.0 mail.example.com Error: too many errors",
         "421 4.7.1 Intrusion prevention active for [192.0.2.1]",
-        "421 4.4.1 Unable to connect to backend",
         "421 too many messages in this connection",
         "421 too-many-connections.example.com goodbye",
         "421 mail.example.com goodbye, not because of a rate limit",
@@ -177,6 +193,17 @@ fn finds_faults_before_limits() {
         "421 4.3.1 mail system full",
         "421 Temporary local problem: too many connections to the database",
         "451 4.3.5 try again later",
+        "421 4.4.1 Unable to connect to backend",
+        "421 4.4.1 no answer",
+        "421 4.3.0 Cannot connect to the database, too many connections",
+        "421 mysql error: Too many connections",
+        "421 4.3.0 Temporary lookup failure: connect to mysql server: Too many connections",
+        "421 4.4.1 Unable to connect to backend: too many connections",
+        "421 4.3.2 LDAP connection limit exceeded, user lookup impossible",
+        "421 4.3.2 Too many connections, system resources exhausted",
+        "451 4.3.0 <probe.example.net>: Temporary lookup failure",
+        "451 4.3.5 <probe.example.net>: Helo command rejected: Server configuration error",
+        "421 PostgreSQL: FATAL: sorry, too many clients already",
     ];
     check(Greeting, Some(Cause::ServerFault), &faults);
     check(Ehlo, Some(Cause::ServerFault), &faults);
@@ -205,6 +232,19 @@ fn finds_what_is_wrong_with_the_client() {
             "501 5.0.0",
             "504",
             "550 5.7.1 your hostname / 550 5.7.1 is not fully qualified",
+            "554 5.7.1 Service unavailable; Helo command [probe.example.net] blocked using dbl.spamhaus.org; \
+             https://www.spamhaus.org/query/domain/probe.example.net",
+            "554 5.7.1 <probe.example.net>: Helo command rejected: blacklisted",
+            "554 5.7.1 <probe.example.net>: Helo command rejected: listed in local badhelo",
+            "421 4.7.0 <probe.example.net>: Helo command rejected: timeout looking up your name",
+            "451 4.7.1 <probe>: Helo command rejected: Service unavailable; try later",
+            "550 5.7.1 <probe.example.net>: Helo command rejected: Mail server misconfigured - connection limit for broken \
+             HELO",
+            "450 4.7.1 <probe.example.net>: Helo command rejected: Access denied by policy: connection rate ok",
+            "450 4.7.1 <certificate-exporter.example.net>: Helo command rejected: Host not found",
+            "550 5.7.1 Client sent bad EHLO name / 550 5.7.1 limit of connections is lower for such clients",
+            "550 5.7.1 EHLO name does not match reverse DNS",
+            "550 5.7.1 HELO name is not a name of 192.0.2.1 in reverse DNS",
         ],
     );
     check(
@@ -221,7 +261,11 @@ fn finds_what_is_wrong_with_the_client() {
         "550 5.7.1 Client host blocked using zen.spamhaus.org",
         "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
         "550 5.7.1 Service unavailable, Client host [192.0.2.1] blocked using Spamhaus.",
-        "554 5.7.1 Service unavailable; Helo command [probe.example.net] blocked using dbl.example.net",
+        "554 5.7.1 Client host [192.0.2.1] listed in local table",
+        "554 5.7.1 Your address has been listed by our administrators",
+        "550 https://www.spamhaus.org/query/ip/192.0.2.1",
+        "550 Your IP address 192.0.2.1 is listed at example.org",
+        "553 5.7.1 [BL21] Connections will not be accepted from 192.0.2.1, because the ip is in Spamhaus's list",
         "554 Your IP (192.0.2.1) is listed in our DNSBL",
         "550 5.7.1 rejected, see https://www.spamhaus.org/query/ip/192.0.2.1",
         "550 5.7.1 part of your network is on our block list (S3150)",
@@ -230,6 +274,16 @@ fn finds_what_is_wrong_with_the_client() {
     ];
     check(Greeting, Some(Cause::Blocklisted), &blocked);
     check(Ehlo, Some(Cause::Blocklisted), &blocked);
+    let unusable = [
+        "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver; \
+         https://check.spamhaus.org/returnc/pub/192.0.2.53/",
+        "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org; Excessive Number of Queries | \
+         https://check.spamhaus.org/returnc/vol/192.0.2.53/",
+        "554 5.7.1 <probe.example.net>: Helo command rejected: Error: open resolver",
+        "554 192.0.2.1 is listed in zen.example.org: 127.255.255.254",
+    ];
+    check(Greeting, Some(Cause::BlocklistUnusable), &unusable);
+    check(Ehlo, Some(Cause::BlocklistUnusable), &unusable);
     check(
         Greeting,
         Some(Cause::Greylisted),
@@ -254,6 +308,23 @@ fn finds_what_is_wrong_with_the_client() {
         "554 5.7.1 no",
         "421 Connections are limited to authenticated hosts",
         "530 5.7.0 Authentication required",
+        "554 Your IP address 192.0.2.1 is not whitelisted",
+        "554 Sorry, dynamic IP range",
+        "554 IP=192.0.2.1 - Dialup/transient IP. Use a mailgateway",
+        "554 mx.example.com ESMTP not accepting messages",
+        "521 Your IP 192.0.2.1 has been identified as a source of spam",
+        "554 5.7.1 Rejected: see our rate limit policy; your IP is in a dynamic range",
+        "554 5.7.1 <localhost[127.0.0.1]>: Client host rejected: Generic hostname, please use your ISP relay",
+        "550 5.7.1 Command EHLO not permitted from 192.0.2.1",
+        "554 5.7.1 Client host rejected: only hosts listed in our relay table may connect",
+        "554 5.7.1 Connection refused for one of the reasons listed at https://mail.example.com/policy",
+        "550 5.7.1 Access denied. To be unblocked, write to the address listed on https://mail.example.com/policy",
+        "554 5.7.1 Only MX hosts listed in SPF may connect",
+        "554 5.7.1 Access denied, the reasons are listed at https://mail.example.com/policy",
+        "554 5.7.1 Your address is in our database of bad clients",
+        "550 5.7.1 Your connecting IP is not in our allowlist",
+        "550 5.7.1 Rejected by local configuration",
+        "554 5.7.1 Access is restricted to known hosts",
     ];
     check(Greeting, Some(Cause::AccessDenied), &denied);
     check(Ehlo, Some(Cause::AccessDenied), &denied);
@@ -266,6 +337,7 @@ fn finds_problems_of_the_protocol() {
         "521 5.5.1 Protocol error",
         "554 SMTP synchronization error",
         "503 5.5.1 Bad sequence",
+        "421 4.7.0 Your client sends data too fast, protocol synchronization lost",
     ];
     check(Greeting, Some(Cause::ProtocolError), &protocol);
     check(Ehlo, Some(Cause::ProtocolError), &protocol);
@@ -278,10 +350,108 @@ fn finds_problems_of_the_protocol() {
             "421 4.4.2 mail.example.com Error: timeout exceeded",
             "451 4.4.2 bad connection",
             "421 maximum connection time exceeded",
+            "421 4.4.2 Connection exceeded maximum lifetime",
+            "421 Session exceeded maximum duration",
+            "421 4.4.2 Idle connection limit exceeded, closing",
+            "421 Idle connection limit exceeded, closing",
         ],
     );
     check(Greeting, Some(Cause::NoMailService), &["554 No SMTP service here", "554", "521 Host does not accept mail"]);
-    check(Greeting, Some(Cause::NoMailService), &["554 5.7.1 mail.example.com No SMTP service here"]);
+    check(
+        Greeting,
+        Some(Cause::NoMailService),
+        &[
+            "554 5.7.1 mail.example.com No SMTP service here",
+            "521 5.3.2 mx.example.com does not accept mail",
+            "554 5.3.2 Host does not accept mail",
+            "554 mx.example.com ESMTP",
+            "554 5.0.0 mx.example.com ESMTP",
+        ],
+    );
+    check(
+        Greeting,
+        None,
+        &[
+            "554 IP=192.0.2.1 - A problem occurred. (Ask your postmaster for help or to contact tobr@rx.t-online.de to \
+             clarify.)",
+            "554 Transaction failed",
+            "554 SMTP server down for maintenance",
+            "554 https://mail.example.com/help",
+        ],
+    );
+    check(Greeting, Some(Cause::ServerUnavailable), &["421 4.3.2 mx.example.com does not accept mail now"]);
+}
+
+#[test]
+fn finds_replies_about_the_client_certificate() {
+    let explicit = [
+        "530 5.7.1 TLS client authentication required",
+        "554 5.7.0 No valid client cert",
+        "421 4.7.1 mail.example.com Error: No client certificate presented",
+        "421 4.7.1 mail.example.com Error: Client certificate not trusted",
+        "550 5.7.1 This service requires a certificate",
+        "421 4.7.0 Service not available without a valid client certificate",
+        "421 4.7.0 Service not available, your TLS certificate was not accepted",
+    ];
+    let implied = [
+        "403 4.7.0 not authenticated",
+        "554 5.7.1 no certificate",
+        "554 5.7.1 unknown certificate",
+        "554 5.7.1 certificate is not in our list",
+    ];
+    for to in [Greeting, Ehlo] {
+        check_with(true, to, Some(Cause::ClientCertificate), &explicit);
+        check_with(false, to, Some(Cause::ClientCertificate), &explicit);
+        check_with(true, to, Some(Cause::ClientCertificate), &implied);
+        // Host names, URLs, and what the client sent are not about a certificate.
+        check_with(
+            true,
+            to,
+            Some(Cause::ConnectionLimit),
+            &[
+                "421 4.7.0 certificate-mx.example.com Error: too many connections from 192.0.2.1",
+                "454 4.7.0 Connection rate limit exceeded for clients without certificate",
+            ],
+        );
+        check_with(
+            true,
+            to,
+            Some(Cause::AccessDenied),
+            &["554 5.7.1 Relay access denied: see https://certificates.example.com/help"],
+        );
+        check_with(
+            true,
+            to,
+            Some(Cause::ServerFault),
+            &["451 4.3.0 Temporary lookup failure of your client certificate"],
+        );
+    }
+    check(Greeting, Some(Cause::AccessDenied), &["403 4.7.0 not authenticated"]);
+    check_with(
+        true,
+        Ehlo,
+        Some(Cause::EhloName),
+        &["450 4.7.1 <certificate-exporter.example.net>: Helo command rejected: Host not found"],
+    );
+}
+
+#[test]
+fn finds_why_starttls_is_refused() {
+    for (text, expected) in [
+        ("421 4.3.2 mail.example.com Service shutting down", Some(Cause::ServerUnavailable)),
+        ("421 4.4.2 mail.example.com Error: timeout exceeded", Some(Cause::IdleTimeout)),
+        ("554 5.7.1 <unknown[192.0.2.1]>: Client host rejected: Access denied", Some(Cause::AccessDenied)),
+        ("550 5.7.1 STARTTLS not permitted on this port", Some(Cause::AccessDenied)),
+        ("530 5.7.0 Authentication required", Some(Cause::AccessDenied)),
+        ("451 4.7.1 Greylisted", Some(Cause::Greylisted)),
+        ("503 5.5.1 Send hello first", Some(Cause::ProtocolError)),
+        ("454 4.3.0 TLS library problem: too many open files", Some(Cause::ServerFault)),
+        ("421 4.7.0 mail.example.com Error: too many errors", Some(Cause::Closing)),
+        ("502 5.5.1 Command not implemented", None),
+        ("501 5.5.4 Syntax error (no parameters allowed)", None),
+    ] {
+        check(StartTls, expected, &[text]);
+    }
 }
 
 #[test]
