@@ -36,7 +36,12 @@ fn failure_advice(
     cause: Option<RejectionCause>,
     failing: &[Failing<'_>],
 ) -> Advice {
+    // A refused STARTTLS says something about TLS only without another cause.
+    let is_about_tls = matches!(cause, None | Some(RejectionCause::TlsUnavailable));
     let (kind, severity) = match (stage, reason) {
+        (_, ProbeReason::StartTlsRefused) if !is_about_tls => {
+            (AdviceKind::Unreachable, cause.map_or(Severity::Critical, rejections::severity))
+        }
         (_, ProbeReason::ClientCertificateRequired) => (AdviceKind::Handshake, Severity::Warning),
         (_, ProbeReason::ClientCertificateRejected) => (AdviceKind::ClientCertificate, Severity::Warning),
         (_, ProbeReason::StartTlsNotOffered | ProbeReason::StartTlsRefused | ProbeReason::PlaintextAfterStartTls) => {
@@ -48,12 +53,15 @@ fn failure_advice(
         _ => (AdviceKind::Unreachable, cause.map_or(Severity::Critical, rejections::severity)),
     };
     let backends = list(failing);
-    let problem = match reason {
-        ProbeReason::Rejected4xx | ProbeReason::Rejected5xx => rejections::problem(context, stage, reason, cause),
+    let problem = match (reason, cause) {
+        (ProbeReason::Rejected4xx | ProbeReason::Rejected5xx, _) | (ProbeReason::StartTlsRefused, Some(_)) => {
+            rejections::problem(context, stage, reason, cause)
+        }
         _ => failure_problem(context, stage, reason, failing),
     };
+    let clients = client_errors::for_probe(reason).filter(|_| is_about_tls);
     let text = problem.text(&backends.list, &backends.note_in_parentheses());
-    backends.advice(kind, severity, &text).with_request(context, &problem, failing, client_errors::for_probe(reason))
+    backends.advice(kind, severity, &text).with_request(context, &problem, failing, clients)
 }
 
 type Failing<'a> = (&'a BackendReport, &'a Failure);
@@ -93,7 +101,8 @@ fn ehlo_name_advice(failing: &[Failing<'_>]) -> Advice {
     let backends = list(failing);
     let text = format!(
         "{}: the server rejects the name that the exporter sends with EHLO{}. Set `ehlo_name` for the target to a fully \
-         qualified name of the exporter host that DNS resolves to its address (RFC 5321 §4.1.1.1).",
+         qualified name of the exporter host that DNS resolves to its address (RFC 5321 §4.1.1.1). Some servers require that \
+         it is also the reverse DNS name of that address, or that it is not on a block list.",
         backends.list,
         backends.note_in_parentheses()
     );
@@ -115,7 +124,7 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason, fai
         ),
         ProbeReason::StartTlsRefused => problem(
             "STARTTLS is offered, but the STARTTLS command is refused",
-            "check the server log; in most cases, the server could not load its certificate or key",
+            "check the server log, and whether a firewall or proxy in front of the server changes or intercepts SMTP commands",
         ),
         ProbeReason::PlaintextAfterStartTls => problem(
             "cleartext data follows the reply to STARTTLS (CVE-2011-0411), which careful clients reject",
@@ -141,15 +150,14 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason, fai
             &format!("the TLS handshake is aborted because there is no certificate for {name}"),
             "configure a certificate for that name, or a default certificate",
         ),
-        ProbeReason::TlsAlert | ProbeReason::Eof | ProbeReason::Reset if was_asked_for_certificate(failing) => {
+        ProbeReason::TlsAlert | ProbeReason::Eof | ProbeReason::Reset
+            if let Some(note) = note_on_client_auth(failing) =>
+        {
             let event = match reason {
                 ProbeReason::TlsAlert => "TLS is aborted with an alert".to_owned(),
                 _ => format!("{} {}", outcome(reason), during(stage)),
             };
-            problem(&event, "check the server log for the cause").with_exporter_fix(
-                "The server had requested a client certificate, and none is configured. If it requires one, set \
-                 `client_certificate` for the target.",
-            )
+            problem(&event, "check the server log for the cause").with_exporter_fix(note)
         }
         ProbeReason::TlsAlert => problem("TLS is aborted with an alert", "check the server log for the cause"),
         ProbeReason::NotTls if is_implicit => problem(
@@ -200,6 +208,14 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason, fai
         .with_exporter_fix(
             "Some servers make clients wait for the greeting: if this one does, increase `timeout` for the target.",
         ),
+        ProbeReason::Timeout if matches!(stage, Stage::Ehlo | Stage::StartTls | Stage::Session) => problem(
+            &format!("{} {}", outcome(reason), during(stage)),
+            "check the server log, and whether a device on the network path drops packets",
+        )
+        .with_exporter_fix(
+            "Some servers make clients wait for a reply (Exim `delay`, checks of the client in DNS): if this one does, \
+             increase `timeout` for the target.",
+        ),
         ProbeReason::Eof if stage == Stage::Greeting && !is_implicit => problem(
             &format!("no SMTP greeting is received on port {port} before the connection is closed"),
             "check the server log, and whether this port uses implicit TLS, as port 465 does",
@@ -220,10 +236,25 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason, fai
     }
 }
 
-/// Whether the servers requested a client certificate, and none is configured.
-fn was_asked_for_certificate(failing: &[Failing<'_>]) -> bool {
-    let answer = |report: &BackendReport| report.probe.as_ref()?.client_auth;
-    failing.iter().all(|(report, _)| answer(report) == Some(ClientAuth::NotConfigured))
+/// What the servers may have closed the connection for, if all requested a client certificate.
+fn note_on_client_auth(failing: &[Failing<'_>]) -> Option<&'static str> {
+    let answers = |is_meant: fn(ClientAuth) -> bool| {
+        let answer = |report: &BackendReport| report.probe.as_ref()?.client_auth;
+        failing.iter().all(|(report, _)| answer(report).is_some_and(is_meant))
+    };
+    if answers(|answer| answer == ClientAuth::NotConfigured) {
+        Some(
+            "The server had requested a client certificate, and none is configured. If it requires one, set \
+             `client_certificate` for the target.",
+        )
+    } else if answers(ClientAuth::is_sent) {
+        Some(
+            "The server had requested a client certificate, and the configured one was sent. If the server does not accept \
+             it, set another `client_certificate` for the target.",
+        )
+    } else {
+        None
+    }
 }
 
 /// A client certificate without a known fault. Whether its issuer or the certificate itself is not accepted is known to

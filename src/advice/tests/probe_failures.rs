@@ -95,6 +95,43 @@ fn failures() -> Vec<Case> {
                 &["192.0.2.11 and 192.0.2.12", "587", "465", "`tls: implicit`", "`timeout`", "wait"],
             )],
         ),
+        failing(
+            "No reply to EHLO in time",
+            &starttls,
+            Stage::Ehlo,
+            ProbeReason::Timeout,
+            "",
+            &[(
+                "critical unreachable [192.0.2.11 192.0.2.12] request",
+                &["192.0.2.11 and 192.0.2.12", "EHLO", "`timeout`", "wait"],
+            )],
+        ),
+        failing(
+            "STARTTLS is not implemented",
+            &starttls,
+            Stage::StartTls,
+            ProbeReason::StartTlsRefused,
+            "502 5.5.1 Command not implemented",
+            &[(
+                "critical starttls [192.0.2.11 192.0.2.12] request <reply>",
+                &["192.0.2.11 and 192.0.2.12", "502 5.5.1 Command not implemented", "firewall or proxy"],
+            )],
+        ),
+        closes_after_certificate(&starttls),
+        case(
+            "STARTTLS is refused for different causes",
+            starttls.report(vec![
+                starttls.refuses("192.0.2.11", Stage::StartTls, "451 4.7.1 Greylisted", Cause::Greylisted),
+                starttls.refuses("192.0.2.12", Stage::StartTls, "454 4.7.0 TLS not available", Cause::TlsUnavailable),
+            ]),
+            &[
+                (
+                    "critical starttls [192.0.2.12] request <reply>",
+                    &["192.0.2.12", "454 4.7.0 TLS not available", "certificate or key"],
+                ),
+                ("warning unreachable [192.0.2.11] request", &["192.0.2.11", "451 4.7.1 Greylisted", "greylisting"]),
+            ],
+        ),
         case(
             "Different replies to EHLO",
             starttls.report(different),
@@ -166,7 +203,9 @@ pub(super) fn every_cause() -> String {
             is_well_formed(advice);
             assert!(advice.text.contains("(550 reply)"), "the reply is quoted: {}", advice.text);
             // Other clients may get another reply, unless it is about TLS.
-            let is_about_tls = stage == Stage::StartTls && !matches!(cause, Cause::ConnectionLimit | Cause::EhloName);
+            let is_about_tls = stage == Stage::StartTls && *cause == Cause::TlsUnavailable;
+            assert_eq!(advice.kind == AdviceKind::StartTls, is_about_tls, "{}", advice.text);
+            assert_eq!(advice.text.contains("certificate or key"), *cause == Cause::TlsUnavailable, "{}", advice.text);
             assert_eq!(advice.clients.is_some(), is_about_tls, "{}", advice.text);
             let is_limit = *cause == Cause::ConnectionLimit;
             assert_eq!(advice.kind == AdviceKind::RateLimited, is_limit, "{}", advice.text);
@@ -178,6 +217,20 @@ pub(super) fn every_cause() -> String {
         }
     }
     page
+}
+
+/// A server that closes the connection after it got a client certificate without a known fault.
+fn closes_after_certificate(fixture: &EndpointFixture) -> Case {
+    let report = fixture.fails("192.0.2.11", Stage::Session, ProbeReason::Eof, "the server closed the connection");
+    let probe = report.probe.map(|probe| ProbeReport { client_auth: Some(ClientAuth::Sent), ..probe });
+    case(
+        "A connection that is closed after a client certificate",
+        fixture.report(vec![BackendReport { probe, ..report }]),
+        &[(
+            "critical unreachable [192.0.2.11] request",
+            &["192.0.2.11", "had requested a client certificate", "was sent", "`client_certificate`"],
+        )],
+    )
 }
 
 /// Servers that reject a client certificate, which is at fault.
