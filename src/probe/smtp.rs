@@ -40,13 +40,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         }
     }
 
-    /// Sends one command line and reads its reply.
+    /// Sends one command line and reads its reply. A 421 that was received before is the reply to any command (RFC 5321
+    /// §3.8), and nothing is sent.
     ///
     /// # Errors
-    /// Also if bytes were received before the command was sent, since replies could then not be assigned to commands.
+    /// Also if other bytes were received before the command was sent, since replies could then not be assigned to commands.
     pub(super) async fn command(&mut self, line: &str) -> Result<Reply, SmtpError> {
         if !self.unread.is_empty() {
-            return Err(SmtpError::EarlyReply(self.unread.len()));
+            return match ReplyDecoder::default().decode(&self.unread) {
+                Ok((_, Some(reply))) if reply.code == 421 => Ok(reply),
+                _ => Err(SmtpError::EarlyReply(self.unread.len())),
+            };
         }
         let sent = self.send(line).await;
         match (self.reply().await, sent) {

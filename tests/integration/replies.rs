@@ -116,6 +116,17 @@ impl Case {
     }
 }
 
+/// A reply that is sent together with the greeting, before any command.
+fn early(host: &'static str, quoted: &'static str) -> Case {
+    let script = Script {
+        greeting: vec![Chunk::line(&format!("220 mx ESMTP\r\n{quoted}"))],
+        fault: Fault::terminates(Step::Greeted, Termination::Close),
+        ..Script::default()
+    };
+    let (tls, stage, reason) = (TlsMode::StartTls, "ehlo", "rejected_4xx");
+    Case { host, tls, script, stage, reason, cause: None, advice: &[], quoted }
+}
+
 fn late(host: &'static str) -> Case {
     let greeting = vec![Chunk::delayed(Duration::from_secs(30), "220 mail.example.com ESMTP")];
     let script = Script { greeting, ..Script::default() };
@@ -140,7 +151,14 @@ pub(crate) fn cases() -> Vec<Case> {
         refuses("tls-sessions.example.com", StartTls, "454 4.7.0 Error: too many new TLS sessions from 127.0.0.1")
             .cause("connection_limit")
             .advises(&["`interval`"]),
-        refuses("starttls-501.example.com", StartTls, "501 5.5.4 Syntax error"),
+        refuses("starttls-501.example.com", StartTls, "501 5.5.4 Syntax error").advises(&["proxy"]),
+        refuses("starttls-grey.example.com", StartTls, "451 4.7.1 Greylisted")
+            .cause("greylisted")
+            .advises(&["greylisting"]),
+        refuses("starttls-denied.example.com", StartTls, "550 5.7.1 STARTTLS not permitted on this port")
+            .cause("access_denied")
+            .advises(&["refuses the exporter host"]),
+        early("early-421.example.com", "421 4.3.2 Service shutting down").cause("server_unavailable"),
         refuses("helo.example.com", Ehlo, "504 5.5.2 <probe>: Helo command rejected: need fully-qualified hostname")
             .cause("ehlo_name")
             .advises(&["`ehlo_name`"]),
@@ -176,6 +194,14 @@ pub(crate) fn cases() -> Vec<Case> {
         refuses("blocked.example.com", Connected, "550 5.7.1 Client host blocked using zen.spamhaus.org")
             .cause("blocklisted")
             .advises(&["block list", "exporter host", "zen.spamhaus.org"]),
+        refuses(
+            "open-resolver.example.com",
+            Connected,
+            "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver",
+        )
+        .cause("blocklist_unusable")
+        .advises(&["every client", "resolver"]),
+        refuses("unexplained-554.example.com", Connected, "554 Transaction failed").advises(&["permanent"]),
         refuses("grey.example.com", Connected, "450 4.2.0 greylisted").cause("greylisted").advises(&["greylisting"]),
         refuses("denied.example.com", Connected, "554 5.7.1 Access denied")
             .cause("access_denied")
