@@ -98,6 +98,7 @@ fn finds_limits_of_connections_and_their_rate() {
         "421 4.7.0 mx1.example.com too many / 421 4.7.0 mx1.example.com connections from 192.0.2.1",
         "554 5.7.1 Only one connection per client allowed",
         "421 4.7.0 Too many connections with this EHLO name",
+        "421 4.7.0 Connections from [192.0.2.1] are limited to 5",
         "421 Maximum 5 connections per IP address are allowed",
         "454 4.7.0 Connection rate limit exceeded for clients without certificate",
     ];
@@ -204,6 +205,8 @@ fn finds_faults_before_limits() {
         "451 4.3.0 <probe.example.net>: Temporary lookup failure",
         "451 4.3.5 <probe.example.net>: Helo command rejected: Server configuration error",
         "421 PostgreSQL: FATAL: sorry, too many clients already",
+        "421 4.3.0 SQL error: too many connections",
+        "421 4.3.2 cannot connect to upstream, too many connections",
     ];
     check(Greeting, Some(Cause::ServerFault), &faults);
     check(Ehlo, Some(Cause::ServerFault), &faults);
@@ -352,6 +355,7 @@ fn finds_problems_of_the_protocol() {
             "421 maximum connection time exceeded",
             "421 4.4.2 Connection exceeded maximum lifetime",
             "421 Session exceeded maximum duration",
+            "421 Session lifetime exceeded",
             "421 4.4.2 Idle connection limit exceeded, closing",
             "421 Idle connection limit exceeded, closing",
         ],
