@@ -46,10 +46,19 @@ impl Provider {
 
     /// An error before a packet was sent is one of this host, if it looks like one.
     fn failed_to_send(&self, error: &io::Error) {
-        match LocalFailure::from_io(error, || has_route(self.server.ip())) {
-            Some(local) => *self.local_failure.lock() = Some(local),
-            None => self.set_unreachable(),
+        if !self.note_local(error) {
+            self.set_unreachable();
         }
+    }
+
+    /// Whether this host failed.
+    fn note_local(&self, error: &io::Error) -> bool {
+        let local = LocalFailure::from_io(error, || has_route(self.server.ip()));
+        let is_local = local.is_some();
+        if is_local {
+            *self.local_failure.lock() = local;
+        }
+        is_local
     }
 
     fn set_unreachable(&self) {
@@ -94,12 +103,11 @@ impl RuntimeProvider for Provider {
     fn bind_udp(&self, local: SocketAddr, _: SocketAddr) -> Bound<Socket> {
         let provider = self.clone();
         Box::pin(async move {
-            let bound = async {
-                let socket = UdpSocket::bind(local).await?;
-                socket.connect(provider.server).await?;
-                Ok(socket)
-            };
-            let socket = bound.await.inspect_err(|error| provider.failed_to_send(error))?;
+            // The library chooses the port, and chooses another one if it is in use.
+            let socket = UdpSocket::bind(local).await.inspect_err(|error| {
+                provider.note_local(error);
+            })?;
+            socket.connect(provider.server).await.inspect_err(|error| provider.failed_to_send(error))?;
             *provider.local_failure.lock() = None;
             Ok(Socket { socket, provider })
         })
