@@ -86,7 +86,7 @@ pub fn conjunction_within(items: impl IntoIterator<Item = String>, limit: usize,
     conjunction(shown.into_iter().chain(iter::repeat_n(String::new(), more)), count)
 }
 
-/// The first items for which there is room in a list of `limit` items and `chars` characters, and the number of the others.
+/// The first items that fit into a list of `limit` items and `chars` characters, and the number of the others.
 fn fit(items: impl IntoIterator<Item = String>, limit: usize, chars: usize) -> (Vec<String>, usize) {
     let mut items = items.into_iter();
     let (mut shown, mut length) = (Vec::<String>::new(), 0);
@@ -102,7 +102,7 @@ fn fit(items: impl IntoIterator<Item = String>, limit: usize, chars: usize) -> (
         shown.push(item);
     }
     let Some(mut next) = next else { return (shown, 0) };
-    // The number of the others needs room, too.
+    // The number of the others must fit, too.
     let mut more = 1 + items.count();
     let room = |more: usize| chars.saturating_sub(if more > 0 { and_more(more).len() } else { 0 });
     while let Some(last) = shown.pop() {

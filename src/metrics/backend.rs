@@ -167,7 +167,7 @@ fn identity(assessment: &Assessment) -> Option<[Cow<'_, str>; 6]> {
     })
 }
 
-/// The names that the certificate lists, and the number of those for which there is no room.
+/// The names that the certificate lists, and the number of those that do not fit.
 fn presented(facts: &Facts) -> String {
     let names = facts.names().map(|name| printable(&name.to_string(), MAX_PRESENTED_CHARS + 1));
     list_within(names, usize::MAX, MAX_PRESENTED_CHARS)

@@ -13,11 +13,11 @@ pub struct ReplyRule {
     pub cause: RejectionCause,
     /// What it answers: the connection (`greeting`), EHLO or STARTTLS, before TLS or inside it.
     pub to: &'static [Stage],
-    /// The reply codes; a single digit stands for the class.
+    /// The reply codes; a single digit means the class.
     pub codes: &'static [u16],
     /// Subject and detail of the enhanced code (RFC 3463 §2), whose class repeats that of the reply code.
     pub status: &'static [(u16, u16)],
-    /// Phrases, one of which is in the text of all lines: `word*` stands for words with this beginning, `..` for words
+    /// Phrases, one of which is in the text of all lines: `word*` means words with this beginning, `..` for words
     /// such as "concurrent", "SMTP" or "from", `@name` for a host name or URL that contains `name`, `@` for any.
     pub phrases: &'static [&'static str],
     /// The reply has no text besides the name of the server and its protocol.
