@@ -7,8 +7,10 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use thiserror::Error;
 
+mod client;
 mod route;
 
+pub use self::client::ClientAddress;
 pub use self::route::has_route;
 
 /// A range of addresses in CIDR notation (RFC 4632 §3.1): `192.0.2.0/24`, `2001:db8::/32`, or a single address.

@@ -23,6 +23,8 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::net::ClientAddress;
+
 /// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name that this host has), or `:PORT` (all
 /// interfaces, IPv4 and IPv6). The listeners are nonblocking and not tied to a runtime.
 ///
@@ -138,8 +140,9 @@ pub(super) async fn serve_within(
     while let Some((slot, accepted)) = shutdown.run_until_cancelled(next(&listeners, &slots)).await {
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok(stream) => {
-                let connection = connection(stream, router.clone(), graceful.watcher(), limits);
+            Ok((stream, address)) => {
+                let client = ClientAddress::from(address.ip());
+                let connection = connection(stream, client, router.clone(), graceful.watcher(), limits);
                 connections.spawn(async move {
                     connection.await;
                     drop(slot);
@@ -165,15 +168,15 @@ pub(super) async fn serve_within(
 async fn next(
     listeners: &[TcpListener],
     slots: &Arc<Semaphore>,
-) -> (Option<OwnedSemaphorePermit>, io::Result<TcpStream>) {
+) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
     // The semaphore is never closed.
     let slot = Arc::clone(slots).acquire_owned().await.ok();
     let (accepted, ..) = select_all(listeners.iter().map(|listener| Box::pin(listener.accept()))).await;
-    (slot, accepted.map(|(stream, _)| stream))
+    (slot, accepted)
 }
 
-/// Serves a connection. Requests have a token as an extension that closes it immediately.
-async fn connection(stream: TcpStream, router: Router, watcher: Watcher, limits: Limits) {
+/// Serves a connection. Requests have two extensions: the client, and a token that closes the connection immediately.
+async fn connection(stream: TcpStream, client: ClientAddress, router: Router, watcher: Watcher, limits: Limits) {
     // Responses are written in large pieces; the last one must not wait for an acknowledgment.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
@@ -181,6 +184,7 @@ async fn connection(stream: TcpStream, router: Router, watcher: Watcher, limits:
     let close = CancellationToken::new();
     let (router, closes) = (TowerToHyperService::new(router), close.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(client);
         request.extensions_mut().insert(closes.clone());
         router.call(request)
     });
