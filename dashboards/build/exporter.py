@@ -7,9 +7,9 @@ from typing import Any
 import grafana as g
 import smtp
 from grafana import BLUE, GREEN, ORANGE, RED, Json
-from smtp import TARGET, count, max_by
+from smtp import INSTANCE, TARGET, count, max_by, min_by
 
-INSTANCES = smtp.Selector('job=~"$job", instance=~"$instance"')
+INSTANCES = smtp.Selector(f'{smtp.SCOPE_MATCHERS}, instance=~"$instance"')
 
 UP = INSTANCES.target("up")
 LAST_ROUND = INSTANCES.target("target_last_round_timestamp_seconds")
@@ -17,7 +17,7 @@ ROUND_AGE = smtp.round_age(INSTANCES)
 
 
 def dashboard() -> Json:
-    instances = 'label_values(smtp_tls_exporter_build_info{job=~"$job"}, instance)'
+    instances = f"label_values(smtp_tls_exporter_build_info{{{smtp.SCOPE_MATCHERS}}}, instance)"
     return smtp.dashboard(
         smtp.EXPORTER,
         [g.query_variable("instance", "Instance", instances, "Exporter instances, as scraped by Prometheus")],
@@ -45,7 +45,7 @@ def _stats() -> list[Json]:
             "Exporters down",
             "Exporter instances that Prometheus cannot scrape. While an exporter is down, its targets are not "
             "monitored.",
-            UP,
+            max_by(INSTANCE, UP),
             smtp.RED_FROM_1,
         ),
         g.stat(
@@ -57,8 +57,9 @@ def _stats() -> list[Json]:
         ),
         _count_zero(
             "Targets never probed",
-            "Targets that have not completed their first round yet. After startup, this should return to 0.",
-            LAST_ROUND,
+            "Targets that have not completed their first round yet; with several exporters, on any of them. After "
+            "startup, this should return to 0.",
+            min_by(TARGET, LAST_ROUND),
             smtp.ORANGE_FROM_1,
         ),
         smtp.round_age_stat(
@@ -108,7 +109,8 @@ def _rate(metric: str) -> str:
 
 
 def _per_instance(title: str, description: str, expr: str, unit: str, **options: Any) -> Json:
-    return g.timeseries(title, description, [g.range_query(expr, "{{instance}}")], unit=unit, **options)
+    query = g.range_query(expr, f"{{{{instance}}}} {smtp.SCOPE_LEGEND}")
+    return g.timeseries(title, description, [query], unit=unit, **options)
 
 
 def _probe_rate() -> Json:
@@ -123,7 +125,7 @@ def _probe_rate() -> Json:
 
 
 def _failure_ratio() -> Json:
-    failures, probes = (f"sum by (instance) ({_rate(metric)})" for metric in ("probe_failures_total", "probes_total"))
+    failures, probes = (f"sum by ({INSTANCE}) ({_rate(metric)})" for metric in ("probe_failures_total", "probes_total"))
     return _per_instance(
         "Probe failure ratio",
         "Share of completed probes that failed. A sudden rise across all targets suggests a network problem on the "
@@ -163,7 +165,7 @@ def _schedule_lag() -> Json:
         "Schedule lag",
         "How long the most overdue probe has been waiting. A steady rise means more probes than the limits or the "
         "exporter host can handle.",
-        max_by("instance", INSTANCES.target("exporter_schedule_lag_seconds")),
+        max_by(INSTANCE, INSTANCES.target("exporter_schedule_lag_seconds")),
         "s",
         soft_range=(0, 1),
     )
@@ -173,7 +175,7 @@ def _probes_in_flight() -> Json:
     return _per_instance(
         "Probes in flight",
         "Probes with an open connection. A flat line at the top means that the limit `concurrent_probes` is reached.",
-        max_by("instance", INSTANCES.target("exporter_probes_in_flight")),
+        max_by(INSTANCE, INSTANCES.target("exporter_probes_in_flight")),
         "none",
         stepped=True,
         soft_range=(0, 1),
@@ -199,7 +201,7 @@ def _oldest_rounds() -> Json:
     return g.table(
         "Targets with the oldest rounds",
         "The ten targets whose last completed round is the oldest, in probe intervals of the target and in time.",
-        [oldest, f"{age} and {oldest}"],
+        [oldest, smtp.linkable(f"({age} and {oldest})")],
         [
             g.column("target", "Target", min_width=190, links=smtp.target_link()),
             g.column(
@@ -213,6 +215,8 @@ def _oldest_rounds() -> Json:
             ),
             g.column("Value #B", "Age", unit="s", decimals=0, width=80),
             g.column("instance", "Instance"),
+            *smtp.SCOPE_COLUMNS,
+            *smtp.link_columns("target"),
         ],
         sort="Intervals",
         descending=True,
@@ -242,7 +246,7 @@ def _failed_lookups() -> Json:
 
 
 def _skipped_addresses() -> Json:
-    skipped = max_by("target, server_name, reason", INSTANCES.target("target_backends_skipped"))
+    skipped = max_by(f"{smtp.ENDPOINT}, reason", INSTANCES.target("target_backends_skipped"))
     total = f"sum({skipped}) or 0 * count({INSTANCES.target('target_info')})"
     return g.count_timeseries(
         "Skipped addresses",
@@ -253,12 +257,12 @@ def _skipped_addresses() -> Json:
 
 
 def _cpu() -> Json:
-    usage = f"sum by (instance) ({_rate('process_cpu_seconds_total')})"
+    usage = f"sum by ({INSTANCE}) ({_rate('process_cpu_seconds_total')})"
     return _per_instance("CPU usage", "CPU time used by the exporter; 100% is one core.", usage, "percentunit")
 
 
 def _memory() -> Json:
-    memory = max_by("instance", INSTANCES.target("process_resident_memory_bytes"))
+    memory = max_by(INSTANCE, INSTANCES.target("process_resident_memory_bytes"))
     return _per_instance("Memory usage", "Resident memory of the exporter process.", memory, "bytes")
 
 
@@ -267,24 +271,24 @@ def _file_descriptors() -> Json:
     return _per_instance(
         "File descriptor usage",
         "Open file descriptors as a share of the process limit. At 100%, probes fail with local errors.",
-        max_by("instance", f"{open_fds} / {max_fds}"),
+        max_by(INSTANCE, f"{open_fds} / {max_fds}"),
         "percentunit",
         thresholds=g.steps("transparent", (0.8, RED)),
     )
 
 
 def _scrape_duration() -> Json:
-    duration = max_by("instance", INSTANCES.target("scrape_duration_seconds"))
+    duration = max_by(INSTANCE, INSTANCES.target("scrape_duration_seconds"))
     description = "Duration of Prometheus scrapes. A scrape reads existing results and never waits for probes."
     return _per_instance("Scrape duration", description, duration, "s")
 
 
 def _versions() -> Json:
-    loaded = max_by("instance", INSTANCES.target("exporter_config_last_reload_success_timestamp_seconds"))
+    loaded = max_by(INSTANCE, INSTANCES.target("exporter_config_last_reload_success_timestamp_seconds"))
     queries = [
-        max_by("instance, version, revision", INSTANCES.target("exporter_build_info")),
+        max_by(f"{INSTANCE}, version, revision", INSTANCES.target("exporter_build_info")),
         f"{loaded} * 1000",
-        max_by("instance", INSTANCES.target("process_threads")),
+        max_by(INSTANCE, INSTANCES.target("process_threads")),
     ]
     return g.table(
         "Versions",
@@ -296,13 +300,14 @@ def _versions() -> Json:
             g.column("revision", "Revision"),
             g.column("Value #B", "Config loaded", unit="time:YYYY-MM-DD HH:mm", width=145),
             g.column("Value #C", "Threads", width=75),
+            *smtp.SCOPE_COLUMNS,
         ],
         sort="Instance",
     )
 
 
 def _trust_stores() -> Json:
-    roots = max_by("instance, store", INSTANCES.target("exporter_trust_anchors"))
+    roots = max_by(f"{INSTANCE}, store", INSTANCES.target("exporter_trust_anchors"))
     return g.table(
         "Trust stores",
         "Number of trusted roots in each trust store in use. With 0, all chains of its targets are untrusted.",
@@ -311,6 +316,7 @@ def _trust_stores() -> Json:
             g.column("store", "Store"),
             g.column("Value", "Roots", thresholds=g.steps(RED, (1, "text")), cell=g.COLORED_TEXT, width=90),
             g.column("instance", "Instance"),
+            *smtp.SCOPE_COLUMNS,
         ],
         sort="Store",
     )

@@ -41,7 +41,7 @@ def _stats() -> list[Json]:
             "Partial hostname mismatches",
             "Server names that the certificates of some backends list and those of others do not. Clients fail "
             "intermittently, depending on the backend they connect to.",
-            count(f"count by (server_name) ({partial})", matched),
+            count(f"count by ({smtp.SCOPE}, server_name) ({partial})", matched),
         ),
         (
             "Hostname mismatches",
@@ -98,7 +98,8 @@ def _alerts() -> Json:
     severities = {3: ("critical", RED), 2: ("warning", ORANGE), 1: ("info", BLUE)}
 
     def firing(matcher: str) -> str:
-        expr = f'ALERTS{{alertname=~"SmtpTls.*", alertstate="firing", $label=~"$value"{matcher}}}'
+        scope = 'cluster=~"$cluster", namespace=~"$namespace", $label=~"$value"'
+        expr = f'ALERTS{{alertname=~"SmtpTls.*", alertstate="firing", {scope}{matcher}}}'
         # The subject is the server name, or else the target, and the backend if there is one.
         for label, source, pattern in (
             ("subject", "target", "(.+)"),
@@ -106,7 +107,8 @@ def _alerts() -> Json:
             ("alert", "alertname", "SmtpTls(.+)"),
         ):
             expr = f'label_replace({expr}, "{label}", "$1", "{source}", "{pattern}")'
-        return f'max by (alert, subject) (label_join({expr}, "subject", " ", "subject", "backend"))'
+        by = "cluster, namespace, alert, subject"
+        return f'max by ({by}) (label_join({expr}, "subject", " ", "subject", "backend"))'
 
     return g.table(
         "Firing alerts",
@@ -117,6 +119,7 @@ def _alerts() -> Json:
             g.column("Value", "Severity", mappings=g.value_mappings(severities), cell=g.COLORED_BACKGROUND, width=90),
             g.column("alert", "Alert", min_width=170),
             g.column("subject", "Subject", min_width=200, wrap=True),
+            *smtp.SCOPE_COLUMNS,
         ],
         sort="Severity",
         descending=True,
@@ -143,7 +146,8 @@ def _next_to_expire() -> Json:
             smtp.lifetime_column("Value #B", "Lifetime left", 120, thresholds),
             g.column("server_name", "Server name", min_width=195, wrap=True, links=smtp.target_link()),
             g.column("backend", "Backend", min_width=145, links=smtp.BACKEND_LINK),
-            smtp.HIDDEN_TARGET,
+            *smtp.SCOPE_COLUMNS,
+            *smtp.link_columns(),
         ],
         sort="Days left",
     )
@@ -153,12 +157,14 @@ def _failed_lookups() -> Json:
     return g.table(
         "Failed DNS lookups",
         "DNS queries of each target's last lookup that returned no addresses, with the reason.",
-        [smtp.lookup_failures(ALL_TARGETS)],
+        [smtp.linkable(smtp.lookup_failures(ALL_TARGETS))],
         [
             g.column("target", "Target", wrap=True, links=smtp.target_link()),
             g.column("name", "Name", wrap=True),
             g.column("type", "Type", width=60),
             g.column("reason", "Reason", width=105),
+            *smtp.SCOPE_COLUMNS,
+            *smtp.link_columns("target"),
         ],
         sort="Target",
         empty="All lookups succeeded",

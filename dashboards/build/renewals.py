@@ -25,7 +25,8 @@ INFO = ALL_TARGETS.backend("cert_info")
 NOT_AFTER = ALL_TARGETS.backend("cert_not_after_timestamp_seconds")
 LIFETIME = smtp.lifetime(ALL_TARGETS)
 LIFETIME_USED = smtp.lifetime_used(ALL_TARGETS)
-JOIN = f"* on (job, instance, target, {BACKEND}) group_left ()"
+# What one exporter, or one scrape of /probe, saw at a backend. Replicas can see different certificates.
+SEEN = f"{smtp.TARGET}, instance, server_name, backend, tls"
 
 
 def dashboard() -> Json:
@@ -44,7 +45,8 @@ def dashboard() -> Json:
 
 def per_certificate(by: str, value: str) -> str:
     """A value of each certificate."""
-    return f"max by ({by}) ({INFO} {JOIN} {value})"
+    seen = f"max by ({SEEN}, {by}) ({INFO})"
+    return f"max by ({by}) ({seen} * on ({SEEN}) group_left () max by ({SEEN}) ({value}))"
 
 
 EXPIRES = per_certificate(CERTIFICATE, NOT_AFTER)
@@ -52,7 +54,7 @@ EXPIRES = per_certificate(CERTIFICATE, NOT_AFTER)
 
 def _stats() -> list[Json]:
     certificates = f"count(count by ({CERTIFICATE}) ({INFO}))"
-    file_match = ALL_TARGETS.backend("cert_file_match")
+    file_match = smtp.min_by(BACKEND, ALL_TARGETS.backend("cert_file_match"))
     return [
         g.stat(
             "Certificates",

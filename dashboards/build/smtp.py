@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import grafana as g
 from grafana import GRAY, GREEN, ORANGE, RED, Json
 
-# Label sets to aggregate by. Targets can share a backend, so a backend is identified without its target. One port can be
-# probed in both TLS modes.
-TARGET = "target"
-ENDPOINT = "target, server_name"
-BACKEND = "server_name, backend, tls"
+# Label sets to aggregate by. All other labels of a scrape (instance, pod, node, endpoint, a replica of Prometheus) are
+# dropped: at /metrics, `instance` is a replica of the exporter, at /probe it is the target. Targets can share a
+# backend, so a backend is identified without its target. One port can be probed in both TLS modes.
+SCOPE = "cluster, namespace, job"
+INSTANCE = f"{SCOPE}, instance"
+TARGET = f"{SCOPE}, target"
+ENDPOINT = f"{TARGET}, server_name"
+BACKEND = f"{SCOPE}, server_name, backend, tls"
 
 # A certificate is expiring if both the days and the share of its lifetime that are left are below these values, because
 # six-day certificates are normal. The alert rules use the same values.
@@ -67,40 +70,65 @@ RENEWALS = Page(
 EXPORTER = Page(
     "smtp-tls-exporter",
     "Exporter",
-    "Health of the exporter: probe rates, scheduling delays and resource usage.",
-    "Health of the exporter itself",
+    "Health of the exporter processes: probe rates, scheduling delays and resource usage. Needs a scrape job for "
+    "`/metrics`: responses of `/probe` have no metrics of the exporter.",
+    "Health of the exporter itself, if `/metrics` is scraped",
     "now-6h",
 )
 PAGES = (OVERVIEW, TARGET_PAGE, RENEWALS, EXPORTER)
 
 
 def dashboard(page: Page, variables: Sequence[Json], rows: Sequence[Json]) -> Json:
-    """A dashboard with links to the others; its first variable is the scrape job."""
-    job = g.query_variable(
-        "job",
-        "Job",
-        "label_values(smtp_tls_exporter_build_info, job)",
-        "Prometheus scrape jobs of the exporter",
-        all_value=".+",
-    )
-    shared_variables = "${datasource:queryparam}&${job:queryparam}"
+    """A dashboard with links to the others; its first variables select scrape jobs."""
     return g.dashboard(
         uid=page.uid,
         title=f"SMTP TLS / {page.name}",
         description=page.description,
         time_from=page.time_from,
         links=[
-            g.dashboard_link(other.name, f"/d/{other.uid}?{shared_variables}", other.tooltip)
+            g.dashboard_link(other.name, f"/d/{other.uid}?{_shared_variables(page, other)}", other.tooltip)
             for other in PAGES
             if other != page
         ],
-        variables=[job, *variables],
+        variables=[*_scope_variables(page), *variables],
         rows=rows,
     )
 
 
+def _scope_variables(page: Page) -> list[Json]:
+    # Both ways of scraping have targets; only /metrics has the exporter itself.
+    metric = "smtp_tls_exporter_build_info" if page == EXPORTER else "smtp_tls_target_info"
+    of_cluster = 'cluster=~"$cluster"'
+    return [
+        g.query_variable(
+            "cluster", "Cluster", f"label_values({metric}, cluster)", "Clusters, if series have the label `cluster`"
+        ),
+        g.query_variable(
+            "namespace",
+            "Namespace",
+            f"label_values({metric}{{{of_cluster}}}, namespace)",
+            "Kubernetes namespaces of scrape targets, if series have the label `namespace`",
+        ),
+        g.query_variable(
+            "job",
+            "Job",
+            f'label_values({metric}{{{of_cluster}, namespace=~"$namespace"}}, job)',
+            "Prometheus scrape jobs of the exporter's `/metrics`"
+            if page == EXPORTER
+            else "Prometheus scrape jobs of the exporter, for `/metrics` or `/probe`",
+            all_value=".+",
+        ),
+    ]
+
+
+def _shared_variables(page: Page, other: Page) -> str:
+    """Variables that a link keeps. The Exporter dashboard does not have jobs that scrape /probe, nor their namespace."""
+    names = ["datasource", "cluster"] if EXPORTER in (page, other) else ["datasource", "cluster", "namespace", "job"]
+    return "&".join(f"${{{name}:queryparam}}" for name in names)
+
+
 def label_variables() -> list[Json]:
-    values = 'label_values(smtp_tls_target_info{job=~"$job"}, $label)'
+    values = f"label_values(smtp_tls_target_info{{{SCOPE_MATCHERS}}}, $label)"
     return [
         g.textbox_variable(
             "label", "Label", "team", "Label from `labels` in the exporter's configuration, such as `team`"
@@ -115,17 +143,43 @@ def stat_rows(stats: Sequence[Json]) -> list[Json]:
 
 
 def target_link(backend: str = ALL) -> list[Json]:
-    """A link from a table row to the dashboard of its target."""
-    variables = "${datasource:queryparam}&${job:queryparam}&var-target=${__data.fields.target:percentencode}"
+    """A link from a table row to the dashboard of its target; the last query of the table must be `linkable`."""
+    fields = {"cluster": "var_cluster", "namespace": "var_namespace", "job": "job", "target": "target"}
+    variables = "&".join(f"var-{name}=${{__data.fields.{field}:percentencode}}" for name, field in fields.items())
     return g.data_link(
-        "Open the target", f"/d/{TARGET_PAGE.uid}?{variables}&var-backend={backend}&${{__url_time_range}}"
+        "Open the target",
+        f"/d/{TARGET_PAGE.uid}?${{datasource:queryparam}}&{variables}&var-backend={backend}&${{__url_time_range}}",
     )
+
+
+def linkable(expr: str) -> str:
+    """Adds labels with the values of the variables in links: the row's cluster and namespace, or All without them. A
+    link cannot use a label that is absent."""
+    for name in ("cluster", "namespace"):
+        every = f'label_replace({expr}, "var_{name}", "All", "{name}", "")'
+        expr = f'label_replace({every}, "var_{name}", "$1", "{name}", "(.+)")'
+    return expr
 
 
 BACKEND_LINK = target_link("${__data.fields.backend:percentencode}")
 
-# Links need the field; the column itself is not shown.
-HIDDEN_TARGET = g.column("target", "Target", hidden=True)
+_LINK_FIELDS = {
+    "target": "Target",
+    "job": "Job",
+    "var_cluster": "Cluster variable",
+    "var_namespace": "Namespace variable",
+}
+
+
+def link_columns(*shown: str) -> list[Json]:
+    """Hidden columns for the fields that links need, except those that the table shows."""
+    return [g.column(field, title, hidden=True) for field, title in _LINK_FIELDS.items() if field not in shown]
+
+
+# Grafana shows them only if a series has the label.
+SCOPE_COLUMNS = [g.column("cluster", "Cluster", width=90), g.column("namespace", "Namespace", width=105)]
+# For legends; labels that series do not have are empty.
+SCOPE_LEGEND = "{{cluster}} {{namespace}}"
 
 
 # --- queries
@@ -159,8 +213,10 @@ def _select(metric: str, labels: dict[str, str], *matchers: str) -> str:
     return f"{name}{{{', '.join(parts)}}}"
 
 
-ALL_TARGETS = Selector('job=~"$job", $label=~"$value"')
-ONE_TARGET = Selector('job=~"$job", target="$target"', 'server_name=~"$server_name"', 'backend=~"$backend"')
+# All of `cluster` and `namespace` is `.*`, which also matches series without the label.
+SCOPE_MATCHERS = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job"'
+ALL_TARGETS = Selector(f'{SCOPE_MATCHERS}, $label=~"$value"')
+ONE_TARGET = Selector(f'{SCOPE_MATCHERS}, target="$target"', 'server_name=~"$server_name"', 'backend=~"$backend"')
 
 
 def max_by(by: str, expr: str) -> str:
@@ -228,13 +284,13 @@ def round_age(selector: Selector) -> str:
 
 
 def lookup_failures(selector: Selector) -> str:
-    return max_by("target, name, type, reason", selector.target("target_lookup_failure_info"))
+    return max_by(f"{TARGET}, name, type, reason", selector.target("target_lookup_failure_info"))
 
 
 def target_of_backend(selector: Selector, label: str = "") -> str:
     """One series per backend that has one of its targets, for links, and the label."""
     by = f"{BACKEND}, target, {label}" if label else f"{BACKEND}, target"
-    return f"topk by ({BACKEND}) (1, {max_by(by, selector.backend('backend_resolved'))})"
+    return linkable(f"topk by ({BACKEND}) (1, {max_by(by, selector.backend('backend_resolved'))})")
 
 
 # --- backend status
@@ -376,7 +432,10 @@ def backends_table(selector: Selector, title: str, description: str, *, label: s
         verdict_column("Value #C", "Hostname", "match", "mismatch"),
         verdict_column("Value #D", "Chain", "trusted", "untrusted"),
         days_left_column("Value #E"),
-        HIDDEN_TARGET if label else g.column("Value #F", "Last seen", width=92, unit="s", decimals=0),
+        *([] if label else [g.column("Value #F", "Last seen", width=92, unit="s", decimals=0)]),
+        *SCOPE_COLUMNS,
+        # Several jobs can probe the same backend.
+        *([g.column("job", "Job", width=130), *link_columns("job")] if label else []),
     ]
     return g.table(
         title,
@@ -406,19 +465,21 @@ def alternate_names_table(selector: Selector, *, with_links: bool) -> Json:
     names = (
         max_by(f"{ENDPOINT}, name", selector.endpoint("target_shared_name_info", resolves=word)) for word in RESOLVES_TO
     )
+    expr = "\nor ".join(f"{each} * {rank}" for rank, each in enumerate(names, start=1))
     name_link: Json = {"links": target_link()} if with_links else {}
     mappings = g.value_mappings(dict(enumerate(RESOLVES_TO.values(), start=1)))
     columns = [
         g.column("server_name", "Server name", **name_link),
         g.column("name", "Alternate name"),
         g.column("Value", "Resolves to", mappings=mappings, cell=g.COLORED_TEXT, width=175),
+        *SCOPE_COLUMNS,
     ]
     return g.table(
         "Alternate names",
         "Names that the certificates of all backends list, for server names with a hostname mismatch. Clients can use "
         "a name that resolves to the same backends now; the others need a DNS change first.",
-        ["\nor ".join(f"{expr} * {rank}" for rank, expr in enumerate(names, start=1))],
-        [*columns, HIDDEN_TARGET] if with_links else columns,
+        [linkable(expr) if with_links else expr],
+        [*columns, *link_columns()] if with_links else columns,
         sort="Resolves to",
         empty="No hostname mismatch, or no alternate name",
     )

@@ -7,7 +7,7 @@ import smtp
 from grafana import BLUE, GRAY, GREEN, ORANGE, RED, Json
 from smtp import BACKEND, ENDPOINT, NO_CERTIFICATE, ONE_TARGET, TARGET, max_by, min_by
 
-PER_BACKEND = "{{server_name}} {{backend}}"
+PER_BACKEND = f"{{{{server_name}}}} {{{{backend}}}} {smtp.SCOPE_LEGEND}"
 STAGES = {
     "resolve": "purple",
     "connect": "dark-red",
@@ -50,13 +50,14 @@ def dashboard() -> Json:
 
 def _variables() -> list[Json]:
     def of_backends(label: str, matchers: str = "") -> str:
-        return f'label_values(smtp_tls_backend_resolved{{job=~"$job", target="$target"{matchers}}}, {label})'
+        selector = f'{smtp.SCOPE_MATCHERS}, target="$target"{matchers}'
+        return f"label_values(smtp_tls_backend_resolved{{{selector}}}, {label})"
 
-    targets = 'label_values(smtp_tls_target_info{job=~"$job"}, target)'
+    targets = f"label_values(smtp_tls_target_info{{{smtp.SCOPE_MATCHERS}}}, target)"
     server_names = of_backends("server_name")
     backends = of_backends("backend", ', server_name=~"$server_name"')
     return [
-        g.query_variable("target", "Target", targets, "Configured target", multi=False),
+        g.query_variable("target", "Target", targets, "Configured target, or target of `/probe`", multi=False),
         g.query_variable(
             "server_name", "Server name", server_names, "Name that clients connect to; several with MX or SRV records"
         ),
@@ -114,7 +115,7 @@ def _stats() -> list[Json]:
         g.stat(
             "DNS lookup",
             "Whether the last DNS lookup returned addresses for every host of the target.",
-            max_by(TARGET, ONE_TARGET.target("target_lookup_success")),
+            f"min({max_by(TARGET, ONE_TARGET.target('target_lookup_success'))})",
             mappings=g.value_mappings(smtp.verdict("ok", "failing")),
             thresholds=g.steps(RED, (1, GREEN)),
         ),
@@ -122,7 +123,7 @@ def _stats() -> list[Json]:
             "Age of last round",
             "Time since the last completed round of lookup and probes, in probe intervals of the target. Up to about "
             "1 is normal; a larger value means that results are stale.",
-            f"min({smtp.round_age(ONE_TARGET)})",
+            f"max({min_by(TARGET, smtp.round_age(ONE_TARGET))})",
         ),
     ]
 
@@ -138,7 +139,7 @@ def _problems() -> Json:
         reasons(ONE_TARGET.backend("chain_error"), "chain"),
         reasons(ONE_TARGET.backend("chain_warning"), "chain warning"),
         reasons(ONE_TARGET.backend("ocsp_error"), "OCSP"),
-        reasons(ONE_TARGET.target("target_lookup_failure_info"), "DNS", "check, reason"),
+        reasons(ONE_TARGET.target("target_lookup_failure_info"), "DNS", f"{smtp.SCOPE}, check, reason"),
     ]
     return g.table(
         "Current problems",
@@ -150,6 +151,7 @@ def _problems() -> Json:
             g.column("backend", "Backend"),
             g.column("check", "Check", width=100),
             g.column("reason", "Reason", color=g.fixed_color(RED), cell=g.COLORED_TEXT),
+            *smtp.SCOPE_COLUMNS,
         ],
         sort="Backend",
         empty="No problems",
@@ -281,12 +283,16 @@ def _phase_duration() -> Json:
 
 
 def _failures_by_reason() -> Json:
-    rate = f"rate({ONE_TARGET.target('probe_failure_reasons_total')}[$__rate_interval])"
+    # Not the rate of a counter: at /probe, counters of targets that are not configured start at 0 in each response.
+    failed = max_by(f"{BACKEND}, stage, reason", ONE_TARGET.backend("probe_failure_info"))
     return g.timeseries(
         "Failed probes by stage and reason",
-        "Failed probes per hour of all backends of the target, by the stage at which they failed and the reason.",
-        [g.range_query(f"3600 * sum by (stage, reason) ({rate})", "{{stage}}: {{reason}}")],
-        unit="suffix: /h",
+        "Backends of the target whose last probe failed, by the stage at which it failed and the reason. With several "
+        "exporters, a backend counts if the probe of any of them failed.",
+        [g.range_query(f"count by (stage, reason) ({failed})", "{{stage}}: {{reason}}")],
+        unit="none",
+        decimals=0,
+        stepped=True,
         stacked=True,
         empty="No probe has failed",
     )
@@ -297,7 +303,7 @@ def _lookup_duration() -> Json:
     return g.timeseries(
         "DNS lookup duration",
         "Time from the first query of the last lookup to the last response.",
-        [g.range_query(duration, "{{target}}")],
+        [g.range_query(duration, f"{{{{target}}}} {smtp.SCOPE_LEGEND}")],
         unit="s",
     )
 
@@ -329,6 +335,7 @@ def _certificates() -> Json:
             _date_column("Value #B", "Not before", 95),
             _date_column("Value #C", "Not after", 95),
             g.column("short", "Fingerprint", width=160),
+            *smtp.SCOPE_COLUMNS,
         ],
         sort="Backend",
         empty=NO_CERTIFICATE,
@@ -362,6 +369,7 @@ def _chains() -> Json:
             g.column("Value #D", "SCTs", width=60),
             g.column("Value #E", "Staple", mappings=stapled, width=80),
             g.column("status", "OCSP", width=80),
+            *smtp.SCOPE_COLUMNS,
         ],
         sort="Chain expires",
         empty=NO_CERTIFICATE,
@@ -393,6 +401,7 @@ def _connections() -> Json:
             g.column("Value #B", "Rate limited", mappings=limited, width=105, cell=g.COLORED_TEXT),
             g.column("Value #C", "Failures", width=85, thresholds=failures, cell=g.COLORED_TEXT),
             g.column("Value #D", "Certs", width=65, thresholds=certificates, cell=g.COLORED_TEXT),
+            *smtp.SCOPE_COLUMNS,
         ],
         sort="Backend",
         empty="No backend has been probed",

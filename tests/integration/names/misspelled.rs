@@ -30,7 +30,7 @@ fn reports_each_kind_of_unknown_name() {
         (routes, "severity=\"critical\"", "severity=\"urgent\"", "unknown label value: severity=urgent"),
         ("docs/runbooks/", "| `self_signed` |", "| `selfsigned` |", "unknown name: selfsigned"),
         (rules, "without (reason)", "without (cause)", "unknown label: cause"),
-        (dashboards, "{job=~", "{jobs=~", "unknown label: jobs smtp_tls_"),
+        (dashboards, "{cluster=~", "{clusters=~", "unknown label: clusters smtp_tls_"),
         (dashboards, "by (stage, reason)", "by (stage, cause)", "unknown label: cause"),
         (dashboards, "{{reason}}", "{{cause}}", "unknown label: cause"),
         (routes, "server_name]", "servername]", "unknown label: servername"),

@@ -1,7 +1,8 @@
 //! Names of other programs with their owners, and unused metrics with the reason.
 
-/// Labels that any series can have: Prometheus adds them when it scrapes (`pod` in Kubernetes), or the examples do.
-pub(super) const ADDED_LABELS: &[&str] = &["job", "instance", "pod", "team"];
+/// Labels that any series can have: Prometheus adds them when it scrapes (`pod` and `namespace` in Kubernetes), or the
+/// examples do.
+pub(super) const ADDED_LABELS: &[&str] = &["job", "instance", "cluster", "namespace", "pod", "team"];
 
 /// Labels that only alerts have, or only results of queries on dashboards.
 pub(super) const RESULT_LABELS: &[&str] =
