@@ -23,6 +23,7 @@ mod reasons;
 mod replies;
 mod rotated_files;
 mod scheduling;
+mod scrape_examples;
 mod senders;
 mod service_fixture;
 mod support;

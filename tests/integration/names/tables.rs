@@ -20,7 +20,7 @@ pub(super) const OTHER_VALUES: &[(&str, &str)] = &[
 
 /// Names of other programs, separated by spaces. `*` stands for any end. A name that no text uses fails the test.
 pub(super) const EXTERNAL: &[(&str, &str)] = &[
-    ("Prometheus: a metric, an operator", "scrape_duration_seconds or"),
+    ("Prometheus: a metric, operators, a field of alerts", "scrape_duration_seconds or by without for"),
     ("Prometheus: scrape jobs", "honor_labels job_name metrics_path scrape_configs scrape_interval scrape_timeout"),
     ("Prometheus: targets", "file_sd metric_relabel_configs relabel_configs source_labels static_configs target_label"),
     ("Prometheus: TLS", "tls_config ca_file cert_file insecure_skip_verify key_file"),
@@ -40,7 +40,8 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Go: errors", "x509"),
     ("GnuTLS: a command; CryptoAPI: a structure", "certtool cert_trust_status"),
     ("Linux, Cisco, certbot: commands, settings, a flag", "dmesg ip_local_port_range fixup deploy-hook"),
-    ("Service discovery: labels", "env service"),
+    ("Service discovery: labels", "env service node endpoint container"),
+    ("prometheus-operator: external labels, a label and a field of objects", "prometheus prometheus_replica release spec"),
     ("Examples: a target and scrape jobs", "relay smtp_tls smtp_tls_probe"),
     ("This repository: a directory, the user in the image", "dashboards nonroot"),
 ];
