@@ -41,7 +41,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("GnuTLS: a command; CryptoAPI: a structure", "certtool cert_trust_status"),
     ("Linux, Cisco, certbot: commands, settings, a flag", "dmesg ip_local_port_range fixup deploy-hook"),
     ("Service discovery: labels", "env service node endpoint container"),
-    ("prometheus-operator: external labels, a label and a field of objects", "prometheus prometheus_replica release spec"),
+    ("prometheus-operator: labels, a field of objects", "prometheus prometheus_replica release spec"),
     ("Examples: a target and scrape jobs", "relay smtp_tls smtp_tls_probe"),
     ("This repository: a directory, the user in the image", "dashboards nonroot"),
 ];
