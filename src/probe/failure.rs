@@ -81,9 +81,26 @@ pub(super) fn of_io(stage: Stage, error: &io::Error, tls: TlsProgress) -> Failur
             };
             Failure::new(stage, reason, format_args!("received TLS alert {name}{not_sent}"))
         }
-        Some(error) => Failure::new(stage, tls_reason(error), error),
+        Some(error) => Failure::new(stage, tls_reason(error, tls), error),
+        None if is_message_too_large(error) => Failure::new(
+            stage,
+            too_large_reason(tls),
+            "a handshake message exceeds the limit of 64 KiB, with its record headers",
+        ),
         None => Failure::new(stage, io_reason(error), error),
     }
+}
+
+/// Whether the TLS library ran out of space for a handshake message: it says so without an error of its own type. TCP has no
+/// errors of this kind.
+fn is_message_too_large(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
+/// The reason for a handshake message that is too large. Until the server has sent its signature, the only message that can
+/// grow without a violation of the protocol is the one with the certificates (RFC 8446 §4.4.2).
+fn too_large_reason(tls: TlsProgress) -> ProbeReason {
+    if tls.is_negotiated { ProbeReason::ProtocolViolation } else { ProbeReason::ChainTooLarge }
 }
 
 /// The alert's name and number as in RFC 8446 §6. The library's names differ in case, and one in spelling.
@@ -107,6 +124,8 @@ fn io_reason(error: &io::Error) -> ProbeReason {
         Kind::ConnectionReset | Kind::BrokenPipe | Kind::ConnectionAborted => ProbeReason::Reset,
         Kind::UnexpectedEof => ProbeReason::Eof,
         Kind::TimedOut => ProbeReason::Timeout,
+        // Not from the operating system, so from the TLS library.
+        _ if error.raw_os_error().is_none() => ProbeReason::ProtocolViolation,
         _ => ProbeReason::Unreachable,
     }
 }
@@ -145,7 +164,7 @@ fn alert_reason(alert: AlertDescription, stage: Stage, tls: TlsProgress) -> Prob
 }
 
 /// The reason for an error that the TLS library found.
-fn tls_reason(error: &TlsError) -> ProbeReason {
+fn tls_reason(error: &TlsError, tls: TlsProgress) -> ProbeReason {
     match error {
         TlsError::PeerIncompatible(incompatible) => match incompatible {
             PeerIncompatible::ServerDoesNotSupportTls12Or13
@@ -161,10 +180,46 @@ fn tls_reason(error: &TlsError) -> ProbeReason {
         }
         TlsError::InvalidMessage(
             InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge,
-        ) => ProbeReason::ChainTooLarge,
+        ) => too_large_reason(tls),
         TlsError::NoCertificatesPresented => ProbeReason::NoCertificate,
         _ => ProbeReason::ProtocolViolation,
     }
 }
 
 const NOT_SENT: &str = "; the client certificate was not sent: the server accepts no signature scheme of its key";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_tls_library_are_not_those_of_the_network() {
+        use ProbeReason::{ChainTooLarge, Eof, ProtocolViolation, Reset, Timeout, Unreachable};
+        const FULL: &str = "message buffer full";
+        let too_large = |message: InvalidMessage| io::Error::new(io::ErrorKind::InvalidData, TlsError::from(message));
+        let os = io::Error::from_raw_os_error;
+        for (error, before, after) in [
+            // As rustls 0.23 reports it, in `msgs/deframer/buffers.rs`.
+            (io::Error::new(io::ErrorKind::InvalidData, FULL), ChainTooLarge, ProtocolViolation),
+            (too_large(InvalidMessage::HandshakePayloadTooLarge), ChainTooLarge, ProtocolViolation),
+            (too_large(InvalidMessage::CertificatePayloadTooLarge), ChainTooLarge, ProtocolViolation),
+            (too_large(InvalidMessage::MessageTooLarge), ProtocolViolation, ProtocolViolation),
+            (io::Error::other("received plaintext buffer full"), ProtocolViolation, ProtocolViolation),
+            (io::ErrorKind::WriteZero.into(), ProtocolViolation, ProtocolViolation),
+            (io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof"), Eof, Eof),
+            (os(libc::ECONNRESET), Reset, Reset),
+            (os(libc::EPIPE), Reset, Reset),
+            (os(libc::ETIMEDOUT), Timeout, Timeout),
+            (os(libc::EHOSTUNREACH), Unreachable, Unreachable),
+            (os(libc::EPROTO), Unreachable, Unreachable),
+        ] {
+            for (stage, is_negotiated, expected) in
+                [(Stage::Handshake, false, before), (Stage::Handshake, true, after), (Stage::Session, true, after)]
+            {
+                let failure = of_io(stage, &error, TlsProgress { is_negotiated, client_auth: None });
+                assert_eq!((failure.stage, failure.reason), (stage, expected), "{error:?} {is_negotiated}");
+                assert!(!failure.detail.contains(FULL), "{failure:?}");
+            }
+        }
+    }
+}

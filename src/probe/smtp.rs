@@ -94,8 +94,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
     }
 }
 
+/// Whether the TLS library rejects what the peer sent, in contrast to an error of the connection.
 fn is_tls_error(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    error.kind() == io::ErrorKind::InvalidData || error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use smtp_fleet::{Fleet, Pki, Session, Step, Termination, TlsMode as FleetTls, TlsVersions, profiles};
+use smtp_fleet::{Fleet, Pki, ServerSpec, Session, Step, Termination, TlsMode as FleetTls, TlsVersions, profiles};
 use smtp_tls_exporter::observation::Observation;
 use smtp_tls_exporter::probe::Prober;
 use smtp_tls_exporter::reason::{ClientAuth, ProbeReason as Why, RejectionCause, Stage};
@@ -330,5 +330,69 @@ async fn a_server_that_selects_what_was_not_offered_violates_the_protocol() {
         let seen = probe(&prober, alias(), server.addr(), TlsMode::StartTls, &settings(TIMEOUT)).await;
         let failure = seen.outcome.expect_err("a failure");
         assert_eq!((failure.stage, failure.reason), (Stage::Handshake, reason), "{case}: {failure:?}");
+    }
+}
+
+/// A chain that is a little smaller than the limit of the TLS library for a message does not fit its buffer together with the
+/// headers of the records.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_is_accepted_or_too_large_at_every_size() {
+    let pki = Pki::new();
+    let identity = pki.issue(&smtp_fleet::CertSpec::valid_for(&[profiles::ALIAS]));
+    let size: usize = identity.chain().iter().map(|der| der.len()).sum();
+    let sizes =
+        [60_000, 65_000, 65_300, 65_400, 65_450, 65_480, 65_490, 65_500, 65_505, 65_510, 65_515, 65_520, 66_000];
+    let mut rows = Vec::new();
+    for total in sizes {
+        let padding = identity.chain().iter().cloned().chain([vec![0; total - size].into()]).collect::<Vec<_>>();
+        let spec = ServerSpec::new(identity.clone().with_chain(padding));
+        for (versions, tls) in [
+            (TlsVersions::Tls12, FleetTls::StartTls),
+            (TlsVersions::Tls13, FleetTls::StartTls),
+            (TlsVersions::Tls12, FleetTls::Implicit),
+            (TlsVersions::Tls13, FleetTls::Implicit),
+        ] {
+            rows.push((total, ServerSpec { versions, tls, ..spec.clone() }));
+        }
+    }
+    let fleet = Fleet::start(rows.iter().map(|(_, spec)| spec.clone()).collect()).await.expect("a fleet");
+    let prober = Prober::new().expect("a prober");
+    let (mut fits, mut buffer_full) = (0, 0);
+    for ((total, spec), server) in rows.into_iter().zip(fleet.servers()) {
+        let tls = if spec.tls == FleetTls::Implicit { TlsMode::Implicit } else { TlsMode::StartTls };
+        let seen = probe(&prober, alias(), server.addr(), tls, &settings(TIMEOUT)).await;
+        let case = format!("{total} bytes, {:?}, {tls:?}", spec.versions);
+        match seen.outcome {
+            Ok(_) => {
+                assert!(total < 65_520, "{case}");
+                fits += 1;
+            }
+            Err(failure) => {
+                let found = (failure.stage, failure.reason);
+                assert_eq!(found, (Stage::Handshake, Why::ChainTooLarge), "{case}: {failure:?}");
+                assert!(total > 65_000, "{case}: {failure:?}");
+                buffer_full += usize::from(failure.detail.contains("record headers"));
+            }
+        }
+    }
+    assert!(fits >= 8 && buffer_full > 0, "{fits} chains fit, the buffer was full for {buffer_full}");
+}
+
+#[tokio::test]
+async fn a_handshake_message_of_16_megabytes_is_rejected_at_its_header() {
+    let hello = server_hello([3, 3], [7; 32], [0xc0, 0x2f], 0, &[]);
+    // Certificate (11) with the largest length, in records of 16 KiB.
+    let record = |message: &[u8]| [&[22, 3, 3, 0x40, 0][..], message].concat();
+    let first = record(&[&[11, 0xff, 0xff, 0xff][..], &[0xff; 16_380]].concat());
+    let more = record(&[0xff; 16_384]).repeat(8);
+    let bytes: &'static [u8] = [hello, first, more].concat().leak();
+    let pki = Pki::new();
+    let spec = profiles::terminates(&pki, Step::ClientHello, Termination::Record(bytes));
+    let fleet = Fleet::start(vec![spec.clone(), spec.with_tls(FleetTls::Implicit)]).await.expect("a fleet");
+    let prober = Prober::new().expect("a prober");
+    for (server, tls) in fleet.servers().iter().zip([TlsMode::StartTls, TlsMode::Implicit]) {
+        let seen = probe(&prober, alias(), server.addr(), tls, &settings(TIMEOUT)).await;
+        let failure = seen.outcome.expect_err("a failure");
+        assert_eq!((failure.stage, failure.reason), (Stage::Handshake, Why::ChainTooLarge), "{tls:?}: {failure:?}");
     }
 }
