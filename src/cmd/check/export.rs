@@ -1,10 +1,13 @@
 //! Presented chains as PEM files.
 
 use std::collections::HashSet;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+
+use tempfile::TempPath;
 
 use crate::cmd::Error;
 use crate::render;
@@ -21,10 +24,12 @@ pub(super) fn prepare(folder: &Path) -> Result<(), Error> {
     created.map_err(|error| format!("cannot create the directory {}: {error}", folder.display()).into())
 }
 
-/// Writes the chain that each backend presented last to a file in `folder` and returns the number of files.
+/// Writes the chain that each backend presented last to a file in `folder` and returns the number of files. Each file is
+/// complete when it gets its name, and no file gets its name before all are written.
 ///
 /// # Errors
-/// If one of the files exists and `force` is not set: then nothing is written. If one cannot be written.
+/// If one of the files exists and `force` is not set, or one cannot be written, for example because the disk is full: then
+/// nothing is written. If one cannot be renamed, for example because another process has created it meanwhile.
 pub(super) fn write(folder: &Path, force: bool, reports: &[Arc<TargetReport>]) -> Result<usize, Error> {
     let files = files(reports);
     let exists = |name: &&String| !force && fs::symlink_metadata(folder.join(name)).is_ok();
@@ -38,28 +43,29 @@ pub(super) fn write(folder: &Path, force: bool, reports: &[Arc<TargetReport>]) -
         let first = first.display();
         return Err(format!("{first}{and_more}: nothing was written (use --force to overwrite {them})").into());
     }
+    let failed = |name: &str, error: io::Error| format!("cannot write {}: {error}", folder.join(name).display());
+    let mut written = Vec::new();
     for (name, text) in &files {
-        write_file(folder, name, text, force)
-            .map_err(|error| format!("cannot write {}: {error}", folder.join(name).display()))?;
+        written.push((name, write_temporary(folder, text).map_err(|error| failed(name, error))?));
+    }
+    for (name, temporary) in written {
+        // Neither follows a symbolic link.
+        let path = folder.join(name);
+        let renamed = if force { temporary.persist(path) } else { temporary.persist_noclobber(path) };
+        renamed.map_err(|error| failed(name, error.error))?;
     }
     Ok(files.len())
 }
 
-fn write_file(folder: &Path, name: &str, text: &str, force: bool) -> io::Result<()> {
-    let path = folder.join(name);
-    if !force {
-        return create(&path, text);
-    }
-    // A rename replaces the file atomically, and a symbolic link itself.
-    let temporary = folder.join(format!(".{name}.{}", std::process::id()));
-    create(&temporary, text).and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })
-}
-
-/// Creates a file. Fails if it exists, also as a dangling symbolic link.
-fn create(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
+/// Writes a file with a random name, which is removed if it is dropped. What a killed run leaves is in nobody's way.
+fn write_temporary(folder: &Path, text: &str) -> io::Result<TempPath> {
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix(TEMPORARY).permissions(Permissions::from_mode(BEFORE_UMASK));
+    let mut file = builder.tempfile_in(folder)?;
+    file.as_file_mut().write_all(text.as_bytes())?;
+    // Some file systems report only here that they are full.
+    file.as_file().sync_all()?;
+    Ok(file.into_temp_path())
 }
 
 /// File name and PEM text for each backend that presented a chain.
@@ -96,6 +102,11 @@ fn unique(stem: &str, taken: &mut HashSet<String>) -> String {
     }
     name
 }
+
+/// The beginning of temporary file names.
+const TEMPORARY: &str = ".smtp-tls-exporter-";
+/// The permissions of new files, from which the umask is subtracted.
+const BEFORE_UMASK: u32 = 0o666;
 
 #[cfg(test)]
 mod tests {
