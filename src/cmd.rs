@@ -1,11 +1,13 @@
 //! The command line: arguments, sub-commands, logging and signals. Each sub-command returns its exit code.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use self::stderr::{Priority, Stderr};
 use crate::file::with_deadline;
+use crate::text::{escaped, is_printable};
 
 pub mod check;
 pub mod cli;
@@ -13,13 +15,19 @@ pub mod health;
 pub mod logging;
 pub mod serve;
 pub mod signals;
+mod stderr;
 pub mod verify;
 
 /// Prints help, the version or a usage error, and returns the exit code.
 pub fn print_usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
-        // As in `note`.
-        let _ = error.print();
+        let text = error.render().to_string();
+        if io::stderr().is_terminal() && text.chars().all(|c| c == '\n' || is_printable(c)) {
+            // In color.
+            let _ = error.print();
+        } else {
+            Stderr::new().write(Priority::Error, &text);
+        }
         return ExitCode::from(USAGE);
     }
     match written(error.print()) {
@@ -30,13 +38,18 @@ pub fn print_usage(error: &clap::Error) -> ExitCode {
 
 /// Prints an error and returns `code`.
 fn exit_with(code: u8, error: &dyn Display) -> ExitCode {
-    note(error);
+    note(Priority::Error, error);
     ExitCode::from(code)
 }
 
-/// Prints a message on standard error. If that fails, the exit code still says what happened.
-fn note(message: &dyn Display) {
-    let _ = io::stderr().write_all(format!("smtp-tls-exporter: {message}\n").as_bytes());
+/// Prints a message on standard error, as one line.
+fn note(priority: Priority, message: &dyn Display) {
+    Stderr::new().write(priority, &escaped(&format!("smtp-tls-exporter: {message}")));
+}
+
+/// Makes panics known as errors where the journal of systemd reads standard error.
+pub fn report_panics() {
+    Stderr::new().report_panics();
 }
 
 /// Prints a result on standard output.

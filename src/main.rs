@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use smtp_tls_exporter::cmd::cli::{Args, Command};
 use smtp_tls_exporter::cmd::signals::BlockedSignals;
-use smtp_tls_exporter::cmd::{check, health, print_usage, serve, verify};
+use smtp_tls_exporter::cmd::{check, health, print_usage, report_panics, serve, verify};
 
 fn main() -> ExitCode {
     // First of all: until then, each of these signals ends the process.
     let signals = BlockedSignals::block();
+    report_panics();
     let mut args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

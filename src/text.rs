@@ -1,13 +1,15 @@
 //! Text helpers that several outputs share: counts, lists, times, file names, and untrusted text made printable. Pure.
 
 use std::cmp::Ordering;
+use std::fmt::Write;
 use std::iter;
 
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// `text` with control, format (bidirectional) and line-breaking characters replaced by U+FFFD, cut after `limit`
-/// characters.
+/// `text` with each character that is not [printable](is_printable) replaced by U+FFFD, cut after `limit` characters.
 pub fn printable(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit * 4));
     for (count, c) in text.chars().enumerate() {
@@ -20,11 +22,44 @@ pub fn printable(text: &str, limit: usize) -> String {
     out
 }
 
-/// Whether a terminal prints a character and does nothing else with it.
+/// `text` with each character that is not [printable](is_printable) escaped as in Rust: `\n`, `\u{202e}`.
+pub fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if is_printable(c) {
+            out.push(c);
+        } else {
+            out.extend(c.escape_default());
+        }
+        out
+    })
+}
+
+/// `json` with each character that is not [printable](is_printable) escaped, apart from line feeds. Such characters occur only
+/// in strings of JSON, where an escape has the same value.
+pub fn escaped_for_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        if c == '\n' || is_printable(c) {
+            out.push(c);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"));
+        }
+    }
+    out
+}
+
+/// Whether a character is visible, or a space, and does nothing else: not a control, format or separator character, and
+/// not one that is ignored where fonts have no glyph for it (Unicode Standard Annex 44). The joiners U+200C and U+200D are
+/// not printable, since names that differ only in them look the same.
 pub fn is_printable(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
+    let category = CodePointMapData::<GeneralCategory>::new().get(c);
+    !matches!(category, Control | Format | LineSeparator | ParagraphSeparator)
+        && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
 /// `1 backend`, `0 backends`, `2,000 backends`.
@@ -229,6 +264,33 @@ mod tests {
             ("übung", 2, "üb…"),
         ] {
             assert_eq!(printable(text, limit), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn characters_without_a_glyph_are_escaped() {
+        for (text, expected) in [
+            ("plain text, ümläut", None),
+            // Hebrew, Arabic, Devanagari, Hangul, emoji; a space without a break.
+            (
+                "\u{5e9}\u{5dc}\u{5d5}\u{5dd} \u{645}\u{631}\u{62d}\u{628}\u{627} \u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947}",
+                None,
+            ),
+            ("\u{d55c}\u{ae00} \u{1f600}\u{1f3fd} e\u{301}\u{a0}\u{3000}x", None),
+            ("a\u{202e}b\u{202c}\u{2066}\u{2069}", Some(r"a\u{202e}b\u{202c}\u{2066}\u{2069}")),
+            ("\u{200e}\u{200f}\u{61c}", Some(r"\u{200e}\u{200f}\u{61c}")),
+            ("\u{200b}\u{2060}\u{feff}\u{ad}\u{180e}", Some(r"\u{200b}\u{2060}\u{feff}\u{ad}\u{180e}")),
+            ("\u{200c}\u{200d}", Some(r"\u{200c}\u{200d}")),
+            ("\u{2028}\u{2029}\u{85}\u{9b}31m", Some(r"\u{2028}\u{2029}\u{85}\u{9b}31m")),
+            ("\u{e0001}\u{e0041}\u{e007f}", Some(r"\u{e0001}\u{e0041}\u{e007f}")),
+            ("\u{fff9}\u{fffb}\u{206a}\u{206f}", Some(r"\u{fff9}\u{fffb}\u{206a}\u{206f}")),
+            ("\u{34f}\u{115f}\u{3164}\u{ffa0}\u{fe0f}", Some(r"\u{34f}\u{115f}\u{3164}\u{ffa0}\u{fe0f}")),
+            ("\u{1b}[2J\u{7}\r\n\t\0\u{7f}", Some(r"\u{1b}[2J\u{7}\r\n\t\u{0}\u{7f}")),
+        ] {
+            assert_eq!(escaped(text), expected.unwrap_or(text), "{text:?}");
+            let json = escaped_for_json(&serde_json::to_string(text).expect("JSON"));
+            assert!(json.chars().all(is_printable), "{json}");
+            assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use self::terminal::ProgressLine;
 use super::signals::BlockedSignals;
+use super::stderr::Priority;
 use super::{Error, FINDINGS, USAGE, exit_with, note, print, read_in_time, runtime_error};
 use crate::cmd::cli::{CheckArgs, CheckOutput};
 use crate::config::{Config, Selection};
@@ -84,7 +85,7 @@ fn finish(args: &CheckArgs, fleet: &Fleet) -> Result<u8, Error> {
     print_local_errors(fleet);
     if let Some(folder) = &args.export {
         let files = export::write(folder, args.force, &fleet.targets)?;
-        note(&format_args!("wrote {} to {}", counted(files, "file"), folder.display()));
+        note(Priority::Info, &format_args!("wrote {} to {}", counted(files, "file"), folder.display()));
     }
     let is_ok = fleet.targets.iter().all(|report| state::is_ok(report, now));
     Ok(if is_ok { SUCCESS } else { FINDINGS })
@@ -151,7 +152,7 @@ fn prometheus(fleet: &Fleet, now: SystemTime) -> String {
 fn print_local_errors(fleet: &Fleet) {
     for (reason, count) in fleet.exporter.local_errors.iter().filter(|(_, count)| *count > 0) {
         let errors = counted(usize::try_from(*count).unwrap_or(usize::MAX), "local error");
-        note(&format_args!("{errors} on the exporter host: {reason}: {}", reason.doc()));
+        note(Priority::Warning, &format_args!("{errors} on the exporter host: {reason}: {}", reason.doc()));
     }
 }
 

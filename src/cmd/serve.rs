@@ -11,9 +11,11 @@ use tokio::task::spawn_blocking;
 
 use super::cli::Args;
 use super::signals::BlockedSignals;
+use super::stderr::Priority;
 use super::{FAILURE, USAGE, exit_with, logging, note, print, read_in_time, runtime_error};
 use crate::config::Config;
 use crate::service::Service;
+use crate::text::escaped;
 use crate::web;
 
 /// Serves until SIGTERM or SIGINT, or only checks the configuration if `--config.check` is set. The exit code is 0 after a
@@ -41,16 +43,17 @@ fn check_config(args: &Args) -> ExitCode {
         Err(error) => return exit_with(USAGE, &error),
     };
     for warning in &config.warnings {
-        note(&format_args!("warning: {warning}"));
+        note(Priority::Warning, &format_args!("warning: {warning}"));
     }
     for glob in config.files.unmatched() {
-        note(&format_args!("warning: no file matches target_files pattern `{glob}`"));
+        note(Priority::Warning, &format_args!("warning: no file matches target_files pattern `{glob}`"));
     }
     if let [first, others @ ..] = config.files.failures() {
-        others.iter().for_each(|failure| note(failure));
+        others.iter().for_each(|failure| note(Priority::Error, failure));
         return exit_with(USAGE, first);
     }
-    let printed = print(&format!("{} is valid: {}\n", args.config_file.display(), config.summary()));
+    let printed =
+        print(&format!("{} is valid: {}\n", escaped(&args.config_file.display().to_string()), config.summary()));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit_with(USAGE, &error),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::text::escaped;
+
 /// Why a configuration was rejected. `Display` is one line with the file, the key, the problem and the position.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{line}")]
@@ -22,7 +24,7 @@ impl ConfigError {
         let (place, position) = (fault.place.to_string(), fault.position.or(position));
         let before = if place.is_empty() { String::new() } else { format!("{place}: ") };
         let after = position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
-        let line = one_line(&format!("{}: {before}{}{after}", file.display(), fault.message));
+        let line = escaped(&format!("{}: {before}{}{after}", file.display(), fault.message));
         Self { file: file.to_owned(), kind: fault.kind, place, position, line }
     }
 
@@ -156,13 +158,6 @@ impl fmt::Display for Step {
 pub(super) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).collect();
     if shown.len() == text.len() { format!("`{text}`") } else { format!("`{shown}…`") }
-}
-
-/// `text` with control characters and line breaks escaped, since it is logged on one line.
-pub(super) fn one_line(text: &str) -> String {
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let escaped = |c: char| if breaks(c) { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
 }
 
 /// The suggestion and the list of what is allowed instead of `word`: ``did you mean `port`? (expected one of …)``.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::error::{ConfigError, one_line, quoted};
+use super::error::{ConfigError, quoted};
 use super::files::Files;
 use super::target::Targets;
 use super::yaml::{self, Node};
 use super::{Config, Document, Probe, Source, build};
 use crate::target::{ProbeSettings, Target, TargetKind, TargetName, TargetSpecError, UserLabels};
+use crate::text::escaped;
 use crate::trust::TrustStore;
 
 /// The targets that are selected, and how they are checked.
@@ -102,7 +103,7 @@ pub enum SelectError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A word is neither the name of a configured target nor a valid target.
-    #[error("{} {}: {}{error}", if file.is_some() { "unknown target" } else { "invalid target" }, one_line(&quoted(word)),
+    #[error("{} {}: {}{error}", if file.is_some() { "unknown target" } else { "invalid target" }, escaped(&quoted(word)),
         file.as_ref().map_or_else(String::new, |file| format!("not in {}, and not a valid host or domain: ", file.display())))]
     Target {
         /// The word.

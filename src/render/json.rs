@@ -3,7 +3,6 @@
 #![expect(non_camel_case_types, reason = "in `object!`, each key is the name of its type parameter, too")]
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::iter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,7 +18,7 @@ use crate::snapshot::{
     ProbeReport, StateChange, TargetReport,
 };
 use crate::target::ServerName;
-use crate::text::{days, is_printable, printable, rfc3339};
+use crate::text::{days, escaped_for_json, printable, rfc3339};
 use crate::verdict::certificate::hex;
 use crate::verdict::near_miss::near_misses;
 use crate::verdict::{Certificate, Facts, NameVerdict, Senders, unix};
@@ -105,20 +104,11 @@ pub fn json(verification: &Verification) -> String {
     })
 }
 
-/// `value` indented, with characters that control a terminal escaped. They occur only in strings, where an escape has the
-/// same value.
+/// `value` indented, with characters that are not printable escaped.
 fn text(value: &impl Serialize) -> String {
     // Cannot fail: map keys are strings and numbers are finite.
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
-    let mut out = String::with_capacity(json.len() + 1);
-    for c in json.chars() {
-        if c == '\n' || is_printable(c) {
-            out.push(c);
-        } else {
-            let _ = c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"));
-        }
-    }
-    out + "\n"
+    escaped_for_json(&json) + "\n"
 }
 
 fn list<T, J>(items: impl IntoIterator<Item = T>, to_json: impl FnMut(T) -> J) -> Vec<J> {

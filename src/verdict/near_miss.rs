@@ -329,9 +329,8 @@ fn matches_label(pattern: &str, label: &str) -> bool {
 
 /// Whether a character has no width or no effect on how a name looks.
 fn is_invisible(c: char) -> bool {
-    !is_printable(c)
-        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
+    // The Braille pattern without dots is blank.
+    !is_printable(c) || c == '\u{2800}'
 }
 
 /// The ASCII character that looks like `c`: hyphens and dots of word processors; Greek and Cyrillic letters (Unicode

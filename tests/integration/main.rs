@@ -26,6 +26,7 @@ mod scheduling;
 mod scrape_examples;
 mod senders;
 mod service_fixture;
+mod stderr;
 mod support;
 mod target_files;
 mod verify;

@@ -1,0 +1,171 @@
+//! Messages on standard error. Characters that are not printable are escaped, and lines for the journal of systemd begin
+//! with their priority.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::panic::{self, PanicHookInfo};
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::text::{escaped, escaped_for_json};
+
+/// Priorities of syslog (RFC 5424 §6.2.1), which the journal reads from the start of a line (sd-daemon(3)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Priority {
+    Error = 3,
+    Warning = 4,
+    Info = 6,
+    Debug = 7,
+}
+
+impl From<Level> for Priority {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warning,
+            Level::INFO => Self::Info,
+            Level::DEBUG | Level::TRACE => Self::Debug,
+        }
+    }
+}
+
+/// Standard error.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stderr {
+    is_journal: bool,
+}
+
+impl Stderr {
+    /// Standard error as it is now: it is the journal if `JOURNAL_STREAM` names its device and inode (systemd.exec(5)). A
+    /// process whose standard error was redirected inherits the variable, too.
+    pub(super) fn new() -> Self {
+        let stream = env::var("JOURNAL_STREAM").ok();
+        let named = || stream.as_deref().and_then(device_and_inode);
+        Self { is_journal: stream.is_some() && named().is_some_and(|named| file_of(io::stderr()).ok() == Some(named)) }
+    }
+
+    /// Writes `text`, line by line. A failed write is ignored: the exit code still says what happened.
+    pub(super) fn write(self, priority: Priority, text: &str) {
+        self.write_escaped(priority, text, escaped);
+    }
+
+    fn write_escaped(self, priority: Priority, text: &str, escape: fn(&str) -> String) {
+        // One write, so that lines of several threads are not mixed.
+        let _ = io::stderr().write_all(lines(self.is_journal.then_some(priority), text, escape).as_bytes());
+    }
+
+    /// Writes the messages of panics as errors to the journal. Elsewhere, those of the standard library remain.
+    pub(super) fn report_panics(self) {
+        if self.is_journal {
+            panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| self.write(Priority::Error, &info.to_string())));
+        }
+    }
+}
+
+/// Device and inode in `JOURNAL_STREAM`.
+fn device_and_inode(stream: &str) -> Option<(u64, u64)> {
+    let (device, inode) = stream.split_once(':')?;
+    Some((device.parse().ok()?, inode.parse().ok()?))
+}
+
+fn file_of(stream: impl AsFd) -> io::Result<(u64, u64)> {
+    let file = File::from(stream.as_fd().try_clone_to_owned()?).metadata()?;
+    Ok((file.dev(), file.ino()))
+}
+
+/// The lines of `text`, each escaped and after its priority.
+fn lines(priority: Option<Priority>, text: &str, escape: fn(&str) -> String) -> String {
+    let prefix = priority.map(|priority| format!("<{}>", priority as u8)).unwrap_or_default();
+    text.split_terminator('\n').map(|line| format!("{prefix}{}\n", escape(line))).collect()
+}
+
+/// Standard error for the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogWriter {
+    pub(super) stderr: Stderr,
+    pub(super) is_json: bool,
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = EventWriter;
+
+    fn make_writer(&'a self) -> EventWriter {
+        EventWriter { log: *self, priority: Priority::Info }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> EventWriter {
+        EventWriter { log: *self, priority: (*metadata.level()).into() }
+    }
+}
+
+/// Writes events with one priority, each in one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EventWriter {
+    log: LogWriter,
+    priority: Priority,
+}
+
+impl Write for EventWriter {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let escape = if self.log.is_json { escaped_for_json } else { escaped };
+        self.log.stderr.write_escaped(self.priority, &String::from_utf8_lossy(event), escape);
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_device_and_inode() {
+        for (stream, expected) in [
+            ("8:1234567", Some((8, 1_234_567))),
+            ("0:0", Some((0, 0))),
+            ("18446744073709551615:18446744073709551615", Some((u64::MAX, u64::MAX))),
+            ("18446744073709551616:1", None),
+            ("", None),
+            (":", None),
+            ("8", None),
+            ("8:", None),
+            (":9", None),
+            ("8:9:1", None),
+            ("8:0x9", None),
+            ("-8:9", None),
+            ("8:9\n", None),
+        ] {
+            assert_eq!(device_and_inode(stream), expected, "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn every_line_has_its_priority_and_is_escaped() {
+        use Priority::{Debug, Error, Info, Warning};
+        for (priority, text, expected) in [
+            (None, "one\ntwo\n", "one\ntwo\n"),
+            (Some(Error), "one\n", "<3>one\n"),
+            (Some(Warning), "one\ntwo", "<4>one\n<4>two\n"),
+            (Some(Info), "one\n\ntwo\n", "<6>one\n<6>\n<6>two\n"),
+            (Some(Debug), "<3>\u{202e}\r\n", "<7><3>\\u{202e}\\r\n"),
+            (Some(Error), "", ""),
+        ] {
+            assert_eq!(lines(priority, text, escaped), expected, "{text:?}");
+        }
+        let json = "{\"name\":\"\u{202e}\u{e0041}\"}\n";
+        assert_eq!(lines(None, json, escaped_for_json), "{\"name\":\"\\u202e\\udb40\\udc41\"}\n");
+    }
+
+    #[test]
+    fn levels_have_the_priorities_of_syslog() {
+        let priorities = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE].map(Priority::from);
+        assert_eq!(priorities.map(|priority| priority as u8), [3, 4, 6, 7, 7]);
+    }
+}
