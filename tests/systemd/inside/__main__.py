@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -149,6 +150,56 @@ def reload_fails() -> None:
     CONFIG.write_text(MORE_TARGETS)
     run("systemctl reload", NAME)
     await_sample("smtp_tls_exporter_config_last_reload_successful", {}, lambda value: value == 1)
+
+
+@check("lines in the journal have the priority of their level")
+def priorities() -> None:
+    run("journalctl --sync")
+    output = run("journalctl --no-pager --output=json", f"_SYSTEMD_UNIT={NAME}.service", f"SYSLOG_IDENTIFIER={NAME}")
+    seen = {entry["MESSAGE"]: entry["PRIORITY"] for entry in map(json.loads, output.splitlines())}
+    for level, priority in (("error", "3"), ("warn", "4"), ("info", "6")):
+        found = {priority for message, priority in seen.items() if f" level={level} " in message}
+        expect(found == {priority}, f"level={level}: {found}")
+    # The messages of --config.check are not lines of the log.
+    plain = {message: priority for message, priority in seen.items() if message.startswith(f"{NAME}: ")}
+    expect(set(plain.values()) == {"3", "4"}, f"{plain}")
+    for message, priority in plain.items():
+        expect(priority == ("4" if message.startswith(f"{NAME}: warning: ") else "3"), f"{priority}: {message}")
+    expect(not any(message.startswith("<") for message in seen), f"{list(seen)}")
+
+
+@check("few threads, a limit on them, and no core dumps")
+def threads() -> None:
+    expect(show("TasksMax") == "512", show("TasksMax"))
+    # The container may have no controller that counts them.
+    count = len(list(Path(f"/proc/{main_pid()}/task").iterdir()))
+    expect(count <= 2 * (os.cpu_count() or 1) + 20, f"{count} threads")
+    limits = Path(f"/proc/{main_pid()}/limits").read_text()
+    expect(re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE) is not None, limits)
+
+
+@check("a credential gives access to a file of root, and is a copy")
+def credential() -> None:
+    source = CONFIG.parent / "credential.pem"
+    source.write_text((servers.FILES / "cert.pem").read_text())
+    source.chmod(0o600)
+    unit = Path(f"/etc/systemd/system/{NAME}.service").read_text()
+    example = re.search(r"^#LoadCredential=client.key:\S+$", unit, re.MULTILINE)
+    path = f"/run/credentials/{NAME}.service/client.key"
+    expect(example is not None and f"# {path}." in unit, "the unit has no example")
+    CONFIG.write_text(MORE_TARGETS + f"trust_stores: {{internal: {{roots: none, files: [{path}]}}}}\n")
+    drop_in = Path(f"/etc/systemd/system/{NAME}.service.d/credential.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"[Service]\nLoadCredential=client.key:{source}\n")
+    run("systemctl daemon-reload")
+    run("systemctl restart", NAME)
+    await_ready()
+    source.write_text("renewed")
+    expect(Path(path).read_text() != "renewed", "the copy has changed without a restart")
+    CONFIG.write_text(MORE_TARGETS)
+    drop_in.unlink()
+    drop_in.parent.rmdir()
+    run("systemctl daemon-reload")
 
 
 @check("a supplementary group of a drop-in gives access to a file")
