@@ -77,6 +77,11 @@ def _files(image: str) -> set[str]:
         return {each.name for each in archive if not each.isdir()} - added
 
 
+def build_context_has_no_configuration_and_no_key(_: str) -> None:
+    expected = {f"context/{name}" for name in os.environ["CONTEXT_FILES"].split()}
+    assert _files("context") == expected, _files("context") ^ expected
+
+
 def image_has_user_healthcheck_and_port(image: str) -> None:
     config = json.loads(docker("inspect", image))[0]["Config"]
     assert config["User"] == "65532:65532", config["User"]
@@ -214,6 +219,7 @@ def exporter_stops_on_sigterm(_: str) -> None:
 FILES: list[Callable[[str], None]] = [images_have_versions_and_ports_are_local, grafana_files_exist]
 CHECKS: list[Callable[[str], None]] = [
     *FILES,
+    build_context_has_no_configuration_and_no_key,
     image_adds_one_file,
     image_has_user_healthcheck_and_port,
     image_names_the_missing_config_file,
