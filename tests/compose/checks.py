@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -198,10 +199,25 @@ def grafana_files_exist(_: str) -> None:
     assert (source["type"], source["url"], source["isDefault"]) == ("prometheus", "http://prometheus:9090", True)
 
 
-def images_have_versions_and_ports_are_local(_: str) -> None:
+def images_have_versions_and_digests(_: str) -> None:
+    services = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
+    images = [service["image"] for service in services.values() if "build" not in service]
+    for image in images:
+        assert re.search(r":v?[0-9.]+@", image), f"{image}: no version"
+    dockerfile = (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
+    arguments = dict(re.findall(r"^ARG (\w+)=(.*)$", dockerfile, re.MULTILINE))
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", dockerfile, re.MULTILINE)
+    for image in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
+        if image not in stages:
+            images.append(arguments[image.strip("${}")])
+    assert len(set(images)) == 5, images
+    for image in images:
+        assert re.fullmatch(r"[a-z.]+/[a-z/0-9-]+:[\w.-]+@sha256:[0-9a-f]{64}", image), f"{image}: no digest"
+
+
+def ports_are_local(_: str) -> None:
     services = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
     for name, service in services.items():
-        assert "build" in service or service["image"].rpartition(":")[2].strip("v")[:1].isdigit(), name
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), f"{name} listens on all interfaces: {port}"
 
@@ -216,7 +232,7 @@ def exporter_stops_on_sigterm(_: str) -> None:
     assert _state()["ExitCode"] == 0 and took < 10, (_state(), took)
 
 
-FILES: list[Callable[[str], None]] = [images_have_versions_and_ports_are_local, grafana_files_exist]
+FILES: list[Callable[[str], None]] = [images_have_versions_and_digests, ports_are_local, grafana_files_exist]
 CHECKS: list[Callable[[str], None]] = [
     *FILES,
     build_context_has_no_configuration_and_no_key,
