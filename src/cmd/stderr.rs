@@ -1,12 +1,14 @@
 //! Messages on standard error. Characters that are not printable are escaped, and lines for the journal of systemd begin
 //! with their priority.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::env;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{self, PanicHookInfo};
+use std::thread;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
@@ -61,7 +63,13 @@ impl Stderr {
     /// Writes the messages of panics as errors to the journal. Elsewhere, those of the standard library remain.
     pub(super) fn report_panics(self) {
         if self.is_journal {
-            panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| self.write(Priority::Error, &info.to_string())));
+            panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+                let thread = thread::current();
+                let name = thread.name().unwrap_or("<unnamed>");
+                let trace = Some(Backtrace::capture()).filter(|trace| trace.status() == BacktraceStatus::Captured);
+                let trace = trace.map(|trace| format!("\nstack backtrace:\n{trace}")).unwrap_or_default();
+                self.write(Priority::Error, &format!("thread '{name}' {info}{trace}"));
+            }));
         }
     }
 }
@@ -123,6 +131,10 @@ impl Write for EventWriter {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -161,6 +173,32 @@ mod tests {
         }
         let json = "{\"name\":\"\u{202e}\u{e0041}\"}\n";
         assert_eq!(lines(None, json, escaped_for_json), "{\"name\":\"\\u202e\\udb40\\udc41\"}\n");
+    }
+
+    /// In a process of its own, since the hook is that of the process.
+    #[test]
+    fn panics_are_errors_in_the_journal() {
+        const NAME: &str = "cmd::stderr::tests::panics_are_errors_in_the_journal";
+        if env::var_os("PANICS").is_some() {
+            Stderr::new().report_panics();
+            panic!("first \u{202e}\nsecond");
+        }
+        for (is_journal, backtrace) in [(true, "0"), (true, "1"), (false, "0")] {
+            let (reader, writer) = UnixStream::pair().expect("a pair of sockets");
+            let (device, inode) = file_of(&writer).expect("a file");
+            let mut command = Command::new(env::current_exe().expect("a path"));
+            command.args(["--exact", NAME, "--nocapture"]).env("PANICS", "1").env("RUST_BACKTRACE", backtrace);
+            command.env("JOURNAL_STREAM", if is_journal { format!("{device}:{inode}") } else { "0:0".to_owned() });
+            let mut process = command.stdout(Stdio::null()).stderr(OwnedFd::from(writer)).spawn().expect("it starts");
+            // Closes the writing end.
+            drop(command);
+            let text = io::read_to_string(reader).expect("text");
+            assert!(!process.wait().expect("it ends").success());
+            assert!(text.contains("panicked at") && text.contains("second"), "{text}");
+            assert_eq!(text.lines().all(|line| line.starts_with("<3>")), is_journal, "{text}");
+            assert_eq!(text.contains('\u{202e}'), !is_journal, "{text}");
+            assert_eq!(text.contains("stack backtrace:"), backtrace == "1", "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Standard error: priorities for the journal of systemd, and characters that are not printable.
 
 use std::fs::{self, File};
-use std::io::{Read, pipe};
+use std::io::{BufRead, BufReader, Read, pipe};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -127,26 +128,83 @@ fn other_streams_have_no_priorities() {
     }
 }
 
+/// Lines of the log about a target whose name has characters that are not visible.
+#[test]
+fn log_lines_have_the_priority_of_their_level_and_are_escaped() {
+    let folder = folder();
+    let closed = TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("an address");
+    let name = format!("\u{5e9}\u{5dc}{INVISIBLE}");
+    let target = format!("{{name: {}, host: a.test, addresses: [127.0.0.1], port: {}}}", in_yaml(&name), closed.port());
+    fs::write(folder.path().join("names.yaml"), format!("defaults: {{trust: mozilla}}\ntargets: [{target}]\n"))
+        .expect("a file");
+    for (format, escape) in [("logfmt", r"\u{202e}"), ("json", r"\u202e")] {
+        let args = ["--config.file=names.yaml", "--web.listen-address=127.0.0.1:0", "--log.level=debug"];
+        let (reader, writer) = socket();
+        let mut command = exporter(folder.path(), &args);
+        command.arg(format!("--log.format={format}")).env("JOURNAL_STREAM", stream_of(&writer));
+        let mut process = command.stderr(writer).spawn().expect("it starts");
+        // Closes the writing end.
+        drop(command);
+        let mut seen = Vec::new();
+        for line in BufReader::new(reader).lines() {
+            let line = line.expect("text");
+            let is_last = line.contains("probe failed");
+            seen.push(line);
+            if is_last {
+                break;
+            }
+        }
+        process.kill().expect("it runs");
+        process.wait().expect("it ends");
+        let priority = |text: &str| {
+            let line = seen.iter().find(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {seen:#?}"));
+            &line[..3]
+        };
+        let found = ["reading file", "listening", "probe failed"].map(priority);
+        assert_eq!(found, ["<7>", "<6>", "<4>"], "{seen:#?}");
+        let last = seen.last().expect("a line");
+        assert!(last.contains(escape) && last.contains("\u{5e9}\u{5dc}"), "{last}");
+        assert!(!last.contains(|c: char| c.is_control() || INVISIBLE.contains(c)), "{last}");
+        if format == "json" {
+            let event: serde_json::Value = serde_json::from_str(&last[3..]).expect("JSON");
+            assert_eq!(event["target"], name.as_str(), "escaped, not changed");
+        }
+    }
+}
+
+/// `text` as a string of YAML in ASCII.
+fn in_yaml(text: &str) -> String {
+    let escaped: String = text.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
+    format!("\"{escaped}\"")
+}
+
 /// Characters that change the order of text, that are invisible, or that control a terminal.
-const INVISIBLE: &str = "\u{202e}\u{2066}\u{200b}\u{feff}\u{ad}\u{9b}\u{e0041}\u{2028}";
+const INVISIBLE: &str = "\u{202e}\u{2066}\u{200b}\u{feff}\u{ad}\u{e0041}\u{2028}";
 
 #[test]
 fn messages_escape_characters_that_are_not_printable() {
     let folder = folder();
     let name = format!("\u{5e9}\u{5dc}{INVISIBLE}");
+    // Target names have none.
+    let control = format!("{name}\u{9b}");
     let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
-    let quoted: String = name.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
-    let quoted = format!("\"{quoted}\"");
+    let quoted = in_yaml(&name);
     let target = format!("name: {quoted}, host: a.test, addresses: [127.0.0.1], port: 1");
     file("value.yaml", &format!("targets: [{{{target}, trust: {quoted}}}]\n"));
+    file("control.yaml", &format!("targets: [{{name: {}, host: a.test}}]\n", in_yaml(&control)));
     file("key.yaml", &format!("targets: [{{{target}, {quoted}: 1}}]\n"));
     file("twice.yaml", &format!("defaults: {{trust: mozilla}}\ntargets: [{{{target}}}, {{{target}}}]\n"));
     file("glob.yaml", &format!("target_files: [{quoted}]\ntargets: [{{{target}, trust: mozilla}}]\n"));
     file("roots.yaml", &format!("trust_stores: {{t: {{files: [{quoted}]}}}}\ntargets: [{{{target}, trust: t}}]\n"));
     file(&format!("{name}.yaml"), &format!("targets: [{{{target}, trust: mozilla}}]\n"));
-    let with_name = |args: &str| args.split(' ').map(|word| word.replace("NAME", &name)).collect::<Vec<_>>();
+    let with_name = |args: &str| {
+        args.split(' ').map(|word| word.replace("CONTROL", &control).replace("NAME", &name)).collect::<Vec<_>>()
+    };
     for args in [
         "--config.check --config.file=value.yaml",
+        "--config.check --config.file=control.yaml",
+        "--config.check --config.file=CONTROL",
+        "check CONTROL",
         "--config.check --config.file=key.yaml",
         "--config.check --config.file=twice.yaml",
         "--config.check --config.file=glob.yaml",
