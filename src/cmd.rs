@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use self::stderr::{Priority, Stderr};
+use crate::config::Config;
 use crate::file::with_deadline;
 use crate::text::{escaped, is_printable};
 
@@ -13,6 +15,7 @@ pub mod check;
 pub mod cli;
 pub mod health;
 pub mod logging;
+pub mod rules;
 pub mod serve;
 pub mod signals;
 mod stderr;
@@ -72,6 +75,22 @@ fn read_in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     with_deadline(READ_LIMIT, work).ok_or_else(|| {
         format!("reading the configuration did not end within {READ_LIMIT:?}: a file system does not respond").into()
     })
+}
+
+/// The configuration in a file, with all of its target files. Prints its warnings.
+fn load_complete(file: &Path) -> Result<Config, Error> {
+    let config = Config::load(file)?;
+    for warning in &config.warnings {
+        note(Priority::Warning, &format_args!("warning: {warning}"));
+    }
+    for glob in config.files.unmatched() {
+        note(Priority::Warning, &format_args!("warning: no file matches target_files pattern `{glob}`"));
+    }
+    if let [first, others @ ..] = config.files.failures() {
+        others.iter().for_each(|failure| note(Priority::Error, failure));
+        return Err(first.to_string().into());
+    }
+    Ok(config)
 }
 
 fn runtime_error(error: io::Error) -> Error {

@@ -32,6 +32,7 @@ use self::error::{Fault, Place, Step, quoted};
 use self::files::PemFiles;
 pub use self::files::{Files, Found};
 use self::scalar::{Allowed, BackendLimit, ConcurrentProbes, Glob, ResolverKey, StoreKey, UniqueVec};
+pub use self::scalar::{is_label_name, is_reserved as is_reserved_label};
 pub use self::selection::{SelectError, Selection};
 use self::settings::{Resolved, Settings};
 use self::stores::{Resolver, Store, Stores};

@@ -21,6 +21,7 @@
 //! | | [`monitor`] | schedules lookups and probes, owns all state |
 //! | | [`verify`] | verdicts on certificates from files |
 //! | output | [`metrics`] | reports to Prometheus metrics |
+//! | | [`rules`] | alerting rules for Prometheus |
 //! | | [`advice`], [`render`] | what to fix; text, JSON and PEM |
 //! | | [`web`], [`service`] | HTTP; listeners, monitor and reload together |
 //! | | [`cmd`] | the command line and its sub-commands |
@@ -59,5 +60,6 @@ pub mod advice;
 pub mod cmd;
 pub mod metrics;
 pub mod render;
+pub mod rules;
 pub mod service;
 pub mod web;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use smtp_tls_exporter::cmd::cli::{Args, Command};
 use smtp_tls_exporter::cmd::signals::BlockedSignals;
-use smtp_tls_exporter::cmd::{check, health, print_usage, report_panics, serve, verify};
+use smtp_tls_exporter::cmd::{check, health, print_usage, report_panics, rules, serve, verify};
 
 fn main() -> ExitCode {
     // First of all: until then, each of these signals ends the process.
@@ -24,6 +24,10 @@ fn main() -> ExitCode {
         Some(Command::Verify(args)) => {
             signals.unblock();
             verify::command(args)
+        }
+        Some(Command::Rules(args)) => {
+            signals.unblock();
+            rules::command(args)
         }
         Some(Command::Health(args)) => {
             signals.unblock();

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::{format_duration, parse_duration};
+use crate::rules::AlertLabel;
 use crate::target::ServerName;
 
 pub use self::address::Address;
@@ -65,6 +66,9 @@ pub enum Command {
     /// Verify a certificate chain in a file by the same rules as a presented chain.
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
+    /// Print alert rules for Prometheus that keep the labels of your targets.
+    #[command(long_about = help::RULES_ABOUT, after_help = help::RULES)]
+    Rules(RulesArgs),
     /// Check whether a running exporter is ready, for container health checks.
     #[command(after_help = help::HEALTH)]
     Health(HealthArgs),
@@ -179,6 +183,18 @@ pub struct VerifyArgs {
     /// Chain as PEM, server certificate first; `-` reads standard input.
     #[arg(value_name = "CHAIN.pem")]
     pub chain: PathBuf,
+}
+
+/// The arguments of `rules`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RulesArgs {
+    /// Configuration file whose target labels alerts keep; repeatable.
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_files: Vec<PathBuf>,
+
+    /// Label of targets that alerts keep; repeatable. Without this and --config.file: team.
+    #[arg(long = "label", value_name = "NAME", value_parser = AlertLabel::parse)]
+    pub labels: Vec<AlertLabel>,
 }
 
 /// Output formats of `verify`.

@@ -1,6 +1,7 @@
 //! The exporter as a service: probes on an interval and serves the results over HTTP until a signal.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use tokio::task::spawn_blocking;
 use super::cli::Args;
 use super::signals::BlockedSignals;
 use super::stderr::Priority;
-use super::{FAILURE, USAGE, exit_with, logging, note, print, read_in_time, runtime_error};
+use super::{FAILURE, USAGE, exit_with, load_complete, logging, note, print, read_in_time, runtime_error};
 use crate::config::Config;
+use crate::rules::TargetLabels;
 use crate::service::Service;
-use crate::text::escaped;
+use crate::text::{conjunction_within, escaped, printable};
 use crate::web;
 
 /// Serves until SIGTERM or SIGINT, or only checks the configuration if `--config.check` is set. The exit code is 0 after a
@@ -37,27 +39,46 @@ pub fn command(args: Args, signals: BlockedSignals) -> ExitCode {
 
 fn check_config(args: &Args) -> ExitCode {
     let file = args.config_file.clone();
-    let config = match read_in_time(move || Config::load(&file)) {
+    let config = match read_in_time(move || load_complete(&file)) {
         Ok(Ok(config)) => config,
-        Ok(Err(error)) => return exit_with(USAGE, &error),
-        Err(error) => return exit_with(USAGE, &error),
+        Ok(Err(error)) | Err(error) => return exit_with(USAGE, &error),
     };
-    for warning in &config.warnings {
-        note(Priority::Warning, &format_args!("warning: {warning}"));
-    }
-    for glob in config.files.unmatched() {
-        note(Priority::Warning, &format_args!("warning: no file matches target_files pattern `{glob}`"));
-    }
-    if let [first, others @ ..] = config.files.failures() {
-        others.iter().for_each(|failure| note(Priority::Error, failure));
-        return exit_with(USAGE, first);
-    }
+    note_dropped_labels(&args.config_file, &config);
     let printed =
         print(&format!("{} is valid: {}\n", escaped(&args.config_file.display().to_string()), config.summary()));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit_with(USAGE, &error),
     }
+}
+
+/// Prints which labels of targets the shipped rules drop, and the command that prints rules that keep them.
+fn note_dropped_labels(file: &Path, config: &Config) {
+    let labels = TargetLabels::of(config.targets.iter().map(|target| &**target));
+    let dropped: Vec<String> = labels.dropped_by_shipped_rules().map(|label| format!("`{}`", label.as_str())).collect();
+    if !dropped.is_empty() {
+        let (noun, names) =
+            (if dropped.len() == 1 { "label" } else { "labels" }, conjunction_within(dropped, MAX_LISTED, MAX_LINE));
+        note(
+            Priority::Info,
+            &format_args!(
+                "note: the shipped alert rules drop the {noun} {names} of targets; `smtp-tls-exporter rules --config.file={}` \
+             prints rules that keep them",
+                shell_word(&file.to_string_lossy())
+            ),
+        );
+    }
+    for (name, error) in labels.left_out.iter().take(MAX_LISTED) {
+        let name = printable(name, MAX_LINE);
+        note(Priority::Info, &format_args!("note: alerts cannot keep the label `{name}` of targets: {error}"));
+    }
+}
+
+/// `text` as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ':' | '@' | '%' | ',');
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn run(args: Args, signals: BlockedSignals) -> Result<(), Fatal> {
@@ -124,3 +145,7 @@ impl Fatal {
         Self { code: FAILURE, error: error.to_string() }
     }
 }
+
+/// Labels in a message, and the length of their list.
+const MAX_LISTED: usize = 10;
+const MAX_LINE: usize = 200;

@@ -369,14 +369,14 @@ fn is_path(text: &str) -> bool {
 }
 
 /// Whether Prometheus accepts `name` as a label name without quotes.
-pub(super) fn is_label_name(name: &str) -> bool {
+pub fn is_label_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Whether a label is one that Prometheus or the exporter sets.
-pub(super) fn is_reserved(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     table::PROMETHEUS_LABELS.contains(&name) || table::reserved_labels().any(|label| label == name)
 }
 

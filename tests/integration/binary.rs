@@ -211,6 +211,17 @@ verify --host a.test --no-system-roots --ca-file good.pem key.pem
 verify --host a.test --no-system-roots --ca-file good.pem no-end.pem
 verify --host a.test --no-system-roots --ca-file good.pem no-base64.pem
 verify --host a.test --no-system-roots --ca-file good.pem large.pem
+rules --label
+rules --label=
+rules --label=a-b
+rules --label=target
+rules --label=node
+rules --label=severity
+rules --label=nan
+rules --config.file=missing.yaml
+rules --config.file=invalid.yaml
+rules --config.file=valid.yaml --config.file=folder
+rules team
 health https://127.0.0.1:1
 health 127.0.0.1:1
 health http://127.0.0.1:1 --timeout=0s
@@ -380,6 +391,7 @@ fn other_commands_end_by_signals_that_arrive_during_the_start() {
         &["--no-such-flag"],
         &["--config.file=/dev/stdin", "--config.check"],
         &["verify", "--host", "a.test", "-"],
+        &["rules", "--config.file=/dev/stdin"],
         &["health", &url],
     ] {
         for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
@@ -417,6 +429,8 @@ fn a_result_that_cannot_be_written_exits_with_2_unless_the_reader_has_gone() {
         ("--version", 0),
         ("check --help", 0),
         ("--config.check", 0),
+        ("rules", 0),
+        ("rules --config.file=config.yaml", 0),
         ("check --config.file=config.yaml", 1),
         ("check --config.file=config.yaml --output=json", 1),
         ("verify --no-system-roots --ca-file=root.pem --host=smtp.example.com chain.pem", 0),

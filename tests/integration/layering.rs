@@ -26,6 +26,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("metrics", &["tokio", "hickory", "webpki::", "x509_", "axum", "SystemTime::now", "Instant::now"]),
     ("advice", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("render", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
+    ("rules", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("web", &["tokio_rustls", "hickory", "webpki::", "x509_", "Monitor", "Prober", "Resolvers"]),
     ("service", &["tokio_rustls", "hickory", "webpki::", "x509_", "Prober", "Resolvers"]),
     ("cmd", &["tokio_rustls", "hickory", "webpki::", "x509_", "Prober", "Resolvers"]),
@@ -86,6 +87,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
+    ("rules", &["config", "target"]),
     ("service", &["config", "monitor", "web"]),
     (
         "cmd",
@@ -96,6 +98,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "web",
             "metrics",
             "render",
+            "rules",
             "verify",
             "snapshot",
             "reason",

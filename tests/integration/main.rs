@@ -22,6 +22,7 @@ mod probe_page;
 mod reasons;
 mod replies;
 mod rotated_files;
+mod rules;
 mod scheduling;
 mod scrape_examples;
 mod senders;

@@ -53,15 +53,34 @@ CASES: dict[str, list[tuple[bool, dict[str, str]]]] = {
         (False, alert("CertificateExpiring", "warning", **{**BACKEND, "backend": "192.0.2.11:587"})),
         (False, alert("CertificateExpiring", "warning", **OTHER_MODE)),
     ],
-    "critical SmtpTlsExporterDown inhibits all other alerts of the job": [
+    # One of two Prometheus servers cannot reach the exporters; the alerts of the other one are still sent.
+    "critical SmtpTlsExporterDown inhibits only the warnings about instances of the job": [
         (False, alert("ExporterDown", "critical", job="smtp_tls")),
         (True, alert("ExporterDown", "warning", job="smtp_tls", instance="a")),
-        (True, alert("TargetDown", "critical", **RELAY, target="relay")),
-        (True, alert("HostnameMismatchPartial", "critical", **SERVER, target="relay")),
-        (True, alert("DnsFailing", "warning", job="smtp_tls", target="relay")),
-        (False, alert("TargetDown", "critical", **{**RELAY, "job": "smtp_tls_2"}, target="relay")),
+        (False, alert("TargetDown", "critical", **RELAY, target="relay")),
+        (False, alert("HostnameMismatchPartial", "critical", **SERVER, target="relay")),
+        (False, alert("CertificateExpiring", "warning", **BACKEND)),
+        (False, alert("DnsFailing", "warning", job="smtp_tls", target="relay")),
+        (False, alert("ExporterDown", "warning", job="smtp_tls_2", instance="a")),
         (False, {"alertname": "Other", "severity": "warning", **BACKEND}),
     ],
+    **{
+        f"nothing inhibits alerts of another {label} with the same job and target": [
+            (False, alert("TargetDown", "critical", **RELAY, **{label: "a"}, target="relay")),
+            (True, alert("BackendDown", "warning", **BACKEND, **{label: "a"})),
+            (False, alert("BackendDown", "warning", **BACKEND, **{label: "b"})),
+            (False, alert("BackendDown", "warning", **BACKEND)),
+            (False, alert("CertificateExpiring", "critical", **BACKEND, **{label: "a"})),
+            (True, alert("CertificateExpiring", "warning", **BACKEND, **{label: "a"})),
+            (False, alert("CertificateExpiring", "warning", **BACKEND, **{label: "b"})),
+            (False, alert("CertificateExpiring", "warning", **BACKEND)),
+            (False, alert("ExporterDown", "critical", job="smtp_tls", **{label: "a"})),
+            (True, alert("ExporterDown", "warning", job="smtp_tls", instance="1", **{label: "a"})),
+            (False, alert("ExporterDown", "warning", job="smtp_tls", instance="1", **{label: "b"})),
+            (False, alert("TargetDown", "critical", **OTHER_NAME, **{label: "b"}, target="relay")),
+        ]
+        for label in ("cluster", "namespace")
+    },
     "SmtpTlsExporterDown of a single instance inhibits nothing": [
         (False, alert("ExporterDown", "warning", job="smtp_tls", instance="a")),
         (False, alert("BackendDown", "warning", **BACKEND)),

@@ -6,6 +6,24 @@ Exit codes:
   1  a name does not match, or the chain is not valid
   2  invalid usage, or a file cannot be read";
 
+pub(super) const RULES_ABOUT: &str = "\
+Print alert rules for Prometheus that keep the labels of your targets.
+
+The rules aggregate by job, cluster, namespace, the labels that you name, and the exporter's own labels. They drop all other \
+labels, so that replicas of the exporter fire a single alert, whatever labels Prometheus adds to them. Labels that differ \
+between replicas, such as pod and node, are refused. The rules in deploy/prometheus are those for the label team.";
+
+pub(super) const RULES: &str = "\
+Examples:
+  Keep the labels of all targets in the configuration and its target files
+    smtp-tls-exporter rules --config.file=config.yaml > smtp-tls.rules.yaml
+  Keep the labels team and tier
+    smtp-tls-exporter rules --label=team --label=tier > smtp-tls.rules.yaml
+
+Exit codes:
+  0  the rules were printed
+  2  invalid usage or configuration";
+
 pub(super) const HEALTH: &str = "\
 Exit codes:
   0  the exporter is ready

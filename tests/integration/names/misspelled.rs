@@ -29,7 +29,7 @@ fn reports_each_kind_of_unknown_name() {
         ("tests/rules/", "weak_key", "weak_kee", "unknown label value: reason=weak_kee"),
         (routes, "severity=\"critical\"", "severity=\"urgent\"", "unknown label value: severity=urgent"),
         ("docs/runbooks/", "| `self_signed` |", "| `selfsigned` |", "unknown name: selfsigned"),
-        (rules, "without (reason)", "without (cause)", "unknown label: cause"),
+        (rules, "ignoring (stage, reason)", "ignoring (stage, cause)", "unknown label: cause"),
         (dashboards, "{cluster=~", "{clusters=~", "unknown label: clusters smtp_tls_"),
         (dashboards, "by (stage, reason)", "by (stage, cause)", "unknown label: cause"),
         (dashboards, "{{reason}}", "{{cause}}", "unknown label: cause"),

@@ -1,0 +1,302 @@
+//! The recording and alerting rules for Prometheus: a template, with the labels that alerts keep filled in.
+//!
+//! Prometheus adds labels to the series of each exporter replica, and PromQL cannot aggregate over labels that it does not
+//! know. The rules therefore list the labels that alerts keep, and drop all others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use crate::config::{is_label_name, is_reserved_label};
+use crate::target::Target;
+
+/// The name of a label of targets that alerts keep.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AlertLabel(String);
+
+impl AlertLabel {
+    /// Checks the name of a label.
+    ///
+    /// # Errors
+    /// If targets cannot have the label, or alerts cannot keep it.
+    pub fn parse(name: &str) -> Result<Self, AlertLabelError> {
+        let is_one_of = |names: &[&str]| names.contains(&name);
+        if name.len() > MAX_NAME {
+            Err(AlertLabelError::TooLong)
+        } else if is_one_of(PER_REPLICA) {
+            Err(AlertLabelError::PerReplica)
+        } else if !is_one_of(SCRAPE_LABELS) && is_reserved_label(name) {
+            Err(AlertLabelError::Reserved)
+        } else if !is_label_name(name) || name.starts_with("__") {
+            Err(AlertLabelError::Malformed)
+        } else if is_one_of(SET_BY_RULES) {
+            Err(AlertLabelError::SetByRules)
+        } else if NOT_IN_GROUPING.contains(&&*name.to_ascii_lowercase()) {
+            Err(AlertLabelError::NotInGrouping)
+        } else {
+            Ok(Self(name.to_owned()))
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether all rules keep the label, whatever the configuration.
+    fn is_always_kept(&self) -> bool {
+        SCRAPE_LABELS.contains(&self.as_str())
+    }
+}
+
+/// Why alerts cannot keep a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AlertLabelError {
+    /// The name is longer than one in a configuration can be.
+    #[error("name too long: expected at most {MAX_NAME} bytes")]
+    TooLong,
+    /// No target can have this label.
+    #[error("not a label name: expected [a-zA-Z_][a-zA-Z0-9_]*, not __*")]
+    Malformed,
+    /// Prometheus or the exporter sets the label.
+    #[error("reserved for Prometheus or this exporter; the rules keep such labels where they are needed")]
+    Reserved,
+    /// Prometheus sets the label to a different value for each replica of the exporter.
+    #[error(
+        "differs between replicas of the exporter: each would fire its own alerts. Give the targets a label of another name"
+    )]
+    PerReplica,
+    /// Prometheus or the rules set the label on every alert.
+    #[error("set on every alert by the rules: give the targets a label of another name")]
+    SetByRules,
+    /// PromQL reads the name as a number or a keyword.
+    #[error("not usable in `by (…)` of PromQL: give the targets a label of another name")]
+    NotInGrouping,
+}
+
+/// The labels of targets, by whether alerts can keep them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct TargetLabels {
+    /// Labels that alerts can keep.
+    pub kept: BTreeSet<AlertLabel>,
+    /// Labels that they cannot keep, with the reason.
+    pub left_out: BTreeMap<String, AlertLabelError>,
+}
+
+impl TargetLabels {
+    /// The label names of all targets.
+    pub fn of<'a>(targets: impl IntoIterator<Item = &'a Target>) -> Self {
+        let mut labels = Self::default();
+        for (name, _) in targets.into_iter().flat_map(|target| target.labels.iter()) {
+            match AlertLabel::parse(name) {
+                Ok(label) => _ = labels.kept.insert(label),
+                Err(error) => _ = labels.left_out.insert(name.to_owned(), error),
+            }
+        }
+        labels
+    }
+
+    /// The labels that the shipped rules drop although alerts can keep them.
+    pub fn dropped_by_shipped_rules(&self) -> impl Iterator<Item = &AlertLabel> {
+        self.kept.iter().filter(|label| !label.is_always_kept() && label.as_str() != SHIPPED_LABEL)
+    }
+}
+
+/// The labels that the shipped rules keep.
+pub fn shipped_labels() -> BTreeSet<AlertLabel> {
+    [AlertLabel(SHIPPED_LABEL.to_owned())].into()
+}
+
+/// More label names than rules can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("too many labels: {0} bytes of label names, expected at most {MAX_NAMES}")]
+pub struct TooManyLabels(usize);
+
+/// The rules as YAML. Alerts keep `labels`, and the labels `job`, `cluster` and `namespace`.
+///
+/// # Errors
+/// If the names have more than 64 KiB.
+pub fn render(labels: &BTreeSet<AlertLabel>) -> Result<String, TooManyLabels> {
+    let size = labels.iter().map(|label| label.as_str().len()).sum();
+    if size > MAX_NAMES {
+        return Err(TooManyLabels(size));
+    }
+    let own = labels.iter().filter(|label| !label.is_always_kept()).map(AlertLabel::as_str);
+    let names: Vec<&str> = SCRAPE_LABELS.iter().copied().chain(own).collect();
+    let marks = [
+        ("@@LABELS@@", &*names.join(", ")),
+        ("@@EXPORTERS@@", EXPORTER_JOBS),
+        ("@@PROBES@@", PROBE_JOBS),
+        ("@@RUNBOOKS@@", RUNBOOKS),
+    ];
+    Ok(marks.iter().fold(TEMPLATE.to_owned(), |text, (mark, value)| text.replace(mark, value)))
+}
+
+const TEMPLATE: &str = include_str!("rules/template.yaml");
+/// Matchers of the jobs that scrape exporters at `/metrics`.
+const EXPORTER_JOBS: &str = r#"job=~".*smtp[-_]tls.*",job!~".*probe.*""#;
+/// Matchers of the jobs that scrape targets at `/probe`.
+const PROBE_JOBS: &str = r#"job=~".*smtp[-_]tls.*",job=~".*probe.*""#;
+/// The URL that has the runbooks.
+const RUNBOOKS: &str = "https://runbooks.example.com/smtp-tls";
+/// Labels that tell apart equally named jobs and targets. Alerts always keep them, and inhibition rules compare them.
+const SCRAPE_LABELS: &[&str] = &["job", "cluster", "namespace"];
+/// The label of targets that the shipped rules keep: the example routes of Alertmanager need it.
+const SHIPPED_LABEL: &str = "team";
+/// Labels that scrape configurations set to a value that differs between replicas of the exporter, or changes when one is
+/// replaced: those of Prometheus, of service discovery in Kubernetes and of the usual charts, and of pairs of servers.
+const PER_REPLICA: &[&str] = &[
+    "instance",
+    "pod",
+    "pod_name",
+    "pod_ip",
+    "pod_template_hash",
+    "controller_revision_hash",
+    "kubernetes_pod_name",
+    "container",
+    "container_id",
+    "endpoint",
+    "node",
+    "kubernetes_node",
+    "replica",
+    "prometheus_replica",
+    "receive_replica",
+    "rule_replica",
+    "thanos_replica",
+];
+/// Labels that the rules, or Prometheus in `ALERTS`, set on alerts.
+const SET_BY_RULES: &[&str] = &["alertname", "alertstate", "severity"];
+/// What PromQL does not accept as a label name in `by (…)`, in lower case.
+const NOT_IN_GROUPING: &[&str] = &["inf", "nan", "without"];
+/// Bytes of a label name, as in the configuration.
+const MAX_NAME: usize = 4096;
+/// Bytes of all label names. The rules repeat them about 70 times.
+const MAX_NAMES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn rendered(names: &[&str]) -> String {
+        let labels = names.iter().map(|name| AlertLabel::parse(name).unwrap_or_else(|error| panic!("{name}: {error}")));
+        render(&labels.collect()).expect("few labels")
+    }
+
+    #[test]
+    fn accepts_labels_of_targets_only() {
+        use AlertLabelError::{Malformed, NotInGrouping, PerReplica, Reserved, SetByRules, TooLong};
+        let long = "a".repeat(MAX_NAME);
+        let too_long = "a".repeat(MAX_NAME + 1);
+        for name in [
+            "team",
+            "tier",
+            "env_name",
+            "_a",
+            "A1",
+            "job",
+            "cluster",
+            "namespace",
+            "service",
+            "app_kubernetes_io_name",
+            "exported_team",
+            "exported_instance",
+            "by",
+            "on",
+            "and",
+            "bool",
+            "offset",
+            "group_left",
+            "sum",
+            "start",
+            "atan2",
+            "e",
+            "x0",
+            "hostname",
+            "pods",
+            &*long,
+        ] {
+            assert_eq!(AlertLabel::parse(name), Ok(AlertLabel(name.to_owned())), "{name}");
+        }
+        for (name, error) in [
+            ("", Malformed),
+            ("1a", Malformed),
+            ("a-b", Malformed),
+            ("a b", Malformed),
+            ("a,b", Malformed),
+            ("a)", Malformed),
+            ("@@PROBES@@", Malformed),
+            ("é", Malformed),
+            ("__name__", Malformed),
+            ("__replica__", Malformed),
+            (&*too_long, TooLong),
+            ("le", Reserved),
+            ("quantile", Reserved),
+            ("target", Reserved),
+            ("server_name", Reserved),
+            ("backend", Reserved),
+            ("tls", Reserved),
+            ("port", Reserved),
+            ("name", Reserved),
+            ("usage", Reserved),
+            ("instance", PerReplica),
+            ("pod", PerReplica),
+            ("container", PerReplica),
+            ("node", PerReplica),
+            ("replica", PerReplica),
+            ("prometheus_replica", PerReplica),
+            ("endpoint", PerReplica),
+            ("pod_template_hash", PerReplica),
+            ("severity", SetByRules),
+            ("alertname", SetByRules),
+            ("alertstate", SetByRules),
+            ("inf", NotInGrouping),
+            ("NaN", NotInGrouping),
+            ("Without", NotInGrouping),
+        ] {
+            assert_eq!(AlertLabel::parse(name), Err(error), "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_each_label_once_in_every_aggregation() {
+        for (names, expected) in [
+            (&[][..], "job, cluster, namespace"),
+            (&["team"], "job, cluster, namespace, team"),
+            (&["tier", "cluster", "job", "env", "namespace", "tier"], "job, cluster, namespace, env, tier"),
+        ] {
+            let rules = rendered(names);
+            assert!(!rules.contains("@@"), "{rules}");
+            let aggregations: Vec<&str> = rules.split("by (").filter(|rest| rest.starts_with("job")).collect();
+            assert!(aggregations.len() > 40, "{}", aggregations.len());
+            for rest in aggregations {
+                // Exporters as a whole are aggregated without labels of targets.
+                let is_expected =
+                    rest.starts_with(&format!("{expected}, ")) || rest.starts_with("job, cluster, namespace) (");
+                assert!(is_expected, "{names:?}: by ({}", rest.lines().next().unwrap_or_default());
+            }
+            assert!(!rules.contains("without ("), "aggregations that keep unknown labels");
+        }
+    }
+
+    #[test]
+    fn every_query_of_an_annotation_is_limited_to_the_cluster_and_the_namespace() {
+        let rules = rendered(&["team"]);
+        let queries = rules.matches("query (printf").count();
+        let (limited, arguments) =
+            ("{job=%q,cluster=%q,namespace=%q,", "$labels.job $labels.cluster $labels.namespace ");
+        assert!(queries > 20, "{queries}");
+        assert_eq!(rules.matches(limited).count(), queries);
+        assert_eq!(rules.matches(arguments).count(), queries);
+        assert_eq!(rules.matches("job=%q").count(), queries);
+    }
+
+    #[test]
+    fn the_size_of_all_names_is_limited() {
+        let names: Vec<String> = (0..17).map(|number| format!("{}{number:02}", "a".repeat(MAX_NAME - 2))).collect();
+        let labels: BTreeSet<_> = names.iter().map(|name| AlertLabel::parse(name).expect("a name")).collect();
+        let fewer = labels.iter().take(16).cloned().collect();
+        assert!(render(&fewer).is_ok());
+        assert_eq!(render(&labels), Err(TooManyLabels(17 * MAX_NAME)));
+    }
+}
