@@ -161,12 +161,12 @@ def setup_cases(setup: str, labels: Callable[[str], Labels]) -> Iterable[str]:
         return Exporter(name, labels, starts=starts, ends=ends, vanishes=vanishes)
 
     # Two replicas are replaced one after the other; with and without new names of instances, pods and nodes.
-    without_local_errors: Callable[[Exporter], Exporter] = lambda exporter: broken(exporter, local_errors=False)  # noqa: E731
     for fleet, expect, title in (
         (healthy, never_fires, "healthy"),
-        (without_local_errors, keeps_firing, "broken"),
+        (broken_servers, keeps_firing, "broken"),
     ):
-        replaced = [exporter("a", ends=245), exporter("c", starts=246), exporter("b", ends=250), exporter("d", starts=251)]
+        replaced = [exporter("a", ends=245), exporter("c", starts=246)]
+        replaced += [exporter("b", ends=250), exporter("d", starts=251)]
         restarted = [Exporter("a", labels, restarts=245), Exporter("b", labels, restarts=250)]
         yield expect(f"{setup}: the replicas of a {title} fleet are replaced", *map(fleet, replaced))
         yield expect(f"{setup}: the replicas of a {title} fleet restart", *map(fleet, restarted))
@@ -219,7 +219,9 @@ def separate_jobs() -> Iterable[str]:
     for label in ("cluster", "namespace"):
         eu, us = ((lambda place: lambda name: {**relabeled(name), label: place})(place) for place in ("eu", "us"))
         yield keeps_firing(
-            f"two jobs that differ in {label}, one with a broken fleet", healthy(Exporter("a", eu)), broken(Exporter("a", us))
+            f"two jobs that differ in {label}, one with a broken fleet",
+            healthy(Exporter("a", eu)),
+            broken(Exporter("a", us)),
         )
         yield fires_only(
             f"two jobs that differ in {label}, one of them down",
@@ -240,10 +242,8 @@ def probe_cases() -> Iterable[str]:
     single.backend("relay", NAME, 10, success=between(60, 61, 0, 1), failure=("connect", "timeout"))
     single.backend("relay", NAME, 11, success=between(60, 61, 0, 1), failure=("handshake", "reset"), handshake_errors=1)
     yield never_fires("/probe: one probe and one lookup fail", single)
-    yield keeps_firing("/probe: a broken fleet", broken(ProbeJob(), local_errors=False))
-    yield keeps_firing(
-        "/probe: the exporter of a broken fleet restarts", broken(ProbeJob(restarts=250), local_errors=False)
-    )
+    yield keeps_firing("/probe: a broken fleet", broken_servers(ProbeJob()))
+    yield keeps_firing("/probe: the exporter of a broken fleet restarts", broken_servers(ProbeJob(restarts=250)))
     failing = expected("ProbeScrapeFailing", "warning", {**ProbeJob().scrape_labels(), "instance": "wrong"})
     refused = ProbeJob(refused={"wrong": 100})
     refused.target("wrong", WRONG, resolved=1)
@@ -254,12 +254,14 @@ def probe_cases() -> Iterable[str]:
     yield starts_only(
         "/probe: the exporter of a broken fleet goes down",
         [down],
-        broken(ProbeJob(refused=dict.fromkeys(("relay", "wrong", "dead", "gone"), 200)), local_errors=False),
+        broken_servers(ProbeJob(refused=dict.fromkeys(("relay", "wrong", "dead", "gone"), 200))),
     )
     # Both ways for the same targets: each job has its own alerts.
     for interval in (1, 2, 5):
-        yield fires_only(f"/probe beside /metrics, every {interval} minutes", [], healthy(Exporter()), healthy(ProbeJob(step=interval)))
-    yield keeps_firing("/probe beside /metrics, with a broken fleet", healthy(Exporter()), broken(ProbeJob(step=1), local_errors=False))
+        name = f"/probe beside /metrics, every {interval} minutes"
+        yield never_fires(name, healthy(Exporter()), healthy(ProbeJob(step=interval)))
+    name = "/probe beside /metrics, with a broken fleet"
+    yield keeps_firing(name, healthy(Exporter()), broken_servers(ProbeJob(step=1)))
 
 
 def label_cases(kept: list[str]) -> Iterable[str]:
@@ -281,10 +283,8 @@ def label_cases(kept: list[str]) -> Iterable[str]:
         expected("TargetDown", "critical", {**shared.scrape_labels(), **user, **endpoint(DEAD), "target": target})
         for user, target in zip(users, ("dead", "again"), strict=True)
     ]
-    servers = [
-        expected("BackendDown", "warning", {**shared.scrape_labels(), **user, **endpoint(DEAD), "backend": "192.0.2.30:587"})
-        for user in users
-    ]
+    backend = {**shared.scrape_labels(), **endpoint(DEAD), "backend": "192.0.2.30:587"}
+    servers = [expected("BackendDown", "warning", {**backend, **user}) for user in users]
     servers = [server for at, server in enumerate(servers) if server not in servers[:at]]
     yield fires_only(f"two targets with one server differ in tier, rules keep {kept}", down + servers, shared)
 
@@ -432,8 +432,7 @@ class Exporter:
         value = values(value)
         sample: Values = lambda t: value(t) if exists(t) else None  # noqa: E731
         series = notation([sample(t) if t % self.step == 0 else NOT_SCRAPED for t in range(LENGTH + 1)])
-        selector = ",".join(f'{label}="{text}"' for label, text in {**self.labels, **labels}.items())
-        self.series.append(f"- series: {name}{{{selector}}}\n  values: {series}\n")
+        self.series.append(f"- series: {name}{{{selector({**self.labels, **labels})}}}\n  values: {series}\n")
 
 
 class ProbeJob(Exporter):
@@ -538,6 +537,11 @@ def broken(exporter: Exporter, resolved: int | Values = 1, *, local_errors: bool
     return exporter
 
 
+def broken_servers(exporter: Exporter) -> Exporter:
+    """Without problems of the exporter itself."""
+    return broken(exporter, local_errors=False)
+
+
 def endpoint(server_name: str) -> Labels:
     return {"server_name": server_name, "port": "587", "tls": "starttls"}
 
@@ -627,14 +631,12 @@ def group(name: str, exporters: Iterable[Exporter], checks: dict[str, list[tuple
     series = "".join(series for exporter in exporters for series in exporter.series)
     tests = ""
     for expression, samples in checks.items():
-        rows = "".join(
-            f"- {{labels: '{{{','.join(f'{label}={json.dumps(text)}' for label, text in labels.items())}}}', value: {value}}}\n"
-            for labels, value in samples
-        )
+        rows = "".join(f"- {{labels: '{{{selector(labels)}}}', value: {value}}}\n" for labels, value in samples)
         tests += f"      - expr: '{expression}'\n        eval_time: {LENGTH}m\n        exp_samples:"
         tests += "\n" + indent(rows, "          ") if rows else " []\n"
     return (
-        f"  - name: {json.dumps(name)}\n    interval: 1m\n    input_series:\n{indent(series, '      ')}    promql_expr_test:\n{tests}"
+        f"  - name: {json.dumps(name)}\n    interval: 1m\n    input_series:\n{indent(series, '      ')}"
+        f"    promql_expr_test:\n{tests}"
     )
 
 
@@ -652,6 +654,10 @@ def between(begin: int, end: int, inside: int | None, outside: int | None) -> Va
 
 def alternating(minutes: int) -> Values:
     return lambda t: 1 - t // minutes % 2
+
+
+def selector(labels: Labels) -> str:
+    return ",".join(f"{label}={json.dumps(text)}" for label, text in labels.items())
 
 
 def notation(samples: list[int | str | None]) -> str:

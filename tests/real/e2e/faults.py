@@ -209,6 +209,6 @@ def exporter_down() -> Fault:
         "SmtpTlsExporterDown",
         "critical",
         "monitoring-pager",
-        {"team": "monitoring"},
+        {},
         [JOB],
     )
