@@ -95,6 +95,7 @@ def cases() -> Iterable[str]:
     yield from server_cases()
     for setup, labels in SETUPS.items():
         yield from setup_cases(setup, labels)
+    yield from replica_views()
     yield from separate_jobs()
     yield from probe_cases()
     yield from label_cases(["team"])
@@ -211,6 +212,27 @@ def setup_cases(setup: str, labels: Callable[[str], Labels]) -> Iterable[str]:
         down,
         broken(exporter("a", vanishes=200)),
         broken(exporter("b", vanishes=201)),
+    )
+
+
+def replica_views() -> Iterable[str]:
+    """Two Prometheus servers scrape the same exporter, and the rules see the series of both."""
+
+    def view(server: str) -> Labels:
+        return {**plain("a"), "replica": server, "prometheus_replica": server}
+
+    yield never_fires(
+        "one of two Prometheus servers cannot reach the exporter",
+        healthy(Exporter("x", view)),
+        healthy(Exporter("y", view, vanishes=100)),
+    )
+    yield keeps_firing(
+        "two Prometheus servers see a broken fleet", broken(Exporter("x", view)), broken(Exporter("y", view))
+    )
+    yield keeps_firing(
+        "one of two Prometheus servers cannot reach the exporter of a broken fleet",
+        broken(Exporter("x", view)),
+        broken(Exporter("y", view, vanishes=200)),
     )
 
 
