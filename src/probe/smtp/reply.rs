@@ -51,12 +51,14 @@ impl Reply {
     }
 }
 
-/// The code and the lines, joined. The enhanced code is on each line (RFC 2034 §4), and is shown once.
+/// The code and the lines, joined. The enhanced code is on each line (RFC 2034 §4), and is shown once. Lines with control
+/// characters, which no SMTP reply has (RFC 5321 §4.2), are left out.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
         let mut shown = None;
-        for line in self.lines().filter(|line| !line.is_empty()) {
+        let is_text = |line: &Cow<'_, str>| !line.chars().any(|c| c.is_control() && c != '\t');
+        for line in self.lines().filter(|line| !line.is_empty() && is_text(line)) {
             let (first, rest) = line.split_once(' ').unwrap_or((&line, ""));
             match status(first) {
                 Some(status) if shown == Some(status) => write!(f, " {rest}")?,
@@ -86,9 +88,12 @@ pub enum Class {
 /// Why bytes are not a valid reply.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReplyError {
-    /// A line does not begin with a reply code. Holds its first bytes.
-    #[error("not an SMTP reply: {:?}", String::from_utf8_lossy(.0))]
-    NotAReply(Box<[u8]>),
+    /// The first line does not begin with a reply code. Its bytes are not kept: they may be those of another service.
+    #[error("the server does not speak SMTP{}", .0.map(|protocol| format!(", but {protocol}")).unwrap_or_default())]
+    NotAReply(Option<OtherProtocol>),
+    /// A later line does not begin with a reply code.
+    #[error("a line of the reply has no code")]
+    NoCode,
     /// A later line has another code than the first (RFC 5321 §4.2.1).
     #[error("reply code changes from {first} to {later}")]
     CodeChanged {
@@ -103,6 +108,50 @@ pub enum ReplyError {
     /// More than [`MAX_LINES`] lines, or more than [`MAX_BYTES`] octets in all.
     #[error("reply longer than {} lines or {} octets", MAX_LINES, MAX_BYTES)]
     TooLarge,
+}
+
+/// A protocol whose servers send first, or answer bytes that they do not understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherProtocol {
+    /// RFC 9112
+    Http,
+    /// RFC 9051
+    Imap,
+    /// RFC 1939
+    Pop3,
+    /// RFC 4253
+    Ssh,
+    /// RFC 8446
+    Tls,
+}
+
+impl OtherProtocol {
+    /// The protocol of which a message begins with `line`, as far as it is known.
+    fn of(line: &[u8]) -> Option<Self> {
+        let known: [(&[u8], Self); 7] = [
+            (b"HTTP/", Self::Http),
+            (b"* OK", Self::Imap),
+            (b"* BYE", Self::Imap),
+            (b"+OK", Self::Pop3),
+            (b"SSH-", Self::Ssh),
+            // An alert or a handshake message (RFC 8446 §5.1).
+            (b"\x15\x03", Self::Tls),
+            (b"\x16\x03", Self::Tls),
+        ];
+        known.iter().find(|(start, _)| line.starts_with(start)).map(|(_, protocol)| *protocol)
+    }
+}
+
+impl fmt::Display for OtherProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "HTTP",
+            Self::Imap => "IMAP",
+            Self::Pop3 => "POP3",
+            Self::Ssh => "SSH",
+            Self::Tls => "TLS",
+        })
+    }
 }
 
 /// Collects bytes until a reply is complete.
@@ -164,7 +213,7 @@ impl ReplyDecoder {
     }
 
     fn not_a_reply(&self) -> ReplyError {
-        ReplyError::NotAReply(self.current().iter().copied().take(SAMPLE).collect())
+        if self.code.is_some() { ReplyError::NoCode } else { ReplyError::NotAReply(OtherProtocol::of(self.current())) }
     }
 }
 
@@ -188,8 +237,6 @@ pub const MAX_LINE: usize = 2048;
 pub const MAX_LINES: usize = 128;
 /// Maximum number of octets in a reply.
 pub const MAX_BYTES: usize = 32 * 1024;
-/// Bytes of malformed input that an error holds.
-const SAMPLE: usize = 60;
 
 #[cfg(test)]
 mod tests {
@@ -232,7 +279,7 @@ mod tests {
 
     #[test]
     fn parses_replies_and_rejects_other_bytes() {
-        let not_a_reply = || Err(ReplyError::NotAReply(Box::default()));
+        let not_a_reply = || Err(ReplyError::NotAReply(None));
         check(b"220 mx.example.com ESMTP\r\n", Ok(Some((220, &["mx.example.com ESMTP"], 26))));
         check(b"220\r\n", Ok(Some((220, &[""], 5))));
         check(b"220\n", Ok(Some((220, &[""], 4))));
@@ -253,11 +300,46 @@ mod tests {
         check(b"220_x\r\n", not_a_reply());
         check(b"120 no such class\r\n", not_a_reply());
         check(b"\r\n", not_a_reply());
+        check(b"000 zero\r\n", not_a_reply());
+        check(b"999 secret\r\n", not_a_reply());
+        check(b"\xef\xbb\xbf220 mx\r\n", not_a_reply());
+        check(b" 220 mx\r\n", not_a_reply());
+        check(b"220-mx\r\nsecret\r\n220 mx\r\n", Err(ReplyError::NoCode));
+        check(b"220-mx\r\n\r\n220 mx\r\n", Err(ReplyError::NoCode));
+        check(b"220-mx\r\nSSH-2.0-secret\r\n", Err(ReplyError::NoCode));
         check(b"22\r\n", not_a_reply());
         check(&[b"220 ".as_slice(), &[b'x'; MAX_LINE]].concat(), Err(ReplyError::LineTooLong));
         check(&b"220-x\r\n".repeat(MAX_LINES + 1), Err(ReplyError::TooLarge));
         let long = [b"220-".as_slice(), &[b'x'; 1000], b"\r\n"].concat();
         check(&long.repeat(40), Err(ReplyError::TooLarge));
+    }
+
+    #[test]
+    fn bytes_of_other_protocols_are_named_and_not_quoted() {
+        use OtherProtocol::{Http, Imap, Pop3, Ssh, Tls};
+        for (input, expected) in [
+            (&b"SSH-2.0-OpenSSH_9.2p1 secret\r\n"[..], Some(Ssh)),
+            (b"HTTP/1.1 400 secret\r\n", Some(Http)),
+            (b"* OK [CAPABILITY IMAP4rev1] secret\r\n", Some(Imap)),
+            (b"+OK secret\r\n", Some(Pop3)),
+            (b"\x15\x03\x01\x00\x02\x02\x46", Some(Tls)),
+            (b"\x16\x03\x03\x00\x2asecret", Some(Tls)),
+            (b"-ERR secret\r\n", None),
+            (b"J\x00\x00\x00\x0a8.0.36\x00secret", None),
+            (b"999 secret\r\n", None),
+            (b"secret\r\n220 mx.example.com ESMTP\r\n", None),
+            (b"<html>secret", None),
+        ] {
+            let error = ReplyDecoder::default().decode(input).expect_err("not a reply");
+            assert_eq!(error, ReplyError::NotAReply(expected));
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        let shown = |input: &[u8]| {
+            let decoded = ReplyDecoder::default().decode(input).expect("a reply").1.expect("a complete reply");
+            decoded.to_string()
+        };
+        assert_eq!(shown(b"554-go\taway\r\n554-\x00secret\x07\r\n554 \xff\r\n"), "554 go\taway \u{fffd}");
+        assert_eq!(shown(b"554 \x1b[31msecret\r\n"), "554");
     }
 
     #[test]
