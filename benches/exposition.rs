@@ -294,6 +294,7 @@ impl Bench {
                 found_as: None,
                 held: 0,
                 skipped: Vec::new(),
+                not_allowed: [].into(),
                 alternates: Arc::default(),
             }],
             counters,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::file::FileReader;
 use crate::observation::{LocalFailure, LookupReport};
+use crate::reason::SkipReason;
 use crate::target::{AllowedAddresses, Endpoint, HostTarget, ProbeSettings, ResolverSpec, ServerName, TargetKind};
 
 mod addresses;
@@ -64,7 +65,9 @@ pub struct FoundHost {
     pub preference: Option<u16>,
     /// Sorted, each once.
     pub addresses: Vec<IpAddr>,
-    /// Number of addresses left out because this host has no route to them.
+    /// The addresses left out because connections to them are not allowed, each once.
+    pub not_allowed: Vec<(SkipReason, IpAddr)>,
+    /// Number of allowed addresses left out because this host has no route to them.
     pub without_route: usize,
     /// The A lookup failed.
     pub ipv4_failed: bool,
@@ -91,7 +94,8 @@ impl Resolvers {
     }
 
     /// Looks up the hosts of a target and their addresses, within `timeout`. If the records that name the hosts cannot be
-    /// looked up, the hosts in `known` are used.
+    /// looked up, the hosts in `known` are used. Addresses that [`ProbeSettings::check_address`] refuses are left out. Probes
+    /// connect to the addresses checked here, as nothing is looked up again.
     ///
     /// # Errors
     /// If this host failed, so that nothing is known about the target.
@@ -102,11 +106,11 @@ impl Resolvers {
         known: &[KnownHost],
         timeout: Duration,
     ) -> Result<Discovered, LocalFailure> {
-        self.find(target, settings, Some(known), timeout).await
+        let check = |address| settings.check_address(target, address);
+        self.find(target, settings, Some(known), &check, timeout).await
     }
 
-    /// As [`Resolvers::discover`], for a target that is not configured. Addresses that `allowed` does not permit are left
-    /// out and returned separately. Probes connect to the addresses checked here, as nothing is looked up again.
+    /// As [`Resolvers::discover`], for a target that is not configured: addresses that `allowed` refuses are left out.
     ///
     /// # Errors
     /// As [`Resolvers::discover`].
@@ -116,15 +120,8 @@ impl Resolvers {
         target: &TargetKind,
         settings: &ProbeSettings,
         timeout: Duration,
-    ) -> Result<(Discovered, Vec<SocketAddr>), LocalFailure> {
-        let mut found = self.find(target, settings, None, timeout).await?;
-        let mut denied = Vec::new();
-        for FoundHost { endpoint, addresses, .. } in &mut found.hosts {
-            let address = |ip: &IpAddr| SocketAddr::new(*ip, endpoint.port);
-            denied.extend(addresses.iter().map(address).filter(|address| !allowed.permits(*address)));
-            addresses.retain(|ip| allowed.permits(address(ip)));
-        }
-        Ok((found, denied))
+    ) -> Result<Discovered, LocalFailure> {
+        self.find(target, settings, None, &|address| allowed.check(address), timeout).await
     }
 
     /// `known` is none for targets that are looked up once: all of their hosts are new, so nothing is logged about them.
@@ -133,13 +130,15 @@ impl Resolvers {
         target: &TargetKind,
         settings: &ProbeSettings,
         known: Option<&[KnownHost]>,
+        check: AddressCheck<'_>,
         timeout: Duration,
     ) -> Result<Discovered, LocalFailure> {
         if let TargetKind::Host(host) = target
             && let Some(addresses) = configured_addresses(host)
         {
             let addresses = Addresses { addresses, ..Addresses::default() };
-            let host = FoundHost::new(Arc::clone(&host.endpoint), None, addresses);
+            let host = KnownHost { endpoint: Arc::clone(&host.endpoint), preference: None };
+            let host = FoundHost::new(host, addresses, check);
             return Ok(Discovered { hosts: vec![host], report: None });
         }
         let start = Instant::now();
@@ -157,7 +156,7 @@ impl Resolvers {
                 let host = KnownHost { endpoint: Arc::clone(&target.endpoint), preference: None };
                 let hosts = DomainHosts { hosts: vec![host], ..DomainHosts::default() };
                 let addresses = BTreeMap::from([(target.endpoint.server_name.clone(), found)]);
-                return Ok(assemble(hosts, &addresses, &servers, start));
+                return Ok(assemble(hosts, &addresses, &servers, check, start));
             }
             TargetKind::Mx(mx) => hosts::mx_hosts(mx, &servers, known_hosts, half).await?,
             TargetKind::Submission(submission) => {
@@ -169,7 +168,7 @@ impl Resolvers {
         if let Some(known) = known {
             log_new_hosts(target, &found, &addresses, known);
         }
-        Ok(assemble(found, &addresses, &servers, start))
+        Ok(assemble(found, &addresses, &servers, check, start))
     }
 
     async fn servers(&self, settings: &ProbeSettings) -> Result<Servers, LocalFailure> {
@@ -228,6 +227,7 @@ fn assemble(
     found: DomainHosts,
     addresses: &BTreeMap<ServerName, Addresses>,
     servers: &Servers,
+    check: AddressCheck<'_>,
     start: Instant,
 ) -> Discovered {
     let DomainHosts { hosts, count, mut failures, mut differences } = found;
@@ -246,9 +246,9 @@ fn assemble(
         varies: differences.queries || (disagree && !servers.compare),
         searched: addresses.values().flat_map(|found| found.searched.iter().cloned()).collect(),
     };
-    let hosts = hosts.into_iter().map(|KnownHost { endpoint, preference }| {
-        let found = addresses.get(&endpoint.server_name).cloned().unwrap_or_default();
-        FoundHost::new(endpoint, preference, found)
+    let hosts = hosts.into_iter().map(|host| {
+        let found = addresses.get(&host.endpoint.server_name).cloned().unwrap_or_default();
+        FoundHost::new(host, found, check)
     });
     Discovered { hosts: hosts.collect(), report: Some(report) }
 }
@@ -282,11 +282,26 @@ fn log_new_hosts(
 }
 
 impl FoundHost {
-    fn new(endpoint: Arc<Endpoint>, preference: Option<u16>, found: Addresses) -> Self {
-        let Addresses { addresses, without_route, ipv4_failed, ipv6_failed, found_as, .. } = found;
-        Self { endpoint, preference, addresses, without_route, ipv4_failed, ipv6_failed, found_as }
+    fn new(host: KnownHost, found: Addresses, check: AddressCheck<'_>) -> Self {
+        let KnownHost { endpoint, preference } = host;
+        let Addresses { mut addresses, mut without_route, ipv4_failed, ipv6_failed, found_as, .. } = found;
+        let mut not_allowed = Vec::new();
+        for list in [&mut addresses, &mut without_route] {
+            list.retain(|ip| match check(SocketAddr::new(*ip, endpoint.port)) {
+                Ok(()) => true,
+                Err(reason) => {
+                    not_allowed.push((reason, *ip));
+                    false
+                }
+            });
+        }
+        let without_route = without_route.len();
+        Self { endpoint, preference, addresses, not_allowed, without_route, ipv4_failed, ipv6_failed, found_as }
     }
 }
+
+/// Whether a target may connect to an address; if not, why.
+type AddressCheck<'a> = &'a (dyn Fn(SocketAddr) -> Result<(), SkipReason> + Sync);
 
 const MAX_NAMES: usize = 64;
 const CONCURRENT_LOOKUPS: usize = 8;

@@ -8,9 +8,11 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use thiserror::Error;
 
 mod client;
+mod forwardable;
 mod route;
 
 pub use self::client::ClientAddress;
+pub use self::forwardable::non_forwardable_range;
 pub use self::route::has_route;
 
 /// A range of addresses in CIDR notation (RFC 4632 §3.1): `192.0.2.0/24`, `2001:db8::/32`, or a single address.
@@ -21,6 +23,11 @@ impl Network {
     /// Whether it contains `ip`; IPv4-mapped addresses count as IPv4.
     pub fn contains(self, ip: IpAddr) -> bool {
         self.0.contains(&ip.to_canonical())
+    }
+
+    /// Whether all of its addresses are in `other`.
+    pub fn is_within(self, other: Self) -> bool {
+        other.0.contains(&self.0)
     }
 
     /// Whether it permits connections to `ip`: it contains `ip` and, if `ip` is local, is itself within a local range.

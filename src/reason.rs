@@ -389,6 +389,11 @@ vocabulary! {
         Cap = "cap",
         /// The exporter host has no IPv6 route (`ip_family: auto`).
         NoRoute = "no_route",
+        /// MX or SRV records lead to an address of the exporter host itself, of its link or of no single host, and
+        /// `allow_addresses` does not list it.
+        AddressNotAllowed = "address_not_allowed",
+        /// An SRV record has a port other than 25, 465, 587 and 2525 that `allow_ports` does not list.
+        PortNotAllowed = "port_not_allowed",
     }
 
     /// What a name resolves to, compared with the backends of another name.
@@ -467,6 +472,8 @@ vocabulary! {
         NameServersDisagree = "nameservers_disagree",
         /// Repeated queries get different answers.
         AnswersVary = "answers_vary",
+        /// MX or SRV records lead to addresses or ports that are not allowed.
+        AddressesSkipped = "addresses_skipped",
     }
 
     /// How severe a finding is.
@@ -515,6 +522,13 @@ impl LookupReason {
     /// Whether the name has no address, as opposed to a lookup that failed.
     pub const fn has_none(self) -> bool {
         matches!(self, Self::NxDomain | Self::NoData | Self::NullMx)
+    }
+}
+
+impl SkipReason {
+    /// Whether the configuration does not allow connections to the address.
+    pub const fn is_not_allowed(self) -> bool {
+        matches!(self, Self::AddressNotAllowed | Self::PortNotAllowed)
     }
 }
 

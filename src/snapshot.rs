@@ -80,6 +80,8 @@ pub struct EndpointReport {
     pub backends: Vec<Arc<BackendReport>>,
     /// Number of addresses that are not probed, by reason.
     pub skipped: Vec<(SkipReason, usize)>,
+    /// The first ones of the addresses that are skipped because they are not allowed.
+    pub not_allowed: Arc<[IpAddr]>,
     /// Names, other than the server name, that match the certificates of all resolved backends. Empty if all of them
     /// match the server name.
     pub alternates: Arc<[AlternateName]>,
@@ -191,6 +193,20 @@ impl TargetReport {
     /// Counts of the backends currently in DNS, as of `now`.
     pub fn counts(&self, now: SystemTime) -> BackendCounts {
         BackendCounts::of(self.resolved(), now)
+    }
+
+    /// Number of addresses of all endpoints that are not probed, by reason; without reasons that do not occur.
+    pub fn skipped(&self) -> Vec<(SkipReason, usize)> {
+        let of_all = |reason: &SkipReason| {
+            let skipped = self.endpoints.iter().flat_map(|endpoint| &endpoint.skipped);
+            (*reason, skipped.filter(|(other, _)| other == reason).map(|(_, count)| count).sum())
+        };
+        SkipReason::ALL.iter().map(of_all).filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Number of addresses that are not probed because they are not allowed.
+    pub fn not_allowed(&self) -> usize {
+        self.skipped().iter().filter(|(reason, _)| reason.is_not_allowed()).map(|(_, count)| count).sum()
     }
 
     /// Number of backends that are kept because the last lookup of their address family failed.

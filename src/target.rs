@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::net::Network;
+
 mod allow;
 mod name;
 mod spec;
 
 pub use self::allow::{Allow, AllowPattern, AllowedAddresses, NotAllowed};
 pub use self::name::{ServerName, ServerNameError};
-pub use self::spec::{SMTP, SUBMISSION, TargetSpecError};
+pub use self::spec::{SMTP, SUBMISSION, SUBMISSIONS, TargetSpecError};
 
 /// A target: what to look up, how to probe and check it, and its labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,7 +175,7 @@ impl TlsMode {
 
     /// The default for a port: implicit TLS for 465 (RFC 8314 §7.3), STARTTLS for all others.
     pub const fn default_for(port: u16) -> Self {
-        if port == 465 { Self::Implicit } else { Self::StartTls }
+        if port == SUBMISSIONS { Self::Implicit } else { Self::StartTls }
     }
 }
 
@@ -190,6 +192,10 @@ pub struct ProbeSettings {
     pub ehlo_name: EhloName,
     /// The addresses to look up and probe.
     pub ip_family: IpFamily,
+    /// Networks of addresses that are not forwardable, to which MX and SRV records may lead.
+    pub allow_addresses: Vec<Network>,
+    /// Ports that SRV records may have besides the usual ones.
+    pub allow_ports: Vec<u16>,
     /// How long addresses are kept after DNS stopped listing them, or after lookups started to fail.
     pub backend_retention: Duration,
     /// Connections to each backend per round; at least 1.
@@ -222,6 +228,8 @@ impl Default for ProbeSettings {
             connect_timeout: Duration::from_secs(5),
             ehlo_name: EhloName::AddressLiteral,
             ip_family: IpFamily::Auto,
+            allow_addresses: Vec::new(),
+            allow_ports: Vec::new(),
             backend_retention: Duration::from_secs(3600),
             samples: 1,
             expect_names: Vec::new(),

@@ -246,12 +246,13 @@ def _failed_lookups() -> Json:
 
 
 def _skipped_addresses() -> Json:
-    skipped = max_by(f"{smtp.ENDPOINT}, reason", INSTANCES.target("target_backends_skipped"))
+    skipped = max_by(f"{smtp.TARGET}, reason", INSTANCES.target("target_addresses_skipped"))
     total = f"sum({skipped}) or 0 * count({INSTANCES.target('target_info')})"
     return g.count_timeseries(
         "Skipped addresses",
         "Resolved addresses that are not probed, by reason: `cap` means that `backends_per_target` is reached, "
-        "`no_route` that the exporter host has no route for the address family.",
+        "`no_route` that the exporter host has no route for the address family, `address_not_allowed` and "
+        "`port_not_allowed` that MX or SRV records have addresses or ports that the configuration does not allow.",
         [g.range_query(total, "total"), g.range_query(f"sum by (reason) ({skipped})", "{{reason}}")],
     )
 

@@ -1,11 +1,13 @@
 //! Failed lookups, and name servers that disagree.
 
+use std::collections::BTreeSet;
+
 use super::Advice;
-use super::phrases::advice;
-use crate::reason::{AdviceKind, LookupReason, Severity};
-use crate::snapshot::TargetReport;
-use crate::target::{IpFamily, ServerName, TargetKind};
-use crate::text::{conjunction, group_by, list};
+use super::phrases::{addresses, advice};
+use crate::reason::{AdviceKind, LookupReason, Severity, SkipReason};
+use crate::snapshot::{EndpointReport, TargetReport};
+use crate::target::{Endpoint, IpFamily, ServerName, TargetKind};
+use crate::text::{conjunction, group_by, grouped, list, plural};
 
 /// About the target as a whole.
 pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
@@ -28,6 +30,11 @@ pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
         let text = format!("{} publishes a null MX: it accepts no mail (RFC 7505), so nothing is probed.", mx.domain);
         found.push(advice(AdviceKind::Dns, Severity::Info, &text));
     }
+    found.extend(
+        [SkipReason::AddressNotAllowed, SkipReason::PortNotAllowed]
+            .iter()
+            .filter_map(|reason| skipped(report, *reason)),
+    );
     if lookup.disagree == Some(true) {
         let text = format!(
             "The name servers of the resolver `{resolver}` give different answers for {}, so clients reach different \
@@ -45,6 +52,64 @@ pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
         found.push(advice(AdviceKind::AnswersVary, Severity::Info, &text));
     }
     found
+}
+
+/// The hosts in records whose addresses or ports are not allowed.
+fn skipped(report: &TargetReport, reason: SkipReason) -> Option<Advice> {
+    let (records, domain) = match &report.target.kind {
+        TargetKind::Host(_) => return None,
+        TargetKind::Mx(mx) => ("MX", &mx.domain),
+        TargetKind::Submission(submission) => ("SRV", &submission.domain),
+    };
+    let of_reason =
+        |endpoint: &EndpointReport| endpoint.skipped.iter().find(|(other, _)| *other == reason).map(|it| it.1);
+    let hosts = report.endpoints.iter().filter_map(|endpoint| Some((endpoint, of_reason(endpoint)?)));
+    let hosts: Vec<(&EndpointReport, usize)> = hosts.collect();
+    if hosts.is_empty() {
+        return None;
+    }
+    let ports: BTreeSet<u16> = hosts.iter().map(|(endpoint, _)| endpoint.endpoint.port).collect();
+    let ports = ports.iter().map(ToString::to_string);
+    let count: usize = hosts.iter().map(|(_, count)| count).sum();
+    let (subject, are) =
+        (format!("{} {}", grouped(count), plural(count, "address", "addresses")), plural(count, "is", "are"));
+    let names = |limit| {
+        let name = |(endpoint, _): &(&EndpointReport, usize)| {
+            let Endpoint { server_name, port, .. } = &*endpoint.endpoint;
+            match reason {
+                SkipReason::PortNotAllowed => server_name.with_port(*port),
+                _ => format!("{server_name} ({})", addresses(&*endpoint.not_allowed)),
+            }
+        };
+        conjunction(hosts.iter().map(name), limit)
+    };
+    let (why, remedy) = match reason {
+        SkipReason::PortNotAllowed => (
+            plural(hosts.len(), "the port is not one of mail services", "the ports are not those of mail services")
+                .to_owned(),
+            format!("If the servers are for mail, add {} to `allow_ports`.", conjunction(ports, MAX_HOSTS)),
+        ),
+        _ => (
+            format!(
+                "{} of the exporter host, of its link or of no single host",
+                plural(count, "it is an address", "they are addresses")
+            ),
+            "If the servers are your own, add their network to `allow_addresses`.".to_owned(),
+        ),
+    };
+    let no_mail = match &report.target.kind {
+        TargetKind::Mx(_) if reason == SkipReason::AddressNotAllowed => {
+            ", or with a null MX (RFC 7505) if the domain accepts no mail"
+        }
+        _ => "",
+    };
+    let text = format!(
+        "{subject} of {} {are} not probed, because {why}. Ask the owner of {domain} to replace the {records} or address \
+         records with those of the mail servers{no_mail}. {remedy}",
+        names(MAX_HOSTS)
+    );
+    let severity = if report.resolved().next().is_some() { Severity::Warning } else { Severity::Critical };
+    Some(advice(AdviceKind::AddressesSkipped, severity, &text))
 }
 
 fn failure_text(
@@ -110,4 +175,5 @@ fn failure_text(
 }
 
 const MAX_FAILURES: usize = 10;
+const MAX_HOSTS: usize = 5;
 const MAX_SEARCHED: usize = 8;

@@ -15,7 +15,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Un
 use self::Given::{Number, Text};
 use super::duration;
 use crate::metrics::table;
-use crate::net::is_unicast;
+use crate::net::{Network, NetworkError, is_unicast};
 use crate::target::{AllowPattern, EhloName, IpFamily, ServerName, TargetKind, TargetName, TargetSpecError, TlsMode};
 use crate::trust::anchors::Roots;
 
@@ -121,6 +121,7 @@ scalars! {
         Text(text) => one_of([Roots::System, Roots::Mozilla, Roots::None], Roots::as_str, text),
     }
     /// A TCP port.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
     Port(u16), "a number from 1 to 65535" { Number(number) => whole(number, 1..=65_535) }
     /// Connections to each backend in a round.
     Samples(u32), "a number from 1 to 10" { Number(number) => whole(number, 1..=10) }
@@ -168,6 +169,11 @@ scalars! {
             Ok(ip) => unicast(ip, ip),
             Err(_) => Err(String::new()),
         },
+    }
+    /// A network that hosts of records may be in.
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
+    AllowedNetwork(Network), "a network such as 127.0.0.0/8 or \"::1/128\"" {
+        Text(text) => text.parse().map_err(|error: NetworkError| error.to_string()),
     }
     /// A name server with its port.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]

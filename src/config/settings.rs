@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::duration;
 use super::error::{ErrorKind, Fault, Place, quoted, suggestion};
 use super::machine::this_machine;
-use super::scalar::{CertName, Ehlo, Family, Interval, Retention, Samples, Timeout, UniqueVec};
+use super::scalar::{AllowedNetwork, CertName, Ehlo, Family, Interval, Port, Retention, Samples, Timeout, UniqueVec};
 use crate::target::{ClientCertificate, ProbeSettings};
 
 /// The keys that `defaults` and each target may have.
@@ -22,6 +22,8 @@ pub(super) struct Settings {
     pub(super) connect_timeout: Option<Timeout>,
     pub(super) ehlo_name: Option<Ehlo>,
     pub(super) ip_family: Option<Family>,
+    pub(super) allow_addresses: Option<UniqueVec<AllowedNetwork>>,
+    pub(super) allow_ports: Option<UniqueVec<Port>>,
     pub(super) backend_retention: Option<Retention>,
     pub(super) samples: Option<Samples>,
     pub(super) expect_names: Option<UniqueVec<CertName>>,
@@ -68,6 +70,8 @@ impl<'a> Resolved<'a> {
             layers.time("timeout", |it| it.timeout.as_ref().map(|it| it.0), built_in.timeout).at_most(&interval)?;
         let connect = |it: &Settings| it.connect_timeout.as_ref().map(|it| it.0);
         let connect_timeout = layers.time("connect_timeout", connect, built_in.connect_timeout).at_most(&timeout)?;
+        let networks = own.allow_addresses.as_ref().or(defaults.allow_addresses.as_ref());
+        let ports = own.allow_ports.as_ref().or(defaults.allow_ports.as_ref());
         let names = own.expect_names.as_ref().or(defaults.expect_names.as_ref());
         let retention = own.backend_retention.as_ref().or(defaults.backend_retention.as_ref());
         let settings = ProbeSettings {
@@ -76,6 +80,8 @@ impl<'a> Resolved<'a> {
             connect_timeout: connect_timeout.value,
             ehlo_name: own.ehlo_name.as_ref().map_or_else(|| built_in.ehlo_name.clone(), |it| it.0.clone()),
             ip_family: own.ip_family.as_ref().or(defaults.ip_family.as_ref()).map_or(built_in.ip_family, |it| it.0),
+            allow_addresses: networks.map_or_else(Vec::new, |networks| networks.0.iter().map(|it| it.0).collect()),
+            allow_ports: ports.map_or_else(Vec::new, |ports| ports.0.iter().map(|it| it.0).collect()),
             backend_retention: retention.map_or(built_in.backend_retention, |it| it.0),
             samples: own.samples.as_ref().or(defaults.samples.as_ref()).map_or(built_in.samples, |it| it.0),
             expect_names: names.map_or_else(Vec::new, |names| names.0.iter().map(|name| name.0.clone()).collect()),

@@ -104,6 +104,7 @@ impl<'a> Targets<'a> {
         let folder = folder(source.path);
         let (subject, names) = entry.subject(place)?;
         entry.refuse_keys_of_dns(place, subject)?;
+        refuse_keys_of_records(place, subject, &settings)?;
         let client_certificate = match &entry.client_certificate {
             Some(files) => {
                 let place = place.key("client_certificate");
@@ -194,6 +195,20 @@ impl Entry {
             }
         }
     }
+}
+
+/// Refuses keys that restrict hosts of DNS records, for a target that has none.
+fn refuse_keys_of_records(place: &Place, subject: &str, settings: &Settings) -> Result<(), Fault> {
+    let (hosts, ports) = (&[MX, SUBMISSION_KEY][..], &[SUBMISSION_KEY][..]);
+    let keys = [
+        ("allow_addresses", settings.allow_addresses.is_some(), hosts),
+        ("allow_ports", settings.allow_ports.is_some(), ports),
+    ];
+    let refused = keys.into_iter().find(|(_, is_set, allowed)| *is_set && !allowed.contains(&subject));
+    let Some((key, _, allowed)) = refused else { return Ok(()) };
+    let (allowed, what) = (allowed.join("` or `"), if subject == HOST { "host is" } else { "port is" });
+    let message = format!("`{key}` with `{subject}`: only allowed with `{allowed}`, since the {what} configured");
+    Err(Fault::new(ErrorKind::Conflict, place.key(key), message))
 }
 
 const HOST: &str = "host";

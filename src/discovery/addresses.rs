@@ -20,8 +20,8 @@ use crate::target::{IpFamily, ServerName};
 pub(super) struct Addresses {
     /// Sorted, each once.
     pub(super) addresses: Vec<IpAddr>,
-    /// Number of addresses left out because this host has no route to them.
-    pub(super) without_route: usize,
+    /// The addresses left out because this host has no route to them, sorted.
+    pub(super) without_route: Vec<IpAddr>,
     pub(super) ipv4_failed: bool,
     pub(super) ipv6_failed: bool,
     pub(super) failures: Vec<LookupFailure>,
@@ -37,7 +37,7 @@ pub(super) struct Addresses {
 impl Addresses {
     /// Whether the lookup returned an address.
     pub(super) fn is_found(&self) -> bool {
-        !self.addresses.is_empty() || self.without_route > 0
+        !self.addresses.is_empty() || !self.without_route.is_empty()
     }
 
     /// Whether the name has no address, as opposed to a lookup that failed.
@@ -216,9 +216,8 @@ fn collect(host: &ServerName, wanted: Wanted, answers: Vec<Answer<IpAddr>>) -> A
     found.addresses.sort_unstable();
     found.addresses.dedup();
     if wanted.with_route {
-        let before = found.addresses.len();
-        found.addresses.retain(|ip| ip.is_ipv4() || has_route(*ip));
-        found.without_route = before - found.addresses.len();
+        let all = std::mem::take(&mut found.addresses);
+        (found.addresses, found.without_route) = all.into_iter().partition(|ip| ip.is_ipv4() || has_route(*ip));
     }
     found
 }
@@ -243,7 +242,7 @@ mod tests {
         for (family, expected) in [(IpFamily::Auto, 2), (IpFamily::Any, 2), (IpFamily::Ipv4, 1), (IpFamily::Ipv6, 1)] {
             let wanted = Wanted::new(family, || false);
             let found = look_up(&host, &servers, wanted, Instant::now()).await.expect("no local failure");
-            assert_eq!(found.addresses.len() + found.without_route, expected, "{family:?}: {found:?}");
+            assert_eq!(found.addresses.len() + found.without_route.len(), expected, "{family:?}: {found:?}");
         }
     }
 

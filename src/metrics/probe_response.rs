@@ -22,13 +22,15 @@ pub(crate) struct ProbeResponse {
 }
 
 impl ProbeResponse {
-    /// Whether the lookup succeeded and every resolved backend is reachable, with a matching name and a valid chain.
+    /// Whether the lookup succeeded, all its addresses are allowed, and every resolved backend is reachable, with a matching
+    /// name and a valid chain.
     pub(crate) fn is_success(&self, now: SystemTime) -> bool {
         let looked_up = self.report.lookup.as_ref().is_none_or(|lookup| lookup.success);
         let is_ok = |backend: &Arc<BackendReport>| {
             backend.is_reachable() && backend.name_matches() == Some(true) && backend.chain_valid(now) == Some(true)
         };
-        let complete = self.ended && looked_up && self.refused.unwrap_or_default() == 0;
+        let all_allowed = self.report.not_allowed() == 0 && self.refused.unwrap_or_default() == 0;
+        let complete = self.ended && looked_up && all_allowed;
         complete && self.report.resolved().next().is_some() && self.report.resolved().all(is_ok)
     }
 

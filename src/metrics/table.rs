@@ -106,6 +106,8 @@ metrics! {
         "Query of the last lookup that returned no addresses.";
     TARGET_HELD_BACKENDS: Gauge Target "smtp_tls_target_held_backends" []
         "Number of backends that are kept because the last lookup of their address family failed.";
+    TARGET_ADDRESSES_SKIPPED: Gauge Target "smtp_tls_target_addresses_skipped" ["reason"]
+        "Number of addresses in the last lookup that are not probed, by reason.";
     TARGET_NAMESERVERS_DISAGREE: Gauge Target "smtp_tls_target_nameservers_disagree" []
         "Whether the compared name servers returned different answers in the last lookup.";
     CLIENT_CERTIFICATE_NOT_AFTER: Gauge Target "smtp_tls_client_certificate_not_after_timestamp_seconds" []
@@ -131,8 +133,6 @@ metrics! {
         "Number of backends currently in DNS whose certificate does not match the server name.";
     BACKENDS_CHAIN_VALID: Gauge Endpoint "smtp_tls_target_backends_chain_valid" []
         "Number of backends currently in DNS whose chain is trusted and within its validity period.";
-    BACKENDS_SKIPPED: Gauge Endpoint "smtp_tls_target_backends_skipped" ["reason"]
-        "Number of addresses currently in DNS that are not probed, by reason.";
     DISTINCT_CERTIFICATES: Gauge Endpoint "smtp_tls_target_distinct_certificates" []
         "Number of distinct certificates on the backends currently in DNS.";
     EARLIEST_NOT_AFTER: Gauge Endpoint "smtp_tls_target_earliest_not_after_timestamp_seconds" []

@@ -34,6 +34,10 @@ fn targets(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     families.info(table::TARGET_LOOKUP_FAILURE, failures)?;
     let held = each().filter(|(_, report)| report.lookup.is_some());
     families.plain(table::TARGET_HELD_BACKENDS, held, |report| Some(report.held()))?;
+    let skipped = each().flat_map(|(labels, report)| {
+        report.skipped().into_iter().map(move |(reason, count)| (labels, [reason.as_str()], count))
+    });
+    families.labeled(table::TARGET_ADDRESSES_SKIPPED, skipped)?;
     families.plain(table::TARGET_NAMESERVERS_DISAGREE, looked_up(), |lookup| lookup.disagree)?;
     let client_not_after = |report: &TargetReport| Some(report.target.settings.client_certificate.as_ref()?.not_after);
     families.plain(table::CLIENT_CERTIFICATE_NOT_AFTER, each(), client_not_after)?;
@@ -62,11 +66,6 @@ fn endpoints(families: &mut Families<'_>, view: &FleetView<'_>) -> fmt::Result {
     families.plain(table::BACKENDS_MATCHED, each(), |name| Some(name.counts.matched))?;
     families.plain(table::BACKENDS_MISMATCHED, each(), |name| Some(name.counts.mismatched))?;
     families.plain(table::BACKENDS_CHAIN_VALID, each(), |name| Some(name.counts.chain_valid))?;
-    let skipped = each().flat_map(|(labels, name)| {
-        let skipped = name.skipped.iter().filter(|(_, count)| *count > 0);
-        skipped.map(move |(reason, count)| (labels, [reason.as_str()], *count))
-    });
-    families.labeled(table::BACKENDS_SKIPPED, skipped)?;
     families
         .plain(table::DISTINCT_CERTIFICATES, each(), |name| Some(name.certificates.len()).filter(|count| *count > 0))?;
     families.plain(table::EARLIEST_NOT_AFTER, each(), |name| name.earliest_not_after)?;

@@ -256,6 +256,7 @@ fn endpoints_that_differ_only_in_port_are_counted_together() {
         held: 0,
         backends: vec![bad.into()],
         skipped: vec![],
+        not_allowed: [].into(),
         alternates: std::sync::Arc::default(),
     });
     let text = exposition(&one_target(report), None, now(), Format::Text);

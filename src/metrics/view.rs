@@ -6,7 +6,6 @@ use std::fmt::Write;
 use std::time::SystemTime;
 
 use super::family::{ScopeLabels, render};
-use crate::reason::SkipReason;
 use crate::snapshot::{
     AlternateName, BackendCounts, BackendReport, EndpointReport, Fleet, LastCertificate, ProbeReport, TargetReport,
 };
@@ -44,7 +43,6 @@ struct LabelRange {
 pub(super) struct ServerNameView<'a> {
     pub(super) counts: BackendCounts,
     pub(super) found_as: Option<&'a ServerName>,
-    pub(super) skipped: Vec<(SkipReason, usize)>,
     pub(super) alternates: Vec<&'a AlternateName>,
     /// Fingerprints of the certificates.
     pub(super) certificates: BTreeSet<[u8; 32]>,
@@ -158,12 +156,6 @@ impl<'a> ServerNameView<'a> {
     fn add(&mut self, endpoint: &'a EndpointReport, now: SystemTime) {
         self.counts += endpoint.counts(now);
         self.found_as = self.found_as.or(endpoint.found_as.as_ref());
-        for (reason, count) in &endpoint.skipped {
-            match self.skipped.iter_mut().find(|(other, _)| other == reason) {
-                Some((_, sum)) => *sum += count,
-                None => self.skipped.push((*reason, *count)),
-            }
-        }
         for alternate in endpoint.alternates.iter() {
             // Two ports of one server name can have the same alternate name.
             if !self.alternates.iter().any(|known| known.name == alternate.name) {

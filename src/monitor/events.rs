@@ -2,13 +2,14 @@
 //! failures of this host, at intervals for each reason.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::discovery::FoundHost;
 use crate::observation::{LocalFailure, LookupReport};
-use crate::reason::LocalReason;
+use crate::reason::{LocalReason, SkipReason};
 use crate::snapshot::{BackendReport, Condition};
-use crate::target::TargetName;
+use crate::target::{Endpoint, TargetName};
+use crate::text::list;
 use crate::verdict::certificate::hex;
 
 /// Logs the changed condition of a backend.
@@ -47,10 +48,20 @@ pub(super) fn over_cap(target: &TargetName, skipped: usize, cap: usize) {
 }
 
 /// Logs that a target that is not configured resolves to addresses that are not permitted. The client does not learn them.
-pub(super) fn refused(target: &TargetName, addresses: &[SocketAddr]) {
-    if !addresses.is_empty() {
-        tracing::debug!(%target, ?addresses, "addresses skipped: not permitted by probe.allow");
+pub(super) fn not_permitted(target: &TargetName, hosts: &[FoundHost]) {
+    for FoundHost { endpoint, not_allowed, .. } in hosts.iter().filter(|host| !host.not_allowed.is_empty()) {
+        let addresses = list(not_allowed.iter().map(|(_, ip)| ip.to_string()), MAX_ADDRESSES);
+        tracing::debug!(%target, port = endpoint.port, addresses, "addresses skipped: not permitted by probe.allow");
     }
+}
+
+/// Logs that addresses of a host in MX or SRV records are not probed, because the configuration does not allow it.
+pub(super) fn not_allowed(target: &TargetName, host: &FoundHost) {
+    let Endpoint { server_name, port, .. } = &*host.endpoint;
+    let reason = host.not_allowed.iter().map(|(reason, _)| *reason).next();
+    let reason = reason.map(SkipReason::as_str);
+    let addresses = list(host.not_allowed.iter().map(|(_, ip)| ip.to_string()), MAX_ADDRESSES);
+    tracing::warn!(%target, %server_name, port, reason, addresses, "addresses skipped: not allowed");
 }
 
 /// Logs that a lookup fails in another way than the one before it, or no longer.
@@ -101,6 +112,8 @@ impl LocalFailures {
     }
 }
 
+/// Addresses in one line of the log.
+const MAX_ADDRESSES: usize = 10;
 /// Time between two lines about failures of this host with the same reason.
 const PAUSE: Duration = Duration::from_secs(600);
 

@@ -2,7 +2,7 @@
 //! argument.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::backend::BackendState;
@@ -24,7 +24,12 @@ pub(super) struct HostState {
     pub(super) found_as: Option<ServerName>,
     pub(super) roster: Roster,
     pub(super) backends: Vec<BackendState>,
-    pub(super) skipped: Vec<(SkipReason, usize)>,
+    /// Number of addresses beyond the cap.
+    pub(super) over_cap: usize,
+    /// Number of addresses that the last lookup found and that are not probed for other reasons.
+    skipped: Vec<(SkipReason, usize)>,
+    /// Some of those that are not allowed.
+    not_allowed: Arc<[IpAddr]>,
     alternates: Arc<[AlternateName]>,
 }
 
@@ -37,7 +42,9 @@ impl HostState {
             found_as: None,
             roster: Roster::default(),
             backends: Vec::new(),
+            over_cap: 0,
             skipped: Vec::new(),
+            not_allowed: Arc::default(),
             alternates: Arc::default(),
         }
     }
@@ -48,10 +55,32 @@ impl HostState {
         known.is_some_and(|backend| backend.report.is_reachable())
     }
 
-    /// Sets how many addresses are not probed.
-    pub(super) fn set_skipped(&mut self, over_cap: usize, without_route: usize) {
-        let skipped = [(SkipReason::Cap, over_cap), (SkipReason::NoRoute, without_route)];
-        self.skipped = skipped.into_iter().filter(|(_, count)| *count > 0).collect();
+    /// Sets which addresses the last lookup found that are not probed, apart from those beyond the cap.
+    pub(super) fn set_skipped(&mut self, without_route: usize, not_allowed: &[(SkipReason, IpAddr)]) {
+        self.skipped = skipped(without_route, not_allowed);
+        self.not_allowed = not_allowed.iter().map(|(_, ip)| *ip).take(MAX_NOT_ALLOWED).collect();
+    }
+
+    /// Whether `not_allowed` is what the last lookup found.
+    pub(super) fn skips_as_before(&self, not_allowed: &[(SkipReason, IpAddr)]) -> bool {
+        let refusals = self.skipped.iter().copied().filter(|(reason, _)| reason.is_not_allowed());
+        refusals.eq(skipped(0, not_allowed))
+    }
+
+    /// Ends the backends to which `check` does not allow connections any more.
+    pub(super) fn drop_not_allowed(&mut self, check: impl Fn(SocketAddr) -> Result<(), SkipReason>) {
+        let check = |ip: IpAddr| check(SocketAddr::new(ip, self.host.endpoint.port));
+        let removed = self.roster.remove(|ip| check(ip).is_err());
+        self.backends.retain(|backend| check(backend.report.backend.address).is_ok());
+        let removed: Vec<_> = removed.into_iter().filter_map(|ip| Some((check(ip).err()?, ip))).collect();
+        for (reason, count) in skipped(0, &removed) {
+            match self.skipped.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, sum)) => *sum += count,
+                None => self.skipped.push((reason, count)),
+            }
+        }
+        let added = removed.iter().map(|(_, ip)| *ip);
+        self.not_allowed = self.not_allowed.iter().copied().chain(added).take(MAX_NOT_ALLOWED).collect();
     }
 
     /// Makes the backends those of the roster; `join` returns the identifier of a new one. Returns the backends that were
@@ -76,7 +105,8 @@ impl HostState {
     /// Forgets which addresses are in DNS; what is known of each stays for those that are listed again.
     pub(super) fn forget_roster(&mut self) {
         self.roster = Roster::default();
-        self.skipped.clear();
+        self.over_cap = 0;
+        self.set_skipped(0, &[]);
     }
 
     /// Chooses the names that may replace the server name; true if there are any. What is known of them stays.
@@ -108,14 +138,30 @@ impl HostState {
 
     /// What readers see.
     pub(super) fn report(&self) -> EndpointReport {
+        let over_cap = Some((SkipReason::Cap, self.over_cap)).filter(|(_, count)| *count > 0);
         EndpointReport {
             endpoint: Arc::clone(&self.host.endpoint),
             preference: self.host.preference,
             found_as: self.found_as.clone(),
             held: self.roster.held(),
             backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
-            skipped: self.skipped.clone(),
+            skipped: over_cap.into_iter().chain(self.skipped.iter().copied()).collect(),
+            not_allowed: Arc::clone(&self.not_allowed),
             alternates: Arc::clone(&self.alternates),
         }
     }
 }
+
+/// The number of addresses by reason, those without any left out.
+fn skipped(without_route: usize, not_allowed: &[(SkipReason, IpAddr)]) -> Vec<(SkipReason, usize)> {
+    let refused = |reason| (reason, not_allowed.iter().filter(|(other, _)| *other == reason).count());
+    let all = [
+        (SkipReason::NoRoute, without_route),
+        refused(SkipReason::AddressNotAllowed),
+        refused(SkipReason::PortNotAllowed),
+    ];
+    all.into_iter().filter(|(_, count)| *count > 0).collect()
+}
+
+/// Addresses that are not allowed, kept for each host.
+const MAX_NOT_ALLOWED: usize = 10;

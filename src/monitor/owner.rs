@@ -4,7 +4,6 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -456,7 +455,7 @@ impl Owner {
     fn lookup_ended(&mut self, id: TargetId, lookup: LookupId, output: Option<Output>) {
         let Some(state) = self.targets.get_mut(id).filter(|state| state.phase.awaits(lookup)) else { return };
         match output {
-            Some(Output::LookedUp(Ok((found, refused)))) => self.looked_up(id, found, &refused),
+            Some(Output::LookedUp(Ok(found))) => self.looked_up(id, found),
             Some(Output::LookedUp(Err(failure))) => {
                 self.count_local(&failure);
                 self.lookup_failed(id);
@@ -481,17 +480,21 @@ impl Owner {
         }
     }
 
-    fn looked_up(&mut self, id: TargetId, found: Discovered, refused: &[SocketAddr]) {
+    fn looked_up(&mut self, id: TargetId, found: Discovered) {
         let (now, cap) = (Instant::now(), self.limits.backends_per_target);
         let Some(state) = self.targets.get_mut(id) else { return };
         let (is_requested, is_ad_hoc, capped) = (state.is_requested(), state.is_ad_hoc(), state.over_cap());
         match &mut state.origin {
             Origin::Configured { .. } => {
                 events::lookup(&state.target.name, state.lookup.as_deref(), found.report.as_ref());
+                state
+                    .new_not_allowed(&found)
+                    .into_iter()
+                    .for_each(|host| events::not_allowed(&state.target.name, host));
             }
             Origin::AdHoc(origin) => {
-                origin.refused = refused.len();
-                events::refused(&state.target.name, refused);
+                origin.refused = found.hosts.iter().map(|host| host.not_allowed.len()).sum();
+                events::not_permitted(&state.target.name, &found.hosts);
             }
         }
         let added = self.targets.discovered(id, found, cap, now);

@@ -61,6 +61,12 @@ impl Roster {
         self.members.iter().filter(|member| member.held).count()
     }
 
+    /// Removes the addresses for which `remove` is true; returns those that were listed last time.
+    pub(super) fn remove(&mut self, remove: impl Fn(IpAddr) -> bool) -> Vec<IpAddr> {
+        let removed = self.members.extract_if(.., |member| remove(member.address));
+        removed.filter(|member| member.missed == 0).map(|member| member.address).collect()
+    }
+
     /// Applies the answers of a round and returns how many of the listed addresses do not fit under the cap.
     ///
     /// An address that is listed is a member. One that is no longer listed is kept while it answers, for the retention, and

@@ -21,9 +21,8 @@ use super::once::OneOffReport;
 use super::phase::TargetPhase;
 use super::roster::{Answers, Bounds, trim};
 use super::worker::Worker;
-use crate::discovery::{Discovered, KnownHost};
+use crate::discovery::{Discovered, FoundHost, KnownHost};
 use crate::observation::LookupReport;
-use crate::reason::SkipReason;
 use crate::snapshot::{BackendReport, Change, Condition, Counters, MAX_CHANGES, StateChange, TargetReport};
 use crate::target::{AllowedAddresses, Backend, ServerName, Target, TargetKind};
 use crate::trust::TrustStore;
@@ -139,8 +138,17 @@ impl TargetState {
                 self.hosts = configured;
             }
         }
+        let target = Arc::clone(&self.target);
+        let check = |address| target.settings.check_address(&target.kind, address);
+        self.hosts.iter_mut().for_each(|host| host.drop_not_allowed(check));
         self.backends_mut().for_each(BackendState::reset);
-        if interrupted || other_kind || other_certificate { TargetChange::Everything } else { TargetChange::Settings }
+        let is_by_records = !matches!(self.target.kind, TargetKind::Host(_));
+        let other_addresses = is_by_records && !before.settings.allows_as(&self.target.settings);
+        if interrupted || other_kind || other_certificate || other_addresses {
+            TargetChange::Everything
+        } else {
+            TargetChange::Settings
+        }
     }
 
     /// Whether no round has ended yet.
@@ -207,12 +215,12 @@ impl TargetState {
         let is_known = found.is_some();
         let Discovered { hosts, report } = found.unwrap_or(Discovered { hosts: Vec::new(), report: None });
         let mut before = std::mem::take(&mut self.hosts);
-        let mut updated: Vec<(HostState, usize, usize)> = Vec::with_capacity(hosts.len() + before.len());
-        let mut update = |mut state: HostState, answers: Answers<'_>, without_route: usize| {
+        let mut updated: Vec<(HostState, usize)> = Vec::with_capacity(hosts.len() + before.len());
+        let mut update = |mut state: HostState, answers: Answers<'_>| {
             let mut roster = std::mem::take(&mut state.roster);
             let over_cap = roster.update(answers, |address| state.is_answering(address), bounds, now);
             state.roster = roster;
-            updated.push((state, over_cap, without_route));
+            updated.push((state, over_cap));
         };
         for found in hosts {
             let host = KnownHost { endpoint: found.endpoint, preference: found.preference };
@@ -220,23 +228,27 @@ impl TargetState {
             let mut known = at.map(|at| before.remove(at)).unwrap_or_else(|| HostState::new(host.clone()));
             known.host.preference = host.preference;
             known.listed = true;
-            if !found.addresses.is_empty() || found.without_route > 0 {
+            if !found.addresses.is_empty() || !found.not_allowed.is_empty() || found.without_route > 0 {
                 known.found_as = found.found_as;
             }
             let answers =
                 Answers { listed: &found.addresses, ipv4_failed: found.ipv4_failed, ipv6_failed: found.ipv6_failed };
-            update(known, answers, found.without_route);
+            known.set_skipped(found.without_route, &found.not_allowed);
+            update(known, answers);
         }
         // Hosts that are no longer listed are removed as their addresses are.
         for mut known in before {
             known.listed &= !is_known;
-            update(known, Answers { listed: &[], ipv4_failed: !is_known, ipv6_failed: !is_known }, 0);
+            if is_known {
+                known.set_skipped(0, &[]);
+            }
+            update(known, Answers { listed: &[], ipv4_failed: !is_known, ipv6_failed: !is_known });
         }
-        let skipped = trim(&mut updated.iter_mut().map(|(host, ..)| &mut host.roster).collect::<Vec<_>>(), cap);
+        let skipped = trim(&mut updated.iter_mut().map(|(host, _)| &mut host.roster).collect::<Vec<_>>(), cap);
         let mut change = RosterChange::default();
         let configured = configured_hosts(&self.target);
-        for ((mut host, over_cap, without_route), also) in updated.into_iter().zip(skipped) {
-            host.set_skipped(over_cap + also, without_route);
+        for ((mut host, over_cap), also) in updated.into_iter().zip(skipped) {
+            host.over_cap = over_cap + also;
             let removed = host.apply_roster(|backend| {
                 let id = join(ProbeKey { backend, client_certificate: client_certificate.clone() });
                 change.added.push(id);
@@ -265,8 +277,17 @@ impl TargetState {
 
     /// Addresses beyond the cap.
     pub(super) fn over_cap(&self) -> usize {
-        let skipped = self.hosts.iter().flat_map(|host| &host.skipped);
-        skipped.filter(|(reason, _)| *reason == SkipReason::Cap).map(|(_, count)| count).sum()
+        self.hosts.iter().map(|host| host.over_cap).sum()
+    }
+
+    /// The hosts of a lookup some of whose addresses are not allowed, except those of which the last lookup said the same.
+    pub(super) fn new_not_allowed<'a>(&self, found: &'a Discovered) -> Vec<&'a FoundHost> {
+        let is_known = |host: &FoundHost| {
+            self.hosts
+                .iter()
+                .any(|known| known.host.endpoint == host.endpoint && known.skips_as_before(&host.not_allowed))
+        };
+        found.hosts.iter().filter(|host| !host.not_allowed.is_empty() && !is_known(host)).collect()
     }
 
     /// Gives every backend another identifier.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,8 +38,8 @@ pub(super) struct Worker {
 /// The result of a job.
 #[derive(Debug)]
 pub(super) enum Output {
-    /// A lookup of a target is finished: what it found, and the addresses that are not permitted.
-    LookedUp(Result<(Discovered, Vec<SocketAddr>), LocalFailure>),
+    /// A lookup of a target is finished.
+    LookedUp(Result<Discovered, LocalFailure>),
     /// The certificate that should be presented; none if the file cannot be read in time.
     FileRead(Result<CertificateDer<'static>, Arc<str>>),
     /// Alternate names were looked up: those that are missing could not be.
@@ -112,7 +112,7 @@ pub(super) struct Reassessed {
 }
 
 impl Worker {
-    /// Looks up a target; `known` are its hosts as of the last lookup. What `allowed` does not permit is left out.
+    /// Looks up a target; `known` are its hosts as of the last lookup. `allowed` is set for a one-off target.
     pub(super) async fn look_up(
         self: Arc<Self>,
         target: Arc<Target>,
@@ -124,10 +124,7 @@ impl Worker {
         // Large futures: a task takes their memory only while it runs, since many can be spawned together.
         Output::LookedUp(match &allowed {
             Some(allowed) => Box::pin(self.resolvers.discover_allowed(allowed, kind, settings, timeout)).await,
-            None => {
-                let found = Box::pin(self.resolvers.discover(kind, settings, &known, timeout)).await;
-                found.map(|found| (found, Vec::new()))
-            }
+            None => Box::pin(self.resolvers.discover(kind, settings, &known, timeout)).await,
         })
     }
 

@@ -76,6 +76,7 @@ pub(super) fn report() -> TargetReport {
             held: 1,
             backends: backends.into_iter().map(Arc::new).collect(),
             skipped: vec![(SkipReason::Cap, 3)],
+            not_allowed: [].into(),
             alternates: [alternate].into(),
         }],
         counters: Counters::default(),

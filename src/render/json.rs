@@ -145,6 +145,7 @@ fn endpoint(target: &TargetReport, report: &EndpointReport, now: SystemTime) -> 
         found_as: report.found_as.as_ref().map(ToString::to_string),
         held: report.held,
         skipped: list(&report.skipped, |(reason, count)| object! { reason: *reason, count: *count, }),
+        not_allowed: list(&*report.not_allowed, ToString::to_string),
         shared_names: list(&*report.alternates, alternate),
         backends: list(&report.backends, |each| backend(target, each, now)),
     }

@@ -109,7 +109,8 @@ impl TargetTable {
                 grid.row(&mut self.page, cells);
                 self.details(backend, wide);
             }
-            for (reason, count) in &endpoint.skipped {
+            // The others are problems.
+            for (reason, count) in endpoint.skipped.iter().filter(|(reason, _)| !reason.is_not_allowed()) {
                 let addresses = plural(*count, "address", "addresses");
                 let text = format!("{} {addresses} not probed: {}", grouped(*count), reason.doc());
                 self.page.hang("    note    ", &text);

@@ -69,10 +69,12 @@ pub fn resolves(addresses: Option<&[IpAddr]>, endpoint: &EndpointReport) -> Reso
     let skipped = |reason: SkipReason| -> usize {
         endpoint.skipped.iter().filter(|(other, _)| *other == reason).map(|(_, count)| count).sum()
     };
-    let (cap, no_route) = (skipped(SkipReason::Cap), skipped(SkipReason::NoRoute));
+    let no_route = skipped(SkipReason::NoRoute);
+    let of_any_family: usize =
+        SkipReason::ALL.iter().filter(|reason| **reason != SkipReason::NoRoute).map(|reason| skipped(*reason)).sum();
     // Only IPv6 addresses are skipped without a route.
     let ipv4 = others.iter().filter(|address| address.is_ipv4()).count();
-    let may_be_skipped = ipv4 <= cap && others.len() <= cap.saturating_add(no_route);
+    let may_be_skipped = ipv4 <= of_any_family && others.len() <= of_any_family.saturating_add(no_route);
     if may_be_skipped { Resolves::Unknown } else { Resolves::Elsewhere }
 }
 
@@ -204,7 +206,7 @@ mod tests {
             let parsed: Vec<IpAddr> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
             assert_eq!(resolves(Some(&parsed), &endpoint), expected, "{addresses:?} with {skipped:?}");
         };
-        use SkipReason::{Cap, NoRoute};
+        use SkipReason::{AddressNotAllowed, Cap, NoRoute};
         check(&[], &["2001:db8::1", "::ffff:192.0.2.10"], Resolves::All);
         check(&[], &["192.0.2.10"], Resolves::Part);
         check(&[], &["192.0.2.10", "2001:db8::1", "192.0.2.12"], Resolves::Elsewhere);
@@ -213,6 +215,7 @@ mod tests {
         // Other addresses may be skipped ones.
         check(&[(Cap, 1)], &["192.0.2.10", "198.51.100.7"], Resolves::Unknown);
         check(&[(Cap, 1)], &["198.51.100.8", "198.51.100.7"], Resolves::Elsewhere);
+        check(&[(AddressNotAllowed, 1)], &["127.0.0.1"], Resolves::Unknown);
         check(&[(NoRoute, 1)], &["2001:db8::2"], Resolves::Unknown);
         check(&[(NoRoute, 1)], &["198.51.100.7"], Resolves::Elsewhere);
         check(&[(Cap, 1)], &["192.0.2.10", "2001:db8::1"], Resolves::All);

@@ -208,6 +208,7 @@ fn endpoint_report(endpoint: &Arc<Endpoint>, backends: Vec<BackendReport>) -> En
         held: 0,
         backends: backends.into_iter().map(Arc::new).collect(),
         skipped: vec![],
+        not_allowed: [].into(),
         alternates: Arc::default(),
     }
 }

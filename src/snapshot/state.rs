@@ -62,6 +62,7 @@ fn states(report: &TargetReport, now: SystemTime) -> impl Iterator<Item = Health
     let of_target = [
         (report.last_round.is_none(), HealthState::Unknown),
         (disagree, HealthState::Warning),
+        (report.not_allowed() > 0, HealthState::Warning),
         (failed, if report.resolved().next().is_some() { HealthState::Warning } else { HealthState::Critical }),
         (report.last_round.is_some() && !accepts_no_mail && report.resolved().next().is_none(), HealthState::Critical),
     ];

@@ -1,14 +1,15 @@
-//! The targets that may be probed without being configured, and the addresses that they may resolve to.
+//! The addresses to which targets may connect, and the targets that may be probed without being configured.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::net::{AddressScope, Network};
+use crate::net::{AddressScope, Network, non_forwardable_range};
+use crate::reason::SkipReason;
 
 use super::spec::{HostPort, domain, without_port};
-use super::{SMTP, SUBMISSION, ServerName, TargetKind, TargetSpecError};
+use super::{ProbeSettings, SMTP, SUBMISSION, SUBMISSIONS, ServerName, TargetKind, TargetSpecError};
 
 /// Patterns of targets; a target that matches none is not permitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub enum NotAllowed {
     Port(u16),
 }
 
-/// The addresses and ports that a permitted target may connect to.
+/// The addresses and ports that a permitted one-off target may connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedAddresses {
     allow: Allow,
@@ -79,18 +80,53 @@ pub struct AllowedAddresses {
     port: Option<u16>,
 }
 
+impl ProbeSettings {
+    /// Checks whether a configured target may connect to `address`. The host names in MX and SRV records, and the ports in
+    /// the latter, are chosen by others: they must not make the exporter connect to itself, to services of its link, or to
+    /// services other than mail. Hosts in the configuration are not restricted.
+    ///
+    /// # Errors
+    /// If `address` is not forwardable and no network in `allow_addresses` within the same range contains it, or if the port
+    /// is that of an SRV record and neither one of the usual ones nor in `allow_ports`.
+    pub fn check_address(&self, target: &TargetKind, address: SocketAddr) -> Result<(), SkipReason> {
+        let (ip, port) = (address.ip(), address.port());
+        match target {
+            TargetKind::Host(_) => return Ok(()),
+            TargetKind::Mx(_) => {}
+            TargetKind::Submission(_) if MAIL_PORTS.contains(&port) || self.allow_ports.contains(&port) => {}
+            TargetKind::Submission(_) => return Err(SkipReason::PortNotAllowed),
+        }
+        let Some(range) = non_forwardable_range(ip) else { return Ok(()) };
+        let mut listed = self.allow_addresses.iter();
+        let is_listed = listed.any(|network| network.contains(ip) && network.is_within(range));
+        if is_listed { Ok(()) } else { Err(SkipReason::AddressNotAllowed) }
+    }
+
+    /// Whether [`Self::check_address`] has the same results with `other`.
+    pub fn allows_as(&self, other: &Self) -> bool {
+        self.allow_addresses == other.allow_addresses && self.allow_ports == other.allow_ports
+    }
+}
+
 impl AllowedAddresses {
-    /// Whether the target may connect to `address`: a global address at the target's port (by default 25, 465 and 587), or
-    /// an address and port that a network among the patterns permits.
-    pub fn permits(&self, address: SocketAddr) -> bool {
+    /// Checks whether the target may connect to `address`: a global address at the target's port (by default 25, 465 and
+    /// 587), or an address and port that a network among the patterns permits.
+    ///
+    /// # Errors
+    /// If it may not.
+    pub fn check(&self, address: SocketAddr) -> Result<(), SkipReason> {
         let (ip, port) = (address.ip(), address.port());
         let ports = self.port.map_or(Ports::Default, Ports::One);
         let in_network = |pattern: &AllowPattern| match pattern.0 {
             Pattern::Network(network, ports) => network.permits(ip) && ports.contains(port),
             _ => false,
         };
-        AddressScope::of(ip) == AddressScope::Global && ports.contains(port)
-            || self.allow.patterns().iter().any(in_network)
+        match AddressScope::of(ip) {
+            _ if self.allow.patterns().iter().any(in_network) => Ok(()),
+            AddressScope::Global if ports.contains(port) => Ok(()),
+            AddressScope::Global => Err(SkipReason::PortNotAllowed),
+            AddressScope::Local | AddressScope::Unroutable => Err(SkipReason::AddressNotAllowed),
+        }
     }
 }
 
@@ -149,7 +185,7 @@ impl Names {
 impl Ports {
     fn contains(self, port: u16) -> bool {
         match self {
-            Self::Default => [SMTP, 465, SUBMISSION].contains(&port),
+            Self::Default => [SMTP, SUBMISSIONS, SUBMISSION].contains(&port),
             Self::One(one) => one == port,
         }
     }
@@ -216,6 +252,9 @@ impl fmt::Display for Ports {
         }
     }
 }
+
+/// The ports of SRV records that need not be listed: those of SMTP, and the usual alternative for submission.
+const MAIL_PORTS: [u16; 4] = [SMTP, SUBMISSIONS, SUBMISSION, 2525];
 
 #[cfg(test)]
 mod tests {
@@ -288,7 +327,7 @@ mod tests {
         ";
         for [patterns, target, permitted, other] in rows(table) {
             let allowed = allow(patterns).permit(&target.parse().expect(target)).expect("a permitted target");
-            let permits = |address: &&str| allowed.permits(address.parse().expect(address));
+            let permits = |address: &&str| allowed.check(address.parse().expect(address)).is_ok();
             let addresses = permitted.split_whitespace().chain(other.split_whitespace());
             assert_eq!(addresses.filter(permits).collect::<Vec<_>>().join(" "), permitted, "{patterns}: {target}");
         }
@@ -342,6 +381,51 @@ mod tests {
         {
             let parsed = text.parse::<TargetKind>();
             assert!(parsed.is_err(), "{text}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_records_do_not_reach_internal_addresses_unless_listed() {
+        // `allow_addresses` | `allow_ports` | allowed addresses | refused ones: `a` for the address, `p` for the port
+        let table = "
+            | | 192.0.2.1:25 192.0.2.1:465 192.0.2.1:587 192.0.2.1:2525 10.0.0.1:25 100.64.0.1:587 [fd00::1]:465 | \
+                p192.0.2.1:22 p192.0.2.1:0 p10.0.0.1:80 p127.0.0.1:22 a127.0.0.10:25 a[::1]:25 a[::ffff:127.0.0.1]:25 \
+                a[64:ff9b::7f00:1]:587 a169.254.169.254:25 a0.0.0.0:465 a224.0.0.1:25 a255.255.255.255:25 a[fe80::1]:25
+            127.0.0.0/8 | | 127.0.0.1:25 [::ffff:127.0.0.1]:25 | a[::1]:25 a[64:ff9b::7f00:1]:25 a[2002:7f00:1::1]:25 \
+                a169.254.0.1:25 p127.0.0.1:22
+            127.0.0.0/8 ::1 | 22 5000 | 127.0.0.1:22 [::1]:5000 192.0.2.1:22 | p127.0.0.1:23 a0.0.0.0:22
+            127.0.0.10 | | 127.0.0.10:25 | a127.0.0.11:25
+            0.0.0.0/0 ::/0 | | 192.0.2.1:25 [2600::1]:25 | a127.0.0.1:25 a0.0.0.0:25 a[::1]:25 a[fe80::1]:25
+            0.0.0.0/1 126.0.0.0/7 ::/96 | | 192.0.2.1:25 | a127.0.0.1:25 a[::1]:25 a[::2]:25
+            0.0.0.0/8 169.254.0.0/16 fe80::/10 | | 0.0.0.0:25 169.254.169.254:25 [fe80::1]:25 | a[::]:25 a127.0.0.1:25
+            64:ff9b::127.0.0.0/104 | | [64:ff9b::7f00:1]:25 | a127.0.0.1:25 a[64:ff9b::169.254.0.1]:25
+            64:ff9b::/96 | | [64:ff9b::8.8.8.8]:25 | a[64:ff9b::7f00:1]:25
+        ";
+        for [networks, ports, allowed, refused] in rows(table) {
+            let settings = ProbeSettings {
+                allow_addresses: networks.split_whitespace().map(|text| text.parse().expect(text)).collect(),
+                allow_ports: ports.split_whitespace().map(|text| text.parse().expect(text)).collect(),
+                ..ProbeSettings::default()
+            };
+            let [host, mx, submission] =
+                ["a.test", "mx:a.test", "submission:a.test"].map(|text| text.parse().expect(text));
+            let allowed = allowed.split_whitespace().map(|text| (text, None));
+            let refused = refused.split_whitespace().map(|text| match text.split_at(1) {
+                ("a", address) => (address, Some(SkipReason::AddressNotAllowed)),
+                (_, address) => (address, Some(SkipReason::PortNotAllowed)),
+            });
+            for (text, expected) in allowed.chain(refused) {
+                let address = text.parse().expect(text);
+                assert_eq!(settings.check_address(&submission, address).err(), expected, "{networks}: {text}");
+                assert_eq!(settings.check_address(&host, address), Ok(()), "{networks}: {text}");
+                // The port of an `mx` target is configured.
+                let is_refused = settings.check_address(&mx, address).is_err();
+                assert_eq!(
+                    is_refused,
+                    settings.check_address(&submission, (address.ip(), 25).into()).is_err(),
+                    "{text}"
+                );
+            }
         }
     }
 }

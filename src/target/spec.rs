@@ -129,6 +129,8 @@ pub const SMTP: u16 = 25;
 
 /// The port for message submission (RFC 6409 §3.1).
 pub const SUBMISSION: u16 = 587;
+/// The port of submission with implicit TLS (RFC 8314 §7.3).
+pub const SUBMISSIONS: u16 = 465;
 
 #[cfg(test)]
 mod tests {

@@ -47,7 +47,7 @@ impl CheckEnvironment {
         let resolvers = Environment::resolver(&self.dns);
         let unused = ["{host: unused.example.com}".to_owned()];
         let targets = if targets.is_empty() { &unused } else { targets };
-        let text = Environment::yaml("resolver: test", &resolvers, targets);
+        let text = Environment::yaml("resolver: test, allow_addresses: [127.0.0.0/8]", &resolvers, targets);
         std::fs::write(self.path("config.yaml"), text).expect("a file");
     }
 

@@ -72,7 +72,7 @@ fn metrics() -> String {
         ("`status` of stapled OCSP responses", "Label of `ocsp_status`.", rows!(OcspStatus)),
         ("`reason` of bad OCSP responses", METRICS_OCSP_REASONS, rows!(OcspReason)),
         ("`reason` of name mismatches", "Label of `cert_hostname_mismatch_info`.", rows!(NameReason)),
-        ("`reason` of addresses that are not probed", "Label of `target_backends_skipped`.", rows!(SkipReason)),
+        ("`reason` of addresses that are not probed", "Label of `target_addresses_skipped`.", rows!(SkipReason)),
         ("`resolves` of alternate names", METRICS_RESOLVES, rows!(Resolves)),
         ("`reason` of local failures", "Label of `exporter_local_errors_total`.", rows!(LocalReason)),
     ] {

@@ -36,7 +36,8 @@ async fn probes_every_host_of_a_domain_at_every_address() {
         format!("{{mx: [example.com, quiet.example.com, example.net], port: {port}, labels: {{team: mail}}}}"),
         "{submission: example.com}".to_owned(),
     ];
-    let text = Environment::yaml("resolver: test, interval: 60s", &Environment::resolver(&dns), &targets);
+    let defaults = format!("resolver: test, interval: 60s, allow_addresses: [127.0.0.0/8], allow_ports: [{port}]");
+    let text = Environment::yaml(&defaults, &Environment::resolver(&dns), &targets);
     let (service, address) = service(env.config(&text), None).await;
     let running = service.start().expect("a service");
     let targets @ [com, quiet, net, submission] =

@@ -39,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("net", &[]),
     ("file", &[]),
     ("client_errors", &["reason"]),
-    ("target", &["net"]),
+    ("target", &["net", "reason"]),
     ("observation", &["reason", "target", "text"]),
     ("trust", &["file", "target", "text"]),
     // The metric table holds the label names that configured labels must not use.

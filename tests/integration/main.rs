@@ -1,5 +1,6 @@
 //! The exporter against the embedded fleet: real TLS, real DNS packets, loopback only.
 
+mod allowed_addresses;
 mod alternates;
 mod binary;
 mod certificates;

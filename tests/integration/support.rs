@@ -57,6 +57,8 @@ pub(crate) fn settings(timeout: Duration) -> ProbeSettings {
         connect_timeout: timeout,
         ehlo_name: EhloName::Name("probe.example.net".into()),
         ip_family: IpFamily::Auto,
+        allow_addresses: Vec::new(),
+        allow_ports: Vec::new(),
         backend_retention: Duration::from_secs(3600),
         samples: 1,
         expect_names: Vec::new(),

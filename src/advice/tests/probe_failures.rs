@@ -4,8 +4,8 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use super::*;
 use crate::reason::{ClientAuth, RejectionCause as Cause};
-use crate::snapshot::ProbeReport;
-use crate::target::ClientCertificate;
+use crate::snapshot::{EndpointReport, ProbeReport};
+use crate::target::{ClientCertificate, SubmissionTarget};
 
 pub(super) fn cases() -> Vec<Case> {
     [failures(), lookups(), mail_exchangers()].into_iter().flatten().collect()
@@ -417,7 +417,41 @@ fn mail_exchangers() -> Vec<Case> {
     let other = EndpointFixture::at("mx2.example.com", 25, TlsMode::StartTls);
     let refused = other.fails("192.0.2.12", Stage::Connect, ProbeReason::Refused, "");
     two.endpoints.push(other.endpoint_report(vec![refused]));
+    // The only host, or besides one that is probed.
+    let skipped = |reason, addresses: &[&str], probed: Vec<EndpointReport>| {
+        let lookup = LookupReport { success: true, hosts: Some(1), ..LookupReport::default() };
+        let local = EndpointFixture::at("local.example.com", 25, TlsMode::StartTls);
+        let local = EndpointReport {
+            skipped: vec![(reason, addresses.len())],
+            not_allowed: addresses.iter().map(|text| text.parse().expect("an address")).collect(),
+            ..local.endpoint_report(vec![])
+        };
+        let endpoints = [local].into_iter().chain(probed).collect();
+        TargetReport { endpoints, lookup: Some(Arc::new(lookup)), ..with_kind(fixture.report(vec![])) }
+    };
+    let sound = one.endpoint_report(vec![one.presents(&ca, "192.0.2.11", &ca.chain(&leaf(&["mx1.example.com"])))]);
+    let mut ports = skipped(SkipReason::PortNotAllowed, &["192.0.2.1"], vec![]);
+    let domain = SubmissionTarget { domain: name("example.com") };
+    ports.target = Arc::new(Target { kind: TargetKind::Submission(domain), ..(*ports.target).clone() });
     vec![
+        case(
+            "An MX host with a loopback address",
+            skipped(SkipReason::AddressNotAllowed, &["127.0.0.10"], vec![]),
+            &[(
+                "critical addresses_skipped []",
+                &["local.example.com", "127.0.0.10", "`allow_addresses`", "example.com"],
+            )],
+        ),
+        case(
+            "An MX host with loopback addresses, and another one",
+            skipped(SkipReason::AddressNotAllowed, &["127.0.0.10", "::1"], vec![sound]),
+            &[("warning addresses_skipped []", &["local.example.com", "127.0.0.10", "::1", "`allow_addresses`"])],
+        ),
+        case(
+            "An SRV record with the port of another service",
+            ports,
+            &[("critical addresses_skipped []", &["local.example.com:25", "SRV", "`allow_ports`"])],
+        ),
         case("A null MX", null_mx, &[("info dns []", &["example.com", "RFC 7505"])]),
         case(
             "Two mail exchangers",

@@ -54,6 +54,8 @@ Examples:
     smtp-tls-exporter check smtp.example.com:465
   All servers that receive mail for a domain, and those for submission by its users
     smtp-tls-exporter check mx:example.com submission:example.com
+  Servers of your own on loopback addresses in MX records: with `defaults: {allow_addresses: [127.0.0.0/8]}` in a file
+    smtp-tls-exporter check --config.file=config.yaml mx:example.com
   A single server by address, checked against the name that clients use
     smtp-tls-exporter check 192.0.2.11:587 --name=smtp.example.com
   A private root certificate

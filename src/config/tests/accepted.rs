@@ -145,6 +145,30 @@ fn keys_of_a_target_override_defaults() {
 }
 
 #[test]
+fn lists_of_a_target_replace_those_of_defaults() {
+    let text = "
+defaults: {allow_addresses: [127.0.0.0/8, '::1/128'], allow_ports: [10025]}
+targets:
+  - {mx: a.test, trust: mozilla}
+  - {mx: b.test, trust: mozilla, allow_addresses: [169.254.1.1, '::ffff:127.0.0.0/104', 0.0.0.0/0]}
+  - {submission: c.test, trust: mozilla, allow_addresses: [], allow_ports: [1, 65535]}
+  - {host: d.test, trust: mozilla}
+";
+    let config = accepted(text);
+    let found = config.targets.iter().map(|target| {
+        let networks: Vec<String> = target.settings.allow_addresses.iter().map(ToString::to_string).collect();
+        (networks.join(" "), target.settings.allow_ports.clone())
+    });
+    let expected = [
+        ("127.0.0.0/8 ::1", vec![10_025]),
+        ("169.254.1.1 127.0.0.0/8 0.0.0.0/0", vec![10_025]),
+        ("", vec![1, 65_535]),
+        ("127.0.0.0/8 ::1", vec![10_025]),
+    ];
+    assert_eq!(found.collect::<Vec<_>>(), expected.map(|(networks, ports)| (networks.to_owned(), ports)));
+}
+
+#[test]
 fn built_in_timeouts_shrink_to_fit() {
     #[track_caller]
     fn check(defaults: &str, target: &str, millis: [u64; 3]) {

@@ -100,6 +100,7 @@ fn build(index: usize, sample: &SampleTarget, certificates: &[Assessment]) -> Ta
         EndpointReport {
             preference: sample.preference,
             skipped: sample.skipped.clone(),
+            not_allowed: [].into(),
             alternates: alternates.collect(),
             ..endpoint.endpoint_report(backends.collect())
         }

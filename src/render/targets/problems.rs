@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use crate::client_errors::Finding;
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::Backend;
-use crate::text::group_by;
+use crate::text::{group_by, list, plural};
 use crate::verdict::near_miss::near_misses;
 use crate::verdict::{NameVerdict, unix};
 
@@ -31,10 +31,19 @@ pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
     if lookup.is_some_and(|lookup| lookup.disagree == Some(true)) {
         all.add(None, "the name servers return different answers");
     }
-    let is_explained = lookup.is_some_and(|lookup| match lookup.hosts {
-        Some(0) => lookup.success,
-        _ => !lookup.failures.is_empty(),
-    });
+    for endpoint in &report.endpoints {
+        let host = endpoint.endpoint.server_name.with_port(endpoint.endpoint.port);
+        for (reason, count) in endpoint.skipped.iter().filter(|(reason, _)| reason.is_not_allowed()) {
+            let addresses = list(endpoint.not_allowed.iter().map(ToString::to_string), MAX_ADDRESSES);
+            let noun = plural(*count, "address", "addresses");
+            all.add(None, &format!("{noun} of {host} not probed ({addresses}): {reason}: {}", reason.doc()));
+        }
+    }
+    let is_explained = report.not_allowed() > 0
+        || lookup.is_some_and(|lookup| match lookup.hosts {
+            Some(0) => lookup.success,
+            _ => !lookup.failures.is_empty(),
+        });
     if report.resolved().next().is_none() && report.last_round.is_some() && !is_explained {
         all.add(None, "no backends: no address to probe");
     }
@@ -82,6 +91,7 @@ pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
     all.0
 }
 
+const MAX_ADDRESSES: usize = 5;
 /// For each certificate.
 const MAX_NEAR_MISSES: usize = 3;
 const MAX_NAME: usize = 253;

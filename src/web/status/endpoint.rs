@@ -40,6 +40,9 @@ fn write_section(view: &TargetView<'_>, report: &EndpointReport, number: usize, 
             @for (reason, count) in report.skipped.iter().filter(|(_, count)| *count > 0) {
                 p { "Addresses not probed: " (grouped(*count)) ". " (prose(reason.doc())) }
             }
+            @if !report.not_allowed.is_empty() {
+                p { "Addresses that are not allowed: " (list(report.not_allowed.iter().map(ToString::to_string), MAX_ADDRESSES)) "." }
+            }
             @if report.backends.is_empty() { p class="nothing" { "No known backends." } }
             (ROWS)
             @if let Some(more @ 1..) = resolved.len().max(unresolved.len()).checked_sub(MAX_BACKENDS) {

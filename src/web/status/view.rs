@@ -111,6 +111,14 @@ impl TargetView<'_> {
             let kept = if self.report.held() > 0 { ", keeping known backends" } else { "" };
             parts.push(format!("{what}: {reasons}{kept}"));
         }
+        let not_allowed = self.report.not_allowed();
+        if not_allowed > 0 {
+            let skipped = self.report.skipped();
+            let reasons = skipped.iter().map(|(reason, _)| reason).filter(|reason| reason.is_not_allowed());
+            let reasons = unique(reasons.map(|reason| reason.as_str()));
+            let (addresses, are) = (plural(not_allowed, "address", "addresses"), plural(not_allowed, "is", "are"));
+            parts.push(format!("{} {addresses} {are} not probed: {reasons}", grouped(not_allowed)));
+        }
         if all == 0 {
             return self.headline_without_backends(parts);
         }

@@ -36,13 +36,17 @@ fn mx_record(owner: Name, preference: u16, host: Name) -> smtp_fleet::Record {
     smtp_fleet::Record::from_rdata(owner, 60, RData::MX(MX::new(preference, host)))
 }
 
-/// A host as `10 mx.test:25 starttls 192.0.2.1`, with `-` for no preference and `A failed` if its lookup failed.
+/// A host as `10 mx.test:25 starttls 192.0.2.1`, with `-` for no preference the reason after addresses that are not allowed, and
+/// `A failed` if its lookup failed.
 fn row(host: &FoundHost) -> String {
     let preference = host.preference.map_or_else(|| "-".into(), |preference| preference.to_string());
     let Endpoint { server_name, port, tls } = &*host.endpoint;
     let mut row = format!("{preference} {server_name}:{port} {}", tls.as_str());
     for address in &host.addresses {
         row += &format!(" {address}");
+    }
+    for (reason, address) in &host.not_allowed {
+        row += &format!(" {address} {reason}");
     }
     for (failed, word) in [(host.ipv4_failed, " A failed"), (host.ipv6_failed, " AAAA failed")] {
         row += if failed { word } else { "" };
@@ -73,10 +77,8 @@ async fn zone() -> Dns {
 }
 
 async fn find(dns: &Dns, target: &TargetKind, known: &[KnownHost]) -> Discovered {
-    resolvers(vec![dns.addr()], false)
-        .discover(target, &settings(IpFamily::Ipv4), known, TIMEOUT)
-        .await
-        .expect("no local failure")
+    let settings = ProbeSettings { allow_ports: vec![26], ..settings(IpFamily::Ipv4) };
+    resolvers(vec![dns.addr()], false).discover(target, &settings, known, TIMEOUT).await.expect("no local failure")
 }
 
 #[tokio::test]
@@ -260,7 +262,7 @@ async fn resolves_srv_records_of_every_kind() {
             "ports.test",
             &[
                 "0 a.test:2525 starttls 192.0.2.1",
-                "5 b.test:10465 implicit 192.0.2.2",
+                "5 b.test:10465 implicit 192.0.2.2 port_not_allowed",
                 "9 a.test:26 starttls 192.0.2.1",
             ],
             Some(3),

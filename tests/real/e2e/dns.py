@@ -54,11 +54,11 @@ targets:
 """
 
 MX = """\
-  - {{mx: [{domains}], port: {port}, resolver: front}}
+  - {{mx: [{domains}], port: {port}, resolver: front, allow_addresses: [127.0.0.0/8]}}
 """
 
 SUBMISSION = """\
-  - {{submission: {domain}, resolver: front}}
+  - {{submission: {domain}, resolver: front, allow_addresses: [127.0.0.0/8], allow_ports: [{ports}]}}
 """
 
 
@@ -233,7 +233,7 @@ class Dns:
         text += host(f"stopped.{PLAIN}", "lone") + host(f"slow.{PLAIN}", "slow")
         domains = [f"{name}.{MAIN}" for name in ("two", "null", "implicit", "half", "aliased")]
         text += MX.format(domains=", ".join([*domains, *TWELVE]), port=STARTTLS)
-        text += SUBMISSION.format(domain=f"both.{MAIN}")
+        text += SUBMISSION.format(domain=f"both.{MAIN}", ports=f"{STARTTLS}, {IMPLICIT}")
         return text
 
     def _verify_fixture(self) -> None:
