@@ -390,9 +390,10 @@ vocabulary! {
         /// The exporter host has no IPv6 route (`ip_family: auto`).
         NoRoute = "no_route",
         /// MX or SRV records lead to an address of the exporter host itself, of its link or of no single host, and
-        /// `allow_addresses` does not list it.
+        /// `allow_addresses` does not list it. In responses of `/probe`: `probe.allow` does not permit it.
         AddressNotAllowed = "address_not_allowed",
-        /// An SRV record has a port other than 25, 465, 587 and 2525 that `allow_ports` does not list.
+        /// An SRV record has a port other than 25, 465, 587 and 2525 that `allow_ports` does not list. In responses of
+        /// `/probe`: `probe.allow` does not permit it.
         PortNotAllowed = "port_not_allowed",
     }
 
