@@ -24,8 +24,11 @@ pub fn non_forwardable_range(ip: IpAddr) -> Option<Network> {
     range.map(Network)
 }
 
-/// An embedded IPv4 address, and the prefix length in the IPv6 address for one in the IPv4 address.
-type Embedded = (Ipv4Addr, fn(u8) -> u8);
+/// An embedded IPv4 address, and the prefix lengths in the IPv6 address.
+type Embedded = (Ipv4Addr, PrefixLength);
+
+/// The prefix length in an IPv6 address for one in the IPv4 address that it embeds.
+type PrefixLength = fn(u8) -> u8;
 
 /// The IPv4 addresses that `ip` embeds.
 fn embedded(ip: Ipv6Addr) -> Vec<Embedded> {
@@ -60,7 +63,7 @@ fn local_nat64(bits: u128) -> Vec<Embedded> {
     }
     // Without bits 64 to 71, which are not part of the IPv4 address.
     let joined = ((bits >> 64) << 56) | (bits & ((1 << 56) - 1));
-    let layouts: [(u32, fn(u8) -> u8); 3] = [
+    let layouts: [(u32, PrefixLength); 3] = [
         (48, |length| if length > 16 { 56 + length } else { 48 + length }),
         (56, |length| if length > 8 { 64 + length } else { 56 + length }),
         (64, |length| 72 + length),
@@ -70,9 +73,9 @@ fn local_nat64(bits: u128) -> Vec<Embedded> {
 }
 
 /// The lowest 32 bits.
-#[allow(clippy::cast_possible_truncation, reason = "the mask leaves 32 bits")]
 const fn low(bits: u128) -> u32 {
-    (bits & 0xffff_ffff) as u32
+    let [.., a, b, c, d] = bits.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 /// The ranges of both families, without those of embedded addresses.

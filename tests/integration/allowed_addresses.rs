@@ -62,7 +62,7 @@ fn series(metric: &str, target: &str, more: &str) -> String {
 
 async fn document(address: std::net::SocketAddr, target: &str) -> Value {
     let answer = request(address, "GET", &format!("/api/v1/targets/{target}"), "").await;
-    let json: Value = serde_json::from_str(&answer.text()).unwrap_or_else(|error| panic!("{error}: {}", answer.text()));
+    let json: Value = serde_json::from_str(answer.text()).unwrap_or_else(|error| panic!("{error}: {}", answer.text()));
     json["targets"].as_array().and_then(|all| all.first()).cloned().unwrap_or(json)
 }
 
@@ -94,8 +94,10 @@ async fn records_of_others_do_not_lead_to_internal_addresses() {
     // The address is allowed, the port is not.
     site.dns.set_srv("_submission._tcp.ssh.test", &[(0, 0, 22, "ssh.test")]);
     site.dns.set_addresses("ssh.test", &["192.0.2.1".parse().expect("an address")]);
-    let mut expected: Vec<(String, &str, usize)> =
-        addresses.iter().map(|(domain, all)| (format!("mx:{domain}"), "address_not_allowed", all.len())).collect();
+    let mut expected: Vec<(String, &str, u32)> = addresses
+        .iter()
+        .map(|(domain, all)| (format!("mx:{domain}"), "address_not_allowed", u32::try_from(all.len()).expect("few")))
+        .collect();
     expected.extend([
         ("mx:aliased.test".to_owned(), "address_not_allowed", 1),
         ("mx:implicit.test".to_owned(), "address_not_allowed", 1),
@@ -117,12 +119,10 @@ async fn records_of_others_do_not_lead_to_internal_addresses() {
     let answer = metrics(address).await;
     for (target, reason, count) in &expected {
         let reason_label = format!(",reason=\"{reason}\"");
-        #[allow(clippy::cast_precision_loss, reason = "a small number")]
-        let count = *count as f64;
         check(
             &answer,
             &[
-                (series("target_addresses_skipped", target, &reason_label), Some(count)),
+                (series("target_addresses_skipped", target, &reason_label), Some(f64::from(*count))),
                 (series("target_lookup_success", target, ""), Some(1.0)),
                 (series("probes_total", target, ""), Some(0.0)),
             ],
@@ -131,7 +131,7 @@ async fn records_of_others_do_not_lead_to_internal_addresses() {
         assert_eq!(json["state"], "critical", "{target}: {json:#}");
         let endpoint = &json["endpoints"][0];
         assert_eq!(endpoint["backends"], json!([]), "{target}: {json:#}");
-        assert_eq!(endpoint["skipped"], json!([{"reason": reason, "count": count as usize}]), "{target}: {json:#}");
+        assert_eq!(endpoint["skipped"], json!([{"reason": reason, "count": count}]), "{target}: {json:#}");
         assert_eq!(json["lookup"]["failures"], json!([]), "{target}: {json:#}");
         assert_eq!(json["advice"][0]["kind"], "addresses_skipped", "{target}: {json:#}");
         let key = if *reason == "port_not_allowed" { "`allow_ports`" } else { "`allow_addresses`" };
