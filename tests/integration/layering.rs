@@ -74,6 +74,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "web",
         &[
+            "net",
             "snapshot",
             "monitor",
             "advice",

@@ -54,7 +54,7 @@ Examples:
     smtp-tls-exporter check smtp.example.com:465
   All servers that receive mail for a domain, and those for submission by its users
     smtp-tls-exporter check mx:example.com submission:example.com
-  Servers of your own on loopback addresses in MX records: with `defaults: {allow_addresses: [127.0.0.0/8]}` in a file
+  Hosts with loopback addresses, if `defaults` in the file have `allow_addresses`
     smtp-tls-exporter check --config.file=config.yaml mx:example.com
   A single server by address, checked against the name that clients use
     smtp-tls-exporter check 192.0.2.11:587 --name=smtp.example.com
