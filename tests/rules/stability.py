@@ -350,6 +350,10 @@ class Exporter:
         """The labels of alerts about an instance."""
         return {label: value for label, value in self.labels.items() if label in [*SCRAPE_LABELS, "instance", "pod"]}
 
+    def skipped(self, target: str) -> None:
+        labels = {"target": target, **self.user, "reason": "address_not_allowed"}
+        self._add("smtp_tls_target_addresses_skipped", labels, 1, self._has_round)
+
     def local_errors(self) -> None:
         self.has_local_errors = True
         self._add("smtp_tls_exporter_local_errors_total", {"reason": "overloaded"}, lambda t: t, self._is_up)
@@ -521,6 +525,7 @@ def broken(exporter: Exporter, resolved: int | Values = 1, *, local_errors: bool
     if local_errors:
         exporter.local_errors()
     exporter.target("relay", NAME, resolved=5, distinct=2, disagree=1)
+    exporter.skipped("relay")
     exporter.backend("relay", NAME, 10)
     exporter.backend(
         "relay",
@@ -579,6 +584,7 @@ def alerts_of_broken(exporter: Exporter, kept: list[str]) -> list[Labels]:
         return {**labels, "target": name, **more}
 
     return [
+        expected("AddressesSkipped", "warning", target("relay")),
         expected("BackendDown", "warning", backend(12)),
         expected("BackendDown", "warning", backend(30, DEAD)),
         expected("CertificateExpiring", "critical", backend(11)),
