@@ -10,18 +10,30 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, TypeVar
 
-from . import alerting_checks, check_command, differential, dns_checks, handshake_cases, replies, servers_checks
-from .alerting import Alerting
+from . import (
+    alerting_checks,
+    check_command,
+    differential,
+    dns_checks,
+    handshake_cases,
+    replies,
+    servers_checks,
+)
+from .alerting import Alerting, Setup
 from .checks import Failed, Step
 from .dns import Dns
 from .dns_system import SystemDns
 from .exporter import TEXT, Exporter
 from .handshakes import Handshakes
 from .servers import MailServers, MonitoredMailServers
+
+# They check notifications, each in another setup.
+ALERTING_PARTS = (alerting_checks,)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL_LINES = 12
@@ -168,18 +180,25 @@ def _run_replies(results: Results, arguments: argparse.Namespace, home: Path) ->
                 results.run(name, step)
 
 
-def _run_alerting(results: Results, arguments: argparse.Namespace, home: Path) -> None:
+def _run_alerting(
+    setup: Setup,
+    steps: Callable[[Alerting], Iterable[Step]],
+    results: Results,
+    arguments: argparse.Namespace,
+    home: Path,
+) -> None:
+    part = setup.part
     newer: Path | None = arguments.newer
     if newer is None:
-        results.skip("alerting: newer Prometheus and Alertmanager", "not available; Debian's versions only")
+        results.skip(f"{part}: newer Prometheus and Alertmanager", "not available; Debian's versions only")
     with ExitStack() as exits:
-        name = "alerting: everything starts and is ok"
+        name = f"{part}: everything starts and is ok"
         alerting = results.start(
-            name, exits, lambda: Alerting(home / "alerting", home / "logs", arguments.exporter, newer)
+            name, exits, lambda: Alerting(setup, home / part, home / "logs", arguments.exporter, newer)
         )
         if alerting:
-            steps = ((f"alerting: {name}", step) for name, step in alerting_checks.steps(alerting))
-            results.run_all(steps, "alerting", alerting.exporter, home / "logs")
+            named = ((f"{part}: {name}", step) for name, step in steps(alerting))
+            results.run_all(named, part, alerting.exporter, home / "logs")
 
 
 def _run_differential(results: Results, arguments: argparse.Namespace, home: Path) -> None:
@@ -192,13 +211,13 @@ def _run_differential(results: Results, arguments: argparse.Namespace, home: Pat
         table.close()
 
 
-PARTS = {
+PARTS: dict[str, Callable[[Results, argparse.Namespace, Path], None]] = {
     "servers": _run_servers,
     "check": _run_check,
     "dns": _run_dns,
     "handshakes": _run_handshakes,
     "replies": _run_replies,
-    "alerting": _run_alerting,
+    **{module.SETUP.part: partial(_run_alerting, module.SETUP, module.steps) for module in ALERTING_PARTS},
     "differential": _run_differential,
 }
 

@@ -1,231 +1,263 @@
-"""The setup that `deploy/` documents: the exporter, Prometheus with the shipped rules and Alertmanager with the shipped
-routes, sped up so that an hour passes in a minute, in front of the servers of a test fleet. Two of these setups, with
-Debian's versions and with newer ones, scrape the same exporter."""
+"""The setups whose notifications are checked: the exporter, Prometheus with the shipped rules and Alertmanager with the
+shipped routes, sped up so that an hour passes in a minute or two, in front of the servers of a test fleet."""
 
 from __future__ import annotations
 
-import sys
-import urllib.parse
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from shorten import FACTOR, divide
+from shorten import FACTOR
 
-from .alertmanager import Alertmanager
 from .exporter import Exporter
 from .fleetctl import Fleet
-from .process import FixtureError, free_port, run, wait_until
-from .prometheus import Prometheus
-from .webhook import Webhook
+from .monitoring import SCRAPE, SCRAPE_PROBE, MonitoringStack, shorten_rules
+from .process import free_port, wait_until
+from .prometheus import JOB, PROBE_JOB
 
-ROOT = Path(__file__).resolve().parents[3]
-SHORTEN = ROOT / "tests/rules/shorten.py"
-RULES = ROOT / "deploy/prometheus/smtp-tls.rules.yaml"
-SCRAPE = ROOT / "deploy/prometheus/scrape.example.yaml"
-ROUTING = ROOT / "deploy/alertmanager/alertmanager.example.yaml"
-
-# Seconds between rounds: two minutes, sped up.
-INTERVAL = 2
-# Seconds until the addresses of a removed name are dropped.
-RETENTION = 6
-
-# The numbers of the servers of each target. The host is the target's name below example.com.
+# How many servers each target has. The host is the target's name below example.com.
 TARGETS = {
-    "relay": (1, 2, 3),
-    "submit": (4, 5),
-    "tenth-left": (6,),
-    "fifth-left": (7,),
-    "lapsed": (8,),
-    "retired": (9, 10, 11),
-    "down": (12, 13),
-    "no-starttls": (14, 15),
-    "unknown-issuer": (16,),
-    "not-yet-valid": (17,),
-    "old-tls": (18, 19),
-    "web": (20, 21),
-    "unresolved": (22,),
-    "names": (23,),
-    "revoked": (24,),
+    "relay": 3,
+    "submit": 2,
+    "tenth-left": 1,
+    "fifth-left": 1,
+    "lapsed": 1,
+    "retired": 3,
+    "down": 2,
+    "no-starttls": 2,
+    "unknown-issuer": 1,
+    "not-yet-valid": 1,
+    "old-tls": 2,
+    "web": 2,
+    "unresolved": 1,
+    "names": 1,
+    "revoked": 1,
+    # These are never broken, see BLIND.
+    "slow": 1,
+    "other-dns": 1,
+    # Probed through /probe only, until the exporter's configuration refuses it.
+    "denied": 1,
 }
-SERVERS = 24
 
 TEAMS = {"web": "web"}
-OPTIONS = {"unresolved": f", backend_retention: {RETENTION}s", "names": ", expect_names: [alias.example.com]"}
+
+# The fleet's profile of a slow server has a certificate for this name.
+SLOW_HOST = "smtp.example.com"
 
 # The second name of all certificates of the target `relay`; it resolves to the same servers.
 POOL = "pool.example.com"
 
-TARGET = "  - {{host: {host}, port: {port}, name: {name}, resolver: fleet, labels: {{team: {team}}}{options}}}\n"
+# Labels of the scrape jobs that all replicas share, as service discovery in Kubernetes adds them.
+LABELS = {"namespace": "monitoring"}
 
-# A rule that has a value while everything is ok.
-RECORDED = "backend:smtp_tls_probe_success:max10m"
+# Minutes between rounds, and until the addresses of a removed name are dropped.
+INTERVAL = 2
+RETENTION = 6
+
 TIMEOUT = 60
 
-# Keys of durations in the two configs.
-SCRAPE_DURATIONS = {"scrape_interval", "scrape_timeout", "evaluation_interval"}
-ROUTE_DURATIONS = {"group_wait", "group_interval", "repeat_interval"}
+# Settings of targets by which a replica cannot see what the others see: it gives up on a server before the greeting,
+# and its name server does not answer.
+BLIND: Mapping[str, Mapping[str, Any]] = {
+    "slow": {"timeout": "100ms", "connect_timeout": "100ms"},
+    "other-dns": {"resolver": "dead"},
+}
+
+
+@dataclass(frozen=True)
+class Replica:
+    """An instance of the exporter."""
+
+    node: str
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of targets that differ from those of the other replicas."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What differs between the parts that check notifications."""
+
+    part: str
+    targets: Collection[str]
+    replicas: Sequence[Replica] = (Replica("node-1"),)
+    factor: int = FACTOR
+    """How much faster than in production the time passes."""
+    scrapes_probe: bool = False
+    """Prometheus scrapes `/probe`, and nothing scrapes `/metrics`."""
+    ad_hoc: Collection[str] = ()
+    """Targets that are not in the exporter's configuration."""
+    outages: Mapping[str, int] = field(default_factory=lambda: {"": 0})
+    """How many minutes Prometheus is stopped for. There is a monitoring stack for each of them."""
+    rule_flags: Mapping[str, str] = field(default_factory=dict)
+    """Flags of Prometheus, with durations to speed up."""
+
+    @property
+    def job(self) -> str:
+        return PROBE_JOB if self.scrapes_probe else JOB
+
+    def seconds(self, minutes: float) -> float:
+        """How long minutes take."""
+        return minutes * 60 / self.factor
 
 
 def host(target: str) -> str:
-    return f"{target}.example.com"
-
-
-class MonitoringStack:
-    """Prometheus, Alertmanager and the webhook that it notifies."""
-
-    def __init__(self, name: str, home: Path, logs: Path, exporter: str, rules: Path, binaries: Path | None) -> None:
-        self.name = name
-        self.webhook = Webhook()
-        self.alertmanager = Alertmanager(
-            home / f"alertmanager-{name}",
-            logs,
-            free_port(),
-            routing_config(ROUTING, self.webhook.url),
-            binaries / "prometheus-alertmanager" if binaries else "prometheus-alertmanager",
-        )
-        self.prometheus = Prometheus(
-            home / f"alerting-prometheus-{name}",
-            logs,
-            free_port(),
-            scrape_config(SCRAPE, exporter, self.alertmanager.address, rules),
-            binaries / "prometheus" if binaries else "prometheus",
-        )
-
-    def open(self, exits: ExitStack) -> None:
-        """On return the rules have been evaluated on scraped data."""
-        for part in (self.webhook, self.prometheus):
-            exits.callback(part.stop)
-            part.start()
-        wait_until(f"{self.name}: rules are evaluated", partial(self.prometheus.query, RECORDED), TIMEOUT)
-        # Not earlier: Prometheus takes five seconds to its first scrape. Sped up, that is five minutes without an
-        # exporter, for which an alert would be right.
-        exits.callback(self.alertmanager.stop)
-        self.alertmanager.start()
+    return SLOW_HOST if target == "slow" else f"{target}.example.com"
 
 
 class Alerting:
-    """`newer` is a folder with newer binaries of Prometheus and Alertmanager."""
+    """A setup, with monitoring stacks of Debian's versions of Prometheus and Alertmanager, and of the newer versions in
+    the folder `newer`. `exporter` is the first replica."""
 
-    def __init__(self, home: Path, logs: Path, exporter_binary: Path, newer: Path | None) -> None:
+    def __init__(self, setup: Setup, home: Path, logs: Path, exporter_binary: Path, newer: Path | None) -> None:
         home.mkdir()
+        self.setup = setup
         self._home = home
         self._logs = logs
         self._exporter_binary = exporter_binary
         self._newer = newer
-        self.fleet = Fleet(SERVERS, home / "fleet", logs / "alerting-fleetctl.log")
+        self.servers: dict[str, list[int]] = {}
+        for target in setup.targets:
+            first = 1 + sum(map(len, self.servers.values()))
+            self.servers[target] = list(range(first, first + TARGETS[target]))
+        count = sum(map(len, self.servers.values()))
+        self.fleet = Fleet(count, home / "fleet", logs / f"{setup.part}-fleetctl.log")
+        self.exporters: list[Exporter] = []
         self.stacks: list[MonitoringStack] = []
 
     def open(self, exits: ExitStack) -> None:
         exits.callback(self.fleet.stop)
         self.fleet.start()
-        self._configure_fleet()
-        self.exporter = Exporter(
-            self._exporter_binary,
-            self._home / "alerting-exporter",
-            self._logs,
-            root=self.fleet.root,
-            targets=self._targets(),
-            interval=INTERVAL,
-        )
-        exits.callback(self.exporter.stop)
-        self.exporter.start()
+        for target, servers in self.servers.items():
+            self.present_valid(target)
+            self.fleet.resolve(host(target), servers)
+        if "relay" in self.servers:
+            self.fleet.resolve(POOL, self.servers["relay"])
+        for replica in self.setup.replicas:
+            self._start_exporter(replica, exits)
+        self.exporter = self.exporters[0]
         # The rules must not see a target before its first round.
-        wait_until("alerting: every server is probed and ok", self._is_ok, TIMEOUT)
-        short = self._home / "short.rules.yaml"
-        run([sys.executable, SHORTEN, RULES, short, "--factor", str(FACTOR)])
-        versions: list[tuple[str, Path | None]] = [("debian", None)]
-        if self._newer:
-            versions.append(("newer", self._newer))
-        for name, binaries in versions:
-            stack = MonitoringStack(name, self._home, self._logs, self.exporter.address, short, binaries)
-            self.stacks.append(stack)
-            stack.open(exits)
+        for exporter, replica in zip(self.exporters, self.setup.replicas, strict=True):
+            is_ok = partial(self._is_ok, exporter, replica)
+            wait_until(f"{self.setup.part}: every server is probed and ok", is_ok, TIMEOUT)
+        rules = self._home / "short.rules.yaml"
+        shorten_rules(rules, self.setup.factor)
+        versions = {"debian": None, **({"newer": self._newer} if self._newer else {})}
+        for outage, minutes in self.setup.outages.items():
+            for version, binaries in versions.items():
+                stack = MonitoringStack(
+                    "-".join(filter(None, [self.setup.part, version, outage])),
+                    self._home,
+                    self._logs,
+                    SCRAPE_PROBE if self.setup.scrapes_probe else SCRAPE,
+                    self._groups(),
+                    self.exporter.address,
+                    rules,
+                    self.setup.factor,
+                    binaries,
+                    minutes,
+                    self.setup.rule_flags,
+                )
+                self.stacks.append(stack)
+                stack.open(exits)
+        for stack in self.stacks:
+            stack.await_evaluation(exits)
 
     def present_valid(self, target: str) -> None:
         """Gives the servers of a target one valid certificate."""
         more = {"relay": (POOL,), "names": ("alias.example.com",)}
-        self.fleet.present(TARGETS[target], host(target), *more.get(target, ()))
+        if target == "slow":
+            self.fleet.play(self.servers[target], "slow_greeting")
+        else:
+            self.fleet.present(self.servers[target], host(target), *more.get(target, ()))
 
     def backend(self, target: str, which: int) -> str:
         """The label `backend` of a target's server, counted from 0."""
-        return self.fleet.address(TARGETS[target][which])
+        return self.fleet.address(self.servers[target][which])
 
-    def _configure_fleet(self) -> None:
-        for target, servers in TARGETS.items():
-            self.present_valid(target)
-            self.fleet.resolve(host(target), servers)
-        self.fleet.resolve(POOL, TARGETS["relay"])
+    def target_label(self, target: str) -> str:
+        """The label `target` in the series."""
+        return self._address(target) if target in self.setup.ad_hoc else target
 
-    def _targets(self) -> str:
-        text = f'resolvers:\n  fleet: {{nameservers: ["{self.fleet.nameserver}"]}}\ntargets:\n'
-        for name in TARGETS:
-            text += TARGET.format(
-                host=host(name),
-                port=self.fleet.port,
-                name=name,
-                team=TEAMS.get(name, "mail"),
-                options=OPTIONS.get(name, ""),
-            )
+    def team(self, target: str) -> str:
+        return TEAMS.get(target, "mail")
+
+    def _address(self, target: str) -> str:
+        return f"{host(target)}:{self.fleet.port}"
+
+    def _start_exporter(self, replica: Replica, exits: ExitStack) -> None:
+        interval = int(self.setup.seconds(INTERVAL))
+        exporter = Exporter(
+            self._exporter_binary,
+            self._home / f"{self.setup.part}-exporter-{replica.node}",
+            self._logs,
+            root=self.fleet.root,
+            targets=self._config(replica),
+            interval=interval,
+            # A scrape of /probe must not end before the probe.
+            timeout=1 if self.setup.scrapes_probe else interval,
+            resolver="fleet",
+        )
+        exits.callback(exporter.stop)
+        exporter.start()
+        self.exporters.append(exporter)
+
+    def _config(self, replica: Replica) -> str:
+        """The configuration below the defaults."""
+        fleet = self.fleet
+        config: dict[str, Any] = {
+            "resolvers": {
+                "fleet": {"nameservers": [fleet.nameserver]},
+                "dead": {"nameservers": [f"127.0.0.1:{free_port()}"]},
+            },
+            "probe": {"allow": [f"127.0.0.0/8:{fleet.port}", *map(self._address, self.setup.ad_hoc)]},
+            "targets": [],
+        }
+        settings: dict[str, dict[str, Any]] = {
+            "unresolved": {"backend_retention": f"{self.setup.seconds(RETENTION):.0f}s"},
+            "names": {"expect_names": ["alias.example.com"]},
+        }
+        for name in self.servers:
+            if name not in self.setup.ad_hoc:
+                target = {
+                    "host": host(name),
+                    "port": int(fleet.port),
+                    "name": name,
+                    "labels": {"team": self.team(name)},
+                }
+                config["targets"].append(target | settings.get(name, {}) | dict(replica.settings.get(name, {})))
+        text: str = yaml.safe_dump(config, sort_keys=False)
         return text
 
-    def _is_ok(self) -> bool:
-        samples = self.exporter.samples()
+    def _groups(self) -> list[dict[str, Any]]:
+        """The targets of the scrape job."""
+        if not self.setup.scrapes_probe:
+            return [
+                {
+                    "targets": [exporter.address],
+                    "labels": {**LABELS, "node": replica.node, "pod": f"pod-{replica.node}"},
+                }
+                for exporter, replica in zip(self.exporters, self.setup.replicas, strict=True)
+            ]
+        configured = [target for target in self.servers if target not in self.setup.ad_hoc]
+        return [
+            # The exporter's configuration has the teams of these.
+            {"targets": configured, "labels": {**LABELS, "team": "monitoring"}},
+            *(
+                {"targets": [self._address(target)], "labels": {**LABELS, "team": self.team(target)}}
+                for target in self.setup.ad_hoc
+            ),
+        ]
+
+    def _is_ok(self, exporter: Exporter, replica: Replica) -> bool:
+        samples = exporter.samples()
+        seen = [name for name in self.servers if name not in self.setup.ad_hoc and name not in replica.settings]
+        expected = sum(len(self.servers[target]) for target in seen)
         for name in ("probe_success", "cert_hostname_match", "chain_valid"):
-            values = [sample.value for sample in samples if sample.name == f"smtp_tls_{name}"]
-            if values != [1.0] * SERVERS:
+            of_seen = [each for each in samples if each.name == f"smtp_tls_{name}" and each.labels["target"] in seen]
+            if [sample.value for sample in of_seen] != [1.0] * expected:
                 return False
         return True
-
-
-def scrape_config(example: Path, exporter: str, alertmanager: str, rules: Path) -> str:
-    """The shipped example with the addresses of the fixture and short intervals."""
-    config = yaml.safe_load(example.read_text())
-    _shorten(config, SCRAPE_DURATIONS)
-    if config["rule_files"] != [RULES.name]:
-        raise FixtureError(f"{example}: rule_files are {config['rule_files']}")
-    config["rule_files"] = [str(rules)]
-    for group in _only(config["alerting"]["alertmanagers"])["static_configs"]:
-        group["targets"] = [alertmanager]
-    for group in _only(config["scrape_configs"])["static_configs"]:
-        group["targets"] = [exporter]
-    return _to_yaml(config)
-
-
-def routing_config(example: Path, webhook_url: str) -> str:
-    """The shipped example with all receivers' URLs below the webhook's, and short intervals."""
-    config = yaml.safe_load(example.read_text())
-    _shorten(config["route"], ROUTE_DURATIONS)
-    for receiver in config["receivers"]:
-        other = receiver.keys() - {"name", "webhook_configs"}
-        if other:
-            raise FixtureError(f"{example}: {receiver['name']} has {sorted(other)}, expected webhooks only")
-        for webhook in receiver.get("webhook_configs", ()):
-            url = urllib.parse.urlsplit(webhook["url"])
-            webhook["url"] = f"{webhook_url}/{url.netloc}{url.path}"
-    return _to_yaml(config)
-
-
-def _shorten(value: Any, keys: set[str]) -> None:
-    if isinstance(value, dict):
-        for key, each in value.items():
-            if key in keys:
-                value[key] = divide(each)
-            else:
-                _shorten(each, keys)
-    elif isinstance(value, list):
-        for each in value:
-            _shorten(each, keys)
-
-
-def _only(values: list[dict[str, Any]]) -> dict[str, Any]:
-    if len(values) != 1:
-        raise FixtureError(f"expected one item, got {len(values)}: {values}")
-    return values[0]
-
-
-def _to_yaml(config: Any) -> str:
-    text: str = yaml.safe_dump(config, sort_keys=False)
-    return text

@@ -18,12 +18,13 @@ from .process import Daemon, FixtureError, free_port, is_ready, wait_until
 DEFAULTS = """\
 defaults:
   interval: {interval}s
-  timeout: {interval}s
-  connect_timeout: 2s
+  timeout: {timeout}s
+  connect_timeout: {connect_timeout}s
   ehlo_name: probe.example.com
   # AAAA is queried as well; the zones have no such records.
   ip_family: any
   trust: test
+  resolver: {resolver}
 trust_stores:
   test: {{roots: none, files: [{root}]}}
 """
@@ -51,11 +52,24 @@ class Exporter:
     """The log is named after `home`. `targets` is the config below the defaults."""
 
     def __init__(
-        self, binary: Path, home: Path, logs: Path, *, root: Path, targets: str, interval: int = INTERVAL
+        self,
+        binary: Path,
+        home: Path,
+        logs: Path,
+        *,
+        root: Path,
+        targets: str,
+        interval: int = INTERVAL,
+        timeout: int | None = None,
+        resolver: str = "system",
     ) -> None:
         home.mkdir()
         self.config = config = home / "config.yaml"
-        config.write_text(DEFAULTS.format(interval=interval, root=root) + targets)
+        timeout = timeout or interval
+        defaults = DEFAULTS.format(
+            interval=interval, timeout=timeout, connect_timeout=min(timeout, 2), resolver=resolver, root=root
+        )
+        config.write_text(defaults + targets)
         self.address = f"127.0.0.1:{free_port()}"
         self._daemon = Daemon(
             [binary, f"--config.file={config}", f"--web.listen-address={self.address}", "--log.format=logfmt"],

@@ -12,6 +12,7 @@ from typing import Any
 from .process import HttpDaemon
 
 JOB = "smtp_tls"
+PROBE_JOB = "smtp_tls_probe"
 
 CONFIG = """\
 global:
@@ -36,8 +37,10 @@ class Sample:
 
 
 class Prometheus(HttpDaemon):
-    def __init__(self, home: Path, logs: Path, port: int, config: str, binary: str | Path = "prometheus") -> None:
-        super().__init__(binary, home, logs, port, config, "storage.tsdb.path")
+    def __init__(
+        self, home: Path, logs: Path, port: int, config: str, binary: str | Path = "prometheus", *flags: str
+    ) -> None:
+        super().__init__(binary, home, logs, port, config, "storage.tsdb.path", *flags)
 
     def query(self, expression: str) -> list[Sample]:
         """An instant vector."""

@@ -65,9 +65,10 @@ class Webhook:
             self._server.shutdown()
         self._server.server_close()
 
-    def notifications(self, status: str = "firing") -> list[Notification]:
+    def notifications(self, status: str | None = "firing") -> list[Notification]:
+        """All notifications of this status, or of any, in the order in which they arrived."""
         with self._received:
-            return [each for each in self._notifications if each.status == status]
+            return [each for each in self._notifications if status in (None, each.status)]
 
     def errors(self) -> list[str]:
         """Messages that could not be parsed."""
