@@ -21,6 +21,7 @@ from . import (
     differential,
     dns_checks,
     handshake_cases,
+    probe_mode,
     replies,
     servers_checks,
 )
@@ -33,7 +34,7 @@ from .handshakes import Handshakes
 from .servers import MailServers, MonitoredMailServers
 
 # They check notifications, each in another setup.
-ALERTING_PARTS = (alerting_checks,)
+ALERTING_PARTS = (alerting_checks, probe_mode)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL_LINES = 12
