@@ -22,6 +22,7 @@ from . import (
     dns_checks,
     handshake_cases,
     probe_mode,
+    prometheus_restart,
     replies,
     servers_checks,
 )
@@ -34,7 +35,7 @@ from .handshakes import Handshakes
 from .servers import MailServers, MonitoredMailServers
 
 # They check notifications, each in another setup.
-ALERTING_PARTS = (alerting_checks, probe_mode)
+ALERTING_PARTS = (alerting_checks, probe_mode, prometheus_restart)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL_LINES = 12
