@@ -353,9 +353,10 @@ async fn reloads_on_sighup_and_keeps_the_configuration_if_the_new_one_is_invalid
 }
 
 /// A command that sends itself these signals while they are blocked, so that they are pending when the exporter starts.
+/// Tests in the background of a shell ignore SIGINT, and bash would discard a pending signal that it ignores.
 fn with_pending(signals: &[&str], args: &[&str]) -> Command {
     let mut command = Command::new("env");
-    command.args(["--block-signal=HUP,INT,TERM", "bash", "-c"]);
+    command.args(["--default-signal=HUP,INT,TERM", "--block-signal=HUP,INT,TERM", "bash", "-c"]);
     command.arg(r#"for signal in $SIGNALS; do kill -s "$signal" $$; done; exec "$0" "$@""#);
     command.arg(env!("CARGO_BIN_EXE_smtp-tls-exporter")).args(args);
     command.env("SIGNALS", signals.join(" ")).stdin(Stdio::null());
