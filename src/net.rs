@@ -10,10 +10,12 @@ use thiserror::Error;
 mod client;
 mod forwardable;
 mod route;
+mod shares;
 
 pub use self::client::ClientAddress;
 pub use self::forwardable::non_forwardable_range;
 pub use self::route::has_route;
+pub use self::shares::{QueueFull, Shares};
 
 /// A range of addresses in CIDR notation (RFC 4632 §3.1): `192.0.2.0/24`, `2001:db8::/32`, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
