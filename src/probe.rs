@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::observation::{Failure, LocalFailure, Observation};
-use crate::reason::ProbeReason;
+use crate::reason::{LocalReason, ProbeReason};
 use crate::target::{Backend, ProbeSettings};
 
 mod failure;
@@ -46,25 +47,47 @@ impl Prober {
         settings: &ProbeSettings,
         at: SystemTime,
     ) -> Result<Observation, Box<LocalFailure>> {
+        // Nothing cancels it.
+        let cancelled = || Box::new(LocalFailure::new(LocalReason::Defect, "a probe was cancelled"));
+        self.probe_until(backend, settings, at, &CancellationToken::new()).await?.ok_or_else(cancelled)
+    }
+
+    /// As [`Prober::probe`], but gives the probe up when `cancel` is cancelled, and returns none. A connection on which the
+    /// server has sent nothing is closed immediately. Any other one ends with QUIT: after the greeting, since nothing may be
+    /// sent before its end; after the reply to the last command, or a second without one; and after the handshake. If
+    /// the handshake takes longer than a second, the connection is closed.
+    ///
+    /// # Errors
+    /// As [`Prober::probe`].
+    pub async fn probe_until(
+        &self,
+        backend: &Backend,
+        settings: &ProbeSettings,
+        at: SystemTime,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Observation>, Box<LocalFailure>> {
         let start = Instant::now();
         let mut state = ProbeState::new(start);
-        let session = ProbeSession { tls: &self.tls, backend, settings, start };
-        let outcome = match timeout_at(start + settings.timeout, session.run(&mut state)).await {
+        let session = ProbeSession { tls: &self.tls, backend, settings, start, cancel };
+        let ended = timeout_at(start + settings.timeout, session.run(&mut state)).await;
+        let outcome = match ended {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(SessionError::Failed(failure))) => Err(failure),
             Ok(Err(SessionError::Local(local))) => return Err(local),
+            Ok(Err(SessionError::Cancelled)) => {
+                state.end().await;
+                return Ok(None);
+            }
             Err(_) => state.proven.ok_or_else(|| {
                 let detail = format_args!("no answer within {:?}", settings.timeout);
                 Failure::new(state.stage, ProbeReason::Timeout, detail)
             }),
         };
         let duration = start.elapsed();
-        if let Some(quit) = state.quit.take() {
-            quit.await;
-        }
+        state.end().await;
         let client_auth = state.client_auth();
         let (presented, proof) = state.capture.as_deref().map(Capture::take).unwrap_or_default();
-        Ok(Observation {
+        Ok(Some(Observation {
             at,
             duration,
             phases: state.phases,
@@ -73,6 +96,6 @@ impl Prober {
             proof,
             ehlo_name: state.ehlo_name,
             client_auth,
-        })
+        }))
     }
 }

@@ -34,10 +34,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
             if let Some(reply) = reply {
                 return Ok(reply);
             }
-            if self.stream.read_buf(&mut self.unread).await? == 0 {
-                return Err(SmtpError::Eof);
-            }
+            self.wait_for_more().await?;
         }
+    }
+
+    /// Waits for the first bytes of a reply.
+    pub(super) async fn wait_for_bytes(&mut self) -> Result<(), SmtpError> {
+        if self.unread.is_empty() { self.wait_for_more().await } else { Ok(()) }
+    }
+
+    async fn wait_for_more(&mut self) -> Result<(), SmtpError> {
+        if self.stream.read_buf(&mut self.unread).await? == 0 { Err(SmtpError::Eof) } else { Ok(()) }
     }
 
     /// Sends one command line and reads its reply. A 421 that was received before is the reply to any command (RFC 5321
