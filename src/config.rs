@@ -38,7 +38,7 @@ use self::settings::{Resolved, Settings};
 use self::stores::{Resolver, Store, Stores};
 use self::target::Targets;
 use self::yaml::Node;
-use crate::target::{Allow, ProbeSettings, ResolverSpec, Target};
+use crate::target::{Allow, ProbeAccess, ProbeSettings, ResolverSpec, Target};
 use crate::text::counted;
 use crate::trust::TrustStore;
 
@@ -56,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// The files that were read.
     pub files: Files,
+    /// What `/probe` accepts.
+    pub probe_access: ProbeAccess,
     /// What may be probed on request without being a target; none if nothing may.
     pub one_offs: Option<OneOffs>,
     /// What is valid but probably not intended.
@@ -223,7 +225,19 @@ struct LimitKeys {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 struct Probe {
+    enabled: Option<bool>,
+    configured: Option<bool>,
     allow: Option<UniqueVec<Allowed>>,
+}
+
+impl Probe {
+    fn access(&self) -> ProbeAccess {
+        let default = ProbeAccess::default();
+        ProbeAccess {
+            enabled: self.enabled.unwrap_or(default.enabled),
+            configured: self.configured.unwrap_or(default.configured),
+        }
+    }
 }
 
 /// The configuration in `document`, which was read from `node`, with the targets that `choice` selects.
@@ -242,7 +256,8 @@ fn build<E: From<ConfigError>>(
     let settings = Resolved::new(&document.defaults, stores.names(), resolvers.keys().cloned().collect());
     let mut targets = Targets::new(settings, pem);
     source.warn_of_variables(node, &mut targets.warnings);
-    let one_offs = one_offs(probe, &mut targets).map_err(main)?;
+    let probe_access = probe.access();
+    let one_offs = one_offs(probe, &mut targets).map_err(main)?.filter(|_| probe_access.enabled);
     let entries = match node.get(&Step::Key(TARGETS.to_owned())) {
         Some(Node::List(entries)) => entries.as_slice(),
         _ => &[],
@@ -266,7 +281,7 @@ fn build<E: From<ConfigError>>(
         backends_per_target: document.limits.backends_per_target.map_or(BACKENDS_PER_TARGET, |limit| limit.0),
     };
     let warnings = targets.warnings;
-    Ok(Config { targets: chosen, trust_stores, resolvers, limits, files, one_offs, warnings })
+    Ok(Config { targets: chosen, trust_stores, resolvers, limits, files, probe_access, one_offs, warnings })
 }
 
 /// What may be probed on request, with the settings in `defaults`.

@@ -9,6 +9,7 @@
 //!
 //! | what waits | for what | how it is bounded |
 //! |---|---|---|
+//! | requests for one-off rounds | one of 32 rounds (`once`; clients share them) | 128 for each client, 512 in all |
 //! | lookups | one of the slots of their resolver (`lookups`) | one for each target; those of literal addresses need no slot |
 //! | probes | a slot of the address, and a permit (`admission`) | one for each backend (`dedup`) |
 //! | verdicts on new chains | one of two threads (`verdicts`; targets take turns) | one for each probe, which holds no permit any more |
@@ -106,7 +107,7 @@ impl Monitor {
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(command) = commands.recv() => owner.handle(command),
-                () = owner.job_ended() => {}
+                () = owner.next_event() => {}
                 () = tokio::time::sleep_until(wake.into()) => {}
             }
         }

@@ -15,7 +15,7 @@ mod allow;
 mod name;
 mod spec;
 
-pub use self::allow::{Allow, AllowPattern, AllowedAddresses, NotAllowed};
+pub use self::allow::{Allow, AllowPattern, AllowedAddresses, NotAllowed, ProbeAccess};
 pub use self::name::{ServerName, ServerNameError};
 pub use self::spec::{SMTP, SUBMISSION, SUBMISSIONS, TargetSpecError};
 

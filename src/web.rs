@@ -20,12 +20,14 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
 use crate::monitor::{Handle, OneOff, OneOffError};
+use crate::net::ClientAddress;
 use crate::render;
 use crate::snapshot::{Fleet, TargetReport};
-use crate::target::{TargetKind, TargetName};
+use crate::target::{ProbeAccess, TargetKind, TargetName};
 
 mod api;
 mod negotiate;
+mod places;
 mod probe;
 mod renderer;
 mod scrape;
@@ -57,9 +59,14 @@ pub trait FleetSource: Send + Sync + 'static {
         at_once(None).boxed()
     }
 
+    /// As [`Handle::probe_access`]. By default, all requests are accepted.
+    fn probe_access(&self) -> ProbeAccess {
+        ProbeAccess::default()
+    }
+
     /// As [`Handle::probe_once`]. By default, no target is probed.
-    fn probe_once(&self, target: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
-        let _ = target;
+    fn probe_once(&self, target: TargetKind, client: ClientAddress) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
+        let _ = (target, client);
         at_once(Err(OneOffError::Ended)).boxed()
     }
 }
@@ -78,9 +85,13 @@ impl FleetSource for Handle {
         async move { handle.recent_round(&target, max_age).await }.boxed()
     }
 
-    fn probe_once(&self, target: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
+    fn probe_access(&self) -> ProbeAccess {
+        self.probe_access()
+    }
+
+    fn probe_once(&self, target: TargetKind, client: ClientAddress) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
         let handle = self.clone();
-        async move { Self::probe_once(&handle, target).await }.boxed()
+        async move { Self::probe_once(&handle, target, client).await }.boxed()
     }
 }
 
@@ -163,7 +174,7 @@ fn router_with(
     let at_once = Timeouts { slot: Duration::ZERO, ..timeouts };
     let state = AppState {
         scrapes: RenderPool::new(CONCURRENT_SCRAPES, at_once, "scrapes"),
-        probes: Probes::new(Arc::clone(&source), at_once, options.probe_max_age),
+        probes: Probes::new(Arc::clone(&source), timeouts, options.probe_max_age),
         documents: RenderPool::new(CONCURRENT_DOCUMENTS, timeouts, "requests"),
         pages: Arc::new(Pages::new(external.clone(), telemetry_path.clone())),
         policy: status::policy(),

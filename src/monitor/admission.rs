@@ -2,12 +2,14 @@
 //!
 //! A probe needs a permit, and one of two slots of its address and port; while it waits, it holds neither. Backends that
 //! timed out last time and probes of targets that are not configured share a part of the permits, so that they never keep
-//! others waiting, however many of them there are.
+//! others waiting, however many of them there are. The clients that request the latter share what is left of that part.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Instant;
+
+use crate::net::{ClientAddress, Shares};
 
 /// Where a probe waits, in ascending order of precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +28,11 @@ pub(super) struct Admission<K> {
     permits: usize,
     /// Permits in use, by lane.
     in_use: [usize; LANES],
-    /// What waits for a permit, by lane, the longest waiting first.
-    ready: [BTreeMap<Turn, K>; LANES],
+    /// What waits for a permit in the lanes of configured targets, the longest waiting first.
+    slow: BTreeMap<Turn, K>,
+    normal: BTreeMap<Turn, K>,
+    /// What waits for a permit in the ad hoc lane: under each client that waits for it.
+    ad_hoc: Shares<Turn, K>,
     /// All that is waiting, for a permit or a slot.
     waiting: HashMap<K, Waiting>,
     addresses: HashMap<SocketAddr, Address<K>>,
@@ -37,11 +42,15 @@ pub(super) struct Admission<K> {
 /// The time since which a probe has been due, and the number of its request.
 type Turn = (Instant, u64);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     address: SocketAddr,
     lane: Lane,
     turn: Turn,
+    /// The clients that wait for it, in the ad hoc lane.
+    clients: Vec<ClientAddress>,
+    /// It waits for a slot of its address.
+    is_parked: bool,
 }
 
 /// An address that has connections.
@@ -58,6 +67,15 @@ struct Address<K> {
 pub(super) struct Ticket {
     address: SocketAddr,
     lane: Lane,
+    /// The client whose share it is, in the ad hoc lane.
+    client: Option<ClientAddress>,
+}
+
+impl Ticket {
+    /// Whether only targets wait for the probe that are not configured.
+    pub(super) fn is_ad_hoc(&self) -> bool {
+        self.lane == Lane::AdHoc
+    }
 }
 
 impl<K: Copy + Eq + Hash> Admission<K> {
@@ -66,7 +84,9 @@ impl<K: Copy + Eq + Hash> Admission<K> {
         Self {
             permits: permits.max(1),
             in_use: [0; LANES],
-            ready: [const { BTreeMap::new() }; LANES],
+            slow: BTreeMap::new(),
+            normal: BTreeMap::new(),
+            ad_hoc: Shares::default(),
             waiting: HashMap::new(),
             addresses: HashMap::new(),
             requests: 0,
@@ -78,38 +98,61 @@ impl<K: Copy + Eq + Hash> Admission<K> {
         self.permits = permits.max(1);
     }
 
-    /// Queues the probe `key`, due since `since`.
-    pub(super) fn request(&mut self, key: K, address: SocketAddr, lane: Lane, since: Instant) {
+    /// Queues the probe `key`, due since `since`. `clients` are those that wait for it, in the ad hoc lane.
+    pub(super) fn request(
+        &mut self,
+        key: K,
+        address: SocketAddr,
+        lane: Lane,
+        clients: Vec<ClientAddress>,
+        since: Instant,
+    ) {
         self.requests += 1;
         let turn = (since, self.requests);
-        self.waiting.insert(key, Waiting { address, lane, turn });
-        self.ready[lane as usize].insert(turn, key);
+        self.waiting.insert(key, Waiting { address, lane, turn, clients, is_parked: true });
+        self.ready(key);
     }
 
     /// Moves the probe `key` to `lane` if that takes precedence and it is still waiting.
     pub(super) fn lift(&mut self, key: K, lane: Lane) {
-        if let Some(waiting) = self.waiting.get_mut(&key).filter(|waiting| waiting.lane < lane) {
-            let is_ready = self.ready[waiting.lane as usize].remove(&waiting.turn).is_some();
-            waiting.lane = lane;
+        if self.waiting.get(&key).is_some_and(|waiting| waiting.lane < lane) {
             // A parked probe may be stopped by a bound that does not apply to its new lane.
-            if !is_ready && let Some(address) = self.addresses.get_mut(&waiting.address) {
-                address.parked.retain(|parked| *parked != key);
+            self.unready(key);
+            self.unpark(key);
+            if let Some(waiting) = self.waiting.get_mut(&key) {
+                waiting.lane = lane;
+                waiting.clients = Vec::new();
             }
-            self.ready[lane as usize].insert(waiting.turn, key);
+            self.ready(key);
         }
+    }
+
+    /// Changes the clients that wait for the probe `key`, if it is still waiting in the ad hoc lane.
+    pub(super) fn set_clients(&mut self, key: K, clients: Vec<ClientAddress>) {
+        if self.waiting.get(&key).is_some_and(|waiting| waiting.lane == Lane::AdHoc && waiting.clients != clients) {
+            let was_ready = self.unready(key);
+            if let Some(waiting) = self.waiting.get_mut(&key) {
+                waiting.clients = clients;
+            }
+            if was_ready {
+                self.ready(key);
+            }
+        }
+    }
+
+    /// Gives up the probe `key`; false if it is not waiting.
+    pub(super) fn cancel(&mut self, key: K) -> bool {
+        self.unready(key);
+        self.unpark(key);
+        self.waiting.remove(&key).is_some()
     }
 
     /// The next probe to start: the longest waiting of all lanes that have a free permit.
     pub(super) fn admit(&mut self) -> Option<(K, Ticket)> {
         while self.in_use() < self.permits {
-            let limited = self.in_use[Lane::AdHoc as usize] + self.in_use[Lane::Slow as usize];
-            let may_start = |lane: &Lane| *lane == Lane::Normal || limited < (self.permits / LIMITED_SHARE).max(1);
-            let head = |lane: Lane| Some((self.ready[lane as usize].first_key_value()?.0.0, lane));
-            // Of requests that have waited equally long, that of the higher lane.
-            let heads = [Lane::Normal, Lane::Slow, Lane::AdHoc].into_iter().filter(may_start).filter_map(head);
-            let (_, lane) = heads.min_by_key(|(since, _)| *since)?;
-            let (_, key) = self.ready[lane as usize].pop_first()?;
-            let Some(Waiting { address, .. }) = self.waiting.get(&key).copied() else { continue };
+            let (key, client) = self.head()?;
+            self.unready(key);
+            let Some(Waiting { address, lane, .. }) = self.waiting.get(&key).cloned() else { continue };
             let slots = self.addresses.entry(address).or_insert(Address { open: Vec::new(), parked: Vec::new() });
             let ad_hoc = slots.open.iter().filter(|open| **open == Lane::AdHoc).count();
             // One slot is left for configured targets.
@@ -119,13 +162,14 @@ impl<K: Copy + Eq + Hash> Admission<K> {
             }
             slots.open.push(lane);
             self.in_use[lane as usize] += 1;
+            client.into_iter().for_each(|client| self.ad_hoc.hold(client));
             self.waiting.remove(&key);
             // The memory of a rush, as at the start, is returned.
             if self.waiting.is_empty() {
                 self.waiting.shrink_to(KEPT);
                 self.addresses.shrink_to(KEPT);
             }
-            return Some((key, Ticket { address, lane }));
+            return Some((key, Ticket { address, lane, client }));
         }
         None
     }
@@ -133,6 +177,7 @@ impl<K: Copy + Eq + Hash> Admission<K> {
     /// Returns a ticket. What waited for its address waits for a permit now.
     pub(super) fn release(&mut self, ticket: Ticket) {
         self.in_use[ticket.lane as usize] = self.in_use[ticket.lane as usize].saturating_sub(1);
+        ticket.client.into_iter().for_each(|client| self.ad_hoc.release(client));
         let Some(address) = self.addresses.get_mut(&ticket.address) else { return };
         if let Some(at) = address.open.iter().position(|lane| *lane == ticket.lane) {
             address.open.swap_remove(at);
@@ -141,11 +186,7 @@ impl<K: Copy + Eq + Hash> Admission<K> {
         if address.open.is_empty() {
             self.addresses.remove(&ticket.address);
         }
-        for key in parked {
-            if let Some(Waiting { lane, turn, .. }) = self.waiting.get(&key) {
-                self.ready[*lane as usize].insert(*turn, key);
-            }
-        }
+        parked.into_iter().for_each(|key| self.ready(key));
     }
 
     /// Number of permits in use.
@@ -155,8 +196,60 @@ impl<K: Copy + Eq + Hash> Admission<K> {
 
     /// Since when the probe of a configured target that has waited longest for a permit has been due.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        let lanes = [Lane::Slow, Lane::Normal].into_iter();
-        lanes.filter_map(|lane| Some(self.ready[lane as usize].first_key_value()?.0.0)).min()
+        [&self.slow, &self.normal].into_iter().filter_map(|lane| Some(lane.first_key_value()?.0.0)).min()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_unused(&self) -> bool {
+        self.in_use() == 0 && self.waiting.is_empty() && self.ad_hoc.waiting() == 0 && self.addresses.is_empty()
+    }
+
+    /// The probe whose turn it is, and the client whose share it takes.
+    fn head(&self) -> Option<(K, Option<ClientAddress>)> {
+        let share = (self.permits / LIMITED_SHARE).max(1);
+        let free = share.saturating_sub(self.in_use[Lane::AdHoc as usize] + self.in_use[Lane::Slow as usize]);
+        let configured = |lane: &BTreeMap<Turn, K>| lane.first_key_value().map(|(turn, key)| (turn.0, *key, None));
+        let slow = if free > 0 { configured(&self.slow) } else { None };
+        // A part is left for configured targets.
+        let places = share - share / LEFT_SHARE;
+        let next = self.ad_hoc.next(free.min(places.saturating_sub(self.in_use[Lane::AdHoc as usize])), places);
+        let ad_hoc = next.and_then(|(client, turn)| Some((turn.0, *self.ad_hoc.get(client, &turn)?, Some(client))));
+        // Of requests that have waited equally long, that of the higher lane.
+        let heads = [configured(&self.normal), slow, ad_hoc].into_iter().flatten();
+        heads.min_by_key(|(since, ..)| *since).map(|(_, key, client)| (key, client))
+    }
+
+    /// Lets a waiting probe wait for a permit.
+    fn ready(&mut self, key: K) {
+        let Some(waiting) = self.waiting.get_mut(&key) else { return };
+        waiting.is_parked = false;
+        match waiting.lane {
+            Lane::Normal => _ = self.normal.insert(waiting.turn, key),
+            Lane::Slow => _ = self.slow.insert(waiting.turn, key),
+            Lane::AdHoc => waiting.clients.iter().for_each(|client| self.ad_hoc.insert(*client, waiting.turn, key)),
+        }
+    }
+
+    /// A waiting probe does not wait for a permit any more; whether it did.
+    fn unready(&mut self, key: K) -> bool {
+        let Some(waiting) = self.waiting.get_mut(&key) else { return false };
+        match waiting.lane {
+            Lane::Normal => _ = self.normal.remove(&waiting.turn),
+            Lane::Slow => _ = self.slow.remove(&waiting.turn),
+            Lane::AdHoc => {
+                for client in &waiting.clients {
+                    self.ad_hoc.remove(*client, &waiting.turn);
+                }
+            }
+        }
+        !std::mem::replace(&mut waiting.is_parked, true)
+    }
+
+    fn unpark(&mut self, key: K) {
+        let address = self.waiting.get(&key).map(|waiting| waiting.address);
+        if let Some(address) = address.and_then(|address| self.addresses.get_mut(&address)) {
+            address.parked.retain(|parked| *parked != key);
+        }
     }
 }
 
@@ -165,6 +258,8 @@ const LANES: usize = 3;
 const PER_ADDRESS: usize = 2;
 /// Slow and ad hoc probes have one in this many permits.
 const LIMITED_SHARE: usize = 4;
+/// Ad hoc probes leave one in this many of these permits to slow ones.
+const LEFT_SHARE: usize = 8;
 /// Capacity that is kept while nothing waits.
 const KEPT: usize = 64;
 
@@ -178,12 +273,21 @@ mod tests {
         ([192, 0, 2, n], 25).into()
     }
 
+    fn client(n: u8) -> ClientAddress {
+        std::net::IpAddr::from([198, 51, 100, n]).into()
+    }
+
+    /// The clients of a request that does not say more.
+    fn clients(lane: Lane) -> Vec<ClientAddress> {
+        if lane == Lane::AdHoc { vec![client(1)] } else { Vec::new() }
+    }
+
     /// Requests are `(key, last octet of the address, lane)`, due one after the other.
     fn admission(permits: usize, requests: &[(u8, u8, Lane)]) -> Admission<u8> {
         let mut admission = Admission::new(permits);
         let now = Instant::now();
         for (second, (key, octet, lane)) in requests.iter().enumerate() {
-            admission.request(*key, address(*octet), *lane, now + Duration::from_secs(second as u64));
+            admission.request(*key, address(*octet), *lane, clients(*lane), now + Duration::from_secs(second as u64));
         }
         admission
     }
@@ -201,7 +305,7 @@ mod tests {
             started.extend(more);
             tickets.extend(theirs);
         }
-        assert!(admission.addresses.is_empty() && admission.waiting.is_empty() && admission.in_use() == 0);
+        assert!(admission.is_unused());
         started
     }
 
@@ -223,12 +327,13 @@ mod tests {
         let mut admission = Admission::new(8);
         let now = Instant::now();
         for n in 0..20 {
-            admission.request(n, address(n), if n % 2 == 0 { Lane::Slow } else { Lane::AdHoc }, now);
+            let lane = if n % 2 == 0 { Lane::Slow } else { Lane::AdHoc };
+            admission.request(n, address(n), lane, clients(lane), now);
         }
         let (limited, tickets) = admitted(&mut admission);
         assert_eq!(limited, [0, 2], "configured targets first");
         for n in 100..120 {
-            admission.request(n, address(n), Lane::Normal, now);
+            admission.request(n, address(n), Lane::Normal, Vec::new(), now);
         }
         assert_eq!(admitted(&mut admission).0, [100, 101, 102, 103, 104, 105]);
         assert_eq!(admission.in_use(), 8);
@@ -278,8 +383,51 @@ mod tests {
     fn removes_unused_addresses() {
         let mut admission = Admission::new(4);
         for n in 0..200 {
-            admission.request(n, address(n), Lane::Normal, Instant::now());
+            admission.request(n, address(n), Lane::Normal, Vec::new(), Instant::now());
         }
         assert_eq!(order(&mut admission).len(), 200);
+    }
+
+    /// A client with many silent servers, and another one.
+    #[test]
+    fn clients_share_the_permits_of_ad_hoc_probes() {
+        use Lane::{AdHoc, Slow};
+        let (mut admission, now) = (Admission::new(128), Instant::now());
+        for n in 0..100 {
+            admission.request(n, address(n), AdHoc, vec![client(1)], now);
+        }
+        // Of the 32 permits, 4 are left to slow probes, and 7 to other clients.
+        let (mut all, mut tickets) = admitted(&mut admission);
+        assert_eq!(all, (0..21).collect::<Vec<_>>());
+        for n in 200..210 {
+            admission.request(n, address(n), AdHoc, vec![client(2)], now + Duration::from_secs(1));
+        }
+        admission.set_clients(50, vec![client(1), client(2)]);
+        assert_eq!(admitted(&mut admission).0, [50, 200, 201, 202], "the oldest of the other client, then its own");
+        admission.request(220, address(220), Slow, Vec::new(), now);
+        assert_eq!(admitted(&mut admission).0, [220]);
+        // Nothing waits for these any more.
+        assert!(admission.cancel(60) && !admission.cancel(60) && !admission.cancel(0));
+        admission.set_clients(203, vec![client(3)]);
+        assert_eq!(admitted(&mut admission).0, [203], "a third client");
+        while let Some(ticket) = tickets.pop() {
+            admission.release(ticket);
+            let (more, theirs) = admitted(&mut admission);
+            all.extend(more);
+            tickets.extend(theirs);
+        }
+        assert!(!all.contains(&60) && all.contains(&99) && all.contains(&209), "{all:?}");
+        assert_eq!((admission.ad_hoc.waiting(), admission.waiting.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_cancelled_probe_does_not_wait_for_its_address() {
+        use Lane::AdHoc;
+        let mut admission = admission(8, &[(1, 1, AdHoc), (2, 1, AdHoc), (3, 1, AdHoc)]);
+        let (first, tickets) = admitted(&mut admission);
+        assert_eq!(first, [1]);
+        assert!(admission.cancel(2));
+        admission.release(tickets[0]);
+        assert_eq!(admitted(&mut admission).0, [3]);
     }
 }

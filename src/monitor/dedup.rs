@@ -100,11 +100,24 @@ impl ProbeDedup {
         self.entries.get(id).and_then(|entry| entry.waiters.as_deref()).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// A target no longer waits for the pending probe; true if nothing waits for it any more.
+    pub(super) fn stop_waiting(&mut self, id: BackendId, waiter: TargetId) -> bool {
+        let Some(waiters) = self.entries.get_mut(id).and_then(|entry| entry.waiters.as_mut()) else { return false };
+        waiters.retain(|each| *each != waiter);
+        waiters.is_empty()
+    }
+
     /// The probe has ended, or is not made: returns those that waited for it.
     pub(super) fn probe_ended(&mut self, id: BackendId) -> Vec<TargetId> {
         let waiters = self.entries.get_mut(id).and_then(|entry| entry.waiters.take());
         self.remove_unused(id);
         waiters.map(|waiters| *waiters).unwrap_or_default()
+    }
+
+    /// Number of backends.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     fn remove_unused(&mut self, id: BackendId) {
@@ -188,7 +201,10 @@ mod tests {
         dedup.leave(id, target(1));
         assert!(dedup.backend(id).is_some() && dedup.owners(id).is_empty());
         assert_eq!(dedup.waiters(id), [target(1), target(2)]);
-        assert_eq!(dedup.probe_ended(id), [target(1), target(2)]);
+        assert_eq!([1, 1, 2].map(|gone| dedup.stop_waiting(id, target(gone))), [false, false, true]);
+        assert!(dedup.backend(id).is_some() && !dedup.wait(id, target(3)), "the probe is still pending");
+        assert_eq!(dedup.probe_ended(id), [target(3)]);
+        assert!(!dedup.stop_waiting(id, target(3)));
         assert!(dedup.backend(id).is_none() && dedup.entries.is_empty() && dedup.ids.is_empty());
     }
 

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::once::{OneOff, OneOffError};
+use super::once::{OneOff, OneOffError, OneOffRequest};
 use super::published::Published;
 use crate::config::Config;
+use crate::net::ClientAddress;
 use crate::snapshot::{Fleet, TargetReport};
-use crate::target::{TargetKind, TargetName};
+use crate::target::{ProbeAccess, TargetKind, TargetName};
 
 /// Reads the monitor's reports and sends it requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,14 +48,20 @@ impl Handle {
         self.ask(|reply| Command::Round { target: target.clone(), max_age, reply }).await
     }
 
-    /// Starts a round of a target that is not configured, if the configuration permits it, or joins the one in progress. The
-    /// round goes on whether or not the client waits for its end, and leaves no state.
+    /// Starts a round of a target that is not configured, if the configuration permits it, or joins the one in progress. It
+    /// waits while too many are in progress, and clients take turns; dropping the future ends the wait. The round is given
+    /// up when all that wait for it have dropped their [`OneOff`].
     ///
     /// # Errors
-    /// If it is not permitted, or cannot be started now.
-    pub async fn probe_once(&self, target: TargetKind) -> Result<OneOff, OneOffError> {
-        let target = Box::new(target);
-        self.ask(|reply| Command::OneOff { target, reply }).await.unwrap_or(Err(OneOffError::Ended))
+    /// If it is not permitted, or if too many requests wait.
+    pub async fn probe_once(&self, target: TargetKind, client: ClientAddress) -> Result<OneOff, OneOffError> {
+        let request = |reply| Command::OneOff(Box::new(OneOffRequest { kind: target, client, reply }));
+        self.ask(request).await.unwrap_or(Err(OneOffError::Ended))
+    }
+
+    /// What `/probe` accepts.
+    pub fn probe_access(&self) -> ProbeAccess {
+        self.published.probe_access()
     }
 
     /// Applies another configuration. Reports of unchanged endpoints stay, and so do the counters of targets with the same
@@ -103,7 +110,7 @@ impl Handle {
 #[derive(Debug)]
 pub(super) enum Command {
     Round { target: TargetName, max_age: Option<Duration>, reply: oneshot::Sender<Arc<TargetReport>> },
-    OneOff { target: Box<TargetKind>, reply: oneshot::Sender<Result<OneOff, OneOffError>> },
+    OneOff(Box<OneOffRequest>),
     Reload { config: Box<Config>, reply: oneshot::Sender<()> },
     Settled { reply: oneshot::Sender<()> },
 }

@@ -35,6 +35,12 @@ impl<T> LookupQueues<T> {
         })
     }
 
+    /// Removes what waits and does not satisfy `is_kept`.
+    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&T) -> bool) {
+        self.0.values_mut().for_each(|queue| queue.waiting.retain(|item| is_kept(item)));
+        self.0.retain(|_, queue| queue.running > 0 || !queue.waiting.is_empty());
+    }
+
     /// Returns a slot.
     pub(super) fn release(&mut self, resolver: &Arc<str>) {
         if let Some(queue) = self.0.get_mut(resolver) {
@@ -64,6 +70,9 @@ mod tests {
         assert_eq!(queues.pop(), None);
         queues.release(&slow);
         assert_eq!(queues.pop(), Some((Arc::clone(&slow), PER_RESOLVER)));
+        queues.retain(|number| *number % 2 == 1);
+        queues.release(&slow);
+        assert_eq!(queues.pop(), Some((Arc::clone(&slow), PER_RESOLVER + 1)), "those that were removed are skipped");
         queues.release(&quick);
         assert_eq!(queues.0.len(), 1, "an unused queue is removed");
     }

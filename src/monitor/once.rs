@@ -1,28 +1,71 @@
 //! One-off rounds: one round each of a target that is not configured, on request. They obey all limits, are not part of the
-//! fleet, change no other target's report, and leave no state.
+//! fleet, change no other target's report, and leave no state. Clients share them, and a round that no client waits for any
+//! more is given up.
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::TargetId;
+use crate::net::ClientAddress;
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, NotAllowed};
+use crate::target::{Allow, NotAllowed, TargetKind};
 
-/// A one-off round that was started. Dropping it does not end the round.
-#[derive(Clone, Debug)]
-pub struct OneOff(pub(super) watch::Receiver<OneOffReport>);
+/// A client's part in a one-off round. The round is given up when the last one is dropped before its end.
+#[derive(Debug)]
+pub struct OneOff {
+    reports: watch::Receiver<OneOffReport>,
+    /// Reports the departure when it is dropped.
+    _departure: DepartureGuard,
+}
 
 impl OneOff {
+    pub(super) fn new(
+        reports: watch::Receiver<OneOffReport>,
+        departure: Departure,
+        departures: mpsc::UnboundedSender<Departure>,
+    ) -> Self {
+        Self { reports, _departure: DepartureGuard { departure, departures } }
+    }
+
     /// Waits until the round or the monitor has ended.
     pub async fn end(&mut self) {
         // An error means that there will be no more reports.
-        let _ = self.0.wait_for(|report| report.ended).await;
+        let _ = self.reports.wait_for(|report| report.ended).await;
     }
 
     /// The results so far.
     pub fn report(&self) -> OneOffReport {
-        self.0.borrow().clone()
+        self.reports.borrow().clone()
     }
+}
+
+/// A client no longer waits for a one-off round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Departure {
+    pub(super) target: TargetId,
+    pub(super) client: ClientAddress,
+}
+
+#[derive(Debug)]
+struct DepartureGuard {
+    departure: Departure,
+    departures: mpsc::UnboundedSender<Departure>,
+}
+
+impl Drop for DepartureGuard {
+    fn drop(&mut self) {
+        // An error means that the monitor has ended.
+        let _ = self.departures.send(self.departure);
+    }
+}
+
+/// A request for a one-off round. The client has disconnected if the receiver of the reply is gone.
+#[derive(Debug)]
+pub(super) struct OneOffRequest {
+    pub(super) kind: TargetKind,
+    pub(super) client: ClientAddress,
+    pub(super) reply: oneshot::Sender<Result<OneOff, OneOffError>>,
 }
 
 /// The state of a one-off round.
@@ -41,7 +84,7 @@ pub struct OneOffReport {
 pub enum OneOffError {
     /// The configuration does not permit it. With what it permits, which may be nothing.
     NotAllowed(NotAllowed, Allow),
-    /// Too many are in progress.
+    /// Too many requests wait, of this client or of all.
     TooMany,
     /// The monitor has ended.
     Ended,

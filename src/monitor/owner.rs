@@ -1,26 +1,28 @@
 //! The owner task's state: decides what is started when, and applies the results.
 
+mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use rustls_pki_types::CertificateDer;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Ticket};
+use super::admission::{Admission, Lane, Ticket};
 use super::backend::Judged;
 use super::dedup::BackendId;
 use super::events::{self, LocalFailures};
 use super::handle::Command;
 use super::lag::LagWatch;
 use super::lookups::LookupQueues;
-use super::once::{OneOff, OneOffError};
+use super::once::Departure;
 use super::phase::{LookupId, Step, TargetPhase};
 use super::published::Published;
 use super::schedule::{Cadence, DueHeap, splay};
@@ -55,6 +57,12 @@ pub(super) struct Owner {
     jobs: JoinSet<(Job, Option<Output>)>,
     local_failures: LocalFailures,
     settled: Vec<oneshot::Sender<()>>,
+    /// The number of the last queued request for a one-off round.
+    one_off_number: u64,
+    /// Cancels the running probes for which only one-off rounds wait.
+    running_ad_hoc: HashMap<BackendId, CancellationToken>,
+    /// Clients that no longer wait for their one-off round. There are as many as requests, which are bounded.
+    departures: (mpsc::UnboundedSender<Departure>, mpsc::UnboundedReceiver<Departure>),
 }
 
 /// What falls due.
@@ -79,7 +87,7 @@ enum Job {
 
 impl Owner {
     pub(super) fn new(config: Config, clock: Clock, files: FileReader, queries: Queries) -> Result<Self, String> {
-        let Config { targets, trust_stores, resolvers, limits, one_offs, .. } = config;
+        let Config { targets, trust_stores, resolvers, limits, probe_access, one_offs, .. } = config;
         let worker = Worker {
             prober: Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?,
             judge: Arc::new(Judge::default()),
@@ -101,9 +109,12 @@ impl Owner {
             jobs: JoinSet::new(),
             local_failures: LocalFailures::default(),
             settled: Vec::new(),
+            one_off_number: 0,
+            running_ad_hoc: HashMap::new(),
+            departures: mpsc::unbounded_channel(),
             clock,
         };
-        owner.targets.one_offs = one_offs;
+        owner.targets.set_one_offs(probe_access, one_offs);
         owner.install(targets, trust_stores);
         Ok(owner)
     }
@@ -121,7 +132,7 @@ impl Owner {
         // Clients may be gone; what they requested is done nevertheless.
         match command {
             Command::Round { target, max_age, reply } => self.request_round(&target, max_age, reply),
-            Command::OneOff { target, reply } => drop(reply.send(self.start_one_off(*target))),
+            Command::OneOff(request) => self.request_one_off(*request),
             Command::Reload { config, reply } => {
                 self.reload(*config);
                 let _ = reply.send(());
@@ -145,6 +156,7 @@ impl Owner {
                 }
             }
         }
+        self.start_one_offs();
         self.start_lookups();
         self.start_probes();
         self.start_verdicts();
@@ -160,16 +172,18 @@ impl Owner {
         self.due.next()
     }
 
-    /// Applies the result of the next job that ends; never returns if there is none.
-    pub(super) async fn job_ended(&mut self) {
-        match self.jobs.join_next().await {
-            Some(Ok((job, output))) => {
-                self.apply(job, output);
-                self.targets.published.note_progress(Instant::now(), true);
+    /// Applies the next event: a job has ended, or a client no longer waits for its one-off round.
+    pub(super) async fn next_event(&mut self) {
+        tokio::select! {
+            // The sender of the owner itself keeps it open.
+            Some(departure) = self.departures.1.recv() => self.departed(departure),
+            Some(ended) = self.jobs.join_next() => {
+                // A job catches its panics, so it was aborted otherwise.
+                if let Ok((job, output)) = ended {
+                    self.apply(job, output);
+                    self.targets.published.note_progress(Instant::now(), true);
+                }
             }
-            // A job catches its panics, so it was aborted.
-            Some(Err(_)) => {}
-            None => std::future::pending().await,
         }
     }
 
@@ -180,7 +194,7 @@ impl Owner {
         while self.admission.in_use() > 0 || !self.verdicts.is_settled() {
             self.start_verdicts();
             tokio::select! {
-                () = self.job_ended() => {}
+                () = self.next_event() => {}
                 () = &mut deadline => break,
             }
         }
@@ -192,12 +206,12 @@ impl Owner {
     }
 
     fn reload(&mut self, config: Config) {
-        let Config { targets, trust_stores, resolvers, limits, one_offs, .. } = config;
+        let Config { targets, trust_stores, resolvers, limits, probe_access, one_offs, .. } = config;
         let resolver_count = resolvers.len();
         let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files, Queries::Once));
         self.worker = Arc::new(Worker { resolvers, ..(*self.worker).clone() });
         self.limits = limits;
-        self.targets.one_offs = one_offs;
+        self.targets.set_one_offs(probe_access, one_offs);
         self.admission.set_permits(permits(limits, resolver_count));
         self.install(targets, trust_stores);
     }
@@ -230,14 +244,6 @@ impl Owner {
         Some(Cadence::new(self.started_at, target.name.as_str(), target.settings.interval))
     }
 
-    fn start_one_off(&mut self, kind: TargetKind) -> Result<OneOff, OneOffError> {
-        let (one_off, new) = self.targets.start_one_off(kind, &self.worker)?;
-        if let Some(id) = new {
-            self.begin_round(id, true, Instant::now());
-        }
-        Ok(one_off)
-    }
-
     fn request_round(
         &mut self,
         name: &TargetName,
@@ -258,6 +264,8 @@ impl Owner {
         }
         self.begin_round(id, true, now);
         if let Some(Origin::Configured { waiters, .. }) = self.targets.get_mut(id).map(|state| &mut state.origin) {
+            // Those that have disconnected during the round.
+            waiters.retain(|waiter| !waiter.is_closed());
             waiters.push(reply);
         }
     }
@@ -354,8 +362,9 @@ impl Owner {
         let job = Job::Lookup { target: id, lookup, resolver };
         match &state.origin {
             Origin::AdHoc(origin) => {
-                let (worker, allowed) = (Arc::clone(&origin.worker), origin.allowed.clone());
-                self.spawn(job, worker.look_up(target, Vec::new(), Some(allowed)));
+                let (worker, cancel) = (Arc::clone(&origin.worker), origin.cancel.clone());
+                let lookup = worker.look_up(target, Vec::new(), Some(origin.allowed.clone()));
+                self.spawn(job, async move { cancel.run_until_cancelled(lookup).await.unwrap_or(Output::Cancelled) });
             }
             Origin::Configured { .. } if matches!(state.phase, TargetPhase::ResolvingAlternates { .. }) => {
                 let names = state.alternates();
@@ -372,10 +381,12 @@ impl Owner {
     fn queue_probe(&mut self, id: TargetId, backend: BackendId, since: Instant) {
         let Some(lane) = self.targets.get_mut(id).and_then(|state| state.queue(backend)) else { return };
         let Some(address) = self.targets.dedup.backend(backend).map(|backend| backend.socket_addr()) else { return };
-        if self.targets.dedup.wait(backend, id) {
-            self.admission.request(backend, address, lane, since);
-        } else {
-            self.admission.lift(backend, lane);
+        let is_first = self.targets.dedup.wait(backend, id);
+        let clients = if lane == Lane::AdHoc { self.targets.clients_of(backend) } else { Vec::new() };
+        match (is_first, lane) {
+            (true, _) => self.admission.request(backend, address, lane, clients, since),
+            (false, Lane::AdHoc) => self.admission.set_clients(backend, clients),
+            (false, Lane::Slow | Lane::Normal) => self.admission.lift(backend, lane),
         }
     }
 
@@ -386,7 +397,11 @@ impl Owner {
             let parties = self.targets.parties(id);
             match self.targets.dedup.backend(id).cloned().filter(|_| !parties.is_empty()) {
                 Some(backend) => {
-                    let work = Arc::clone(&self.worker).probe(id, backend, parties);
+                    let cancel = CancellationToken::new();
+                    if ticket.is_ad_hoc() {
+                        self.running_ad_hoc.insert(id, cancel.clone());
+                    }
+                    let work = Arc::clone(&self.worker).probe(id, backend, parties, cancel);
                     self.spawn(Job::Probe { id, ticket }, work);
                 }
                 None => {
@@ -401,6 +416,10 @@ impl Owner {
         while let Some(job) = self.verdicts.start() {
             let worker = Arc::clone(&self.worker);
             match job {
+                // All rounds that it was made for were given up.
+                VerdictJob::Verify(job) if job.targets().iter().all(|target| self.targets.get(*target).is_none()) => {
+                    self.verdicts.ended(true);
+                }
                 VerdictJob::Verify(job) => {
                     self.spawn(Job::Verify { id: job.id, parties: job.targets() }, worker.verify(job));
                 }
@@ -435,6 +454,7 @@ impl Owner {
             }
             (Job::Probe { id, ticket }, output) => {
                 self.admission.release(ticket);
+                self.running_ad_hoc.remove(&id);
                 let probed = if let Some(Output::Probed(probed)) = output { Some(probed) } else { None };
                 self.probe_ended(id, probed);
             }
@@ -534,6 +554,8 @@ impl Owner {
                 }
                 served
             }
+            // Those that requested it meanwhile are served by another one.
+            Some(Probed::Cancelled) => Vec::new(),
             Some(Probed::Failed(failure)) => {
                 self.count_local(&failure);
                 return waiters.into_iter().for_each(|target| self.failed(target, id));

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::reason::LocalReason;
 use crate::snapshot::{ExporterReport, Fleet, TargetReport};
+use crate::target::ProbeAccess;
 
 /// The published state.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(super) struct Published {
     /// One slot for each target, in the order of the configuration.
     targets: Mutex<Arc<[Slot]>>,
     config: Mutex<ConfigState>,
+    probe_access: Mutex<ProbeAccess>,
     reload_running: AtomicBool,
     local_errors: [AtomicU64; LocalReason::ALL.len()],
     probes_in_flight: AtomicUsize,
@@ -44,6 +46,7 @@ impl Published {
         Self {
             targets: Mutex::new(Arc::new([])),
             config: Mutex::default(),
+            probe_access: Mutex::default(),
             reload_running: AtomicBool::new(false),
             local_errors: Default::default(),
             probes_in_flight: AtomicUsize::new(0),
@@ -95,6 +98,15 @@ impl Published {
     pub(super) fn set_config(&self, state: ConfigState, job_limit: Duration) {
         *self.config.lock() = state;
         self.job_limit.store(millis(job_limit), Ordering::Relaxed);
+    }
+
+    /// What `/probe` accepts.
+    pub(super) fn probe_access(&self) -> ProbeAccess {
+        *self.probe_access.lock()
+    }
+
+    pub(super) fn set_probe_access(&self, access: ProbeAccess) {
+        *self.probe_access.lock() = access;
     }
 
     pub(super) fn config_failed(&self) {

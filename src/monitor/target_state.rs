@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::admission::Lane;
 use super::backend::{BackendState, Judged};
@@ -22,6 +23,7 @@ use super::phase::TargetPhase;
 use super::roster::{Answers, Bounds, trim};
 use super::worker::Worker;
 use crate::discovery::{Discovered, FoundHost, KnownHost};
+use crate::net::ClientAddress;
 use crate::observation::LookupReport;
 use crate::snapshot::{BackendReport, Change, Condition, Counters, MAX_CHANGES, StateChange, TargetReport};
 use crate::target::{AllowedAddresses, Backend, ServerName, Target, TargetKind};
@@ -74,6 +76,12 @@ pub(super) struct AdHoc {
     /// Number of addresses that it resolves to and that are not permitted.
     pub(super) refused: usize,
     pub(super) reports: watch::Sender<OneOffReport>,
+    /// The client that started it, whose share of the one-off rounds it takes.
+    pub(super) started_by: ClientAddress,
+    /// The clients that wait for it, one entry for each request.
+    pub(super) clients: Vec<ClientAddress>,
+    /// Ends its lookup.
+    pub(super) cancel: CancellationToken,
 }
 
 /// What a changed configuration entry means for its target.

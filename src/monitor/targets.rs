@@ -1,21 +1,23 @@
 //! The targets: which are configured or probed once, and which backends they have.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use slotmap::SlotMap;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::dedup::{BackendId, ProbeDedup};
-use super::once::{OneOff, OneOffError, OneOffReport};
+use super::once::{OneOffError, OneOffReport, OneOffRequest};
 use super::published::{ConfigState, Published};
 use super::target_state::{AdHoc, Origin, TargetChange, TargetState};
 use super::worker::{Party, Worker};
 use super::{Clock, TargetId};
 use crate::config::OneOffs;
 use crate::discovery::Discovered;
-use crate::target::{Allow, NotAllowed, Target, TargetKind, TargetName, UserLabels};
+use crate::net::{ClientAddress, Shares};
+use crate::target::{Allow, AllowedAddresses, NotAllowed, ProbeAccess, Target, TargetKind, TargetName, UserLabels};
 use crate::trust::TrustStore;
 
 /// All targets, their trust stores, and where their reports are published.
@@ -29,6 +31,8 @@ pub(super) struct Targets {
     by_name: HashMap<TargetName, TargetId>,
     /// Those that are probed once.
     ad_hoc: Vec<TargetId>,
+    /// Requests that wait for one of [`MAX_ONE_OFFS`] places, in the order of arrival.
+    pub(super) one_off_requests: Shares<u64, OneOffRequest>,
     pub(super) dedup: ProbeDedup,
     /// Backends whose last chain lacks an issuer that is not known.
     lacking_issuer: HashSet<(TargetId, BackendId)>,
@@ -54,6 +58,7 @@ impl Targets {
             states: SlotMap::with_key(),
             by_name: HashMap::new(),
             ad_hoc: Vec::new(),
+            one_off_requests: Shares::default(),
             dedup: ProbeDedup::default(),
             lacking_issuer: HashSet::new(),
         }
@@ -141,36 +146,80 @@ impl Targets {
         self.lacking_issuer.remove(&(id, backend));
     }
 
-    /// Adds a target that is probed once. Its identifier is none if it is being probed already.
-    pub(super) fn start_one_off(
-        &mut self,
-        kind: TargetKind,
-        worker: &Arc<Worker>,
-    ) -> Result<(OneOff, Option<TargetId>), OneOffError> {
+    /// Which requests are accepted from now on.
+    pub(super) fn set_one_offs(&mut self, access: ProbeAccess, one_offs: Option<OneOffs>) {
+        self.published.set_probe_access(access);
+        self.one_offs = one_offs;
+    }
+
+    /// What the configuration permits of a one-off round of this target.
+    pub(super) fn one_off_rules(&self, kind: &TargetKind) -> Result<(&OneOffs, AllowedAddresses), OneOffError> {
         let Some(rules) = &self.one_offs else {
             return Err(OneOffError::NotAllowed(NotAllowed::Target, Allow::default()));
         };
-        let refuse = |refusal| OneOffError::NotAllowed(refusal, rules.allow.clone());
-        let allowed = rules.allow.permit(&kind).map_err(refuse)?;
-        let mut states = self.ad_hoc.iter().filter_map(|id| self.states.get(*id));
-        if let Some(state) = states.find(|state| state.target.kind == kind)
-            && let Origin::AdHoc(origin) = &state.origin
-        {
-            return Ok((OneOff(origin.reports.subscribe()), None));
-        }
-        if self.ad_hoc.len() >= MAX_ONE_OFFS {
-            return Err(OneOffError::TooMany);
-        }
+        let allowed = rules.allow.permit(kind);
+        allowed.map(|allowed| (rules, allowed)).map_err(|refusal| OneOffError::NotAllowed(refusal, rules.allow.clone()))
+    }
+
+    /// The one-off round of this target, if it is in progress.
+    pub(super) fn one_off_of(&self, kind: &TargetKind) -> Option<TargetId> {
+        let is_same = |id: &&TargetId| self.states.get(**id).is_some_and(|state| state.target.kind == *kind);
+        self.ad_hoc.iter().find(is_same).copied()
+    }
+
+    /// The number of one-off rounds in progress.
+    pub(super) fn one_off_count(&self) -> usize {
+        self.ad_hoc.len()
+    }
+
+    /// Adds a target that is probed once, which takes a place of the client.
+    pub(super) fn add_one_off(
+        &mut self,
+        kind: TargetKind,
+        client: ClientAddress,
+        worker: &Arc<Worker>,
+    ) -> Result<TargetId, OneOffError> {
+        let (rules, allowed) = self.one_off_rules(&kind)?;
         let settings = Arc::clone(&rules.settings);
         let trust = self.trust_stores.get(&settings.trust).cloned().ok_or(OneOffError::Ended)?;
-        let name = kind.default_name().ok_or_else(|| refuse(NotAllowed::Target))?;
+        let unnamed = || OneOffError::NotAllowed(NotAllowed::Target, rules.allow.clone());
+        let name = kind.default_name().ok_or_else(unnamed)?;
         let target = Arc::new(Target { name, kind, labels: UserLabels::default(), settings });
-        let report = TargetState::new(Arc::clone(&target), Origin::default()).report();
-        let (reports, one_off) = watch::channel(OneOffReport { target: Arc::new(report), refused: 0, ended: false });
-        let origin = AdHoc { allowed, worker: Arc::clone(worker), trust, refused: 0, reports };
+        let report = Arc::new(TargetState::new(Arc::clone(&target), Origin::default()).report());
+        let origin = AdHoc {
+            allowed,
+            worker: Arc::clone(worker),
+            trust,
+            refused: 0,
+            reports: watch::Sender::new(OneOffReport { target: report, refused: 0, ended: false }),
+            started_by: client,
+            clients: Vec::new(),
+            cancel: CancellationToken::new(),
+        };
         let id = self.states.insert(TargetState::new(target, Origin::AdHoc(Box::new(origin))));
         self.ad_hoc.push(id);
-        Ok((OneOff(one_off), Some(id)))
+        self.one_off_requests.hold(client);
+        Ok(id)
+    }
+
+    /// Removes a target that is probed once, and frees its place.
+    pub(super) fn remove_one_off(&mut self, id: TargetId) {
+        if let Some(Origin::AdHoc(origin)) = self.states.get(id).map(|state| &state.origin) {
+            self.one_off_requests.release(origin.started_by);
+            self.ad_hoc.retain(|each| *each != id);
+            self.remove(id);
+        }
+    }
+
+    /// The clients that wait for the pending probe of a backend through one-off rounds, each once.
+    pub(super) fn clients_of(&self, backend: BackendId) -> Vec<ClientAddress> {
+        let waiters = self.dedup.waiters(backend).iter().filter_map(|target| self.states.get(*target));
+        let clients = waiters.filter_map(|state| match &state.origin {
+            Origin::AdHoc(origin) => Some(&origin.clients),
+            Origin::Configured { .. } => None,
+        });
+        let clients: BTreeSet<_> = clients.flatten().copied().collect();
+        clients.into_iter().collect()
     }
 
     /// Applies a lookup; returns the backends that are new.
@@ -253,8 +302,7 @@ impl Targets {
                 let target = Arc::new(report);
                 origin.reports.send_replace(OneOffReport { target, refused: origin.refused, ended });
                 if ended {
-                    self.ad_hoc.retain(|each| *each != id);
-                    self.remove(id);
+                    self.remove_one_off(id);
                 }
             }
         }

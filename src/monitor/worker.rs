@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls_pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
 
 use super::backend::Judged;
 use super::dedup::BackendId;
@@ -50,6 +51,8 @@ pub(super) enum Output {
     Judged(BackendId, Vec<(TargetId, Judged)>),
     /// The certificates of a backend were reassessed.
     Reassessed(Reassessed),
+    /// A lookup was given up, because nothing waits for it.
+    Cancelled,
 }
 
 /// The result of a probe.
@@ -61,6 +64,8 @@ pub(super) enum Probed {
     Unjudged(Box<VerifyJob>),
     /// This host could not make the probe.
     Failed(Box<LocalFailure>),
+    /// It was given up.
+    Cancelled,
 }
 
 /// An observation, and the targets for which it is to be judged.
@@ -147,11 +152,18 @@ impl Worker {
         Output::Resolved(Box::pin(self.resolvers.resolve_names(names, &target.settings, timeout)).await)
     }
 
-    /// Probes once, by the settings of the first party.
-    pub(super) async fn probe(self: Arc<Self>, id: BackendId, backend: Backend, parties: Vec<Party>) -> Output {
-        Output::Probed(match self.observe(&backend, &parties).await {
+    /// Probes once, by the settings of the first party, unless it is given up by `cancel`.
+    pub(super) async fn probe(
+        self: Arc<Self>,
+        id: BackendId,
+        backend: Backend,
+        parties: Vec<Party>,
+        cancel: CancellationToken,
+    ) -> Output {
+        Output::Probed(match self.observe(&backend, &parties, &cancel).await {
             Err(failure) => Probed::Failed(failure),
-            Ok(observation) => {
+            Ok(None) => Probed::Cancelled,
+            Ok(Some(observation)) => {
                 let mut job = Box::new(VerifyJob { id, observation, backend, parties });
                 if self.recall(&mut job) { Probed::Judged(self.judge_all(*job)) } else { Probed::Unjudged(job) }
             }
@@ -188,15 +200,22 @@ impl Worker {
         .await
     }
 
-    async fn observe(&self, backend: &Backend, parties: &[Party]) -> Result<Observation, Box<LocalFailure>> {
+    /// None if it was cancelled.
+    async fn observe(
+        &self,
+        backend: &Backend,
+        parties: &[Party],
+        cancel: &CancellationToken,
+    ) -> Result<Option<Observation>, Box<LocalFailure>> {
         let started = Instant::now();
         let Some(lead) = parties.first() else { return Err(Box::new(defect("a probe of no target"))) };
-        let seen = self.prober.probe(backend, &lead.target.settings, (self.clock)()).await?;
+        let seen = self.prober.probe_until(backend, &lead.target.settings, (self.clock)(), cancel).await?;
+        let Some(seen) = seen else { return Ok(None) };
         if self.was_late(&seen, &lead.target.settings, started) {
             let detail = "a timeout while the exporter was over a second late";
             return Err(Box::new(LocalFailure::new(LocalReason::Overloaded, detail)));
         }
-        Ok(seen)
+        Ok(Some(seen))
     }
 
     /// Whether a timeout may be the fault of this process.

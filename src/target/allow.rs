@@ -11,6 +11,21 @@ use crate::reason::SkipReason;
 use super::spec::{HostPort, domain, without_port};
 use super::{ProbeSettings, SMTP, SUBMISSION, SUBMISSIONS, ServerName, TargetKind, TargetSpecError};
 
+/// Which requests `/probe` accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeAccess {
+    /// `probe.enabled`: whether it accepts requests at all.
+    pub enabled: bool,
+    /// `probe.configured`: whether configured targets are probed on request.
+    pub configured: bool,
+}
+
+impl Default for ProbeAccess {
+    fn default() -> Self {
+        Self { enabled: true, configured: true }
+    }
+}
+
 /// Patterns of targets; a target that matches none is not permitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow(Arc<[AllowPattern]>);

@@ -1,5 +1,6 @@
 //! Answers `/probe?target=…` with a round of one target, like blackbox_exporter.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,73 +11,97 @@ use tokio::time::{Instant, timeout_at};
 
 use super::FleetSource;
 use super::negotiate;
+use super::places::{Place, Places};
 use super::renderer::{Busy, RenderPool, TextWriter, Timeouts, unsized_body};
 use super::scrape::exposition;
 use crate::metrics::{ProbeResponse, encode_probe_response};
 use crate::monitor::OneOffError;
+use crate::net::ClientAddress;
 use crate::snapshot::TargetReport;
 use crate::target::{Allow, HostTarget, NotAllowed, ServerName, TargetKind, TargetName};
 use crate::text::{list, printable};
 
 pub(super) struct Probes {
     source: Arc<dyn FleetSource>,
+    places: Places,
     pool: RenderPool,
     /// A result of a configured target that is not older is returned as it is.
     max_age: Duration,
 }
 
+/// Who waits for an answer, and for how long.
+struct Client {
+    address: ClientAddress,
+    begin: Instant,
+    deadline: Instant,
+}
+
+impl Client {
+    /// Waits until the deadline for something that other clients use.
+    async fn wait<T>(&self, turn: impl Future<Output = T>) -> Result<T, ProbeError> {
+        timeout_at(self.deadline, turn).await.map_err(|_| ProbeError::unavailable(NO_TURN))
+    }
+}
+
 impl Probes {
     pub(super) fn new(source: Arc<dyn FleetSource>, timeouts: Timeouts, max_age: Duration) -> Self {
-        Self { source, pool: RenderPool::new(CONCURRENT_PROBES, timeouts, "probe requests"), max_age }
+        let pool = RenderPool::new(CONCURRENT_PROBES, timeouts, "probe requests");
+        Self { source, places: Places::new(CONCURRENT_PROBES), pool, max_age }
     }
 
-    /// The response to GET or HEAD; HEAD starts no probe. If the client disconnects, the round goes on.
+    /// The response to GET or HEAD; HEAD starts no probe. If the client disconnects, this future is dropped; then it waits for
+    /// nothing any more, and a one-off round that no other client waits for is given up.
     pub(super) async fn answer(&self, request: &Parts) -> Result<Response, ProbeError> {
         let begin = Instant::now();
+        if !self.source.probe_access().enabled {
+            return Err(ProbeError::Refused(StatusCode::FORBIDDEN, DISABLED.to_owned()));
+        }
         let format = negotiate::format(&request.headers);
         let wanted = ProbeRequest::parse(request.uri.query().unwrap_or_default())?;
         if request.method == Method::HEAD {
             return Ok(exposition(unsized_body(), format));
         }
+        // Requests without an address share one client's part.
+        let address = request.extensions.get().copied().unwrap_or_else(|| IpAddr::from(Ipv4Addr::UNSPECIFIED).into());
+        let client = Client { address, begin, deadline: begin + time_limit(&request.headers) };
+        let (probed, place) = self.probe(&wanted, &client).await?;
         let slot = self.pool.slot().await.map_err(ProbeError::Busy)?;
-        let probed = self.probe(&wanted, begin, begin + time_limit(&request.headers)).await?;
         let body = slot.body(request, move |out| {
             TextWriter::write_to(out, |text| encode_probe_response(probed, SystemTime::now(), format, text))
         });
-        Ok(exposition(body, format))
+        Ok(exposition(place.until_received(body), format))
     }
 
-    async fn probe(
-        &self,
-        request: &ProbeRequest,
-        begin: Instant,
-        deadline: Instant,
-    ) -> Result<ProbeResponse, ProbeError> {
+    async fn probe(&self, request: &ProbeRequest, client: &Client) -> Result<(ProbeResponse, Place), ProbeError> {
         let kind = request.kind();
-        if let Some(report) = self.configured(request, kind.as_ref().ok()) {
-            return self.probe_configured(&report.target.name, begin, deadline).await;
+        let configured = self.configured(request, kind.as_ref().ok());
+        if let Some(report) = configured.as_ref().filter(|_| self.source.probe_access().configured) {
+            return self.probe_configured(&report.target.name, client).await;
         }
-        let kind = kind?;
-        let started = self.source.probe_once(kind).await;
-        let mut one_off = started.map_err(|error| ProbeError::one_off(request, &error))?;
+        let refused = |error: OneOffError| match error {
+            OneOffError::NotAllowed(..) if configured.is_some() => ProbeError::configured(request),
+            error => ProbeError::one_off(request, &error),
+        };
+        let kind = kind.map_err(|error| if configured.is_some() { ProbeError::configured(request) } else { error })?;
+        let started = client.wait(self.source.probe_once(kind, client.address)).await?;
+        let mut one_off = started.map_err(refused)?;
+        // Requests that wait for their round have no place, so that they do not take those of configured targets.
+        let place = self.place(client).await?;
         // At the deadline, the results so far are reported.
-        let _ = timeout_at(deadline, one_off.end()).await;
+        let _ = timeout_at(client.deadline, one_off.end()).await;
         let report = one_off.report();
         let has_no_backends = report.target.endpoints.iter().all(|endpoint| endpoint.backends.is_empty());
         if report.refused > 0 && report.ended && has_no_backends {
             return Err(ProbeError::all_refused(request, report.refused));
         }
         let (target, refused) = (report.target, Some(report.refused));
-        Ok(ProbeResponse { report: target, ended: report.ended, refused, duration: begin.elapsed() })
+        let response = ProbeResponse { report: target, ended: report.ended, refused, duration: client.begin.elapsed() };
+        Ok((response, place))
     }
 
-    async fn probe_configured(
-        &self,
-        name: &TargetName,
-        begin: Instant,
-        deadline: Instant,
-    ) -> Result<ProbeResponse, ProbeError> {
-        let round = timeout_at(deadline, self.source.round(name.clone(), self.max_age)).await;
+    async fn probe_configured(&self, name: &TargetName, client: &Client) -> Result<(ProbeResponse, Place), ProbeError> {
+        let place = self.place(client).await?;
+        let round = timeout_at(client.deadline, self.source.round(name.clone(), self.max_age)).await;
         let (report, ended) = match round {
             Ok(report) => (report, true),
             Err(_) => (self.find(|report| report.target.name == *name), false),
@@ -84,7 +109,12 @@ impl Probes {
         // Removed by a reload, or by a shutdown.
         let report = report
             .ok_or_else(|| ProbeError::unavailable("the target was removed from the configuration during the probe"))?;
-        Ok(ProbeResponse { report, ended, refused: None, duration: begin.elapsed() })
+        let response = ProbeResponse { report, ended, refused: None, duration: client.begin.elapsed() };
+        Ok((response, place))
+    }
+
+    async fn place(&self, client: &Client) -> Result<Place, ProbeError> {
+        client.wait(self.places.take(client.address)).await?.map_err(|_| ProbeError::unavailable(QUEUE_FULL))
     }
 
     /// The configured target that is requested: by its name, else by its kind and address.
@@ -201,12 +231,19 @@ impl ProbeError {
                     patterns(allow)
                 ),
             ),
-            OneOffError::TooMany => {
-                return Self::unavailable("too many concurrent probes of targets that are not configured");
-            }
+            OneOffError::TooMany => return Self::unavailable(QUEUE_FULL),
             OneOffError::Ended => return Self::unavailable("the exporter is shutting down"),
         };
         Self::Refused(status, text)
+    }
+
+    /// A configured target, while these are not probed on request.
+    fn configured(request: &ProbeRequest) -> Self {
+        let text = format!(
+            "target {} is configured, and `probe.configured` is false; it is not permitted by `probe.allow` either\n",
+            request.quoted()
+        );
+        Self::Refused(StatusCode::FORBIDDEN, text)
     }
 
     /// The addresses are not disclosed, because they may be those of an internal network.
@@ -251,6 +288,11 @@ fn time_limit(headers: &HeaderMap) -> Duration {
 
 const USAGE: &str = "usage: /probe?target=TARGET, where TARGET is the name of a configured target or, if `probe.allow` \
                      permits it, HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN";
+const DISABLED: &str = "`/probe` is disabled: `probe.enabled` is false\n";
+const QUEUE_FULL: &str = "too many probe requests are waiting";
+const NO_TURN: &str =
+    "too many concurrent probe requests: none ended in time to start this one within the scrape timeout";
+/// Requests in progress, not counting those that wait for the start of their one-off round.
 const CONCURRENT_PROBES: usize = 64;
 /// The longest value of a parameter, in bytes. Names of targets and hosts are at most 255 bytes long.
 const MAX_PARAMETER: usize = 512;
@@ -261,7 +303,8 @@ const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 /// Seconds of the timeout that are left for the response, as in blackbox_exporter; half of a timeout below a second.
 const TIMEOUT_OFFSET: f64 = 0.5;
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(120);
-const MAX_TIME_LIMIT: Duration = Duration::from_secs(600);
+/// As long as a server may take for its greeting (RFC 5321 §4.5.3.2.1).
+const MAX_TIME_LIMIT: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {
@@ -316,7 +359,8 @@ mod tests {
         check_time_limit(Some(" 2.5 "), 2.0);
         check_time_limit(Some("1"), 0.5);
         check_time_limit(Some("0.25"), 0.125);
-        check_time_limit(Some("1e300"), 599.5);
+        check_time_limit(Some("3600"), 299.5);
+        check_time_limit(Some("1e300"), 299.5);
         for nonsense in [None, Some(""), Some("0"), Some("-1"), Some("NaN"), Some("inf"), Some("-inf"), Some("10s")] {
             check_time_limit(nonsense, 120.0);
         }

@@ -11,6 +11,8 @@ use smtp_tls_exporter::monitor::{Handle, Monitor};
 use smtp_tls_exporter::snapshot::{BackendReport, TargetReport};
 use smtp_tls_exporter::target::{EhloName, IpFamily, ProbeSettings, TargetName};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -150,10 +152,21 @@ impl Answer {
 
 /// Sends one HTTP/1.0 request: no chunked encoding, no keep-alive. `fields` are header lines that end in CRLF.
 pub(crate) async fn request(address: SocketAddr, method: &str, path: &str, fields: &str) -> Answer {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    answer(send(address.ip(), address, method, path, fields).await).await
+}
+
+/// As [`request`], from the address `client`, without waiting for the response.
+pub(crate) async fn send(client: IpAddr, address: SocketAddr, method: &str, path: &str, fields: &str) -> TcpStream {
+    let socket = if client.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
+    socket.bind((client, 0).into()).expect("an address of this host");
+    let mut stream = socket.connect(address).await.expect("a connection");
     let request = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).await.expect("the request is sent");
+    stream
+}
+
+/// The response to the request that was sent.
+pub(crate) async fn answer(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.expect("a response");
     let at = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");

@@ -1,6 +1,7 @@
 //! `probe`: what may be probed on request without being a target.
 
 use super::accepted;
+use crate::target::ProbeAccess;
 
 /// The patterns of this list in their canonical form.
 #[track_caller]
@@ -34,4 +35,19 @@ fn requested_probes_use_the_defaults() {
     assert_eq!(config.trust_stores.keys().map(|name| &**name).collect::<Vec<_>>(), ["own"]);
     assert_eq!(config.resolvers.keys().map(|name| &**name).collect::<Vec<_>>(), ["own"]);
     assert!(accepted("targets: [{host: a.test, trust: mozilla}]").one_offs.is_none());
+}
+
+#[test]
+fn requests_are_accepted_unless_switched_off() {
+    for (keys, enabled, configured, permits_others) in [
+        ("{}", true, true, false),
+        ("{allow: [a.test]}", true, true, true),
+        ("{enabled: true, configured: true}", true, true, false),
+        ("{enabled: false, allow: [a.test]}", false, true, false),
+        ("{configured: false, allow: [a.test]}", true, false, true),
+    ] {
+        let config = accepted(&format!("defaults: {{trust: mozilla}}\nprobe: {keys}\ntargets: [{{host: a.test}}]"));
+        assert_eq!(config.probe_access, ProbeAccess { enabled, configured }, "{keys}");
+        assert_eq!(config.one_offs.is_some(), permits_others, "{keys}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::web::fixture::{eventful, overview_page, plain, target_page, written};
 use crate::web::probe::{ProbeError, ProbeRequest};
 
 /// A fleet whose one-off probes end in this error; in none at all if there is no error.
-struct Refusing(Fleet, Option<OneOffError>);
+struct Refusing(Fleet, Option<OneOffError>, ProbeAccess);
 
 impl FleetSource for Refusing {
     fn fleet(&self) -> Fleet {
@@ -26,7 +26,11 @@ impl FleetSource for Refusing {
         true
     }
 
-    fn probe_once(&self, _: TargetKind) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
+    fn probe_access(&self) -> ProbeAccess {
+        self.2
+    }
+
+    fn probe_once(&self, _: TargetKind, _: ClientAddress) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
         match self.1.clone() {
             Some(error) => at_once(Err(error)).boxed(),
             None => pending().boxed(),
@@ -163,14 +167,23 @@ async fn probe_errors(text: &mut String) {
         add_get(text, &ended, path).await;
     }
     add_answer(text, &ended, Request::get(long), "GET /probe?target=<600 characters>").await;
+    let refusing =
+        |error, access| router(Refusing(classic(&ca), error, access), mpsc::channel(1).0, &Options::default());
+    let not_allowed = |allow| OneOffError::NotAllowed(NotAllowed::Target, allow);
     for (error, path) in [
-        (OneOffError::NotAllowed(NotAllowed::Target, Allow::default()), "/probe?target=smtp.example.net"),
-        (OneOffError::NotAllowed(NotAllowed::Target, allow()), "/probe?target=smtp.example.net"),
+        (not_allowed(Allow::default()), "/probe?target=smtp.example.net"),
+        (not_allowed(allow()), "/probe?target=smtp.example.net"),
         (OneOffError::NotAllowed(NotAllowed::Port(2525), allow()), "/probe?target=mx1.example.com:2525"),
         (OneOffError::TooMany, "/probe?target=mx1.example.com"),
     ] {
-        let router = router(Refusing(classic(&ca), Some(error)), mpsc::channel(1).0, &Options::default());
-        add_get(text, &router, path).await;
+        add_get(text, &refusing(Some(error), ProbeAccess::default()), path).await;
+    }
+    for (access, title) in [
+        (ProbeAccess { enabled: false, configured: true }, "GET /probe?target=relay, disabled"),
+        (ProbeAccess { enabled: true, configured: false }, "GET /probe?target=relay, not for configured targets"),
+    ] {
+        let router = refusing(Some(not_allowed(allow())), access);
+        add_answer(text, &router, Request::get("/probe?target=relay"), title).await;
     }
     let request = ProbeRequest::parse("target=inner.example.com").expect("a request");
     for refused in [1, 3] {
@@ -178,21 +191,9 @@ async fn probe_errors(text: &mut String) {
         let title = format!("GET /probe?target=inner.example.com -> {}", answer.status().as_u16());
         add(text, &title, &super::text(answer).await);
     }
-    let router = router(Refusing(classic(&ca), None), mpsc::channel(1).0, &Options::default());
-    let waiting: Vec<_> = (0..64)
-        .map(|_| {
-            let router = router.clone();
-            tokio::spawn(async move { get_page(&router, "/probe?target=mx1.example.com").await })
-        })
-        .collect();
-    // The scheduler runs some of them between two polls of this task.
-    for _ in 0..8 {
-        tokio::task::yield_now().await;
-    }
-    timeout(LONG, add_answer(text, &router, Request::get("/probe?target=x.test"), "GET /probe, 64 of them waiting"))
-        .await
-        .expect("no slot is free");
-    waiting.into_iter().for_each(|task| task.abort());
+    let request = Request::get("/probe?target=mx1.example.com").header("x-prometheus-scrape-timeout-seconds", "0.01");
+    let title = "GET /probe?target=mx1.example.com, waiting until the scrape times out";
+    add_answer(text, &refusing(None, ProbeAccess::default()), request, title).await;
 }
 
 async fn server_errors(text: &mut String) {
