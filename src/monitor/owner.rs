@@ -702,6 +702,7 @@ fn permits(limits: Limits, resolvers: usize) -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     let own = resolvers.saturating_mul(FILES_PER_RESOLVER).saturating_add(OWN_FILES);
+    let own = own.saturating_add(HTTP_CONNECTIONS.min(files / 4));
     // A low limit is shared with the lookups.
     let possible = files.saturating_sub(own).max(files / 4).max(1);
     let Some(wanted) = limits.concurrent_probes else { return possible.min(MAX_PERMITS) };
@@ -713,6 +714,8 @@ fn permits(limits: Limits, resolvers: usize) -> usize {
 
 /// Files that are neither those of probes nor of lookups.
 const OWN_FILES: usize = 64;
+/// What the web server may use.
+const HTTP_CONNECTIONS: usize = 512;
 /// A and AAAA queries of the concurrent lookups of a resolver.
 const FILES_PER_RESOLVER: usize = 128;
 const MAX_PERMITS: usize = 1024;
