@@ -28,6 +28,14 @@ impl ConfigError {
         Self { file: file.to_owned(), kind: fault.kind, place, position, line }
     }
 
+    /// Where it is and of which kind, without values of the file and without the folder of the file, in one line.
+    pub fn summary(&self) -> String {
+        let file = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let before = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
+        let after = self.position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
+        one_line(&format!("{file}: {before}{}{after}", self.kind.as_str()))
+    }
+
     /// The file with the fault: the configuration file or a target file.
     pub fn file(&self) -> &Path {
         &self.file
@@ -72,6 +80,23 @@ pub enum ErrorKind {
     File,
     /// Larger or deeper than the exporter reads.
     TooLarge,
+}
+
+impl ErrorKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Syntax => "syntax error",
+            Self::UnknownKey => "unknown key",
+            Self::Missing => "missing key or content",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => "conflicting values",
+            Self::WrongType => "wrong type",
+            Self::InvalidValue => "invalid value",
+            Self::UnknownReference => "unknown trust store or resolver",
+            Self::File => "file not usable",
+            Self::TooLarge => "too large",
+        }
+    }
 }
 
 /// A [`ConfigError`] without its file.
