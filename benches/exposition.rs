@@ -36,7 +36,7 @@ use smtp_tls_exporter::target::{
 };
 use smtp_tls_exporter::trust::{Root, TrustStore};
 use smtp_tls_exporter::verdict::{AssessmentInput, Judge};
-use smtp_tls_exporter::web::{FleetSource, Options, router};
+use smtp_tls_exporter::web::{FleetSource, Options, reloads, router};
 
 mod support;
 
@@ -54,7 +54,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let backends = u32::from(targets) * u32::from(BACKENDS_EACH);
     let fleet = synthetic(targets);
-    let (reload, _requests) = tokio::sync::mpsc::channel(1);
+    let (reload, _requests) = reloads();
     let router = router(Fixed(fleet), reload, &Options::default());
 
     let (size, growth) = peak_growth(|| runtime.block_on(drain(&router, Format::OpenMetrics, false)));

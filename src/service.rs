@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -62,7 +61,7 @@ impl Service {
     pub fn start_watching(self, period: Duration) -> Result<Running, String> {
         let files = self.config.files.clone();
         let (monitor, handle) = Monitor::new(self.config, Arc::new(SystemTime::now))?;
-        let (reload, requests) = mpsc::channel(1);
+        let (reload, requests) = web::reloads();
         let stop = CancellationToken::new();
         let router = web::router(handle.clone(), reload, &self.web);
         let http = HttpRuntime::start(web::serve(self.listeners, router, stop.clone()))

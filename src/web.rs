@@ -10,11 +10,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response, Result};
 use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready as at_once};
-use tokio::sync::{mpsc, oneshot};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
@@ -26,12 +26,18 @@ use crate::snapshot::{Fleet, TargetReport};
 use crate::target::{ProbeAccess, TargetKind, TargetName};
 
 mod api;
+mod authority;
+mod connections;
+mod log_limit;
 mod negotiate;
+mod origin;
 mod places;
 mod probe;
+mod reload;
 mod renderer;
 mod scrape;
 mod serve;
+mod slots;
 mod status;
 
 #[cfg(test)]
@@ -39,11 +45,17 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub use log_limit::LogLimit;
+pub use origin::AllowedHost;
+pub use reload::{ReloadRequests, ReloadResult, Reloader, reloads};
 pub use serve::{bind, serve};
 
 use api::{ApiError, Reports};
+use authority::Origin;
+use origin::{Site, refuse_other_hosts, refuse_other_origins};
 use probe::Probes;
-use renderer::{BodyWriter, RenderPool, Timeouts};
+use renderer::{BodyWriter, RenderPool};
+use slots::Timeouts;
 use status::{Pages, Query};
 
 /// Where the endpoints get their data.
@@ -102,8 +114,11 @@ pub struct Options {
     pub telemetry_path: String,
     /// Prefix of all paths; by default the path of `external_url`.
     pub route_prefix: Option<String>,
-    /// URL under which the exporter is reachable from outside, for links.
+    /// URL under which the exporter is reachable from outside, for links. Its host is one of the hosts that requests may
+    /// be sent to.
     pub external_url: Option<String>,
+    /// Further hosts that requests may be sent to. Without any, and without `external_url`, hosts are not checked.
+    pub allowed_hosts: Vec<AllowedHost>,
     /// `/probe` of a configured target returns the last result if its round ended at most this long ago.
     pub probe_max_age: Duration,
 }
@@ -114,6 +129,7 @@ impl Default for Options {
             telemetry_path: "/metrics".to_owned(),
             route_prefix: None,
             external_url: None,
+            allowed_hosts: vec![],
             probe_max_age: PROBE_MAX_AGE,
         }
     }
@@ -123,7 +139,7 @@ impl Options {
     /// The options from the values of the flags.
     ///
     /// # Errors
-    /// If the path of the metrics is reserved for another endpoint.
+    /// If the path of the metrics is reserved for another endpoint, or if the URL has no valid host.
     pub fn new(
         telemetry_path: String,
         route_prefix: Option<String>,
@@ -135,6 +151,13 @@ impl Options {
         }
         if let Some(reserved) = RESERVED_PATHS.iter().find(|reserved| path.starts_with(**reserved)) {
             return Err(format!("invalid --web.telemetry-path `{path}`: paths below `{reserved}` are reserved"));
+        }
+        // A path alone is accepted as well.
+        if let Some(url) = external_url.as_deref().filter(|url| url.contains("://"))
+            && Origin::of_url(url).is_err()
+        {
+            let expected = "expected http:// or https://, a host, and optionally a port and a path";
+            return Err(format!("invalid --web.external-url `{url}`: {expected}"));
         }
         Ok(Self { telemetry_path, route_prefix, external_url, ..Self::default() })
     }
@@ -154,26 +177,19 @@ impl Options {
     }
 }
 
-/// A request to reload the configuration: the sender of its result.
-pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
-
 /// A router with all endpoints.
-pub fn router(source: impl FleetSource, reload: mpsc::Sender<ReloadRequest>, options: &Options) -> Router {
+pub fn router(source: impl FleetSource, reload: Reloader, options: &Options) -> Router {
     router_with(TIMEOUTS, source, reload, options)
 }
 
-fn router_with(
-    timeouts: Timeouts,
-    source: impl FleetSource,
-    reload: mpsc::Sender<ReloadRequest>,
-    options: &Options,
-) -> Router {
+fn router_with(timeouts: Timeouts, source: impl FleetSource, reload: Reloader, options: &Options) -> Router {
     let source: Arc<dyn FleetSource> = Arc::new(source);
     let (prefix, external) = (options.internal_prefix(), options.external_prefix());
     let telemetry_path = normal_path(&options.telemetry_path);
-    let at_once = Timeouts { slot: Duration::ZERO, ..timeouts };
+    let scrape_timeouts = Timeouts { slot: timeouts.slot.min(SCRAPE_WAIT), ..timeouts };
+    let site = Arc::new(Site::new(options.external_url.as_deref(), options.allowed_hosts.clone()));
     let state = AppState {
-        scrapes: RenderPool::new(CONCURRENT_SCRAPES, at_once, "scrapes"),
+        scrapes: RenderPool::new(CONCURRENT_SCRAPES, scrape_timeouts, "scrapes"),
         probes: Probes::new(Arc::clone(&source), timeouts, options.probe_max_age),
         documents: RenderPool::new(CONCURRENT_DOCUMENTS, timeouts, "requests"),
         pages: Arc::new(Pages::new(external.clone(), telemetry_path.clone())),
@@ -184,6 +200,7 @@ fn router_with(
     let compression =
         CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(MIN_COMPRESSED));
     let compressed = |methods: MethodRouter<Arc<AppState>>| methods.layer(compression.clone());
+    let same_origin = from_fn_with_state(Arc::clone(&site), refuse_other_origins);
 
     // A map, because paths from the command line may equal others; the last one wins.
     let mut paths: BTreeMap<String, MethodRouter<Arc<AppState>>> = BTreeMap::new();
@@ -195,26 +212,32 @@ fn router_with(
         }
     }
     paths.insert(format!("{prefix}/"), compressed(get(overview)));
-    paths.insert(format!("{prefix}{PROBE}"), compressed(get(probe)));
+    paths.insert(format!("{prefix}{PROBE}"), compressed(get(probe)).layer(same_origin.clone()));
     let telemetry = if telemetry_path.is_empty() { "/" } else { &telemetry_path };
     paths.insert(format!("{prefix}{telemetry}"), get(scrape));
     paths.insert(format!("{prefix}{TARGETS_JSON}"), compressed(get(targets_json)));
-    paths.insert(format!("{prefix}/-/healthy"), get(healthy));
-    paths.insert(format!("{prefix}/-/ready"), get(ready));
-    paths.insert(format!("{prefix}/-/reload"), post(reload_config).put(reload_config));
+    paths.insert(format!("{prefix}/-/reload"), post(reload_config).put(reload_config).layer(same_origin));
+    let health = [(format!("{prefix}/-/healthy"), get(healthy)), (format!("{prefix}/-/ready"), get(ready))];
+    paths.retain(|path, _| !health.iter().any(|(health, _)| health == path));
 
     let mut router = Router::new().without_v07_checks();
     for (path, methods) in paths {
         router = router.route(&escape_pattern(&path), methods);
     }
     let prefix = escape_pattern(&prefix);
-    router
+    router = router
         .route(&format!("{prefix}{TARGETS}{{*name}}"), compressed(get(target)))
         .route(&format!("{prefix}{TARGETS_JSON}/{{name}}"), compressed(get(target_json)))
         .route(&format!("{prefix}{TARGETS_JSON}/{{name}}/backends/{{backend}}/chain.pem"), compressed(get(chain)))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .layer(from_fn_with_state(site, refuse_other_hosts));
+    // Health checks use any name or address of the exporter.
+    for (path, methods) in health {
+        router = router.route(&escape_pattern(&path), methods);
+    }
+    router
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
-        .layer(axum::middleware::map_response(set_security_headers))
+        .layer(map_response(set_security_headers))
         .with_state(Arc::new(state))
 }
 
@@ -226,7 +249,7 @@ struct AppState {
     documents: RenderPool,
     pages: Arc<Pages>,
     policy: Option<HeaderValue>,
-    reload: mpsc::Sender<ReloadRequest>,
+    reload: Reloader,
 }
 
 impl AppState {
@@ -342,13 +365,10 @@ async fn ready(State(state): State<Arc<AppState>>) -> (StatusCode, &'static str)
 }
 
 async fn reload_config(State(state): State<Arc<AppState>>) -> (StatusCode, String) {
-    let (request, answer) = oneshot::channel();
-    // If requests are no longer received, the sender of the answer is dropped with the request.
-    let _ = state.reload.send(request).await;
-    match answer.await {
-        Ok(Ok(())) => (StatusCode::OK, "configuration reloaded\n".to_owned()),
-        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the exporter is shutting down\n".to_owned()),
+    match state.reload.reload().await {
+        Some(Ok(())) => (StatusCode::OK, "configuration reloaded\n".to_owned()),
+        Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        None => (StatusCode::INTERNAL_SERVER_ERROR, "the exporter is shutting down\n".to_owned()),
     }
 }
 
@@ -378,7 +398,15 @@ fn escape_pattern(path: &str) -> String {
     path.replace('{', "{{").replace('}', "}}")
 }
 
-const TIMEOUTS: Timeouts = Timeouts { slot: Duration::from_secs(10), body: Duration::from_secs(120) };
+const TIMEOUTS: Timeouts = Timeouts {
+    slot: Duration::from_secs(10),
+    stall: Duration::from_secs(1),
+    // The default scrape timeout of Prometheus.
+    turn: Duration::from_secs(10),
+    body: Duration::from_secs(120),
+};
+/// Less than the default scrape timeout of Prometheus.
+const SCRAPE_WAIT: Duration = Duration::from_secs(5);
 /// Enough for a pair of Prometheus servers and a person.
 const CONCURRENT_SCRAPES: usize = 4;
 /// Pages, JSON documents and chains.

@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::config::{format_duration, parse_duration};
 use crate::rules::AlertLabel;
 use crate::target::ServerName;
+use crate::web::AllowedHost;
 
 pub use self::address::Address;
 
@@ -40,9 +41,15 @@ pub struct Args {
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
     pub telemetry_path: String,
 
-    /// URL under which the exporter is reachable, used for links; its path is the default route prefix.
+    /// URL under which the exporter is reachable, used for links; its path is the default route prefix, and its host is
+    /// one of --web.allowed-hosts.
     #[arg(long = "web.external-url", value_name = "URL")]
     pub external_url: Option<String>,
+
+    /// Hosts that requests may be sent to (HOST or HOST:PORT, comma-separated or repeated; `*` for any), besides IP addresses
+    /// and localhost; without this flag and --web.external-url, any. Health checks may be sent to any host.
+    #[arg(long = "web.allowed-hosts", value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Vec<AllowedHost>,
 
     /// Prefix of all HTTP paths.
     #[arg(long = "web.route-prefix", value_name = "PATH")]

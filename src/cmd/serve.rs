@@ -84,6 +84,7 @@ fn shell_word(text: &str) -> String {
 fn run(args: Args, signals: BlockedSignals) -> Result<(), Fatal> {
     let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
     let web = web::Options::new(args.telemetry_path.clone(), prefix, url).map_err(Fatal::usage)?;
+    let web = web::Options { allowed_hosts: args.allowed_hosts.clone(), ..web };
     let runtime = Runtime::new().map_err(|error| Fatal::failure(runtime_error(error)))?;
     let result = runtime.block_on(serve(args, web, signals));
     // A thread may hang in a read from a file server that is down: it is not waited for.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -11,32 +10,20 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+
+use super::slots::{Ended, Slot, Slots, Timeouts};
+use crate::net::ClientAddress;
 
 /// Renders a limited number of bodies at a time.
 #[derive(Clone, Debug)]
 pub(super) struct RenderPool {
-    slots: Arc<Semaphore>,
-    timeouts: Timeouts,
+    slots: Slots,
     /// What is rendered, in the plural, for the error.
     what: &'static str,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
-    /// Until another body is complete and frees its slot.
-    pub(super) slot: Duration,
-    /// Until the client has received the whole body.
-    pub(super) body: Duration,
-}
-
-/// The right to render a body. It ends when the body has been rendered and received, or is aborted.
-pub(super) struct Slot {
-    permit: OwnedSemaphorePermit,
-    limit: Duration,
 }
 
 /// The error if no slot becomes free: status 503.
@@ -45,15 +32,16 @@ pub(super) struct Busy(RenderPool);
 
 impl RenderPool {
     pub(super) fn new(slots: usize, timeouts: Timeouts, what: &'static str) -> Self {
-        Self { slots: Arc::new(Semaphore::new(slots)), timeouts, what }
+        Self { slots: Slots::new(slots, timeouts), what }
     }
 
-    /// Waits for a slot.
+    /// Waits for a slot of a client that is known when the response begins.
     pub(super) async fn slot(&self) -> Result<Slot, Busy> {
-        match timeout(self.timeouts.slot, Arc::clone(&self.slots).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Slot { permit, limit: self.timeouts.body }),
-            _ => Err(Busy(self.clone())),
-        }
+        self.slot_of(None).await
+    }
+
+    async fn slot_of(&self, client: Option<ClientAddress>) -> Result<Slot, Busy> {
+        self.slots.acquire(client).await.ok_or_else(|| Busy(self.clone()))
     }
 
     /// The body of the response to GET or HEAD that `write` writes.
@@ -62,7 +50,10 @@ impl RenderPool {
         request: &Parts,
         write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
     ) -> Result<Body, Busy> {
-        if request.method == Method::HEAD { Ok(unsized_body()) } else { Ok(self.slot().await?.body(request, write)) }
+        if request.method == Method::HEAD {
+            return Ok(unsized_body());
+        }
+        Ok(self.slot_of(request.extensions.get().copied()).await?.body(request, write))
     }
 }
 
@@ -74,16 +65,17 @@ impl Slot {
         request: &Parts,
         write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
     ) -> Body {
-        let Self { permit, limit } = self;
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
         // Closing the connection drops the body, and that ends the writer.
         let connection = request.extensions.get::<CancellationToken>().cloned().unwrap_or_default();
+        self.begin(request.extensions.get().copied(), connection.clone());
+        let limit = self.timeouts().body;
         let overdue = AbortOnDropHandle::new(tokio::spawn(async move {
             sleep(limit).await;
             connection.cancel();
         }));
-        let permit = Arc::new(permit);
-        let of_writer = Arc::clone(&permit);
+        let slot = Arc::new(self);
+        let of_writer = Arc::clone(&slot);
         tokio::task::spawn_blocking(move || {
             let mut out = BodyWriter::new(sender);
             if let Err(error) = write(&mut out).and_then(|()| out.end()) {
@@ -91,10 +83,17 @@ impl Slot {
             }
             drop(of_writer);
         });
-        let chunks = stream::unfold(Some((receiver, permit, overdue)), |open| async {
+        let chunks = stream::unfold(Some((receiver, slot, overdue)), |open| async {
             let mut open = open?;
-            match open.0.recv().await {
-                Some(Some(chunk)) => Some((Ok(chunk), Some(open))),
+            let chunk = match open.1.ask() {
+                Ok(()) => open.0.recv().await,
+                Err(Ended) => None,
+            };
+            match chunk {
+                Some(Some(chunk)) => {
+                    open.1.give();
+                    Some((Ok(chunk), Some(open)))
+                }
                 Some(None) => None,
                 None => Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None)),
             }
@@ -106,7 +105,7 @@ impl Slot {
 
 impl IntoResponse for Busy {
     fn into_response(self) -> Response {
-        let seconds = self.0.timeouts.slot.as_secs().max(1);
+        let seconds = self.0.slots.timeouts().slot.as_secs().max(1);
         let retry_after = [(header::RETRY_AFTER, HeaderValue::from(seconds))];
         (StatusCode::SERVICE_UNAVAILABLE, retry_after, format!("too many concurrent {}\n", self.0.what)).into_response()
     }

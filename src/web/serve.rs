@@ -1,15 +1,20 @@
 //! Listens, and serves connections within limits.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as BoundListener};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
 use futures_util::future::select_all;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,12 +22,13 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{Activity, Connection, ConnectionLimits, Connections};
+use super::log_limit::LogLimit;
 use crate::net::ClientAddress;
 
 /// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name that this host has), or `:PORT` (all
@@ -95,14 +101,13 @@ fn listen(address: SocketAddr) -> io::Result<BoundListener> {
 /// # Errors
 /// If there are no listeners, or if one cannot be registered with the runtime.
 pub async fn serve(listeners: Vec<BoundListener>, router: Router, shutdown: CancellationToken) -> io::Result<()> {
-    serve_within(Limits::default(), listeners, router, shutdown).await
+    serve_within(Limits::default().within_open_files(), listeners, router, shutdown).await
 }
 
 /// Limits of clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Concurrent connections; others wait in the kernel.
-    pub(super) connections: usize,
+    pub(super) connections: ConnectionLimits,
     /// Until the head of a request is complete, and between two requests.
     pub(super) head: Duration,
     /// Without receiving a byte of a response.
@@ -114,13 +119,25 @@ pub(super) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 512,
+            connections: ConnectionLimits { total: 512, reserve: 64, guaranteed: 16 },
             // Not a common scrape interval: kept-alive connections would be closed just as they are used again.
             head: Duration::from_secs(12),
             write: Duration::from_secs(30),
             // Less than the five seconds within which the process ends after SIGTERM.
             drain: Duration::from_secs(4),
         }
+    }
+}
+
+impl Limits {
+    /// With at most a quarter of the files that the process may open as connections.
+    fn within_open_files(self) -> Self {
+        let files = rlimit::Resource::NOFILE
+            .get_soft()
+            .map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+        let ConnectionLimits { total, reserve, .. } = self.connections;
+        let total = total.min(files / 4).max(1);
+        Self { connections: ConnectionLimits { total, reserve: reserve.min(total / 4), ..self.connections }, ..self }
     }
 }
 
@@ -135,66 +152,101 @@ pub(super) async fn serve_within(
     }
     // A listener accepts on the runtime that it is registered with: the one that runs this.
     let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
-    while let Some((slot, accepted)) = shutdown.run_until_cancelled(next(&listeners, &slots)).await {
-        while connections.try_join_next().is_some() {}
+    let open = Connections::new(limits.connections);
+    let (graceful, mut tasks) = (GracefulShutdown::new(), JoinSet::new());
+    let mut log = LogLimit::new(LOG_PERIOD);
+    while let Some(accepted) = shutdown.run_until_cancelled(next(&listeners)).await {
         match accepted {
             Ok((stream, address)) => {
                 let client = ClientAddress::from(address.ip());
-                let connection = connection(stream, client, router.clone(), graceful.watcher(), limits);
-                connections.spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
+                let connection = open.open(client);
+                tasks.spawn(serve_connection(stream, client, connection, router.clone(), graceful.watcher(), limits));
             }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
                 // Most likely, no file descriptor is free; an immediate retry would spin.
-                tracing::warn!(%error, "accepting a connection failed");
+                if let Some(omitted) = log.admit(&error.to_string(), Instant::now()) {
+                    tracing::warn!(%error, omitted, "accepting a connection failed");
+                }
+                open.close_idle();
                 shutdown.run_until_cancelled(sleep(ACCEPT_PAUSE)).await;
             }
+        }
+        while tasks.try_join_next().is_some() {}
+        // Connections that are being closed must have freed their files.
+        while tasks.len() > limits.connections.total + MAX_CLOSING {
+            shutdown.run_until_cancelled(tasks.join_next()).await;
         }
     }
     drop(listeners);
     if timeout(limits.drain, graceful.shutdown()).await.is_err() {
-        tracing::info!(connections = connections.len(), "closed connections that were still open after the drain time");
-        connections.shutdown().await;
+        tracing::info!(connections = tasks.len(), "closed connections that were still open after the drain time");
+        tasks.shutdown().await;
     }
     Ok(())
 }
 
-/// The next connection on any of the listeners, once there is a slot for it.
-async fn next(
-    listeners: &[TcpListener],
-    slots: &Arc<Semaphore>,
-) -> (Option<OwnedSemaphorePermit>, io::Result<(TcpStream, SocketAddr)>) {
-    // The semaphore is never closed.
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+/// The next connection on any of the listeners.
+async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
     let (accepted, ..) = select_all(listeners.iter().map(|listener| Box::pin(listener.accept()))).await;
-    (slot, accepted)
+    accepted
 }
 
 /// Serves a connection. Requests have two extensions: the client, and a token that closes the connection immediately.
-async fn connection(stream: TcpStream, client: ClientAddress, router: Router, watcher: Watcher, limits: Limits) {
+async fn serve_connection(
+    stream: TcpStream,
+    client: ClientAddress,
+    connection: Connection,
+    router: Router,
+    watcher: Watcher,
+    limits: Limits,
+) {
     // Responses are written in large pieces; the last one must not wait for an acknowledgment.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write));
-    let close = CancellationToken::new();
-    let (router, closes) = (TowerToHyperService::new(router), close.clone());
+    let (router, close) = (TowerToHyperService::new(router), connection.close.clone());
+    let connection = Arc::new(connection);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let activity = connection.begin();
         request.extensions_mut().insert(client);
-        request.extensions_mut().insert(closes.clone());
-        router.call(request)
+        request.extensions_mut().insert(connection.close.clone());
+        let response = router.call(request);
+        async move { Ok::<_, Infallible>(response.await?.map(|body| ActiveBody { body, _activity: activity })) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_BUFFER);
-    let connection = watcher.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
-    match close.run_until_cancelled(connection).await {
+    let served = watcher.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
+    match close.run_until_cancelled(served).await {
         Some(Ok(())) => {}
         Some(Err(error)) => tracing::debug!(%error, "connection failed"),
-        None => tracing::debug!("connection closed: the client took too long to receive a response"),
+        None => tracing::debug!("connection closed: the client was too slow, or has too many connections"),
+    }
+}
+
+/// The body of a response, which is in progress until this is dropped.
+struct ActiveBody {
+    body: Body,
+    _activity: Activity,
+}
+
+impl HttpBody for ActiveBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -205,6 +257,9 @@ fn is_of_connection(error: &io::Error) -> bool {
 }
 
 const BACKLOG: i32 = 1024;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// Connections that are being closed, besides those that are open.
+const MAX_CLOSING: usize = 32;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const LOG_PERIOD: Duration = Duration::from_secs(30);
 /// The largest head of a request, and the write buffer of a response, in bytes.
 const MAX_BUFFER: usize = 64 * 1024;

@@ -1,5 +1,5 @@
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener as BoundListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as BoundListener};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ use crate::metrics::fixture::{TestCa, classic, large, target};
 use crate::snapshot::ExporterReport;
 
 mod golden;
+mod hosts;
+mod load;
 mod pages;
 mod streams;
 
@@ -45,7 +47,7 @@ fn nothing() -> Fleet {
 
 /// A router over `fleet`; reloads fail.
 fn site(fleet: Fleet, options: &Options) -> Router {
-    router(fleet, mpsc::channel(1).0, options)
+    router(fleet, reloads().0, options)
 }
 
 async fn ask(router: &Router, request: request::Builder) -> Response {
@@ -158,12 +160,13 @@ async fn reports_the_outcome_of_a_reload() {
         (Some(Err("targets[0].port: 0".to_owned())), 500, "targets[0].port: 0\n"),
         (None, 500, ""),
     ] {
-        let (sender, mut requests) = mpsc::channel::<ReloadRequest>(1);
-        let router = router(nothing(), sender, &Options::default());
+        let (reloader, mut requests) = reloads();
+        let router = router(nothing(), reloader, &Options::default());
         let monitor = tokio::spawn(async move {
-            let request = requests.recv().await.expect("a request");
+            requests.received().await.expect("a request");
+            requests.start();
             if let Some(answer) = answer {
-                request.send(answer).expect("a waiting request");
+                requests.finish(answer);
             }
         });
         let response = ask(&router, Request::post("/-/reload")).await;
@@ -206,44 +209,6 @@ async fn negotiates_format_and_coding_of_the_exposition() {
     }
 }
 
-/// Waits until this number of scrape slots is free.
-async fn until_free(router: &Router, slots: usize) {
-    let asking = async {
-        loop {
-            let mut answers = Vec::new();
-            for _ in 0..slots {
-                answers.push(get_page(router, "/metrics").await);
-            }
-            if answers.iter().all(|answer| answer.status() == StatusCode::OK) {
-                break;
-            }
-            drop(answers);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(LONG, asking).await.unwrap_or_else(|_| panic!("never {slots} free slots"));
-}
-
-#[tokio::test]
-async fn rejects_a_fifth_concurrent_scrape() {
-    let router = site(large(&TestCa::new(), 200), &Options::default());
-    let mut answers = Vec::new();
-    for _ in 0..4 {
-        answers.push(get_page(&router, "/metrics").await);
-    }
-    let fifth = get_page(&router, "/metrics").await;
-    assert_eq!(fifth.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(field(&fifth, header::RETRY_AFTER), "1");
-    assert_eq!(field(&fifth, header::CONTENT_TYPE), "text/plain; charset=utf-8");
-    let head = ask(&router, Request::head("/metrics")).await;
-    assert_eq!(head.status(), StatusCode::OK);
-    // One client reads to the end, another one disconnects.
-    bytes(answers.pop().expect("an answer")).await;
-    until_free(&router, 1).await;
-    drop(answers);
-    until_free(&router, 4).await;
-}
-
 /// A server on loopback.
 struct Server {
     address: SocketAddr,
@@ -266,7 +231,18 @@ impl Server {
     }
 
     async fn connect(&self, sent: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        self.connect_as(1, sent).await
+    }
+
+    /// Connects as the client with the address 127.0.0.`number`.
+    async fn connect_as(&self, number: u8, sent: &str) -> TcpStream {
+        self.connect_from(Ipv4Addr::new(127, 0, 0, number), sent).await
+    }
+
+    async fn connect_from(&self, client: Ipv4Addr, sent: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((client, 0).into()).expect("an address of loopback");
+        let mut stream = socket.connect(self.address).await.expect("a connection");
         stream.write_all(sent.as_bytes()).await.expect("the request is sent");
         stream
     }
@@ -350,8 +326,8 @@ async fn head_has_the_content_length_of_get_or_none() {
 
 #[tokio::test]
 async fn closes_slow_connections() {
-    let limits = Limits { connections: 1, head: SHORT, write: SHORT, drain: LONG };
-    for slow in ["", "GET /metr", ASK_AND_STAY, SCRAPE] {
+    let limits = Limits { head: SHORT, write: SHORT, drain: LONG, ..Limits::default() };
+    for slow in ["", "GET /metr", ASK_AND_STAY] {
         let server = Server::with_large_exposition(limits).await;
         let mut stuck = server.connect(slow).await;
         let answer = rest(&mut server.connect(ASK).await).await;

@@ -127,6 +127,8 @@ fn invalid_usage_and_configurations_exit_with_2() {
         (vec![valid.as_str(), "--config.check"], 0, &[]),
         (vec![valid.as_str(), "--web.listen-address=nowhere"], 1, &["nowhere"]),
         (vec![valid.as_str(), "--web.telemetry-path=/-/ready"], 2, &["--web.telemetry-path"]),
+        (vec![valid.as_str(), "--web.external-url=https://a b/"], 2, &["--web.external-url", "https://a b/"]),
+        (vec![valid.as_str(), "--web.allowed-hosts=a.test,b.test:x"], 2, &["--web.allowed-hosts", "b.test:x"]),
     ] {
         let output = exporter(&args).output().expect("it runs");
         let text = String::from_utf8_lossy(&output.stderr);
@@ -178,6 +180,8 @@ const USAGE_ERRORS: &str = "\
 --config.file=invalid.yaml
 --config.file=invalid.yaml --config.check
 --config.file=valid.yaml --web.telemetry-path=/-/ready
+--config.file=valid.yaml --web.external-url=https://user@a.test/
+--web.allowed-hosts=a.test,b.test:x
 check
 check --no-such-flag
 check a.test --timeout=0
@@ -345,6 +349,11 @@ async fn reloads_on_sighup_and_keeps_the_configuration_if_the_new_one_is_invalid
     exporter.signal("-HUP");
     exporter.wait_line("reload failed");
     assert_eq!(targets(exporter.address).await, (1.0, 0.0));
+    std::fs::write(&file, "targets:\n  - {host: a.test, port: secret}").expect("a config");
+    let answer = request(exporter.address, "POST", "/-/reload", "Content-Length: 0\r\n").await;
+    let place = ["config.yaml: targets[0].port: ", "line 2"].iter().all(|part| answer.text().contains(part));
+    assert!(answer.status == 500 && place && !answer.text().contains("secret"), "{}", answer.text());
+    exporter.wait_line("secret");
     std::fs::write(&file, Environment::yaml("interval: 60s", "", &[entry("one"), entry("two")])).expect("a config");
     let answer = request(exporter.address, "POST", "/-/reload", "Content-Length: 0\r\n").await;
     assert_eq!(answer.status, 200, "{}", answer.head);

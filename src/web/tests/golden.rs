@@ -198,7 +198,8 @@ async fn probe_errors(text: &mut String) {
 
 async fn server_errors(text: &mut String) {
     let empty = site(nothing(), &Options::default());
-    let full = site(large(&TestCa::new(), 200), &Options::default());
+    let busy = Timeouts { slot: Duration::ZERO, stall: LONG, turn: LONG, body: LONG };
+    let full = router_with(busy, large(&TestCa::new(), 200), reloads().0, &Options::default());
     add_get(text, &empty, "/-/healthy").await;
     add_get(text, &empty, "/-/ready").await;
     add_get(text, &full, "/-/ready").await;
@@ -209,11 +210,13 @@ async fn server_errors(text: &mut String) {
     add_answer(text, &full, Request::get("/metrics"), "GET /metrics, 4 of them being answered").await;
     add_answer(text, &full, Request::post("/metrics"), "POST /metrics").await;
     add_answer(text, &empty, Request::post("/-/reload"), "POST /-/reload while shutting down").await;
-    let (sender, mut requests) = mpsc::channel::<ReloadRequest>(1);
-    let router = router(nothing(), sender, &Options::default());
+    let (reloader, mut requests) = reloads();
+    let router = router(nothing(), reloader, &Options::default());
     let monitor = tokio::spawn(async move {
-        for answer in [Ok(()), Err("config.yaml:3: targets[0].port: an error".to_owned())] {
-            requests.recv().await.expect("a request").send(answer).expect("a waiting request");
+        for answer in [Ok(()), Err("config.yaml: targets[0].port: invalid value (line 3, column 5)".to_owned())] {
+            requests.received().await.expect("a request");
+            requests.start();
+            requests.finish(answer);
         }
     });
     for _ in 0..2 {
@@ -223,6 +226,17 @@ async fn server_errors(text: &mut String) {
     for path in ["/probe", "/-/x", "/api/x", "/targets/x"] {
         let error = Options::new(path.to_owned(), None, None).err().unwrap_or_default();
         add(text, &format!("--web.telemetry-path={path}"), &error);
+    }
+    let foreign = |builder: request::Builder| builder.header("origin", "https://other.example");
+    add_answer(text, &empty, foreign(Request::post("/-/reload")), "POST /-/reload from another origin").await;
+    let options = Options { allowed_hosts: vec!["exporter.example".parse().expect("a host")], ..Options::default() };
+    let request = Request::get("/metrics").header("host", "other.example");
+    add_answer(text, &site(nothing(), &options), request, "GET /metrics from another host").await;
+    let request = Request::get("/metrics").header("host", "other.example:x");
+    add_answer(text, &site(nothing(), &options), request, "GET /metrics from a malformed host").await;
+    for url in ["https://", "ftp://exporter.example", "https://user@exporter.example/"] {
+        let error = Options::new("/metrics".to_owned(), None, Some(url.to_owned())).err().unwrap_or_default();
+        add(text, &format!("--web.external-url={url}"), &error);
     }
     for address in [":x", "127.0.0.1", "127.0.0.1:65536"] {
         let error = bind(address).await.expect_err("an error").to_string();

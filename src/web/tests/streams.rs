@@ -16,6 +16,9 @@ const CLIENTS: usize = 35;
 /// Chunks of a body in memory: in the writer's buffer, about to be sent, and sent before the client receives the first.
 const CHUNKS_OF_BODY: usize = 4;
 
+/// Nothing is ended in favor of others.
+const PATIENT: Timeouts = Timeouts { slot: LONG, stall: LONG, turn: LONG, body: LONG };
+
 /// Targets of 32 backends each.
 fn fleet_of(targets: usize) -> Fleet {
     let ca = TestCa::new();
@@ -28,14 +31,14 @@ fn fleet_of(targets: usize) -> Fleet {
 }
 
 fn site_with(timeouts: Timeouts, fleet: Fleet) -> Router {
-    router_with(timeouts, fleet, mpsc::channel(1).0, &Options::default())
+    router_with(timeouts, fleet, reloads().0, &Options::default())
 }
 
 #[tokio::test]
 async fn a_bounded_part_is_rendered_for_slow_clients() {
     let fleet = fleet_of(100);
     let reports = fleet.targets.clone();
-    let router = site_with(Timeouts { slot: SHORT, body: LONG }, fleet);
+    let router = site_with(Timeouts { slot: SHORT, ..PATIENT }, fleet);
     let size = text(get_page(&router, "/api/v1/targets/relay-000").await).await.len();
 
     let (mut received, mut refused) = (Vec::new(), 0);
@@ -81,7 +84,7 @@ async fn a_client_that_is_too_slow_sees_an_aborted_body() {
     let mut fleet = large(&TestCa::new(), 4000);
     fleet.targets.extend(fleet_of(200).targets);
     for path in ["/metrics", "/api/v1/targets", "/api/v1/targets/large"] {
-        let router = site_with(Timeouts { slot: LONG, body: SHORT }, fleet.clone());
+        let router = site_with(Timeouts { body: SHORT, ..PATIENT }, fleet.clone());
         // The connection does not stall: it would be closed for that much later.
         let server = Server::start(router, Limits { write: LONG, ..Limits::default() }).await;
         let mut slow = server.begin(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
@@ -99,7 +102,7 @@ async fn a_client_that_is_too_slow_sees_an_aborted_body() {
 async fn a_stalled_scrape_frees_its_slot() {
     // Ended by the limit of a write, or by that of a body.
     for (write, body) in [(SHORT, LONG), (LONG, SHORT)] {
-        let router = site_with(Timeouts { slot: LONG, body }, large(&TestCa::new(), 4000));
+        let router = site_with(Timeouts { body, ..PATIENT }, large(&TestCa::new(), 4000));
         let server = Server::start(router, Limits { write, ..Limits::default() }).await;
         let mut stalled = Vec::new();
         for _ in 0..CONCURRENT_SCRAPES {
@@ -117,7 +120,7 @@ async fn a_stalled_scrape_frees_its_slot() {
 
 #[tokio::test]
 async fn a_panic_aborts_the_body_and_frees_the_slot() {
-    let pool = RenderPool::new(1, Timeouts { slot: LONG, body: LONG }, "requests");
+    let pool = RenderPool::new(1, PATIENT, "requests");
     let (request, _) = Request::new(()).into_parts();
     for _ in 0..2 {
         let write = |out: &mut BodyWriter| -> io::Result<()> {
