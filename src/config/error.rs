@@ -33,7 +33,7 @@ impl ConfigError {
         let file = self.file.file_name().unwrap_or_default().to_string_lossy();
         let before = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
         let after = self.position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
-        one_line(&format!("{file}: {before}{}{after}", self.kind.as_str()))
+        escaped(&format!("{file}: {before}{}{after}", self.kind.as_str()))
     }
 
     /// The file with the fault: the configuration file or a target file.

@@ -167,8 +167,7 @@ async fn probe_errors(text: &mut String) {
         add_get(text, &ended, path).await;
     }
     add_answer(text, &ended, Request::get(long), "GET /probe?target=<600 characters>").await;
-    let refusing =
-        |error, access| router(Refusing(classic(&ca), error, access), mpsc::channel(1).0, &Options::default());
+    let refusing = |error, access| router(Refusing(classic(&ca), error, access), reloads().0, &Options::default());
     let not_allowed = |allow| OneOffError::NotAllowed(NotAllowed::Target, allow);
     for (error, path) in [
         (not_allowed(Allow::default()), "/probe?target=smtp.example.net"),
