@@ -25,7 +25,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Prometheus: targets", "file_sd metric_relabel_configs relabel_configs source_labels static_configs target_label"),
     ("Prometheus: TLS", "tls_config ca_file cert_file insecure_skip_verify key_file"),
     ("Prometheus: a template function, an annotation by convention", "query runbook_url"),
-    ("Alertmanager: configuration; Grafana: variables", "repeat_interval datasource label value"),
+    ("Grafana: variables", "datasource label value"),
     ("blackbox_exporter: modules and URL parameters", "blackbox_exporter smtp_starttls tcp_tls debug hostname module"),
     ("blackbox_exporter: configuration", "ip_protocol_fallback preferred_ip_protocol query_response"),
     ("Postfix: settings", "default_process_limit inet_interfaces smtp_tls_protocols smtpd_* tls_server_sni_maps"),
