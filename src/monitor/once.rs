@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::TargetId;
 use crate::net::ClientAddress;
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, NotAllowed, TargetKind};
+use crate::target::{NotAllowed, TargetKind};
 
 /// A client's part in a one-off round. The round is given up when the last one is dropped before its end.
 #[derive(Debug)]
@@ -82,8 +82,8 @@ pub struct OneOffReport {
 /// Why a one-off round was not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OneOffError {
-    /// The configuration does not permit it. With what it permits, which may be nothing.
-    NotAllowed(NotAllowed, Allow),
+    /// The configuration does not permit it.
+    NotAllowed(NotAllowed),
     /// Too many requests wait, of this client or of all.
     TooMany,
     /// The monitor has ended.

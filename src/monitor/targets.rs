@@ -17,7 +17,7 @@ use super::{Clock, TargetId};
 use crate::config::OneOffs;
 use crate::discovery::Discovered;
 use crate::net::{ClientAddress, Shares};
-use crate::target::{Allow, AllowedAddresses, NotAllowed, ProbeAccess, Target, TargetKind, TargetName, UserLabels};
+use crate::target::{AllowedAddresses, NotAllowed, ProbeAccess, Target, TargetKind, TargetName, UserLabels};
 use crate::trust::TrustStore;
 
 /// All targets, their trust stores, and where their reports are published.
@@ -155,10 +155,10 @@ impl Targets {
     /// What the configuration permits of a one-off round of this target.
     pub(super) fn one_off_rules(&self, kind: &TargetKind) -> Result<(&OneOffs, AllowedAddresses), OneOffError> {
         let Some(rules) = &self.one_offs else {
-            return Err(OneOffError::NotAllowed(NotAllowed::Target, Allow::default()));
+            return Err(OneOffError::NotAllowed(NotAllowed::Nothing));
         };
         let allowed = rules.allow.permit(kind);
-        allowed.map(|allowed| (rules, allowed)).map_err(|refusal| OneOffError::NotAllowed(refusal, rules.allow.clone()))
+        allowed.map(|allowed| (rules, allowed)).map_err(OneOffError::NotAllowed)
     }
 
     /// The one-off round of this target, if it is in progress.
@@ -182,8 +182,7 @@ impl Targets {
         let (rules, allowed) = self.one_off_rules(&kind)?;
         let settings = Arc::clone(&rules.settings);
         let trust = self.trust_stores.get(&settings.trust).cloned().ok_or(OneOffError::Ended)?;
-        let unnamed = || OneOffError::NotAllowed(NotAllowed::Target, rules.allow.clone());
-        let name = kind.default_name().ok_or_else(unnamed)?;
+        let name = kind.default_name().ok_or(OneOffError::NotAllowed(NotAllowed::Target))?;
         let target = Arc::new(Target { name, kind, labels: UserLabels::default(), settings });
         let report = Arc::new(TargetState::new(Arc::clone(&target), Origin::default()).report());
         let origin = AdHoc {

@@ -67,7 +67,7 @@ impl Allow {
         };
         let mut matching = self.0.iter().map(|pattern| &pattern.0).filter(|pattern| matches(pattern)).peekable();
         if matching.peek().is_none() {
-            return Err(NotAllowed::Target);
+            return Err(if self.is_empty() { NotAllowed::Nothing } else { NotAllowed::Target });
         }
         let requested = port.unwrap_or(SUBMISSION);
         if matching.any(|pattern| pattern.ports().contains(requested)) {
@@ -81,6 +81,8 @@ impl Allow {
 /// Why a target is not permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAllowed {
+    /// There are no patterns.
+    Nothing,
     /// No pattern matches it.
     Target,
     /// No matching pattern has this port.
@@ -317,7 +319,8 @@ mod tests {
                 assert_eq!(outcome(target), None, "{patterns}: {target}");
             }
             for target in unmatched.split_whitespace() {
-                assert_eq!(outcome(target), Some(NotAllowed::Target), "{patterns}: {target}");
+                let expected = if allow.is_empty() { NotAllowed::Nothing } else { NotAllowed::Target };
+                assert_eq!(outcome(target), Some(expected), "{patterns}: {target}");
             }
             for target in other_port.split_whitespace() {
                 assert!(matches!(outcome(target), Some(NotAllowed::Port(_))), "{patterns}: {target}");

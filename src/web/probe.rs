@@ -19,8 +19,8 @@ use crate::metrics::{ProbeResponse, encode_probe_response};
 use crate::monitor::OneOffError;
 use crate::net::ClientAddress;
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, HostTarget, NotAllowed, ServerName, TargetKind, TargetName};
-use crate::text::{list, printable};
+use crate::target::{HostTarget, NotAllowed, ServerName, TargetKind, TargetName};
+use crate::text::printable;
 
 pub(super) struct Probes {
     source: Arc<dyn FleetSource>,
@@ -210,26 +210,23 @@ impl ProbeError {
         Self::Refused(StatusCode::SERVICE_UNAVAILABLE, format!("{text}\n"))
     }
 
+    /// What the configuration permits is not disclosed: it is content of a file.
     fn one_off(request: &ProbeRequest, error: &OneOffError) -> Self {
         let target = request.quoted();
         let (status, text) = match error {
-            OneOffError::NotAllowed(_, allow) if allow.is_empty() => (
+            OneOffError::NotAllowed(NotAllowed::Nothing) => (
                 StatusCode::NOT_FOUND,
                 format!("unknown target {target}: not configured, and `probe.allow` is empty\n"),
             ),
-            OneOffError::NotAllowed(NotAllowed::Target, allow) => (
+            OneOffError::NotAllowed(NotAllowed::Target) => (
                 StatusCode::FORBIDDEN,
-                format!(
-                    "unknown target {target}: not configured and not permitted by `probe.allow` (permitted: {})\n",
-                    patterns(allow)
-                ),
+                format!("unknown target {target}: not configured and not permitted by `probe.allow`\n"),
             ),
-            OneOffError::NotAllowed(NotAllowed::Port(port), allow) => (
+            OneOffError::NotAllowed(NotAllowed::Port(port)) => (
                 StatusCode::FORBIDDEN,
                 format!(
-                    "target {target}: port {port} is not permitted by `probe.allow` (permitted: {}); patterns without a port \
-                     permit 25, 465 and 587\n",
-                    patterns(allow)
+                    "target {target}: port {port} is not permitted by `probe.allow`; patterns without a port permit 25, 465 \
+                     and 587\n"
                 ),
             ),
             OneOffError::TooMany => return Self::unavailable(QUEUE_FULL),
@@ -270,10 +267,6 @@ impl IntoResponse for ProbeError {
     }
 }
 
-fn patterns(allow: &Allow) -> String {
-    list(allow.patterns().iter().map(ToString::to_string), MAX_PATTERNS)
-}
-
 /// How long the client waits, less the time for the response. Invalid values are ignored.
 fn time_limit(headers: &HeaderMap) -> Duration {
     let text = headers.get(SCRAPE_TIMEOUT).and_then(|value| value.to_str().ok());
@@ -298,7 +291,6 @@ const CONCURRENT_PROBES: usize = 64;
 /// The longest value of a parameter, in bytes. Names of targets and hosts are at most 255 bytes long.
 const MAX_PARAMETER: usize = 512;
 const MAX_QUOTED_CHARS: usize = 100;
-const MAX_PATTERNS: usize = 20;
 /// Prometheus's timeout of the scrape.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 /// Seconds of the timeout that are left for the response, as in blackbox_exporter; half of a timeout below a second.

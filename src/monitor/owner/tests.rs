@@ -175,7 +175,7 @@ async fn requests_for_one_offs_wait_for_a_place() {
     owner.targets.one_offs = None;
     drop(joined);
     rounds.truncate(20);
-    let refused = OneOffError::NotAllowed(NotAllowed::Target, Allow::default());
+    let refused = OneOffError::NotAllowed(NotAllowed::Nothing);
     assert_eq!(begin(&mut owner, &target(1)).err(), Some(refused.clone()));
     assert_eq!(late.try_recv().expect("an answer").err(), Some(refused));
 }

@@ -10,7 +10,7 @@ use expect_test::expect_file;
 use super::*;
 use crate::metrics::fixture::{name, now};
 use crate::snapshot::TargetReport;
-use crate::target::{Allow, NotAllowed, TargetKind};
+use crate::target::{NotAllowed, TargetKind};
 use crate::web::fixture::{eventful, overview_page, plain, target_page, written};
 use crate::web::probe::{ProbeError, ProbeRequest};
 
@@ -149,7 +149,6 @@ async fn api_errors(text: &mut String) {
 
 async fn probe_errors(text: &mut String) {
     let ca = TestCa::new();
-    let allow = || Allow::new(["*.example.com".parse().expect("a pattern"), "mx:*".parse().expect("a pattern")]);
     let ended = site(classic(&ca), &Options::default());
     let long = format!("/probe?target={}", "a".repeat(600));
     for path in [
@@ -168,11 +167,10 @@ async fn probe_errors(text: &mut String) {
     }
     add_answer(text, &ended, Request::get(long), "GET /probe?target=<600 characters>").await;
     let refusing = |error, access| router(Refusing(classic(&ca), error, access), reloads().0, &Options::default());
-    let not_allowed = |allow| OneOffError::NotAllowed(NotAllowed::Target, allow);
     for (error, path) in [
-        (not_allowed(Allow::default()), "/probe?target=smtp.example.net"),
-        (not_allowed(allow()), "/probe?target=smtp.example.net"),
-        (OneOffError::NotAllowed(NotAllowed::Port(2525), allow()), "/probe?target=mx1.example.com:2525"),
+        (OneOffError::NotAllowed(NotAllowed::Nothing), "/probe?target=smtp.example.net"),
+        (OneOffError::NotAllowed(NotAllowed::Target), "/probe?target=smtp.example.net"),
+        (OneOffError::NotAllowed(NotAllowed::Port(2525)), "/probe?target=mx1.example.com:2525"),
         (OneOffError::TooMany, "/probe?target=mx1.example.com"),
     ] {
         add_get(text, &refusing(Some(error), ProbeAccess::default()), path).await;
@@ -181,7 +179,7 @@ async fn probe_errors(text: &mut String) {
         (ProbeAccess { enabled: false, configured: true }, "GET /probe?target=relay, disabled"),
         (ProbeAccess { enabled: true, configured: false }, "GET /probe?target=relay, not for configured targets"),
     ] {
-        let router = refusing(Some(not_allowed(allow())), access);
+        let router = refusing(Some(OneOffError::NotAllowed(NotAllowed::Target)), access);
         add_answer(text, &router, Request::get("/probe?target=relay"), title).await;
     }
     let request = ProbeRequest::parse("target=inner.example.com").expect("a request");

@@ -183,9 +183,9 @@ async fn answers_503_if_no_slot_becomes_free() {
         });
         let answer = answers.pop().expect("an answer");
         if answers.len() % 2 == 0 {
-            drop(answer)
+            drop(answer);
         } else {
-            drop(bytes(answer).await)
+            drop(bytes(answer).await);
         }
         assert_eq!(timeout(LONG, waiting).await.expect("in time").expect("no panic"), StatusCode::OK);
     }

@@ -57,11 +57,10 @@ const GOOD: &str = "target=IP0:PORT&hostname=smtp.example.com";
 /// Clients that hang up after their request, of one address or of many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_hang_up_leave_their_places() {
-    let one = |_: usize| client(2);
-    let many = |place: usize| IpAddr::from([127, 0, 1, u8::try_from(place).expect("a small number")]);
-    let clients: [(&dyn Fn(usize) -> IpAddr, usize, usize); 3] = [(&one, 32, 24), (&one, 64, 24), (&many, 64, 32)];
+    let one: fn(usize) -> IpAddr = |_| client(2);
+    let many: fn(usize) -> IpAddr = |place| IpAddr::from([127, 0, 1, u8::try_from(place).expect("a small number")]);
     let site = with_silent(64).await;
-    for (clients, requests, rounds) in clients {
+    for (clients, requests, rounds) in [(one, 32, 24), (one, 64, 24), (many, 64, 32)] {
         let before = site.silent_accepted();
         let streams = site.ask_silent(clients, 0..requests).await;
         until(async || (site.silent_accepted() - before == rounds).then_some(())).await;
