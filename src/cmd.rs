@@ -23,6 +23,9 @@ pub mod verify;
 
 /// Prints help, the version or a usage error, and returns the exit code.
 pub fn print_usage(error: &clap::Error) -> ExitCode {
+    if let Some(code) = check::nagios::usage(error) {
+        return ExitCode::from(code);
+    }
     if error.use_stderr() {
         let text = error.render().to_string();
         if io::stderr().is_terminal() && text.chars().all(|c| c == '\n' || is_printable(c)) {

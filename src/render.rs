@@ -1,4 +1,4 @@
-//! Reports as text: a table for people, JSON for programs, and certificates as PEM.
+//! Reports as text: a table for people, JSON for programs, the output of a monitoring plugin, and certificates as PEM.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use crate::verdict::Certificate;
 
 mod json;
 mod page;
+mod plugin;
 mod style;
 mod table;
 mod targets;
@@ -16,6 +17,7 @@ mod targets;
 mod fixture;
 
 pub use self::json::{json, target_json, targets_json, targets_json_pieces};
+pub use self::plugin::{PluginOutput, plugin_output, plugin_status};
 pub use self::style::Style;
 pub use self::table::table;
 pub use self::targets::targets_table;

@@ -3,7 +3,7 @@
 use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Runtime;
 use tokio::task::spawn_blocking;
@@ -23,42 +23,56 @@ use crate::trust::TrustStore;
 use crate::verify::roots;
 
 mod export;
+pub(super) mod nagios;
 mod round;
 mod terminal;
 
-/// Looks up every target several times, probes every backend once, and prints the result. The exit code is 0 if everything is ok, 1 if there are problems, 2 if
-/// nothing could be probed, and 130 after SIGINT or SIGTERM.
+/// Looks up every target several times, probes every backend once, and prints the result. The exit code is 0 if everything
+/// is ok, 1 if there are problems, 2 if nothing could be probed, and 130 after SIGINT or SIGTERM; with `--output=nagios`
+/// those of a monitoring plugin.
 pub fn command(args: CheckArgs, signals: BlockedSignals) -> ExitCode {
-    let runtime = match Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return exit_with(USAGE, &runtime_error(error)),
-    };
-    let result = runtime.block_on(run(args, signals));
-    // Does not wait for probes in progress, nor for a read or a write that hangs.
-    runtime.shutdown_background();
-    match result {
+    if args.output == CheckOutput::Nagios {
+        return ExitCode::from(nagios::run(|| run(args, signals)));
+    }
+    match run(args, signals) {
         Ok(Some(code)) => ExitCode::from(code),
         Ok(None) => ExitCode::from(INTERRUPTED),
         Err(error) => exit_with(USAGE, &error),
     }
 }
 
+/// Checks and returns the exit code. None after SIGINT or SIGTERM.
+fn run(args: CheckArgs, signals: BlockedSignals) -> Result<Option<u8>, Error> {
+    let runtime = Runtime::new().map_err(runtime_error)?;
+    let deadline = args.timeout.filter(|_| args.output == CheckOutput::Nagios);
+    let result = runtime.block_on(async {
+        let check = check(args, signals);
+        let Some(deadline) = deadline else { return check.await };
+        let result = tokio::time::timeout(deadline, check).await;
+        result.unwrap_or_else(|_| Err(format!("no result within {} s", deadline.as_secs_f64()).into()))
+    });
+    // Does not wait for probes in progress, nor for a read or a write that hangs.
+    runtime.shutdown_background();
+    result
+}
+
 /// Prepares the check, probes, and prints the result. None after SIGINT or SIGTERM.
-async fn run(args: CheckArgs, signals: BlockedSignals) -> Result<Option<u8>, Error> {
+async fn check(args: CheckArgs, signals: BlockedSignals) -> Result<Option<u8>, Error> {
+    let start = Instant::now();
     let mut interrupted = pin!(signals.termination().map_err(runtime_error)?);
     let prepared = blocking(interrupted.as_mut(), move || {
         let (args, config) = read_in_time(move || {
             let config = config(&args);
             (args, config)
         })?;
-        let (config, timeout) = config?;
+        let (config, limit) = config?;
         args.export.as_deref().map_or(Ok(()), export::prepare)?;
-        Ok((args, config, timeout))
+        Ok((args, config, limit))
     });
-    let Some((args, config, timeout)) = prepared.await? else { return Ok(None) };
-    let fleet = round::run(config, timeout, ProgressLine::new(), interrupted.as_mut()).await?;
+    let Some((args, config, limit)) = prepared.await? else { return Ok(None) };
+    let fleet = round::run(config, limit, ProgressLine::new(), interrupted.as_mut()).await?;
     let Some(fleet) = fleet else { return Ok(None) };
-    blocking(interrupted, move || finish(&args, &fleet)).await
+    blocking(interrupted, move || finish(&args, &fleet, start.elapsed(), limit)).await
 }
 
 /// The result of `work`, which may wait for a file or a pipe; None if `interrupted` resolves first.
@@ -73,25 +87,39 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Prints and exports the result, and returns the exit code.
-fn finish(args: &CheckArgs, fleet: &Fleet) -> Result<u8, Error> {
+/// Prints and exports the result of a round that took `elapsed`, and returns the exit code.
+fn finish(args: &CheckArgs, fleet: &Fleet, elapsed: Duration, limit: Duration) -> Result<u8, Error> {
     let now = SystemTime::now();
     let text = match args.output {
         CheckOutput::Table => render::targets_table(&fleet.targets, now, &terminal::style(args.color, args.show_certs)),
         CheckOutput::Json => render::targets_json(&fleet.targets, now),
         CheckOutput::Prometheus => prometheus(fleet, now),
+        CheckOutput::Nagios => {
+            // First: if it fails, the status line is that of the failure.
+            export_chains(args, fleet)?;
+            let output = render::plugin_output(fleet, now, elapsed, args.timeout.unwrap_or(limit));
+            print(&output.text)?;
+            return Ok(nagios::code(output.state));
+        }
     };
     print(&text)?;
     print_local_errors(fleet);
-    if let Some(folder) = &args.export {
-        let files = export::write(folder, args.force, &fleet.targets)?;
-        note(Priority::Info, &format_args!("wrote {} to {}", counted(files, "file"), folder.display()));
-    }
+    export_chains(args, fleet)?;
     let is_ok = fleet.targets.iter().all(|report| state::is_ok(report, now));
     Ok(if is_ok { SUCCESS } else { FINDINGS })
 }
 
-/// The configuration of the selected targets, and the timeout for all of them.
+/// Writes the presented chains if `--export` is given, and reports it unless standard error belongs to the output.
+fn export_chains(args: &CheckArgs, fleet: &Fleet) -> Result<(), Error> {
+    let Some(folder) = &args.export else { return Ok(()) };
+    let files = export::write(folder, args.force, &fleet.targets)?;
+    if args.output != CheckOutput::Nagios {
+        note(Priority::Info, &format_args!("wrote {} to {}", counted(files, "file"), folder.display()));
+    }
+    Ok(())
+}
+
+/// The configuration of the selected targets, and the time after which the round ends.
 fn config(args: &CheckArgs) -> Result<(Config, Duration), Error> {
     let has_roots = !args.ca_files.is_empty() || args.no_system_roots;
     let trust = if has_roots || args.config_file.is_none() {
@@ -103,13 +131,26 @@ fn config(args: &CheckArgs) -> Result<(Config, Duration), Error> {
     let selection = Selection { targets: &args.targets, trust: trust.as_ref() };
     let mut config = Config::select(args.config_file.as_deref(), selection)?;
     let longest = config.targets.iter().map(|target| target.settings.timeout).max().unwrap_or_default();
-    let timeout = args.timeout.unwrap_or(longest);
+    let (given, limit) = timeouts(args);
+    let timeout = given.unwrap_or(longest);
     for target in &mut config.targets {
         let kind = with_name(target, args.name.as_ref())?;
-        let settings = Arc::new(single_round(&target.settings, args.timeout, timeout));
+        let settings = Arc::new(single_round(&target.settings, given, timeout));
         *target = Arc::new(Target { kind, settings, ..(**target).clone() });
     }
-    Ok((config, timeout))
+    Ok((config, limit.unwrap_or(timeout + round::GRACE)))
+}
+
+/// The timeout of probes and that of the round, as far as they follow from the command line. A plugin is killed when its time
+/// is over, so there is time for the lookups and the output within `--timeout`.
+fn timeouts(args: &CheckArgs) -> (Option<Duration>, Option<Duration>) {
+    match args.timeout {
+        Some(given) if args.output == CheckOutput::Nagios => {
+            let reserve = round::GRACE.min(given / 4);
+            (Some(given - 2 * reserve), Some(given - reserve))
+        }
+        given => (given, None),
+    }
 }
 
 /// The kind of `target`, with `name` as the server name if given.

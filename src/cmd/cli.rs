@@ -151,6 +151,8 @@ pub enum CheckOutput {
     Json,
     /// The series that /metrics has for these targets, in text format 0.0.4.
     Prometheus,
+    /// A monitoring plugin: status line, performance data and exit code (docs/nagios.md).
+    Nagios,
 }
 
 /// When to use colors.

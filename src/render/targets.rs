@@ -20,7 +20,7 @@ use crate::verdict::near_miss::described_names;
 use crate::verdict::{Certificate, Facts, unix};
 
 mod grid;
-mod problems;
+pub(super) mod problems;
 #[cfg(test)]
 mod tests;
 
@@ -306,7 +306,7 @@ fn needs_endpoint_lines(report: &TargetReport) -> bool {
 }
 
 /// The addresses of `backends`, of `all` backends, with their server names if the target has several.
-fn addresses(backends: &[Backend], all: usize, with_names: bool) -> String {
+pub(super) fn addresses(backends: &[Backend], all: usize, with_names: bool) -> String {
     if backends.len() == all && all > 1 {
         return format!("all {}", counted(all, "backend"));
     }

@@ -11,6 +11,7 @@ use crate::support::Environment;
 
 mod export;
 mod hostile;
+mod nagios;
 mod replies;
 mod table;
 

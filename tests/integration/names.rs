@@ -122,7 +122,7 @@ impl Checker {
         }
         let flags = text.split("--").skip(1).filter(|flag| FLAG_PREFIXES.iter().any(|start| flag.starts_with(start)));
         flags.for_each(|flag| self.flag(flag));
-        if !["/Dockerfile", "/run"].iter().any(|end| self.file.ends_with(end)) {
+        if !["/Dockerfile", "/run", ".conf"].iter().any(|end| self.file.ends_with(end)) {
             self.labels(&tokens(text));
         }
         for (at, part) in text.split("```").enumerate() {

@@ -14,11 +14,11 @@ use crate::monitor::Monitor;
 use crate::snapshot::Fleet;
 use crate::target::TargetName;
 
-/// Probes all targets concurrently and returns their reports when they are finished or after `timeout`. Reports of targets
+/// Probes all targets concurrently and returns their reports when they are finished or after `limit`. Reports of targets
 /// that are not finished have no `last_round`. `None` if `interrupted` resolves first.
 pub(super) async fn run(
     config: Config,
-    timeout: Duration,
+    limit: Duration,
     mut progress: ProgressLine,
     interrupted: impl Future<Output = ()>,
 ) -> Result<Option<Fleet>, Error> {
@@ -48,12 +48,12 @@ pub(super) async fn run(
         // All rounds are requested before the monitor starts one itself: nothing is probed twice.
         biased;
         () = interrupted => return Ok(None),
-        _ = tokio::time::timeout(timeout + GRACE, all) => {}
+        _ = tokio::time::timeout(limit, all) => {}
         // Never completes: it stops when this future is dropped.
         () = monitor.run(pending()) => {}
     }
     Ok(Some(handle.fleet()))
 }
 
-/// Time for the lookups, which precede the probes.
+/// Time for the lookups, which precede the probes, in addition to the timeout of probes.
 pub(super) const GRACE: Duration = Duration::from_secs(1);

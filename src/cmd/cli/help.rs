@@ -44,6 +44,7 @@ Below are the problems, what to do about them, and the errors that mail clients 
 
 pub(super) const CHECK: &str = "\
 Exit codes: 0 everything is ok, 1 problems found (unreachable backends included), 2 invalid usage or configuration.
+With --output=nagios: 0 ok, 1 warning, 2 critical, 3 unknown.
 Use --help for details and examples.";
 
 pub(super) const CHECK_EXAMPLES: &str = "\
@@ -67,10 +68,19 @@ Examples:
     smtp-tls-exporter check smtp.example.com --show-certs --export=certificates > report.txt
   JSON for scripts
     smtp-tls-exporter check smtp.example.com --output=json | jq '.targets[].healthy'
+  A plugin for Nagios or Icinga
+    smtp-tls-exporter check smtp.example.com --output=nagios --timeout=30s
 
 Exit codes:
   0    everything is ok
   1    problems found: an unreachable backend, a certificate that does not match the name,
        an invalid chain, a failed lookup, no backend, a target not finished in time
   2    invalid usage or configuration, or a file cannot be written
-  130  interrupted";
+  130  interrupted
+
+Exit codes with --output=nagios:
+  0  OK
+  1  WARNING: some clients fail, or a certificate expires soon
+  2  CRITICAL: clients fail, or a certificate expires in a few days
+  3  UNKNOWN: no result, for example because no name server answered; invalid usage or
+     configuration; interrupted; help was printed";

@@ -10,17 +10,17 @@ use crate::verdict::near_miss::near_misses;
 use crate::verdict::{NameVerdict, unix};
 
 /// One problem.
-pub(super) struct TargetProblem {
+pub(in crate::render) struct TargetProblem {
     /// Backends with the same text are grouped.
-    pub(super) text: String,
+    pub(in crate::render) text: String,
     /// The reason, if the problem has one that clients may notice.
-    pub(super) finding: Option<Finding>,
+    pub(in crate::render) finding: Option<Finding>,
     /// Empty if it concerns the target as a whole.
-    pub(super) backends: Vec<Backend>,
+    pub(in crate::render) backends: Vec<Backend>,
 }
 
 /// The problems of `report` at `now`: those of the lookup first, then in the order in which a client meets them.
-pub(super) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
+pub(in crate::render) fn of(report: &TargetReport, now: SystemTime) -> Vec<TargetProblem> {
     let mut all = Problems(Vec::new());
     let lookup = report.lookup.as_deref();
     let failures = lookup.iter().flat_map(|lookup| &lookup.failures);

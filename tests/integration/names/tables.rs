@@ -42,6 +42,16 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Linux, Cisco, certbot: commands, settings, a flag", "dmesg ip_local_port_range fixup deploy-hook"),
     ("Service discovery: labels", "env service node endpoint container"),
     ("prometheus-operator: labels, a field of objects", "prometheus prometheus_replica release spec"),
+    (
+        "Icinga: custom variables",
+        "smtp_tls_ca_files smtp_tls_config_file smtp_tls_name smtp_tls_target smtp_tls_targets",
+    ),
+    ("Icinga: a custom variable; Nagios: a setting", "smtp_tls_timeout service_check_timeout"),
+    (
+        "Nagios: directives, a command",
+        "check_command command_line command_name host_name service_description check_smtp_tls",
+    ),
+    ("Nagios: performance data of `check`", "days_until_expiry failing_backends"),
     ("Examples: a target and scrape jobs", "relay smtp_tls smtp_tls_probe"),
     ("This repository: a directory, the user in the image", "dashboards nonroot"),
 ];
