@@ -13,8 +13,10 @@ use crate::text::{escaped, is_printable};
 
 pub mod check;
 pub mod cli;
+pub mod completions;
 pub mod health;
 pub mod logging;
+pub mod man;
 pub mod rules;
 pub mod serve;
 pub mod signals;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use smtp_tls_exporter::cmd::cli::{Args, Command};
 use smtp_tls_exporter::cmd::signals::BlockedSignals;
-use smtp_tls_exporter::cmd::{check, health, print_usage, report_panics, rules, serve, verify};
+use smtp_tls_exporter::cmd::{check, completions, health, man, print_usage, report_panics, rules, serve, verify};
 
 fn main() -> ExitCode {
     // First of all: until then, each of these signals ends the process.
@@ -32,6 +32,14 @@ fn main() -> ExitCode {
         Some(Command::Health(args)) => {
             signals.unblock();
             health::command(&args)
+        }
+        Some(Command::Completions(args)) => {
+            signals.unblock();
+            completions::command(&args)
+        }
+        Some(Command::Man(args)) => {
+            signals.unblock();
+            man::command(&args)
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -79,6 +80,28 @@ pub enum Command {
     /// Check whether a running exporter is ready, for container health checks.
     #[command(after_help = help::HEALTH)]
     Health(HealthArgs),
+    /// Print completions for a shell.
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Print the man page, or write the man pages of all commands to a directory.
+    #[command(after_help = help::MAN)]
+    Man(ManArgs),
+}
+
+/// The arguments of `completions`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CompletionsArgs {
+    /// Shell that the completions are for.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+/// The arguments of `man`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ManArgs {
+    /// Directory for the man pages of all commands, which is created if missing; existing pages are replaced.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 /// The arguments of `health`.

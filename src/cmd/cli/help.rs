@@ -30,6 +30,30 @@ Exit codes:
   1  the exporter is not ready or does not respond
   2  invalid usage";
 
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  bash, with bash-completion
+    smtp-tls-exporter completions bash > /usr/share/bash-completion/completions/smtp-tls-exporter
+  zsh
+    smtp-tls-exporter completions zsh > /usr/local/share/zsh/site-functions/_smtp-tls-exporter
+  fish
+    smtp-tls-exporter completions fish > ~/.config/fish/completions/smtp-tls-exporter.fish
+
+Exit codes:
+  0  the completions were printed
+  2  invalid usage";
+
+pub(super) const MAN: &str = "\
+Examples:
+  Read the man page
+    smtp-tls-exporter man | man -l -
+  Install all man pages
+    smtp-tls-exporter man --dir=/usr/local/share/man/man1
+
+Exit codes:
+  0  the pages were printed or written
+  2  invalid usage, or a file cannot be written";
+
 pub(super) const CHECK_TARGET: &str = "\
 HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN; the default port of a host is 587. With --config.file, also \
 the name of a configured target";
