@@ -14,6 +14,7 @@ mod domain_targets;
 mod end_to_end;
 mod golden;
 mod health;
+mod image_context;
 mod layering;
 mod lookups;
 mod man;
