@@ -70,7 +70,9 @@ fn build_context_has_all_sources_and_what_they_include() {
         assert!(root.join(&path).is_file(), "{} exists", path.display());
         assert!(is_in_context(&dockerignore, &path), "{} is in the build context", path.display());
     }
-    for private in ["config.yaml", "src/debug.pem", "examples/own.yaml", "src/rules/own.yaml", ".git/config", "deploy/.env"] {
+    for private in
+        ["config.yaml", "src/debug.pem", "examples/own.yaml", "src/rules/own.yaml", ".git/config", "deploy/.env"]
+    {
         assert!(!is_in_context(&dockerignore, Path::new(private)), "{private}");
     }
 }
