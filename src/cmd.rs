@@ -77,9 +77,7 @@ fn written(result: io::Result<()>) -> Result<(), Error> {
 
 /// The result of `work`, which reads the configuration and the files that it refers to.
 fn read_in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-    with_deadline(READ_LIMIT, work).ok_or_else(|| {
-        format!("reading the configuration did not end within {READ_LIMIT:?}: a file system does not respond").into()
-    })
+    with_deadline(READ_LIMIT, work).map_err(|error| format!("reading the configuration failed: {error}").into())
 }
 
 /// The configuration in a file, with all of its target files. Prints its warnings.

@@ -8,6 +8,7 @@ mod duration;
 mod error;
 mod files;
 mod machine;
+mod matching_files;
 mod scalar;
 mod selection;
 mod settings;

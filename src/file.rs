@@ -4,9 +4,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
+
+use thiserror::Error;
 
 mod reader;
 
@@ -34,13 +36,36 @@ fn expect_regular(data: &fs::Metadata) -> io::Result<()> {
     }
 }
 
-/// The result of `work`, which reads files, on a thread of its own. None if it takes longer than `limit`, as on a network
-/// file system whose server is gone: the thread is left alone.
-pub fn with_deadline<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// The result of `work`, which reads files, on a thread of its own. If it takes longer than `limit`, as on a network file
+/// system whose server is gone, the thread is left alone.
+///
+/// # Errors
+/// If there is no result.
+pub fn with_deadline<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NoResult> {
     let (sender, receiver) = mpsc::sync_channel(1);
     // The caller may have given up.
-    thread::Builder::new().spawn(move || drop(sender.send(work()))).ok()?;
-    receiver.recv_timeout(limit).ok()
+    thread::Builder::new().spawn(move || drop(sender.send(work()))).map_err(NoResult::NoThread)?;
+    receiver.recv_timeout(limit).map_err(|error| match error {
+        RecvTimeoutError::Timeout => NoResult::Expired(limit),
+        RecvTimeoutError::Disconnected => NoResult::Panicked,
+    })
+}
+
+/// Why [`with_deadline`] has no result.
+#[derive(Debug, Error)]
+pub enum NoResult {
+    /// The work did not end within this limit.
+    #[error("it did not end within {0:?}: a file system does not respond")]
+    Expired(Duration),
+    /// The work panicked.
+    #[error("it ended with a panic, which is a defect of the exporter")]
+    Panicked,
+    /// No thread can be started.
+    #[error("no thread can be started: {0}")]
+    NoThread(io::Error),
 }
 
 /// Reads `input` to its end.
@@ -63,9 +88,16 @@ mod tests {
     #[test]
     fn work_ends_at_its_deadline() {
         let (release, hang) = mpsc::channel::<()>();
-        assert_eq!(with_deadline(Duration::from_secs(60), || 1), Some(1));
-        assert!(with_deadline(Duration::from_millis(1), move || hang.recv()).is_none());
+        assert_eq!(with_deadline(Duration::from_secs(60), || 1).ok(), Some(1));
+        let expired = with_deadline(Duration::from_millis(1), move || hang.recv());
+        assert!(matches!(expired, Err(NoResult::Expired(_))), "{expired:?}");
         drop(release);
+    }
+
+    #[test]
+    fn a_panic_is_not_a_timeout() {
+        let panicked = with_deadline(Duration::from_secs(60), || -> u8 { panic!("expected by the test") });
+        assert!(matches!(panicked, Err(NoResult::Panicked)), "{panicked:?}");
     }
 
     #[test]

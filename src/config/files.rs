@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use glob::{MatchOptions, Pattern};
-
 use super::error::{ConfigError, ErrorKind, Fault, Place, quoted};
+use super::matching_files::MatchingPaths;
 use super::scalar::Glob;
 use super::target::Targets;
 use super::target_files::as_yaml;
@@ -271,18 +270,13 @@ impl Found {
         let mut files = BTreeMap::new();
         for (index, glob) in globs.iter().enumerate() {
             let fault = |kind, message| Fault::new(kind, Place::default().key("target_files").index(index), message);
-            let pattern = pattern(glob, folder).ok_or_else(|| {
-                let message = "relative pattern: expected an absolute one, since the directory is not UTF-8";
-                fault(ErrorKind::InvalidValue, message.to_owned())
-            })?;
-            let matches = glob::glob_with(&pattern, MATCH_OPTIONS).map_err(|error| {
+            let matches = MatchingPaths::new(glob, folder).map_err(|error| {
                 fault(ErrorKind::InvalidValue, format!("invalid pattern {}: {}", quoted(glob), error.msg))
             })?;
             let mut matched = false;
             for path in matches {
-                let path = path.map_err(|error| {
-                    fault(ErrorKind::File, format!("{}: {}", error.path().display(), error.error()))
-                })?;
+                let path =
+                    path.map_err(|(path, error)| fault(ErrorKind::File, format!("{}: {error}", path.display())))?;
                 // A dangling link is reported when it is read.
                 let metadata = fs::metadata(&path).ok();
                 if metadata.as_ref().is_some_and(|metadata| !metadata.is_file()) {
@@ -318,15 +312,4 @@ impl Stamp {
     }
 }
 
-/// The pattern relative to the working directory; none if `folder` is not UTF-8.
-fn pattern(glob: &str, folder: &Path) -> Option<String> {
-    if Path::new(glob).is_absolute() || folder.as_os_str().is_empty() {
-        return Some(glob.to_owned());
-    }
-    Some(format!("{}/{glob}", Pattern::escape(folder.to_str()?)))
-}
-
-/// As in a shell, `*` does not match names that begin with a dot, which editors and Kubernetes use.
-const MATCH_OPTIONS: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 const MAX_FILES: usize = 10_000;

@@ -1,6 +1,8 @@
 //! Target files: what they may contain, which globs find them, and what counts as a change.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -326,6 +328,49 @@ fn globs_find_target_files() {
     check("['**/*.sd']", &["three", "one", "two"], &[]);
     check("['folder.sd/*', 't?o.sd']", &["four", "two"], &[]);
     check("['DIR/none/*', none.sd]", &[], &["DIR/none/*", "none.sd"]);
+    check("['**/**/t*.sd', './*er.sd/../o*.sd']", &["three", "one", "two"], &[]);
+    check("['*.sd/', '**', 'one.sd/*', '.h*']", &[], &["*.sd/", "**", "one.sd/*", ".h*"]);
+}
+
+/// `*` and `?` match names that are not UTF-8, and such names do not affect other files.
+#[test]
+fn globs_match_names_that_are_not_utf8() {
+    #[track_caller]
+    fn check(folder: &[u8], globs: &str, file: &[u8], is_found: bool) {
+        let site = Site::default();
+        let folder = site.join("").join(OsStr::from_bytes(folder));
+        let write = |name: &[u8], text: &str| {
+            let path = folder.join(OsStr::from_bytes(name));
+            path.parent().map(fs::create_dir_all).expect("a folder").expect("it is created");
+            fs::write(path, text).expect("it is written");
+        };
+        write(b"config.yaml", &format!("defaults: {{trust: mozilla}}\ntarget_files: {globs}\n"));
+        write(b"good.sd", "- host: good.test\n");
+        write(b"deep/good.sd", "- host: deep.test\n");
+        write(file, "- host: other.test\n");
+        let config = Config::load(&folder.join("config.yaml")).unwrap_or_else(|error| panic!("{error}"));
+        let what = format!("{globs}: {}", file.escape_ascii());
+        assert_eq!(config.files.failures(), [], "{what}");
+        let names: Vec<_> = config.targets.iter().map(|target| target.name.as_str()).collect();
+        assert!(names.contains(&"good.test:587") || names.contains(&"deep.test:587"), "{what}: {names:?}");
+        assert_eq!(names.contains(&"other.test:587"), is_found, "{what}: {names:?}");
+        assert_eq!(config.files.look().expect("readable folders"), *config.files.found(), "{what}");
+    }
+    check(b"", "['*.sd']", b"\xff.sd", true);
+    check(b"", "['*.sd']", b"caf\xe9.sd", true);
+    check(b"", "['*.sd', '?.sd']", b"\xff.sd", true);
+    check(b"", "['*.sd']", b"\xff.txt", false);
+    check(b"", "['*.sd']", b".\xff.sd", false);
+    check(b"", "['g*.sd']", b"\xff.sd", false);
+    check(b"", "['**/*.sd']", b"\xff/\xfe.sd", true);
+    check(b"", "['**/g*.sd']", b"\xff/\xfe.sd", false);
+    check(b"", "['*/*.sd']", b"\xff/x.sd", true);
+    check(b"", "['*/good.sd']", b"\xff/x.sd", false);
+    check(b"", "['*.sd']", b"\xf0\x9f\x98.sd/x", false);
+    check(b"", "['*.sd']", b"\xed\xa0\x80.sd", true);
+    // Another name of the folder is no part of the patterns.
+    check(b"\xff", "['*.sd']", b"one.sd", true);
+    check(b"\xff[x]", "['**/*.sd']", b"\xfe.sd", true);
 }
 
 #[test]
