@@ -17,9 +17,16 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The text of each line, without code and separator; bytes that are not UTF-8 are replaced.
+    /// The text of each line, without code and separator; bytes that are not UTF-8 are replaced. Lines with control
+    /// characters, which no SMTP reply has (RFC 5321 §4.2), are left out.
     pub fn lines(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.texts().map(String::from_utf8_lossy)
+        self.texts().map(String::from_utf8_lossy).filter(|line| !line.contains(is_control))
+    }
+
+    /// Whether there is text that cannot be read: control characters, or characters that belong to no word, among them
+    /// those in place of bytes that are not UTF-8.
+    pub fn has_unreadable_text(&self) -> bool {
+        self.texts().map(String::from_utf8_lossy).any(|line| line.contains(|c| is_control(c) || is_unreadable(c)))
     }
 
     fn texts(&self) -> impl Iterator<Item = &[u8]> {
@@ -51,14 +58,12 @@ impl Reply {
     }
 }
 
-/// The code and the lines, joined. The enhanced code is on each line (RFC 2034 §4), and is shown once. Lines with control
-/// characters, which no SMTP reply has (RFC 5321 §4.2), are left out.
+/// The code and [`Reply::lines`], joined. The enhanced code is on each line (RFC 2034 §4), and is shown once.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
         let mut shown = None;
-        let is_text = |line: &Cow<'_, str>| !line.chars().any(|c| c.is_control() && c != '\t');
-        for line in self.lines().filter(|line| !line.is_empty() && is_text(line)) {
+        for line in self.lines().filter(|line| !line.is_empty()) {
             let (first, rest) = line.split_once(' ').unwrap_or((&line, ""));
             match status(first) {
                 Some(status) if shown == Some(status) => write!(f, " {rest}")?,
@@ -228,7 +233,18 @@ fn may_begin_a_line(line: &[u8]) -> bool {
 
 fn without_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    line.strip_suffix(b"\r").unwrap_or(line)
+    // Some servers end lines with CR CR LF.
+    let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
+    line.get(..end).unwrap_or_default()
+}
+
+fn is_control(c: char) -> bool {
+    c.is_control() && c != '\t'
+}
+
+/// Whether `c` is not ASCII and part of no word. General punctuation, such as dashes and quotation marks, is readable.
+fn is_unreadable(c: char) -> bool {
+    !c.is_ascii() && !c.is_alphanumeric() && !c.is_whitespace() && !('\u{2010}'..='\u{205e}').contains(&c)
 }
 
 /// Maximum number of octets in a line, including CRLF. Real servers exceed the 512 of RFC 5321 §4.5.3.1.5.
@@ -289,6 +305,8 @@ mod tests {
         check(b"250-mx\r\n250-PIPELINING\r\n250 STARTTLS\r\n", Ok(Some((250, &["mx", "PIPELINING", "STARTTLS"], 38))));
         check(b"220 ready\r\nMAIL", Ok(Some((220, &["ready"], 11))));
         check(b"554 \xff\xfe no\r\n", Ok(Some((554, &["\u{fffd}\u{fffd} no"], 11))));
+        check(b"220 mx\r\r\n", Ok(Some((220, &["mx"], 9))));
+        check(b"554-a\r\n554-\x00b\r\n554 c\x1b[0m\r\n", Ok(Some((554, &["a"], 26))));
         check(b"299 unknown code\r\n", Ok(Some((299, &["unknown code"], 18))));
         check(b"220-wait\r\n", Ok(None));
         check(b"22", Ok(None));

@@ -35,6 +35,7 @@ impl ReplyRule {
         code: u16,
         reply_status: Option<(u16, u16)>,
         text: &ReplyText,
+        is_bare: bool,
         requested: bool,
     ) -> bool {
         let is_code = |allowed: &u16| *allowed == code || *allowed == code / 100;
@@ -42,7 +43,7 @@ impl ReplyRule {
             && (self.codes.is_empty() || self.codes.iter().any(is_code))
             && (self.status.is_empty() || reply_status.is_some_and(|status| self.status.contains(&status)))
             && (self.phrases.is_empty() || text.contains_any(self.phrases))
-            && (!self.is_bare || text.is_bare())
+            && (!self.is_bare || is_bare)
             && (!self.is_certificate_requested || requested)
     }
 }
@@ -58,7 +59,10 @@ pub fn cause(to: Stage, reply: &Reply, is_certificate_requested: bool) -> Option
     let text = ReplyText::new(lines.iter().map(AsRef::as_ref));
     // In greetings, the server's name may precede the enhanced code.
     let reply_status = lines.iter().find_map(|line| line.split_whitespace().take(2).find_map(status));
-    let applies = |rule: &&ReplyRule| rule.applies(to, reply.code, reply_status, &text, is_certificate_requested);
+    // Text that cannot be read, for example in another character set, may say anything.
+    let is_bare = text.is_bare() && !reply.has_unreadable_text();
+    let applies =
+        |rule: &&ReplyRule| rule.applies(to, reply.code, reply_status, &text, is_bare, is_certificate_requested);
     let rule = REPLY_RULES.iter().find(applies);
     rule.map(|rule| rule.cause)
 }

@@ -458,6 +458,45 @@ fn finds_why_starttls_is_refused() {
     }
 }
 
+/// Text in another character set, or with control characters, is text, and only lines that are shown decide.
+#[test]
+fn unreadable_text_is_text() {
+    for (bytes, to, expected) in [
+        (&b"554\r\n"[..], Greeting, Some(Cause::NoMailService)),
+        (b"554 mail.example.com ESMTP\r\n", Greeting, Some(Cause::NoMailService)),
+        (b"554 mail.example.com\r\r\n", Greeting, Some(Cause::NoMailService)),
+        (b"554 mail.example.com - ***\r\n", Greeting, Some(Cause::NoMailService)),
+        ("554 mail.example.com \u{2013} ESMTP\r\n".as_bytes(), Greeting, Some(Cause::NoMailService)),
+        (b"554 \xff\xfe\r\n", Greeting, None),
+        (b"521 \xff\r\n", Greeting, None),
+        (b"554 mail.example.com \xff\xfe\r\n", Greeting, None),
+        (b"554-mail.example.com\r\n554 \xff\r\n", Greeting, None),
+        // A dot between letters makes a name.
+        (b"554 a\xff.\xffb.c\r\n", Greeting, None),
+        // KOI8-R, Shift-JIS, ISO-2022-JP, Latin-1.
+        (b"554 \xe4\xcf\xd3\xd4\xd5\xd0 \xda\xc1\xd0\xd2\xc5\xdd\xc5\xce\r\n", Greeting, None),
+        (b"554 \x83\x41\x83\x4e\x83\x5a\x83\x58\x8b\x91\x94\xdb\r\n", Greeting, None),
+        (b"554 \x1b$B5qH]\x1b(B\r\n", Greeting, None),
+        (b"554 refus\xe9\r\n", Greeting, None),
+        ("554 \u{274c}\r\n".as_bytes(), Greeting, None),
+        ("554 \u{0434}\u{043e}\r\n".as_bytes(), Greeting, None),
+        (b"554 \x00\x01\r\n", Greeting, None),
+        (b"554 \x7f\r\n", Greeting, None),
+        (b"554-mail.example.com\r\n554 \x07\r\n", Greeting, None),
+        // The phrase is in a line that is not shown.
+        (b"421 too many connections\x07\r\n", Greeting, Some(Cause::Closing)),
+        (b"554 5.7.1 access denied\x1b[0m\r\n", Greeting, None),
+        (b"554-access denied\r\n554 \x07\r\n", Greeting, Some(Cause::AccessDenied)),
+        (b"554-access denied\r\n554 \xff\r\n", Greeting, Some(Cause::AccessDenied)),
+        (b"421 too many connections\r\r\n", Greeting, Some(Cause::ConnectionLimit)),
+        (b"554 \xff\xfe\r\n", Ehlo, None),
+    ] {
+        let (_, reply) = ReplyDecoder::default().decode(bytes).expect("a reply");
+        let reply = reply.expect("a complete reply");
+        assert_eq!(cause(to, &reply, false), expected, "{} to {to}", bytes.escape_ascii());
+    }
+}
+
 #[test]
 fn every_row_has_a_source_and_a_condition() {
     for rule in REPLY_RULES {
