@@ -209,6 +209,13 @@ impl TargetReport {
         self.skipped().iter().filter(|(reason, _)| reason.is_not_allowed()).map(|(_, count)| count).sum()
     }
 
+    /// Number of addresses to which the exporter host has no route, if no other address is known: clients with IPv6 reach the
+    /// target, and the exporter does not.
+    pub fn without_route(&self) -> Option<usize> {
+        let skipped = self.skipped().into_iter().find(|(reason, _)| *reason == SkipReason::NoRoute);
+        skipped.filter(|_| self.resolved().next().is_none()).map(|(_, count)| count)
+    }
+
     /// Number of backends that are kept because the last lookup of their address family failed.
     pub fn held(&self) -> usize {
         self.endpoints.iter().map(|endpoint| endpoint.held).sum()

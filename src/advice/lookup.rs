@@ -1,6 +1,6 @@
 //! Failed lookups, and name servers that disagree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Advice;
 use super::phrases::{addresses, advice};
@@ -35,6 +35,7 @@ pub(super) fn advise(report: &TargetReport) -> Vec<Advice> {
             .iter()
             .filter_map(|reason| skipped(report, *reason)),
     );
+    found.extend(without_route(report));
     if lookup.disagree == Some(true) {
         let text = format!(
             "The name servers of the resolver `{resolver}` give different answers for {}, so clients reach different \
@@ -68,12 +69,12 @@ fn skipped(report: &TargetReport, reason: SkipReason) -> Option<Advice> {
     if hosts.is_empty() {
         return None;
     }
-    let ports: BTreeSet<u16> = hosts.iter().map(|(endpoint, _)| endpoint.endpoint.port).collect();
-    let ports = ports.iter().map(ToString::to_string);
+    let mut ports: BTreeSet<u16> = hosts.iter().map(|(endpoint, _)| endpoint.endpoint.port).collect();
+    let has_port_0 = ports.remove(&0);
     let count: usize = hosts.iter().map(|(_, count)| count).sum();
     let (subject, are) =
         (format!("{} {}", grouped(count), plural(count, "address", "addresses")), plural(count, "is", "are"));
-    let names = |limit| {
+    let names: Vec<String> = {
         let name = |(endpoint, _): &(&EndpointReport, usize)| {
             let Endpoint { server_name, port, .. } = &*endpoint.endpoint;
             match reason {
@@ -81,17 +82,18 @@ fn skipped(report: &TargetReport, reason: SkipReason) -> Option<Advice> {
                 _ => format!("{server_name} ({})", addresses(&*endpoint.not_allowed)),
             }
         };
-        conjunction(hosts.iter().map(name), limit)
+        // Records for STARTTLS and for implicit TLS may name the same port.
+        unique(hosts.iter().map(name))
     };
     let (why, remedy) = match reason {
         SkipReason::PortNotAllowed => (
-            plural(hosts.len(), "the port is not one of mail services", "the ports are not those of mail services")
+            plural(names.len(), "the port is not one of mail services", "the ports are not those of mail services")
                 .to_owned(),
-            format!("If the servers are for mail, add {} to `allow_ports`.", conjunction(ports, MAX_HOSTS)),
+            port_remedy(&ports, has_port_0),
         ),
         _ => (
             format!(
-                "{} of the exporter host, of its link or of no single host",
+                "{} that no router forwards (loopback, link-local or similar)",
                 plural(count, "it is an address", "they are addresses")
             ),
             "If the servers are your own, add their network to `allow_addresses`.".to_owned(),
@@ -106,9 +108,47 @@ fn skipped(report: &TargetReport, reason: SkipReason) -> Option<Advice> {
     let text = format!(
         "{subject} of {} {are} not probed, because {why}. Ask the owner of {domain} to replace the {records} or address \
          records with those of the mail servers{no_mail}. {remedy}",
-        names(MAX_HOSTS)
+        conjunction(names, MAX_HOSTS)
     );
     let severity = if report.resolved().next().is_some() { Severity::Warning } else { Severity::Critical };
+    Some(advice(AdviceKind::AddressesSkipped, severity, &text))
+}
+
+/// The items without repetitions, in order.
+fn unique(items: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    items.filter(|item| seen.insert(item.clone())).collect()
+}
+
+/// What to do about ports of SRV records that are not probed. Port 0 cannot be listed, since nothing listens on it.
+fn port_remedy(ports: &BTreeSet<u16>, has_port_0: bool) -> String {
+    let add = conjunction(ports.iter().map(ToString::to_string), MAX_HOSTS);
+    let add = (!ports.is_empty()).then(|| format!("If the servers are for mail, add {add} to `allow_ports`."));
+    let invalid = has_port_0.then(|| "An SRV record with port 0 is invalid, since no server has this port.".to_owned());
+    [add, invalid].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// The hosts none of whose addresses has a route from the exporter host.
+fn without_route(report: &TargetReport) -> Option<Advice> {
+    let lacks_route = |endpoint: &&EndpointReport| {
+        let count = endpoint.skipped.iter().find(|(reason, _)| *reason == SkipReason::NoRoute).map(|(_, count)| *count);
+        endpoint.resolved().next().is_none() && count.is_some_and(|count| count > 0)
+    };
+    let endpoints: Vec<&EndpointReport> = report.endpoints.iter().filter(lacks_route).collect();
+    if endpoints.is_empty() {
+        return None;
+    }
+    let name = |endpoint: &&EndpointReport| endpoint.endpoint.server_name.with_port(endpoint.endpoint.port);
+    let names = unique(endpoints.iter().map(name));
+    let severity = if report.without_route().is_some() { Severity::Critical } else { Severity::Info };
+    let text = format!(
+        "{} {} not probed, because DNS has only IPv6 addresses there and the exporter host has no IPv6 route to them. Give \
+         the exporter host an IPv6 address and route (check `ip -6 route`; Docker networks have no IPv6 by default), or run \
+         the exporter on a host that has them. If clients without IPv6 use the target, add A records. `ip_family` decides \
+         which addresses are probed: `ipv4` reports the missing A records instead.",
+        conjunction(names.iter().cloned(), MAX_HOSTS),
+        plural(names.len(), "is", "are")
+    );
     Some(advice(AdviceKind::AddressesSkipped, severity, &text))
 }
 

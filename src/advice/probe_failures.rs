@@ -173,8 +173,9 @@ fn failure_problem(context: &Context<'_>, stage: Stage, reason: ProbeReason, fai
             problem("no certificate is presented", "configure the certificate and the key of the server")
         }
         ProbeReason::ChainTooLarge => problem(
-            "the certificates that are sent are larger than 64 KiB",
-            "present the server certificate and its intermediates only",
+            "a message of the TLS handshake, usually the one with the certificates, is larger than 64 KiB",
+            "present the server certificate and its intermediates only; if it does so already, check the TLS software of the \
+             server, or the proxy in front of it",
         ),
         ProbeReason::ProtocolViolation => {
             problem("the server violates the TLS protocol", "update the server, or the proxy in front of it")

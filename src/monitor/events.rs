@@ -64,8 +64,14 @@ pub(super) fn not_allowed(target: &TargetName, host: &FoundHost) {
     tracing::warn!(%target, %server_name, port, reason, addresses, "addresses skipped: not allowed");
 }
 
-/// Logs that a lookup fails in another way than the one before it, or no longer.
-pub(super) fn lookup(target: &TargetName, before: Option<&LookupReport>, after: Option<&LookupReport>) {
+/// Logs that a lookup fails in another way than the one before it, or no longer. `has_backends`: whether the target had
+/// backends before.
+pub(super) fn lookup(
+    target: &TargetName,
+    before: Option<&LookupReport>,
+    after: Option<&LookupReport>,
+    has_backends: bool,
+) {
     let failures = |report: Option<&LookupReport>| report.map(|report| report.failures.clone()).unwrap_or_default();
     let (old, new) = (failures(before), failures(after));
     if old == new {
@@ -75,11 +81,19 @@ pub(super) fn lookup(target: &TargetName, before: Option<&LookupReport>, after: 
         tracing::info!(%target, "lookup recovered");
     }
     for failure in new {
-        tracing::warn!(
-            %target, name = %failure.name, r#type = failure.record_type, reason = %failure.reason,
-            "lookup failed; keeping known backends"
-        );
+        let (name, r#type, reason) = (&failure.name, failure.record_type, failure.reason);
+        if has_backends {
+            tracing::warn!(%target, %name, r#type, %reason, "lookup failed; keeping known backends");
+        } else {
+            tracing::warn!(%target, %name, r#type, %reason, "lookup failed; no known backends");
+        }
     }
+}
+
+/// Logs that none of the addresses of a target can be probed, because this host has no route to them.
+pub(super) fn without_route(target: &TargetName, addresses: usize) {
+    let reason = SkipReason::NoRoute;
+    tracing::warn!(%target, addresses, %reason, "no address to probe: this host has no IPv6 route");
 }
 
 /// Logs failures of this host: the first of each reason, and then the first after every [`PAUSE`], with their number.

@@ -61,6 +61,11 @@ impl HostState {
         self.not_allowed = not_allowed.iter().map(|(_, ip)| *ip).take(MAX_NOT_ALLOWED).collect();
     }
 
+    /// Number of addresses that the last lookup found and to which this host has no route.
+    pub(super) fn without_route(&self) -> usize {
+        self.skipped.iter().filter(|(reason, _)| *reason == SkipReason::NoRoute).map(|(_, count)| count).sum()
+    }
+
     /// Whether `not_allowed` is what the last lookup found.
     pub(super) fn skips_as_before(&self, not_allowed: &[(SkipReason, IpAddr)]) -> bool {
         let refusals = self.skipped.iter().copied().filter(|(reason, _)| reason.is_not_allowed());

@@ -506,7 +506,11 @@ impl Owner {
         let (is_requested, is_ad_hoc, capped) = (state.is_requested(), state.is_ad_hoc(), state.over_cap());
         match &mut state.origin {
             Origin::Configured { .. } => {
-                events::lookup(&state.target.name, state.lookup.as_deref(), found.report.as_ref());
+                let (name, before) = (&state.target.name, state.lookup.as_deref());
+                events::lookup(name, before, found.report.as_ref(), state.backends().next().is_some());
+                if let Some(addresses) = state.newly_without_route(&found) {
+                    events::without_route(name, addresses);
+                }
                 state
                     .new_not_allowed(&found)
                     .into_iter()

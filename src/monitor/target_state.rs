@@ -288,6 +288,16 @@ impl TargetState {
         self.hosts.iter().map(|host| host.over_cap).sum()
     }
 
+    /// The number of addresses of a lookup, if this host has a route to none of them; none if the last lookup said the same.
+    pub(super) fn newly_without_route(&self, found: &Discovered) -> Option<usize> {
+        let is_without_route = |has_addresses: bool, count: usize| !has_addresses && count > 0;
+        let count = found.hosts.iter().map(|host| host.without_route).sum();
+        let before = self.hosts.iter().map(HostState::without_route).sum();
+        let had_addresses = self.backends().any(|backend| backend.report.resolved);
+        let has_addresses = found.hosts.iter().any(|host| !host.addresses.is_empty());
+        (is_without_route(has_addresses, count) && !is_without_route(had_addresses, before)).then_some(count)
+    }
+
     /// The hosts of a lookup some of whose addresses are not allowed, except those of which the last lookup said the same.
     pub(super) fn new_not_allowed<'a>(&self, found: &'a Discovered) -> Vec<&'a FoundHost> {
         let is_known = |host: &FoundHost| {

@@ -433,7 +433,48 @@ fn mail_exchangers() -> Vec<Case> {
     let mut ports = skipped(SkipReason::PortNotAllowed, &["192.0.2.1"], vec![]);
     let domain = SubmissionTarget { domain: name("example.com") };
     ports.target = Arc::new(Target { kind: TargetKind::Submission(domain), ..(*ports.target).clone() });
+    let ports_report = ports.clone();
+    let srv = |ports: &[(u16, TlsMode)]| {
+        let endpoints = ports.iter().map(|(port, tls)| EndpointReport {
+            skipped: vec![(SkipReason::PortNotAllowed, 1)],
+            not_allowed: ["192.0.2.1".parse().expect("an address")].into(),
+            ..EndpointFixture::at("srv.example.com", *port, *tls).endpoint_report(vec![])
+        });
+        TargetReport { endpoints: endpoints.collect(), ..ports_report.clone() }
+    };
+    let invalid = srv(&[(0, TlsMode::StartTls), (0, TlsMode::Implicit)]);
+    let mixed = srv(&[(0, TlsMode::StartTls), (22, TlsMode::StartTls), (22, TlsMode::Implicit)]);
+    let routeless = |others: Vec<EndpointReport>| {
+        let mut report = skipped(SkipReason::NoRoute, &["2001:db8::1", "2001:db8::2"], others);
+        report.endpoints[0].not_allowed = [].into();
+        report
+    };
+    let unrouted = routeless(vec![]);
+    let partly = routeless(vec![sound.clone()]);
     vec![
+        case(
+            "SRV records with port 0",
+            invalid,
+            &[("critical addresses_skipped []", &["srv.example.com:0 ", "SRV", "port 0", "invalid"])],
+        ),
+        case(
+            "SRV records with port 0 and a port twice",
+            mixed,
+            &[(
+                "critical addresses_skipped []",
+                &["srv.example.com:0 and srv.example.com:22 ", "add 22 to `allow_ports`", "port 0", "invalid"],
+            )],
+        ),
+        case(
+            "An MX host with IPv6 addresses only, and no IPv6 route",
+            unrouted,
+            &[("critical addresses_skipped []", &["local.example.com:25", "IPv6 route", "`ip_family`"])],
+        ),
+        case(
+            "An MX host with IPv6 addresses only, no IPv6 route, and another host",
+            partly,
+            &[("info addresses_skipped []", &["local.example.com:25", "IPv6 route"])],
+        ),
         case(
             "An MX host with a loopback address",
             skipped(SkipReason::AddressNotAllowed, &["127.0.0.10"], vec![]),

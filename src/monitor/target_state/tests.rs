@@ -332,6 +332,28 @@ fn found(name: &str, preference: u16, last: u8) -> FoundHost {
     }
 }
 
+/// The number of addresses without a route is reported when no other address is left, and not again.
+#[test]
+fn a_target_without_route_is_logged_once() {
+    let mut fixture = Fixture::new(Duration::from_secs(60), TlsMode::StartTls);
+    fixture.state.phase.end();
+    let found = |addresses: usize, without_route| {
+        let KnownHost { endpoint, preference } = fixture.state.known_hosts().remove(0);
+        let host = found("smtp.example.com", 0, 1);
+        let addresses = host.addresses.iter().copied().take(addresses).collect();
+        FoundHost { endpoint, preference, addresses, without_route, ..host }
+    };
+    let rounds = [(1, 1), (0, 2), (0, 2), (0, 3), (0, 0), (0, 1), (1, 0)].map(|(up, down)| found(up, down));
+    let logged = rounds.map(|host| {
+        let discovered = Discovered { hosts: vec![host], report: None };
+        let logged = fixture.state.newly_without_route(&discovered);
+        fixture.look_up(Some(discovered), 64, Instant::now());
+        fixture.state.phase.end();
+        logged
+    });
+    assert_eq!(logged, [None, Some(2), None, None, None, Some(1), None]);
+}
+
 /// After each round: the hosts with their preference, in parentheses those no longer resolved.
 #[track_caller]
 fn check_hosts(fixture: &mut Fixture, hosts: Option<Vec<FoundHost>>, expected: &[&str]) {

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use crate::client_errors::Finding;
+use crate::reason::SkipReason;
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::target::Backend;
 use crate::text::{group_by, list, plural};
@@ -45,7 +46,9 @@ pub(in crate::render) fn of(report: &TargetReport, now: SystemTime) -> Vec<Targe
             _ => !lookup.failures.is_empty(),
         });
     if report.resolved().next().is_none() && report.last_round.is_some() && !is_explained {
-        all.add(None, "no backends: no address to probe");
+        let why = report.without_route().map(|_| (SkipReason::NoRoute, SkipReason::NoRoute.doc()));
+        let why = why.map(|(reason, doc)| format!(": {reason}: {doc}")).unwrap_or_default();
+        all.add(None, &format!("no backends: no address to probe{why}"));
     }
     for BackendReport { backend, probe, .. } in report.resolved().map(|backend| &**backend) {
         match probe.as_ref().map(|probe| &probe.outcome) {

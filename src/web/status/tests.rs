@@ -5,7 +5,7 @@ use super::elements::HealthState;
 use super::*;
 use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 use crate::observation::Failure;
-use crate::reason::{NameReason, ProbeReason, Stage};
+use crate::reason::{NameReason, ProbeReason, SkipReason, Stage};
 use crate::snapshot::{BackendReport, TargetReport};
 use crate::web::fixture::{eventful, overview_page as overview, plain, target_page as detail};
 
@@ -173,6 +173,14 @@ fn a_headline_counts_the_backends_that_fail() {
     let mut unknown = classic(&ca);
     unknown.targets.retain(|report| report.target.name.as_str() == "unknown");
     assert!(headline(&unknown).contains("nxdomain"));
+    let skipping = |backends| {
+        let mut report = probed("t", backends);
+        report.endpoints[0].skipped = vec![(SkipReason::NoRoute, 2)];
+        headline(&fleet(vec![report]))
+    };
+    assert!(skipping(vec![]).contains("2 addresses are not probed: no_route"), "{}", skipping(vec![]));
+    let partly = skipping(vec![good(&ca, "192.0.2.1")]);
+    assert!(!partly.contains("no_route"), "{partly}");
 }
 
 #[test]

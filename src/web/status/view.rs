@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::elements::{HealthState, unique};
 use super::links::Links;
 use crate::advice::{Advice, advise};
-use crate::reason::{AdviceKind, Severity};
+use crate::reason::{AdviceKind, Severity, SkipReason};
 use crate::snapshot::state::{state_of, worst};
 use crate::snapshot::{BackendCounts, BackendReport, EndpointReport, TargetReport};
 use crate::target::{Backend, TargetName};
@@ -111,13 +111,14 @@ impl TargetView<'_> {
             let kept = if self.report.held() > 0 { ", keeping known backends" } else { "" };
             parts.push(format!("{what}: {reasons}{kept}"));
         }
-        let not_allowed = self.report.not_allowed();
-        if not_allowed > 0 {
-            let skipped = self.report.skipped();
-            let reasons = skipped.iter().map(|(reason, _)| reason).filter(|reason| reason.is_not_allowed());
-            let reasons = unique(reasons.map(|reason| reason.as_str()));
-            let (addresses, are) = (plural(not_allowed, "address", "addresses"), plural(not_allowed, "is", "are"));
-            parts.push(format!("{} {addresses} {are} not probed: {reasons}", grouped(not_allowed)));
+        let lacks_route = self.report.without_route().is_some();
+        let is_problem = |reason: SkipReason| reason.is_not_allowed() || lacks_route && reason == SkipReason::NoRoute;
+        let skipped: Vec<_> = self.report.skipped().into_iter().filter(|(reason, _)| is_problem(*reason)).collect();
+        if !skipped.is_empty() {
+            let reasons = unique(skipped.iter().map(|(reason, _)| reason.as_str()));
+            let count = skipped.iter().map(|(_, count)| count).sum();
+            let (addresses, are) = (plural(count, "address", "addresses"), plural(count, "is", "are"));
+            parts.push(format!("{} {addresses} {are} not probed: {reasons}", grouped(count)));
         }
         if all == 0 {
             return self.headline_without_backends(parts);
