@@ -99,7 +99,7 @@ pub struct AllowedAddresses {
 
 impl ProbeSettings {
     /// Checks whether a configured target may connect to `address`. The host names in MX and SRV records, and the ports in
-    /// the latter, are chosen by others: they must not make the exporter connect to itself, to services of its link, or to
+    /// the latter, are chosen by others: they must not make the exporter connect to loopback, to services of its link, or to
     /// services other than mail. Hosts in the configuration are not restricted.
     ///
     /// # Errors
@@ -138,10 +138,13 @@ impl AllowedAddresses {
             Pattern::Network(network, ports) => network.permits(ip) && ports.contains(port),
             _ => false,
         };
+        let is_ip_permitted =
+            |pattern: &AllowPattern| matches!(pattern.0, Pattern::Network(network, _) if network.permits(ip));
         match AddressScope::of(ip) {
             _ if self.allow.patterns().iter().any(in_network) => Ok(()),
             AddressScope::Global if ports.contains(port) => Ok(()),
             AddressScope::Global => Err(SkipReason::PortNotAllowed),
+            _ if self.allow.patterns().iter().any(is_ip_permitted) => Err(SkipReason::PortNotAllowed),
             AddressScope::Local | AddressScope::Unroutable => Err(SkipReason::AddressNotAllowed),
         }
     }
@@ -348,6 +351,25 @@ mod tests {
             let permits = |address: &&str| allowed.check(address.parse().expect(address)).is_ok();
             let addresses = permitted.split_whitespace().chain(other.split_whitespace());
             assert_eq!(addresses.filter(permits).collect::<Vec<_>>().join(" "), permitted, "{patterns}: {target}");
+        }
+    }
+
+    #[test]
+    fn tells_refused_ports_from_refused_addresses() {
+        use SkipReason::{AddressNotAllowed, PortNotAllowed};
+        for (patterns, target, address, expected) in [
+            ("submission:*", "submission:a.test", "1.1.1.1:22", PortNotAllowed),
+            ("submission:*", "submission:a.test", "10.0.0.1:22", AddressNotAllowed),
+            ("submission:* 10.0.0.0/8", "submission:a.test", "10.0.0.1:22", PortNotAllowed),
+            ("submission:* 10.0.0.0/8", "submission:a.test", "127.0.0.1:587", AddressNotAllowed),
+            ("submission:* 0.0.0.0/0", "submission:a.test", "10.0.0.1:22", AddressNotAllowed),
+            ("*:2525 10.0.0.0/8", "a.test:2525", "10.0.0.1:2525", PortNotAllowed),
+            ("* 10.0.0.0/8:2525", "a.test", "10.0.0.1:587", PortNotAllowed),
+            ("submission:* 64:ff9b::/96", "submission:a.test", "[64:ff9b::10.0.0.1]:587", AddressNotAllowed),
+            ("submission:* 64:ff9b::/96", "submission:a.test", "[64:ff9b::1.1.1.1]:22", PortNotAllowed),
+        ] {
+            let allowed = allow(patterns).permit(&target.parse().expect(target)).expect("a permitted target");
+            assert_eq!(allowed.check(address.parse().expect(address)), Err(expected), "{patterns}: {address}");
         }
     }
 

@@ -17,7 +17,8 @@ use super::scrape::exposition;
 use super::slots::Timeouts;
 use crate::metrics::{ProbeResponse, encode_probe_response};
 use crate::monitor::OneOffError;
-use crate::net::ClientAddress;
+use crate::net::{ClientAddress, Network};
+use crate::reason::SkipReason;
 use crate::snapshot::TargetReport;
 use crate::target::{HostTarget, NotAllowed, ServerName, TargetKind, TargetName};
 use crate::text::printable;
@@ -93,7 +94,7 @@ impl Probes {
         let report = one_off.report();
         let has_no_backends = report.target.endpoints.iter().all(|endpoint| endpoint.backends.is_empty());
         if report.refused > 0 && report.ended && has_no_backends {
-            return Err(ProbeError::all_refused(request, report.refused));
+            return Err(ProbeError::all_refused(request, report.refused, Refusals::of(&report.target)));
         }
         let (target, refused) = (report.target, Some(report.refused));
         let response = ProbeResponse { report: target, ended: report.ended, refused, duration: client.begin.elapsed() };
@@ -245,13 +246,58 @@ impl ProbeError {
     }
 
     /// The addresses are not disclosed, because they may be those of an internal network.
-    pub(super) fn all_refused(request: &ProbeRequest, refused: usize) -> Self {
+    pub(super) fn all_refused(request: &ProbeRequest, refused: usize, refusals: Refusals) -> Self {
+        let Refusals { has_addresses, has_unroutable, has_ports } = refusals;
+        let what = match (has_addresses || has_unroutable, has_ports) {
+            (true, true) => "addresses and ports",
+            (false, true) => "ports",
+            _ => "addresses",
+        };
+        let hints = [
+            (has_addresses, "to permit addresses, add their network to `probe.allow`"),
+            (
+                has_ports,
+                "to permit ports, add the network to `probe.allow`, with the port unless it is 25, 465 or 587, such as \
+                 192.0.2.0/24:2525",
+            ),
+            (
+                has_unroutable,
+                "addresses that are not those of a single host, and NAT64 addresses that embed an IPv4 address that is not \
+                 public, cannot be permitted",
+            ),
+        ];
+        let hints: String = hints.iter().filter(|(applies, _)| *applies).map(|(_, hint)| format!("; {hint}")).collect();
         let text = format!(
-            "target {} resolves only to addresses or ports that are not permitted ({refused} refused); to permit them, \
-             add their network to `probe.allow`\n",
+            "target {} resolves only to {what} that are not permitted ({refused} refused){hints}\n",
             request.quoted()
         );
         Self::Refused(StatusCode::FORBIDDEN, text)
+    }
+}
+
+/// Why addresses are refused, without the addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Refusals {
+    /// Addresses that a pattern could permit.
+    pub(super) has_addresses: bool,
+    /// Addresses that no pattern permits.
+    pub(super) has_unroutable: bool,
+    pub(super) has_ports: bool,
+}
+
+impl Refusals {
+    fn of(report: &TargetReport) -> Self {
+        let is_permittable = |ip: &IpAddr| Network::from(*ip).permits(*ip);
+        let has = |reason| report.skipped().iter().any(|(other, _)| *other == reason);
+        let hosts = || report.endpoints.iter().flat_map(|endpoint| &*endpoint.not_allowed);
+        let has_ports = has(SkipReason::PortNotAllowed);
+        // Refused ports are those of addresses that could be permitted.
+        let has_local = has(SkipReason::AddressNotAllowed);
+        Self {
+            has_addresses: has_local && (has_ports || hosts().any(is_permittable)),
+            has_unroutable: has_local && !hosts().all(is_permittable),
+            has_ports,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::metrics::fixture::{name, now};
 use crate::snapshot::TargetReport;
 use crate::target::{NotAllowed, TargetKind};
 use crate::web::fixture::{eventful, overview_page, plain, target_page, written};
-use crate::web::probe::{ProbeError, ProbeRequest};
+use crate::web::probe::{ProbeError, ProbeRequest, Refusals};
 
 /// A fleet whose one-off probes end in this error; in none at all if there is no error.
 struct Refusing(Fleet, Option<OneOffError>, ProbeAccess);
@@ -183,8 +183,14 @@ async fn probe_errors(text: &mut String) {
         add_answer(text, &router, Request::get("/probe?target=relay"), title).await;
     }
     let request = ProbeRequest::parse("target=inner.example.com").expect("a request");
-    for refused in [1, 3] {
-        let answer = ProbeError::all_refused(&request, refused).into_response();
+    let none = Refusals::default();
+    for (refused, refusals) in [
+        (1, Refusals { has_addresses: true, ..none }),
+        (3, Refusals { has_ports: true, ..none }),
+        (1, Refusals { has_unroutable: true, ..none }),
+        (3, Refusals { has_addresses: true, has_ports: true, has_unroutable: true }),
+    ] {
+        let answer = ProbeError::all_refused(&request, refused, refusals).into_response();
         let title = format!("GET /probe?target=inner.example.com -> {}", answer.status().as_u16());
         add(text, &title, &super::text(answer).await);
     }
