@@ -13,7 +13,7 @@ mod route;
 mod shares;
 
 pub use self::client::ClientAddress;
-pub use self::forwardable::non_forwardable_range;
+pub use self::forwardable::{is_non_forwardable, non_forwardable_range};
 pub use self::route::has_route;
 pub use self::shares::{QueueFull, Shares};
 

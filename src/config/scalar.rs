@@ -15,7 +15,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Un
 use self::Given::{Number, Text};
 use super::duration;
 use crate::metrics::table;
-use crate::net::{Network, NetworkError, is_unicast};
+use crate::net::{Network, NetworkError, is_non_forwardable, is_unicast};
 use crate::target::{AllowPattern, EhloName, IpFamily, ServerName, TargetKind, TargetName, TargetSpecError, TlsMode};
 use crate::trust::anchors::Roots;
 
@@ -173,7 +173,7 @@ scalars! {
     /// A network that hosts of records may be in.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
     AllowedNetwork(Network), "a network such as 127.0.0.0/8 or \"::1/128\"" {
-        Text(text) => text.parse().map_err(|error: NetworkError| error.to_string()),
+        Text(text) => text.parse().map_err(|error: NetworkError| error.to_string()).and_then(effective),
     }
     /// A name server with its port.
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -349,6 +349,14 @@ fn name_server(text: &str) -> Result<SocketAddr, String> {
 /// `value`, if its address can be connected to.
 fn unicast<T>(ip: IpAddr, value: T) -> Result<T, String> {
     if is_unicast(ip) { Ok(value) } else { Err("not a unicast address".to_owned()) }
+}
+
+/// `network`, if it can permit addresses of MX and SRV records that are skipped otherwise.
+fn effective(network: Network) -> Result<Network, String> {
+    let reason = "no effect: not within one of the ranges that are skipped otherwise: 0.0.0.0/8, 127.0.0.0/8, \
+                  169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, ::, ::1, fe80::/10, ff00::/8, and IPv6 networks that embed \
+                  one of them";
+    if is_non_forwardable(network) { Ok(network) } else { Err(reason.to_owned()) }
 }
 
 fn only_if(is_allowed: bool, text: &str) -> Result<String, String> {

@@ -24,6 +24,12 @@ pub fn non_forwardable_range(ip: IpAddr) -> Option<Network> {
     range.map(Network)
 }
 
+/// Whether all addresses of `network` are in one range of [`non_forwardable_range`].
+pub fn is_non_forwardable(network: Network) -> bool {
+    let ends = [network.0.network(), network.0.broadcast()];
+    ends.into_iter().filter_map(non_forwardable_range).any(|range| network.is_within(range))
+}
+
 /// An embedded IPv4 address, and the prefix lengths in the IPv6 address.
 type Embedded = (Ipv4Addr, PrefixLength);
 
@@ -148,6 +154,36 @@ mod tests {
         - | 64:ff9b:2::7f00:1 2002:808:808::1 2002:a00:1::1 2001:0:808:808::f7f7:f7f7 2001:1::7f00:1 2001:db8::7f00:1
         - | 2001:db8::5efe:8.8.8.8 2001:db8::100:5efe:127.0.0.1 2003:7f00:1::
     ";
+
+    #[test]
+    fn finds_networks_that_are_not_forwarded() {
+        for line in TABLE.lines().filter_map(|line| line.split('|').next()).filter(|range| range.contains(':')) {
+            let range: Network = line.replace(' ', "").parse().unwrap_or_else(|_| panic!("{line}"));
+            assert!(is_non_forwardable(range), "{range}");
+        }
+        for (networks, expected) in [
+            (
+                "127.0.0.0/8 127.0.0.1 127.128.0.0/9 169.254.169.254 224.0.0.0/24 255.255.255.255 0.0.0.0/8 0.0.0.0",
+                true,
+            ),
+            (":: ::1 fe80::/10 fe80::/64 ff02::/16 ::ffff:127.0.0.0/104 ::127.0.0.0/104 64:ff9b::127.0.0.1", true),
+            ("64:ff9b:1:a9fe:a9:fe00::/88 2002:7f00:1::/48 2001:0:7f00:1::/64 2001:db8::5efe:127.0.0.1", true),
+            (
+                "0.0.0.0/0 0.0.0.0/7 126.0.0.0/7 10.0.0.0/8 10.0.0.1 192.0.2.0/24 169.254.0.0/15 255.255.255.254/31",
+                false,
+            ),
+            (
+                "::/0 ::/8 ::/96 ::/127 fe00::/7 fc00::/7 fd00::1 2001:db8::/32 64:ff9b::/96 64:ff9b::10.0.0.0/104",
+                false,
+            ),
+            ("64:ff9b:1::/48 2002::/16 2001::/32 ::ffff:0:0/96 fe80::/9", false),
+        ] {
+            for network in networks.split(' ') {
+                let parsed = network.parse().unwrap_or_else(|error| panic!("{network}: {error}"));
+                assert_eq!(is_non_forwardable(parsed), expected, "{network}");
+            }
+        }
+    }
 
     #[test]
     fn finds_addresses_that_are_not_forwarded() {

@@ -150,7 +150,7 @@ fn lists_of_a_target_replace_those_of_defaults() {
 defaults: {allow_addresses: [127.0.0.0/8, '::1/128'], allow_ports: [10025]}
 targets:
   - {mx: a.test, trust: mozilla}
-  - {mx: b.test, trust: mozilla, allow_addresses: [169.254.1.1, '::ffff:127.0.0.0/104', 0.0.0.0/0]}
+  - {mx: b.test, trust: mozilla, allow_addresses: [169.254.1.1, '::ffff:127.0.0.0/104', '64:ff9b::127.0.0.0/104']}
   - {submission: c.test, trust: mozilla, allow_addresses: [], allow_ports: [1, 65535]}
   - {host: d.test, trust: mozilla}
 ";
@@ -161,7 +161,7 @@ targets:
     });
     let expected = [
         ("127.0.0.0/8 ::1", vec![10_025]),
-        ("169.254.1.1 127.0.0.0/8 0.0.0.0/0", vec![10_025]),
+        ("169.254.1.1 127.0.0.0/8 64:ff9b::7f00:0/104", vec![10_025]),
         ("", vec![1, 65_535]),
         ("127.0.0.0/8 ::1", vec![10_025]),
     ];
