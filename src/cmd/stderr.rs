@@ -46,8 +46,8 @@ impl Stderr {
     /// process whose standard error was redirected inherits the variable, too.
     pub(super) fn new() -> Self {
         let stream = env::var("JOURNAL_STREAM").ok();
-        let named = || stream.as_deref().and_then(device_and_inode);
-        Self { is_journal: stream.is_some() && named().is_some_and(|named| file_of(io::stderr()).ok() == Some(named)) }
+        let is_journal = |stream: &str| file_of(io::stderr()).is_ok_and(|file| is_named(stream, file));
+        Self { is_journal: stream.as_deref().is_some_and(is_journal) }
     }
 
     /// Writes `text`, line by line. A failed write is ignored: the exit code still says what happened.
@@ -74,10 +74,9 @@ impl Stderr {
     }
 }
 
-/// Device and inode in `JOURNAL_STREAM`.
-fn device_and_inode(stream: &str) -> Option<(u64, u64)> {
-    let (device, inode) = stream.split_once(':')?;
-    Some((device.parse().ok()?, inode.parse().ok()?))
+/// Whether `stream`, the value of `JOURNAL_STREAM`, is this device and inode, in the notation of systemd.
+fn is_named(stream: &str, (device, inode): (u64, u64)) -> bool {
+    stream == format!("{device}:{inode}")
 }
 
 fn file_of(stream: impl AsFd) -> io::Result<(u64, u64)> {
@@ -138,23 +137,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_device_and_inode() {
-        for (stream, expected) in [
-            ("8:1234567", Some((8, 1_234_567))),
-            ("0:0", Some((0, 0))),
-            ("18446744073709551615:18446744073709551615", Some((u64::MAX, u64::MAX))),
-            ("18446744073709551616:1", None),
-            ("", None),
-            (":", None),
-            ("8", None),
-            ("8:", None),
-            (":9", None),
-            ("8:9:1", None),
-            ("8:0x9", None),
-            ("-8:9", None),
-            ("8:9\n", None),
+    fn compares_device_and_inode_exactly() {
+        let file = (8, 1_234_567);
+        assert!(is_named("8:1234567", file) && is_named(&format!("0:{}", u64::MAX), (0, u64::MAX)));
+        for other in [
+            "",
+            ":",
+            "8",
+            "8:",
+            ":1234567",
+            "8:1234568",
+            "9:1234567",
+            "+8:1234567",
+            "8:+1234567",
+            "08:1234567",
+            "8:01234567",
+            "8:1234567:9",
+            "8:0x12d687",
+            "-8:1234567",
+            "8:1234567\n",
+            " 8:1234567",
         ] {
-            assert_eq!(device_and_inode(stream), expected, "{stream:?}");
+            assert!(!is_named(other, file), "{other:?}");
         }
     }
 

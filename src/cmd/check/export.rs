@@ -1,9 +1,9 @@
 //! Presented chains as PEM files.
 
 use std::collections::HashSet;
-use std::fs::{self, Permissions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,9 +59,13 @@ pub(super) fn write(folder: &Path, force: bool, reports: &[Arc<TargetReport>]) -
 
 /// Writes a file with a random name, which is removed if it is dropped. What a killed run leaves is in nobody's way.
 fn write_temporary(folder: &Path, text: &str) -> io::Result<TempPath> {
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix(TEMPORARY).permissions(Permissions::from_mode(BEFORE_UMASK));
-    let mut file = builder.tempfile_in(folder)?;
+    // The crate adds the random name to its error, and the caller the name of the file.
+    let mut cause = None;
+    let created = tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, |path| {
+        let opened = OpenOptions::new().write(true).create_new(true).mode(BEFORE_UMASK).open(path);
+        opened.map_err(|error| cause.insert(error).kind().into())
+    });
+    let mut file = created.map_err(|error| cause.unwrap_or(error))?;
     file.as_file_mut().write_all(text.as_bytes())?;
     // Some file systems report only here that they are full.
     file.as_file().sync_all()?;

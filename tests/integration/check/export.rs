@@ -104,6 +104,7 @@ async fn a_folder_without_write_access_is_an_error() {
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{error}");
         assert!(error.contains("/proc/self/") && error.contains(".pem: "), "{error}");
+        assert_eq!((error.matches("/proc/self/").count(), error.matches(".smtp-tls").count()), (1, 0), "{error}");
         assert!(text(&output.stdout).contains(profiles::ALIAS), "the result is printed all the same");
     }
 }
