@@ -134,7 +134,7 @@ vocabulary! {
         NotTls = "not_tls",
         /// The server presented no certificate.
         NoCertificate = "no_certificate",
-        /// The certificate message is larger than 64 KiB.
+        /// A message of the TLS handshake, usually the one with the certificates, is larger than 64 KiB.
         ChainTooLarge = "chain_too_large",
         /// The server violated the TLS protocol.
         ProtocolViolation = "protocol_violation",
@@ -389,8 +389,8 @@ vocabulary! {
         Cap = "cap",
         /// The exporter host has no IPv6 route (`ip_family: auto`).
         NoRoute = "no_route",
-        /// MX or SRV records lead to an address of the exporter host itself, of its link or of no single host, and
-        /// `allow_addresses` does not list it. In responses of `/probe`: `probe.allow` does not permit it.
+        /// MX or SRV records lead to an address that no router forwards (loopback, link-local, multicast, broadcast or
+        /// unspecified), and `allow_addresses` does not list it. In responses of `/probe`: `probe.allow` does not permit it.
         AddressNotAllowed = "address_not_allowed",
         /// An SRV record has a port other than 25, 465, 587 and 2525 that `allow_ports` does not list. In responses of
         /// `/probe`: `probe.allow` does not permit it.
@@ -473,7 +473,7 @@ vocabulary! {
         NameServersDisagree = "nameservers_disagree",
         /// Repeated queries get different answers.
         AnswersVary = "answers_vary",
-        /// MX or SRV records lead to addresses or ports that are not allowed.
+        /// MX or SRV records lead to addresses or ports that are not allowed, or the exporter host has no route to any address.
         AddressesSkipped = "addresses_skipped",
     }
 

@@ -98,7 +98,8 @@ fn is_message_too_large(error: &io::Error) -> bool {
 }
 
 /// The reason for a handshake message that is too large. Until the server has sent its signature, the only message that can
-/// grow without a violation of the protocol is the one with the certificates (RFC 8446 §4.4.2).
+/// grow without a violation of the protocol is the one with the certificates (RFC 8446 §4.4.2). The TLS library does not
+/// say which message it is.
 fn too_large_reason(tls: TlsProgress) -> ProbeReason {
     if tls.is_negotiated { ProbeReason::ProtocolViolation } else { ProbeReason::ChainTooLarge }
 }
