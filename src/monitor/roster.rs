@@ -56,6 +56,11 @@ impl Roster {
         self.members.iter().map(|member| (member.address, member.resolved))
     }
 
+    /// Whether the last lookup found an address, or failed while one was known.
+    pub(super) fn is_listed(&self) -> bool {
+        self.members.iter().any(|member| member.missed == 0)
+    }
+
     /// The number of addresses that are kept because the last lookup of their family failed.
     pub(super) fn held(&self) -> usize {
         self.members.iter().filter(|member| member.held).count()

@@ -293,8 +293,9 @@ impl TargetState {
         let is_without_route = |has_addresses: bool, count: usize| !has_addresses && count > 0;
         let count = found.hosts.iter().map(|host| host.without_route).sum();
         let before = self.hosts.iter().map(HostState::without_route).sum();
-        let had_addresses = self.backends().any(|backend| backend.report.resolved);
-        let has_addresses = found.hosts.iter().any(|host| !host.addresses.is_empty());
+        let had_addresses = self.hosts.iter().any(|host| host.roster.is_listed());
+        // A failed lookup is logged as such.
+        let has_addresses = found.hosts.iter().any(|host| !host.addresses.is_empty() || host.ipv4_failed);
         (is_without_route(has_addresses, count) && !is_without_route(had_addresses, before)).then_some(count)
     }
 

@@ -218,7 +218,7 @@ async fn refuses_local_addresses_and_unusual_ports() {
         ("smtp.example.com", &["smtp.example.com", "1 "]),
         ("mixed.test:PORT", &["mixed.test", "4 "]),
         ("mx:mx.test", &["mx:mx.test", "1 "]),
-        ("submission:srv.test", &["submission:srv.test", "addresses and ports", "5 "]),
+        ("submission:srv.test", &["submission:srv.test", "only to addresses", "5 "]),
         ("submission:scan.test", &["submission:scan.test", "only to ports", "1 "]),
         ("embedded.test:PORT", &["embedded.test:", "only to addresses", "NAT64"]),
         ("[::1]:PORT", &["[::1]:", "probe.allow"]),

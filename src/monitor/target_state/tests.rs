@@ -343,7 +343,9 @@ fn a_target_without_route_is_logged_once() {
         let addresses = host.addresses.iter().copied().take(addresses).collect();
         FoundHost { endpoint, preference, addresses, without_route, ..host }
     };
+    let failed = FoundHost { ipv4_failed: true, ..found(0, 2) };
     let rounds = [(1, 1), (0, 2), (0, 2), (0, 3), (0, 0), (0, 1), (1, 0)].map(|(up, down)| found(up, down));
+    assert_eq!(fixture.state.newly_without_route(&Discovered { hosts: vec![failed], report: None }), None);
     let logged = rounds.map(|host| {
         let discovered = Discovered { hosts: vec![host], report: None };
         let logged = fixture.state.newly_without_route(&discovered);
