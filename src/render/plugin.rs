@@ -236,8 +236,10 @@ impl<'a> Expiry<'a> {
 
     /// As performance data: days, and the ranges outside of which they are a warning and critical.
     fn datum(&self, label: &str) -> String {
-        let days = |seconds: i64| decimal(seconds as f64 / SECONDS_PER_DAY as f64);
-        format!("'{label}'={};{}:;{}:", days(self.remaining), days(self.warning), days(self.critical))
+        let days = |seconds: i64| seconds as f64 / SECONDS_PER_DAY as f64;
+        // Rounded down, so that 21 days less a minute are not 21.
+        let remaining = (days(self.remaining) * 100.0).floor() / 100.0;
+        format!("'{label}'={};{}:;{}:", decimal(remaining), decimal(days(self.warning)), decimal(days(self.critical)))
     }
 }
 

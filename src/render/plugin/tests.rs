@@ -152,7 +152,8 @@ fn targets_that_could_not_be_looked_up_are_unknown() {
 fn performance_data_has_thresholds_and_a_series_for_each_backend() {
     let (ca, endpoint) = (TestCa::new(), EndpointFixture::of(HOST));
     let good = |address: &str| endpoint.presents(&ca, address, &ca.chain(&leaf(&[HOST])));
-    let until = between(leaf(&[HOST]), "20260529000000Z", "20260604120000Z");
+    // 6.5 days, of which 3.5 days less a minute are left.
+    let until = between(leaf(&[HOST]), "20260528235900Z", "20260604115900Z");
     let short = endpoint.presents(&ca, "2001:db8::1", &ca.chain(&until));
     let report = endpoint.report(vec![good("192.0.2.10"), short, endpoint.unprobed("192.0.2.12")]);
     // The same backends in another target are the same series.
@@ -160,8 +161,8 @@ fn performance_data_has_thresholds_and_a_series_for_each_backend() {
     let data = found.text.lines().next().and_then(|line| line.split_once(" | ")).expect("performance data").1;
     assert_eq!(
         data,
-        "'days_until_expiry'=3.5;1.62:;0.65: 'backends'=6;;;0 'failing_backends'=0;;;0;6 'time'=1.234s;;;0;20 \
-         '192.0.2.10:587 smtp.example.com'=92;21:;7: '[2001:db8:0:1]:587 smtp.example.com'=3.5;1.62:;0.65:"
+        "'days_until_expiry'=3.49;1.62:;0.65: 'backends'=6;;;0 'failing_backends'=0;;;0;6 'time'=1.234s;;;0;20 \
+         '192.0.2.10:587 smtp.example.com'=92;21:;7: '[2001:db8:0:1]:587 smtp.example.com'=3.49;1.62:;0.65:"
     );
 }
 
