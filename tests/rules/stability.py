@@ -111,6 +111,7 @@ def cases() -> Iterable[str]:
     yield from replica_views()
     yield from separate_jobs()
     yield from probe_cases()
+    yield from rotation_cases()
     yield from label_cases(["team"])
 
 
@@ -291,12 +292,56 @@ def probe_cases() -> Iterable[str]:
         [down],
         broken_servers(ProbeJob(refused=dict.fromkeys(("relay", "wrong", "dead", "gone"), 200))),
     )
+    for interval in (4, 5):
+        name = f"/probe every {interval} minutes: a broken fleet"
+        yield keeps_firing(name, broken_servers(ProbeJob(step=interval)))
     # Both ways for the same targets: each job has its own alerts.
     for interval in (1, 2, 5):
         name = f"/probe beside /metrics, every {interval} minutes"
         yield never_fires(name, healthy(Exporter()), healthy(ProbeJob(step=interval)))
     name = "/probe beside /metrics, with a broken fleet"
     yield keeps_firing(name, healthy(Exporter()), broken_servers(ProbeJob(step=1)))
+
+
+def rotation_cases() -> Iterable[str]:
+    """Jobs that scrape /probe, and lookups that return other addresses each time: a response has only those."""
+    failures = {"connect": "timeout", "handshake": "reset", "starttls": "starttls_refused"}
+    for step in (1, 2, 5):
+        for stage, reason in failures.items():
+            for size in (1, 3) if step == 2 else (1,):
+                name = f"/probe every {step} minutes, {size} of 12 addresses: one probe fails ({stage})"
+                at = between(60, 60 + step, 0, 1)
+                yield never_fires(name, rotating(ProbeJob(step=step), size, at, (stage, reason)))
+            name = f"/probe every {step} minutes, 1 of 12 addresses: all fail ({stage})"
+            down = expected("TargetDown", "critical", {**alerted(), "target": "relay", **endpoint(NAME)})
+            yield fires_only(name, [down], rotating(ProbeJob(step=step), 1, constant(0), (stage, reason)))
+        # The first response of a new target.
+        new = ProbeJob(step=step, starts=100)
+        new.target("relay", NAME, resolved=1)
+        new.backend(
+            "relay",
+            NAME,
+            10,
+            success=between(100, 100 + step, 0, 1),
+            failure=("handshake", "reset"),
+            handshake_errors=1,
+        )
+        yield never_fires(f"/probe every {step} minutes: the first probe of a new target fails", healthy(Exporter()), new)
+
+
+def rotating(job: ProbeJob, size: int, success: Values, failure: tuple[str, str]) -> ProbeJob:
+    """Adds a target with 12 addresses, of which each response has the next `size` ones."""
+    job.target("relay", NAME, resolved=size)
+    turns = 12 // size
+    for number in range(12):
+        listed = lambda t, turn=number // size: t // job.step % turns == turn  # noqa: E731
+        job.backend("relay", NAME, 10 + number, success=success, failure=failure, handshake_errors=1, listed=listed)
+    return job
+
+
+def alerted() -> Labels:
+    """The labels that all alerts about servers of a job for /probe have."""
+    return {**ProbeJob().scrape_labels(), "team": "mail"}
 
 
 def label_cases(kept: list[str]) -> Iterable[str]:
@@ -413,12 +458,14 @@ class Exporter:
         file_match: int | Values = 1,
         not_after: int | Values = 60 * DAY,
         not_before: int | Values = -30 * DAY,
+        listed: Callable[[int], bool] = lambda t: True,
     ) -> None:
+        """Adds the series of a backend, without samples where it is not `listed`."""
         labels = {"target": target, "server_name": server_name, **self.user}
         labels |= {"backend": f"192.0.2.{number}:587", "tls": "starttls"}
 
         def add(name: str, value: int | Values, /, **more: str) -> None:
-            self._add(f"smtp_tls_{name}", {**labels, **more}, value, self._has_round)
+            self._add(f"smtp_tls_{name}", {**labels, **more}, value, lambda t: self._has_round(t) and listed(t))
 
         succeeds = values(success)
         fails: Values = lambda t: None if succeeds(t) else 1  # noqa: E731
@@ -480,10 +527,17 @@ class ProbeJob(Exporter):
     # That of the exporter's configuration, which has no effect on targets that are not configured.
     interval = 3600
 
-    def __init__(self, *, step: int = 2, restarts: int | None = None, refused: dict[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        step: int = 2,
+        starts: int = 0,
+        restarts: int | None = None,
+        refused: dict[str, int] | None = None,
+    ) -> None:
         self.step = step
         self._refused = refused or {}
-        super().__init__(labels=lambda _: {"job": "smtp_tls_probe"}, restarts=restarts)
+        super().__init__(labels=lambda _: {"job": "smtp_tls_probe"}, starts=starts, restarts=restarts)
         # A scrape of /probe has no metrics of the exporter.
         self.series.clear()
 
@@ -497,7 +551,8 @@ class ProbeJob(Exporter):
         disagree: int | Values = 0,
         distinct: int | Values | None = 1,
     ) -> None:
-        self._add("up", {"target": name}, lambda t: int(self._is_up(t) and t < self._end(name)))
+        is_up: Values = lambda t: int(self._is_up(t) and t < self._end(name))  # noqa: E731
+        self._add("up", {"target": name}, is_up, lambda t: t >= self._starts)
         super().target(name, server_name, resolved=resolved, lookup=lookup, disagree=disagree, distinct=distinct)
 
     def since_start(self, t: int) -> int:
