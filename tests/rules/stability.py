@@ -193,6 +193,27 @@ def setup_cases(setup: str, labels: Callable[[str], Labels]) -> Iterable[str]:
         lonely.backend("relay", NAME, number, success=0, failure=("connect", "timeout"), last_seen=constant(0))
     yield never_fires(f"{setup}: one of two replicas has no network", healthy(exporter("a")), lonely)
 
+    # One replica loses its network before the certificates are fixed, and keeps its last verdicts for a day.
+    fixed = exporter("a")
+    isolated = exporter("b")
+    for replica, end in ((fixed, 70), (isolated, LENGTH + 1)):
+        replica.target("relay", NAME, resolved=1, lookup=1 if replica is fixed else between(60, LENGTH + 1, 0, 1))
+        replica.backend(
+            "relay",
+            NAME,
+            10,
+            success=1 if replica is fixed else between(60, LENGTH + 1, 0, 1),
+            failure=("connect", "unreachable"),
+            last_seen=lambda t, end=end: 60 * (t if end == 70 else min(t, 59)),
+            hostname_match=between(0, end, 0, 1),
+            name_match=between(0, end, 0, 1),
+            trusted=between(0, end, 0, 1),
+            file_match=between(0, end, 0, 1),
+            not_after=between(0, end, 3 * DAY, 90 * DAY),
+            not_before=between(0, end, -87 * DAY, 0),
+        )
+    yield settles(f"{setup}: one replica loses its network before certificates are fixed", 200, fixed, isolated)
+
     # One replica sees a problem of certificates, so it is reported, once.
     yield keeps_firing(f"{setup}: two replicas see a broken fleet", broken(exporter("a")), broken(exporter("b")))
 
@@ -451,9 +472,9 @@ class Exporter:
         handshake_errors: int | Values = 0,
         certificate: bool = True,
         last_seen: Values = lambda t: 60 * t,
-        hostname_match: int = 1,
-        name_match: int = 1,
-        trusted: int = 1,
+        hostname_match: int | Values = 1,
+        name_match: int | Values = 1,
+        trusted: int | Values = 1,
         revoked: bool = False,
         file_match: int | Values = 1,
         not_after: int | Values = 60 * DAY,
@@ -687,6 +708,18 @@ def fires_only(name: str, alerts: list[Labels], *exporters: Exporter) -> str:
     ever = f'count_over_time(ALERTS{{alertstate="firing"}}[{LENGTH}m]) > bool 0'
     at_end = 'ALERTS{alertstate="firing"} > bool 0'
     return group(name, exporters, {expression: [(labels, 1) for labels in alerts] for expression in (ever, at_end)})
+
+
+def settles(name: str, minute: int, *exporters: Exporter) -> str:
+    """Expects that alerts fire in the first hour, and none after this minute."""
+    return group(
+        name,
+        exporters,
+        {
+            f'count(count_over_time(ALERTS{{alertstate="firing"}}[1h] offset {LENGTH - 60}m)) > bool 0': [({}, 1)],
+            f'count_over_time(ALERTS{{alertstate="firing"}}[{LENGTH - minute}m])': [],
+        },
+    )
 
 
 def starts_only(name: str, alerts: list[Labels], *exporters: Exporter) -> str:
