@@ -81,6 +81,27 @@ CASES: dict[str, list[tuple[bool, dict[str, str]]]] = {
         ]
         for label in ("cluster", "namespace")
     },
+    "nothing inhibits alerts of another team, or without a team": [
+        (False, alert("TargetDown", "critical", **RELAY, target="relay")),
+        (True, alert("BackendDown", "warning", **BACKEND)),
+        *((False, alert(name, "critical", **{**BACKEND, "team": "web"})) for name in ("StarttlsMissing", "HandshakeFailing")),
+        (False, alert("BackendDown", "warning", **{**BACKEND, "team": "web"})),
+        (False, alert("BackendDown", "warning", **{label: text for label, text in BACKEND.items() if label != "team"})),
+        (False, alert("CertificateExpiring", "critical", **BACKEND)),
+        (True, alert("CertificateExpiring", "warning", **BACKEND)),
+        (False, alert("CertificateExpiring", "warning", **{**BACKEND, "team": "web"})),
+    ],
+    "SmtpTlsExporterDown inhibits warnings about instances with a team": [
+        (False, alert("ExporterDown", "critical", job="smtp_tls")),
+        (True, alert("ExporterDown", "warning", job="smtp_tls", instance="a", team="mail")),
+    ],
+    "critical SmtpTlsAddressesSkipped inhibits the warning about the same target only": [
+        (False, alert("AddressesSkipped", "critical", job="smtp_tls", team="mail", target="mx:a.example")),
+        (True, alert("AddressesSkipped", "warning", job="smtp_tls", team="mail", target="mx:a.example")),
+        (False, alert("AddressesSkipped", "warning", job="smtp_tls", team="mail", target="mx:b.example")),
+        (False, alert("AddressesSkipped", "warning", job="smtp_tls", team="web", target="mx:a.example")),
+        (False, alert("TargetUnresolved", "critical", job="smtp_tls", team="mail", target="mx:a.example")),
+    ],
     "SmtpTlsExporterDown of a single instance inhibits nothing": [
         (False, alert("ExporterDown", "warning", job="smtp_tls", instance="a")),
         (False, alert("BackendDown", "warning", **BACKEND)),
@@ -131,8 +152,8 @@ class Alertmanager:
     def fire(self, alerts: list[dict[str, str]]) -> list[dict[str, Any]]:
         """Posts the alerts and returns them with their status. Alertmanager handles alerts in the order of arrival, so
         all of them have been handled once the last one is inhibited."""
-        last = alert("Last", "warning", job="last")
-        for batch in (alerts, [alert("Last", "critical", job="last"), last]):
+        last = alert("ExporterDown", "warning", job="last")
+        for batch in (alerts, [alert("ExporterDown", "critical", job="last"), last]):
             self._call("alerts", [{"labels": labels} for labels in batch])
 
         def handled() -> list[dict[str, Any]] | None:
