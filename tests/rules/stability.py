@@ -165,6 +165,21 @@ def server_cases() -> Iterable[str]:
         replacement,
     )
 
+    for step in (1, 3, 4):
+        added = Exporter(step=step)
+        added.target("relay", NAME, resolved=1)
+        first = next(t for t in range(100, LENGTH) if t % step == 0)
+        added.backend(
+            "relay",
+            NAME,
+            10,
+            success=between(first, first + step, 0, 1),
+            failure=("handshake", "reset"),
+            handshake_errors=1,
+            listed=lambda t, first=first: t >= first,
+        )
+        yield never_fires(f"the first probe of a new target fails, scraped every {step} minutes", added)
+
     yield keeps_firing("the exporter restarts while alerts are firing", broken(Exporter(restarts=250)))
     yield keeps_firing("broken servers are in DNS every other 10 minutes", broken(Exporter(), resolved=alternating(10)))
 
@@ -394,8 +409,6 @@ class Exporter:
     """The series of one exporter instance. It finishes no round in the first two minutes after its start. It is removed
     from Prometheus when it `ends`, and cannot be scraped after it `vanishes`."""
 
-    # Minutes between two scrapes.
-    step = 1
     # Seconds between two rounds.
     interval = 300
 
@@ -409,7 +422,10 @@ class Exporter:
         ends: int = LENGTH + 1,
         vanishes: int = LENGTH + 1,
         user: Labels | None = None,
+        step: int = 1,
     ) -> None:
+        # Minutes between two scrapes.
+        self.step = step
         self.labels = labels(name)
         self.user = user or {"team": "mail"}
         self._restarts = restarts
@@ -556,9 +572,8 @@ class ProbeJob(Exporter):
         restarts: int | None = None,
         refused: dict[str, int] | None = None,
     ) -> None:
-        self.step = step
         self._refused = refused or {}
-        super().__init__(labels=lambda _: {"job": "smtp_tls_probe"}, starts=starts, restarts=restarts)
+        super().__init__(labels=lambda _: {"job": "smtp_tls_probe"}, starts=starts, restarts=restarts, step=step)
         # A scrape of /probe has no metrics of the exporter.
         self.series.clear()
 
