@@ -152,8 +152,8 @@ class Alertmanager:
     def fire(self, alerts: list[dict[str, str]]) -> list[dict[str, Any]]:
         """Posts the alerts and returns them with their status. Alertmanager handles alerts in the order of arrival, so
         all of them have been handled once the last one is inhibited."""
-        last = alert("ExporterDown", "warning", job="last")
-        for batch in (alerts, [alert("ExporterDown", "critical", job="last"), last]):
+        last = alert("Last", "warning", job="last")
+        for batch in (alerts, [alert("Last", "critical", job="last"), last]):
             self._call("alerts", [{"labels": labels} for labels in batch])
 
         def handled() -> list[dict[str, Any]] | None:
