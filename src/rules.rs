@@ -107,6 +107,11 @@ pub fn shipped_labels() -> BTreeSet<AlertLabel> {
     [AlertLabel(SHIPPED_LABEL.to_owned())].into()
 }
 
+/// Whether alerts keep the label that the example routes of Alertmanager match.
+pub fn keeps_route_label(labels: &BTreeSet<AlertLabel>) -> bool {
+    labels.iter().any(|label| label.as_str() == SHIPPED_LABEL)
+}
+
 /// More label names than rules can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("too many labels: {0} bytes of label names, expected at most {MAX_NAMES}")]
@@ -144,20 +149,29 @@ const SCRAPE_LABELS: &[&str] = &["job", "cluster", "namespace"];
 /// The label of targets that the shipped rules keep: the example routes of Alertmanager need it.
 const SHIPPED_LABEL: &str = "team";
 /// Labels that scrape configurations set to a value that differs between replicas of the exporter, or changes when one is
-/// replaced: those of Prometheus, of service discovery in Kubernetes and of the usual charts, and of pairs of servers.
+/// replaced: those of Prometheus, of service discovery in Kubernetes, of the usual charts, Nomad and Docker Swarm, and of pairs
+/// of servers.
 const PER_REPLICA: &[&str] = &[
     "instance",
     "pod",
+    "exported_pod",
     "pod_name",
     "pod_ip",
+    "pod_uid",
     "pod_template_hash",
     "controller_revision_hash",
     "kubernetes_pod_name",
+    "statefulset_kubernetes_io_pod_name",
+    "apps_kubernetes_io_pod_index",
     "container",
     "container_id",
     "endpoint",
     "node",
+    "node_name",
+    "nodename",
     "kubernetes_node",
+    "alloc_id",
+    "task_id",
     "replica",
     "prometheus_replica",
     "receive_replica",
@@ -247,6 +261,14 @@ mod tests {
             ("prometheus_replica", PerReplica),
             ("endpoint", PerReplica),
             ("pod_template_hash", PerReplica),
+            ("statefulset_kubernetes_io_pod_name", PerReplica),
+            ("apps_kubernetes_io_pod_index", PerReplica),
+            ("node_name", PerReplica),
+            ("nodename", PerReplica),
+            ("pod_uid", PerReplica),
+            ("exported_pod", PerReplica),
+            ("alloc_id", PerReplica),
+            ("task_id", PerReplica),
             ("severity", SetByRules),
             ("alertname", SetByRules),
             ("alertstate", SetByRules),
@@ -270,9 +292,10 @@ mod tests {
             let aggregations: Vec<&str> = rules.split("by (").filter(|rest| rest.starts_with("job")).collect();
             assert!(aggregations.len() > 40, "{}", aggregations.len());
             for rest in aggregations {
-                // Exporters as a whole are aggregated without labels of targets.
-                let is_expected =
-                    rest.starts_with(&format!("{expected}, ")) || rest.starts_with("job, cluster, namespace) (");
+                // Exporters as a whole, and instances of jobs for /probe, are aggregated without labels of targets.
+                let is_expected = rest.starts_with(&format!("{expected}, "))
+                    || rest.starts_with("job, cluster, namespace) (")
+                    || rest.starts_with("job, cluster, namespace, instance) (");
                 assert!(is_expected, "{names:?}: by ({}", rest.lines().next().unwrap_or_default());
             }
             assert!(!rules.contains("without ("), "aggregations that keep unknown labels");

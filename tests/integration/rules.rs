@@ -51,14 +51,16 @@ fn keeps_the_labels_of_the_command_line_and_of_all_targets() {
     let groups =
         r#"[{"targets": ["a.test", "b.test"], "labels": {"dc": "x", "job": "y", "__meta_z": "z", "empty": ""}}]"#;
     std::fs::write(folder.join("sd.json"), groups).expect("a file");
-    for (args, expected, left_out) in [
+    // What standard error names, a line each: labels that alerts cannot keep, then the label of the example routes.
+    for (args, expected, notes) in [
         (&["--label=tier", "--label", "env_name", "--label=tier"][..], "env_name, tier", &[][..]),
         (&["--label=namespace", "--label=job", "--label=cluster"], "", &[]),
-        (&["--config.file=none.yaml"], "", &[]),
+        (&["--config.file=none.yaml"], "", &["`--label=team`"]),
         (&["--config.file=none.yaml", "--label=team"], "team", &[]),
         (&["--config.file=one.yaml"], "env_name, team, tier", &[]),
         // A target of a group has the label that Prometheus would give it.
-        (&["--config.file=two.yaml"], "dc, exported_job, zone", &[]),
+        (&["--config.file=two.yaml"], "dc, exported_job, zone", &["`--label=team`"]),
+        (&["--config.file=two.yaml", "--config.file=one.yaml"], "dc, env_name, exported_job, team, tier, zone", &[]),
         (
             &["--config.file=one.yaml", "--label=b", "--config.file=two.yaml"],
             "b, dc, env_name, exported_job, team, tier, zone",
@@ -68,8 +70,8 @@ fn keeps_the_labels_of_the_command_line_and_of_all_targets() {
     ] {
         let (rules, err) = run(folder, &[&["rules"], args].concat());
         assert_eq!(kept(&rules), expected, "{args:?}");
-        assert_eq!(err.lines().count(), left_out.len(), "{args:?}: {err}");
-        assert!(err.lines().zip(left_out).all(|(line, name)| line.contains(name)), "{args:?}: {err}");
+        assert_eq!(err.lines().count(), notes.len(), "{args:?}: {err}");
+        assert!(err.lines().zip(notes).all(|(line, name)| line.contains(name)), "{args:?}: {err}");
     }
 }
 
