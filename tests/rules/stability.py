@@ -178,7 +178,7 @@ def server_cases() -> Iterable[str]:
             handshake_errors=1,
             listed=lambda t, first=first: t >= first,
         )
-        yield never_fires(f"the first probe of a new target fails, scraped every {step} minutes", added)
+        yield never_fires(f"the first probe of a new target fails, scraped every {step} minutes", added, end=130)
 
     yield keeps_firing("the exporter restarts while alerts are firing", broken(Exporter(restarts=250)))
     yield keeps_firing("broken servers are in DNS every other 10 minutes", broken(Exporter(), resolved=alternating(10)))
@@ -347,10 +347,10 @@ def rotation_cases() -> Iterable[str]:
             for size in (1, 3) if step == 2 else (1,):
                 name = f"/probe every {step} minutes, {size} of 12 addresses: one probe fails ({stage})"
                 at = between(60, 60 + step, 0, 1)
-                yield never_fires(name, rotating(ProbeJob(step=step), size, at, (stage, reason)))
+                yield never_fires(name, rotating(ProbeJob(step=step), size, at, (stage, reason)), end=100)
             name = f"/probe every {step} minutes, 1 of 12 addresses: all fail ({stage})"
             down = expected("TargetDown", "critical", {**alerted(), "target": "relay", **endpoint(NAME)})
-            yield fires_only(name, [down], rotating(ProbeJob(step=step), 1, constant(0), (stage, reason)))
+            yield fires_only(name, [down], rotating(ProbeJob(step=step), 1, constant(0), (stage, reason)), end=60)
         # The first response of a new target.
         new = ProbeJob(step=step, starts=100)
         new.target("relay", NAME, resolved=1)
@@ -362,7 +362,7 @@ def rotation_cases() -> Iterable[str]:
             failure=("handshake", "reset"),
             handshake_errors=1,
         )
-        yield never_fires(f"/probe every {step} minutes: the first probe of a new target fails", healthy(Exporter()), new)
+        yield never_fires(f"/probe every {step} minutes: the first probe of a new target fails", healthy(Exporter()), new, end=130)
 
 
 def rotating(job: ProbeJob, size: int, success: Values, failure: tuple[str, str]) -> ProbeJob:
@@ -713,16 +713,17 @@ def expected(alert: str, severity: str, labels: Labels) -> Labels:
     return {"alertname": f"SmtpTls{alert}", "severity": severity, "alertstate": "firing", **labels}
 
 
-def never_fires(name: str, *exporters: Exporter) -> str:
+def never_fires(name: str, *exporters: Exporter, end: int = LENGTH) -> str:
     """Expects that no alert fires at any time."""
-    return fires_only(name, [], *exporters)
+    return fires_only(name, [], *exporters, end=end)
 
 
-def fires_only(name: str, alerts: list[Labels], *exporters: Exporter) -> str:
+def fires_only(name: str, alerts: list[Labels], *exporters: Exporter, end: int = LENGTH) -> str:
     """Expects that these alerts fire at the end, and that no others fire at any time."""
-    ever = f'count_over_time(ALERTS{{alertstate="firing"}}[{LENGTH}m]) > bool 0'
+    ever = f'count_over_time(ALERTS{{alertstate="firing"}}[{end}m]) > bool 0'
     at_end = 'ALERTS{alertstate="firing"} > bool 0'
-    return group(name, exporters, {expression: [(labels, 1) for labels in alerts] for expression in (ever, at_end)})
+    checks = {expression: [(labels, 1) for labels in alerts] for expression in (ever, at_end)}
+    return group(name, exporters, checks, end)
 
 
 def settles(name: str, minute: int, *exporters: Exporter) -> str:
@@ -770,13 +771,18 @@ def all_of_broken(exporters: Iterable[Exporter], kept: list[str]) -> list[Labels
     return alerts
 
 
-def group(name: str, exporters: Iterable[Exporter], checks: dict[str, list[tuple[Labels, int]]]) -> str:
+def group(
+    name: str,
+    exporters: Iterable[Exporter],
+    checks: dict[str, list[tuple[Labels, int]]],
+    end: int = LENGTH,
+) -> str:
     """A test of these expressions and their samples at the end."""
     series = "".join(series for exporter in exporters for series in exporter.series)
     tests = ""
     for expression, samples in checks.items():
         rows = "".join(f"- {{labels: '{{{selector(labels)}}}', value: {value}}}\n" for labels, value in samples)
-        tests += f"      - expr: '{expression}'\n        eval_time: {LENGTH}m\n        exp_samples:"
+        tests += f"      - expr: '{expression}'\n        eval_time: {end}m\n        exp_samples:"
         tests += "\n" + indent(rows, "          ") if rows else " []\n"
     return (
         f"  - name: {json.dumps(name)}\n    interval: 1m\n    input_series:\n{indent(series, '      ')}"
