@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response, Result};
 use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
+use hyper::body::Body;
 use futures_util::future::{BoxFuture, ready as at_once};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -39,6 +40,7 @@ mod scrape;
 mod serve;
 mod slots;
 mod status;
+mod stream;
 
 #[cfg(test)]
 mod fixture;
@@ -237,6 +239,7 @@ fn router_with(timeouts: Timeouts, source: impl FleetSource, reload: Reloader, o
     }
     router
         .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
+        .layer(from_fn(refuse_bodies))
         .layer(map_response(set_security_headers))
         .with_state(Arc::new(state))
 }
@@ -370,6 +373,15 @@ async fn reload_config(State(state): State<Arc<AppState>>) -> (StatusCode, Strin
         Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         None => (StatusCode::INTERNAL_SERVER_ERROR, "the exporter is shutting down\n".to_owned()),
     }
+}
+
+/// Middleware: status 400 for GET and HEAD with a body, which has no meaning there (RFC 9110 §9.3.1). It would not be read.
+async fn refuse_bodies(request: Request, next: Next) -> Response {
+    if [Method::GET, Method::HEAD].contains(request.method()) && !request.body().is_end_stream() {
+        let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+        return (StatusCode::BAD_REQUEST, close, "unexpected request body\n").into_response();
+    }
+    next.run(request).await
 }
 
 /// Responses without a policy of their own run no scripts, load nothing and are not framed. Content types are not sniffed.

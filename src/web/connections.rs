@@ -16,13 +16,10 @@ pub(super) struct ConnectionLimits {
     pub(super) total: usize,
     /// Part of `total` that a single client cannot use, so that others do not depend on what it does.
     pub(super) reserve: usize,
-    /// As long as a client has no more than these, its requests in progress are not ended in favor of other clients that
-    /// have idle connections.
-    pub(super) guaranteed: usize,
 }
 
-/// The open connections. A new one is always admitted. If there are too many, the client with the most loses one: the one
-/// that has waited longest for a request; only without such a connection, the one whose request was received first.
+/// The open connections. A new one is always admitted. If there are too many, another one is closed that waits for a request;
+/// only without such a connection, one whose request is in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Connections(Arc<Mutex<Table>>);
 
@@ -126,13 +123,9 @@ impl Table {
 
     /// The connection to close in favor of `new`.
     fn excess(&self, new: Id) -> Option<Id> {
-        let largest = self.clients.values().max_by_key(|client| (client.len(), Reverse(client.oldest())))?;
-        if largest.len() > self.limits.guaranteed {
-            return largest.first(new);
-        }
-        // Many clients with a few connections each.
         self.most_idle(Some(new)).or_else(|| {
-            let most = self.clients.values().max_by_key(|client| (client.active.len(), Reverse(client.oldest())))?;
+            let active = self.clients.values().filter(|client| !client.active.is_empty());
+            let most = active.max_by_key(|client| (client.len(), Reverse(client.active.keys().next())))?;
             most.active.values().next().copied()
         })
     }
@@ -183,10 +176,6 @@ impl Client {
     fn first(&self, new: Id) -> Option<Id> {
         self.idle.values().chain(self.active.values()).find(|id| **id != new).copied()
     }
-
-    fn oldest(&self) -> Option<u64> {
-        self.idle.keys().chain(self.active.keys()).min().copied()
-    }
 }
 
 #[cfg(test)]
@@ -195,11 +184,11 @@ mod tests {
 
     use super::*;
 
-    /// Runs steps on a table of 8 connections, with a reserve of 2 and 2 guaranteed. Each letter is a client: `a` opens an
+    /// Runs steps on a table of 8 connections, with a reserve of 2. Each letter is a client: `a` opens an
     /// idle connection, `A` opens one and begins a request. Returns what is left, in the order of opening.
     #[track_caller]
     fn check(steps: &str, expected: &str) {
-        let limits = ConnectionLimits { total: 8, reserve: 2, guaranteed: 2 };
+        let limits = ConnectionLimits { total: 8, reserve: 2 };
         let connections = Connections::new(limits);
         let mut opened = Vec::new();
         for letter in steps.chars().filter(|c| c.is_ascii_alphabetic()) {
@@ -226,11 +215,16 @@ mod tests {
         check("aAAAAAA", "AAAAAA");
         check("AAAAAAA", "AAAAAA");
         check("AAAAAAa", "AAAAAa");
-        // A second client gets the reserve, then its share.
+        // A second client gets the reserve, and its share for requests in progress.
         check("AAAAAAbb", "AAAAAAbb");
-        check("AAAAAAbbb", "AAAAAbbb");
         check("AAAAAABBBBBB", "AAAABBBB");
-        check("aaAAAAbbbb", "AAAAbbbb");
+        check("aaaaaaBBB", "aaaaaBBB");
+        // Requests in progress do not end in favor of connections that wait for one, however many and whosever.
+        check("AAAAAAbbb", "AAAAAAbb");
+        check("AAAAAAbbbbbb", "AAAAAAbb");
+        check("AAAAAbcdefghijk", "AAAAAijk");
+        check("AAAAAAbcbcbcbc", "AAAAAAbc");
+        check("AAAABBBbbbbcccc", "AAAABBBc");
         // An active client with few connections keeps them.
         check("BBaaaaaaaaaaaa", "BBaaaaaa");
         check("Bbaaaaaaaaaaaac", "Bbaaaaac");
@@ -245,7 +239,7 @@ mod tests {
     #[test]
     fn a_connection_is_idle_before_and_after_its_request() {
         let client = ClientAddress::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let connections = Connections::new(ConnectionLimits { total: 3, reserve: 1, guaranteed: 1 });
+        let connections = Connections::new(ConnectionLimits { total: 3, reserve: 1 });
         let [first, second] = [(); 2].map(|()| Arc::new(connections.open(client)));
         // The second one has been idle for longer.
         drop(first.begin());

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::{Activity, Connection, ConnectionLimits, Connections};
 use super::log_limit::LogLimit;
+use super::stream::{InProgress, WatchedStream};
 use crate::net::ClientAddress;
 
 /// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name that this host has), or `:PORT` (all
@@ -119,7 +120,7 @@ pub(super) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: ConnectionLimits { total: 512, reserve: 64, guaranteed: 16 },
+            connections: ConnectionLimits { total: 512, reserve: 64 },
             // Not a common scrape interval: kept-alive connections would be closed just as they are used again.
             head: Duration::from_secs(12),
             write: Duration::from_secs(30),
@@ -135,9 +136,9 @@ impl Limits {
         let files = rlimit::Resource::NOFILE
             .get_soft()
             .map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-        let ConnectionLimits { total, reserve, .. } = self.connections;
+        let ConnectionLimits { total, reserve } = self.connections;
         let total = total.min(files / 4).max(1);
-        Self { connections: ConnectionLimits { total, reserve: reserve.min(total / 4), ..self.connections }, ..self }
+        Self { connections: ConnectionLimits { total, reserve: reserve.min(total / 4) }, ..self }
     }
 }
 
@@ -206,9 +207,11 @@ async fn serve_connection(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write));
     let (router, close) = (TowerToHyperService::new(router), connection.close.clone());
+    let stream = WatchedStream::new(stream);
+    let watched = stream.clone();
     let connection = Arc::new(connection);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let activity = connection.begin();
+        let activity = (connection.begin(), watched.begin());
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(connection.close.clone());
         let response = router.call(request);
@@ -216,10 +219,11 @@ async fn serve_connection(
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_BUFFER);
-    let served = watcher.watch(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
-    match close.run_until_cancelled(served).await {
-        Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(%error, "connection failed"),
+    let served = watcher.watch(builder.serve_connection(TokioIo::new(stream.clone()), service));
+    match close.run_until_cancelled(stream.watch(served)).await {
+        Some(Some(Ok(()))) => {}
+        Some(Some(Err(error))) => tracing::debug!(%error, "connection failed"),
+        Some(None) => tracing::debug!("connection closed by the client during a request"),
         None => tracing::debug!("connection closed: the client was too slow, or has too many connections"),
     }
 }
@@ -227,7 +231,7 @@ async fn serve_connection(
 /// The body of a response, which is in progress until this is dropped.
 struct ActiveBody {
     body: Body,
-    _activity: Activity,
+    _activity: (Activity, InProgress<TimeoutStream<TcpStream>>),
 }
 
 impl HttpBody for ActiveBody {

@@ -21,6 +21,7 @@ use crate::metrics::fixture::{TestCa, classic, large, target};
 use crate::snapshot::ExporterReport;
 
 mod golden;
+mod hangups;
 mod hosts;
 mod load;
 mod pages;

@@ -9,7 +9,7 @@ use crate::web::connections::ConnectionLimits;
 const PROMPT: Duration = Duration::from_secs(10);
 
 fn small(total: usize, reserve: usize) -> Limits {
-    let connections = ConnectionLimits { total, reserve, guaranteed: 2 };
+    let connections = ConnectionLimits { total, reserve };
     Limits { connections, head: LONG, write: LONG, drain: SHORT }
 }
 
