@@ -31,6 +31,7 @@ mod events;
 mod fair_queue;
 mod handle;
 mod host;
+mod index;
 mod lag;
 mod lookups;
 mod once;

@@ -1,5 +1,6 @@
 //! What is probed: targets, their endpoints and their backends.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -94,18 +95,6 @@ pub struct HostTarget {
     pub addresses: Vec<IpAddr>,
     /// Port, TLS mode, and the name that is sent as SNI and checked.
     pub endpoint: Arc<Endpoint>,
-}
-
-impl TargetKind {
-    /// Whether both are the same, apart from a trailing dot of the host.
-    pub fn is_same_service(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Host(one), Self::Host(other)) => {
-                (&one.host, &one.addresses, &one.endpoint) == (&other.host, &other.addresses, &other.endpoint)
-            }
-            _ => self == other,
-        }
-    }
 }
 
 impl HostTarget {
@@ -417,6 +406,13 @@ impl TargetName {
 
     /// The name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Both have the same hash, so that a map is searched without a copy of the text.
+impl Borrow<str> for TargetName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -14,8 +14,8 @@ use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response, Result};
 use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
-use hyper::body::Body;
 use futures_util::future::{BoxFuture, ready as at_once};
+use hyper::body::Body;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
@@ -23,8 +23,8 @@ use tower_http::compression::predicate::SizeAbove;
 use crate::monitor::{Handle, OneOff, OneOffError};
 use crate::net::ClientAddress;
 use crate::render;
-use crate::snapshot::{Fleet, TargetReport};
-use crate::target::{ProbeAccess, TargetKind, TargetName};
+use crate::snapshot::{ExporterReport, Fleet, TargetReport};
+use crate::target::{NotAllowed, ProbeAccess, ServerName, TargetKind, TargetName};
 
 mod api;
 mod authority;
@@ -67,6 +67,33 @@ pub trait FleetSource: Send + Sync + 'static {
     /// Whether a configuration is loaded and probes are being scheduled.
     fn is_ready(&self) -> bool;
 
+    /// As [`Handle::exporter`].
+    fn exporter(&self) -> ExporterReport {
+        self.fleet().exporter
+    }
+
+    /// As [`Handle::find`]. By default, all reports are searched.
+    fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
+        self.fleet().targets.into_iter().find(|report| report.target.name.as_str() == name)
+    }
+
+    /// As [`Handle::find_service`]. By default, no target is found.
+    fn find_service(&self, kind: &TargetKind, server_name: Option<&ServerName>) -> Option<Arc<TargetReport>> {
+        let _ = (kind, server_name);
+        None
+    }
+
+    /// As [`Handle::has_ended`].
+    fn has_ended(&self) -> bool {
+        false
+    }
+
+    /// As [`Handle::permits`]. By default, all targets are permitted.
+    fn permits(&self, target: &TargetKind) -> Result<(), NotAllowed> {
+        let _ = target;
+        Ok(())
+    }
+
     /// As [`Handle::recent_round`]. By default, no target is known.
     fn round(&self, target: TargetName, max_age: Duration) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
         let _ = (target, max_age);
@@ -92,6 +119,26 @@ impl FleetSource for Handle {
 
     fn is_ready(&self) -> bool {
         self.is_ready()
+    }
+
+    fn exporter(&self) -> ExporterReport {
+        self.exporter()
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
+        self.find(name)
+    }
+
+    fn find_service(&self, kind: &TargetKind, server_name: Option<&ServerName>) -> Option<Arc<TargetReport>> {
+        self.find_service(kind, server_name)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.has_ended()
+    }
+
+    fn permits(&self, target: &TargetKind) -> Result<(), NotAllowed> {
+        self.permits(target)
     }
 
     fn round(&self, target: TargetName, max_age: Duration) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
@@ -279,10 +326,6 @@ impl AppState {
         let body = self.documents.body(request, write).await?;
         Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body).into_response())
     }
-
-    fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
-        self.source.fleet().targets.into_iter().find(|report| report.target.name.as_str() == name)
-    }
 }
 
 type AppRef = State<Arc<AppState>>;
@@ -301,10 +344,10 @@ async fn overview(State(state): AppRef, request: Parts) -> Result<Response> {
 }
 
 async fn target(State(state): AppRef, name: PathParams<String>, request: Parts) -> Result<Response> {
-    let (report, source) = (state.find(&path_params(name)), Arc::clone(&state.source));
+    let (report, source) = (state.source.find(&path_params(name)), Arc::clone(&state.source));
     let status = if report.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
     let page = move |pages: &Pages, now, out: &mut BodyWriter| {
-        let exporter = source.fleet().exporter;
+        let exporter = source.exporter();
         match report {
             Some(report) => pages.target(report, &exporter, now, out),
             None => pages.not_found(&exporter, now, out),
@@ -324,7 +367,7 @@ async fn targets_json(State(state): AppRef, request: Parts) -> Result<Response> 
 
 async fn target_json(State(state): AppRef, name: PathParams<String>, request: Parts) -> Result<Response> {
     let name = path_params(name);
-    let report = state.find(&name).ok_or_else(|| ApiError::unknown_target(&name))?;
+    let report = state.source.find(&name).ok_or_else(|| ApiError::unknown_target(&name))?;
     let write = move |out: &mut BodyWriter| out.write_all(render::target_json(&report, SystemTime::now()).as_bytes());
     state.document(&request, JSON, write).await
 }
@@ -332,7 +375,7 @@ async fn target_json(State(state): AppRef, name: PathParams<String>, request: Pa
 async fn chain(State(state): AppRef, names: PathParams<(String, String)>, request: Parts) -> Result<Response> {
     let query = limited_query(&request)?;
     let (name, label) = path_params(names);
-    let report = state.find(&name).ok_or_else(|| ApiError::unknown_target(&name))?;
+    let report = state.source.find(&name).ok_or_else(|| ApiError::unknown_target(&name))?;
     let backend = api::backend(&report, &label, query)?;
     let disposition = format!("attachment; filename=\"{}\"", api::pem_name(&backend.backend));
     let write = move |out: &mut BodyWriter| {

@@ -10,8 +10,8 @@ use super::once::{OneOff, OneOffError, OneOffRequest};
 use super::published::Published;
 use crate::config::Config;
 use crate::net::ClientAddress;
-use crate::snapshot::{Fleet, TargetReport};
-use crate::target::{ProbeAccess, TargetKind, TargetName};
+use crate::snapshot::{ExporterReport, Fleet, TargetReport};
+use crate::target::{NotAllowed, ProbeAccess, ServerName, TargetKind, TargetName};
 
 /// Reads the monitor's reports and sends it requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,10 +26,31 @@ impl Handle {
         self.published.fleet()
     }
 
+    /// The report on the exporter at this time.
+    pub fn exporter(&self) -> ExporterReport {
+        self.published.exporter()
+    }
+
+    /// The report on the configured target with this name.
+    pub fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
+        self.published.find(name)
+    }
+
+    /// The report on the first configured target with the host and port, or the domain, of `kind`, whatever its addresses and
+    /// its TLS mode. If `server_name` is given, a host must have this server name.
+    pub fn find_service(&self, kind: &TargetKind, server_name: Option<&ServerName>) -> Option<Arc<TargetReport>> {
+        self.published.find_service(kind, server_name)
+    }
+
+    /// Whether the monitor has been shut down: rounds in progress may still end, others do not.
+    pub fn has_ended(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Whether the monitor runs: it made progress within the last seconds and, if lookups or probes are running, results
     /// arrived within the longest timeout.
     pub fn is_ready(&self) -> bool {
-        !self.commands.is_closed() && self.published.is_healthy(Instant::now())
+        !self.has_ended() && self.published.is_healthy(Instant::now())
     }
 
     /// Starts a round of one target, or joins the one in progress, and waits for its end. Backends whose servers limit the
@@ -57,6 +78,14 @@ impl Handle {
     pub async fn probe_once(&self, target: TargetKind, client: ClientAddress) -> Result<OneOff, OneOffError> {
         let request = |reply| Command::OneOff(Box::new(OneOffRequest { kind: target, client, reply }));
         self.ask(request).await.unwrap_or(Err(OneOffError::Ended))
+    }
+
+    /// Whether [`Handle::probe_once`] accepts this target now, apart from its limits.
+    ///
+    /// # Errors
+    /// If the configuration does not permit it.
+    pub fn permits(&self, target: &TargetKind) -> Result<(), NotAllowed> {
+        self.published.permits(target)
     }
 
     /// What `/probe` accepts.

@@ -28,10 +28,12 @@ impl OneOff {
         Self { reports, _departure: DepartureGuard { departure, departures } }
     }
 
-    /// Waits until the round or the monitor has ended.
-    pub async fn end(&mut self) {
-        // An error means that there will be no more reports.
-        let _ = self.reports.wait_for(|report| report.ended).await;
+    /// Waits until the round has ended.
+    ///
+    /// # Errors
+    /// [`OneOffError::Ended`] if the monitor has ended before.
+    pub async fn end(&mut self) -> Result<(), OneOffError> {
+        self.reports.wait_for(|report| report.ended).await.map(drop).map_err(|_| OneOffError::Ended)
     }
 
     /// The results so far.

@@ -7,17 +7,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
+use super::index::Reports;
+use crate::config::OneOffs;
 use crate::reason::LocalReason;
 use crate::snapshot::{ExporterReport, Fleet, TargetReport};
-use crate::target::ProbeAccess;
+use crate::target::{NotAllowed, ProbeAccess, ServerName, TargetKind};
 
 /// The published state.
 #[derive(Debug)]
 pub(super) struct Published {
-    /// One slot for each target, in the order of the configuration.
-    targets: Mutex<Arc<[Slot]>>,
+    targets: Mutex<Arc<Reports>>,
     config: Mutex<ConfigState>,
     probe_access: Mutex<ProbeAccess>,
+    one_offs: Mutex<Option<Arc<OneOffs>>>,
     reload_running: AtomicBool,
     local_errors: [AtomicU64; LocalReason::ALL.len()],
     probes_in_flight: AtomicUsize,
@@ -31,8 +33,6 @@ pub(super) struct Published {
     job_limit: AtomicU64,
 }
 
-type Slot = Mutex<Arc<TargetReport>>;
-
 /// How loading the configuration went.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ConfigState {
@@ -44,9 +44,10 @@ pub(super) struct ConfigState {
 impl Published {
     pub(super) fn new() -> Self {
         Self {
-            targets: Mutex::new(Arc::new([])),
+            targets: Mutex::default(),
             config: Mutex::default(),
             probe_access: Mutex::default(),
+            one_offs: Mutex::default(),
             reload_running: AtomicBool::new(false),
             local_errors: Default::default(),
             probes_in_flight: AtomicUsize::new(0),
@@ -60,39 +61,56 @@ impl Published {
 
     /// All reports, and the state of the exporter.
     pub(super) fn fleet(&self) -> Fleet {
+        Fleet { targets: self.reports().all(), exporter: self.exporter() }
+    }
+
+    fn reports(&self) -> Arc<Reports> {
+        Arc::clone(&self.targets.lock())
+    }
+
+    /// The report on the target with this name.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
+        self.reports().find(name)
+    }
+
+    /// As [`super::Handle::find_service`].
+    pub(super) fn find_service(
+        &self,
+        kind: &TargetKind,
+        server_name: Option<&ServerName>,
+    ) -> Option<Arc<TargetReport>> {
+        self.reports().find_service(kind, server_name)
+    }
+
+    /// The state of the exporter.
+    pub(super) fn exporter(&self) -> ExporterReport {
         let config = self.config.lock().clone();
         let errors = LocalReason::ALL.iter().zip(&self.local_errors);
-        let slots = Arc::clone(&self.targets.lock());
-        Fleet {
-            targets: slots.iter().map(|slot| Arc::clone(&slot.lock())).collect(),
-            exporter: ExporterReport {
-                reload_successful: config.successful,
-                reload_running: self.reload_running.load(Ordering::Relaxed),
-                reload_success_at: config.loaded_at,
-                trust_anchors: config.trust_anchors,
-                probes_in_flight: self.probes_in_flight.load(Ordering::Relaxed),
-                schedule_lag: self.waiting_since.lock().map_or(Duration::ZERO, |since| since.elapsed()),
-                local_errors: errors.map(|(reason, count)| (*reason, count.load(Ordering::Relaxed))).collect(),
-            },
+        ExporterReport {
+            reload_successful: config.successful,
+            reload_running: self.reload_running.load(Ordering::Relaxed),
+            reload_success_at: config.loaded_at,
+            trust_anchors: config.trust_anchors,
+            probes_in_flight: self.probes_in_flight.load(Ordering::Relaxed),
+            schedule_lag: self.waiting_since.lock().map_or(Duration::ZERO, |since| since.elapsed()),
+            local_errors: errors.map(|(reason, count)| (*reason, count.load(Ordering::Relaxed))).collect(),
         }
     }
 
     pub(super) fn replace_all(&self, reports: impl IntoIterator<Item = TargetReport>) {
-        let slots = reports.into_iter().map(|report| Mutex::new(Arc::new(report))).collect();
-        *self.targets.lock() = slots;
+        let reports = Arc::new(Reports::new(reports));
+        *self.targets.lock() = reports;
     }
 
     /// Replaces one report and returns it.
     pub(super) fn publish(&self, slot: usize, report: TargetReport) -> Arc<TargetReport> {
         let report = Arc::new(report);
-        if let Some(slot) = self.targets.lock().get(slot) {
-            *slot.lock() = Arc::clone(&report);
-        }
+        self.targets.lock().replace(slot, Arc::clone(&report));
         report
     }
 
     pub(super) fn get(&self, slot: usize) -> Option<Arc<TargetReport>> {
-        self.targets.lock().get(slot).map(|slot| Arc::clone(&slot.lock()))
+        self.targets.lock().get(slot)
     }
 
     pub(super) fn set_config(&self, state: ConfigState, job_limit: Duration) {
@@ -105,8 +123,15 @@ impl Published {
         *self.probe_access.lock()
     }
 
-    pub(super) fn set_probe_access(&self, access: ProbeAccess) {
+    /// Whether the configuration permits a one-off round of this target.
+    pub(super) fn permits(&self, kind: &TargetKind) -> Result<(), NotAllowed> {
+        let one_offs = self.one_offs.lock().clone().ok_or(NotAllowed::Nothing)?;
+        one_offs.allow.permit(kind).map(drop)
+    }
+
+    pub(super) fn set_probe_access(&self, access: ProbeAccess, one_offs: Option<Arc<OneOffs>>) {
         *self.probe_access.lock() = access;
+        *self.one_offs.lock() = one_offs;
     }
 
     pub(super) fn config_failed(&self) {

@@ -25,7 +25,7 @@ pub(super) struct Targets {
     clock: Clock,
     pub(super) published: Arc<Published>,
     trust_stores: BTreeMap<Arc<str>, TrustStore>,
-    pub(super) one_offs: Option<OneOffs>,
+    pub(super) one_offs: Option<Arc<OneOffs>>,
     states: SlotMap<TargetId, TargetState>,
     /// The configured targets.
     by_name: HashMap<TargetName, TargetId>,
@@ -148,8 +148,8 @@ impl Targets {
 
     /// Which requests are accepted from now on.
     pub(super) fn set_one_offs(&mut self, access: ProbeAccess, one_offs: Option<OneOffs>) {
-        self.published.set_probe_access(access);
-        self.one_offs = one_offs;
+        self.one_offs = one_offs.map(Arc::new);
+        self.published.set_probe_access(access, self.one_offs.clone());
     }
 
     /// What the configuration permits of a one-off round of this target.
@@ -158,7 +158,7 @@ impl Targets {
             return Err(OneOffError::NotAllowed(NotAllowed::Nothing));
         };
         let allowed = rules.allow.permit(kind);
-        allowed.map(|allowed| (rules, allowed)).map_err(OneOffError::NotAllowed)
+        allowed.map(|allowed| (&**rules, allowed)).map_err(OneOffError::NotAllowed)
     }
 
     /// The one-off round of this target, if it is in progress.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -79,16 +77,6 @@ impl State {
         self.requests.hold(client);
         self.free -= 1;
         Some((client, sender))
-    }
-}
-
-impl Place {
-    /// Keeps the place until the client has received the body, or it is aborted.
-    pub(super) fn until_received(self, body: Body) -> Body {
-        Body::from_stream(body.into_data_stream().map(move |chunk| {
-            let _ = &self;
-            chunk
-        }))
     }
 }
 

@@ -51,7 +51,7 @@ impl Probes {
         Self { source, places: Places::new(CONCURRENT_PROBES), pool, max_age }
     }
 
-    /// The response to GET or HEAD; HEAD starts no probe. If the client disconnects, this future is dropped; then it waits for
+    /// The response to GET or HEAD; HEAD starts no probe, and has the status of GET as far as it is known without one. If the client disconnects, this future is dropped; then it waits for
     /// nothing any more, and a one-off round that no other client waits for is given up.
     pub(super) async fn answer(&self, request: &Parts) -> Result<Response, ProbeError> {
         let begin = Instant::now();
@@ -60,37 +60,56 @@ impl Probes {
         }
         let format = negotiate::format(&request.headers);
         let wanted = ProbeRequest::parse(request.uri.query().unwrap_or_default())?;
+        let requested = self.requested(&wanted)?;
         if request.method == Method::HEAD {
             return Ok(exposition(unsized_body(), format));
         }
         // Requests without an address share one client's part.
         let address = request.extensions.get().copied().unwrap_or_else(|| IpAddr::from(Ipv4Addr::UNSPECIFIED).into());
         let client = Client { address, begin, deadline: begin + time_limit(&request.headers) };
-        let (probed, place) = self.probe(&wanted, &client).await?;
-        let slot = self.pool.slot().await.map_err(ProbeError::Busy)?;
-        let body = slot.body(request, move |out| {
+        let (probed, place) = self.probe(&wanted, requested, &client).await?;
+        let write = move |out: &mut _| {
             TextWriter::write_to(out, |text| encode_probe_response(probed, SystemTime::now(), format, text))
-        });
-        Ok(exposition(place.until_received(body), format))
+        };
+        let body = self.pool.body(request, write).await.map_err(ProbeError::Busy)?;
+        // A slow client keeps its slot for the response, from which others can drive it out, and not its place.
+        drop(place);
+        Ok(exposition(body, format))
     }
 
-    async fn probe(&self, request: &ProbeRequest, client: &Client) -> Result<(ProbeResponse, Place), ProbeError> {
+    /// What a request is for, unless it is refused.
+    fn requested(&self, request: &ProbeRequest) -> Result<Requested, ProbeError> {
         let kind = request.kind();
         let configured = self.configured(request, kind.as_ref().ok());
         if let Some(report) = configured.as_ref().filter(|_| self.source.probe_access().configured) {
-            return self.probe_configured(&report.target.name, client).await;
+            return Ok(Requested::Configured(report.target.name.clone()));
         }
-        let refused = |error: OneOffError| match error {
-            OneOffError::NotAllowed(..) if configured.is_some() => ProbeError::configured(request),
-            error => ProbeError::one_off(request, &error),
+        let refused = |error| if configured.is_some() { ProbeError::configured(request) } else { error };
+        let kind = kind.map_err(refused)?;
+        let permitted = self.source.permits(&kind);
+        permitted.map_err(|reason| refused(ProbeError::one_off(request, &OneOffError::NotAllowed(reason))))?;
+        Ok(Requested::OneOff(kind))
+    }
+
+    async fn probe(
+        &self,
+        request: &ProbeRequest,
+        requested: Requested,
+        client: &Client,
+    ) -> Result<(ProbeResponse, Place), ProbeError> {
+        let kind = match requested {
+            Requested::Configured(name) => return self.probe_configured(&name, client).await,
+            Requested::OneOff(kind) => kind,
         };
-        let kind = kind.map_err(|error| if configured.is_some() { ProbeError::configured(request) } else { error })?;
+        let refused = |error: OneOffError| ProbeError::one_off(request, &error);
         let started = client.wait(self.source.probe_once(kind, client.address)).await?;
         let mut one_off = started.map_err(refused)?;
         // Requests that wait for their round have no place, so that they do not take those of configured targets.
         let place = self.place(client).await?;
         // At the deadline, the results so far are reported.
-        let _ = timeout_at(client.deadline, one_off.end()).await;
+        if let Ok(ended) = timeout_at(client.deadline, one_off.end()).await {
+            ended.map_err(refused)?;
+        }
         let report = one_off.report();
         let has_no_backends = report.target.endpoints.iter().all(|endpoint| endpoint.backends.is_empty());
         if report.refused > 0 && report.ended && has_no_backends {
@@ -106,11 +125,10 @@ impl Probes {
         let round = timeout_at(client.deadline, self.source.round(name.clone(), self.max_age)).await;
         let (report, ended) = match round {
             Ok(report) => (report, true),
-            Err(_) => (self.find(|report| report.target.name == *name), false),
+            Err(_) => (self.source.find(name.as_str()), false),
         };
-        // Removed by a reload, or by a shutdown.
-        let report = report
-            .ok_or_else(|| ProbeError::unavailable("the target was removed from the configuration during the probe"))?;
+        let missing = || ProbeError::unavailable(if self.source.has_ended() { SHUTTING_DOWN } else { REMOVED });
+        let report = report.ok_or_else(missing)?;
         let response = ProbeResponse { report, ended, refused: None, duration: client.begin.elapsed() };
         Ok((response, place))
     }
@@ -119,16 +137,18 @@ impl Probes {
         client.wait(self.places.take(client.address)).await?.map_err(|_| ProbeError::unavailable(QUEUE_FULL))
     }
 
-    /// The configured target that is requested: by its name, else by its kind and address.
+    /// The configured target that is requested: by its name, else by its host and port, or its domain.
     fn configured(&self, request: &ProbeRequest, kind: Option<&TargetKind>) -> Option<Arc<TargetReport>> {
-        let has_name = |report: &TargetReport| report.target.name.as_str() == request.target;
-        let by_name = request.server_name.is_none().then(|| self.find(has_name)).flatten();
-        by_name.or_else(|| kind.and_then(|kind| self.find(|report| report.target.kind.is_same_service(kind))))
+        let server_name = request.server_name.as_ref();
+        let by_name = if server_name.is_none() { self.source.find(&request.target) } else { None };
+        by_name.or_else(|| self.source.find_service(kind?, server_name))
     }
+}
 
-    fn find(&self, matches: impl Fn(&TargetReport) -> bool) -> Option<Arc<TargetReport>> {
-        self.source.fleet().targets.into_iter().find(|report| matches(report))
-    }
+/// What is probed for a request.
+enum Requested {
+    Configured(TargetName),
+    OneOff(TargetKind),
 }
 
 /// The parameters of a request.
@@ -231,7 +251,7 @@ impl ProbeError {
                 ),
             ),
             OneOffError::TooMany => return Self::unavailable(QUEUE_FULL),
-            OneOffError::Ended => return Self::unavailable("the exporter is shutting down"),
+            OneOffError::Ended => return Self::unavailable(SHUTTING_DOWN),
         };
         Self::Refused(status, text)
     }
@@ -330,6 +350,8 @@ const USAGE: &str = "usage: /probe?target=TARGET, where TARGET is the name of a 
                      permits it, HOST, HOST:PORT, [IPv6]:PORT, mx:DOMAIN or submission:DOMAIN";
 const DISABLED: &str = "`/probe` is disabled: `probe.enabled` is false\n";
 const QUEUE_FULL: &str = "too many probe requests are waiting";
+const SHUTTING_DOWN: &str = "the exporter is shutting down";
+const REMOVED: &str = "the target was removed from the configuration during the probe";
 const NO_TURN: &str =
     "too many concurrent probe requests: none ended in time to start this one within the scrape timeout";
 /// Requests in progress, not counting those that wait for the start of their one-off round.

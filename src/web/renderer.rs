@@ -35,11 +35,6 @@ impl RenderPool {
         Self { slots: Slots::new(slots, timeouts), what }
     }
 
-    /// Waits for a slot of a client that is known when the response begins.
-    pub(super) async fn slot(&self) -> Result<Slot, Busy> {
-        self.slot_of(None).await
-    }
-
     async fn slot_of(&self, client: Option<ClientAddress>) -> Result<Slot, Busy> {
         self.slots.acquire(client).await.ok_or_else(|| Busy(self.clone()))
     }

@@ -71,6 +71,31 @@ fn filled(text: &str, fleet: &Fleet) -> String {
     fleet.ips().iter().enumerate().fold(text, |text, (at, ip)| text.replace(&format!("IP{at}"), &ip.to_string()))
 }
 
+/// `HOST:PORT` is the configured target, even if a pattern permits it: the address in DNS may be another server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finds_a_configured_target_by_host_and_port_whatever_its_settings() {
+    for (relay, hostname) in [
+        ("host: smtp.example.com, port: PORT, addresses: [IP0]", "smtp.example.com"),
+        ("host: mail.example.com, port: PORT, addresses: [IP0], server_name: smtp.example.com", "smtp.example.com"),
+        ("host: smtp.example.com, port: PORT, addresses: [IP0], expect_names: [smtp.example.com]", "smtp.example.com"),
+        ("host: IP0, port: PORT, server_name: smtp.example.com", "smtp.example.com"),
+        ("host: smtp.example.com, port: PORT, addresses: [IP0], tls: implicit", "smtp.example.com"),
+    ] {
+        let allow = "[\"smtp.example.com:PORT\", \"mail.example.com:PORT\", \"127.0.0.0/8:PORT\"]";
+        let site = Site::new(vec![profiles::good(&pki()), profiles::good(&pki())], allow, relay).await;
+        let host = relay.split([' ', ',']).nth(1).expect("a host");
+        for query in [format!("target={host}:PORT"), format!("target={host}:PORT&hostname={hostname}")] {
+            let answer = site.probe(&query, "").await;
+            let info = "smtp_tls_target_info{target=\"relay\",kind=\"host\"}";
+            let success = f64::from(u8::from(!relay.contains("implicit")));
+            check(&answer, &[("probe_success", Some(success)), (info, Some(1.0))]);
+        }
+        // Another server name is another target.
+        let other = site.probe(&format!("target={host}:PORT&hostname=other.example.com"), "").await;
+        assert_eq!(other.value("smtp_tls_target_info{target=\"relay\",kind=\"host\"}"), None, "{relay}");
+    }
+}
+
 /// Each row: a series and its value.
 #[track_caller]
 fn check(answer: &Answer, rows: &[(&str, Option<f64>)]) {
@@ -278,6 +303,8 @@ async fn rejects_invalid_requests() {
     ] {
         let answer = site.probe(query, "").await;
         check_refused(&answer, query, status, words);
+        let head = request(site.address, "HEAD", &format!("/probe?{}", filled(query, &site.fleet)), "").await;
+        assert_eq!((head.status, head.body.len()), (status, 0), "HEAD of {query}");
     }
     site.reload("[]", ELSEWHERE).await;
     let answer = site.probe("target=smtp.example.com", "").await;
@@ -335,9 +362,9 @@ async fn a_slow_backend_does_not_delay_other_results() {
 /// A one-off probe of a configured target's server does not change that target's report.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_off_probes_do_not_count_for_configured_targets() {
-    // The same server and name, but a different target, because its address is configured.
-    let site =
-        Site::new(vec![profiles::good(&pki())], LOOPBACK, "host: smtp.example.com, port: PORT, addresses: [IP0]").await;
+    // The same server and name, but a different target, because its host is an address.
+    let relay = "host: IP0, port: PORT, server_name: smtp.example.com";
+    let site = Site::new(vec![profiles::good(&pki())], LOOPBACK, relay).await;
     let server = &site.fleet.servers()[0];
     let (before, accepted) = (site.running.handle.fleet(), server.accepted());
     server.replace(profiles::alias_missing(&pki()));

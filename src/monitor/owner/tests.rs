@@ -380,7 +380,8 @@ async fn a_configured_target_lifts_the_probe_of_a_one_off() {
     let addresses = [silent.addrs(), fleet.addrs()].concat();
     let patterns = addresses.iter().map(|address| address.to_string().parse::<AllowPattern>().expect("a pattern"));
     let allow = Allow::new(patterns);
-    owner.targets.one_offs = owner.targets.one_offs.take().map(|one_offs| OneOffs { allow, ..one_offs });
+    let one_offs = owner.targets.one_offs.as_deref().cloned();
+    owner.targets.one_offs = one_offs.map(|one_offs| Arc::new(OneOffs { allow, ..one_offs }));
     let waiting = begin(&mut owner, &silent.addrs()[0].to_string()).expect("a round");
     while owner.admission.in_use() == 0 {
         owner.turn();

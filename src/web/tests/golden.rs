@@ -30,6 +30,13 @@ impl FleetSource for Refusing {
         self.2
     }
 
+    fn permits(&self, _: &TargetKind) -> Result<(), NotAllowed> {
+        match self.1 {
+            Some(OneOffError::NotAllowed(reason)) => Err(reason),
+            _ => Ok(()),
+        }
+    }
+
     fn probe_once(&self, _: TargetKind, _: ClientAddress) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
         match self.1.clone() {
             Some(error) => at_once(Err(error)).boxed(),

@@ -1,5 +1,7 @@
 //! Hostile clients: what they hold, and whether others are served.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures_util::future::join_all;
 
 use super::*;
@@ -154,6 +156,94 @@ async fn a_client_with_more_responses_than_its_share_loses_one() {
     let whole = reading.await.expect("no panic").into_iter().filter(|whole| *whole).count();
     assert_eq!(whole, CONCURRENT_SCRAPES - 1);
     server.finish().await;
+}
+
+/// A source whose rounds end immediately.
+struct Immediate(Fleet);
+
+impl FleetSource for Immediate {
+    fn fleet(&self) -> Fleet {
+        self.0.clone()
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn round(&self, target: TargetName, _: Duration) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
+        at_once(self.find(target.as_str())).boxed()
+    }
+}
+
+/// Responses to `/probe` that are not read keep no place of a request in progress.
+#[tokio::test]
+async fn slow_readers_of_probe_responses_keep_nobody_out() {
+    let fleet = Immediate(large(&TestCa::new(), 4000));
+    let target = fleet.0.targets.first().expect("a target").target.name.to_string();
+    let router = router_with(STALLING, fleet, reloads().0, &Options::default());
+    let server = Server::start(router, small(200, 4)).await;
+    let ask = format!("GET /probe?target={target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let mut slow = Vec::new();
+    for number in [2; 48].into_iter().chain([3; 16]) {
+        let mut stream = server.connect_as(number, &ask).await;
+        stream.read_exact(&mut [0; 12]).await.expect("the start of an answer");
+        slow.push(stream);
+    }
+    for number in [2, 3, 4] {
+        let answer = timeout(PROMPT, async { rest(&mut server.connect_as(number, &ask).await).await }).await;
+        let answer = answer.expect("an answer in time");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n0\r\n\r\n"), "{answer:.300}");
+    }
+    server.finish().await;
+}
+
+/// A source of many targets, none of which is requested.
+#[derive(Clone, Default)]
+struct Unlisted(Arc<AtomicUsize>);
+
+impl FleetSource for Unlisted {
+    fn fleet(&self) -> Fleet {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        nothing()
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn exporter(&self) -> ExporterReport {
+        ExporterReport::default()
+    }
+
+    fn find(&self, _: &str) -> Option<Arc<TargetReport>> {
+        None
+    }
+
+    fn permits(&self, _: &TargetKind) -> Result<(), NotAllowed> {
+        Err(NotAllowed::Target)
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_an_unknown_target_does_not_look_at_all_targets() {
+    let source = Unlisted::default();
+    let router = router(source.clone(), reloads().0, &Options::default());
+    for (path, status) in [
+        ("/probe?target=unknown.test", 403),
+        ("/probe?target=unknown.test:25&hostname=a.test", 403),
+        ("/probe?target=mx:unknown.test", 403),
+        ("/probe?target=the+unknown", 400),
+        ("/targets/unknown", 404),
+        ("/api/v1/targets/unknown", 404),
+        ("/api/v1/targets/unknown/backends/192.0.2.1:25/chain.pem", 404),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = ask(&router, Request::builder().method(method).uri(path)).await;
+            assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+            drop(bytes(answer).await);
+        }
+    }
+    assert_eq!(source.0.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

@@ -153,6 +153,26 @@ async fn clients_share_requests_in_progress() {
     assert_eq!(site.accepted() - before, 1, "one round for all requests, which goes on without them");
 }
 
+/// Requests in progress and in the queue at the time of a shutdown, of configured targets and of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_answers_503() {
+    let site = with_silent(26).await;
+    site.fleet.servers()[0].replace(silent());
+    let before = site.accepted();
+    let mut streams = site.ask_silent(|_| client(2), 0..26).await;
+    streams.push(site.ask(client(3), "target=relay", "").await);
+    until(async || (site.accepted() - before == 25).then_some(())).await;
+    let Site { running, fleet: _fleet, .. } = site;
+    let (ended, answers) = tokio::join!(
+        running.until(std::future::ready(())),
+        futures_util::future::join_all(streams.into_iter().map(answer))
+    );
+    ended.expect("no error");
+    for answer in answers {
+        check_refused(&answer, "a request during the shutdown", 503, &["shutting down"]);
+    }
+}
+
 /// A server that speaks sees QUIT, even if it does not reply to EHLO.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_given_up_session_ends_with_quit() {
@@ -203,7 +223,7 @@ async fn a_round_goes_on_while_somebody_waits_for_it() {
     let target = || filled("IP0:PORT", &site.fleet).parse().expect("a target");
     let mut second = site.running.handle.probe_once(target(), client(3).into()).await.expect("the same round");
     drop(first);
-    second.end().await;
+    second.end().await.expect("the end");
     assert_eq!((second.report().target.counters.failures, server.accepted() - before), (0, 1));
 
     // One that was given up is not joined.
@@ -213,7 +233,7 @@ async fn a_round_goes_on_while_somebody_waits_for_it() {
     server.replace(profiles::good(&pki()));
     drop(third);
     let mut fourth = site.running.handle.probe_once(target(), client(3).into()).await.expect("another round");
-    fourth.end().await;
+    fourth.end().await.expect("the end");
     assert_eq!((fourth.report().target.counters.failures, server.accepted() - before), (0, 3));
 }
 
@@ -236,7 +256,7 @@ async fn keys_switch_requests_off() {
             assert_eq!(answer.status, status, "{query} with {keys}: {}", answer.text());
             assert!(status == 200 || answer.text().contains(key), "{query} with {keys}: {}", answer.text());
             let head = request(site.address, "HEAD", &format!("/probe?{}", filled(query, &site.fleet)), "").await;
-            assert_eq!(head.status, if key == "probe.enabled" { 403 } else { 200 }, "{query} with {keys}");
+            assert_eq!(head.status, status, "{query} with {keys}");
         }
     }
     // A configured target that a pattern permits is probed like one that is not configured.
