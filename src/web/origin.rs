@@ -52,7 +52,7 @@ impl Site {
     }
 
     /// Whether a request is not known to come from a page of another origin. Requests that do not come from a browser have
-    /// neither of the fields (<https://www.w3.org/TR/fetch-metadata/>, RFC 6454 §7).
+    /// none of the fields (<https://www.w3.org/TR/fetch-metadata/>, RFC 6454 §7).
     fn is_own_origin(&self, request: &Request) -> bool {
         let headers = request.headers();
         let is_own_site = match single(headers, &SEC_FETCH_SITE) {
@@ -60,14 +60,26 @@ impl Site {
             Ok(Some(site)) => ["same-origin", "none"].contains(&site),
             Err(Malformed) => false,
         };
+        // Browsers send `Sec-Fetch-Site` to trustworthy URLs only, and no `Origin` for images and links. What is left of them
+        // over plain HTTP is `Referer`, unless the page suppresses it.
         is_own_site
-            && match single(headers, &header::ORIGIN) {
-                Ok(None) => true,
-                Ok(Some(origin)) => origin
-                    .parse()
-                    .is_ok_and(|origin| host_of(request).is_ok_and(|host| self.is_origin_of(&origin, host.as_ref()))),
-                Err(Malformed) => false,
-            }
+            && self.is_own(request, single(headers, &header::ORIGIN), str::parse)
+            && self.is_own(request, single(headers, &header::REFERER), Origin::of_url)
+    }
+
+    /// Whether a field is absent or has the origin that the exporter is reached at.
+    fn is_own(
+        &self,
+        request: &Request,
+        field: Result<Option<&str>, Malformed>,
+        parse: impl Fn(&str) -> Result<Origin, Malformed>,
+    ) -> bool {
+        match field {
+            Ok(None) => true,
+            Ok(Some(text)) => parse(text)
+                .is_ok_and(|origin| host_of(request).is_ok_and(|host| self.is_origin_of(&origin, host.as_ref()))),
+            Err(Malformed) => false,
+        }
     }
 
     /// Whether `origin` is the one that the exporter is reached at, in a request to `host`.

@@ -78,6 +78,25 @@ async fn refuses_requests_of_other_origins() {
         ("origin: http://a.example\r\n", false),
         ("host: a.example\r\nhost: a.example\r\norigin: http://a.example\r\n", false),
         ("host: null\r\norigin: null\r\n", false),
+        // An image or a link over plain HTTP.
+        ("host: a.example\r\nreferer: http://a.example/\r\n", true),
+        ("host: a.example:10465\r\nreferer: http://A.example:10465/targets/x?y=z\r\n", true),
+        ("host: a.example\r\nreferer: https://a.example\r\n", true),
+        ("host: [::1]:10465\r\nreferer: http://[0::1]:10465/\r\n", true),
+        ("host: a.example\r\norigin: http://a.example\r\nreferer: http://a.example/\r\n", true),
+        ("host: a.example\r\nreferer: http://evil.example/\r\n", false),
+        ("host: a.example\r\nreferer: http://evil.example/?http://a.example/\r\n", false),
+        ("host: a.example\r\nreferer: http://evil.example#@a.example/\r\n", false),
+        ("host: a.example\r\nreferer: http://a.example@evil.example/\r\n", false),
+        ("host: a.example\r\nreferer: http://a.example.evil.example/\r\n", false),
+        ("host: a.example\r\nreferer: http://a.example:8080/\r\n", false),
+        ("host: a.example\r\nreferer: ftp://a.example/\r\n", false),
+        ("host: a.example\r\nreferer: /probe\r\n", false),
+        ("host: a.example\r\nreferer: about:blank\r\n", false),
+        ("host: a.example\r\nreferer: \r\n", false),
+        ("host: a.example\r\nreferer: http://a.example/\r\nreferer: http://a.example/\r\n", false),
+        ("host: a.example\r\norigin: http://a.example\r\nreferer: http://evil.example/\r\n", false),
+        ("referer: http://a.example/\r\n", false),
     ] {
         check(&plain, fields, is_allowed).await;
     }
@@ -89,6 +108,8 @@ async fn refuses_requests_of_other_origins() {
         ("host: tls.example\r\norigin: http://tls.example\r\n", false),
         ("host: 127.0.0.1:10465\r\norigin: http://tls.example\r\n", false),
         ("host: tls.example\r\norigin: https://tls.example:8443\r\n", false),
+        ("host: 127.0.0.1:10465\r\nreferer: https://tls.example/x\r\n", true),
+        ("host: 127.0.0.1:10465\r\nreferer: http://tls.example/x\r\n", false),
     ] {
         check(&external, fields, is_allowed).await;
     }
