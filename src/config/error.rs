@@ -1,7 +1,7 @@
 //! What is wrong with a configuration: where, of which kind, and in words.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
 
@@ -14,6 +14,8 @@ pub struct ConfigError {
     file: PathBuf,
     kind: ErrorKind,
     place: String,
+    /// The place without what the operator has named.
+    public_place: String,
     position: Option<(usize, usize)>,
     line: String,
 }
@@ -22,16 +24,19 @@ impl ConfigError {
     /// The error for a fault in `file`. `position` is its line and column.
     pub(super) fn new(file: &Path, fault: &Fault, position: Option<(usize, usize)>) -> Self {
         let (place, position) = (fault.place.to_string(), fault.position.or(position));
+        let public_place = fault.place.public().to_string();
         let before = if place.is_empty() { String::new() } else { format!("{place}: ") };
         let after = position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
         let line = escaped(&format!("{}: {before}{}{after}", file.display(), fault.message));
-        Self { file: file.to_owned(), kind: fault.kind, place, position, line }
+        Self { file: file.to_owned(), kind: fault.kind, place, public_place, position, line }
     }
 
-    /// Where it is and of which kind, without values of the file and without the folder of the file, in one line.
-    pub fn summary(&self) -> String {
-        let file = self.file.file_name().unwrap_or_default().to_string_lossy();
-        let before = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
+    /// Where it is and of which kind, in one line: the file relative to `folder`, which is not shown, and the place without
+    /// keys that the operator has chosen, and without values.
+    pub fn summary(&self, folder: &Path) -> String {
+        let file = relative(&self.file, folder);
+        let file = file.to_string_lossy();
+        let before = if self.public_place.is_empty() { String::new() } else { format!("{}: ", self.public_place) };
         let after = self.position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
         escaped(&format!("{file}: {before}{}{after}", self.kind.as_str()))
     }
@@ -156,6 +161,15 @@ impl Place {
         self.then(Step::Index(index))
     }
 
+    /// With `*` in place of keys that are not those of the configuration: names of trust stores, resolvers and labels.
+    fn public(&self) -> Self {
+        let public = |step: &Step| match step {
+            Step::Key(key) if !KEYS.contains(&key.as_str()) => Step::Key("*".to_owned()),
+            step => step.clone(),
+        };
+        Self(self.0.iter().map(public).collect())
+    }
+
     fn then(&self, step: Step) -> Self {
         Self(self.0.iter().cloned().chain([step]).collect())
     }
@@ -179,6 +193,15 @@ impl fmt::Display for Step {
     }
 }
 
+/// The path of `file` from `folder`.
+fn relative(file: &Path, folder: &Path) -> PathBuf {
+    let absolute = |path: &Path| std::path::absolute(Path::new(".").join(path)).unwrap_or_else(|_| path.to_owned());
+    let (file, folder) = (absolute(file), absolute(folder));
+    let common = file.components().zip(folder.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(file.components().skip(common)).collect()
+}
+
 /// `text` in backticks, cut if it is long.
 pub(super) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN).collect();
@@ -198,7 +221,121 @@ pub(super) fn suggestion(word: &str, allowed: &[impl AsRef<str>]) -> String {
     }
 }
 
+/// The keys of the configuration and of target files.
+const KEYS: [&str; 41] = [
+    "addresses",
+    "allow",
+    "allow_addresses",
+    "allow_ports",
+    "backend_retention",
+    "backends_per_target",
+    "cert",
+    "certificate_file",
+    "client_certificate",
+    "compare",
+    "concurrent_probes",
+    "configured",
+    "connect_timeout",
+    "defaults",
+    "ehlo_name",
+    "enabled",
+    "expect_names",
+    "files",
+    "host",
+    "interval",
+    "ip_family",
+    "key",
+    "labels",
+    "limits",
+    "mx",
+    "name",
+    "nameservers",
+    "port",
+    "probe",
+    "resolver",
+    "resolvers",
+    "roots",
+    "samples",
+    "server_name",
+    "submission",
+    "target_files",
+    "targets",
+    "timeout",
+    "tls",
+    "trust",
+    "trust_stores",
+];
 /// Characters of a value that a message shows.
 const SHOWN: usize = 60;
 /// Edits by which a misspelled word differs from the one that is suggested.
 const MAX_TYPOS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn summaries_show_keys_of_the_configuration_only() {
+        #[track_caller]
+        fn check(text: &str, place: &str) {
+            let error = Config::parse(text, Path::new("/etc/exporter/config.yaml")).expect_err("an invalid file");
+            let summary = error.summary(Path::new("/etc/exporter"));
+            let begin = if place.is_empty() { "config.yaml: ".to_owned() } else { format!("config.yaml: {place}: ") };
+            assert!(summary.starts_with(&begin), "{summary}");
+            assert!(!summary.contains("S3cret"), "{summary}");
+        }
+        check("trust_stores: {S3cret: {files: [S3cret.pem]}}", "trust_stores.*.files[0]");
+        check("trust_stores: {S3cret: {S3cret: 1}}", "trust_stores.*");
+        check("resolvers: {S3cret: {nameservers: [S3cret]}}", "resolvers.*.nameservers[0]");
+        check("targets: [{host: a.test, labels: {S3cret: []}}]", "targets[0].labels.*");
+        check("targets: [{host: a.test, labels: {S3cret: {S3cret: {files: 1}}}}]", "targets[0].labels.*");
+        check("targets: [{host: a.test, port: S3cret}]", "targets[0].port");
+        check("targets: [{host: a.test, S3cret: 1}]", "targets[0]");
+        check("S3cret: 1", "");
+        check("defaults: {trust: S3cret}\ntargets: [{host: a.test}]", "defaults.trust");
+    }
+
+    /// The errors list the keys that are expected instead of an unknown one.
+    #[test]
+    fn knows_all_keys() {
+        for text in [
+            "x: 1",
+            "defaults: {x: 1}",
+            "limits: {x: 1}",
+            "probe: {x: 1}",
+            "trust_stores: {a: {x: 1}}",
+            "resolvers: {a: {x: 1}}",
+            "targets: [{x: 1}]",
+            "targets: [{client_certificate: {x: 1}}]",
+        ] {
+            let error = Config::parse(text, Path::new("config.yaml")).expect_err("an unknown key");
+            assert_eq!(error.kind(), ErrorKind::UnknownKey, "{error}");
+            let line = error.to_string();
+            let (_, expected) =
+                line.split_once("expected one of ").or_else(|| line.split_once("expected ")).expect("keys");
+            let keys =
+                expected.split([' ', ')']).map(|key| key.trim_end_matches(',')).take_while(|key| !key.starts_with('('));
+            let keys: Vec<_> = keys.filter(|key| !key.is_empty()).collect();
+            assert!(!keys.is_empty(), "{line}");
+            for key in keys {
+                assert!(KEYS.contains(&key), "{key} in {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn summaries_tell_files_apart() {
+        for (file, folder, expected) in [
+            ("/etc/x/a.json", "/etc/x", "a.json"),
+            ("/etc/x/one/a.json", "/etc/x", "one/a.json"),
+            ("/etc/y/a.json", "/etc/x", "../y/a.json"),
+            ("/srv/a.json", "/etc/x", "../../srv/a.json"),
+            ("/etc/x/../y/a.json", "/etc/x", "../y/a.json"),
+            ("one/a.json", "", "one/a.json"),
+            ("sub/one/a.json", "sub", "one/a.json"),
+        ] {
+            assert_eq!(relative(Path::new(file), Path::new(folder)), Path::new(expected), "{file} from {folder}");
+        }
+    }
+}

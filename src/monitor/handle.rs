@@ -99,8 +99,21 @@ impl Handle {
     /// # Errors
     /// If the monitor has ended.
     pub async fn reload(&self, config: Config) -> Result<(), String> {
+        let is_complete = config.files.failures().is_empty();
+        self.apply(config, is_complete).await
+    }
+
+    /// As [`Handle::reload`], for a configuration that lacks a part of what was to be loaded: the last reload counts as failed.
+    ///
+    /// # Errors
+    /// As [`Handle::reload`].
+    pub async fn reload_in_part(&self, config: Config) -> Result<(), String> {
+        self.apply(config, false).await
+    }
+
+    async fn apply(&self, config: Config, is_complete: bool) -> Result<(), String> {
         let config = Box::new(config);
-        self.ask(|reply| Command::Reload { config, reply }).await.ok_or("the monitor has ended")?;
+        self.ask(|reply| Command::Reload { config, is_complete, reply }).await.ok_or("the monitor has ended")?;
         // Beyond the limit, they follow.
         let _ = timeout(SETTLE_LIMIT, self.settled()).await;
         Ok(())
@@ -140,7 +153,7 @@ impl Handle {
 pub(super) enum Command {
     Round { target: TargetName, max_age: Option<Duration>, reply: oneshot::Sender<Arc<TargetReport>> },
     OneOff(Box<OneOffRequest>),
-    Reload { config: Box<Config>, reply: oneshot::Sender<()> },
+    Reload { config: Box<Config>, is_complete: bool, reply: oneshot::Sender<()> },
     Settled { reply: oneshot::Sender<()> },
 }
 

@@ -87,6 +87,7 @@ enum Job {
 
 impl Owner {
     pub(super) fn new(config: Config, clock: Clock, files: FileReader, queries: Queries) -> Result<Self, String> {
+        let is_complete = config.files.failures().is_empty();
         let Config { targets, trust_stores, resolvers, limits, probe_access, one_offs, .. } = config;
         let worker = Worker {
             prober: Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?,
@@ -115,7 +116,7 @@ impl Owner {
             clock,
         };
         owner.targets.set_one_offs(probe_access, one_offs);
-        owner.install(targets, trust_stores);
+        owner.install(targets, trust_stores, is_complete);
         Ok(owner)
     }
 
@@ -133,8 +134,8 @@ impl Owner {
         match command {
             Command::Round { target, max_age, reply } => self.request_round(&target, max_age, reply),
             Command::OneOff(request) => self.request_one_off(*request),
-            Command::Reload { config, reply } => {
-                self.reload(*config);
+            Command::Reload { config, is_complete, reply } => {
+                self.reload(*config, is_complete);
                 let _ = reply.send(());
             }
             Command::Settled { reply } => self.settled.push(reply),
@@ -205,7 +206,7 @@ impl Owner {
         self.jobs.spawn(async move { (job, AssertUnwindSafe(work).catch_unwind().await.ok()) });
     }
 
-    fn reload(&mut self, config: Config) {
+    fn reload(&mut self, config: Config, is_complete: bool) {
         let Config { targets, trust_stores, resolvers, limits, probe_access, one_offs, .. } = config;
         let resolver_count = resolvers.len();
         let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files, Queries::Once));
@@ -213,13 +214,13 @@ impl Owner {
         self.limits = limits;
         self.targets.set_one_offs(probe_access, one_offs);
         self.admission.set_permits(permits(limits, resolver_count));
-        self.install(targets, trust_stores);
+        self.install(targets, trust_stores, is_complete);
     }
 
     /// Schedules the configured targets.
-    fn install(&mut self, targets: Vec<Arc<Target>>, trust_stores: BTreeMap<Arc<str>, TrustStore>) {
+    fn install(&mut self, targets: Vec<Arc<Target>>, trust_stores: BTreeMap<Arc<str>, TrustStore>, is_complete: bool) {
         let now = Instant::now();
-        let installed = self.targets.install(targets, trust_stores);
+        let installed = self.targets.install(targets, trust_stores, is_complete);
         let new = installed.iter().filter(|target| target.change.is_none()).count();
         for Installed { id, change, is_outdated } in installed {
             let Some(cadence) = self.cadence(id) else { continue };

@@ -35,10 +35,10 @@ pub(super) struct Published {
 
 /// How loading the configuration went.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ConfigState {
-    pub(super) successful: bool,
-    pub(super) loaded_at: Option<SystemTime>,
-    pub(super) trust_anchors: Vec<(Arc<str>, usize)>,
+struct ConfigState {
+    successful: bool,
+    loaded_at: Option<SystemTime>,
+    trust_anchors: Vec<(Arc<str>, usize)>,
 }
 
 impl Published {
@@ -113,8 +113,16 @@ impl Published {
         self.targets.lock().get(slot)
     }
 
-    pub(super) fn set_config(&self, state: ConfigState, job_limit: Duration) {
-        *self.config.lock() = state;
+    /// `loaded_at` is none if a part of the configuration could not be loaded: then the time of the last success stays.
+    pub(super) fn set_config(
+        &self,
+        loaded_at: Option<SystemTime>,
+        trust_anchors: Vec<(Arc<str>, usize)>,
+        job_limit: Duration,
+    ) {
+        let mut config = self.config.lock();
+        let last = loaded_at.or(config.loaded_at);
+        *config = ConfigState { successful: loaded_at.is_some(), loaded_at: last, trust_anchors };
         self.job_limit.store(millis(job_limit), Ordering::Relaxed);
     }
 
@@ -192,7 +200,7 @@ mod tests {
     fn check(alive: u64, results: u64, now: u64, expected: bool) {
         let published = Published::new();
         let at = |second| published.origin + Duration::from_secs(second);
-        published.set_config(ConfigState::default(), Duration::from_secs(20));
+        published.set_config(None, vec![], Duration::from_secs(20));
         published.note_progress(at(results), true);
         published.note_progress(at(alive), false);
         assert_eq!(published.is_healthy(at(now)), expected, "alive at {alive}, results at {results}, now {now}");

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dedup::{BackendId, ProbeDedup};
 use super::once::{OneOffError, OneOffReport, OneOffRequest};
-use super::published::{ConfigState, Published};
+use super::published::Published;
 use super::target_state::{AdHoc, Origin, TargetChange, TargetState};
 use super::worker::{Party, Worker};
 use super::{Clock, TargetId};
@@ -82,11 +82,12 @@ impl Targets {
         state.map(|state| state.backends().map(|backend| backend.id).collect()).unwrap_or_default()
     }
 
-    /// Makes `targets` the configured ones. What is known of those that stay is kept.
+    /// Makes `targets` the configured ones; without `is_complete`, a part of the configuration could not be loaded. What is known of those that stay is kept.
     pub(super) fn install(
         &mut self,
         targets: Vec<Arc<Target>>,
         trust_stores: BTreeMap<Arc<str>, TrustStore>,
+        is_complete: bool,
     ) -> Vec<Installed> {
         let old_stores = std::mem::replace(&mut self.trust_stores, trust_stores);
         let longest = targets.iter().map(|target| target.settings.timeout).max().unwrap_or_default();
@@ -108,8 +109,8 @@ impl Targets {
         before.into_values().for_each(|id| self.remove(id));
         self.published.replace_all(all.iter().filter_map(|target| Some(self.states.get(target.id)?.report())));
         let anchors = self.trust_stores.iter().map(|(name, store)| (Arc::clone(name), store.roots().len()));
-        let state = ConfigState { successful: true, loaded_at: Some((self.clock)()), trust_anchors: anchors.collect() };
-        self.published.set_config(state, longest);
+        let loaded_at = is_complete.then(|| (self.clock)());
+        self.published.set_config(loaded_at, anchors.collect(), longest);
         all
     }
 

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
 use crate::config::{Config, ConfigError, Files, Found};
 use crate::monitor::Handle;
+use crate::text::{counted, list};
 use crate::web::{LogLimit, ReloadRequests};
 
 /// Reloads the whole configuration on SIGHUP or a request, and the files that it refers to when they change.
@@ -41,6 +42,9 @@ type LoadFn = dyn Fn(&Path, &Files) -> Result<Config, ConfigError> + Send + Sync
 enum LoadError {
     #[error(transparent)]
     Config(Box<ConfigError>),
+    /// The configuration is in effect, apart from these files.
+    #[error("configuration reloaded, except for {} with errors", counted(.0.len(), "file"))]
+    InPart(Vec<ConfigError>),
     #[error("{0}")]
     Panicked(String),
     /// Contains nothing of a file.
@@ -49,10 +53,20 @@ enum LoadError {
 }
 
 impl LoadError {
-    /// The text for HTTP clients.
-    fn public(&self) -> String {
+    /// The text for HTTP clients. Files are shown relative to `folder`, that of the configuration file.
+    fn public(&self, folder: &Path) -> String {
         match self {
-            Self::Config(error) => format!("{}; see the log of the exporter", error.summary()),
+            Self::Config(error) => {
+                format!("configuration not reloaded: {}; see the log of the exporter", error.summary(folder))
+            }
+            Self::InPart(errors) => {
+                let files = list(errors.iter().map(|error| error.summary(folder)), MAX_FILES);
+                format!(
+                    "configuration reloaded, except for {}, whose last valid content, if any, stays in effect; see the log \
+                     of the exporter: {files}",
+                    counted(errors.len(), "invalid file")
+                )
+            }
             Self::Panicked(_) => "internal error; see the log of the exporter".to_owned(),
             Self::Other(text) => text.clone(),
         }
@@ -133,7 +147,8 @@ impl Loader {
             let result = self.reload().await;
             self.is_log_limited = false;
             earliest = Instant::now() + self.pause;
-            requests.finish(result.map_err(|error| error.public()));
+            let folder = self.config_file.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
+            requests.finish(result.map_err(|error| error.public(folder)));
         }
     }
 
@@ -167,7 +182,7 @@ impl Loader {
         let load = Arc::clone(&self.load);
         let previous = self.files.clone();
         let config = self.read(running, move || load(&file, &previous)).await??;
-        self.install(config).await
+        self.install(config, true).await
     }
 
     /// Reloads the files if they have changed since the last check.
@@ -184,10 +199,6 @@ impl Loader {
                     targets = self.handle.fleet().targets.len(),
                     "changed files reloaded"
                 );
-                if self.rejected {
-                    // The configuration file is still invalid.
-                    self.handle.reload_failed();
-                }
             }
             Err(error) => self.report_failure(&error),
         }
@@ -206,18 +217,24 @@ impl Loader {
         let loaded = self.read(running, move || files.load()).await?;
         self.seen = now;
         let Some(config) = loaded else { return Ok(false) };
-        self.install(config?).await?;
+        // The configuration file may still be invalid.
+        self.install(config?, !self.rejected).await?;
         Ok(true)
     }
 
-    async fn install(&mut self, config: Config) -> Result<(), LoadError> {
+    /// Applies a configuration. `is_current`: it is that of the configuration file as it is now.
+    async fn install(&mut self, config: Config, is_current: bool) -> Result<(), LoadError> {
         let files = config.files.clone();
         for warning in &config.warnings {
             if let Some(omitted) = self.admit(warning) {
                 tracing::warn!(warning, omitted, "configuration warning");
             }
         }
-        self.handle.reload(config).await?;
+        if is_current {
+            self.handle.reload(config).await?;
+        } else {
+            self.handle.reload_in_part(config).await?;
+        }
         warn_of_unmatched(&files, self.files.unmatched());
         self.seen = Some(Ok(files.found().clone()));
         self.files = files;
@@ -231,7 +248,10 @@ impl Loader {
         }
     }
 
-    /// Logs each invalid file, and returns the first error.
+    /// Logs each invalid file.
+    ///
+    /// # Errors
+    /// If there are any.
     fn report_invalid(&mut self) -> Result<(), LoadError> {
         let failures = self.files.failures().to_vec();
         for error in &failures {
@@ -239,9 +259,7 @@ impl Loader {
                 tracing::error!(%error, omitted, "invalid file; its last valid content, if any, stays in effect");
             }
         }
-        let Some(first) = failures.into_iter().next() else { return Ok(()) };
-        self.handle.reload_failed();
-        Err(first.into())
+        if failures.is_empty() { Ok(()) } else { Err(LoadError::InPart(failures)) }
     }
 
     /// Whether to log a message now, and how often it was omitted before.
@@ -294,6 +312,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 /// In which HTTP clients can cause the same message once.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
+/// Invalid files that a response lists.
+const MAX_FILES: usize = 10;
 const STILL_READING: &str = "an earlier reload still waits for a file system that does not respond";
 
 #[cfg(test)]

@@ -288,7 +288,7 @@ async fn a_reload_does_not_affect_running_one_offs() {
     let one_off = begin(&mut owner, &format!("127.1.0.1:{port}")).expect("a round");
     let other = "defaults: {trust: mozilla, resolver: other}\nresolvers: {other: {nameservers: [192.0.2.53]}}\n\
                  targets: [{host: 192.0.2.1}]";
-    owner.reload(Config::parse(other, Path::new("config.yaml")).expect("a config"));
+    owner.reload(Config::parse(other, Path::new("config.yaml")).expect("a config"), true);
     // The targets of the new config are not probed here.
     owner.due = DueHeap::new();
     settle(&mut owner).await;
@@ -337,15 +337,15 @@ async fn a_reload_leaves_the_verdicts_to_workers() {
     let (fleet, mut owner, folder) = with_fleet(&pki, specs, "").await;
     settle(&mut owner).await;
     assert_eq!(trusted(&owner), [Some(true), Some(true)]);
-    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path()));
+    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path()), true);
     assert_eq!(trusted(&owner), [Some(true), Some(true)], "the last verdicts until there are others");
     assert!(owner.verdicts.oldest().is_some());
     // Another reload before they are computed: the verdicts of the last one remain.
     owner.turn();
-    owner.reload(trusting(&fleet, &pki.root_pem(), folder.path()));
+    owner.reload(trusting(&fleet, &pki.root_pem(), folder.path()), true);
     settle(&mut owner).await;
     assert_eq!(trusted(&owner), [Some(true), Some(true)]);
-    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path()));
+    owner.reload(trusting(&fleet, &pki.untrusted_root_pem(), folder.path()), true);
     settle(&mut owner).await;
     assert_eq!(trusted(&owner), [Some(false), Some(false)]);
     assert_eq!(fleet.servers()[0].accepted(), 1, "nothing is probed again");

@@ -127,6 +127,50 @@ async fn an_invalid_configuration_file_does_not_stop_target_files() {
     fixture.look(&["4"], true).await;
 }
 
+/// Files that are invalid at the time of a reload, of which two have the same name.
+#[tokio::test]
+async fn a_reload_in_part_is_reported_as_such() {
+    let mut fixture = LoaderFixture::start();
+    for folder in ["one", "two"] {
+        fs::create_dir(fixture.folder.path().join(folder)).expect("a folder");
+    }
+    fixture.write("config.yaml", &MAIN.replace("'*.json'", "'*/*.json', '*.json'"));
+    fixture.write("one/a.json", r#"[{"targets": ["127.0.0.1:1"]}]"#);
+    fixture.reload(&["1"], true).await;
+    let time = |fixture: &LoaderFixture| fixture.loader.handle.fleet().exporter.reload_success_at;
+    let success = time(&fixture);
+    fixture.write("two/a.json", r#"[{"targets": ["127.0.0.2:1"], "labels": {"S3cret": []}}]"#);
+    fixture.write("b.json", r#"[{"targets": ["127.0.0.3:1"]}]"#);
+    fixture.write("one/a.json", r#"[{"targets": ["127.0."#);
+    let error = fixture.loader.reload().await.expect_err("invalid files");
+    let text = error.public(fixture.folder.path());
+    for part in ["configuration reloaded, except for 2 ", "one/a.json: ", "two/a.json: [0].labels.*: "] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("S3cret") && !text.contains(fixture.folder.path().to_str().expect("text")), "{text}");
+    fixture.check(std::panic::Location::caller(), &["3", "1"], false);
+    assert_eq!(time(&fixture), success, "the time is that of the last complete reload");
+
+    for number in 0..30 {
+        fixture.write(&format!("two/c{number:02}.json"), "[{");
+    }
+    let text = fixture.loader.reload().await.expect_err("invalid files").public(fixture.folder.path());
+    assert!(text.contains("except for 32 ") && text.matches(".json").count() <= MAX_FILES, "{text}");
+
+    // Of an invalid configuration file, nothing is applied.
+    fixture.write("config.yaml", "trust_stores: {S3cret: {files: [S3cret.pem]}}");
+    let text = fixture.loader.reload().await.expect_err("an invalid file").public(fixture.folder.path());
+    assert!(
+        text.contains("not reloaded: config.yaml: trust_stores.*.files[0]: ") && !text.contains("S3cret"),
+        "{text}"
+    );
+    assert_eq!(time(&fixture), success);
+    fixture.write("b.json", r#"[{"targets": ["127.0.0.4:1"]}]"#);
+    fixture.loader.poll_files().await;
+    fixture.check(std::panic::Location::caller(), &["4", "1"], false);
+    assert_eq!(time(&fixture), success, "the configuration file is still invalid");
+}
+
 #[tokio::test]
 async fn fixing_a_target_file_ends_a_failure_that_it_caused() {
     let mut fixture = LoaderFixture::start();
@@ -233,7 +277,7 @@ async fn requests_during_a_reload_share_the_next_one() {
     loads.gate.send(()).expect("a load");
     for other in others {
         let error = other.await.expect_err("an invalid file");
-        assert!(error.contains("config.yaml: targets[0].port: ") && error.contains("line 1"), "{error}");
+        assert!(error.contains(": config.yaml: targets[0].port: ") && error.contains("line 1"), "{error}");
         assert!(!error.contains("hidden") && !error.contains(folder.path().to_str().expect("text")), "{error}");
     }
     assert!(!handle.fleet().exporter.reload_successful);

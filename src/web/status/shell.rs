@@ -93,10 +93,13 @@ fn source(text: &str) -> String {
 
 fn problems(exporter: &ExporterReport, now: SystemTime) -> Markup {
     html! {
-        @if let Some(loaded) = exporter.reload_success_at.filter(|_| !exporter.reload_successful) {
+        @if !exporter.reload_successful {
             p class="alarm" {
-                strong { "The configuration could not be reloaded." }
-                " The one loaded at " (timestamp(loaded, now)) " is still in use."
+                strong { "The configuration could not be loaded completely." }
+                " The last valid content is still in use; the log has the errors."
+                @if let Some(loaded) = exporter.reload_success_at {
+                    " The last complete reload was at " (timestamp(loaded, now)) "."
+                }
             }
         }
         @if exporter.schedule_lag.as_secs() >= MAX_LAG {
