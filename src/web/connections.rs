@@ -219,7 +219,7 @@ mod tests {
         check("AAAAAAbb", "AAAAAAbb");
         check("AAAAAABBBBBB", "AAAABBBB");
         check("aaaaaaBBB", "aaaaaBBB");
-        // Requests in progress do not end in favor of connections that wait for one, however many and whosever.
+        // Requests in progress do not end in favor of connections that wait for one, however many there are.
         check("AAAAAAbbb", "AAAAAAbb");
         check("AAAAAAbbbbbb", "AAAAAAbb");
         check("AAAAAbcdefghijk", "AAAAAijk");

@@ -72,7 +72,7 @@ impl Probes {
             TextWriter::write_to(out, |text| encode_probe_response(probed, SystemTime::now(), format, text))
         };
         let body = self.pool.body(request, write).await.map_err(ProbeError::Busy)?;
-        // A slow client keeps its slot for the response, from which others can drive it out, and not its place.
+        // A slow client keeps a slot for its response, which is ended in favor of others, but not its place.
         drop(place);
         Ok(exposition(body, format))
     }
