@@ -91,7 +91,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("rules", &["config", "target"]),
-    ("service", &["config", "monitor", "web"]),
+    ("service", &["config", "monitor", "web", "text"]),
     (
         "cmd",
         &[
