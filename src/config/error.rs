@@ -15,7 +15,7 @@ pub struct ConfigError {
     kind: ErrorKind,
     place: String,
     /// The place without what the operator has named.
-    public_place: String,
+    public_place: Box<str>,
     position: Option<(usize, usize)>,
     line: String,
 }
@@ -24,7 +24,7 @@ impl ConfigError {
     /// The error for a fault in `file`. `position` is its line and column.
     pub(super) fn new(file: &Path, fault: &Fault, position: Option<(usize, usize)>) -> Self {
         let (place, position) = (fault.place.to_string(), fault.position.or(position));
-        let public_place = fault.place.public().to_string();
+        let public_place = fault.place.public().to_string().into();
         let before = if place.is_empty() { String::new() } else { format!("{place}: ") };
         let after = position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
         let line = escaped(&format!("{}: {before}{}{after}", file.display(), fault.message));
