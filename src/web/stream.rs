@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-/// A stream for the HTTP parser. While a request is in progress, the parser gets no bytes: [`Watched`] reads them, a limited
-/// number ahead. Both must be polled by the same task. Cheap to clone.
+/// A stream for the HTTP parser. While a request is in progress, the parser gets no bytes: [`WatchedStream::watch`] reads them, a
+/// limited number ahead. Both must be polled by the same task. Cheap to clone.
 pub(super) struct WatchedStream<S>(Arc<Mutex<State<S>>>);
 
 struct State<S> {
