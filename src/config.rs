@@ -39,7 +39,7 @@ use self::settings::{Resolved, Settings};
 use self::stores::{Resolver, Store, Stores};
 use self::target::Targets;
 use self::yaml::Node;
-use crate::target::{Allow, ProbeAccess, ProbeSettings, ResolverSpec, Target};
+use crate::target::{Allow, ProbeAccess, ProbeSettings, ResolverSpec, Shard, Target};
 use crate::text::counted;
 use crate::trust::TrustStore;
 
@@ -47,8 +47,12 @@ use crate::trust::TrustStore;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// All targets in the order of the file, lists expanded, then those of the target files. Names are unique. There is at
-    /// least one unless there are `target_files` or `one_offs`.
+    /// least one unless there are `target_files`, `one_offs` or other shards.
     pub targets: Vec<Arc<Target>>,
+    /// Which of the targets in the files are in `targets`.
+    pub shard: Shard,
+    /// The targets in the files that other shards probe.
+    pub other_shards: Vec<Arc<Target>>,
     /// The trust stores that targets use, by name.
     pub trust_stores: BTreeMap<Arc<str>, TrustStore>,
     /// The resolvers that targets use, by name.
@@ -123,14 +127,30 @@ impl Config {
         Ok(config)
     }
 
-    /// The number of targets and of target files, in words.
+    /// The configuration of one shard: without the targets of other shards, and what only these use.
+    pub fn of_shard(mut self, shard: Shard) -> Self {
+        let all = self.targets.into_iter().chain(self.other_shards);
+        (self.targets, self.other_shards) = all.partition(|target| shard.ordinal_of(&target.name) == shard.ordinal());
+        self.shard = shard;
+        let settings = self.targets.iter().map(|target| &target.settings);
+        let settings = settings.chain(self.one_offs.iter().map(|one_offs| &one_offs.settings));
+        let (stores, resolvers): (BTreeSet<_>, BTreeSet<_>) =
+            settings.map(|settings| (&*settings.trust, &*settings.resolver)).unzip();
+        self.trust_stores.retain(|name, _| stores.contains(&**name));
+        self.resolvers.retain(|name, _| resolvers.contains(&**name));
+        self
+    }
+
+    /// The number of targets and of target files, and of targets of this shard, in words.
     pub fn summary(&self) -> String {
-        let targets = counted(self.targets.len(), "target");
+        let mut summary = counted(self.targets.len() + self.other_shards.len(), "target");
         if self.files.has_target_files() {
-            format!("{targets}, {}", counted(self.files.target_files().len(), "target file"))
-        } else {
-            targets
+            summary += &format!(", {}", counted(self.files.target_files().len(), "target file"));
         }
+        if self.shard.has_others() {
+            summary += &format!("; {} probes {}", self.shard, counted(self.targets.len(), "target"));
+        }
+        summary
     }
 }
 
@@ -282,7 +302,18 @@ fn build<E: From<ConfigError>>(
         backends_per_target: document.limits.backends_per_target.map_or(BACKENDS_PER_TARGET, |limit| limit.0),
     };
     let warnings = targets.warnings;
-    Ok(Config { targets: chosen, trust_stores, resolvers, limits, files, probe_access, one_offs, warnings })
+    Ok(Config {
+        targets: chosen,
+        shard: Shard::default(),
+        other_shards: Vec::new(),
+        trust_stores,
+        resolvers,
+        limits,
+        files,
+        probe_access,
+        one_offs,
+        warnings,
+    })
 }
 
 /// What may be probed on request, with the settings in `defaults`.

@@ -306,8 +306,7 @@ mod tests {
     fn every_query_of_an_annotation_is_limited_to_the_cluster_and_the_namespace() {
         let rules = rendered(&["team"]);
         let queries = rules.matches("query (printf").count();
-        let (limited, arguments) =
-            ("{job=%q,cluster=%q,namespace=%q,", "$labels.job $labels.cluster $labels.namespace ");
+        let (limited, arguments) = ("{job=%q,cluster=%q,namespace=%q", "$labels.job $labels.cluster $labels.namespace");
         assert!(queries > 20, "{queries}");
         assert_eq!(rules.matches(limited).count(), queries);
         assert_eq!(rules.matches(arguments).count(), queries);

@@ -22,7 +22,7 @@ use crate::web;
 /// The configuration, listeners and options that a service is started with.
 #[derive(Debug)]
 pub struct Service {
-    /// The loaded configuration.
+    /// The loaded configuration. Reloads keep its shard.
     pub config: Config,
     /// The file it was loaded from, for reloads; none without a file.
     pub config_file: Option<PathBuf>,
@@ -59,7 +59,7 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub fn start_watching(self, period: Duration) -> Result<Running, String> {
-        let files = self.config.files.clone();
+        let (files, shard) = (self.config.files.clone(), self.config.shard);
         let (monitor, handle) = Monitor::new(self.config, Arc::new(SystemTime::now))?;
         let (reload, requests) = web::reloads();
         let stop = CancellationToken::new();
@@ -73,7 +73,7 @@ impl Service {
             monitor.run(stopped).await;
             Ok(())
         });
-        let loader = Loader::new(self.config_file, handle.clone(), files);
+        let loader = Loader::new(self.config_file, handle.clone(), files, shard);
         let (loads, stopped) = (loader.run(requests, self.hangup, period), stop.clone());
         tasks.spawn(async move {
             stopped.run_until_cancelled(loads).await;

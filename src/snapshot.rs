@@ -15,7 +15,7 @@ pub use self::condition::Condition;
 use crate::observation::{Connection, Failure, Phases};
 pub use crate::observation::{LookupFailure, LookupReport};
 use crate::reason::{ClientAuth, LocalReason, ProbeReason, RejectionCause, Resolves, SkipReason, Stage};
-use crate::target::{Backend, Endpoint, ServerName, Target};
+use crate::target::{Backend, Endpoint, ServerName, Shard, Target, TargetIndex, TargetKind};
 use crate::verdict::{Assessment, Certificate};
 
 /// Reports on all targets and on the exporter at one time.
@@ -44,6 +44,47 @@ pub struct ExporterReport {
     pub schedule_lag: Duration,
     /// Number of failures of this host, by reason. They do not change the reports on targets.
     pub local_errors: Vec<(LocalReason, u64)>,
+    /// Which of the configured targets have reports.
+    pub shard: ShardReport,
+}
+
+/// Which of several exporters this one is, and the targets that the others probe.
+#[derive(Clone, Debug, Default)]
+pub struct ShardReport {
+    /// This exporter.
+    pub shard: Shard,
+    /// In the order of the configuration.
+    others: Arc<[Arc<Target>]>,
+    index: Arc<TargetIndex>,
+}
+
+impl ShardReport {
+    /// The report on `shard`, with the configured targets of other shards.
+    pub fn new(shard: Shard, others: Vec<Arc<Target>>) -> Self {
+        let index = Arc::new(TargetIndex::new(others.iter().map(|target| &**target)));
+        Self { shard, others: others.into(), index }
+    }
+
+    /// The number of configured targets of other shards.
+    pub fn other_targets(&self) -> usize {
+        self.others.len()
+    }
+
+    /// Says which shard probes the target of another shard with this name. The text is the end of a sentence that begins with
+    /// the target.
+    pub fn refer_named(&self, name: &str) -> Option<String> {
+        self.refer(self.index.find(name)?)
+    }
+
+    /// As [`Self::refer_named`], for the target that [`TargetIndex::find_service`] finds.
+    pub fn refer_service(&self, kind: &TargetKind, server_name: Option<&ServerName>) -> Option<String> {
+        self.refer(self.index.find_service(kind, server_name)?)
+    }
+
+    fn refer(&self, position: usize) -> Option<String> {
+        let ordinal = self.shard.ordinal_of(&self.others.get(position)?.name);
+        Some(format!("belongs to shard {ordinal} of {}; this is shard {}", self.shard.total(), self.shard.ordinal()))
+    }
 }
 
 /// The report on one target.

@@ -13,11 +13,15 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::net::Network;
 
 mod allow;
+mod index;
 mod name;
+mod shard;
 mod spec;
 
 pub use self::allow::{Allow, AllowPattern, AllowedAddresses, NotAllowed, ProbeAccess};
+pub use self::index::TargetIndex;
 pub use self::name::{ServerName, ServerNameError};
+pub use self::shard::{MAX_SHARDS, Shard, ShardError, ordinal_of_host_name, parse_ordinal};
 pub use self::spec::{SMTP, SUBMISSION, SUBMISSIONS, TargetSpecError};
 
 /// A target: what to look up, how to probe and check it, and its labels.

@@ -326,6 +326,10 @@ impl AppState {
         let body = self.documents.body(request, write).await?;
         Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body).into_response())
     }
+
+    fn unknown_target(&self, name: &str) -> ApiError {
+        ApiError::unknown_target(name, &self.source.exporter().shard)
+    }
 }
 
 type AppRef = State<Arc<AppState>>;
@@ -344,22 +348,23 @@ async fn overview(State(state): AppRef, request: Parts) -> Result<Response> {
 }
 
 async fn target(State(state): AppRef, name: PathParams<String>, request: Parts) -> Result<Response> {
-    let (report, source) = (state.source.find(&path_params(name)), Arc::clone(&state.source));
+    let name = path_params(name);
+    let (report, source) = (state.source.find(&name), Arc::clone(&state.source));
     let status = if report.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
     let page = move |pages: &Pages, now, out: &mut BodyWriter| {
         let exporter = source.exporter();
         match report {
             Some(report) => pages.target(report, &exporter, now, out),
-            None => pages.not_found(&exporter, now, out),
+            None => pages.not_found(&name, &exporter, now, out),
         }
     };
     Ok((status, state.page(&request, page).await?).into_response())
 }
 
 async fn targets_json(State(state): AppRef, request: Parts) -> Result<Response> {
-    let reports = Reports::new(Arc::clone(&state.source));
-    let write = |out: &mut BodyWriter| {
-        let mut pieces = render::targets_json_pieces(reports, SystemTime::now());
+    let (reports, shard) = (Reports::new(Arc::clone(&state.source)), state.source.exporter().shard);
+    let write = move |out: &mut BodyWriter| {
+        let mut pieces = render::targets_json_pieces(reports, &shard, SystemTime::now());
         pieces.try_for_each(|piece| out.write_all(piece.as_bytes()))
     };
     state.document(&request, JSON, write).await
@@ -367,7 +372,7 @@ async fn targets_json(State(state): AppRef, request: Parts) -> Result<Response> 
 
 async fn target_json(State(state): AppRef, name: PathParams<String>, request: Parts) -> Result<Response> {
     let name = path_params(name);
-    let report = state.source.find(&name).ok_or_else(|| ApiError::unknown_target(&name))?;
+    let report = state.source.find(&name).ok_or_else(|| state.unknown_target(&name))?;
     let write = move |out: &mut BodyWriter| out.write_all(render::target_json(&report, SystemTime::now()).as_bytes());
     state.document(&request, JSON, write).await
 }
@@ -375,7 +380,7 @@ async fn target_json(State(state): AppRef, name: PathParams<String>, request: Pa
 async fn chain(State(state): AppRef, names: PathParams<(String, String)>, request: Parts) -> Result<Response> {
     let query = limited_query(&request)?;
     let (name, label) = path_params(names);
-    let report = state.source.find(&name).ok_or_else(|| ApiError::unknown_target(&name))?;
+    let report = state.source.find(&name).ok_or_else(|| state.unknown_target(&name))?;
     let backend = api::backend(&report, &label, query)?;
     let disposition = format!("attachment; filename=\"{}\"", api::pem_name(&backend.backend));
     let write = move |out: &mut BodyWriter| {

@@ -92,7 +92,7 @@ fn finish(args: &CheckArgs, fleet: &Fleet, elapsed: Duration, limit: Duration) -
     let now = SystemTime::now();
     let text = match args.output {
         CheckOutput::Table => render::targets_table(&fleet.targets, now, &terminal::style(args.color, args.show_certs)),
-        CheckOutput::Json => render::targets_json(&fleet.targets, now),
+        CheckOutput::Json => render::targets_json(&fleet.targets, &fleet.exporter.shard, now),
         CheckOutput::Prometheus => prometheus(fleet, now),
         CheckOutput::Nagios => {
             // First: if it fails, the status line is that of the failure.

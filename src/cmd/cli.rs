@@ -1,16 +1,19 @@
 //! The command line. Flags are named like those of Prometheus.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use nix::unistd::gethostname;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::{format_duration, parse_duration};
 use crate::rules::AlertLabel;
-use crate::target::ServerName;
+use crate::target::{MAX_SHARDS, ServerName, Shard, ordinal_of_host_name, parse_ordinal};
+use crate::text::printable;
 use crate::web::AllowedHost;
 
 pub use self::address::Address;
@@ -33,6 +36,16 @@ pub struct Args {
     /// Check the configuration and the files it refers to, then exit: 0 if valid, 2 if not.
     #[arg(long = "config.check")]
     pub config_check: bool,
+
+    /// Shard of this exporter, counted from 0: only the targets of this shard are probed; from-hostname takes the number
+    /// after the last hyphen of the host name, as in exporter-2.
+    #[arg(long = "shard", value_name = "N", requires = "total_shards")]
+    pub shard: Option<ShardOrdinal>,
+
+    /// Number of shards that the targets are divided into, by their names, 1 to 1024.
+    #[arg(long = "total-shards", value_name = "M", requires = "shard",
+        value_parser = total_shards)]
+    pub total_shards: Option<u32>,
 
     /// Listen address; repeatable (`:PORT` listens on all interfaces).
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10465")]
@@ -63,6 +76,58 @@ pub struct Args {
     /// Log format (standard error).
     #[arg(long = "log.format", value_enum, default_value_t = LogFormat::Logfmt)]
     pub log_format: LogFormat,
+}
+
+impl Args {
+    /// The shard of this exporter; the only one without the flags.
+    ///
+    /// # Errors
+    /// If there is no such shard, or if it is that of the host name and this ends in no number.
+    pub fn shard(&self) -> Result<Shard, String> {
+        let Some((ordinal, total)) = self.shard.zip(self.total_shards) else { return Ok(Shard::default()) };
+        let (ordinal, source) = match ordinal {
+            ShardOrdinal::Number(ordinal) => (ordinal, ""),
+            ShardOrdinal::FromHostname => (host_ordinal()?, " (from the host name)"),
+        };
+        Shard::new(ordinal, total).map_err(|error| format!("{error}{source}"))
+    }
+}
+
+/// Where the number of the shard comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardOrdinal {
+    /// It is given.
+    Number(u32),
+    /// It is at the end of the host name.
+    FromHostname,
+}
+
+impl FromStr for ShardOrdinal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == FROM_HOSTNAME {
+            return Ok(Self::FromHostname);
+        }
+        let ordinal = parse_ordinal(text).filter(|ordinal| *ordinal < MAX_SHARDS).map(Self::Number);
+        ordinal.ok_or_else(|| format!("expected a number from 0 to {}, or {FROM_HOSTNAME}", MAX_SHARDS - 1))
+    }
+}
+
+fn total_shards(text: &str) -> Result<u32, String> {
+    let total = parse_ordinal(text).filter(|total| (1..=MAX_SHARDS).contains(total));
+    total.ok_or_else(|| format!("expected a number from 1 to {MAX_SHARDS}"))
+}
+
+fn host_ordinal() -> Result<u32, String> {
+    let name = gethostname().map_err(|error| format!("cannot read the host name: {error}"))?;
+    let name = name.to_string_lossy();
+    ordinal_of_host_name(&name).ok_or_else(|| {
+        format!(
+            "invalid shard `{FROM_HOSTNAME}`: the host name `{}` does not end in a hyphen and a number",
+            printable(&name, MAX_HOST_NAME)
+        )
+    })
 }
 
 /// The sub-commands.
@@ -271,5 +336,8 @@ fn timeout(text: &str) -> Result<Duration, String> {
     found.ok_or_else(|| format!("expected a duration from {min} to {max}, such as 20s"))
 }
 
+const FROM_HOSTNAME: &str = "from-hostname";
+/// Characters of a host name in an error.
+const MAX_HOST_NAME: usize = 64;
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);

@@ -17,6 +17,7 @@ use super::{FAILURE, USAGE, exit_with, load_complete, logging, note, print, read
 use crate::config::Config;
 use crate::rules::TargetLabels;
 use crate::service::Service;
+use crate::target::Shard;
 use crate::text::{conjunction_within, escaped, printable};
 use crate::web;
 
@@ -38,12 +39,17 @@ pub fn command(args: Args, signals: BlockedSignals) -> ExitCode {
 }
 
 fn check_config(args: &Args) -> ExitCode {
+    let shard = match args.shard() {
+        Ok(shard) => shard,
+        Err(error) => return exit_with(USAGE, &error),
+    };
     let file = args.config_file.clone();
     let config = match read_in_time(move || load_complete(&file)) {
         Ok(Ok(config)) => config,
         Ok(Err(error)) | Err(error) => return exit_with(USAGE, &error),
     };
     note_dropped_labels(&args.config_file, &config);
+    let config = config.of_shard(shard);
     let printed =
         print(&format!("{} is valid: {}\n", escaped(&args.config_file.display().to_string()), config.summary()));
     match printed {
@@ -85,15 +91,16 @@ fn run(args: Args, signals: BlockedSignals) -> Result<(), Fatal> {
     let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
     let web = web::Options::new(args.telemetry_path.clone(), prefix, url).map_err(Fatal::usage)?;
     let web = web::Options { allowed_hosts: args.allowed_hosts.clone(), ..web };
+    let shard = args.shard().map_err(Fatal::usage)?;
     let runtime = Runtime::new().map_err(|error| Fatal::failure(runtime_error(error)))?;
-    let result = runtime.block_on(serve(args, web, signals));
+    let result = runtime.block_on(serve(args, shard, web, signals));
     // A thread may hang in a read from a file server that is down: it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result
 }
 
 /// Starts the service and runs it until a signal arrives, which may be during the start.
-async fn serve(args: Args, web: web::Options, signals: BlockedSignals) -> Result<(), Fatal> {
+async fn serve(args: Args, shard: Shard, web: web::Options, signals: BlockedSignals) -> Result<(), Fatal> {
     let (terminated, hangup) = signals
         .termination_and_hangup()
         .map_err(|error| Fatal::failure(format!("cannot install signal handlers: {error}")))?;
@@ -101,18 +108,18 @@ async fn serve(args: Args, web: web::Options, signals: BlockedSignals) -> Result
     let service = tokio::select! {
         biased;
         () = &mut terminated => return Ok(()),
-        service = service(args, web, hangup) => service?,
+        service = service(args, shard, web, hangup) => service?,
     };
     let running = service.start().map_err(Fatal::failure)?;
     running.until(terminated).await.map_err(Fatal::failure)
 }
 
 /// Loads the configuration and binds the listeners.
-async fn service(args: Args, web: web::Options, hangup: Signal) -> Result<Service, Fatal> {
+async fn service(args: Args, shard: Shard, web: web::Options, hangup: Signal) -> Result<Service, Fatal> {
     let file = args.config_file.clone();
     let load = move || read_in_time(move || Config::load(&file));
     let loaded = spawn_blocking(load).await.map_err(Fatal::failure)?.map_err(Fatal::failure)?;
-    let config = loaded.map_err(Fatal::usage)?;
+    let config = loaded.map_err(Fatal::usage)?.of_shard(shard);
     for warning in &config.warnings {
         tracing::warn!(warning, "configuration warning");
     }
@@ -122,7 +129,9 @@ async fn service(args: Args, web: web::Options, hangup: Signal) -> Result<Servic
     }
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
-            tracing::info!(%address, targets = config.targets.len(), version = env!("CARGO_PKG_VERSION"), "listening");
+            let shard = shard.has_others().then(|| shard.to_string());
+            let (targets, version) = (config.targets.len(), env!("CARGO_PKG_VERSION"));
+            tracing::info!(%address, targets, shard, version, "listening");
         }
     }
     Ok(Service { config, config_file: Some(args.config_file), hangup: Some(hangup), listeners, web })

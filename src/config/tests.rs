@@ -5,6 +5,7 @@ mod errors;
 mod example;
 mod pem_files;
 mod probe;
+mod shards;
 mod target_files;
 mod target_kinds;
 

@@ -20,6 +20,8 @@ pub(super) fn encode(families: &mut Families<'_>, fleet: &Fleet, process: Option
     families
         .labeled(table::TRUST_ANCHORS, stores.map(|(store, count)| (ScopeLabels::default(), [&**store], *count)))?;
     families.one(table::TARGETS, Some(fleet.targets.len()))?;
+    families.one(table::SHARD_ORDINAL, Some(exporter.shard.shard.ordinal()))?;
+    families.one(table::TOTAL_SHARDS, Some(exporter.shard.shard.total()))?;
     families.one(table::PROBES_IN_FLIGHT, Some(exporter.probes_in_flight))?;
     families.one(table::SCHEDULE_LAG, Some(exporter.schedule_lag))?;
     let errors = LocalReason::ALL.iter().map(|reason| {

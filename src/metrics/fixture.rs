@@ -9,7 +9,7 @@ use crate::snapshot::fixture::{self, EndpointFixture};
 pub(crate) use crate::snapshot::fixture::{TestCa, name, now};
 use crate::snapshot::{
     AlternateName, BackendReport, Counters, ExporterReport, Fleet, LastCertificate, LookupFailure, LookupReport,
-    ProbeReport, TargetReport,
+    ProbeReport, ShardReport, TargetReport,
 };
 use crate::target::{Endpoint, ServerName, TlsMode, UserLabels};
 use crate::verdict::Assessment;
@@ -130,6 +130,7 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
         probes_in_flight: 2,
         schedule_lag: Duration::from_millis(1500),
         local_errors: vec![(LocalReason::Overloaded, 3)],
+        shard: ShardReport::default(),
     };
     Fleet { targets: [relay, unknown, fresh].map(Arc::new).into(), exporter }
 }

@@ -222,7 +222,11 @@ metrics! {
     TRUST_ANCHORS: Gauge Exporter "smtp_tls_exporter_trust_anchors" ["store"]
         "Number of roots in each trust store in use.";
     TARGETS: Gauge Exporter "smtp_tls_exporter_targets" []
-        "Number of configured targets.";
+        "Number of configured targets of this shard.";
+    SHARD_ORDINAL: Gauge Exporter "smtp_tls_exporter_shard_ordinal" []
+        "Number of the shard of this exporter, counted from 0.";
+    TOTAL_SHARDS: Gauge Exporter "smtp_tls_exporter_total_shards" []
+        "Number of shards that the targets of the configuration are divided into, 1 if they are not.";
     PROBES_IN_FLIGHT: Gauge Exporter "smtp_tls_exporter_probes_in_flight" []
         "Number of probes that currently hold a connection.";
     SCHEDULE_LAG: Gauge Exporter "smtp_tls_exporter_schedule_lag_seconds" []

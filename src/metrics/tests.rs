@@ -8,7 +8,8 @@ use expect_test::expect_file;
 use super::table::{METRICS, Metric, MetricKind, Scope};
 use super::*;
 use crate::metrics::fixture::{TestCa, backend, both_modes, classic, failing, name, now, reachable, target};
-use crate::snapshot::{BackendReport, EndpointReport, TargetReport};
+use crate::snapshot::{BackendReport, EndpointReport, ExporterReport, TargetReport};
+use crate::target::Shard;
 use crate::text::SECONDS_PER_DAY;
 use crate::verdict::certificate::hex;
 
@@ -330,6 +331,19 @@ fn presented_names_never_exceed_two_hundred_characters() {
         let text = exposition(&one_target(target("t", &[], &alias, vec![backend])), None, now(), Format::Text);
         assert!(text.contains(&format!("presented=\"{expected}\"")), "{expected} in {text}");
         assert!(expected.chars().count() <= 200, "{expected}");
+    }
+}
+
+#[test]
+fn the_exporter_reports_its_shard() {
+    let mut fleet = Fleet { targets: vec![], exporter: ExporterReport::default() };
+    for (shard, ordinal, total) in [(Shard::default(), "0", "1"), (Shard::new(1, 3).expect("a shard"), "1", "3")] {
+        fleet.exporter.shard.shard = shard;
+        let text = exposition(&fleet, None, now(), Format::Text);
+        let value =
+            |name| samples(&text).into_iter().find(|sample| sample.metric.name == name).map(|sample| sample.value);
+        assert_eq!(value("smtp_tls_exporter_shard_ordinal").as_deref(), Some(ordinal));
+        assert_eq!(value("smtp_tls_exporter_total_shards").as_deref(), Some(total));
     }
 }
 

@@ -1,35 +1,24 @@
-//! The published reports, found by name and by service. The maps are built when the targets change, so that a request costs
-//! the same however many targets there are.
+//! The published reports, found by name and by service.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::snapshot::TargetReport;
-use crate::target::{ServerName, Target, TargetKind, TargetName};
+use crate::target::{ServerName, TargetIndex, TargetKind};
 
-/// One slot for each target, in the order of the configuration.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
+    /// One slot for each target, in the order of the configuration.
     slots: Box<[Mutex<Arc<TargetReport>>]>,
-    by_name: HashMap<TargetName, usize>,
-    /// The first target of each service: by its default name and, for hosts, also with its server name.
-    by_service: HashMap<(TargetName, Option<ServerName>), usize>,
+    index: TargetIndex,
 }
 
 impl Reports {
     pub(super) fn new(reports: impl IntoIterator<Item = TargetReport>) -> Self {
-        let slots: Box<[_]> = reports.into_iter().map(|report| Mutex::new(Arc::new(report))).collect();
-        let (mut by_name, mut by_service) = (HashMap::new(), HashMap::new());
-        for (slot, report) in slots.iter().enumerate() {
-            let target = Arc::clone(&report.lock().target);
-            for service in services(&target) {
-                by_service.entry(service).or_insert(slot);
-            }
-            by_name.insert(target.name.clone(), slot);
-        }
-        Self { slots, by_name, by_service }
+        let reports: Vec<_> = reports.into_iter().collect();
+        let index = TargetIndex::new(reports.iter().map(|report| &*report.target));
+        Self { slots: reports.into_iter().map(|report| Mutex::new(Arc::new(report))).collect(), index }
     }
 
     pub(super) fn all(&self) -> Vec<Arc<TargetReport>> {
@@ -48,7 +37,7 @@ impl Reports {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
-        self.get(*self.by_name.get(name)?)
+        self.get(self.index.find(name)?)
     }
 
     pub(super) fn find_service(
@@ -56,18 +45,8 @@ impl Reports {
         kind: &TargetKind,
         server_name: Option<&ServerName>,
     ) -> Option<Arc<TargetReport>> {
-        self.get(*self.by_service.get(&(kind.default_name()?, server_name.cloned()))?)
+        self.get(self.index.find_service(kind, server_name)?)
     }
-}
-
-fn services(target: &Target) -> impl Iterator<Item = (TargetName, Option<ServerName>)> {
-    let server_name = match &target.kind {
-        TargetKind::Host(host) => Some(host.endpoint.server_name.clone()),
-        TargetKind::Mx(_) | TargetKind::Submission(_) => None,
-    };
-    let of_any = target.kind.default_name().map(|name| (name, None));
-    let of_name = of_any.clone().filter(|_| server_name.is_some()).map(|(name, _)| (name, server_name));
-    of_any.into_iter().chain(of_name)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ use crate::discovery::{Discovered, Queries, Resolvers};
 use crate::file::FileReader;
 use crate::observation::LocalFailure;
 use crate::probe::Prober;
-use crate::snapshot::TargetReport;
+use crate::snapshot::{ShardReport, TargetReport};
 use crate::target::{Target, TargetKind, TargetName};
 use crate::trust::TrustStore;
 use crate::verdict::{Assessment, Judge};
@@ -88,7 +88,8 @@ enum Job {
 impl Owner {
     pub(super) fn new(config: Config, clock: Clock, files: FileReader, queries: Queries) -> Result<Self, String> {
         let is_complete = config.files.failures().is_empty();
-        let Config { targets, trust_stores, resolvers, limits, probe_access, one_offs, .. } = config;
+        let Config { targets, shard, other_shards, trust_stores, resolvers, limits, probe_access, one_offs, .. } =
+            config;
         let worker = Worker {
             prober: Prober::new().map_err(|error| format!("TLS cannot be set up: {error}"))?,
             judge: Arc::new(Judge::default()),
@@ -116,6 +117,7 @@ impl Owner {
             clock,
         };
         owner.targets.set_one_offs(probe_access, one_offs);
+        owner.targets.published.set_shard(ShardReport::new(shard, other_shards));
         owner.install(targets, trust_stores, is_complete);
         Ok(owner)
     }
@@ -207,12 +209,14 @@ impl Owner {
     }
 
     fn reload(&mut self, config: Config, is_complete: bool) {
-        let Config { targets, trust_stores, resolvers, limits, probe_access, one_offs, .. } = config;
+        let Config { targets, shard, other_shards, trust_stores, resolvers, limits, probe_access, one_offs, .. } =
+            config;
         let resolver_count = resolvers.len();
         let resolvers = Arc::new(Resolvers::new(&resolvers, &self.worker.files, Queries::Once));
         self.worker = Arc::new(Worker { resolvers, ..(*self.worker).clone() });
         self.limits = limits;
         self.targets.set_one_offs(probe_access, one_offs);
+        self.targets.published.set_shard(ShardReport::new(shard, other_shards));
         self.admission.set_permits(permits(limits, resolver_count));
         self.install(targets, trust_stores, is_complete);
     }

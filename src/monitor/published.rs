@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::index::Reports;
 use crate::config::OneOffs;
 use crate::reason::LocalReason;
-use crate::snapshot::{ExporterReport, Fleet, TargetReport};
+use crate::snapshot::{ExporterReport, Fleet, ShardReport, TargetReport};
 use crate::target::{NotAllowed, ProbeAccess, ServerName, TargetKind};
 
 /// The published state.
@@ -20,6 +20,7 @@ pub(super) struct Published {
     config: Mutex<ConfigState>,
     probe_access: Mutex<ProbeAccess>,
     one_offs: Mutex<Option<Arc<OneOffs>>>,
+    shard: Mutex<ShardReport>,
     reload_running: AtomicBool,
     local_errors: [AtomicU64; LocalReason::ALL.len()],
     probes_in_flight: AtomicUsize,
@@ -48,6 +49,7 @@ impl Published {
             config: Mutex::default(),
             probe_access: Mutex::default(),
             one_offs: Mutex::default(),
+            shard: Mutex::default(),
             reload_running: AtomicBool::new(false),
             local_errors: Default::default(),
             probes_in_flight: AtomicUsize::new(0),
@@ -94,6 +96,7 @@ impl Published {
             probes_in_flight: self.probes_in_flight.load(Ordering::Relaxed),
             schedule_lag: self.waiting_since.lock().map_or(Duration::ZERO, |since| since.elapsed()),
             local_errors: errors.map(|(reason, count)| (*reason, count.load(Ordering::Relaxed))).collect(),
+            shard: self.shard.lock().clone(),
         }
     }
 
@@ -140,6 +143,10 @@ impl Published {
     pub(super) fn set_probe_access(&self, access: ProbeAccess, one_offs: Option<Arc<OneOffs>>) {
         *self.probe_access.lock() = access;
         *self.one_offs.lock() = one_offs;
+    }
+
+    pub(super) fn set_shard(&self, shard: ShardReport) {
+        *self.shard.lock() = shard;
     }
 
     pub(super) fn config_failed(&self) {

@@ -15,7 +15,7 @@ use crate::reason::{ChainWarning, Phase};
 use crate::snapshot::state::{is_ok, worst};
 use crate::snapshot::{
     AlternateName, BackendReport, Change, Condition, EndpointReport, LastCertificate, LookupFailure, LookupReport,
-    ProbeReport, StateChange, TargetReport,
+    ProbeReport, ShardReport, StateChange, TargetReport,
 };
 use crate::target::ServerName;
 use crate::text::{days, escaped_for_json, printable, rfc3339};
@@ -34,17 +34,23 @@ macro_rules! object {
 }
 
 /// Targets with their backends, verdicts and advice as one JSON object, indented; `docs/api.md` describes its keys.
-pub fn targets_json(targets: &[Arc<TargetReport>], now: SystemTime) -> String {
-    targets_json_pieces(targets.iter().cloned(), now).collect()
+pub fn targets_json(targets: &[Arc<TargetReport>], shard: &ShardReport, now: SystemTime) -> String {
+    targets_json_pieces(targets.iter().cloned(), shard, now).collect()
 }
 
 /// The pieces of [`targets_json`], made one by one: one for each target, one before and one after them.
 pub fn targets_json_pieces(
     targets: impl IntoIterator<Item = Arc<TargetReport>>,
+    shard: &ShardReport,
     now: SystemTime,
 ) -> impl Iterator<Item = String> {
     let mut targets = targets.into_iter().peekable();
-    let empty = text(&object! { version: VERSION, at: at(now), targets: [(); 0], });
+    let shard = object! {
+        ordinal: shard.shard.ordinal(),
+        total: shard.shard.total(),
+        other_targets: shard.other_targets(),
+    };
+    let empty = text(&object! { version: VERSION, at: at(now), shard: shard, targets: [(); 0], });
     let (start, end) = empty.split_once("[]").unwrap_or_default();
     let (start, end) =
         (format!("{start}["), if targets.peek().is_none() { format!("]{end}") } else { format!("\n  ]{end}") });

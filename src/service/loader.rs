@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
 use crate::config::{Config, ConfigError, Files, Found};
 use crate::monitor::Handle;
+use crate::target::Shard;
 use crate::text::{counted, list};
 use crate::web::{LogLimit, ReloadRequests};
 
@@ -24,6 +25,8 @@ pub(super) struct Loader {
     handle: Handle,
     /// The files of the running configuration.
     files: Files,
+    /// Whose targets are probed.
+    shard: Shard,
     /// Their state at the last attempt to load them; none if the attempt did not end in time.
     seen: Option<Result<Found, ConfigError>>,
     /// Whether the last reload rejected the configuration file, so that the running configuration is older.
@@ -103,8 +106,8 @@ impl Drop for Running {
 }
 
 impl Loader {
-    /// The loader of a service that runs with `files`. Logs what is wrong with them.
-    pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: Files) -> Self {
+    /// The loader of a service that probes the targets of `shard` and runs with `files`. Logs what is wrong with them.
+    pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: Files, shard: Shard) -> Self {
         let mut loader = Self {
             config_file,
             load: Arc::new(Config::load_after),
@@ -112,6 +115,7 @@ impl Loader {
             handle,
             seen: Some(Ok(files.found().clone())),
             files,
+            shard,
             rejected: false,
             pause: RELOAD_PAUSE,
             log: LogLimit::new(LOG_PERIOD),
@@ -230,6 +234,7 @@ impl Loader {
                 tracing::warn!(warning, omitted, "configuration warning");
             }
         }
+        let config = config.of_shard(self.shard);
         if is_current {
             self.handle.reload(config).await?;
         } else {

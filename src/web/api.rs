@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::{FleetSource, JSON};
-use crate::snapshot::{BackendReport, TargetReport};
+use crate::snapshot::{BackendReport, ShardReport, TargetReport};
 use crate::target::{Backend, ServerName, Target, TargetName};
 use crate::text::{file_name, list, printable};
 
@@ -115,8 +115,12 @@ pub(super) fn pem_name(backend: &Backend) -> String {
 pub(super) struct ApiError(StatusCode, String);
 
 impl ApiError {
-    pub(super) fn unknown_target(name: &str) -> Self {
-        Self::not_found(format!("unknown target {}", quoted(name)))
+    /// If it is a target of another shard, says so.
+    pub(super) fn unknown_target(name: &str, shard: &ShardReport) -> Self {
+        match shard.refer_named(name) {
+            Some(text) => Self::not_found(format!("target {} {text}", quoted(name))),
+            None => Self::not_found(format!("unknown target {}", quoted(name))),
+        }
     }
 
     fn not_found(text: String) -> Self {

@@ -31,6 +31,14 @@ pub(super) struct Probes {
     max_age: Duration,
 }
 
+/// Who probes a configured target.
+enum Configured {
+    /// This exporter.
+    Here(TargetName),
+    /// Another shard, as the text says.
+    OtherShard(String),
+}
+
 /// Who waits for an answer, and for how long.
 struct Client {
     address: ClientAddress,
@@ -81,8 +89,10 @@ impl Probes {
     fn requested(&self, request: &ProbeRequest) -> Result<Requested, ProbeError> {
         let kind = request.kind();
         let configured = self.configured(request, kind.as_ref().ok());
-        if let Some(report) = configured.as_ref().filter(|_| self.source.probe_access().configured) {
-            return Ok(Requested::Configured(report.target.name.clone()));
+        match configured.as_ref().filter(|_| self.source.probe_access().configured) {
+            Some(Configured::Here(name)) => return Ok(Requested::Configured(name.clone())),
+            Some(Configured::OtherShard(text)) => return Err(ProbeError::other_shard(request, text)),
+            None => {}
         }
         let refused = |error| if configured.is_some() { ProbeError::configured(request) } else { error };
         let kind = kind.map_err(refused)?;
@@ -138,10 +148,18 @@ impl Probes {
     }
 
     /// The configured target that is requested: by its name, else by its host and port, or its domain.
-    fn configured(&self, request: &ProbeRequest, kind: Option<&TargetKind>) -> Option<Arc<TargetReport>> {
-        let server_name = request.server_name.as_ref();
-        let by_name = if server_name.is_none() { self.source.find(&request.target) } else { None };
-        by_name.or_else(|| self.source.find_service(kind?, server_name))
+    fn configured(&self, request: &ProbeRequest, kind: Option<&TargetKind>) -> Option<Configured> {
+        let (shard, server_name) = (self.source.exporter().shard, request.server_name.as_ref());
+        let here = |report: Arc<TargetReport>| Configured::Here(report.target.name.clone());
+        let by_name = || {
+            let found = self.source.find(&request.target).map(here);
+            found.or_else(|| shard.refer_named(&request.target).map(Configured::OtherShard))
+        };
+        let by_service = || {
+            let found = self.source.find_service(kind?, server_name).map(here);
+            found.or_else(|| shard.refer_service(kind?, server_name).map(Configured::OtherShard))
+        };
+        server_name.is_none().then(by_name).flatten().or_else(by_service)
     }
 }
 
@@ -263,6 +281,11 @@ impl ProbeError {
             request.quoted()
         );
         Self::Refused(StatusCode::FORBIDDEN, text)
+    }
+
+    /// A configured target of another shard, which `text` names.
+    fn other_shard(request: &ProbeRequest, text: &str) -> Self {
+        Self::Refused(StatusCode::MISDIRECTED_REQUEST, format!("target {} {text}\n", request.quoted()))
     }
 
     /// The addresses are not disclosed, because they may be those of an internal network.

@@ -47,7 +47,7 @@ impl Pages {
     pub(super) fn overview(&self, fleet: Fleet, query: &Query, now: SystemTime, out: &mut dyn Write) -> io::Result<()> {
         let Fleet { targets, exporter } = fleet;
         self.advice.forget_replaced(targets.len());
-        let (parts, shown) = overview::parts(&self.links, self.views(targets, now), query);
+        let (parts, shown) = overview::parts(&self.links, self.views(targets, now), query, &exporter.shard);
         shell::write(self, &exporter, &parts, now, out, |out| overview::write_rows(&shown, out))
     }
 
@@ -63,8 +63,16 @@ impl Pages {
         shell::write(self, exporter, &detail::parts(&view), now, out, |out| endpoint::write_all(&view, out))
     }
 
-    pub(super) fn not_found(&self, exporter: &ExporterReport, now: SystemTime, out: &mut dyn Write) -> io::Result<()> {
-        shell::write(self, exporter, &detail::not_found(&self.links), now, out, |_| Ok(()))
+    /// Writes the page in place of that of the target `name`, which has no report.
+    pub(super) fn not_found(
+        &self,
+        name: &str,
+        exporter: &ExporterReport,
+        now: SystemTime,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let other_shard = exporter.shard.refer_named(name);
+        shell::write(self, exporter, &detail::not_found(&self.links, other_shard.as_deref()), now, out, |_| Ok(()))
     }
 
     fn views(&self, reports: Vec<Arc<TargetReport>>, now: SystemTime) -> Vec<TargetView<'_>> {

@@ -14,7 +14,7 @@ use smtp_tls_exporter::cmd::cli::Args;
 
 use crate::support::{Environment, request, target, until};
 
-fn exporter(args: &[&str]) -> Command {
+pub(crate) fn exporter(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-tls-exporter"));
     command.args(args).stdin(Stdio::null());
     command
@@ -182,6 +182,22 @@ const USAGE_ERRORS: &str = "\
 --config.file=valid.yaml --web.telemetry-path=/-/ready
 --config.file=valid.yaml --web.external-url=https://user@a.test/
 --web.allowed-hosts=a.test,b.test:x
+--shard=0
+--total-shards=2
+--shard=0 --total-shards=0
+--shard=0 --total-shards=1025
+--shard=0 --total-shards=-1
+--shard=0 --total-shards=two
+--shard=-1 --total-shards=2
+--shard=+1 --total-shards=2
+--shard= --total-shards=2
+--shard=1.0 --total-shards=2
+--shard=1024 --total-shards=2
+--shard=99999999999999999999 --total-shards=2
+--shard=hostname --total-shards=2
+--config.file=valid.yaml --shard=2 --total-shards=2
+--config.file=valid.yaml --shard=2 --total-shards=2 --config.check
+--config.file=invalid.yaml --shard=1 --total-shards=2
 check
 check --no-such-flag
 check a.test --timeout=0

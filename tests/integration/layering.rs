@@ -91,7 +91,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("rules", &["config", "target"]),
-    ("service", &["config", "monitor", "web", "text"]),
+    ("service", &["config", "monitor", "target", "web", "text"]),
     (
         "cmd",
         &[

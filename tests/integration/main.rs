@@ -31,6 +31,7 @@ mod scheduling;
 mod scrape_examples;
 mod senders;
 mod service_fixture;
+mod shards;
 mod stderr;
 mod support;
 mod target_files;

@@ -437,6 +437,8 @@ class Exporter:
         self._add("up", {}, lambda t: int(self._is_up(t)), lambda t: self._starts <= t < self._ends)
         self._add("smtp_tls_exporter_build_info", {"version": "0.1.0"}, constant(1), self._is_up)
         self._add("smtp_tls_exporter_config_last_reload_successful", {}, constant(1), self._is_up)
+        self._add("smtp_tls_exporter_shard_ordinal", {}, constant(0), self._is_up)
+        self._add("smtp_tls_exporter_total_shards", {}, constant(1), self._is_up)
 
     def scrape_labels(self) -> Labels:
         return {label: value for label, value in self.labels.items() if label in SCRAPE_LABELS}

@@ -64,7 +64,7 @@ fn the_page_documents_every_key_and_no_other() {
     let mut found = BTreeSet::new();
     let mut add_keys = |json: &str, path| keys(&serde_json::from_str(json).expect("JSON"), path, &mut found);
     add_keys(&target(&report, advice, now()), "targets[]");
-    add_keys(&targets_json(&[Arc::new(report)], now()), "");
+    add_keys(&targets_json(&[Arc::new(report)], &ShardReport::default(), now()), "");
     let page = documented();
     let (missing, gone): (Vec<_>, Vec<_>) = (found.difference(&page).collect(), page.difference(&found).collect());
     assert!(missing.is_empty() && gone.is_empty(), "not in docs/api.md: {missing:#?}\nonly there: {gone:#?}");
@@ -92,7 +92,7 @@ fn pieces_form_one_indented_document() {
         [(0, "\n  \"targets\": []\n}\n"), (1, "\n      ]\n    }\n  ]\n}\n"), (3, "\n      ]\n    }\n  ]\n}\n")]
     {
         let targets = iter::repeat_with(|| Arc::new(report())).take(count);
-        let pieces: Vec<String> = targets_json_pieces(targets, now()).collect();
+        let pieces: Vec<String> = targets_json_pieces(targets, &ShardReport::default(), now()).collect();
         assert_eq!(pieces.len(), count + 2);
         let text = pieces.concat();
         assert!(

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::monitor::Monitor;
+use crate::target::Shard;
 use crate::web::reloads;
 
 /// A running monitor and its loader.
@@ -25,7 +26,7 @@ impl LoaderFixture {
         let files = config.files.clone();
         let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).expect("a monitor");
         tokio::spawn(monitor.run(std::future::pending()));
-        Self { folder, loader: Loader::new(Some(main), handle, files) }
+        Self { folder, loader: Loader::new(Some(main), handle, files, Shard::default()) }
     }
 
     fn write(&self, name: &str, text: &str) {

@@ -36,13 +36,17 @@ pub(super) fn parts(view: &TargetView<'_>) -> PageParts {
     }
 }
 
-pub(super) fn not_found(links: &Links) -> PageParts {
+/// `other_shard` says which other shard probes the target.
+pub(super) fn not_found(links: &Links, other_shard: Option<&str>) -> PageParts {
     PageParts {
         title: "Target not found".to_owned(),
         banner: html! {},
         main: html! {
             h1 { "Target not found" }
-            p { "No target with this name is configured. " a href=(links.home()) { "All targets" } }
+            p { @match other_shard {
+                Some(text) => { "The target " (text) ". " }
+                None => { "No target with this name is configured. " }
+            } a href=(links.home()) { "All targets" } }
         },
     }
 }

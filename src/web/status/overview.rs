@@ -13,7 +13,7 @@ use super::shell::PageParts;
 use super::view::TargetView;
 use crate::advice::Advice;
 use crate::snapshot::state::order;
-use crate::snapshot::{BackendReport, EndpointReport};
+use crate::snapshot::{BackendReport, EndpointReport, ShardReport};
 use crate::text::{counted, distance, grouped, list};
 use crate::verdict::unix;
 
@@ -22,6 +22,7 @@ pub(super) fn parts<'a>(
     links: &Links,
     mut views: Vec<TargetView<'a>>,
     query: &Query,
+    shard: &ShardReport,
 ) -> (PageParts, Vec<TargetView<'a>>) {
     let (all, of_all) = (views.len(), count(&views));
     views.retain(|view| query.matches(view));
@@ -38,8 +39,13 @@ pub(super) fn parts<'a>(
         main: html! {
             h1 class="hidden" { "Targets" }
             (states(links, query, &found))
+            @if shard.shard.has_others() {
+                p class="note" { (shard_note(shard)) }
+            }
             @if all == 0 {
-                p class="nothing" { "No targets are configured." }
+                p class="nothing" {
+                    @if shard.other_targets() == 0 { "No targets are configured." } @else { "This shard has no targets." }
+                }
             } @else if shown.is_empty() {
                 p class="nothing" {
                     "No targets match the filter. " a href=(links.home()) { "Show all " (grouped(all)) }
@@ -50,6 +56,11 @@ pub(super) fn parts<'a>(
         },
     };
     (parts, shown)
+}
+
+fn shard_note(shard: &ShardReport) -> String {
+    let (shard, others) = (shard.shard, counted(shard.other_targets(), "target"));
+    format!("This is {shard}. Other shards probe {others}, which this page does not show.")
 }
 
 pub(super) fn write_rows(views: &[TargetView<'_>], out: &mut dyn Write) -> io::Result<()> {

@@ -6,7 +6,8 @@ use super::*;
 use crate::metrics::fixture::{TestCa, backend, classic, failing, name, now, reachable, target};
 use crate::observation::Failure;
 use crate::reason::{NameReason, ProbeReason, SkipReason, Stage};
-use crate::snapshot::{BackendReport, TargetReport};
+use crate::snapshot::{BackendReport, ShardReport, TargetReport};
+use crate::target::Shard;
 use crate::web::fixture::{eventful, overview_page as overview, plain, target_page as detail};
 
 /// The names of the targets in the order of the page.
@@ -53,6 +54,23 @@ fn good(ca: &TestCa, address: &str) -> BackendReport {
 fn with_name(ca: &TestCa, presented: &[&str]) -> BackendReport {
     let alias = name("smtp.example.com");
     reachable(backend(&alias, "192.0.2.7"), ca.assess(&alias, presented, (2027, 1)))
+}
+
+#[test]
+fn the_overview_counts_the_targets_of_other_shards() {
+    let of = |targets: Vec<TargetReport>, shard: Shard, others: &[&str]| {
+        let mut fleet = fleet(targets);
+        let others = others.iter().map(|other| target(other, &[], &name("smtp.example.com"), vec![]).target);
+        fleet.exporter.shard = ShardReport::new(shard, others.collect());
+        plain(&overview(&fleet, ""))
+    };
+    let second = Shard::new(1, 3).expect("a shard");
+    let page = of(vec![probed("a", vec![])], second, &["b", "c"]);
+    assert_contains(&page, &["shard 1 of 3", "2 targets"]);
+    let page = of(vec![], second, &["b"]);
+    assert_contains(&page, &["shard 1 of 3", "1 target", "This shard has no targets."]);
+    let page = of(vec![probed("a", vec![])], Shard::default(), &[]);
+    assert!(!page.contains("shard"), "{page}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn pages(text: &mut String) {
     for target in ["relay", "unknown", "fresh"] {
         add(text, &format!("the page of the target {target}"), &main_part(&target_page(&fleet, target)));
     }
-    let not_found = written(|pages, out| pages.not_found(&fleet.exporter, now(), out));
+    let not_found = written(|pages, out| pages.not_found("unknown", &fleet.exporter, now(), out));
     add(text, "the page of an unknown target", &plain(&not_found));
     add(text, "the overview, filtered: nxdomain, state critical", &overview(&fleet, "q=nxdomain&state=critical"));
     add(text, "the overview, filtered: state ok", &overview(&fleet, "state=ok"));

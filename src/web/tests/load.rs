@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::join_all;
 
 use super::*;
+use crate::metrics::fixture::name;
+use crate::snapshot::ShardReport;
+use crate::target::Shard;
 use crate::web::connections::ConnectionLimits;
 
 /// Of a client that behaves well, with what an attacker holds.
@@ -197,7 +200,7 @@ async fn slow_readers_of_probe_responses_keep_nobody_out() {
     server.finish().await;
 }
 
-/// A source of many targets, none of which is requested.
+/// A source of many targets, none of which is requested. It is shard 0 of 2; shard 1 has the target `relay`.
 #[derive(Clone, Default)]
 struct Unlisted(Arc<AtomicUsize>);
 
@@ -212,7 +215,9 @@ impl FleetSource for Unlisted {
     }
 
     fn exporter(&self) -> ExporterReport {
-        ExporterReport::default()
+        let relay = target("relay", &[], &name("smtp.example.com"), vec![]).target;
+        let shard = ShardReport::new(Shard::new(0, 2).expect("a shard"), vec![relay]);
+        ExporterReport { shard, ..ExporterReport::default() }
     }
 
     fn find(&self, _: &str) -> Option<Arc<TargetReport>> {
@@ -236,6 +241,13 @@ async fn a_request_for_an_unknown_target_does_not_look_at_all_targets() {
         ("/targets/unknown", 404),
         ("/api/v1/targets/unknown", 404),
         ("/api/v1/targets/unknown/backends/192.0.2.1:25/chain.pem", 404),
+        ("/probe?target=relay", 421),
+        ("/probe?target=SMTP.example.com.:587", 421),
+        ("/probe?target=smtp.example.com:587&hostname=smtp.example.com", 421),
+        ("/probe?target=smtp.example.com:587&hostname=a.test", 403),
+        ("/probe?target=relay&hostname=a.test", 403),
+        ("/targets/relay", 404),
+        ("/api/v1/targets/relay", 404),
     ] {
         for method in ["GET", "HEAD"] {
             let answer = ask(&router, Request::builder().method(method).uri(path)).await;

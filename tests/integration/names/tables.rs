@@ -6,7 +6,7 @@ pub(super) const ADDED_LABELS: &[&str] = &["job", "instance", "cluster", "namesp
 
 /// Labels that only alerts have, or only results of queries on dashboards.
 pub(super) const RESULT_LABELS: &[&str] =
-    &["alertname", "alertstate", "severity", "alert", "bucket", "check", "detail", "short"];
+    &["alertname", "alertstate", "severity", "alert", "bucket", "check", "detail", "ordinal", "short", "total"];
 
 /// Values that are not enums of the code: of labels, of config keys, and of types of metrics.
 pub(super) const OTHER_VALUES: &[(&str, &str)] = &[
@@ -24,6 +24,8 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Alertmanager: routes and inhibition rules", "equal group_by"),
     ("Prometheus: scrape jobs", "honor_labels job_name metrics_path scrape_configs scrape_interval scrape_timeout"),
     ("Prometheus: targets", "file_sd metric_relabel_configs relabel_configs source_labels static_configs target_label"),
+    ("Prometheus: service discovery, relabeling", "file_sd_configs hashmod regex replacement"),
+    ("Kubernetes: fields of a StatefulSet", "ordinals replicas start"),
     ("Prometheus: TLS", "tls_config ca_file cert_file insecure_skip_verify key_file"),
     ("Prometheus: a template function, an annotation by convention", "query runbook_url"),
     ("Grafana: variables", "datasource label value"),
@@ -53,7 +55,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
         "check_command command_line command_name host_name service_description check_smtp_tls",
     ),
     ("Nagios: performance data of `check`", "days_until_expiry failing_backends"),
-    ("Examples: a target and scrape jobs", "relay smtp_tls smtp_tls_probe"),
+    ("Examples: a target and scrape jobs", "relay smtp_tls smtp_tls_probe smtp_tls_probe_0"),
     ("This repository: a directory, the user in the image", "dashboards nonroot"),
 ];
 
