@@ -94,25 +94,27 @@ def start(exits: ExitStack, home: Path, *command: str) -> None:
 
 
 def wait(address: str) -> list[dict[str, str]]:
-    """The labels of all series `probe_success`, once every scrape that was started has succeeded."""
+    """The labels of all series `probe_success`, once every target of every job has been scraped."""
     until = time.monotonic() + TIMEOUT
     probed: list[dict[str, str]] = []
     while time.monotonic() < until:
         try:
-            probed = query(address, "probe_success")
-            is_up = len(query(address, "up == 1"))
+            active = len(get(address, "targets", state="active")["activeTargets"])
+            series = get(address, "query", query="probe_success")["result"]
         except OSError:
-            is_up = 0
-        if len(probed) >= TARGETS and is_up == len(probed):
+            active = 0
+        else:
+            probed = [each["metric"] for each in series]
+        if active and active == len(probed):
             return probed
         time.sleep(0.2)
-    raise TimeoutError(f"{len(probed)} of {TARGETS} targets were scraped within {TIMEOUT} seconds")
+    raise TimeoutError(f"{len(probed)} targets were scraped within {TIMEOUT} seconds")
 
 
-def query(address: str, expression: str) -> list[dict[str, str]]:
-    url = f"http://{address}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+def get(address: str, endpoint: str, **parameters: str) -> Any:
+    url = f"http://{address}/api/v1/{endpoint}?{urllib.parse.urlencode(parameters)}"
     with urllib.request.urlopen(url, timeout=5) as response:
-        return [each["metric"] for each in json.load(response)["data"]["result"]]
+        return json.load(response)["data"]
 
 
 def free_port() -> int:
