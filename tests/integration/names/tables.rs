@@ -20,7 +20,10 @@ pub(super) const OTHER_VALUES: &[(&str, &str)] = &[
 
 /// Names of other programs, separated by spaces. `*` stands for any end. A name that no text uses fails the test.
 pub(super) const EXTERNAL: &[(&str, &str)] = &[
-    ("Prometheus: metrics, operators, a field of alerts", "scrape_duration_seconds scrape_samples_scraped or by without for"),
+    (
+        "Prometheus: metrics, operators, a field of alerts",
+        "scrape_duration_seconds scrape_samples_scraped or by without for",
+    ),
     ("Alertmanager: routes and inhibition rules", "equal group_by"),
     ("Prometheus: scrape jobs", "honor_labels job_name metrics_path scrape_configs scrape_interval scrape_timeout"),
     ("Prometheus: targets", "file_sd metric_relabel_configs relabel_configs source_labels static_configs target_label"),
