@@ -446,7 +446,8 @@ fn a_result_that_cannot_be_written_exits_with_2_unless_the_reader_has_gone() {
     let env = Environment::new(&pki);
     let chain = pki.issue(&CertSpec::valid_for(&["smtp.example.com"])).chain_pem();
     let closed = TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("an address");
-    let config = format!("targets: [{{host: 127.0.0.1, port: {}, trust: mozilla}}]", closed.port());
+    let config =
+        format!("targets: [{{host: 127.0.0.1, port: {}, trust: mozilla, labels: {{team: mail}}}}]", closed.port());
     for (name, text) in [("chain.pem", &chain), ("root.pem", &pki.root_pem()), ("config.yaml", &config)] {
         std::fs::write(env.folder.path().join(name), text).expect("a file");
     }
