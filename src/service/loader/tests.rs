@@ -311,6 +311,9 @@ async fn repeated_reloads_by_http_clients_are_logged_once() {
     let subscriber =
         tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).without_time().finish();
     let _guard = tracing::subscriber::set_default(subscriber);
+    // With a single subscriber, tracing would disable events that the thread of another test is the first to log.
+    let _other = tracing::Dispatch::new(tracing_subscriber::registry());
+    tracing::callsite::rebuild_interest_cache();
     let mut fixture = LoaderFixture::start();
     fixture.write("a.json", "[{");
     let lines = || {
