@@ -48,6 +48,14 @@ class Sample:
     value: float
 
 
+def defaults(root: Path, interval: int = INTERVAL, timeout: int | None = None, resolver: str = "system") -> str:
+    """The config above the targets. By default, the timeout is as long as the interval."""
+    timeout = timeout or interval
+    return DEFAULTS.format(
+        interval=interval, timeout=timeout, connect_timeout=min(timeout, 2), resolver=resolver, root=root
+    )
+
+
 class Exporter:
     """The log is named after `home`. `targets` is the config below the defaults."""
 
@@ -65,11 +73,7 @@ class Exporter:
     ) -> None:
         home.mkdir()
         self.config = config = home / "config.yaml"
-        timeout = timeout or interval
-        defaults = DEFAULTS.format(
-            interval=interval, timeout=timeout, connect_timeout=min(timeout, 2), resolver=resolver, root=root
-        )
-        config.write_text(defaults + targets)
+        config.write_text(defaults(root, interval, timeout, resolver) + targets)
         self.address = f"127.0.0.1:{free_port()}"
         self._daemon = Daemon(
             [binary, f"--config.file={config}", f"--web.listen-address={self.address}", "--log.format=logfmt"],

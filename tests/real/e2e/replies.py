@@ -17,7 +17,7 @@ from . import openssl
 from .checks import Failed, Step, expect
 from .clients import expect_error
 from .exim import Exim
-from .exporter import DEFAULTS
+from .exporter import defaults
 from .pki import TestCa
 from .postfix import Listener, Postfix, PostfixClient
 from .process import Daemon, free_port, wait_until
@@ -150,7 +150,7 @@ class Replies:
             + (CLIENT_CERTIFICATE.format(file=case.client_certificate) if case.client_certificate else "")
             for case in self.cases
         ]
-        config.write_text(DEFAULTS.format(interval=5, root=self.ca.root) + "targets:\n" + "".join(entries))
+        config.write_text(defaults(self.ca.root) + "targets:\n" + "".join(entries))
         command = [self._exporter, "check", f"--config.file={config}", "--output=json"]
         command += [case.name for case in self.cases]
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60)
