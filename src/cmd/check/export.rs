@@ -57,7 +57,7 @@ pub(super) fn write(folder: &Path, force: bool, reports: &[Arc<TargetReport>]) -
     Ok(files.len())
 }
 
-/// Writes a file with a random name, which is removed if it is dropped. What a killed run leaves is in nobody's way.
+/// Writes a file with a random name, which is removed if it is dropped. The file of a killed run does not block later runs.
 fn write_temporary(folder: &Path, text: &str) -> io::Result<TempPath> {
     // The crate adds the random name to its error, and the caller the name of the file.
     let mut cause = None;
