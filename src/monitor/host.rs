@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::backend::BackendState;
 use super::dedup::BackendId;
 use super::roster::Roster;
-use crate::discovery::KnownHost;
+use crate::discovery::{FoundHost, KnownHost};
 use crate::reason::{Resolves, SkipReason};
 use crate::snapshot::alternates::{alternate_candidates, resolves};
 use crate::snapshot::{AlternateName, BackendReport, EndpointReport};
@@ -26,10 +26,10 @@ pub(super) struct HostState {
     pub(super) backends: Vec<BackendState>,
     /// Number of addresses beyond the cap.
     pub(super) over_cap: usize,
-    /// Number of addresses that the last lookup found and that are not probed for other reasons.
-    skipped: Vec<(SkipReason, usize)>,
-    /// Some of those that are not allowed.
-    not_allowed: Arc<[IpAddr]>,
+    /// Number of addresses to which this host has no route, as of the last lookup that found any.
+    without_route: usize,
+    /// IPv4 and IPv6 addresses that are not allowed, each as of the last lookup of the family that did not fail.
+    not_allowed: [NotAllowed; 2],
     alternates: Arc<[AlternateName]>,
 }
 
@@ -43,8 +43,8 @@ impl HostState {
             roster: Roster::default(),
             backends: Vec::new(),
             over_cap: 0,
-            skipped: Vec::new(),
-            not_allowed: Arc::default(),
+            without_route: 0,
+            not_allowed: Default::default(),
             alternates: Arc::default(),
         }
     }
@@ -55,21 +55,40 @@ impl HostState {
         known.is_some_and(|backend| backend.report.is_reachable())
     }
 
-    /// Sets which addresses the last lookup found that are not probed, apart from those beyond the cap.
-    pub(super) fn set_skipped(&mut self, without_route: usize, not_allowed: &[(SkipReason, IpAddr)]) {
-        self.skipped = skipped(without_route, not_allowed);
-        self.not_allowed = not_allowed.iter().map(|(_, ip)| *ip).take(MAX_NOT_ALLOWED).collect();
+    /// Sets which of the addresses that a lookup found are not probed, apart from those beyond the cap. The addresses of a
+    /// family whose lookup failed are kept, as its backends are.
+    pub(super) fn set_skipped(&mut self, found: &FoundHost) {
+        let has_failed = [found.ipv4_failed, found.ipv6_failed];
+        if found.without_route > 0 || has_failed == [false; 2] || !found.addresses.is_empty() {
+            self.without_route = found.without_route;
+        }
+        for ((known, found), has_failed) in
+            self.not_allowed.iter_mut().zip(by_family(&found.not_allowed)).zip(has_failed)
+        {
+            if !has_failed || !found.counts.is_empty() {
+                *known = found;
+            }
+        }
     }
 
-    /// Number of addresses that the last lookup found and to which this host has no route.
+    /// Forgets which addresses are not probed, apart from those beyond the cap.
+    pub(super) fn forget_skipped(&mut self) {
+        self.without_route = 0;
+        self.not_allowed = Default::default();
+    }
+
+    /// Number of addresses to which this host has no route, as of the last lookup that found any.
     pub(super) fn without_route(&self) -> usize {
-        self.skipped.iter().filter(|(reason, _)| *reason == SkipReason::NoRoute).map(|(_, count)| count).sum()
+        self.without_route
     }
 
-    /// Whether `not_allowed` is what the last lookup found.
+    /// Whether the addresses that are not allowed are as many as those known of their families.
     pub(super) fn skips_as_before(&self, not_allowed: &[(SkipReason, IpAddr)]) -> bool {
-        let refusals = self.skipped.iter().copied().filter(|(reason, _)| reason.is_not_allowed());
-        refusals.eq(skipped(0, not_allowed))
+        let found = by_family(not_allowed);
+        self.not_allowed
+            .iter()
+            .zip(&found)
+            .all(|(known, found)| found.counts.is_empty() || known.counts == found.counts)
     }
 
     /// Ends the backends to which `check` does not allow connections any more.
@@ -77,15 +96,11 @@ impl HostState {
         let check = |ip: IpAddr| check(SocketAddr::new(ip, self.host.endpoint.port));
         let removed = self.roster.remove(|ip| check(ip).is_err());
         self.backends.retain(|backend| check(backend.report.backend.address).is_ok());
-        let removed: Vec<_> = removed.into_iter().filter_map(|ip| Some((check(ip).err()?, ip))).collect();
-        for (reason, count) in skipped(0, &removed) {
-            match self.skipped.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, sum)) => *sum += count,
-                None => self.skipped.push((reason, count)),
+        for ip in removed {
+            if let Err(reason) = check(ip) {
+                self.not_allowed[family(ip)].add(reason, ip);
             }
         }
-        let added = removed.iter().map(|(_, ip)| *ip);
-        self.not_allowed = self.not_allowed.iter().copied().chain(added).take(MAX_NOT_ALLOWED).collect();
     }
 
     /// Makes the backends those of the roster; `join` returns the identifier of a new one. Returns the backends that were
@@ -111,7 +126,7 @@ impl HostState {
     pub(super) fn forget_roster(&mut self) {
         self.roster = Roster::default();
         self.over_cap = 0;
-        self.set_skipped(0, &[]);
+        self.forget_skipped();
     }
 
     /// Chooses the names that may replace the server name; true if there are any. What is known of them stays.
@@ -143,29 +158,53 @@ impl HostState {
 
     /// What readers see.
     pub(super) fn report(&self) -> EndpointReport {
-        let over_cap = Some((SkipReason::Cap, self.over_cap)).filter(|(_, count)| *count > 0);
+        let [v4, v6] = &self.not_allowed;
+        let mut skipped = BTreeMap::from([(SkipReason::Cap, self.over_cap), (SkipReason::NoRoute, self.without_route)]);
+        for (reason, count) in v4.counts.iter().chain(&v6.counts) {
+            *skipped.entry(*reason).or_default() += count;
+        }
         EndpointReport {
             endpoint: Arc::clone(&self.host.endpoint),
             preference: self.host.preference,
             found_as: self.found_as.clone(),
             held: self.roster.held(),
             backends: self.backends.iter().map(|backend| Arc::clone(&backend.report)).collect(),
-            skipped: over_cap.into_iter().chain(self.skipped.iter().copied()).collect(),
-            not_allowed: Arc::clone(&self.not_allowed),
+            skipped: skipped.into_iter().filter(|(_, count)| *count > 0).collect(),
+            not_allowed: v4.first.iter().chain(&v6.first).copied().take(MAX_NOT_ALLOWED).collect(),
             alternates: Arc::clone(&self.alternates),
         }
     }
 }
 
-/// The number of addresses by reason, those without any left out.
-fn skipped(without_route: usize, not_allowed: &[(SkipReason, IpAddr)]) -> Vec<(SkipReason, usize)> {
-    let refused = |reason| (reason, not_allowed.iter().filter(|(other, _)| *other == reason).count());
-    let all = [
-        (SkipReason::NoRoute, without_route),
-        refused(SkipReason::AddressNotAllowed),
-        refused(SkipReason::PortNotAllowed),
-    ];
-    all.into_iter().filter(|(_, count)| *count > 0).collect()
+/// Addresses of one family that are not allowed.
+#[derive(Debug, Default)]
+struct NotAllowed {
+    counts: BTreeMap<SkipReason, usize>,
+    /// At most [`MAX_NOT_ALLOWED`] of them.
+    first: Vec<IpAddr>,
+}
+
+impl NotAllowed {
+    fn add(&mut self, reason: SkipReason, ip: IpAddr) {
+        *self.counts.entry(reason).or_default() += 1;
+        if self.first.len() < MAX_NOT_ALLOWED {
+            self.first.push(ip);
+        }
+    }
+}
+
+/// IPv4 and IPv6 addresses apart.
+fn by_family(not_allowed: &[(SkipReason, IpAddr)]) -> [NotAllowed; 2] {
+    let mut families = [NotAllowed::default(), NotAllowed::default()];
+    for (reason, ip) in not_allowed {
+        families[family(*ip)].add(*reason, *ip);
+    }
+    families
+}
+
+/// The place of the address family in a pair.
+fn family(ip: IpAddr) -> usize {
+    usize::from(ip.is_ipv6())
 }
 
 /// Addresses that are not allowed, kept for each host.

@@ -231,24 +231,24 @@ impl TargetState {
             updated.push((state, over_cap));
         };
         for found in hosts {
-            let host = KnownHost { endpoint: found.endpoint, preference: found.preference };
+            let host = KnownHost { endpoint: Arc::clone(&found.endpoint), preference: found.preference };
             let at = before.iter().position(|known| known.host.endpoint == host.endpoint);
             let mut known = at.map(|at| before.remove(at)).unwrap_or_else(|| HostState::new(host.clone()));
             known.host.preference = host.preference;
             known.listed = true;
             if !found.addresses.is_empty() || !found.not_allowed.is_empty() || found.without_route > 0 {
-                known.found_as = found.found_as;
+                known.found_as.clone_from(&found.found_as);
             }
+            known.set_skipped(&found);
             let answers =
                 Answers { listed: &found.addresses, ipv4_failed: found.ipv4_failed, ipv6_failed: found.ipv6_failed };
-            known.set_skipped(found.without_route, &found.not_allowed);
             update(known, answers);
         }
         // Hosts that are no longer listed are removed as their addresses are.
         for mut known in before {
             known.listed &= !is_known;
             if is_known {
-                known.set_skipped(0, &[]);
+                known.forget_skipped();
             }
             update(known, Answers { listed: &[], ipv4_failed: !is_known, ipv6_failed: !is_known });
         }

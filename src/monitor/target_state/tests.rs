@@ -3,7 +3,7 @@ use crate::discovery::FoundHost;
 use crate::monitor::TargetId;
 use crate::monitor::dedup::ProbeDedup;
 use crate::observation::{Connection, Failure, LookupFailure, Phases, PresentedChain};
-use crate::reason::{LookupReason, ProbeReason, RejectionCause, Stage};
+use crate::reason::{LookupReason, ProbeReason, RejectionCause, SkipReason, Stage};
 use crate::snapshot::ProbeReport;
 use crate::target::{Endpoint, HostTarget, IpFamily, ProbeSettings, TargetName, TlsMode, UserLabels};
 use crate::verdict::{AssessmentInput, Judge};
@@ -354,6 +354,50 @@ fn a_target_without_route_is_logged_once() {
         logged
     });
     assert_eq!(logged, [None, Some(2), None, None, None, Some(1), None]);
+}
+
+/// Addresses that are not allowed, as of the last lookup of their family that did not fail.
+#[test]
+fn addresses_that_are_not_allowed_are_kept_while_lookups_fail() {
+    use SkipReason::{AddressNotAllowed, PortNotAllowed};
+    let mut fixture = Fixture::new(Duration::from_secs(60), TlsMode::StartTls);
+    fixture.state.phase.end();
+    let (v4, v6): ([IpAddr; 3], [IpAddr; 2]) = (
+        [1, 2, 3].map(|last| [127, 0, 0, last].into()),
+        ["::1", "fe80::1"].map(|text| text.parse().expect("an address")),
+    );
+    let address = |ip| (AddressNotAllowed, ip);
+    // The lookup, the families that failed, the number that is reported, and whether it is logged.
+    let rounds: [(&[(SkipReason, IpAddr)], [bool; 2], usize, bool); 10] = [
+        (&[address(v4[0]), address(v4[1]), address(v6[0])], [false, false], 3, true),
+        (&[], [true, true], 3, false),
+        (&[address(v4[2])], [false, true], 2, true),
+        (&[address(v4[0])], [false, true], 2, false),
+        (&[], [false, true], 1, false),
+        (&[address(v6[0]), address(v6[1])], [true, false], 2, true),
+        (&[address(v4[0]), (PortNotAllowed, v4[0])], [false, true], 4, true),
+        (&[(PortNotAllowed, v4[0]), address(v4[0])], [false, true], 4, false),
+        (&[], [true, false], 2, false),
+        (&[], [false, false], 0, false),
+    ];
+    for (place, (not_allowed, [ipv4_failed, ipv6_failed], reported, logged)) in rounds.into_iter().enumerate() {
+        let KnownHost { endpoint, preference } = fixture.state.known_hosts().remove(0);
+        let host = FoundHost {
+            endpoint,
+            preference,
+            not_allowed: not_allowed.to_vec(),
+            ipv4_failed,
+            ipv6_failed,
+            ..found("smtp.example.com", 0, 1)
+        };
+        let discovered = Discovered { hosts: vec![host], report: None };
+        assert_eq!(!fixture.state.new_not_allowed(&discovered).is_empty(), logged, "round {place}");
+        fixture.look_up(Some(discovered), 64, Instant::now());
+        fixture.state.phase.end();
+        let report = fixture.state.report();
+        let named: usize = report.endpoints.iter().map(|endpoint| endpoint.not_allowed.len()).sum();
+        assert_eq!((report.not_allowed(), named), (reported, reported), "round {place}");
+    }
 }
 
 /// After each round: the hosts with their preference, in parentheses those no longer resolved.
