@@ -52,6 +52,12 @@ fn count(changes: &mut Option<(usize, String)>, example: impl FnOnce() -> String
 impl Targets<'_> {
     /// Adds the targets of a file: all or, in case of an error, none.
     pub(super) fn add_file(&mut self, source: Source<'_>) -> Result<(), Fault> {
+        // As Prometheus does. Such a file is most likely just being written.
+        let is_json = source.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        if is_json && source.text.trim_ascii().is_empty() {
+            let message = format!("invalid type: expected {LIST}, got an empty file");
+            return Err(Fault::new(ErrorKind::WrongType, Place::default(), message));
+        }
         let (node, several) = yaml::parse(source.text, true)?;
         if several {
             // As Prometheus does.

@@ -247,6 +247,22 @@ fn accepted_by_prometheus(text: &[u8]) {
     assert!(checks.iter().any(|check| check.status.success()), "{}\n{}", text.escape_ascii(), reasons());
 }
 
+/// Prometheus keeps the targets of a file that is being written, too.
+#[test]
+fn blank_json_files_are_errors() {
+    for (name, text, is_valid) in [
+        ("one.json", "", false),
+        ("one.JSON", " \n\t", false),
+        ("one.json", "null", true),
+        ("one.json", "[]", true),
+        ("one.yaml", "", true),
+    ] {
+        let main = MAIN.replace("*.sd", "one.*");
+        let config = site(&main, &[(name, text)]).config();
+        assert_eq!(config.files.failures().is_empty(), is_valid, "{name} {text:?}");
+    }
+}
+
 #[test]
 fn long_label_values_of_groups_are_cut_with_one_warning() {
     let text = format!("- {{targets: [b.test], labels: {{a: 'x{}', job: {}}}}}", "ü".repeat(600), "y".repeat(50_000));
