@@ -441,6 +441,7 @@ def check_archive(report: Report, work: Path) -> None:
 CONTENT = (
     "smtp-tls-exporter",
     "LICENSE",
+    "third-party-licenses.txt",
     "README.md",
     "CHANGELOG.md",
     "config.example.yaml",
