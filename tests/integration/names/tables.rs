@@ -34,7 +34,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Grafana: variables", "datasource label value"),
     ("blackbox_exporter: modules and URL parameters", "blackbox_exporter smtp_starttls tcp_tls debug hostname module"),
     ("blackbox_exporter: a flag", "config.enable-auto-reload"),
-    ("systemd: a function", "sd_notify"),
+    ("Prometheus: a page of its documentation; systemd: a function", "writing_exporters sd_notify"),
     (
         "exporter-toolkit: the web configuration, TLS",
         "tls_server_config client_ca client_ca_file client_auth_type client_allowed_sans min_version max_version",
