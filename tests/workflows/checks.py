@@ -21,6 +21,9 @@ TOOLS = Path(os.environ["TOOLS"]) / "bin"
 EXPORTER = os.environ["EXPORTER_BIN"]
 RELEASE = "deploy/release"
 TARGET = f"{os.uname().machine}-unknown-linux-gnu"
+MUSL = TARGET.replace("gnu", "musl")
+# Of another processor.
+OTHER = "aarch64-unknown-linux-gnu" if TARGET.startswith("x86_64") else "x86_64-unknown-linux-gnu"
 
 Errors = list[str]
 
@@ -36,6 +39,7 @@ def main() -> int:
         check_checksums(report, Path(work))
         check_chart(report, Path(work))
         check_parts_not_run(report, Path(work))
+        check_build(report, Path(work))
         check_archive(report, Path(work))
     return report.end()
 
@@ -155,8 +159,11 @@ def check_workflows(report: Report) -> None:
     report.check("images are those of the Dockerfile", image_errors(texts))
     report.check("scripts that workflows call exist", script_errors(texts))
     report.check("CI runs all of .ci/run", ci_errors(yaml.safe_load(texts["ci.yml"])))
+    report.check(".ci/run runs all tests", test_errors((ROOT / ".ci/run").read_text()))
     edit = {"ci.yml": texts["ci.yml"].replace(".ci/msrv", ".ci/missing").replace(" # v2.9.2", "", 1)}
     report.check("reports a missing script", [] if script_errors(edit) else ["not reported"])
+    untested = (ROOT / ".ci/run").read_text().replace("\ntests/rules/run\n", "\n")
+    report.check("reports a test that .ci/run leaves out", [] if test_errors(untested) else ["not reported"])
     report.check("reports an action without a version", [] if pin_errors(edit) else ["not reported"])
 
 
@@ -212,6 +219,18 @@ def ci_errors(ci: dict[str, Any]) -> Errors:
         if any(line.startswith(".ci/run ") for line in lines):
             return [] if any(line.startswith(".ci/not-run ") for line in lines) else ["no step calls .ci/not-run"]
     return ["no job calls .ci/run"]
+
+
+# Tests that are not part of .ci/run, with the reason.
+NOT_IN_CI = {"tests/limbo/run": "needs a clone of x509-limbo"}
+
+
+def test_errors(script: str) -> Errors:
+    called = set(SCRIPT.findall(script))
+    errors = [f"{name}: not an executable file" for name in sorted(called) if not os.access(ROOT / name, os.X_OK)]
+    tests = {name for name in shipped_files() if re.fullmatch(r"tests/[^/]+/run", name)}
+    errors += [f"{name}: not called by .ci/run" for name in sorted(tests - called - NOT_IN_CI.keys())]
+    return errors + [f"{name}: in NOT_IN_CI, and called" for name in sorted(NOT_IN_CI.keys() & called)]
 
 
 MANIFESTS = {
@@ -393,6 +412,32 @@ def check_chart(report: Report, work: Path) -> None:
     report.check("chart with an invalid image", refusal(run(copy / RELEASE / "chart", "exporter", work, PATH=path), "invalid image"))
 
 
+def check_build(report: Report, work: Path) -> None:
+    """With programs in place of cargo, rustup and the compiler: what they are asked for."""
+    programs = work / "programs"
+    programs.mkdir()
+    calls = work / "calls"
+    for name in ("cargo", "cargo-auditable", "rustup", "musl-gcc"):
+        (programs / name).write_text(f'#!/bin/sh\necho "{name} $* CC=$CC_{MUSL.replace("-", "_")}" >>{calls}\n')
+        (programs / name).chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    # Without the tools of the repository, which would come first.
+    copy = repository(work / "build", "2.3.4")
+    shutil.copy(ROOT / "deploy/build-release", copy / "deploy/")
+    for target, folder, expected in (
+        (TARGET, "target/release", ["--bin smtp-tls-exporter CC="]),
+        (MUSL, f"target/{MUSL}/release", [f"target add {MUSL}", f"--bin smtp-tls-exporter --target {MUSL} CC=musl-gcc"]),
+    ):
+        calls.unlink(missing_ok=True)
+        done = run(copy / RELEASE / "build", target, cwd=copy, PATH=path)
+        errors = failure(done) or [f"printed {done.stdout}"] * (done.stdout != f"{folder}/smtp-tls-exporter\n")
+        made = calls.read_text() if calls.exists() else ""
+        report.check(f"build for {target}", errors + [f"no call with {call}: {made}" for call in expected if call not in made])
+    other = OTHER.replace("gnu", "musl")
+    report.check("build: refuses another processor", refusal(run(f"{RELEASE}/build", other), "cannot be built"))
+    report.check("build: refuses an unknown target", refusal(run(f"{RELEASE}/build", "x86_64-pc-windows-msvc"), "unknown target"))
+
+
 def check_archive(report: Report, work: Path) -> None:
     script = f"{RELEASE}/archive"
     dynamic, static, script_file = work / "dynamic", work / "static", work / "script"
@@ -400,18 +445,17 @@ def check_archive(report: Report, work: Path) -> None:
         subprocess.run(["cc", *options, "-x", "c", "-", "-o", program], input=b"int main(void) { return 0; }", check=True)
     script_file.write_text("#!/bin/sh\n")
     script_file.chmod(0o755)
-    other = "aarch64-unknown-linux-gnu" if TARGET.startswith("x86_64") else "x86_64-unknown-linux-gnu"
     for name, target, binary, expected in (
         ("an unknown target", "riscv64gc-unknown-linux-gnu", dynamic, "unknown target"),
         ("a missing binary", TARGET, work / "missing", "no binary"),
-        ("another processor", other, dynamic, "not for"),
-        ("a dynamic binary for musl", TARGET.replace("gnu", "musl"), dynamic, "not static"),
+        ("another processor", OTHER, dynamic, "not for"),
+        ("a dynamic binary for musl", MUSL, dynamic, "not static"),
+        ("a static binary without the version", MUSL, static, "not version"),
         ("a static binary for glibc", TARGET, static, "not dynamically linked"),
         ("a script", TARGET, script_file, "not for"),
         ("a binary without the version", TARGET, dynamic, "not version"),
     ):
         report.check(f"archive: refuses {name}", refusal(run(script, target, binary, work), expected))
-    report.check("build: refuses another processor", refusal(run(f"{RELEASE}/build", other), "cannot be built"))
     if not EXPORTER:
         return
 
