@@ -2,6 +2,7 @@
 //!
 //! `yaml` parses a file to a tree, `de` deserializes the tree to structs of the types in `scalar`, and the other modules
 //! turn these into the vocabulary: `stores`, `settings`, `target`, and `target_files` for files with further targets.
+//! `overlay` reads files that are not configurations.
 
 mod de;
 mod duration;
@@ -9,6 +10,7 @@ mod error;
 mod files;
 mod machine;
 mod matching_files;
+mod overlay;
 mod scalar;
 mod selection;
 mod settings;
@@ -32,6 +34,7 @@ pub use self::error::{ConfigError, ErrorKind};
 use self::error::{Fault, Place, Step, quoted};
 use self::files::PemFiles;
 pub use self::files::{Files, Found};
+pub use self::overlay::{Inconsistency, load_over, parse_over};
 use self::scalar::{Allowed, BackendLimit, ConcurrentProbes, Glob, ResolverKey, StoreKey, UniqueVec};
 pub use self::scalar::{is_label_name, is_reserved as is_reserved_label};
 pub use self::selection::{SelectError, Selection};
@@ -190,8 +193,7 @@ impl Source<'_> {
     fn document(self) -> Result<(Node, Document), ConfigError> {
         let (mut node, several) = yaml::parse(self.text, false).map_err(|fault| self.error(&fault))?;
         if several {
-            let message = "invalid YAML: expected one document, got several";
-            return Err(self.error(&Fault::of_file(ErrorKind::Syntax, message)));
+            return Err(self.error(&Fault::of_file(ErrorKind::Syntax, ONE_DOCUMENT)));
         }
         if let Node::Map(entries) = &mut node {
             entries.retain(|(key, _)| !key.starts_with("x-"));
@@ -334,6 +336,7 @@ fn folder(origin: &Path) -> &Path {
 
 const TARGETS: &str = "targets";
 const BACKENDS_PER_TARGET: usize = 64;
+const ONE_DOCUMENT: &str = "invalid YAML: expected one document, got several";
 const NOT_EXPANDED: &str = "environment variables are not expanded";
 /// Values of a file with a warning of their own.
 const MAX_WARNINGS: usize = 10;

@@ -1,17 +1,23 @@
-//! The recording and alerting rules for Prometheus: a template, with the labels that alerts keep filled in.
+//! The recording and alerting rules for Prometheus: a template, with parameters filled in.
 //!
 //! Prometheus adds labels to the series of each exporter replica, and PromQL cannot aggregate over labels that it does not
 //! know. The rules therefore list the labels that alerts keep, and drop all others.
 
+mod parameters;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use thiserror::Error;
 
+pub use self::parameters::{Labels, Parameters};
 use crate::config::{is_label_name, is_reserved_label};
 use crate::target::Target;
 
 /// The name of a label of targets that alerts keep.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct AlertLabel(String);
 
 impl AlertLabel {
@@ -43,7 +49,7 @@ impl AlertLabel {
         &self.0
     }
 
-    /// Whether all rules keep the label, whatever the configuration.
+    /// Whether the shipped rules keep the label, whatever the configuration.
     fn is_always_kept(&self) -> bool {
         SCRAPE_LABELS.contains(&self.as_str())
     }
@@ -102,11 +108,6 @@ impl TargetLabels {
     }
 }
 
-/// The labels that the shipped rules keep.
-pub fn shipped_labels() -> BTreeSet<AlertLabel> {
-    [AlertLabel(SHIPPED_LABEL.to_owned())].into()
-}
-
 /// Whether alerts keep the label that the example routes of Alertmanager match.
 pub fn keeps_route_label(labels: &BTreeSet<AlertLabel>) -> bool {
     labels.iter().any(|label| label.as_str() == SHIPPED_LABEL)
@@ -117,35 +118,57 @@ pub fn keeps_route_label(labels: &BTreeSet<AlertLabel>) -> bool {
 #[error("too many labels: {0} bytes of label names, expected at most {MAX_NAMES}")]
 pub struct TooManyLabels(usize);
 
-/// The rules as YAML. Alerts keep `labels`, and the labels `job`, `cluster` and `namespace`.
+/// The rules as YAML.
 ///
 /// # Errors
-/// If the names have more than 64 KiB.
-pub fn render(labels: &BTreeSet<AlertLabel>) -> Result<String, TooManyLabels> {
-    let size = labels.iter().map(|label| label.as_str().len()).sum();
+/// If the names of labels have more than 64 KiB.
+pub fn render(parameters: &Parameters) -> Result<String, TooManyLabels> {
+    let Parameters { selectors, labels, runbook_url, thresholds } = parameters;
+    let of_jobs = labels.of_jobs();
+    let own = labels.kept.iter().map(AlertLabel::as_str).filter(|label| !of_jobs.contains(label));
+    let names: Vec<&str> = of_jobs.into_iter().chain(own).collect();
+    let size = names.iter().map(|name| name.len()).sum();
     if size > MAX_NAMES {
         return Err(TooManyLabels(size));
     }
-    let own = labels.iter().filter(|label| !label.is_always_kept()).map(AlertLabel::as_str);
-    let names: Vec<&str> = SCRAPE_LABELS.iter().copied().chain(own).collect();
-    let marks = [
-        ("@@LABELS@@", &*names.join(", ")),
-        ("@@EXPORTERS@@", EXPORTER_JOBS),
-        ("@@PROBES@@", PROBE_JOBS),
-        ("@@RUNBOOKS@@", RUNBOOKS),
-    ];
-    Ok(marks.iter().fold(TEMPLATE.to_owned(), |text, (mark, value)| text.replace(mark, value)))
+    let value = |mark: &str| {
+        Some(match mark {
+            "LABELS" => names.join(", "),
+            "CLUSTER" => labels.cluster.as_str().to_owned(),
+            "NAMESPACE" => labels.namespace.as_str().to_owned(),
+            "EXPORTERS" => selectors.exporter.to_string(),
+            "PROBES" => selectors.probe.to_string(),
+            "RUNBOOKS" => runbook_url.to_string(),
+            "CERTIFICATE_EXPIRING_DAYS" => thresholds.certificate_expiring_days.to_string(),
+            "CERTIFICATE_EXPIRING_LIFETIME_RATIO" => thresholds.certificate_expiring_lifetime_ratio.to_string(),
+            "CERTIFICATE_ABOUT_TO_EXPIRE_DAYS" => thresholds.certificate_about_to_expire_days.to_string(),
+            "CERTIFICATE_ABOUT_TO_EXPIRE_LIFETIME_RATIO" => {
+                thresholds.certificate_about_to_expire_lifetime_ratio.to_string()
+            }
+            "CLIENT_CERTIFICATE_EXPIRING_DAYS" => thresholds.client_certificate_expiring_days.to_string(),
+            "NOT_RELOADED_HOURS" => thresholds.not_reloaded_hours.to_string(),
+            "CERTIFICATES_DIFFER_HOURS" => thresholds.certificates_differ_hours.to_string(),
+            "BACKEND_FLAPPING_CHANGES" => thresholds.backend_flapping_changes.to_string(),
+            _ => return None,
+        })
+    };
+    // Text and the names of marks alternate. Marks in values are kept as they are.
+    let parts = TEMPLATE.split(MARK).enumerate();
+    let filled = parts.map(|(number, part)| match number % 2 {
+        1 => value(part).map_or_else(|| format!("{MARK}{part}{MARK}").into(), Cow::from),
+        _ => Cow::from(part),
+    });
+    Ok(filled.collect())
 }
 
 const TEMPLATE: &str = include_str!("rules/template.yaml");
-/// Matchers of the jobs that scrape exporters at `/metrics`.
-const EXPORTER_JOBS: &str = r#"job=~".*smtp[-_]tls.*",job!~".*probe.*""#;
-/// Matchers of the jobs that scrape targets at `/probe`.
-const PROBE_JOBS: &str = r#"job=~".*smtp[-_]tls.*",job=~".*probe.*""#;
-/// The URL that has the runbooks.
-const RUNBOOKS: &str = "https://runbooks.example.com/smtp-tls";
-/// Labels that tell apart equally named jobs and targets. Alerts always keep them, and inhibition rules compare them.
-const SCRAPE_LABELS: &[&str] = &["job", "cluster", "namespace"];
+/// Encloses the names of marks in the template.
+const MARK: &str = "@@";
+/// The label that Prometheus sets to the name of the scrape job.
+const JOB: &str = "job";
+/// Labels that tell apart equally named jobs and targets in the shipped rules. Alerts always keep them, and inhibition rules
+/// compare them.
+const SCRAPE_LABELS: &[&str] = &[JOB, "cluster", "namespace"];
 /// The label of targets that the shipped rules keep: the example routes of Alertmanager need it.
 const SHIPPED_LABEL: &str = "team";
 /// Labels that scrape configurations set to a value that differs between replicas of the exporter, or changes when one is
@@ -191,10 +214,16 @@ const MAX_NAMES: usize = 64 * 1024;
 mod tests {
     use super::*;
 
+    fn with_labels(kept: BTreeSet<AlertLabel>) -> Parameters {
+        let mut parameters = Parameters::shipped().expect("valid");
+        parameters.labels.kept = kept;
+        parameters
+    }
+
     #[track_caller]
     fn rendered(names: &[&str]) -> String {
         let labels = names.iter().map(|name| AlertLabel::parse(name).unwrap_or_else(|error| panic!("{name}: {error}")));
-        render(&labels.collect()).expect("few labels")
+        render(&with_labels(labels.collect())).expect("few labels")
     }
 
     #[test]
@@ -317,8 +346,9 @@ mod tests {
     fn the_size_of_all_names_is_limited() {
         let names: Vec<String> = (0..17).map(|number| format!("{}{number:02}", "a".repeat(MAX_NAME - 2))).collect();
         let labels: BTreeSet<_> = names.iter().map(|name| AlertLabel::parse(name).expect("a name")).collect();
-        let fewer = labels.iter().take(16).cloned().collect();
-        assert!(render(&fewer).is_ok());
-        assert_eq!(render(&labels), Err(TooManyLabels(17 * MAX_NAME)));
+        let fewer = labels.iter().take(15).cloned().collect();
+        let jobs = SCRAPE_LABELS.iter().map(|label| label.len()).sum::<usize>();
+        assert!(render(&with_labels(fewer)).is_ok());
+        assert_eq!(render(&with_labels(labels)), Err(TooManyLabels(17 * MAX_NAME + jobs)));
     }
 }

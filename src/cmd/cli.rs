@@ -285,11 +285,16 @@ pub struct VerifyArgs {
 /// The arguments of `rules`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RulesArgs {
+    /// File with parameters: selectors of scrape jobs, label names, thresholds and the URL of the runbooks. Missing keys have
+    /// their defaults; --label and --config.file add to its labels.kept.
+    #[arg(long = "parameters", value_name = "FILE")]
+    pub parameters: Option<PathBuf>,
+
     /// Configuration file whose target labels alerts keep; repeatable.
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_files: Vec<PathBuf>,
 
-    /// Label of targets that alerts keep; repeatable. Without this and --config.file: team.
+    /// Label of targets that alerts keep; repeatable. Without this, --config.file and --parameters: team.
     #[arg(long = "label", value_name = "NAME", value_parser = AlertLabel::parse)]
     pub labels: Vec<AlertLabel>,
 }

@@ -90,7 +90,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
-    ("rules", &["config", "target"]),
+    ("rules", &["config", "target", "text"]),
     ("service", &["config", "monitor", "target", "web", "text"]),
     (
         "cmd",

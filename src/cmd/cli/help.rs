@@ -11,7 +11,9 @@ Print alert rules for Prometheus that keep the labels of your targets.
 
 The rules aggregate by job, cluster, namespace, the labels that you name, and the exporter's own labels. They drop all other \
 labels, so that replicas of the exporter fire a single alert, whatever labels Prometheus adds to them. Labels that differ \
-between replicas, such as pod and node, are refused. The rules in deploy/prometheus are those for the label team.";
+between replicas, such as pod and node, are refused. The rules in deploy/prometheus are those for the label team.
+
+A file of parameters changes the selectors of scrape jobs, the names of the labels cluster and namespace, thresholds, and the URL of the runbooks. deploy/prometheus/parameters.yaml has all of them with their defaults.";
 
 pub(super) const RULES: &str = "\
 Examples:
@@ -19,6 +21,8 @@ Examples:
     smtp-tls-exporter rules --config.file=config.yaml > smtp-tls.rules.yaml
   Keep the labels team and tier
     smtp-tls-exporter rules --label=team --label=tier > smtp-tls.rules.yaml
+  Change thresholds, selectors or label names
+    smtp-tls-exporter rules --parameters=parameters.yaml > smtp-tls.rules.yaml
 
 Exit codes:
   0  the rules were printed
