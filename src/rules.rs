@@ -343,6 +343,20 @@ mod tests {
     }
 
     #[test]
+    fn no_rule_has_the_default_name_of_a_renamed_label() {
+        let mut parameters = Parameters::shipped().expect("valid");
+        parameters.labels.cluster = AlertLabel::parse("k8s_a").expect("a name");
+        parameters.labels.namespace = AlertLabel::parse("k8s_b").expect("a name");
+        let rules = render(&parameters).expect("few labels");
+        for name in ["cluster", "namespace"] {
+            for text in [format!("$labels.{name}"), format!("{name}=%q"), format!(", {name},"), format!(", {name})")] {
+                assert!(!rules.contains(&text), "{text}");
+            }
+        }
+        assert!(rules.contains("by (job, k8s_a, k8s_b)"));
+    }
+
+    #[test]
     fn the_size_of_all_names_is_limited() {
         let names: Vec<String> = (0..17).map(|number| format!("{}{number:02}", "a".repeat(MAX_NAME - 2))).collect();
         let labels: BTreeSet<_> = names.iter().map(|name| AlertLabel::parse(name).expect("a name")).collect();

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use smtp_tls_exporter::metrics::table::METRICS;
 
-use self::known::{Known, invalid_command, invalid_config};
+use self::known::{Known, invalid_command, invalid_config, invalid_parameters};
 use self::tables::{EXTERNAL, UNUSED};
 
 const RULES: &str = "deploy/prometheus/smtp-tls.rules.yaml";
@@ -69,6 +69,8 @@ fn shipped() -> Texts {
     for path in ["README.md", "CHANGELOG.md", "config.example.yaml", "dashboards", "deploy", "docs", "tests/rules"] {
         read(Path::new(path), &mut texts);
     }
+    // Its labels have other names.
+    texts.retain(|file, _| !file.starts_with("tests/rules/parameters/"));
     texts
 }
 
@@ -130,6 +132,8 @@ impl Checker {
                 part.split('`').skip(1).step_by(2).for_each(|span| self.span(span));
             } else if let Some(script) = part.strip_prefix("sh\n") {
                 script.replace("\\\n", " ").lines().for_each(|line| self.command(line));
+            } else if let Some(parameters) = part.strip_prefix("yaml\n# parameters.yaml\n") {
+                invalid_parameters(parameters).iter().for_each(|error| self.complain("invalid parameters", error));
             } else if let Some(config) = part.strip_prefix("yaml\n").filter(|yaml| !yaml.contains("scrape_configs:")) {
                 invalid_config(config).iter().for_each(|error| self.complain("invalid config", error));
             }

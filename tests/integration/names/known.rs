@@ -11,6 +11,7 @@ use smtp_tls_exporter::reason::{
     AdviceKind, ChainReason, ChainWarning, ClientAuth, LocalReason, LookupReason, NameDifference, NameReason,
     OcspReason, OcspStatus, Phase, ProbeReason, RejectionCause, Resolves, Sender, Severity, SkipReason, Stage,
 };
+use smtp_tls_exporter::rules::Parameters;
 
 use super::tables::{ADDED_LABELS, OTHER_VALUES, RESULT_LABELS};
 use super::{RULES, Texts, tokens, words};
@@ -54,8 +55,9 @@ impl Known {
         known.alerts.extend(names(defined("alert:")));
         known.words.extend(names(defined("record:")));
         known.words.extend(known.labels.iter().chain(known.values.values().flatten()).cloned());
-        // The example has all keys, some of them commented out; the page has all keys of the JSON in first columns.
-        let config = texts["config.example.yaml"].lines().filter_map(|line| line.split_once(':'));
+        // The examples have all keys, some of them commented out; the page has all keys of the JSON in first columns.
+        let files = ["config.example.yaml", "deploy/prometheus/parameters.yaml"].map(|file| &texts[file]);
+        let config = files.into_iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(':'));
         known.words.extend(names(config.map(|(key, _)| key.trim_matches([' ', '-', '#']))));
         let cells = texts["docs/api.md"].lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
         known.words.extend(names(cells.flat_map(words)));
@@ -83,6 +85,13 @@ pub(super) fn invalid_config(part: &str) -> Option<String> {
     let targets = if part.contains("targets:") { "" } else { "targets: [{host: smtp.example.com}]" };
     let text = format!("{part}\ndefaults: {{trust: mozilla}}\n{targets}\n");
     Config::parse(&text, Path::new("config")).err().map(|error| error.to_string())
+}
+
+/// The error of a part of a file of parameters.
+pub(super) fn invalid_parameters(part: &str) -> Option<String> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(&file, part).expect("it can be written");
+    Parameters::load(file.path()).err().map(|error| error.to_string())
 }
 
 /// The values of labels that have a fixed set of them.
