@@ -12,8 +12,8 @@ use super::{ONE_DOCUMENT, Source};
 /// A value of the right type that is inconsistent with another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inconsistency {
-    /// The keys that lead to the value.
-    pub place: &'static [&'static str],
+    /// The keys that lead to each of the two values. The first one that is in the file is at fault.
+    pub places: [&'static [&'static str]; 2],
     /// What is wrong, without the place.
     pub message: String,
 }
@@ -48,10 +48,12 @@ pub fn parse_over<T: DeserializeOwned>(
             return Err(Fault::of_file(ErrorKind::Syntax, ONE_DOCUMENT));
         }
         let (defaults, _) = yaml::parse(defaults, false)?;
-        let value = merged(node, defaults).read(&Place::default())?;
+        let value = merged(node.clone(), defaults).read(&Place::default())?;
         check(&value).map_err(|found| {
-            let place = found.place.iter().fold(Place::default(), |place, key| place.key(*key));
-            Fault::new(ErrorKind::InvalidValue, place, found.message)
+            let [first, second] =
+                found.places.map(|keys| keys.iter().fold(Place::default(), |place, key| place.key(*key)));
+            let is_in_file = first.0.iter().try_fold(&node, |node, step| node.get(step)).is_some();
+            Fault::new(ErrorKind::InvalidValue, if is_in_file { first } else { second }, found.message)
         })?;
         Ok(value)
     };

@@ -230,7 +230,7 @@ scalars! {
 
 /// A list without equal values.
 #[derive(Clone, Debug)]
-pub(super) struct UniqueVec<T>(pub(super) Vec<T>);
+pub struct UniqueVec<T>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de> + Clone + Ord> Deserialize<'de> for UniqueVec<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

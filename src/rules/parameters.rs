@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use thiserror::Error as ThisError;
 
 use super::{AlertLabel, AlertLabelError, JOB};
-use crate::config::{ConfigError, Inconsistency, load_over, parse_over};
+use crate::config::{ConfigError, Inconsistency, UniqueVec, is_label_name, load_over, parse_over};
 use crate::text::is_printable;
 
 /// The parameters of the rules.
@@ -90,35 +90,56 @@ impl Parameters {
 
     fn check(&self) -> Result<(), Inconsistency> {
         let Self { selectors, labels, thresholds, .. } = self;
-        let fail = |place, message: String| Err(Inconsistency { place, message });
+        let fail = |places: [Keys; 2], message: String| Err(Inconsistency { places, message });
         if selectors.probe == selectors.exporter {
-            return fail(&["selectors", "probe"], "same jobs as selectors.exporter".to_owned());
+            return fail(
+                [&["selectors", "probe"], &["selectors", "exporter"]],
+                "both selectors are equal: expected different jobs".to_owned(),
+            );
         }
-        if labels.cluster.as_str() == JOB {
-            return fail(&["labels", "cluster"], format!("`{JOB}` is the label of the job itself"));
-        }
-        if labels.namespace.as_str() == JOB {
-            return fail(&["labels", "namespace"], format!("`{JOB}` is the label of the job itself"));
-        }
+        let [cluster, namespace, kept]: [Keys; 3] =
+            [&["labels", "cluster"], &["labels", "namespace"], &["labels", "kept"]];
         if labels.namespace == labels.cluster {
-            return fail(&["labels", "namespace"], "same label as labels.cluster".to_owned());
+            let message = format!("the names of both labels are `{}`", labels.cluster.as_str());
+            return fail([namespace, cluster], message);
         }
-        let (days, ratio) =
-            (&thresholds.certificate_about_to_expire_days, &thresholds.certificate_about_to_expire_lifetime_ratio);
-        if days.0 >= thresholds.certificate_expiring_days.0 {
-            let most = &thresholds.certificate_expiring_days;
-            let message = format!("invalid value `{days}`: expected less than certificate_expiring_days, {most}");
-            return fail(&["thresholds", "certificate_about_to_expire_days"], message);
+        for (label, place) in [(&labels.cluster, cluster), (&labels.namespace, namespace)] {
+            if label.as_str() == JOB {
+                return fail([place, place], format!("`{JOB}` is the label of the job itself"));
+            }
+            if labels.kept.contains(label) {
+                return fail([kept, place], format!("`{}` is kept by all rules", label.as_str()));
+            }
         }
-        if ratio.0 >= thresholds.certificate_expiring_lifetime_ratio.0 {
-            let most = &thresholds.certificate_expiring_lifetime_ratio;
-            let message =
-                format!("invalid value `{ratio}`: expected less than certificate_expiring_lifetime_ratio, {most}");
-            return fail(&["thresholds", "certificate_about_to_expire_lifetime_ratio"], message);
+        if labels.kept.iter().any(|label| label.as_str() == JOB) {
+            return fail([kept, kept], format!("`{JOB}` is kept by all rules"));
+        }
+        let (days, most_days) = (thresholds.certificate_about_to_expire_days, thresholds.certificate_expiring_days);
+        if days.0 >= most_days.0 {
+            return fail(DAYS, above(DAYS, days, most_days));
+        }
+        let (ratio, most_ratio) =
+            (thresholds.certificate_about_to_expire_lifetime_ratio, thresholds.certificate_expiring_lifetime_ratio);
+        if ratio.0 >= most_ratio.0 {
+            return fail(RATIOS, above(RATIOS, ratio, most_ratio));
         }
         Ok(())
     }
 }
+
+fn above([key, most_key]: [Keys; 2], value: impl fmt::Display, most: impl fmt::Display) -> String {
+    format!("inconsistent values: expected {} ({value}) to be less than {} ({most})", key.join("."), most_key.join("."))
+}
+
+/// The keys that lead to a value.
+type Keys = &'static [&'static str];
+
+const DAYS: [Keys; 2] =
+    [&["thresholds", "certificate_about_to_expire_days"], &["thresholds", "certificate_expiring_days"]];
+const RATIOS: [Keys; 2] = [
+    &["thresholds", "certificate_about_to_expire_lifetime_ratio"],
+    &["thresholds", "certificate_expiring_lifetime_ratio"],
+];
 
 /// Matchers of series in PromQL, without braces: `job="a",env!~"b|c"`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -152,7 +173,7 @@ fn matcher(text: &str) -> Option<&str> {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
     let (name, rest) = text.split_at_checked(end)?;
     // The rules have the name of the metric already.
-    if !crate::config::is_label_name(name) || name == "__name__" {
+    if !is_label_name(name) || name == "__name__" {
         return None;
     }
     let rest = rest.trim_start();
@@ -210,13 +231,7 @@ impl TryFrom<String> for AlertLabel {
 
 /// A list of labels, none of which occurs twice.
 fn distinct<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<AlertLabel>, D::Error> {
-    let mut labels = BTreeSet::new();
-    for label in Vec::<AlertLabel>::deserialize(deserializer)? {
-        if let Some(label) = labels.replace(label) {
-            return Err(D::Error::custom(format_args!("duplicate label `{}`", label.as_str())));
-        }
-    }
-    Ok(labels)
+    UniqueVec::<AlertLabel>::deserialize(deserializer).map(|labels| labels.0.into_iter().collect())
 }
 
 /// A number from `MIN` to `MAX`.

@@ -158,6 +158,8 @@ const INVALID_PARAMETERS: &[&str] = &[
     "labels: {kept: [team, 1]}",
     "labels: {kept: [team, severity]}",
     "labels: {kept: [team, tier, team]}",
+    "labels: {kept: [team, namespace]}",
+    "labels:\n  cluster: team",
     "runbook_url: wiki.example.net",
     "runbook_url: 'https://wiki.example.net/a b'",
     "runbook_url: 'https://wiki.example.net/{{ .Labels.job }}'",
