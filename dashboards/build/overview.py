@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from grafana_foundation_sdk.builders import table, timeseries
 
 import panels as p
@@ -113,6 +115,9 @@ class Overview(smtp.Dashboard):
         return max_by(by, f'label_join({expr}, "subject", " ", "subject", "backend")')
 
     def _alerts(self) -> table.Panel:
+        url = self.parameters.runbook_url
+        runbook = p.data_link("Open the runbook", f"{url}/SmtpTls${{__data.fields.alert}}.md", target_blank=True)
+        links: dict[str, Any] = {"links": runbook} if url else {}
         ranks = {3: ', severity="critical"', 2: ', severity="warning"', 1: ', severity!~"critical|warning"'}
         severities = p.value_mapping({3: ("critical", RED), 2: ("warning", ORANGE), 1: ("info", BLUE)})
         return p.rows_table(
@@ -122,7 +127,7 @@ class Overview(smtp.Dashboard):
             ["\nor ".join(f"{self._firing(matcher)} * {rank}" for rank, matcher in ranks.items())],
             [
                 p.column("Value", "Severity", mappings=[severities], cell=p.COLORED_BACKGROUND, width=90),
-                p.column("alert", "Alert", min_width=170),
+                p.column("alert", "Alert", min_width=170, **links),
                 p.column("subject", "Subject", min_width=200, wrap=True),
                 *smtp.scope_columns(self.by),
             ],

@@ -177,9 +177,9 @@ def _properties(values: Mapping[str, Any]) -> list[model.DynamicConfigValue]:
     ]
 
 
-def data_link(title: str, url: str) -> list[dict[str, object]]:
+def data_link(title: str, url: str, *, target_blank: bool = False) -> list[dict[str, object]]:
     # The SDK has links of dashboards only, whose fields are others.
-    return [{"title": title, "url": url, "targetBlank": False}]
+    return [{"title": title, "url": url, "targetBlank": target_blank}]
 
 
 # --- panels

@@ -44,22 +44,17 @@ class Parameters:
     """The name of the label that distinguishes namespaces."""
     kept: tuple[str, ...]
     """Labels of targets that alerts keep. The first one is the default of the variable `label`."""
-    runbook_url: str
-    """Without a slash at the end."""
+    runbook_url: str | None
+    """Without a slash at the end. `None` if it is the default, which is a placeholder."""
     expiring: Expiry
     about_to_expire: Expiry
 
 
 def read(file: Path | None = None) -> Parameters:
     """The parameters in a file, with the defaults for missing ones. Raises `ParameterError`."""
-    values = _load(DEFAULTS)
-    if file is not None:
-        try:
-            values = _merge(values, _load(file))
-        except ValueError as error:
-            raise ParameterError(f"{file}: {error}") from None
+    defaults = _load(DEFAULTS)
     try:
-        return _parameters(values)
+        return _parameters(_merge(defaults, None if file is None else _load(file)), defaults)
     except ValueError as error:
         raise ParameterError(f"{file or DEFAULTS}: {error}") from None
 
@@ -98,13 +93,13 @@ def _join(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
-def _parameters(values: dict[str, Any]) -> Parameters:
-    labels, thresholds = values["labels"], values["thresholds"]
+def _parameters(values: dict[str, Any], defaults: dict[str, Any]) -> Parameters:
+    labels, thresholds, runbook_url = values["labels"], values["thresholds"], values["runbook_url"]
     parameters = Parameters(
         cluster=labels["cluster"],
         namespace=labels["namespace"],
         kept=tuple(labels["kept"]),
-        runbook_url=values["runbook_url"].rstrip("/"),
+        runbook_url=None if runbook_url == defaults["runbook_url"] else runbook_url.rstrip("/"),
         expiring=_expiry(thresholds, "certificate_expiring"),
         about_to_expire=_expiry(thresholds, "certificate_about_to_expire"),
     )
@@ -114,8 +109,8 @@ def _parameters(values: dict[str, Any]) -> Parameters:
             raise ValueError(f"invalid label name {name!r} in `labels`: expected letters, digits and _")
         if name in _RESERVED or names.count(name) > 1:
             raise ValueError(f"invalid label name `{name}` in `labels`: another label has this name")
-    if not re.fullmatch(r"https?://[^\s\"'`$\\{}<>]+", parameters.runbook_url):
-        raise ValueError(f"invalid `runbook_url` {parameters.runbook_url!r}: expected an http or https URL")
+    if not re.fullmatch(r"https?://[^\s\"'`$\\{}<>]+", runbook_url):
+        raise ValueError(f"invalid `runbook_url` {runbook_url!r}: expected an http or https URL")
     if not (
         parameters.about_to_expire.days < parameters.expiring.days
         and parameters.about_to_expire.share < parameters.expiring.share

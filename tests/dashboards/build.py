@@ -30,6 +30,7 @@ CHANGED: Json = {
         "certificate_about_to_expire_lifetime_ratio": 0.4,
     },
 }
+RUNBOOK = "https://wiki.example.net/tls/SmtpTls${__data.fields.alert}.md"
 # Labels of the series by their names with the default parameters.
 RENAMED_LABELS = {"cluster": "k8s_cluster", "namespace": "kube_namespace", "team": "squad"}
 # Set-ups that differ in the renamed labels.
