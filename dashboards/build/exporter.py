@@ -13,6 +13,9 @@ from panels import BLUE, GREEN, ORANGE, RED
 from parameters import Parameters
 from promql import Selector, count, max_by, min_by
 
+# Missing shards above this number have no row.
+MAX_SHARDS = 32
+
 
 class Exporter(smtp.Dashboard):
     page = smtp.EXPORTER
@@ -21,6 +24,12 @@ class Exporter(smtp.Dashboard):
         super().__init__(parameters)
         self.instances = Selector(parameters, 'instance=~"$instance"')
         self.round_age = self.instances.round_age()
+        # Not of the selected instances: a shard of another instance is not missing. Exporters without shards are shard
+        # 0 of 1, which must not stand in for shard 0 of others in the same job.
+        totals = f"{self.jobs.target('exporter_total_shards')} > 1"
+        ordinals = f"{self.jobs.target('exporter_shard_ordinal')} and {totals}"
+        self.total_shards = max_by(self.by.job, totals)
+        self.shards = f'count_values by ({self.by.instance}) ("ordinal", {max_by(self.by.instance, ordinals)})'
 
     def variables(self) -> list[p.Variable]:
         instances = f"label_values({self.jobs.target('exporter_build_info')}, instance)"
@@ -28,7 +37,7 @@ class Exporter(smtp.Dashboard):
 
     def rows(self) -> list[smtp.Row]:
         return [
-            *smtp.stat_rows(self._stats()),
+            *smtp.stat_rows(self._stats(), columns=5),
             Row("Probes"),
             p.row(8, (12, self._probe_rate()), (12, self._failure_ratio())),
             p.row(9, (12, self._failures_by_reason()), (12, self._local_errors())),
@@ -36,6 +45,8 @@ class Exporter(smtp.Dashboard):
             p.row(8, (12, self._schedule_lag()), (12, self._probes_in_flight())),
             p.row(8, (12, self._round_age()), (12, self._oldest_rounds())),
             p.row(8, (8, self._lookup_duration()), (8, self._failed_lookups()), (8, self._skipped_addresses())),
+            Row("Shards"),
+            p.row(8, (12, self._shards()), (12, self._targets_by_shard())),
             Row("Process"),
             p.row(8, (12, self._cpu()), (12, self._memory())),
             p.row(8, (12, self._file_descriptors()), (12, self._scrape_duration())),
@@ -93,6 +104,12 @@ class Exporter(smtp.Dashboard):
             )
             .decimals(0)
             .thresholds(smtp.ORANGE_FROM_1),
+            p.number(
+                "Missing shards",
+                "Shards without an exporter that Prometheus can scrape. Their targets are not monitored.",
+                f"sum({self.total_shards}) - count(count by ({self.by.job}, ordinal) ({self.shards}))",
+                empty="no shards",
+            ).thresholds(smtp.RED_FROM_1),
             p.number(
                 "Targets",
                 "Number of configured targets; with several exporters, the largest.",
@@ -255,6 +272,42 @@ class Exporter(smtp.Dashboard):
             "`port_not_allowed` that MX or SRV records have addresses or ports that the configuration does not allow.",
             [p.range_query(total, "total"), p.range_query(f"sum by (reason) ({skipped})", "{{reason}}")],
         )
+
+    def _shards(self) -> table.Panel:
+        by = f"{self.by.job}, ordinal"
+        expected = "\nor ".join(
+            f'label_replace({self.total_shards} > {ordinal}, "ordinal", "{ordinal}", "", "")'
+            for ordinal in range(MAX_SHARDS)
+        )
+        missing = p.null_mapping("missing", RED)
+        return p.rows_table(
+            "Shards",
+            "Shards of each job, and the exporters of each shard; several are replicas. A shard without an exporter "
+            f"that Prometheus can scrape is missing. Jobs with more than {MAX_SHARDS} shards have rows for the first "
+            f"{MAX_SHARDS}, and for others that are present.",
+            [f"sum by ({by}) ({self.shards})", self._targets_of_shards(), expected],
+            [
+                p.column("ordinal", "Shard", width=80),
+                p.column("Value #A", "Exporters", mappings=[missing], width=100, cell=p.COLORED_TEXT),
+                p.column("Value #B", "Targets", width=100),
+                p.column("Value #C", "Shards in total", width=130),
+                p.column("job", "Job"),
+                *smtp.scope_columns(self.by),
+            ],
+            sort="Shard",
+        ).no_value("The exporters do not divide their targets")
+
+    def _targets_of_shards(self) -> str:
+        targets = max_by(self.by.instance, self.jobs.target("exporter_targets"))
+        return max_by(f"{self.by.job}, ordinal", f"{self.shards} * on ({self.by.instance}) group_left () {targets}")
+
+    def _targets_by_shard(self) -> timeseries.Panel:
+        return p.count_lines(
+            "Targets by shard",
+            "Number of targets of each shard; with several exporters of a shard, the largest. A gap means that the "
+            "shard was missing.",
+            [p.range_query(self._targets_of_shards(), f"shard {{{{ordinal}}}} {self.by.legend}")],
+        ).no_value("The exporters do not divide their targets")
 
     def _cpu(self) -> timeseries.Panel:
         usage = f"sum by ({self.by.instance}) ({self._rate('process_cpu_seconds_total')})"

@@ -125,9 +125,9 @@ def value_mapping(texts: Texts) -> model.ValueMap:
     return model.ValueMap(results)
 
 
-def null_mapping(text: str = "–") -> model.SpecialValueMap:
+def null_mapping(text: str = "–", color: str = GRAY) -> model.SpecialValueMap:
     """The text for an unknown value."""
-    result = model.ValueMappingResult(text, GRAY, index=0)
+    result = model.ValueMappingResult(text, color, index=0)
     return model.SpecialValueMap(model.DashboardSpecialValueMapOptions(model.SpecialValueMatch.NULL_AND_NAN, result))
 
 

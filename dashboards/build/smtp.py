@@ -116,9 +116,15 @@ def verdict(text: str, bad_text: str) -> p.Texts:
     return {1: (text, GREEN), 0: (bad_text, RED)}
 
 
-def stat_rows(stats: Sequence[p.PanelBuilder]) -> list[Row]:
-    """Rows of four stat panels."""
-    return [p.row(3, *((6, each) for each in stats[start : start + 4])) for start in range(0, len(stats), 4)]
+def stat_rows(stats: Sequence[p.PanelBuilder], columns: int = 4) -> list[Row]:
+    """Rows of stat panels, as wide as the grid."""
+    return [p.row(3, *_fill(stats[start : start + columns])) for start in range(0, len(stats), columns)]
+
+
+def _fill(stats: Sequence[p.PanelBuilder]) -> list[tuple[int, p.PanelBuilder]]:
+    """Widths of panels that fill a row."""
+    ends = [24 * number // len(stats) for number in range(len(stats) + 1)]
+    return [(end - start, each) for start, end, each in zip(ends, ends[1:], stats)]
 
 
 def round_age_stat(title: str, description: str, expr: str) -> stat.Panel:

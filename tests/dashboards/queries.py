@@ -32,9 +32,15 @@ EXPORTER = "smtp-tls-exporter"
 # Labels that identify a scrape job, and what links are made of.
 SCOPE = {"cluster", "namespace", "job", "var_cluster", "var_namespace"}
 
-# What the golden file lacks: a target that shares a backend, a renewed certificate that is not loaded, warnings, OCSP.
+# What the golden file lacks: two of three shards, a target that shares a backend, a renewed certificate that is not loaded, warnings, OCSP.
 BACKEND = 'server_name="smtp.example.com",backend="192.0.2.10:587",tls="starttls"'
 ADDED_SERIES = f"""
+smtp_tls_exporter_shard_ordinal{{instance="shard-0"}} 0
+smtp_tls_exporter_total_shards{{instance="shard-0"}} 3
+smtp_tls_exporter_targets{{instance="shard-0"}} 2
+smtp_tls_exporter_shard_ordinal{{instance="shard-2"}} 2
+smtp_tls_exporter_total_shards{{instance="shard-2"}} 3
+smtp_tls_exporter_targets{{instance="shard-2"}} 1
 smtp_tls_target_info{{target="shared",kind="host",team="web"}} 1
 smtp_tls_target_interval_seconds{{target="shared",team="web"}} 60
 smtp_tls_target_last_round_timestamp_seconds{{target="shared",team="web"}} 1780271971
@@ -95,7 +101,15 @@ EXPECTED: dict[str, dict[str, int | float]] = {
         "Certificates by expiry": 4,
         "Certificates expiring by week": 14,
     },
-    "smtp-tls-exporter": {"Exporters down": 0.0, "Targets": 3.0, "Versions": 1, "Trust stores": 1},
+    "smtp-tls-exporter": {
+        "Exporters down": 0.0,
+        "Missing shards": 1.0,
+        "Targets": 3.0,
+        "Shards": 2,
+        "Targets by shard": 2,
+        "Versions": 1,
+        "Trust stores": 1,
+    },
 }
 # Results that differ with the parameters in `build.CHANGED`.
 CHANGED: dict[str, dict[str, int | float]] = {
