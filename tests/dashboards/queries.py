@@ -32,12 +32,13 @@ EXPORTER = "smtp-tls-exporter"
 # Labels that identify a scrape job, and what links are made of.
 SCOPE = {"cluster", "namespace", "job", "var_cluster", "var_namespace"}
 
-# What the golden file lacks: two of three shards, a target that shares a backend, a renewed certificate that is not loaded, warnings, OCSP.
+# What the golden file lacks: two of three shards, a target that shares a backend, a renewed certificate that is not
+# loaded, warnings, OCSP. Shard 0 is missing: the exporter of the golden file is not divided, which is shard 0 of 1.
 BACKEND = 'server_name="smtp.example.com",backend="192.0.2.10:587",tls="starttls"'
 ADDED_SERIES = f"""
-smtp_tls_exporter_shard_ordinal{{instance="shard-0"}} 0
-smtp_tls_exporter_total_shards{{instance="shard-0"}} 3
-smtp_tls_exporter_targets{{instance="shard-0"}} 2
+smtp_tls_exporter_shard_ordinal{{instance="shard-1"}} 1
+smtp_tls_exporter_total_shards{{instance="shard-1"}} 3
+smtp_tls_exporter_targets{{instance="shard-1"}} 2
 smtp_tls_exporter_shard_ordinal{{instance="shard-2"}} 2
 smtp_tls_exporter_total_shards{{instance="shard-2"}} 3
 smtp_tls_exporter_targets{{instance="shard-2"}} 1
