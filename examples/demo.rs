@@ -8,7 +8,7 @@ use clap::Parser;
 use futures_util::future::join_all;
 use smtp_fleet::demo::Demo;
 use smtp_tls_exporter::config::Config;
-use smtp_tls_exporter::service::Service;
+use smtp_tls_exporter::service::{Notifier, Service};
 use smtp_tls_exporter::snapshot::{BackendReport, TargetReport};
 use smtp_tls_exporter::text::{SECONDS_PER_DAY, list};
 use smtp_tls_exporter::verdict::{Assessment, unix};
@@ -42,7 +42,9 @@ async fn main() -> Result<(), Failure> {
     }
     let url = format!("http://localhost:{}/", listeners.first().ok_or("no listener")?.local_addr()?.port());
     let web = web::Options::default();
-    let running = Service { config, config_file: None, hangup: None, listeners, web }.start()?;
+    let notifier = Notifier::default();
+    let service = Service { config, config_file: None, hangup: None, auto_reload: None, listeners, web, notifier };
+    let running = service.start()?;
     let reports = join_all(names.iter().map(|name| running.handle.round(name))).await;
     for report in reports {
         let report = report.ok_or("a target was not probed")?;

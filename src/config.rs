@@ -33,7 +33,7 @@ pub use self::duration::{format as format_duration, parse as parse_duration};
 pub use self::error::{ConfigError, ErrorKind};
 use self::error::{Fault, Place, Step, quoted};
 use self::files::PemFiles;
-pub use self::files::{Files, Found};
+pub use self::files::{Files, Found, MainContent};
 pub use self::overlay::{Inconsistency, load_over, parse_over};
 use self::scalar::{Allowed, BackendLimit, ConcurrentProbes, Glob, ResolverKey, StoreKey};
 pub use self::scalar::{UniqueVec, is_label_name, is_reserved as is_reserved_label};

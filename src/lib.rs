@@ -12,7 +12,7 @@
 //! | | [`target`], [`net`] | targets and their text forms; networks, address scopes and routes |
 //! | | [`trust`] | trust stores |
 //! | | [`observation`] | what a lookup or a probe observed |
-//! | | [`text`], [`mod@file`] | shared helpers: counts, lists, times; bounded reads |
+//! | | [`text`], [`mod@file`], [`open_files`] | shared helpers: counts, lists, times; bounded reads; the limit of files |
 //! | input | [`config`] | configuration and target files |
 //! | work | [`discovery`] | target to endpoints to addresses, by DNS |
 //! | | [`probe`] | backend to observation, by SMTP and TLS |
@@ -42,6 +42,7 @@ pub mod client_errors;
 pub mod file;
 pub mod net;
 pub mod observation;
+pub mod open_files;
 pub mod reason;
 pub mod target;
 pub mod text;

@@ -30,6 +30,7 @@ mod dedup;
 mod events;
 mod fair_queue;
 mod handle;
+mod heartbeat;
 mod host;
 mod index;
 mod lag;
@@ -47,6 +48,7 @@ mod worker;
 
 use handle::Command;
 pub use handle::Handle;
+pub use heartbeat::Heartbeat;
 pub use once::{OneOff, OneOffError, OneOffReport};
 use owner::Owner;
 
@@ -99,12 +101,19 @@ impl Monitor {
 
     /// Runs until `shutdown`, then lets running probes finish for [`DRAIN`] and ends the rest.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        self.run_with(Heartbeat::default(), shutdown).await;
+    }
+
+    /// As [`Monitor::run`]. The heartbeat stops if the owner task makes no progress any more.
+    pub async fn run_with(self, mut heartbeat: Heartbeat, shutdown: impl Future<Output = ()>) {
         let Self { mut commands, mut owner } = self;
         let mut lag = tokio::task::JoinSet::new();
         lag.spawn(owner.lag().watch());
         tokio::pin!(shutdown);
         loop {
-            let wake = owner.turn().unwrap_or_else(|| Instant::now() + TICK).min(Instant::now() + TICK);
+            let due = owner.turn();
+            let now = Instant::now();
+            let wake = due.unwrap_or(now + TICK).min(now + TICK).min(heartbeat.beat(now));
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(command) = commands.recv() => owner.handle(command),
@@ -113,7 +122,7 @@ impl Monitor {
             }
         }
         commands.close();
-        owner.drain().await;
+        owner.drain(heartbeat).await;
     }
 }
 

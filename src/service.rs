@@ -2,6 +2,7 @@
 
 mod http;
 mod loader;
+mod notify;
 
 use std::io;
 use std::net::TcpListener;
@@ -14,7 +15,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::http::HttpRuntime;
-use self::loader::Loader;
+use self::loader::{Loader, Polling};
+pub use self::notify::Notifier;
 use crate::config::Config;
 use crate::monitor::{Handle, Monitor};
 use crate::web;
@@ -28,10 +30,14 @@ pub struct Service {
     pub config_file: Option<PathBuf>,
     /// SIGHUP, which reloads the configuration; none if it is not handled.
     pub hangup: Option<Signal>,
+    /// How often the configuration file is checked for changes, which reload the configuration; not zero. None: never.
+    pub auto_reload: Option<Duration>,
     /// The bound listeners, nonblocking as those of [`web::bind`].
     pub listeners: Vec<TcpListener>,
     /// The options of the web server.
     pub web: web::Options,
+    /// Notifies the service manager of the start, reloads and the shutdown.
+    pub notifier: Notifier,
 }
 
 /// A running service.
@@ -39,6 +45,7 @@ pub struct Service {
 pub struct Running {
     /// The monitor's handle.
     pub handle: Handle,
+    notifier: Notifier,
     tasks: JoinSet<io::Result<()>>,
     /// Stops the tasks when it is dropped.
     stop: DropGuard,
@@ -69,17 +76,25 @@ impl Service {
         let mut tasks = JoinSet::new();
         tasks.spawn(http.ended());
         let stopped = stop.clone().cancelled_owned();
+        let (heartbeat, started) = self.notifier.heartbeat();
         tasks.spawn(async move {
-            monitor.run(stopped).await;
+            monitor.run_with(heartbeat, stopped).await;
             Ok(())
         });
-        let loader = Loader::new(self.config_file, handle.clone(), files, shard);
-        let (loads, stopped) = (loader.run(requests, self.hangup, period), stop.clone());
+        let loader = Loader::new(self.config_file, handle.clone(), files, shard, self.notifier.clone());
+        let polling = Polling { files: period, config: self.auto_reload };
+        let (loads, stopped) = (loader.run(requests, self.hangup, polling), stop.clone());
         tasks.spawn(async move {
             stopped.run_until_cancelled(loads).await;
             Ok(())
         });
-        Ok(Running { handle, tasks, stop: stop.drop_guard() })
+        let (notifications, stopped) =
+            (self.notifier.clone().run(started, handle.clone(), STATUS_PERIOD), stop.clone());
+        tasks.spawn(async move {
+            stopped.run_until_cancelled(notifications).await;
+            Ok(())
+        });
+        Ok(Running { handle, notifier: self.notifier, tasks, stop: stop.drop_guard() })
     }
 }
 
@@ -94,6 +109,7 @@ impl Running {
             () = shutdown => Ok(()),
             Some(ended) = self.tasks.join_next() => ended.unwrap_or_else(|panic| Err(io::Error::other(panic))),
         };
+        self.notifier.stopping();
         drop(self.stop);
         let mut result = early;
         while let Some(ended) = self.tasks.join_next().await {
@@ -106,6 +122,8 @@ impl Running {
 
 /// The time between checks of files for changes.
 pub const WATCH_PERIOD: Duration = Duration::from_secs(5);
+/// The time between notifications of the status.
+const STATUS_PERIOD: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -123,7 +141,15 @@ mod tests {
     fn start(listeners: Vec<TcpListener>) -> Running {
         let text = "targets: [{host: 127.0.0.1, port: 1, trust: mozilla}]";
         let config = Config::parse(text, Path::new("config.yaml")).expect("a config");
-        let service = Service { config, config_file: None, hangup: None, listeners, web: web::Options::default() };
+        let service = Service {
+            config,
+            config_file: None,
+            hangup: None,
+            auto_reload: None,
+            listeners,
+            web: web::Options::default(),
+            notifier: Notifier::default(),
+        };
         service.start().expect("a service")
     }
 

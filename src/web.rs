@@ -41,6 +41,7 @@ mod serve;
 mod slots;
 mod status;
 mod stream;
+mod systemd_socket;
 
 #[cfg(test)]
 mod fixture;
@@ -51,6 +52,7 @@ pub use log_limit::LogLimit;
 pub use origin::AllowedHost;
 pub use reload::{ReloadRequests, ReloadResult, Reloader, reloads};
 pub use serve::{bind, serve};
+pub use systemd_socket::{SystemdSocketError, systemd_listeners};
 
 use api::{ApiError, Reports};
 use authority::Origin;
@@ -168,6 +170,8 @@ pub struct Options {
     pub external_url: Option<String>,
     /// Further hosts that requests may be sent to. Without any, and without `external_url`, hosts are not checked.
     pub allowed_hosts: Vec<AllowedHost>,
+    /// Whether requests may reload the configuration.
+    pub enable_lifecycle: bool,
     /// `/probe` of a configured target returns the last result if its round ended at most this long ago.
     pub probe_max_age: Duration,
 }
@@ -179,6 +183,7 @@ impl Default for Options {
             route_prefix: None,
             external_url: None,
             allowed_hosts: vec![],
+            enable_lifecycle: false,
             probe_max_age: PROBE_MAX_AGE,
         }
     }
@@ -265,7 +270,13 @@ fn router_with(timeouts: Timeouts, source: impl FleetSource, reload: Reloader, o
     let telemetry = if telemetry_path.is_empty() { "/" } else { &telemetry_path };
     paths.insert(format!("{prefix}{telemetry}"), get(scrape));
     paths.insert(format!("{prefix}{TARGETS_JSON}"), compressed(get(targets_json)));
-    paths.insert(format!("{prefix}/-/reload"), post(reload_config).put(reload_config).layer(same_origin));
+    let reload = if options.enable_lifecycle {
+        post(reload_config).put(reload_config)
+    } else {
+        let refused = || async { (StatusCode::FORBIDDEN, LIFECYCLE_DISABLED) };
+        post(refused).put(refused)
+    };
+    paths.insert(format!("{prefix}/-/reload"), reload.layer(same_origin));
     let health = [(format!("{prefix}/-/healthy"), get(healthy)), (format!("{prefix}/-/ready"), get(ready))];
     paths.retain(|path, _| !health.iter().any(|(health, _)| health == path));
 
@@ -473,6 +484,8 @@ const CONCURRENT_SCRAPES: usize = 4;
 const CONCURRENT_DOCUMENTS: usize = 8;
 /// Bytes below which compression does not save a packet.
 const MIN_COMPRESSED: u64 = 1_024;
+const LIFECYCLE_DISABLED: &str =
+    "reload over HTTP is not enabled: start the exporter with --web.enable-lifecycle, or send SIGHUP\n";
 const PROBE: &str = "/probe";
 /// Two clients that scrape the same target, or one that retries, cause one round.
 const PROBE_MAX_AGE: Duration = Duration::from_secs(5);

@@ -23,7 +23,8 @@ mod help;
 
 /// Prometheus exporter that probes the TLS certificate of every backend behind an SMTP name.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "smtp-tls-exporter", version, about, long_about = None, args_conflicts_with_subcommands = true)]
+#[command(name = "smtp-tls-exporter", version, about, long_about = None, args_conflicts_with_subcommands = true,
+    after_help = help::EXIT_CODES)]
 pub struct Args {
     /// A sub-command; without one, the exporter serves metrics.
     #[command(subcommand)]
@@ -36,6 +37,12 @@ pub struct Args {
     /// Check the configuration and the files it refers to, then exit: 0 if valid, 2 if not.
     #[arg(long = "config.check")]
     pub config_check: bool,
+
+    /// Interval for checking the configuration file for changes, which reload the configuration as SIGHUP does, 1s to 1d;
+    /// 0s: never.
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", value_parser = auto_reload_interval,
+        default_value = "0s")]
+    pub auto_reload_interval: Duration,
 
     /// Shard of this exporter, counted from 0: only the targets of this shard are probed; from-hostname takes the number
     /// after the last hyphen of the host name, as in exporter-2.
@@ -50,6 +57,14 @@ pub struct Args {
     /// Listen address; repeatable (`:PORT` listens on all interfaces).
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10465")]
     pub listen: Vec<String>,
+
+    /// Listen on the sockets that systemd passes (socket activation) instead of --web.listen-address.
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
+
+    /// Enable POST and PUT requests to /-/reload, which reload the configuration as SIGHUP does.
+    #[arg(long = "web.enable-lifecycle")]
+    pub enable_lifecycle: bool,
 
     /// Path of the metrics endpoint.
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
@@ -335,6 +350,13 @@ fn time(text: &str) -> Result<SystemTime, &'static str> {
     time.map(SystemTime::from).map_err(|_| "expected an RFC 3339 time such as 2026-12-24T12:00:00Z")
 }
 
+fn auto_reload_interval(text: &str) -> Result<Duration, String> {
+    let found = parse_duration(text);
+    let found = found.filter(|found| found.is_zero() || (MIN_AUTO_RELOAD..=MAX_AUTO_RELOAD).contains(found));
+    let (min, max) = (format_duration(MIN_AUTO_RELOAD), format_duration(MAX_AUTO_RELOAD));
+    found.ok_or_else(|| format!("expected a duration from {min} to {max}, such as 30s, or 0s"))
+}
+
 fn timeout(text: &str) -> Result<Duration, String> {
     let found = parse_duration(text).filter(|found| (MIN_TIMEOUT..=MAX_TIMEOUT).contains(found));
     let (min, max) = (format_duration(MIN_TIMEOUT), format_duration(MAX_TIMEOUT));
@@ -344,5 +366,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 const FROM_HOSTNAME: &str = "from-hostname";
 /// Characters of a host name in an error.
 const MAX_HOST_NAME: usize = 64;
+const MIN_AUTO_RELOAD: Duration = Duration::from_secs(1);
+const MAX_AUTO_RELOAD: Duration = Duration::from_secs(24 * 60 * 60);
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);

@@ -1,6 +1,8 @@
 //! The exporter as a service: probes on an interval and serves the results over HTTP until a signal.
 
 use std::fmt::Display;
+use std::io;
+use std::net::TcpListener;
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -16,7 +18,7 @@ use super::stderr::Priority;
 use super::{FAILURE, USAGE, exit_with, load_complete, logging, note, print, read_in_time, runtime_error};
 use crate::config::Config;
 use crate::rules::TargetLabels;
-use crate::service::Service;
+use crate::service::{Notifier, Service};
 use crate::target::Shard;
 use crate::text::{conjunction_within, escaped, printable};
 use crate::web;
@@ -90,17 +92,26 @@ fn shell_word(text: &str) -> String {
 fn run(args: Args, signals: BlockedSignals) -> Result<(), Fatal> {
     let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
     let web = web::Options::new(args.telemetry_path.clone(), prefix, url).map_err(Fatal::usage)?;
-    let web = web::Options { allowed_hosts: args.allowed_hosts.clone(), ..web };
+    let (allowed_hosts, enable_lifecycle) = (args.allowed_hosts.clone(), args.enable_lifecycle);
+    let web = web::Options { allowed_hosts, enable_lifecycle, ..web };
     let shard = args.shard().map_err(Fatal::usage)?;
+    // Before the runtime has threads.
+    let passed = args.systemd_socket.then(web::systemd_listeners).transpose().map_err(Fatal::usage)?;
     let runtime = Runtime::new().map_err(|error| Fatal::failure(runtime_error(error)))?;
-    let result = runtime.block_on(serve(args, shard, web, signals));
+    let result = runtime.block_on(serve(args, shard, web, passed, signals));
     // A thread may hang in a read from a file server that is down: it is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result
 }
 
 /// Starts the service and runs it until a signal arrives, which may be during the start.
-async fn serve(args: Args, shard: Shard, web: web::Options, signals: BlockedSignals) -> Result<(), Fatal> {
+async fn serve(
+    args: Args,
+    shard: Shard,
+    web: web::Options,
+    passed: Option<Vec<TcpListener>>,
+    signals: BlockedSignals,
+) -> Result<(), Fatal> {
     let (terminated, hangup) = signals
         .termination_and_hangup()
         .map_err(|error| Fatal::failure(format!("cannot install signal handlers: {error}")))?;
@@ -108,14 +119,20 @@ async fn serve(args: Args, shard: Shard, web: web::Options, signals: BlockedSign
     let service = tokio::select! {
         biased;
         () = &mut terminated => return Ok(()),
-        service = service(args, shard, web, hangup) => service?,
+        service = service(args, shard, web, passed, hangup) => service?,
     };
     let running = service.start().map_err(Fatal::failure)?;
     running.until(terminated).await.map_err(Fatal::failure)
 }
 
-/// Loads the configuration and binds the listeners.
-async fn service(args: Args, shard: Shard, web: web::Options, hangup: Signal) -> Result<Service, Fatal> {
+/// Loads the configuration and binds the listeners, unless they were `passed` to the process.
+async fn service(
+    args: Args,
+    shard: Shard,
+    web: web::Options,
+    passed: Option<Vec<TcpListener>>,
+    hangup: Signal,
+) -> Result<Service, Fatal> {
     let file = args.config_file.clone();
     let load = move || read_in_time(move || Config::load(&file));
     let loaded = spawn_blocking(load).await.map_err(Fatal::failure)?.map_err(Fatal::failure)?;
@@ -123,10 +140,10 @@ async fn service(args: Args, shard: Shard, web: web::Options, hangup: Signal) ->
     for warning in &config.warnings {
         tracing::warn!(warning, "configuration warning");
     }
-    let mut listeners = Vec::new();
-    for address in &args.listen {
-        listeners.extend(web::bind(address).await.map_err(Fatal::failure)?);
-    }
+    let listeners = match passed {
+        Some(passed) => passed,
+        None => bind(&args.listen).await.map_err(Fatal::failure)?,
+    };
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
             let shard = shard.has_others().then(|| shard.to_string());
@@ -134,7 +151,23 @@ async fn service(args: Args, shard: Shard, web: web::Options, hangup: Signal) ->
             tracing::info!(%address, targets, shard, version, "listening");
         }
     }
-    Ok(Service { config, config_file: Some(args.config_file), hangup: Some(hangup), listeners, web })
+    Ok(Service {
+        config,
+        config_file: Some(args.config_file),
+        hangup: Some(hangup),
+        auto_reload: Some(args.auto_reload_interval).filter(|interval| !interval.is_zero()),
+        listeners,
+        web,
+        notifier: Notifier::from_env(),
+    })
+}
+
+async fn bind(addresses: &[String]) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.extend(web::bind(address).await?);
+    }
+    Ok(listeners)
 }
 
 /// Why the exporter ended without a signal.

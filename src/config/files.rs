@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use sha2::{Digest, Sha256};
+
 use super::error::{ConfigError, ErrorKind, Fault, Place, quoted};
 use super::matching_files::MatchingPaths;
 use super::scalar::Glob;
@@ -59,6 +61,10 @@ pub struct Found {
     /// All other files; directories of system roots as well.
     others: BTreeMap<PathBuf, Stamp>,
 }
+
+/// What a configuration file contains: equal if the text is, or if it cannot be read for the same reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MainContent(Option<Result<[u8; 32], String>>);
 
 /// What changes when a file does, or the file that a link refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +172,20 @@ impl Files {
     pub fn are_of_current_config(&self) -> bool {
         let is_unchanged = |main: &MainFile| yaml::read(&main.origin).is_ok_and(|text| text == main.text);
         self.main.as_deref().is_some_and(is_unchanged)
+    }
+
+    /// What the configuration file contained when it was loaded.
+    pub fn main_content(&self) -> MainContent {
+        MainContent(self.main.as_deref().map(|main| Ok(Sha256::digest(&main.text).into())))
+    }
+
+    /// What the configuration file contains now.
+    pub fn main_content_now(&self) -> MainContent {
+        let read = |path: &Path| {
+            let text = yaml::read(path).map_err(|fault| Source { path, text: "" }.error(&fault).to_string())?;
+            Ok(Sha256::digest(text).into())
+        };
+        MainContent(self.main.as_deref().map(|main| read(&main.origin)))
     }
 
     /// The configuration with the current files. The configuration file itself is not read again, so that a file that is

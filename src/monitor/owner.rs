@@ -20,6 +20,7 @@ use super::backend::Judged;
 use super::dedup::BackendId;
 use super::events::{self, LocalFailures};
 use super::handle::Command;
+use super::heartbeat::Heartbeat;
 use super::lag::LagWatch;
 use super::lookups::LookupQueues;
 use super::once::Departure;
@@ -35,6 +36,7 @@ use crate::config::{Config, Limits};
 use crate::discovery::{Discovered, Queries, Resolvers};
 use crate::file::FileReader;
 use crate::observation::LocalFailure;
+use crate::open_files::OpenFiles;
 use crate::probe::Prober;
 use crate::snapshot::{ShardReport, TargetReport};
 use crate::target::{Target, TargetKind, TargetName};
@@ -191,13 +193,15 @@ impl Owner {
     }
 
     /// Lets running probes and their verdicts finish, for a limited time, and gives up the rest.
-    pub(super) async fn drain(mut self) {
+    pub(super) async fn drain(mut self, mut heartbeat: Heartbeat) {
         let deadline = tokio::time::sleep(DRAIN);
         tokio::pin!(deadline);
         while self.admission.in_use() > 0 || !self.verdicts.is_settled() {
             self.start_verdicts();
+            let beat = heartbeat.beat(Instant::now());
             tokio::select! {
                 () = self.next_event() => {}
+                () = tokio::time::sleep_until(beat.into()) => {}
                 () = &mut deadline => break,
             }
         }
@@ -708,23 +712,13 @@ impl Owner {
 
 /// Concurrent probes: as many as this process may have files, less what it needs itself; or fewer, as configured.
 fn permits(limits: Limits, resolvers: usize) -> usize {
-    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let own = resolvers.saturating_mul(FILES_PER_RESOLVER).saturating_add(OWN_FILES);
-    let own = own.saturating_add(HTTP_CONNECTIONS.min(files / 4));
-    // A low limit is shared with the lookups.
-    let possible = files.saturating_sub(own).max(files / 4).max(1);
+    let possible = OpenFiles::raised().probes(resolvers);
     let Some(wanted) = limits.concurrent_probes else { return possible.min(MAX_PERMITS) };
     if wanted.get() > possible {
-        tracing::warn!(%wanted, possible, "limits.concurrent_probes exceeds the open file limit");
+        let needed = OpenFiles::needed(wanted.get(), resolvers);
+        tracing::warn!(%wanted, possible, needed, "limits.concurrent_probes exceeds the open file limit");
     }
     possible.min(wanted.get())
 }
 
-/// Files that are neither those of probes nor of lookups.
-const OWN_FILES: usize = 64;
-/// What the web server may use.
-const HTTP_CONNECTIONS: usize = 512;
-/// A and AAAA queries of the concurrent lookups of a resolver.
-const FILES_PER_RESOLVER: usize = 128;
 const MAX_PERMITS: usize = 1024;

@@ -2,21 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use thiserror::Error;
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
-use crate::config::{Config, ConfigError, Files, Found};
+use super::notify::{Notifier, status};
+use crate::config::{Config, ConfigError, Files, Found, MainContent};
 use crate::monitor::Handle;
 use crate::target::Shard;
 use crate::text::{counted, list};
 use crate::web::{LogLimit, ReloadRequests};
 
-/// Reloads the whole configuration on SIGHUP or a request, and the files that it refers to when they change.
+/// Reloads the whole configuration on SIGHUP, on a request, or when its file changes, and the files that it refers to when
+/// they change.
 pub(super) struct Loader {
     config_file: Option<PathBuf>,
     load: Arc<LoadFn>,
@@ -31,11 +33,25 @@ pub(super) struct Loader {
     seen: Option<Result<Found, ConfigError>>,
     /// Whether the last reload rejected the configuration file, so that the running configuration is older.
     rejected: bool,
+    /// The configuration file at the last attempt to load it.
+    tried: MainContent,
+    /// The error of the last reload, if it failed.
+    last_failure: Option<String>,
+    notifier: Notifier,
     /// Between the end of a reload and the start of the next one.
     pause: Duration,
     log: LogLimit,
     /// Whether the current reload was requested by HTTP clients only, who may be many and get its result.
     is_log_limited: bool,
+}
+
+/// How often files are checked for changes. Not zero.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Polling {
+    /// The files that the configuration refers to.
+    pub(super) files: Duration,
+    /// The configuration file; none if its changes have no effect.
+    pub(super) config: Option<Duration>,
 }
 
 type LoadFn = dyn Fn(&Path, &Files) -> Result<Config, ConfigError> + Send + Sync;
@@ -107,16 +123,25 @@ impl Drop for Running {
 
 impl Loader {
     /// The loader of a service that probes the targets of `shard` and runs with `files`. Logs what is wrong with them.
-    pub(super) fn new(config_file: Option<PathBuf>, handle: Handle, files: Files, shard: Shard) -> Self {
+    pub(super) fn new(
+        config_file: Option<PathBuf>,
+        handle: Handle,
+        files: Files,
+        shard: Shard,
+        notifier: Notifier,
+    ) -> Self {
         let mut loader = Self {
             config_file,
             load: Arc::new(Config::load_after),
             time_limit: TIME_LIMIT,
             handle,
             seen: Some(Ok(files.found().clone())),
+            tried: files.main_content(),
             files,
             shard,
             rejected: false,
+            last_failure: None,
+            notifier,
             pause: RELOAD_PAUSE,
             log: LogLimit::new(LOG_PERIOD),
             is_log_limited: false,
@@ -127,14 +152,23 @@ impl Loader {
     }
 
     /// Runs until it is dropped.
-    pub(super) async fn run(mut self, mut requests: ReloadRequests, mut hangup: Option<Signal>, period: Duration) {
-        let mut poll = tokio::time::interval(period);
+    pub(super) async fn run(mut self, mut requests: ReloadRequests, mut hangup: Option<Signal>, polling: Polling) {
+        let mut poll = interval(polling.files);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut config_poll = polling.config.map(|period| interval_at(Instant::now() + period, period));
+        config_poll.iter_mut().for_each(|poll| poll.set_missed_tick_behavior(MissedTickBehavior::Delay));
         let mut earliest = Instant::now();
         loop {
-            let mut is_signal = tokio::select! {
-                Some(()) = requests.received() => false,
-                Some(()) = received(hangup.as_mut()) => true,
+            let mut is_by_clients = tokio::select! {
+                Some(()) = requests.received() => true,
+                Some(()) = received(hangup.as_mut()) => false,
+                Some(()) = elapsed(config_poll.as_mut()) => {
+                    if !self.is_reload_due().await {
+                        continue;
+                    }
+                    tracing::info!("the configuration file has changed");
+                    false
+                }
                 _ = poll.tick() => {
                     self.report_omitted();
                     if self.files.are_watched() {
@@ -145,10 +179,13 @@ impl Loader {
             };
             // What arrives until the reload starts shares it; what arrives later may refer to a later change of a file.
             sleep_until(earliest).await;
-            is_signal |= received(hangup.as_mut()).now_or_never().flatten().is_some();
+            is_by_clients &= received(hangup.as_mut()).now_or_never().flatten().is_none();
             requests.start();
-            self.is_log_limited = !is_signal;
+            self.is_log_limited = is_by_clients;
+            // After the signal was received: the service manager waits for a later time than that of its signal.
+            self.notifier.reloading();
             let result = self.reload().await;
+            self.notifier.ready(&status(&self.handle.fleet(), SystemTime::now()));
             self.is_log_limited = false;
             earliest = Instant::now() + self.pause;
             let folder = self.config_file.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
@@ -169,6 +206,7 @@ impl Loader {
             }
             None => Err(STILL_READING.to_owned().into()),
         };
+        self.last_failure = result.as_ref().err().map(ToString::to_string);
         if let Err(error) = &result {
             self.report_failure(error);
             return result;
@@ -185,8 +223,35 @@ impl Loader {
         let file = self.config_file.clone().ok_or_else(without_file)?;
         let load = Arc::clone(&self.load);
         let previous = self.files.clone();
-        let config = self.read(running, move || load(&file, &previous)).await??;
-        self.install(config, true).await
+        // Noted before it is loaded, so that a later change is not missed.
+        let read = move || (previous.main_content_now(), load(&file, &previous));
+        let (content, config) = self.read(running, read).await?;
+        self.tried = content;
+        self.install(config?, true).await
+    }
+
+    /// Whether the configuration file has changed since the last attempt to load it. A file that was rejected is tried again,
+    /// because a file that it refers to may have been the reason; it is due if the result would be another one.
+    async fn is_reload_due(&mut self) -> bool {
+        // A read that hangs was reported.
+        let Some(running) = Running::start(&self.handle) else { return false };
+        let files = self.files.clone();
+        let content = match self.read(&running, move || files.main_content_now()).await {
+            Ok(content) => content,
+            Err(error) => {
+                self.report_failure(&error);
+                return false;
+            }
+        };
+        if content != self.tried {
+            return true;
+        }
+        let Some(file) = self.config_file.clone().filter(|_| self.rejected) else { return false };
+        let (load, previous) = (Arc::clone(&self.load), self.files.clone());
+        match self.read(&running, move || load(&file, &previous)).await {
+            Ok(result) => result.err().map(|error| error.to_string()) != self.last_failure,
+            Err(_) => false,
+        }
     }
 
     /// Reloads the files if they have changed since the last check.
@@ -304,6 +369,12 @@ impl Loader {
 /// Resolves when the signal is received; immediately, with None, if it is not handled.
 async fn received(signal: Option<&mut Signal>) -> Option<()> {
     signal?.recv().await
+}
+
+/// Resolves at the next tick; immediately, with None, if there is none.
+async fn elapsed(interval: Option<&mut Interval>) -> Option<()> {
+    interval?.tick().await;
+    Some(())
 }
 
 /// Logs a warning for each pattern without a match, except for those in `before`: a pattern may match files later.

@@ -31,6 +31,7 @@ use super::connections::{Activity, Connection, ConnectionLimits, Connections};
 use super::log_limit::LogLimit;
 use super::stream::{InProgress, WatchedStream};
 use crate::net::ClientAddress;
+use crate::open_files::OpenFiles;
 
 /// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name that this host has), or `:PORT` (all
 /// interfaces, IPv4 and IPv6). The listeners are nonblocking and not tied to a runtime.
@@ -131,13 +132,10 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// With at most a quarter of the files that the process may open as connections.
+    /// With at most as many connections as the process may open files for.
     fn within_open_files(self) -> Self {
-        let files = rlimit::Resource::NOFILE
-            .get_soft()
-            .map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
         let ConnectionLimits { total, reserve } = self.connections;
-        let total = total.min(files / 4).max(1);
+        let total = total.min(OpenFiles::current().http_connections());
         Self { connections: ConnectionLimits { total, reserve: reserve.min(total / 4) }, ..self }
     }
 }

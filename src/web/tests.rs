@@ -72,9 +72,14 @@ fn field(response: &Response, name: header::HeaderName) -> &str {
     response.headers().get(name).map_or("", |value| value.to_str().expect("text"))
 }
 
+/// With reloads over HTTP.
+fn lifecycle() -> Options {
+    Options { enable_lifecycle: true, ..Options::default() }
+}
+
 #[tokio::test]
 async fn serves_each_endpoint() {
-    let full = site(classic(&TestCa::new()), &Options::default());
+    let full = site(classic(&TestCa::new()), &lifecycle());
     let empty = site(nothing(), &Options::default());
     let (plain, html) = ("text/plain; charset=utf-8", "text/html; charset=utf-8");
     let metrics = "text/plain; version=0.0.4; charset=utf-8";
@@ -96,6 +101,9 @@ async fn serves_each_endpoint() {
         (&full, "POST", "/-/reload", 500, plain, ""),
         (&full, "PUT", "/-/reload", 500, plain, ""),
         (&full, "GET", "/-/reload", 405, plain, "POST,PUT"),
+        (&empty, "POST", "/-/reload", 403, plain, ""),
+        (&empty, "PUT", "/-/reload", 403, plain, ""),
+        (&empty, "GET", "/-/reload", 405, plain, "POST,PUT"),
         (&full, "POST", "/metrics", 405, plain, "GET,HEAD"),
         (&full, "DELETE", "/", 405, plain, "GET,HEAD"),
         (&full, "GET", "/favicon.ico", 404, plain, ""),
@@ -162,7 +170,7 @@ async fn reports_the_outcome_of_a_reload() {
         (None, 500, ""),
     ] {
         let (reloader, mut requests) = reloads();
-        let router = router(nothing(), reloader, &Options::default());
+        let router = router(nothing(), reloader, &lifecycle());
         let monitor = tokio::spawn(async move {
             requests.received().await.expect("a request");
             requests.start();

@@ -34,7 +34,12 @@ impl Exporter {
     }
 
     /// Starts it by `command`, which is given the arguments.
-    fn start_by(command: impl FnOnce(&[&str]) -> Command, env: &Environment, text: &str, more: &[&str]) -> Self {
+    pub(crate) fn start_by(
+        command: impl FnOnce(&[&str]) -> Command,
+        env: &Environment,
+        text: &str,
+        more: &[&str],
+    ) -> Self {
         let file = env.folder.path().join("config.yaml");
         std::fs::write(&file, text).expect("the config is written");
         let config = format!("--config.file={}", file.display());
@@ -182,6 +187,10 @@ const USAGE_ERRORS: &str = "\
 --config.file=valid.yaml --web.telemetry-path=/-/ready
 --config.file=valid.yaml --web.external-url=https://user@a.test/
 --web.allowed-hosts=a.test,b.test:x
+--config.auto-reload-interval=500ms
+--config.auto-reload-interval=1w
+--config.auto-reload-interval=often
+--config.file=valid.yaml --web.systemd-socket
 --shard=0
 --total-shards=2
 --shard=0 --total-shards=0
@@ -353,7 +362,8 @@ async fn reloads_on_sighup_and_keeps_the_configuration_if_the_new_one_is_invalid
     let fleet = Fleet::start(vec![profiles::good(&pki)]).await.expect("a fleet");
     let env = Environment::new(&pki);
     let entry = |name: &str| target(name, profiles::ALIAS, fleet.port(), TlsMode::StartTls, &fleet.ips());
-    let mut exporter = Exporter::start(&env, &Environment::yaml("interval: 60s", "", &[entry("one")]), &[]);
+    let text = Environment::yaml("interval: 60s", "", &[entry("one")]);
+    let mut exporter = Exporter::start(&env, &text, &["--web.enable-lifecycle"]);
     let file = env.folder.path().join("config.yaml");
     let targets = async |address| {
         let answer = request(address, "GET", "/metrics", "").await;

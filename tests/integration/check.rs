@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use smtp_fleet::{Answer, Blackhole, CertSpec, Dns, Fleet, Pki, RecordType, ServerSpec, Step, Termination, profiles};
+use smtp_tls_exporter::service::{Notifier, Service};
 
 use crate::support::Environment;
 
@@ -291,7 +292,15 @@ async fn prometheus_output_has_the_series_of_metrics() {
     let listeners = smtp_tls_exporter::web::bind("127.0.0.1:0").await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
     let web = smtp_tls_exporter::web::Options::default();
-    let service = smtp_tls_exporter::service::Service { config, config_file: None, hangup: None, listeners, web };
+    let service = Service {
+        config,
+        config_file: None,
+        hangup: None,
+        auto_reload: None,
+        listeners,
+        web,
+        notifier: Notifier::default(),
+    };
     let running = service.start().expect("a service");
     for name in ["good", "bad", "gone"] {
         let name = smtp_tls_exporter::target::TargetName::new(name).expect("a name");

@@ -12,6 +12,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("client_errors", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::net", "std::fs"]),
     ("text", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::net", "std::fs"]),
     ("file", &["crate::", "tokio"]),
+    ("open_files", &["crate::", "tokio"]),
     ("net", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs"]),
     ("target", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs"]),
     ("observation", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs"]),
@@ -38,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("net", &[]),
     ("file", &[]),
+    ("open_files", &[]),
     ("client_errors", &["reason"]),
     ("target", &["net", "reason"]),
     ("observation", &["reason", "target", "text"]),
@@ -62,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "observation",
             "file",
             "net",
+            "open_files",
             "text",
         ],
     ),
@@ -76,6 +79,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "web",
         &[
             "net",
+            "open_files",
             "snapshot",
             "monitor",
             "advice",
@@ -91,7 +95,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("rules", &["config", "target", "text"]),
-    ("service", &["config", "monitor", "target", "web", "text"]),
+    ("service", &["config", "monitor", "snapshot", "target", "web", "text"]),
     (
         "cmd",
         &[

@@ -31,6 +31,7 @@ mod scheduling;
 mod scrape_examples;
 mod senders;
 mod service_fixture;
+mod service_manager;
 mod shards;
 mod stderr;
 mod support;

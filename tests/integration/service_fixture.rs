@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use smtp_fleet::{Dns, Fleet, Pki, ServerSpec};
 use smtp_tls_exporter::config::Config;
-use smtp_tls_exporter::service::{Running, Service};
+use smtp_tls_exporter::service::{Notifier, Running, Service};
 use smtp_tls_exporter::target::TargetName;
 use smtp_tls_exporter::web;
 
@@ -69,8 +69,9 @@ pub(crate) async fn service(config: Config, config_file: Option<PathBuf>) -> (Se
     let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
     // Each request of a test that may cause a round does so.
-    let web = web::Options { probe_max_age: Duration::ZERO, ..web::Options::default() };
-    (Service { config, config_file, hangup: None, listeners, web }, address)
+    let web = web::Options { probe_max_age: Duration::ZERO, enable_lifecycle: true, ..web::Options::default() };
+    let notifier = Notifier::default();
+    (Service { config, config_file, hangup: None, auto_reload: None, listeners, web, notifier }, address)
 }
 
 /// Waits for one round of each target.

@@ -34,7 +34,8 @@ impl Shards {
         this.write_file(&[4, 5]);
         let start = |ordinal| {
             let flags = [format!("--shard={ordinal}"), format!("--total-shards={SHARDS}")];
-            Exporter::start(&this.env, &text, &flags.each_ref().map(String::as_str))
+            let flags = [&flags[0], &flags[1], "--web.enable-lifecycle"];
+            Exporter::start(&this.env, &text, &flags)
         };
         let exporters = (0..SHARDS).map(start).collect();
         Self { exporters, ..this }

@@ -1,5 +1,12 @@
 //! Help texts that are longer than a doc comment.
 
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0    ended by SIGTERM or SIGINT; with --config.check: the configuration is valid
+  1    a failure at run time, for example a listen address that is in use
+  2    invalid usage or configuration, or no usable socket of systemd
+  101  a panic, which is a defect";
+
 pub(super) const VERIFY: &str = "\
 Exit codes:
   0  every name matches and the chain is valid

@@ -26,7 +26,7 @@ impl LoaderFixture {
         let files = config.files.clone();
         let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).expect("a monitor");
         tokio::spawn(monitor.run(std::future::pending()));
-        Self { folder, loader: Loader::new(Some(main), handle, files, Shard::default()) }
+        Self { folder, loader: Loader::new(Some(main), handle, files, Shard::default(), Notifier::default()) }
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -231,6 +231,89 @@ async fn a_read_that_hangs_fails_the_reload_until_it_returns() {
     assert_eq!(*loads.lock(), [true, true]);
 }
 
+impl LoaderFixture {
+    /// Checks the configuration file, and reloads if that is due; whether it was.
+    async fn poll_config(&mut self) -> bool {
+        let is_due = self.loader.is_reload_due().await;
+        if is_due {
+            let _reported = self.loader.reload().await;
+        }
+        is_due
+    }
+}
+
+#[tokio::test]
+async fn a_changed_configuration_file_is_loaded_once() {
+    let mut fixture = LoaderFixture::start();
+    let place = std::panic::Location::caller();
+    let targets = |name: &str| format!("targets: [{{host: 127.0.0.{name}, port: 1, trust: mozilla}}]\n");
+    assert!(!fixture.poll_config().await);
+    // Half of a file, as of an editor that writes it again.
+    for (text, names, successful) in [
+        (targets("1"), "1", true),
+        (targets("2").replace("]\n", ""), "1", false),
+        (targets("2"), "2", true),
+        ("targets: [".to_owned(), "2", false),
+        // As it was before.
+        (targets("2"), "2", true),
+    ] {
+        fixture.write("config.yaml", &text);
+        assert!(fixture.poll_config().await, "{text}");
+        fixture.check(place, &[names], successful);
+        assert!(!fixture.poll_config().await, "{text}");
+    }
+    let main = fixture.folder.path().join("config.yaml");
+    fs::remove_file(&main).expect("removed");
+    assert!(fixture.poll_config().await);
+    assert!(!fixture.poll_config().await, "it is still missing");
+    fixture.check(place, &["2"], false);
+
+    // As the files of a Kubernetes ConfigMap.
+    for number in ["3", "4"] {
+        fs::create_dir(fixture.folder.path().join(number)).expect("a folder");
+        fixture.write(&format!("{number}/config.yaml"), &targets(number));
+    }
+    let link = |to: &str, from: &str| {
+        let new = fixture.folder.path().join("new");
+        std::os::unix::fs::symlink(to, &new).expect("a link");
+        fs::rename(new, fixture.folder.path().join(from)).expect("a replaced link");
+    };
+    link("3", "..data");
+    link("..data/config.yaml", "config.yaml");
+    assert!(fixture.loader.is_reload_due().await);
+    fixture.loader.reload().await.expect("a reload");
+    fs::rename(fixture.folder.path().join("..data"), fixture.folder.path().join("old")).expect("renamed");
+    std::os::unix::fs::symlink("4", fixture.folder.path().join("..data")).expect("a link");
+    assert!(fixture.poll_config().await);
+    fixture.check(place, &["4"], true);
+}
+
+#[tokio::test]
+async fn a_reload_for_another_reason_also_counts_as_an_attempt() {
+    let mut fixture = LoaderFixture::start();
+    fixture.write("config.yaml", "targets: [");
+    fixture.reload(&[], false).await;
+    assert!(!fixture.poll_config().await, "it was tried");
+}
+
+#[tokio::test]
+async fn a_rejected_configuration_is_loaded_when_the_files_that_it_refers_to_are_valid() {
+    let mut fixture = LoaderFixture::start();
+    fixture.write(
+        "config.yaml",
+        "trust_stores: {own: {files: [own.pem]}}\ntargets: [{host: 127.0.0.1, port: 1, trust: own}]\n",
+    );
+    assert!(fixture.poll_config().await);
+    assert!(!fixture.poll_config().await, "the same error");
+    fixture.write("own.pem", "");
+    assert!(fixture.poll_config().await, "another error");
+    let pem = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).expect("a certificate").cert.pem();
+    fixture.write("own.pem", &pem);
+    assert!(fixture.poll_config().await);
+    fixture.check(std::panic::Location::caller(), &["1"], true);
+    assert!(!fixture.poll_config().await);
+}
+
 /// The loads of a loader that waits for a permission after each, when it has read the file.
 struct GatedLoads {
     begun: tokio::sync::mpsc::UnboundedReceiver<Instant>,
@@ -258,7 +341,7 @@ async fn requests_during_a_reload_share_the_next_one() {
     loader.pause = Duration::from_millis(100);
     let (reloader, requests) = reloads();
     let handle = loader.handle.clone();
-    let running = tokio::spawn(loader.run(requests, None, TIME_LIMIT));
+    let running = tokio::spawn(loader.run(requests, None, Polling { files: TIME_LIMIT, config: None }));
     let request = || {
         let reloader = reloader.clone();
         let mut request = Box::pin(async move { reloader.reload().await.expect("a result") });

@@ -219,9 +219,11 @@ async fn server_errors(text: &mut String) {
     }
     add_answer(text, &full, Request::get("/metrics"), "GET /metrics, 4 of them being answered").await;
     add_answer(text, &full, Request::post("/metrics"), "POST /metrics").await;
-    add_answer(text, &empty, Request::post("/-/reload"), "POST /-/reload while shutting down").await;
+    let reloading = site(nothing(), &lifecycle());
+    add_answer(text, &reloading, Request::post("/-/reload"), "POST /-/reload while shutting down").await;
+    add_answer(text, &empty, Request::post("/-/reload"), "POST /-/reload without --web.enable-lifecycle").await;
     let (reloader, mut requests) = reloads();
-    let router = router(nothing(), reloader, &Options::default());
+    let router = router(nothing(), reloader, &lifecycle());
     let monitor = tokio::spawn(async move {
         for answer in [Ok(()), Err("config.yaml: targets[0].port: invalid value (line 3, column 5)".to_owned())] {
             requests.received().await.expect("a request");

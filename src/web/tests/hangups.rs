@@ -128,7 +128,7 @@ async fn pipelined_requests_are_answered_in_turn() {
 
 #[tokio::test]
 async fn refuses_get_and_head_with_a_body() {
-    let server = Server::start(site(classic(&TestCa::new()), &Options::default()), Limits::default()).await;
+    let server = Server::start(site(classic(&TestCa::new()), &lifecycle()), Limits::default()).await;
     for path in ["/probe?target=relay", "/metrics", "/", "/api/v1/targets", "/-/healthy", "/nowhere"] {
         for method in ["GET", "HEAD"] {
             for (first, _) in

@@ -12,7 +12,7 @@ async fn status(server: &Server, target: &str, fields: &str) -> String {
 async fn server(external_url: Option<&str>, allowed_hosts: &[&str]) -> Server {
     let allowed_hosts = allowed_hosts.iter().map(|host| host.parse().expect("a host")).collect();
     let external_url = external_url.map(str::to_owned);
-    let options = Options { external_url, allowed_hosts, route_prefix: Some("/".to_owned()), ..Options::default() };
+    let options = Options { external_url, allowed_hosts, route_prefix: Some("/".to_owned()), ..lifecycle() };
     Server::start(site(classic(&TestCa::new()), &options), Limits::default()).await
 }
 
