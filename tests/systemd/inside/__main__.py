@@ -6,17 +6,21 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import servers
 
 HERE = Path("/run/unit-test")
+SOURCE = HERE / "source"
 NAME = "smtp-tls-exporter"
 CONFIG = Path("/etc/smtp-tls-exporter/config.yaml")
 ADDRESS = "http://localhost:10465"
@@ -52,12 +56,9 @@ def check(name: str) -> Callable[[Check], Check]:
 
 @check("the commands in the unit's comments install and start it")
 def installs() -> None:
-    source = HERE / "source"
-    (source / "config.yaml").write_text(TARGETS)
-    commands = re.findall(r"^#     (.+)$", (source / f"deploy/systemd/{NAME}.service").read_text(), re.MULTILINE)
-    expect(len(commands) >= 3, f"commands: {commands}")
-    for command in commands:
-        run(command, cwd=source, shell=True)
+    (SOURCE / "config.yaml").write_text(TARGETS)
+    install(f"{NAME}.service")
+    expect(get("/-/ready")[0] == 200, "the start has finished, but the exporter is not ready")
     expect(CONFIG.read_text() == TARGETS, "the installed config differs")
     (CONFIG.parent / "targets").mkdir()
     (CONFIG.parent / "targets/more.yaml").write_text(FILE_TARGET)
@@ -65,9 +66,18 @@ def installs() -> None:
     expect(run("systemctl is-enabled", NAME).strip() == "enabled", "not enabled")
 
 
-@check("the exporter becomes ready")
-def ready() -> None:
-    await_ready()
+def install(unit: str) -> None:
+    """Runs the commands in the comments of the unit."""
+    commands = re.findall(r"^#     (.+)$", (SOURCE / f"deploy/systemd/{unit}").read_text(), re.MULTILINE)
+    expect(len(commands) >= 3, f"commands: {commands}")
+    for command in commands:
+        run(command, cwd=SOURCE, shell=True)
+
+
+@check("the status has the number of targets that fail")
+def status_text() -> None:
+    # One has an untrusted chain, the other one refuses connections.
+    await_true(lambda: show("StatusText") == "2 targets, 2 failing", "the status")
 
 
 @check("the exporter resolves names and probes TLS over IPv4 and IPv6")
@@ -112,8 +122,8 @@ def status() -> None:
 def confined() -> None:
     Path("/home/file").touch()
     unit = Path(f"/etc/systemd/system/{NAME}.service").read_text()
-    unit = re.sub(r"^(Exec|Restart)\w*=.*\n", "", unit, flags=re.MULTILINE)
-    unit = unit.replace("Type=exec", f"Type=oneshot\nExecStart=/usr/bin/python3 -B {HERE}/inside/confined.py")
+    unit = re.sub(r"^(Exec|Restart|Watchdog|NotifyAccess)\w*=.*\n", "", unit, flags=re.MULTILINE)
+    unit = unit.replace("Type=notify\n", f"Type=oneshot\nExecStart=/usr/bin/python3 -B {HERE}/inside/confined.py\n")
     Path("/etc/systemd/system/confined.service").write_text(unit)
     run("systemctl daemon-reload")
     run("systemctl start confined")
@@ -150,6 +160,19 @@ def reload_fails() -> None:
     CONFIG.write_text(MORE_TARGETS)
     run("systemctl reload", NAME)
     await_sample("smtp_tls_exporter_config_last_reload_successful", {}, lambda value: value == 1)
+
+
+@check("systemd sees reloads by a signal, and their end")
+def reload_is_notified() -> None:
+    for config, result in ((INVALID, "; the last reload failed"), (MORE_TARGETS, "")):
+        before = show("StateChangeTimestampMonotonic")
+        CONFIG.write_text(config)
+        run("systemctl kill --kill-who=main --signal=HUP", NAME)
+        # To "reloading" and back.
+        await_true(lambda: show("StateChangeTimestampMonotonic") != before, "another state")
+        await_true(lambda: show("ActiveState") == "active", "the end of the reload")
+        status = show("StatusText")
+        expect(re.fullmatch(r"\d targets, \d failing(, \d not probed yet)?" + result, status) is not None, status)
 
 
 @check("lines in the journal have the priority of their level")
@@ -227,6 +250,42 @@ def restarts() -> None:
     expect(show("NRestarts") == "1", f"restarts: {show('NRestarts')}")
 
 
+@check("an exporter that is stuck is killed by the watchdog and restarted")
+def watchdog() -> None:
+    with drop_in("WatchdogSec=3"):
+        before = main_pid()
+        os.kill(before, signal.SIGSTOP)
+        await_true(lambda: main_pid() not in (0, before), "a new process")
+        await_ready()
+        expect("Watchdog timeout" in journal(NAME, "--output=cat"), "not by the watchdog")
+
+
+@check("the start does not wait for DNS")
+def silent_name_server() -> None:
+    resolv_conf = Path("/etc/resolv.conf")
+    before = resolv_conf.read_text()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.54", 53))
+        resolv_conf.write_text("nameserver 127.0.0.54\n")
+        started = time.monotonic()
+        run("systemctl restart", NAME)
+        took = time.monotonic() - started
+        # Most of it is the stop.
+        expect(took < 10, f"it took {took:.1f} s")
+        expect("not probed yet" in show("StatusText"), show("StatusText"))
+    resolv_conf.write_text(before)
+
+
+@check("systemd sees a shutdown that it has not requested")
+def stopping() -> None:
+    await_sample("smtp_tls_exporter_probes_in_flight", {}, lambda value: value >= 1)
+    os.kill(main_pid(), signal.SIGTERM)
+    await_true(lambda: (show("ActiveState"), show("StatusText")) == ("deactivating", "stopping"), "the shutdown")
+    await_true(lambda: show("ActiveState") == "inactive", "its end")
+    expect(show("Result") == "success", show("Result"))
+    run("systemctl start", NAME)
+
+
 @check("it stops within seconds during a probe, without an error")
 def stops() -> None:
     await_sample("smtp_tls_exporter_probes_in_flight", {}, lambda value: value >= 1)
@@ -253,6 +312,24 @@ def flags() -> None:
     default.unlink()
 
 
+@check("a socket that systemd passes is used, and clients wait during a restart")
+def socket_activation() -> None:
+    run("systemctl start", NAME)
+    install(f"{NAME}.socket")
+    expect(get("/-/ready")[0] == 200, "not ready")
+    listening = re.findall(r"level=info .*listening.*", journal(NAME, "--output=cat"))
+    expect("10465" in listening[-1], f"{listening}")
+    run("systemctl stop", NAME)
+    # The connection of a client starts it.
+    expect(get("/-/healthy")[0] == 200, "not started by a connection")
+    await_ready()
+    run("systemctl disable --now", f"{NAME}.socket")
+    run("systemctl stop", NAME)
+    Path(f"/etc/systemd/system/{NAME}.socket").unlink()
+    Path(f"/etc/default/{NAME}").unlink()
+    run("systemctl daemon-reload")
+
+
 @check("an invalid config fails the start, without a restart")
 def wrong_config() -> None:
     CONFIG.write_text(INVALID)
@@ -274,6 +351,20 @@ def taken_address() -> None:
 def expect(condition: bool, seen: str) -> None:
     if not condition:
         raise Failed(seen)
+
+
+@contextmanager
+def drop_in(lines: str) -> Iterator[None]:
+    """Restarts the exporter with these lines in its section, and finally without them."""
+    file = Path(f"/etc/systemd/system/{NAME}.service.d/test.conf")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"[Service]\n{lines}\n")
+    run("systemctl daemon-reload")
+    run("systemctl restart", NAME)
+    yield
+    file.unlink()
+    run("systemctl daemon-reload")
+    run("systemctl restart", NAME)
 
 
 def await_true(condition: Callable[[], bool], what: str) -> None:

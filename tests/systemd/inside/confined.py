@@ -50,7 +50,6 @@ REFUSED: dict[str, Callable[[], object]] = {
     "a raw socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
     "a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM),
     "a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
-    "a Unix socket": lambda: socket.socket(socket.AF_UNIX),
     "memory that is writable and executable": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
     "creating a namespace": libc("unshare", CLONE_NEWUSER),
     "becoming root": libc("setuid", 0),
@@ -65,6 +64,7 @@ ALLOWED: dict[str, Callable[[], object]] = {
     "reading the system root certificates": lambda: Path("/etc/ssl/certs/ca-certificates.crt").read_bytes(),
     "finding an IPv4 route": connect(socket.AF_INET, ("127.0.0.1", 9)),
     "finding an IPv6 route": connect(socket.AF_INET6, ("::1", 9)),
+    "notifying systemd": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).connect("/run/systemd/notify"),
     "looking up localhost": lambda: socket.getaddrinfo("localhost", 10465),
 }
 
