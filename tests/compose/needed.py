@@ -12,7 +12,7 @@ INCLUDE = re.compile(r'\binclude(?:_str|_bytes)?!\(\s*"([^"]+)"')
 
 
 def main() -> None:
-    needed = {"Cargo.lock", "Cargo.toml", "deploy/build-release", "tests/fleet/Cargo.toml"}
+    needed = {"Cargo.lock", "Cargo.toml", "deploy/build-release", "deploy/install-tools", "tests/fleet/Cargo.toml"}
     for source in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.rs")):
         needed.add(str(source.relative_to(ROOT)))
         for name in INCLUDE.findall(source.read_text()):

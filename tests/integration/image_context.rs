@@ -58,7 +58,8 @@ fn normalized(path: &Path) -> PathBuf {
 fn build_context_has_all_sources_and_what_they_include() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dockerignore = fs::read_to_string(root.join(".dockerignore")).expect("a file");
-    let mut needed = vec!["Cargo.toml".into(), "Cargo.lock".into(), "deploy/build-release".into()];
+    let mut needed =
+        ["Cargo.toml", "Cargo.lock", "deploy/build-release", "deploy/install-tools"].map(PathBuf::from).to_vec();
     needed.push("tests/fleet/Cargo.toml".into());
     for folder in ["src", "tests/fleet/src", "examples", "benches"] {
         add_sources(root, Path::new(folder), &mut needed);
