@@ -81,7 +81,10 @@ fn read(path: &Path, texts: &mut Texts) {
         entries.for_each(|entry| read(&entry.expect("a directory entry").path(), texts));
     } else if ![".png", ".py", ".pyc"].iter().any(|end| name.ends_with(end)) {
         let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"));
-        texts.insert(name, text);
+        // Scripts have arguments and variables of their own.
+        if !text.starts_with("#!") {
+            texts.insert(name, text);
+        }
     }
 }
 

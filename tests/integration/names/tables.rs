@@ -53,6 +53,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("OpenSSL: a command and its options", "s_client crl_check tls1_2 verify_hostname verify_return_error"),
     ("Go: errors", "x509"),
     ("This project: a module", "open_files"),
+    ("Rust: an architecture", "x86_64"),
     ("GnuTLS: a command; CryptoAPI: a structure", "certtool cert_trust_status"),
     ("Linux, Cisco, certbot: commands, settings, a flag", "dmesg ip_local_port_range fixup deploy-hook"),
     ("Service discovery: labels", "env service node endpoint container"),
