@@ -1,0 +1,172 @@
+{{/* The value of app.kubernetes.io/name. */}}
+{{- define "smtp-tls-exporter.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/*
+The name that the names of all objects begin with. With the longest suffix it has at most 63 characters, and the name of a
+StatefulSet at most 52, because Kubernetes adds a hash to it in a label. The hash keeps apart long names that begin alike.
+*/}}
+{{- define "smtp-tls-exporter.fullname" -}}
+{{- $name := .Values.fullnameOverride -}}
+{{- if not $name -}}
+{{- $chart := default .Chart.Name .Values.nameOverride -}}
+{{- $name = contains $chart .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $chart) -}}
+{{- end -}}
+{{- $name = $name | replace "." "-" -}}
+{{- if gt (len $name) 40 -}}
+{{- printf "%s-%s" ($name | trunc 31 | trimSuffix "-") ($name | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "smtp-tls-exporter.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{/* Selectors of workloads are immutable: these labels must not change between versions of the chart. */}}
+{{- define "smtp-tls-exporter.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "smtp-tls-exporter.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/*
+The metadata of an object: `root`, and if needed `suffix` of the name, or `name`, `namespace`, `component`, `labels`,
+`annotations`.
+*/}}
+{{- define "smtp-tls-exporter.metadata" -}}
+{{- $own := include "smtp-tls-exporter.selectorLabels" .root | fromYaml -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- $_ := set $own "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_") -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- with .component }}{{ $_ := set $own "app.kubernetes.io/component" . }}{{ end -}}
+name: {{ .name | default (list (include "smtp-tls-exporter.fullname" .root) .suffix | compact | join "-") }}
+namespace: {{ .namespace | default (include "smtp-tls-exporter.namespace" .root) }}
+labels:
+  {{- toYaml (mergeOverwrite (dict) .root.Values.commonLabels (.labels | default dict) $own) | nindent 2 }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "smtp-tls-exporter.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "smtp-tls-exporter.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "smtp-tls-exporter.image" -}}
+{{- with .Values.global.imageRegistry | default .Values.image.registry }}{{ . }}/{{ end -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion -}}
+{{ with .Values.image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* --- configuration */}}
+
+{{/* The configuration of the exporter. Target files of the chart are added to `target_files`. */}}
+{{- define "smtp-tls-exporter.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- $files := $config.target_files | default list -}}
+{{- if or .Values.targetFiles (include "smtp-tls-exporter.hasNoTargets" .) -}}
+{{- $files = append $files "/etc/smtp-tls-exporter/targets/*" -}}
+{{- end -}}
+{{- range .Values.targetFilesExistingConfigMaps -}}
+{{- $files = append $files (printf "/etc/smtp-tls-exporter/target-files/%s/*" .) -}}
+{{- end -}}
+{{- if $files }}{{ $_ := set $config "target_files" $files }}{{ end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* "true" if the values name no target. The exporter then gets a pattern of target files, without which it does not start. */}}
+{{- define "smtp-tls-exporter.hasNoTargets" -}}
+{{- $config := .Values.config -}}
+{{- if not (or .Values.configExistingConfigMap .Values.configExistingSecret .Values.targetFiles
+    .Values.targetFilesExistingConfigMaps $config.targets $config.target_files ($config.probe | default dict).allow) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* --- web interface */}}
+
+{{- define "smtp-tls-exporter.hasWebConfig" -}}
+{{- if or .Values.webConfig .Values.webConfigExistingSecret }}true{{ end -}}
+{{- end -}}
+
+{{/* "https" or "http". */}}
+{{- define "smtp-tls-exporter.scheme" -}}
+{{- $tls := .Values.webConfig.tls_server_config -}}
+{{- if .Values.webConfigExistingSecret }}{{ $tls = .Values.webConfigExistingSecretTLS }}{{ end -}}
+{{- empty $tls | ternary "http" "https" -}}
+{{- end -}}
+
+{{/* "true" if connections without a client certificate are refused, such as those of the kubelet. */}}
+{{- define "smtp-tls-exporter.requiresClientCertificate" -}}
+{{- if .Values.webConfigExistingSecret -}}
+{{- if .Values.webConfigExistingSecretClientCertificates }}true{{ end -}}
+{{- else if has (.Values.webConfig.tls_server_config | default dict).client_auth_type (list "RequireAnyClientCert" "RequireAndVerifyClientCert") -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The prefix of all paths, without a slash at its end. */}}
+{{- define "smtp-tls-exporter.prefix" -}}
+{{- $prefix := .Values.web.routePrefix -}}
+{{- if not $prefix }}{{ $prefix = get (urlParse .Values.web.externalUrl) "path" }}{{ end -}}
+{{- $prefix | trimAll "/" | printf "/%s" | trimSuffix "/" -}}
+{{- end -}}
+
+{{/* The hosts that requests may be sent to, comma-separated; empty if any. */}}
+{{- define "smtp-tls-exporter.allowedHosts" -}}
+{{- if or .Values.web.allowedHosts .Values.web.externalUrl .Values.ingress.enabled -}}
+{{- $service := include "smtp-tls-exporter.fullname" . -}}
+{{- $namespace := include "smtp-tls-exporter.namespace" . -}}
+{{- $hosts := concat .Values.web.allowedHosts (list $service (printf "%s.%s" $service $namespace) (printf "%s.%s.svc" $service $namespace)) -}}
+{{- if .Values.ingress.enabled -}}
+{{- range .Values.ingress.hosts }}{{ $hosts = append $hosts .host }}{{ end -}}
+{{- end -}}
+{{- $hosts | uniq | join "," -}}
+{{- end -}}
+{{- end -}}
+
+{{/* --- monitoring */}}
+
+{{/* The job of monitors. The default matches the selector of the alert rules: it contains smtp-tls, and not probe. */}}
+{{- define "smtp-tls-exporter.jobName" -}}
+{{- $name := include "smtp-tls-exporter.fullname" . -}}
+{{- if .Values.jobName -}}
+{{- .Values.jobName -}}
+{{- else if contains "probe" $name -}}
+{{- fail (printf "set jobName: the default, %s, contains \"probe\", which the alert rules take for a job that scrapes /probe" $name) -}}
+{{- else if regexMatch "smtp[-_]tls" $name -}}
+{{- $name -}}
+{{- else -}}
+{{- printf "smtp-tls-%s" $name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The relabelings of a monitor: `root` and `relabelings`. */}}
+{{- define "smtp-tls-exporter.relabelings" -}}
+{{- toYaml (prepend .relabelings (dict "targetLabel" "job" "replacement" (include "smtp-tls-exporter.jobName" .root))) -}}
+{{- end -}}
+
+{{/* The credentials of a monitor: `root`, `monitor`, and `key`, the path of its values. */}}
+{{- define "smtp-tls-exporter.access" -}}
+{{- if and (eq (include "smtp-tls-exporter.scheme" .root) "https") (not .monitor.tlsConfig) -}}
+{{- fail (printf "set %s.tlsConfig: the exporter serves HTTPS, and Prometheus needs the CA and the name of its certificate" .key) -}}
+{{- end -}}
+{{- if and .root.Values.webConfig.basic_auth_users (not .monitor.basicAuth) -}}
+{{- fail (printf "set %s.basicAuth: webConfig has users, and Prometheus needs the name and the password of one" .key) -}}
+{{- end -}}
+{{- with .monitor.tlsConfig -}}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .monitor.basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
