@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import os
@@ -133,7 +134,7 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
 def unused_values() -> Iterator[str]:
     """Templates name values by their full path, or a part of the values as a whole."""
     text = "".join(file.read_text() for file in sorted((CHART / "templates").iterdir()))
-    used = set(re.findall(r"\.Values\.([A-Za-z_.]*[A-Za-z_])", text))
+    used: set[str] = set(re.findall(r"\.Values\.([A-Za-z_.]*[A-Za-z_])", text))
     # Passed to a helper as `monitor` or `parameters`, which uses these parts.
     used |= {f"{monitor}.{part}" for monitor in ("serviceMonitor", "podMonitor", "probe") for part in ("tlsConfig", "basicAuth")
              if f".monitor.{part}" in text}
@@ -298,6 +299,8 @@ def write_volumes(root: Path, objects: list[Json], pod: Json) -> None:
         key = ("Secret", secret["secretName"]) if secret else ("ConfigMap", (config or {"name": ""})["name"])
         manifest = own.get(key, {})
         files = manifest.get("stringData") or manifest.get("data") or EXISTING.get(key[1]) or {}
+        if manifest.get("kind") == "Secret" and "data" in manifest:
+            files = {file: base64.b64decode(text).decode() for file, text in files.items()}
         folder = paths[volume["name"]]
         folder.mkdir(parents=True)
         if not files and (secret or config):

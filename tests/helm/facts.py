@@ -120,8 +120,10 @@ def monitors_scrape_each_pod_once(objects: list[Json]) -> Iterator[str]:
             namespaces = {each["metadata"]["namespace"] for each in workloads(objects)}
         if endpoint["port"] not in ports:
             yield f"no port {endpoint['port']}"
-        if set(monitor["spec"]["namespaceSelector"]["matchNames"]) != namespaces:
-            yield f"namespaces of the monitor: {monitor['spec']['namespaceSelector']}"
+        # Without a selector, the operator looks in the namespace of the monitor.
+        selected = monitor["spec"].get("namespaceSelector", {}).get("matchNames", [monitor["metadata"]["namespace"]])
+        if set(selected) != namespaces:
+            yield f"namespaces of the monitor: {selected}"
         job = endpoint["relabelings"][0]
         if job["targetLabel"] != "job" or not re.search("smtp[-_]tls", job["replacement"]) or "probe" in job["replacement"]:
             yield f"the alert rules do not select the job {job}"
