@@ -123,6 +123,15 @@ def package_errors() -> Iterator[str]:
             yield "the package renders something else than the folder"
 
 
+def note_errors() -> Iterator[str]:
+    """The notes warn if there are no targets, and have the URL of the status page."""
+    for case, (is_empty, url) in {"default": (True, "http://localhost:10465/"), "tls": (False, "https://localhost:10465/smtp/")}.items():
+        status, out, err = run(HELM, "install", "mail", CHART, "--dry-run=client", *CASES[case])
+        notes = out.partition("NOTES:")[2]
+        if status or ("WARNING: no targets" in notes) != is_empty or f"  {url}" not in notes.splitlines():
+            yield f"{case}: {notes} {err}"
+
+
 def leaves(value: Any, path: str = "") -> Iterator[str]:
     if isinstance(value, dict) and value:
         for key, part in value.items():
@@ -256,6 +265,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
     "versions are that of Cargo.toml": version_errors,
     "lint": lint_errors,
     "package": package_errors,
+    "notes": note_errors,
     "values are used in templates": unused_values,
     "values are in the schema": values_without_schema,
     "default parameters of the rules": parameter_errors,
