@@ -90,8 +90,9 @@ def selectors_match_the_pods(objects: list[Json]) -> Iterator[str]:
         selected = [each for each in labels if matches(workload["spec"]["selector"]["matchLabels"], each)]
         if selected != [workload["spec"]["template"]["metadata"]["labels"]]:
             yield f"{name(workload)} selects {len(selected)} kinds of pods"
-    selectors = [(each, each["spec"]["selector"]) for each in of_kind(objects, "Service")]
-    selectors += [(each, each["spec"]["selector"]["matchLabels"]) for each in of_kind(objects, "PodDisruptionBudget", "PodMonitor")]
+    selectors: list[tuple[Json, Json]] = [(each, each["spec"]["selector"]) for each in of_kind(objects, "Service")]
+    others = of_kind(objects, "PodDisruptionBudget", "PodMonitor")
+    selectors += [(each, each["spec"]["selector"]["matchLabels"]) for each in others]
     selectors += [(each, each["spec"]["podSelector"]["matchLabels"]) for each in of_kind(objects, "NetworkPolicy")]
     for manifest, selector in selectors:
         if not all(matches(selector, each) for each in labels):
@@ -110,7 +111,7 @@ def monitors_scrape_each_pod_once(objects: list[Json]) -> Iterator[str]:
         endpoint = (monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"])[0]
         if monitor["kind"] == "ServiceMonitor":
             wanted = monitor["spec"]["selector"]["matchLabels"]
-            services = [each for each in of_kind(objects, "Service") if matches(wanted, each["metadata"]["labels"])]
+            services = [each for each in of_kind(objects, "Service") if matches(wanted, each["metadata"].get("labels", {}))]
             if len(services) != 1:
                 yield f"the ServiceMonitor selects {len(services)} Services"
             ports = [port["name"] for each in services for port in each["spec"]["ports"]]
@@ -135,8 +136,8 @@ def monitors_scrape_each_pod_once(objects: list[Json]) -> Iterator[str]:
         if not re.search("smtp[-_]tls", probe["spec"]["jobName"]) or "probe" not in probe["spec"]["jobName"]:
             yield f"the alert rules do not select the job {probe['spec']['jobName']}"
         host, _, port = probe["spec"]["prober"]["url"].partition(":")
-        services = {f"{each['metadata']['name']}.{each['metadata']['namespace']}.svc": each for each in of_kind(objects, "Service")}
-        if host not in services or int(port) not in [each["port"] for each in services[host]["spec"]["ports"]]:
+        hosts = {f"{each['metadata']['name']}.{each['metadata']['namespace']}.svc": each for each in of_kind(objects, "Service")}
+        if host not in hosts or int(port) not in [each["port"] for each in hosts[host]["spec"]["ports"]]:
             yield f"no Service {probe['spec']['prober']['url']}"
 
 

@@ -14,7 +14,9 @@ import yaml
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy" / "helm" / "smtp-tls-exporter"
-HELM, HELM3, KUBECTL = (os.environ[name] for name in ("HELM", "HELM3", "KUBECTL"))
+HELM, HELM3, KUBECTL, EXPORTER, PROMTOOL = (
+    os.environ[name] for name in ("HELM", "HELM3", "KUBECTL", "EXPORTER_BIN", "PROMTOOL")
+)
 NAMESPACE = "mail-monitoring"
 
 
