@@ -141,6 +141,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         f"{_CONTAINER} readinessProbe exec command 1": "health",
         f"{_CONTAINER} livenessProbe httpGet path": "/smtp/-/healthy",
         f"{_POD} dnsPolicy": "ClusterFirstWithHostNet",
+        f"{_POD} topologySpreadConstraints 1 labelSelector": {"matchLabels": {"app.kubernetes.io/name": "smtp-tls"}},
         f"{_POD} containers 1 securityContext capabilities drop": ["ALL"],
         f"{_POD} initContainers 0 securityContext readOnlyRootFilesystem": True,
         f"{_POD} serviceAccountName": "mail-exporter",

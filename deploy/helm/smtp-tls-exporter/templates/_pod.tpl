@@ -60,12 +60,13 @@ spec:
   {{- with .Values.topologySpreadConstraints }}
   topologySpreadConstraints:
     {{- range . }}
-    - {{ toYaml (merge (dict) . (dict "labelSelector" (dict "matchLabels" $labels))) | nindent 6 | trim }}
+    {{- $constraint := hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" (dict "matchLabels" $labels)) .) }}
+    - {{ toYaml $constraint | nindent 6 | trim }}
     {{- end }}
   {{- end }}
   {{- with .Values.extraInitContainers }}
   initContainers:
-    {{- include "smtp-tls-exporter.containers" (dict "root" $root "containers" .) | nindent 4 }}
+    {{- include "smtp-tls-exporter.containers" (dict "root" $root "containers" .) | trim | nindent 4 }}
   {{- end }}
   containers:
     - name: smtp-tls-exporter
@@ -103,7 +104,7 @@ spec:
       volumeMounts:
         {{- include "smtp-tls-exporter.volumeMounts" . | nindent 8 }}
     {{- with .Values.extraContainers }}
-    {{- include "smtp-tls-exporter.containers" (dict "root" $root "containers" .) | nindent 4 }}
+    {{- include "smtp-tls-exporter.containers" (dict "root" $root "containers" .) | trim | nindent 4 }}
     {{- end }}
   volumes:
     {{- include "smtp-tls-exporter.volumes" . | nindent 4 }}
@@ -118,7 +119,8 @@ spec:
 {{/* Additional containers. Those without a securityContext get that of the exporter. */}}
 {{- define "smtp-tls-exporter.containers" -}}
 {{- range .containers }}
-- {{ toYaml (merge (dict) . (dict "securityContext" $.root.Values.securityContext)) | nindent 2 | trim }}
+{{- $container := hasKey . "securityContext" | ternary . (merge (dict "securityContext" $.root.Values.securityContext) .) }}
+- {{ toYaml $container | nindent 2 | trim }}
 {{- end }}
 {{- end -}}
 
