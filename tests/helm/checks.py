@@ -229,6 +229,27 @@ def every_parameter_is_used() -> Iterator[str]:
         yield err or "the rules differ from those that the exporter prints"
 
 
+def parameter_limit_errors() -> Iterator[str]:
+    """The schema has the limits of the exporter."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    parameters = schema["properties"]["prometheusRule"]["properties"]["parameters"]["properties"]
+    labels = schema["definitions"]["labelOfAlerts"]["not"]["enum"]
+    wrong: list[Json] = [{"labels": {"kept": [label]}} for label in labels]
+    right: list[Json] = []
+    for name, limits in parameters["thresholds"]["properties"].items():
+        if limits["type"] == "integer":
+            wrong += [{"thresholds": {name: limits["minimum"] - 1}}, {"thresholds": {name: limits["maximum"] + 1}}]
+        # The others depend on each other.
+        if limits["type"] == "integer" and not name.startswith("certificate_"):
+            right += [{"thresholds": {name: limits["minimum"]}}, {"thresholds": {name: limits["maximum"]}}]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "parameters.yaml"
+        for each in wrong + right:
+            file.write_text(yaml.safe_dump(each))
+            if (run(EXPORTER, "rules", f"--parameters={file}")[0] == 0) != (each in right):
+                yield f"the exporter {'refuses' if each in right else 'accepts'} {each}"
+
+
 def dashboard_errors() -> Iterator[str]:
     maps = [each for each in rendered("--set=dashboards.enabled=true") if "-dashboard-" in each["metadata"]["name"]]
     found = {file: json.loads(text) for each in maps for file, text in each["data"].items()}
@@ -272,6 +293,7 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
     "default parameters of the rules": parameter_errors,
     "the default PrometheusRule has the shipped rules": shipped_rule_errors,
     "parameters of the rules": every_parameter_is_used,
+    "limits of parameters": parameter_limit_errors,
     "dashboards are the shipped ones": dashboard_errors,
     "Kustomize": kustomize_errors,
 }

@@ -203,6 +203,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "an external URL without a scheme": ("web: {externalUrl: mail.example.net}", "externalUrl"),
     "a prefix without a slash": ("web: {routePrefix: smtp}", "routePrefix"),
     "a selector with braces": ("prometheusRule: {parameters: {selectors: {exporter: '{job=\"a\"}'}}}", "selectors"),
+    "a label that differs between replicas": ("prometheusRule: {parameters: {labels: {kept: [pod]}}}", "kept"),
     "a ratio above 1": ("prometheusRule: {parameters: {thresholds: {certificate_expiring_lifetime_ratio: 25}}}", "thresholds"),
     "both limits of a disruption budget": ("podDisruptionBudget: {minAvailable: 1, maxUnavailable: 1}", "podDisruptionBudget"),
     "two configurations": ("{config: {targets: []}, configExistingSecret: a}", "set only one of config"),
