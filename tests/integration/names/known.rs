@@ -29,7 +29,8 @@ pub(super) struct Known {
     pub(super) alerts: Names,
     /// Long flags of the command and its sub-commands.
     pub(super) flags: Names,
-    /// Everything that a code span may name: all of the above, keys of the config and of JSON, sub-commands.
+    /// Everything that a code span may name: all of the above, keys of the config, of JSON and of the values of the Helm chart,
+    /// sub-commands.
     pub(super) words: Names,
 }
 
@@ -59,6 +60,8 @@ impl Known {
         let files = ["config.example.yaml", "deploy/prometheus/parameters.yaml"].map(|file| &texts[file]);
         let config = files.into_iter().flat_map(|text| text.lines()).filter_map(|line| line.split_once(':'));
         known.words.extend(names(config.map(|(key, _)| key.trim_matches([' ', '-', '#']))));
+        let values = texts["deploy/helm/smtp-tls-exporter/values.yaml"].lines().filter_map(|line| line.split_once(':'));
+        known.words.extend(names(values.map(|(key, _)| key.trim())));
         let cells = texts["docs/api.md"].lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
         known.words.extend(names(cells.flat_map(words)));
         let json = verification_json().to_string();

@@ -32,8 +32,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{/*
-The metadata of an object: `root`, and if needed `suffix` of the name, or `name`, `namespace`, `component`, `labels`,
-`annotations`.
+The metadata of an object: "root", and if needed "suffix" of the name, or "name", "namespace", "component", "labels",
+"annotations".
 */}}
 {{- define "smtp-tls-exporter.metadata" -}}
 {{- $own := include "smtp-tls-exporter.selectorLabels" .root | fromYaml -}}
@@ -148,12 +148,12 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* The relabelings of a monitor: `root` and `relabelings`. */}}
+{{/* The relabelings of a monitor: "root" and "relabelings". */}}
 {{- define "smtp-tls-exporter.relabelings" -}}
 {{- toYaml (prepend .relabelings (dict "targetLabel" "job" "replacement" (include "smtp-tls-exporter.jobName" .root))) -}}
 {{- end -}}
 
-{{/* The credentials of a monitor: `root`, `monitor`, and `key`, the path of its values. */}}
+{{/* The credentials of a monitor: "root", "monitor", and "key", the path of its values. */}}
 {{- define "smtp-tls-exporter.access" -}}
 {{- if and (eq (include "smtp-tls-exporter.scheme" .root) "https") (not .monitor.tlsConfig) -}}
 {{- fail (printf "set %s.tlsConfig: the exporter serves HTTPS, and Prometheus needs the CA and the name of its certificate" .key) -}}

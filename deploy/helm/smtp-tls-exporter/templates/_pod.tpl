@@ -1,4 +1,4 @@
-{{/* The pod template of all workloads: `root`, and `component` in StatefulSets. */}}
+{{/* The pod template of all workloads: "root", and "component" in StatefulSets. */}}
 {{- define "smtp-tls-exporter.pod" -}}
 {{- $root := .root -}}
 {{- with .root -}}
@@ -159,7 +159,7 @@ spec:
 {{- end }}
 {{- end -}}
 
-{{/* A probe of the kubelet: `root`, `name` and `values`. Health checks need no password, and are allowed with any host. */}}
+{{/* A probe of the kubelet: "root", "name" and "values". Health checks need no password, and are allowed with any host. */}}
 {{- define "smtp-tls-exporter.probe" -}}
 {{- $values := omit .values "enabled" -}}
 {{- if not (or .values.httpGet .values.tcpSocket .values.exec .values.grpc) -}}
