@@ -259,8 +259,21 @@ RESTARTS: dict[str, tuple[str, str, bool]] = {
     "not for other users": ("webConfig: {basic_auth_users: {a: b}}", "webConfig: {basic_auth_users: {a: c}}", False),
     "not for another certificate": (f"webConfig: {{{_TLS}}}", f"webConfig: {{{_TLS.replace('a,', 'c,')}}}", False),
     "for TLS": ("webConfig: {basic_auth_users: {a: b}}", f"webConfig: {{basic_auth_users: {{a: b}}, {_TLS}}}", True),
-    "for another version of HTTP": (
-        f"webConfig: {{{_TLS}}}", f"webConfig: {{{_TLS}, http_server_config: {{http2: false}}}}", True,
+    "for TLS, with health checks of your own": (
+        "{webConfig: {basic_auth_users: {a: b}}, livenessProbe: &probe {tcpSocket: {port: http}}, readinessProbe: *probe}",
+        f"{{webConfig: {{basic_auth_users: {{a: b}}, {_TLS}}}, livenessProbe: &probe {{tcpSocket: {{port: http}}}},"
+        " readinessProbe: *probe}",
+        True,
+    ),
+    "not for settings of TLS that do not switch it on": (
+        "webConfig: {basic_auth_users: {a: b}}", "webConfig: {basic_auth_users: {a: b}, tls_server_config: {min_version: TLS13}}",
+        False,
+    ),
+    "for client certificates": (
+        f"webConfig: {{{_TLS}}}", f"webConfig: {{{_TLS.replace('}', ', client_allowed_sans: [a]}')}}}", True,
+    ),
+    "not for another version of HTTP": (
+        f"webConfig: {{{_TLS}}}", f"webConfig: {{{_TLS}, http_server_config: {{http2: false}}}}", False,
     ),
     "not for a label of the Service": ("service: {labels: {a: b}}", "service: {labels: {a: c}}", False),
 }

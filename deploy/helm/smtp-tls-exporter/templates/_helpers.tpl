@@ -96,9 +96,10 @@ true
 {{- if or .Values.webConfig .Values.webConfigExistingSecret }}true{{ end -}}
 {{- end -}}
 
-{{/* "https" or "http". */}}
+{{/* "https" or "http". As in the exporter, TLS is on if one of these keys has a value. */}}
 {{- define "smtp-tls-exporter.scheme" -}}
-{{- $tls := .Values.webConfig.tls_server_config -}}
+{{- $tls := pick (.Values.webConfig.tls_server_config | default dict)
+    "cert" "cert_file" "key" "key_file" "client_ca" "client_ca_file" "client_auth_type" | values | compact -}}
 {{- if .Values.webConfigExistingSecret }}{{ $tls = .Values.webConfigExistingSecretTLS }}{{ end -}}
 {{- empty $tls | ternary "http" "https" -}}
 {{- end -}}
@@ -107,8 +108,9 @@ true
 {{- define "smtp-tls-exporter.requiresClientCertificate" -}}
 {{- if .Values.webConfigExistingSecret -}}
 {{- if .Values.webConfigExistingSecretClientCertificates }}true{{ end -}}
-{{- else if has (.Values.webConfig.tls_server_config | default dict).client_auth_type (list "RequireAnyClientCert" "RequireAndVerifyClientCert") -}}
-true
+{{- else -}}
+{{- $tls := .Values.webConfig.tls_server_config | default dict -}}
+{{- if or $tls.client_allowed_sans (has $tls.client_auth_type (list "RequireAnyClientCert" "RequireAndVerifyClientCert")) }}true{{ end -}}
 {{- end -}}
 {{- end -}}
 

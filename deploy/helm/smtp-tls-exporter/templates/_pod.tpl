@@ -9,8 +9,8 @@
 {{- if not (include "smtp-tls-exporter.reloads" .) -}}
 {{- $_ := set $annotations "checksum/config" (list (include "smtp-tls-exporter.config" .) .Values.secretConfig | toJson | sha256sum) -}}
 {{- end -}}
-{{- with .Values.webConfig -}}
-{{- $_ := set $annotations "checksum/web-config-start" (list (hasKey . "tls_server_config") .http_server_config | toJson | sha256sum) -}}
+{{- if include "smtp-tls-exporter.hasWebConfig" . -}}
+{{- $_ := set $annotations "checksum/web-config-scheme" (include "smtp-tls-exporter.scheme" . | sha256sum) -}}
 {{- end -}}
 metadata:
   labels:
