@@ -41,6 +41,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ),
     ("exporter-toolkit: TLS", "cipher_suites curve_preferences prefer_server_cipher_suites"),
     ("exporter-toolkit: HTTP", "http_server_config http2 headers basic_auth_users rate_limit burst"),
+    ("YAML: values of the Helm chart", "true false"),
     ("blackbox_exporter: configuration", "ip_protocol_fallback preferred_ip_protocol query_response"),
     ("Postfix: settings", "default_process_limit inet_interfaces smtp_tls_protocols smtpd_* tls_server_sni_maps"),
     ("Postfix: values of settings", "encrypt may secure no"),
