@@ -347,7 +347,7 @@ def write_volumes(root: Path, objects: list[Json], pod: Json) -> None:
             files = {file: base64.b64decode(text).decode() for file, text in files.items()}
         folder = paths[volume["name"]]
         folder.mkdir(parents=True)
-        if not files and (secret or config):
+        if key not in own and (secret or config) and (not files or "tls.crt" in str(files)):
             make_certificate(folder)
         for file, text in files.items():
             (folder / file).write_text(text.replace(FOLDER, str(root / FOLDER.lstrip("/"))))
