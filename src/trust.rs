@@ -1,4 +1,4 @@
-//! Trust stores: named sets of trusted roots.
+//! Trust stores: named sets of trusted roots. Keys and certificates of the exporter itself.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 pub mod anchors;
 pub mod client_certificate;
+pub mod server_tls;
 
 /// What a chain may end at: a certificate, or only a name and a key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -76,11 +76,20 @@ fn system() -> Result<Vec<Root>, NoSystemRoots> {
 /// # Errors
 /// If the file cannot be read, has no certificate, or one that is not usable as a trust anchor.
 pub fn from_file(path: &Path) -> Result<Vec<Root>, PemFileError> {
+    let read = file::read(path, MAX_FILE_BYTES).map_err(PemFault::Io);
+    read.and_then(|bytes| parse_roots(&bytes)).map_err(|fault| PemFileError::new(path, fault))
+}
+
+/// The certificates in PEM text as roots.
+///
+/// # Errors
+/// If the text is not valid PEM, has no certificate, or one that is not usable as a trust anchor.
+pub fn parse_roots(text: &[u8]) -> Result<Vec<Root>, PemFault> {
     let usable = |(index, certificate): (usize, &CertificateDer<'_>)| {
         let number = index + 1;
-        Root::new(certificate).map_err(|error| PemFileError::new(path, PemFault::NotAnAnchor { number, error }))
+        Root::new(certificate).map_err(|error| PemFault::NotAnAnchor { number, error })
     };
-    certificates(path)?.iter().enumerate().map(usable).collect()
+    parse_certificates(text)?.iter().enumerate().map(usable).collect()
 }
 
 /// The certificates of a PEM file in order, at least one. Other sections are ignored.
@@ -126,18 +135,23 @@ pub fn parse_certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, P
 /// # Errors
 /// If the file cannot be read, is not valid PEM, or has no private key.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemFileError> {
-    let parse = |bytes: Vec<u8>| {
-        let sections = sections(&bytes)?;
-        let of = |is_key: fn(&str) -> bool| sections.iter().find(|section| is_key(&section.label));
-        // An encrypted key, or one of an unknown kind, is reported if there is no other.
-        match of(|label| KEYS.contains(&label)).or_else(|| of(|label| label.ends_with("PRIVATE KEY"))) {
-            Some(key) => key.parse(),
-            None if bytes.trim_ascii().is_empty() => Err(PemFault::Empty),
-            None => Err(PemFault::NoKey),
-        }
-    };
     let read = file::read(path, MAX_FILE_BYTES).map_err(PemFault::Io);
-    read.and_then(parse).map_err(|fault| PemFileError::new(path, fault))
+    read.and_then(|bytes| parse_private_key(&bytes)).map_err(|fault| PemFileError::new(path, fault))
+}
+
+/// The first private key in PEM text (PKCS #8, PKCS #1 or SEC 1), which is not parsed.
+///
+/// # Errors
+/// If the text is not valid PEM, or has no private key.
+pub fn parse_private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemFault> {
+    let sections = sections(text)?;
+    let of = |is_key: fn(&str) -> bool| sections.iter().find(|section| is_key(&section.label));
+    // An encrypted key, or one of an unknown kind, is reported if there is no other.
+    match of(|label| KEYS.contains(&label)).or_else(|| of(|label| label.ends_with("PRIVATE KEY"))) {
+        Some(key) => key.parse(),
+        None if text.trim_ascii().is_empty() => Err(PemFault::Empty),
+        None => Err(PemFault::NoKey),
+    }
 }
 
 /// A section of PEM text (RFC 7468).
