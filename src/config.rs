@@ -19,6 +19,7 @@ mod target;
 mod target_files;
 #[cfg(test)]
 mod tests;
+mod web_config;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,7 @@ pub use self::selection::{SelectError, Selection};
 use self::settings::{Resolved, Settings};
 use self::stores::{Resolver, Store, Stores};
 use self::target::Targets;
+pub use self::web_config::{RequestRate, WebConfig, WebConfigFiles};
 use self::yaml::Node;
 use crate::target::{Allow, ProbeAccess, ProbeSettings, ResolverSpec, Shard, Target};
 use crate::text::counted;

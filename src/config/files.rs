@@ -68,7 +68,7 @@ pub struct MainContent(Option<Result<[u8; 32], String>>);
 
 /// What changes when a file does, or the file that a link refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     modified: Option<SystemTime>,
     /// A file whose time is set to that of an earlier one, as by `cp -p`, is changed now. Seconds and nanoseconds.
     changed: (i64, i64),
@@ -318,7 +318,7 @@ impl Found {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Self {
+    pub(super) fn of(path: &Path) -> Self {
         Self::new(fs::metadata(path).ok().as_ref())
     }
 

@@ -8,6 +8,7 @@ mod probe;
 mod shards;
 mod target_files;
 mod target_kinds;
+mod web_config;
 
 use std::fs;
 use std::os::unix::fs::symlink;
