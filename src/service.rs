@@ -71,7 +71,7 @@ impl Service {
         let (reload, requests) = web::reloads();
         let stop = CancellationToken::new();
         let router = web::router(handle.clone(), reload, &self.web);
-        let http = HttpRuntime::start(web::serve(self.listeners, router, stop.clone()))
+        let http = HttpRuntime::start(web::serve(self.listeners, router, None, stop.clone()))
             .map_err(|error| format!("cannot start the runtime of the web server: {error}"))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(http.ended());

@@ -28,6 +28,7 @@ use crate::target::{NotAllowed, ProbeAccess, ServerName, TargetKind, TargetName}
 
 mod api;
 mod authority;
+mod connection;
 mod connections;
 mod log_limit;
 mod negotiate;
@@ -51,7 +52,7 @@ mod tests;
 pub use log_limit::LogLimit;
 pub use origin::AllowedHost;
 pub use reload::{ReloadRequests, ReloadResult, Reloader, reloads};
-pub use serve::{bind, serve};
+pub use serve::{CurrentTls, bind, serve};
 pub use systemd_socket::{SystemdSocketError, systemd_listeners};
 
 use api::{ApiError, Reports};

@@ -31,7 +31,8 @@ pub(super) struct Connection {
     pub(super) close: CancellationToken,
 }
 
-/// A request in progress: until this is dropped, the connection is closed only if none waits for a request.
+/// A request in progress: until this and those of the same connection are dropped, the connection is closed only if none waits
+/// for a request.
 pub(super) struct Activity(Arc<Connection>);
 
 type Id = u64;
@@ -48,7 +49,8 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     client: ClientAddress,
-    is_active: bool,
+    /// Requests in progress: several with HTTP/2.
+    requests: usize,
     since: u64,
     close: CancellationToken,
 }
@@ -83,7 +85,7 @@ impl Connections {
 impl Connection {
     /// A request was received.
     pub(super) fn begin(self: &Arc<Self>) -> Activity {
-        self.table.0.lock().set(self.id, true);
+        self.table.0.lock().count(self.id, |requests| requests + 1);
         Activity(Arc::clone(self))
     }
 }
@@ -96,7 +98,7 @@ impl Drop for Connection {
 
 impl Drop for Activity {
     fn drop(&mut self) {
-        self.0.table.0.lock().set(self.0.id, false);
+        self.0.table.0.lock().count(self.0.id, |requests| requests.saturating_sub(1));
     }
 }
 
@@ -104,7 +106,7 @@ impl Table {
     fn open(&mut self, client: ClientAddress, close: CancellationToken) -> Id {
         self.clock += 1;
         let id = self.clock;
-        let entry = Entry { client, is_active: false, since: id, close };
+        let entry = Entry { client, requests: 0, since: id, close };
         self.open.insert(id, entry);
         let of_client = self.clients.entry(client).or_default();
         of_client.idle.insert(id, id);
@@ -143,7 +145,7 @@ impl Table {
     fn remove(&mut self, id: Id) -> bool {
         let Some(entry) = self.open.remove(&id) else { return false };
         if let Some(client) = self.clients.get_mut(&entry.client) {
-            client.of_state(entry.is_active).remove(&entry.since);
+            client.of_state(entry.requests > 0).remove(&entry.since);
             if client.len() == 0 {
                 self.clients.remove(&entry.client);
             }
@@ -152,13 +154,19 @@ impl Table {
         true
     }
 
-    fn set(&mut self, id: Id, is_active: bool) {
+    /// Changes the number of requests in progress. The state of the connection starts again with the first and after the last one.
+    fn count(&mut self, id: Id, change: impl FnOnce(usize) -> usize) {
         self.clock += 1;
         let Some(entry) = self.open.get_mut(&id) else { return };
         let Some(client) = self.clients.get_mut(&entry.client) else { return };
-        client.of_state(entry.is_active).remove(&entry.since);
-        (entry.is_active, entry.since) = (is_active, self.clock);
-        client.of_state(is_active).insert(entry.since, id);
+        let before = entry.requests;
+        entry.requests = change(before);
+        if (before > 0) == (entry.requests > 0) {
+            return;
+        }
+        client.of_state(before > 0).remove(&entry.since);
+        entry.since = self.clock;
+        client.of_state(entry.requests > 0).insert(entry.since, id);
     }
 }
 
@@ -253,6 +261,13 @@ mod tests {
         assert!(!connections.close_idle() && !closed(&first));
         drop(activity);
         assert!(connections.close_idle() && closed(&first));
+        // Requests that share a connection.
+        let shared = Arc::new(connections.open(client));
+        let [one, other] = [(); 2].map(|()| shared.begin());
+        drop(one);
+        assert!(!connections.close_idle() && !closed(&shared));
+        drop(other);
+        assert!(connections.close_idle() && closed(&shared));
         // What happens on a closed connection changes nothing.
         drop(first.begin());
         assert!(connections.0.lock().open.is_empty());

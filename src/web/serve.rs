@@ -1,35 +1,25 @@
 //! Listens, and serves connections within limits.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as BoundListener};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
-use bytes::Bytes;
 use futures_util::future::select_all;
-use hyper::Request;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::ServerConfig;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-use super::connections::{Activity, Connection, ConnectionLimits, Connections};
+use super::connection::Accepted;
+use super::connections::{ConnectionLimits, Connections};
 use super::log_limit::LogLimit;
-use super::stream::{InProgress, WatchedStream};
 use crate::net::ClientAddress;
 use crate::open_files::OpenFiles;
 
@@ -98,19 +88,27 @@ fn listen(address: SocketAddr) -> io::Result<BoundListener> {
     Ok(socket.into())
 }
 
-/// Serves `router` on `listeners` until the `shutdown`, then finishes the requests in progress, within limits.
+/// Serves `router` on `listeners`, with TLS if given, until the `shutdown`, then finishes the requests in progress, within limits.
 ///
 /// # Errors
 /// If there are no listeners, or if one cannot be registered with the runtime.
-pub async fn serve(listeners: Vec<BoundListener>, router: Router, shutdown: CancellationToken) -> io::Result<()> {
-    serve_within(Limits::default().within_open_files(), listeners, router, shutdown).await
+pub async fn serve(
+    listeners: Vec<BoundListener>,
+    router: Router,
+    tls: Option<CurrentTls>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    serve_within(Limits::default().within_open_files(), listeners, router, tls, shutdown).await
 }
+
+/// The TLS of new connections, which may change.
+pub type CurrentTls = watch::Receiver<Arc<ServerConfig>>;
 
 /// Limits of clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) connections: ConnectionLimits,
-    /// Until the head of a request is complete, and between two requests.
+    /// Until the TLS handshake is complete, until the head of a request is complete, and between two requests.
     pub(super) head: Duration,
     /// Without receiving a byte of a response.
     pub(super) write: Duration,
@@ -144,6 +142,7 @@ pub(super) async fn serve_within(
     limits: Limits,
     listeners: Vec<BoundListener>,
     router: Router,
+    tls: Option<CurrentTls>,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     if listeners.is_empty() {
@@ -159,7 +158,9 @@ pub(super) async fn serve_within(
             Ok((stream, address)) => {
                 let client = ClientAddress::from(address.ip());
                 let connection = open.open(client);
-                tasks.spawn(serve_connection(stream, client, connection, router.clone(), graceful.watcher(), limits));
+                let tls = tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
+                let accepted = Accepted { client, connection, router: router.clone(), limits };
+                tasks.spawn(accepted.serve(stream, tls, graceful.watcher()));
             }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
@@ -191,67 +192,6 @@ async fn next(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> 
     accepted
 }
 
-/// Serves a connection. Requests have two extensions: the client, and a token that closes the connection immediately.
-async fn serve_connection(
-    stream: TcpStream,
-    client: ClientAddress,
-    connection: Connection,
-    router: Router,
-    watcher: Watcher,
-    limits: Limits,
-) {
-    // Responses are written in large pieces; the last one must not wait for an acknowledgment.
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write));
-    let (router, close) = (TowerToHyperService::new(router), connection.close.clone());
-    let stream = WatchedStream::new(stream);
-    let watched = stream.clone();
-    let connection = Arc::new(connection);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let activity = (connection.begin(), watched.begin());
-        request.extensions_mut().insert(client);
-        request.extensions_mut().insert(connection.close.clone());
-        let response = router.call(request);
-        async move { Ok::<_, Infallible>(response.await?.map(|body| ActiveBody { body, _activity: activity })) }
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_BUFFER);
-    let served = watcher.watch(builder.serve_connection(TokioIo::new(stream.clone()), service));
-    match close.run_until_cancelled(stream.watch(served)).await {
-        Some(Some(Ok(()))) => {}
-        Some(Some(Err(error))) => tracing::debug!(%error, "connection failed"),
-        Some(None) => tracing::debug!("connection closed by the client during a request"),
-        None => tracing::debug!("connection closed: the client was too slow, or has too many connections"),
-    }
-}
-
-/// The body of a response, which is in progress until this is dropped.
-struct ActiveBody {
-    body: Body,
-    _activity: (Activity, InProgress<TimeoutStream<TcpStream>>),
-}
-
-impl HttpBody for ActiveBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 /// Errors of a connection that ended before it was accepted.
 fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
@@ -263,5 +203,3 @@ const BACKLOG: i32 = 1024;
 const MAX_CLOSING: usize = 32;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const LOG_PERIOD: Duration = Duration::from_secs(30);
-/// The largest head of a request, and the write buffer of a response, in bytes.
-const MAX_BUFFER: usize = 64 * 1024;

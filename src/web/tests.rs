@@ -230,7 +230,7 @@ impl Server {
         let listeners = bind("127.0.0.1:0").await.expect("a listener");
         let address = address_of(&listeners);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve_within(limits, listeners, router, stop.clone()));
+        let task = tokio::spawn(serve_within(limits, listeners, router, None, stop.clone()));
         Self { address, stop, task }
     }
 
@@ -402,7 +402,7 @@ async fn binds_all_addresses_of_a_listen_address() {
     let listeners = bind(":0").await.expect("a listener");
     let error = bind(&format!(":{}", address_of(&listeners).port())).await.expect_err("the port is taken");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-    let error = serve(vec![], Router::new(), CancellationToken::new()).await.expect_err("nothing to listen on");
+    let error = serve(vec![], Router::new(), None, CancellationToken::new()).await.expect_err("nothing to listen on");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 

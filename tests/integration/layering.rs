@@ -28,7 +28,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("advice", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("render", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("rules", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
-    ("web", &["tokio_rustls", "hickory", "webpki::", "x509_", "Monitor", "Prober", "Resolvers"]),
+    ("web", &["hickory", "webpki::", "x509_", "Monitor", "Prober", "Resolvers"]),
     ("service", &["tokio_rustls", "hickory", "webpki::", "x509_", "Prober", "Resolvers"]),
     ("cmd", &["tokio_rustls", "hickory", "webpki::", "x509_", "Prober", "Resolvers"]),
 ];
