@@ -16,6 +16,7 @@ use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready as at_once};
 use hyper::body::Body;
+use tokio::sync::watch;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
@@ -26,6 +27,7 @@ use crate::render;
 use crate::snapshot::{ExporterReport, Fleet, TargetReport};
 use crate::target::{NotAllowed, ProbeAccess, ServerName, TargetKind, TargetName};
 
+mod access;
 mod api;
 mod authority;
 mod connection;
@@ -49,12 +51,16 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub use access::{
+    Access, NoBurst, NoRandomness, PasswordHash, PasswordHashError, RateLimit, ResponseHeaders, ResponseHeadersError,
+};
 pub use log_limit::LogLimit;
 pub use origin::AllowedHost;
 pub use reload::{ReloadRequests, ReloadResult, Reloader, reloads};
 pub use serve::{CurrentTls, bind, serve};
 pub use systemd_socket::{SystemdSocketError, systemd_listeners};
 
+use access::{Gate, require_access, set_configured_headers};
 use api::{ApiError, Reports};
 use authority::Origin;
 use origin::{Site, refuse_other_hosts, refuse_other_origins};
@@ -159,8 +165,8 @@ impl FleetSource for Handle {
     }
 }
 
-/// The paths of the endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The paths of the endpoints, and who may use them.
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Path of the metrics, below the prefix.
     pub telemetry_path: String,
@@ -175,6 +181,9 @@ pub struct Options {
     pub enable_lifecycle: bool,
     /// `/probe` of a configured target returns the last result if its round ended at most this long ago.
     pub probe_max_age: Duration,
+    /// Who may use the endpoints other than `/-/healthy` and `/-/ready`. A new value applies to requests that arrive from
+    /// then on; passwords that were checked are checked again.
+    pub access: watch::Receiver<Arc<Access>>,
 }
 
 impl Default for Options {
@@ -186,6 +195,7 @@ impl Default for Options {
             allowed_hosts: vec![],
             enable_lifecycle: false,
             probe_max_age: PROBE_MAX_AGE,
+            access: watch::channel(Arc::default()).1,
         }
     }
 }
@@ -242,6 +252,7 @@ fn router_with(timeouts: Timeouts, source: impl FleetSource, reload: Reloader, o
     let (prefix, external) = (options.internal_prefix(), options.external_prefix());
     let telemetry_path = normal_path(&options.telemetry_path);
     let scrape_timeouts = Timeouts { slot: timeouts.slot.min(SCRAPE_WAIT), ..timeouts };
+    let gate = Arc::new(Gate::new(options.access.clone()));
     let site = Arc::new(Site::new(options.external_url.as_deref(), options.allowed_hosts.clone()));
     let state = AppState {
         scrapes: RenderPool::new(CONCURRENT_SCRAPES, scrape_timeouts, "scrapes"),
@@ -291,15 +302,19 @@ fn router_with(timeouts: Timeouts, source: impl FleetSource, reload: Reloader, o
         .route(&format!("{prefix}{TARGETS_JSON}/{{name}}"), compressed(get(target_json)))
         .route(&format!("{prefix}{TARGETS_JSON}/{{name}}/backends/{{backend}}/chain.pem"), compressed(get(chain)))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&gate), require_access))
         .layer(from_fn_with_state(site, refuse_other_hosts));
-    // Health checks use any name or address of the exporter.
+    // Health checks have no password, and use any name or address of the exporter.
+    let mut open = Router::new().without_v07_checks();
     for (path, methods) in health {
-        router = router.route(&escape_pattern(&path), methods);
+        open = open.route(&escape_pattern(&path), methods);
     }
     router
-        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n") })
+        .merge(open.method_not_allowed_fallback(method_not_allowed))
         .layer(from_fn(refuse_bodies))
         .layer(map_response(set_security_headers))
+        .layer(from_fn_with_state(gate, set_configured_headers))
         .with_state(Arc::new(state))
 }
 
@@ -417,6 +432,10 @@ fn path_params<T: Default>(path: PathParams<T>) -> T {
 fn limited_query(request: &Parts) -> Result<&str, (StatusCode, &'static str)> {
     let query = request.uri.query().unwrap_or_default();
     if query.len() > MAX_QUERY_BYTES { Err((StatusCode::URI_TOO_LONG, "query string too long\n")) } else { Ok(query) }
+}
+
+async fn method_not_allowed() -> (StatusCode, &'static str) {
+    (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n")
 }
 
 async fn healthy() -> &'static str {

@@ -20,6 +20,7 @@ use crate::metrics::Format;
 use crate::metrics::fixture::{TestCa, classic, large, target};
 use crate::snapshot::ExporterReport;
 
+mod access;
 mod golden;
 mod hangups;
 mod hosts;
