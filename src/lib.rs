@@ -24,6 +24,7 @@
 //! | | [`rules`] | alerting rules for Prometheus |
 //! | | [`advice`], [`render`] | what to fix; text, JSON and PEM |
 //! | | [`web`], [`service`] | HTTP; listeners, monitor and reload together |
+//! | | [`tls_client`] | verified TLS connections of commands |
 //! | | [`cmd`] | the command line and its sub-commands |
 //!
 //! # Invariants
@@ -31,8 +32,8 @@
 //! - `discovery`, `probe` and `verdict` import only the vocabulary.
 //! - The vocabulary, `verdict`, `snapshot`, `verify`, `metrics`, `advice` and `render` never import tokio. `web` uses
 //!   reports and the monitor's `Handle`.
-//! - Only `discovery` imports hickory; only `probe` opens TLS connections; only `verdict` and `trust` import webpki, and
-//!   only `verdict` x509-parser and x509-ocsp.
+//! - Only `discovery` imports hickory; only `probe` and `tls_client` open TLS connections; only `verdict` and `trust` import
+//!   webpki; only these and `tls_client` import x509-parser, and only `verdict` x509-ocsp.
 //! - Only `monitor` starts probes, so that every limit on connections applies to all of them.
 //! - Time, trust anchors and settings are arguments: verdicts never read a clock.
 //! - An invalid certificate is data, not an error. A verdict that is not known is absent, never negative.
@@ -63,4 +64,5 @@ pub mod metrics;
 pub mod render;
 pub mod rules;
 pub mod service;
+pub mod tls_client;
 pub mod web;

@@ -194,6 +194,31 @@ pub struct HealthArgs {
     /// Timeout for the response, 1s to 10m.
     #[arg(long, value_name = "DURATION", value_parser = timeout, default_value = "5s")]
     pub timeout: Duration,
+
+    /// PEM file of trusted roots for https URLs, in place of the system roots; a self-signed certificate of the exporter
+    /// may be one of them.
+    #[arg(long = "ca-file", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Do not verify the certificate of the exporter.
+    #[arg(long, conflicts_with = "ca_file")]
+    pub insecure: bool,
+
+    /// User name for basic authentication.
+    #[arg(long, value_name = "NAME", value_parser = user_name, requires = "password_file")]
+    pub user: Option<String>,
+
+    /// File with the password of this user; a line break at its end is ignored.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub password_file: Option<PathBuf>,
+
+    /// PEM file with a client certificate and its chain, for exporters that require one.
+    #[arg(long = "cert-file", value_name = "FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+
+    /// PEM file with the key of the client certificate.
+    #[arg(long = "key-file", value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// The arguments of `check`.
@@ -355,6 +380,12 @@ fn auto_reload_interval(text: &str) -> Result<Duration, String> {
     let found = found.filter(|found| found.is_zero() || (MIN_AUTO_RELOAD..=MAX_AUTO_RELOAD).contains(found));
     let (min, max) = (format_duration(MIN_AUTO_RELOAD), format_duration(MAX_AUTO_RELOAD));
     found.ok_or_else(|| format!("expected a duration from {min} to {max}, such as 30s, or 0s"))
+}
+
+/// A colon would end the name (RFC 7617 §2).
+fn user_name(text: &str) -> Result<String, &'static str> {
+    let is_valid = !text.contains(|c: char| c == ':' || c.is_control());
+    if is_valid { Ok(text.to_owned()) } else { Err("colons and control characters are not allowed") }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -30,6 +30,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("rules", &["tokio", "hickory", "webpki::", "x509_", "axum", "std::fs", "SystemTime::now", "Instant::now"]),
     ("web", &["hickory", "webpki::", "x509_", "Monitor", "Prober", "Resolvers"]),
     ("service", &["tokio_rustls", "hickory", "webpki::", "x509_", "Prober", "Resolvers"]),
+    ("tls_client", &["hickory", "axum", "hyper", "std::fs"]),
     ("cmd", &["tokio_rustls", "hickory", "webpki::", "x509_", "Prober", "Resolvers"]),
 ];
 
@@ -96,9 +97,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("rules", &["config", "target", "text"]),
     ("service", &["config", "monitor", "snapshot", "target", "web", "text"]),
+    ("tls_client", &["target", "trust"]),
     (
         "cmd",
         &[
+            "tls_client",
             "config",
             "monitor",
             "service",

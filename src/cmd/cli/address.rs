@@ -5,7 +5,7 @@ use std::str::FromStr;
 use hyper::Uri;
 use hyper::http::uri::Scheme;
 
-/// The address of an exporter: `http://HOST[:PORT]`, optionally followed by its route prefix.
+/// The address of an exporter: `http://HOST[:PORT]` or `https://HOST[:PORT]`, optionally followed by its route prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address(Uri);
 
@@ -13,7 +13,13 @@ impl Address {
     /// Host and port to connect to; IPv6 addresses without brackets.
     pub fn endpoint(&self) -> (&str, u16) {
         let host = self.0.host().unwrap_or_default();
-        (host.trim_start_matches('[').trim_end_matches(']'), self.0.port_u16().unwrap_or(80))
+        let default_port = if self.is_https() { 443 } else { 80 };
+        (host.trim_start_matches('[').trim_end_matches(']'), self.0.port_u16().unwrap_or(default_port))
+    }
+
+    /// Whether TLS is used.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
     }
 
     /// Host and port as given, for the Host field (RFC 9112 §3.2).
@@ -36,10 +42,11 @@ impl FromStr for Address {
             // This excludes user information; only a port may follow.
             let port = uri.authority()?.as_str().strip_prefix(host)?;
             let is_port = port.is_empty() || (port.starts_with(':') && uri.port_u16().is_some());
-            Some(is_port && uri.scheme() == Some(&Scheme::HTTP) && uri.query().is_none())
+            let is_http = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
+            Some(is_port && is_http && uri.query().is_none())
         };
         let uri = Uri::from_str(text).ok().filter(|uri| is_valid(uri) == Some(true));
-        uri.map(Self).ok_or("expected http://HOST:PORT, optionally followed by the route prefix")
+        uri.map(Self).ok_or("expected http://HOST:PORT or https://HOST:PORT, optionally followed by the route prefix")
     }
 }
 
@@ -48,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parses_http_addresses_only() {
+    fn parses_http_and_https_addresses_only() {
         #[track_caller]
         fn check(text: &str, expected: Option<(&str, u16, &str)>) {
             let found = text.parse::<Address>();
@@ -60,7 +67,9 @@ mod tests {
         check("http://127.0.0.1:10465/", Some(("127.0.0.1", 10465, "/-/ready")));
         check("http://[::1]:9115/smtp", Some(("::1", 9115, "/smtp/-/ready")));
         check("http://exporter.example.com/a/b/", Some(("exporter.example.com", 80, "/a/b/-/ready")));
-        check("https://127.0.0.1:10465", None);
+        check("https://127.0.0.1:10465", Some(("127.0.0.1", 10465, "/-/ready")));
+        check("https://exporter.example.com", Some(("exporter.example.com", 443, "/-/ready")));
+        check("ftp://127.0.0.1:10465", None);
         check("127.0.0.1:10465", None);
         check("http://user:secret@127.0.0.1:10465", None);
         check("http://127.0.0.1:10465/?target=x", None);

@@ -38,8 +38,8 @@ Exit codes:
 pub(super) const HEALTH: &str = "\
 Exit codes:
   0  the exporter is ready
-  1  the exporter is not ready or does not respond
-  2  invalid usage";
+  1  the exporter is not ready, does not respond, or is not trusted
+  2  invalid usage, or a file that cannot be used";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:
