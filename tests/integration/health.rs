@@ -73,7 +73,7 @@ fn silent_servers_time_out() {
 
 #[test]
 fn other_urls_are_invalid_usage() {
-    for url in ["https://127.0.0.1:1", "127.0.0.1:1", "http://u:p@127.0.0.1:1", "http://127.0.0.1:1/?x"] {
+    for url in ["ftp://127.0.0.1:1", "127.0.0.1:1", "http://u:p@127.0.0.1:1", "http://127.0.0.1:1/?x"] {
         check(&[url], 2, "http://HOST:PORT");
     }
     check(&["--timeout=0s"], 2, "1s to 10m");

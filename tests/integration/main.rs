@@ -14,6 +14,7 @@ mod domain_targets;
 mod end_to_end;
 mod golden;
 mod health;
+mod health_tls;
 mod image_context;
 mod layering;
 mod lookups;
