@@ -61,7 +61,8 @@ impl Spec {
                 let mut stream = BufReader::new(StreamOwned::new(session, stream.expect("a client")));
                 let mut head = String::new();
                 while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).is_ok_and(|length| length > 0) {}
-                let is_right = head.contains("\r\nauthorization: Basic dXNlcjpzZWNyZXQ=\r\n") || !self.requires_password;
+                let is_right =
+                    head.contains("\r\nauthorization: Basic dXNlcjpzZWNyZXQ=\r\n") || !self.requires_password;
                 let status = if is_right { "200 OK" } else { "401 Unauthorized" };
                 // A client that has rejected the server is gone.
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
