@@ -43,7 +43,16 @@ async fn main() -> Result<(), Failure> {
     let url = format!("http://localhost:{}/", listeners.first().ok_or("no listener")?.local_addr()?.port());
     let web = web::Options::default();
     let notifier = Notifier::default();
-    let service = Service { config, config_file: None, hangup: None, auto_reload: None, listeners, web, notifier };
+    let service = Service {
+        config,
+        config_file: None,
+        hangup: None,
+        auto_reload: None,
+        listeners,
+        web,
+        web_config: None,
+        notifier,
+    };
     let running = service.start()?;
     let reports = join_all(names.iter().map(|name| running.handle.round(name))).await;
     for report in reports {

@@ -3,6 +3,7 @@
 mod http;
 mod loader;
 mod notify;
+mod web_config;
 
 use std::io;
 use std::net::TcpListener;
@@ -21,6 +22,8 @@ use crate::config::Config;
 use crate::monitor::{Handle, Monitor};
 use crate::web;
 
+pub use self::web_config::{WebConfigError, WebSettings};
+
 /// The configuration, listeners and options that a service is started with.
 #[derive(Debug)]
 pub struct Service {
@@ -34,8 +37,10 @@ pub struct Service {
     pub auto_reload: Option<Duration>,
     /// The bound listeners, nonblocking as those of [`web::bind`].
     pub listeners: Vec<TcpListener>,
-    /// The options of the web server.
+    /// The options of the web server. `web_config` replaces what it configures.
     pub web: web::Options,
+    /// The web configuration, which is reloaded with the configuration; none for plain HTTP without users.
+    pub web_config: Option<WebSettings>,
     /// Notifies the service manager of the start, reloads and the shutdown.
     pub notifier: Notifier,
 }
@@ -70,8 +75,14 @@ impl Service {
         let (monitor, handle) = Monitor::new(self.config, Arc::new(SystemTime::now))?;
         let (reload, requests) = web::reloads();
         let stop = CancellationToken::new();
-        let router = web::router(handle.clone(), reload, &self.web);
-        let http = HttpRuntime::start(web::serve(self.listeners, router, None, stop.clone()))
+        let mut options = self.web;
+        let mut tls = None;
+        if let Some(web_config) = &self.web_config {
+            (options.access, tls) = (web_config.access(), web_config.tls());
+            handle.web_config_loaded(true);
+        }
+        let router = web::router(handle.clone(), reload, &options);
+        let http = HttpRuntime::start(web::serve(self.listeners, router, tls, stop.clone()))
             .map_err(|error| format!("cannot start the runtime of the web server: {error}"))?;
         let mut tasks = JoinSet::new();
         tasks.spawn(http.ended());
@@ -81,7 +92,8 @@ impl Service {
             monitor.run_with(heartbeat, stopped).await;
             Ok(())
         });
-        let loader = Loader::new(self.config_file, handle.clone(), files, shard, self.notifier.clone());
+        let loader =
+            Loader::new(self.config_file, handle.clone(), files, shard, self.web_config, self.notifier.clone());
         let polling = Polling { files: period, config: self.auto_reload };
         let (loads, stopped) = (loader.run(requests, self.hangup, polling), stop.clone());
         tasks.spawn(async move {
@@ -148,6 +160,7 @@ mod tests {
             auto_reload: None,
             listeners,
             web: web::Options::default(),
+            web_config: None,
             notifier: Notifier::default(),
         };
         service.start().expect("a service")

@@ -36,6 +36,8 @@ pub struct ExporterReport {
     pub reload_running: bool,
     /// When the configuration was last loaded successfully.
     pub reload_success_at: Option<SystemTime>,
+    /// Whether the last attempt to load the web configuration succeeded; none without one.
+    pub web_reload_successful: Option<bool>,
     /// The number of roots in each trust store in use, by its name.
     pub trust_anchors: Vec<(Arc<str>, usize)>,
     /// Number of probes in progress.

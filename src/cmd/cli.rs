@@ -84,6 +84,10 @@ pub struct Args {
     #[arg(long = "web.route-prefix", value_name = "PATH")]
     pub route_prefix: Option<String>,
 
+    /// Web configuration file in the format of Prometheus: TLS, basic authentication, headers and rate limit of the HTTP server.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
+
     /// Minimum log level.
     #[arg(long = "log.level", value_enum, default_value_t = LogLevel::Info)]
     pub log_level: LogLevel,

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::stderr::Priority;
 use super::{FAILURE, USAGE, exit_with, load_complete, logging, note, print, read_in_time, runtime_error};
 use crate::config::Config;
 use crate::rules::TargetLabels;
-use crate::service::{Notifier, Service};
+use crate::service::{Notifier, Service, WebSettings};
 use crate::target::Shard;
 use crate::text::{conjunction_within, escaped, printable};
 use crate::web;
@@ -52,12 +52,26 @@ fn check_config(args: &Args) -> ExitCode {
     };
     note_dropped_labels(&args.config_file, &config);
     let config = config.of_shard(shard);
-    let printed =
-        print(&format!("{} is valid: {}\n", escaped(&args.config_file.display().to_string()), config.summary()));
-    match printed {
+    let mut report = valid(&args.config_file, &config.summary());
+    if let Some(file) = args.web_config_file.clone() {
+        let settings = match read_in_time(move || WebSettings::load(file)) {
+            Ok(Ok(settings)) => settings,
+            Ok(Err(error)) => return exit_with(USAGE, &error),
+            Err(error) => return exit_with(USAGE, &error),
+        };
+        for warning in settings.warnings() {
+            note(Priority::Warning, &format_args!("warning: {warning}"));
+        }
+        report += &valid(args.web_config_file.as_deref().unwrap_or(Path::new("")), settings.summary());
+    }
+    match print(&report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit_with(USAGE, &error),
     }
+}
+
+fn valid(file: &Path, summary: &str) -> String {
+    format!("{} is valid: {summary}\n", escaped(&file.display().to_string()))
 }
 
 /// Prints which labels of targets the shipped rules drop, and the command that prints rules that keep them.
@@ -140,6 +154,8 @@ async fn service(
     for warning in &config.warnings {
         tracing::warn!(warning, "configuration warning");
     }
+    let web_config = web_config(args.web_config_file).await?;
+    let tls = web_config.as_ref().is_some_and(WebSettings::has_tls);
     let listeners = match passed {
         Some(passed) => passed,
         None => bind(&args.listen).await.map_err(Fatal::failure)?,
@@ -148,7 +164,7 @@ async fn service(
         if let Ok(address) = listener.local_addr() {
             let shard = shard.has_others().then(|| shard.to_string());
             let (targets, version) = (config.targets.len(), env!("CARGO_PKG_VERSION"));
-            tracing::info!(%address, targets, shard, version, "listening");
+            tracing::info!(%address, tls, targets, shard, version, "listening");
         }
     }
     Ok(Service {
@@ -158,6 +174,7 @@ async fn service(
         auto_reload: Some(args.auto_reload_interval).filter(|interval| !interval.is_zero()),
         listeners,
         web,
+        web_config,
         notifier: Notifier::from_env(),
     })
 }
@@ -168,6 +185,18 @@ async fn bind(addresses: &[String]) -> io::Result<Vec<TcpListener>> {
         listeners.extend(web::bind(address).await?);
     }
     Ok(listeners)
+}
+
+/// The web configuration, if there is one. Logs its warnings.
+async fn web_config(file: Option<PathBuf>) -> Result<Option<WebSettings>, Fatal> {
+    let Some(file) = file else { return Ok(None) };
+    let load = move || read_in_time(move || WebSettings::load(file));
+    let loaded = spawn_blocking(load).await.map_err(Fatal::failure)?.map_err(Fatal::failure)?;
+    let settings = loaded.map_err(Fatal::usage)?;
+    for warning in settings.warnings() {
+        tracing::warn!(warning, "web configuration warning");
+    }
+    Ok(Some(settings))
 }
 
 /// Why the exporter ended without a signal.

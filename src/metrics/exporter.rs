@@ -16,6 +16,7 @@ pub(super) fn encode(families: &mut Families<'_>, fleet: &Fleet, process: Option
     families.one(table::RELOAD_SUCCESSFUL, Some(exporter.reload_successful))?;
     families.one(table::RELOAD_SUCCESS_TIME, exporter.reload_success_at.map(unix))?;
     families.one(table::RELOAD_RUNNING, Some(exporter.reload_running))?;
+    families.one(table::WEB_RELOAD_SUCCESSFUL, exporter.web_reload_successful)?;
     let stores = exporter.trust_anchors.iter();
     families
         .labeled(table::TRUST_ANCHORS, stores.map(|(store, count)| (ScopeLabels::default(), [&**store], *count)))?;

@@ -126,6 +126,7 @@ pub(crate) fn classic(ca: &TestCa) -> Fleet {
         reload_successful: true,
         reload_running: false,
         reload_success_at: Some(now() - Duration::from_secs(3600)),
+        web_reload_successful: Some(true),
         trust_anchors: vec![("test".into(), 1)],
         probes_in_flight: 2,
         schedule_lag: Duration::from_millis(1500),

@@ -219,6 +219,8 @@ metrics! {
         "Unix time of the last successful configuration reload.";
     RELOAD_RUNNING: Gauge Exporter "smtp_tls_exporter_config_reload_running" []
         "Whether a configuration reload, or a check of its files for changes, is in progress.";
+    WEB_RELOAD_SUCCESSFUL: Gauge Exporter "smtp_tls_exporter_web_config_last_reload_successful" []
+        "Whether the last attempt to load the web configuration was successful.";
     TRUST_ANCHORS: Gauge Exporter "smtp_tls_exporter_trust_anchors" ["store"]
         "Number of roots in each trust store in use.";
     TARGETS: Gauge Exporter "smtp_tls_exporter_targets" []

@@ -134,6 +134,11 @@ impl Handle {
         self.published.config_failed();
     }
 
+    /// Publishes whether the last attempt to load the web configuration succeeded.
+    pub fn web_config_loaded(&self, successful: bool) {
+        self.published.set_web_config(successful);
+    }
+
     /// Waits until no verdict is outstanding. A round may learn an intermediate that completes the chains of targets whose
     /// rounds have ended before.
     pub async fn settled(&self) {

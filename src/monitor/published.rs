@@ -22,6 +22,8 @@ pub(super) struct Published {
     one_offs: Mutex<Option<Arc<OneOffs>>>,
     shard: Mutex<ShardReport>,
     reload_running: AtomicBool,
+    /// Whether the last attempt to load the web configuration succeeded; none without one.
+    web_config: Mutex<Option<bool>>,
     local_errors: [AtomicU64; LocalReason::ALL.len()],
     probes_in_flight: AtomicUsize,
     waiting_since: Mutex<Option<Instant>>,
@@ -51,6 +53,7 @@ impl Published {
             one_offs: Mutex::default(),
             shard: Mutex::default(),
             reload_running: AtomicBool::new(false),
+            web_config: Mutex::default(),
             local_errors: Default::default(),
             probes_in_flight: AtomicUsize::new(0),
             waiting_since: Mutex::new(None),
@@ -92,6 +95,7 @@ impl Published {
             reload_successful: config.successful,
             reload_running: self.reload_running.load(Ordering::Relaxed),
             reload_success_at: config.loaded_at,
+            web_reload_successful: *self.web_config.lock(),
             trust_anchors: config.trust_anchors,
             probes_in_flight: self.probes_in_flight.load(Ordering::Relaxed),
             schedule_lag: self.waiting_since.lock().map_or(Duration::ZERO, |since| since.elapsed()),
@@ -151,6 +155,10 @@ impl Published {
 
     pub(super) fn config_failed(&self) {
         self.config.lock().successful = false;
+    }
+
+    pub(super) fn set_web_config(&self, successful: bool) {
+        *self.web_config.lock() = Some(successful);
     }
 
     /// Returns the value before.

@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
 
 use super::notify::{Notifier, status};
+use super::web_config::{WebConfigError, WebSettings};
 use crate::config::{Config, ConfigError, Files, Found, MainContent};
 use crate::monitor::Handle;
 use crate::target::Shard;
@@ -18,7 +19,7 @@ use crate::text::{counted, list};
 use crate::web::{LogLimit, ReloadRequests};
 
 /// Reloads the whole configuration on SIGHUP, on a request, or when its file changes, and the files that it refers to when
-/// they change.
+/// they change; likewise the web configuration, whose own file is always checked for changes as well.
 pub(super) struct Loader {
     config_file: Option<PathBuf>,
     load: Arc<LoadFn>,
@@ -40,6 +41,7 @@ pub(super) struct Loader {
     notifier: Notifier,
     /// Between the end of a reload and the start of the next one.
     pause: Duration,
+    web: Option<WebSettings>,
     log: LogLimit,
     /// Whether the current reload was requested by HTTP clients only, who may be many and get its result.
     is_log_limited: bool,
@@ -128,6 +130,7 @@ impl Loader {
         handle: Handle,
         files: Files,
         shard: Shard,
+        web: Option<WebSettings>,
         notifier: Notifier,
     ) -> Self {
         let mut loader = Self {
@@ -143,6 +146,7 @@ impl Loader {
             last_failure: None,
             notifier,
             pause: RELOAD_PAUSE,
+            web,
             log: LogLimit::new(LOG_PERIOD),
             is_log_limited: false,
         };
@@ -174,6 +178,8 @@ impl Loader {
                     if self.files.are_watched() {
                         self.poll_files().await;
                     }
+                    // An error was logged.
+                    let _ = self.reload_web(true).await;
                     continue;
                 }
             };
@@ -185,11 +191,16 @@ impl Loader {
             // After the signal was received: the service manager waits for a later time than that of its signal.
             self.notifier.reloading();
             let result = self.reload().await;
+            let web_result = self.reload_web(false).await;
             self.notifier.ready(&status(&self.handle.fleet(), SystemTime::now()));
             self.is_log_limited = false;
             earliest = Instant::now() + self.pause;
             let folder = self.config_file.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
-            requests.finish(result.map_err(|error| error.public(folder)));
+            let result = result.map_err(|error| error.public(folder));
+            requests.finish(match (result, web_result.map_err(|error| error.public(folder))) {
+                (Err(error), Err(web_error)) => Err(format!("{error}\n{web_error}")),
+                (result, web_result) => result.and(web_result),
+            });
         }
     }
 
@@ -216,6 +227,34 @@ impl Loader {
             tracing::info!(omitted, "configuration reloaded");
         }
         result
+    }
+
+    /// Reloads the web configuration; with `only_changed`, only if one of its files has changed.
+    async fn reload_web(&mut self, only_changed: bool) -> Result<(), WebConfigError> {
+        let Some(web) = &mut self.web else { return Ok(()) };
+        let result = web.reload(only_changed).await;
+        let warnings = web.warnings().to_vec();
+        match result {
+            Ok(false) => return Ok(()),
+            Ok(true) => {}
+            Err(error) => {
+                self.handle.web_config_loaded(false);
+                if let Some(omitted) = self.admit(&error.to_string()) {
+                    tracing::error!(%error, omitted, "web configuration reload failed; keeping the one in effect");
+                }
+                return Err(error);
+            }
+        }
+        self.handle.web_config_loaded(true);
+        for warning in &warnings {
+            if let Some(omitted) = self.admit(warning) {
+                tracing::warn!(warning, omitted, "web configuration warning");
+            }
+        }
+        if let Some(omitted) = self.admit("web configuration reloaded") {
+            tracing::info!(omitted, "web configuration reloaded");
+        }
+        Ok(())
     }
 
     async fn load(&mut self, running: &Arc<Running>) -> Result<(), LoadError> {

@@ -299,6 +299,7 @@ async fn prometheus_output_has_the_series_of_metrics() {
         auto_reload: None,
         listeners,
         web,
+        web_config: None,
         notifier: Notifier::default(),
     };
     let running = service.start().expect("a service");

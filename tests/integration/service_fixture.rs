@@ -70,8 +70,8 @@ pub(crate) async fn service(config: Config, config_file: Option<PathBuf>) -> (Se
     let address = listeners[0].local_addr().expect("an address");
     // Each request of a test that may cause a round does so.
     let web = web::Options { probe_max_age: Duration::ZERO, enable_lifecycle: true, ..web::Options::default() };
-    let notifier = Notifier::default();
-    (Service { config, config_file, hangup: None, auto_reload: None, listeners, web, notifier }, address)
+    let (auto_reload, notifier) = (None, Notifier::default());
+    (Service { config, config_file, hangup: None, auto_reload, listeners, web, web_config: None, notifier }, address)
 }
 
 /// Waits for one round of each target.

@@ -26,7 +26,7 @@ impl LoaderFixture {
         let files = config.files.clone();
         let (monitor, handle) = Monitor::new(config, Arc::new(SystemTime::now)).expect("a monitor");
         tokio::spawn(monitor.run(std::future::pending()));
-        Self { folder, loader: Loader::new(Some(main), handle, files, Shard::default(), Notifier::default()) }
+        Self { folder, loader: Loader::new(Some(main), handle, files, Shard::default(), None, Notifier::default()) }
     }
 
     fn write(&self, name: &str, text: &str) {
