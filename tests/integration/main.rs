@@ -38,3 +38,4 @@ mod stderr;
 mod support;
 mod target_files;
 mod verify;
+mod web_config;

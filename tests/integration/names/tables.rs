@@ -30,6 +30,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Prometheus: service discovery, relabeling", "file_sd_configs hashmod regex replacement"),
     ("Kubernetes: fields of a StatefulSet", "ordinals replicas start"),
     ("Prometheus: TLS", "tls_config ca_file cert_file insecure_skip_verify key_file"),
+    ("Prometheus: basic authentication", "basic_auth password_file"),
     ("Prometheus: a template function", "query"),
     ("Grafana: variables", "datasource label value"),
     ("blackbox_exporter: modules and URL parameters", "blackbox_exporter smtp_starttls tcp_tls debug hostname module"),
