@@ -32,9 +32,12 @@ struct Spec {
 impl Spec {
     fn new(pki: &Pki, spec: &CertSpec) -> Self {
         let identity = pki.issue(spec);
-        let chain = CertificateDer::pem_slice_iter(identity.chain_pem().as_bytes());
-        let chain = chain.collect::<Result<_, _>>().expect("certificates");
-        Self { chain, key: identity.key_pem().into_bytes(), versions: vec![&TLS12, &TLS13], ..Self::default() }
+        Self {
+            chain: identity.chain().to_vec(),
+            key: identity.key_pem().into_bytes(),
+            versions: vec![&TLS12, &TLS13],
+            ..Self::default()
+        }
     }
 
     /// Starts it. It serves until the test ends.
