@@ -251,7 +251,7 @@ rules --config.file=missing.yaml
 rules --config.file=invalid.yaml
 rules --config.file=valid.yaml --config.file=folder
 rules team
-health https://127.0.0.1:1
+health ftp://127.0.0.1:1
 health 127.0.0.1:1
 health http://127.0.0.1:1 --timeout=0s
 ";

@@ -139,7 +139,7 @@ fn verifies_the_server() {
     let at = Spec::new(&pki, &CertSpec::valid_for(&["other.example"])).start();
     check("--ca-file=root.pem https://AT", at, 1, "other.example");
     check("--insecure https://AT", at, 0, "");
-    let at = Spec::new(&pki, &on_loopback.clone().with_validity(-100, -50)).start();
+    let at = Spec::new(&pki, &on_loopback.with_validity(-100, -50)).start();
     check("--ca-file=root.pem https://AT", at, 1, "xpired");
     check("--insecure https://AT", at, 0, "");
     // Plain HTTP.

@@ -72,7 +72,7 @@ pub(super) const EXTERNAL: &[(&str, &str)] = &[
     ("Nagios: performance data of `check`", "days_until_expiry failing_backends"),
     ("Examples: a target and scrape jobs", "relay smtp_tls smtp_tls_probe smtp_tls_probe_0"),
     ("Examples: a label of a scrape", "k8s_cluster"),
-    ("This repository: a directory, the user in the image", "dashboards nonroot"),
+    ("This repository: a directory, the user in the image, a module", "dashboards nonroot tls_client"),
 ];
 
 /// Metrics that no dashboard or rule uses. A row whose metric is used fails the test.
