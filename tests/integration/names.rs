@@ -30,6 +30,8 @@ const RULES: &str = "deploy/prometheus/smtp-tls.rules.yaml";
 const RUNBOOKS: &str = "docs/runbooks/";
 /// Prefixes of metrics and flags of the exporter, by which they are recognized everywhere.
 const PREFIXES: [&str; 3] = ["smtp_tls_", "probe_", "process_"];
+/// Keys of files that are not configurations of the exporter.
+const OTHER_FILES: [&str; 2] = ["scrape_configs:", "tls_server_config:"];
 const FLAG_PREFIXES: [&str; 3] = ["config.", "web.", "log."];
 
 #[test]
@@ -143,7 +145,9 @@ impl Checker {
                 script.replace("\\\n", " ").lines().for_each(|line| self.command(line));
             } else if let Some(parameters) = part.strip_prefix("yaml\n# parameters.yaml\n") {
                 invalid_parameters(parameters).iter().for_each(|error| self.complain("invalid parameters", error));
-            } else if let Some(config) = part.strip_prefix("yaml\n").filter(|yaml| !yaml.contains("scrape_configs:")) {
+            } else if let Some(config) =
+                part.strip_prefix("yaml\n").filter(|yaml| !OTHER_FILES.iter().any(|key| yaml.contains(key)))
+            {
                 invalid_config(config).iter().for_each(|error| self.complain("invalid config", error));
             }
         }
