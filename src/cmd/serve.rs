@@ -53,8 +53,9 @@ fn check_config(args: &Args) -> ExitCode {
     note_dropped_labels(&args.config_file, &config);
     let config = config.of_shard(shard);
     let mut report = valid(&args.config_file, &config.summary());
-    if let Some(file) = args.web_config_file.clone() {
-        let settings = match read_in_time(move || WebSettings::load(file)) {
+    if let Some(file) = &args.web_config_file {
+        let path = file.clone();
+        let settings = match read_in_time(move || WebSettings::load(path)) {
             Ok(Ok(settings)) => settings,
             Ok(Err(error)) => return exit_with(USAGE, &error),
             Err(error) => return exit_with(USAGE, &error),
@@ -62,7 +63,7 @@ fn check_config(args: &Args) -> ExitCode {
         for warning in settings.warnings() {
             note(Priority::Warning, &format_args!("warning: {warning}"));
         }
-        report += &valid(args.web_config_file.as_deref().unwrap_or(Path::new("")), settings.summary());
+        report += &valid(file, settings.summary());
     }
     match print(&report) {
         Ok(()) => ExitCode::SUCCESS,
