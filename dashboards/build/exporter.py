@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from grafana_foundation_sdk.builders import table, timeseries
+from grafana_foundation_sdk.builders import stat, table, timeseries
 from grafana_foundation_sdk.builders.dashboard import Row
 
 import panels as p
@@ -59,6 +59,14 @@ class Exporter(smtp.Dashboard):
     def _rate(self, metric: str) -> str:
         return f"rate({self._metric(metric)}[$__rate_interval])"
 
+    def _reload_stat(self, title: str, description: str, metric: str, empty: str) -> stat.Panel:
+        return (
+            p.number(title, description, f"min({self._metric(metric)})")
+            .no_value(empty)
+            .mappings([p.value_mapping(smtp.verdict("ok", "failed")), p.null_mapping(empty)])
+            .thresholds(p.steps(RED, (1, GREEN)))
+        )
+
     def _stats(self) -> list[p.PanelBuilder]:
         up, last_round = self._metric("up"), self._metric("target_last_round_timestamp_seconds")
         down, not_probed = max_by(self.by.instance, up), min_by(self.by.target, last_round)
@@ -69,13 +77,19 @@ class Exporter(smtp.Dashboard):
                 "monitored.",
                 count(f"{down} == 0", down),
             ).thresholds(smtp.RED_FROM_1),
-            p.number(
+            self._reload_stat(
                 "Config reload",
                 "Result of the last attempt to load the configuration. If it failed, the previous one stays in use.",
-                f"min({self._metric('exporter_config_last_reload_successful')})",
-            )
-            .mappings([p.value_mapping(smtp.verdict("ok", "failed")), p.null_mapping(p.NO_DATA)])
-            .thresholds(p.steps(RED, (1, GREEN))),
+                "exporter_config_last_reload_successful",
+                p.NO_DATA,
+            ),
+            self._reload_stat(
+                "Web config reload",
+                "Result of the last attempt to load the file of `--web.config.file`. If it failed, the previous one "
+                "stays in use. Only for exporters with this flag.",
+                "exporter_web_config_last_reload_successful",
+                "not configured",
+            ),
             p.number(
                 "Targets never probed",
                 "Targets that have not completed their first round yet; with several exporters, on any of them. After "

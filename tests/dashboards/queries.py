@@ -32,10 +32,12 @@ EXPORTER = "smtp-tls-exporter"
 # Labels that identify a scrape job, and what links are made of.
 SCOPE = {"cluster", "namespace", "job", "var_cluster", "var_namespace"}
 
-# What the golden file lacks: two of three shards, a target that shares a backend, a renewed certificate that is not
-# loaded, warnings, OCSP. Shard 0 is missing: the exporter of the golden file is not divided, which is shard 0 of 1.
+# What the golden file lacks, or has with other values: a web configuration, two of three shards, a target that shares a
+# backend, a renewed certificate that is not loaded, warnings, OCSP. Shard 0 is missing: the exporter of the golden file
+# is not divided, which is shard 0 of 1.
 BACKEND = 'server_name="smtp.example.com",backend="192.0.2.10:587",tls="starttls"'
 ADDED_SERIES = f"""
+smtp_tls_exporter_web_config_last_reload_successful 1
 smtp_tls_exporter_shard_ordinal{{instance="shard-1"}} 1
 smtp_tls_exporter_total_shards{{instance="shard-1"}} 3
 smtp_tls_exporter_targets{{instance="shard-1"}} 2
@@ -104,6 +106,7 @@ EXPECTED: dict[str, dict[str, int | float]] = {
     },
     "smtp-tls-exporter": {
         "Exporters down": 0.0,
+        "Web config reload": 1.0,
         "Missing shards": 1.0,
         "Targets": 3.0,
         "Shards": 2,
@@ -211,15 +214,15 @@ SETUPS: dict[str, list[Part]] = {
 def exposition() -> list[tuple[str, Labels, str]]:
     """The samples of the golden file and the added ones, with times relative to those of the golden file."""
     lines = [line for line in (GOLDEN.read_text() + ADDED_SERIES).splitlines() if line and not line.startswith("#")]
-    samples = []
+    samples = {}
     for line in lines:
         # The golden file has a placeholder for what depends on the build.
         line = line.replace("{<of the build>}", '{version="1.0.0",revision="0"}')
         match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
         assert match, line
         labels = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[2] or ""))
-        samples.append((match[1], labels, match[3]))
-    return samples
+        samples[match[1], frozenset(labels.items())] = (match[1], labels, match[3])
+    return list(samples.values())
 
 
 def _now(samples: list[tuple[str, Labels, str]]) -> float:
