@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, ServerName};
 use smtp_fleet::{CertSpec, Identity, Issuer, Pki, Purpose};
 use smtp_tls_exporter::config::Config;
-use smtp_tls_exporter::service::{Running, Service, WebSettings};
+use smtp_tls_exporter::service::{Notifier, Running, Service, WebSettings};
 use smtp_tls_exporter::web;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,9 +62,11 @@ impl WebFixture {
             config: Config::load(&main).expect("a config"),
             config_file: Some(main),
             hangup: None,
+            auto_reload: None,
             listeners,
-            web: web::Options::default(),
+            web: web::Options { enable_lifecycle: true, ..web::Options::default() },
             web_config: Some(web_config),
+            notifier: Notifier::default(),
         };
         let running = service.start_watching(Duration::from_millis(20)).expect("a service");
         Self { folder, address, _running: running }
