@@ -13,7 +13,7 @@ fn protected(rate_limit: Option<RateLimit>, options: &Options) -> Router {
     let headers = ResponseHeaders::new(headers).expect("valid headers");
     let access = Access::new(users, rate_limit, headers).expect("random numbers");
     let access = watch::channel(Arc::new(access)).1;
-    site(classic(&TestCa::new()), &Options { access, ..options.clone() })
+    site(classic(&TestCa::new()), &Options { access, enable_lifecycle: true, ..options.clone() })
 }
 
 fn credentials() -> String {
