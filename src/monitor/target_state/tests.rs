@@ -368,7 +368,8 @@ fn addresses_that_are_not_allowed_are_kept_while_lookups_fail() {
     );
     let address = |ip| (AddressNotAllowed, ip);
     // The lookup, the families that failed, the number that is reported, and whether it is logged.
-    let rounds: [(&[(SkipReason, IpAddr)], [bool; 2], usize, bool); 10] = [
+    type Round<'a> = (&'a [(SkipReason, IpAddr)], [bool; 2], usize, bool);
+    let rounds: [Round<'_>; 10] = [
         (&[address(v4[0]), address(v4[1]), address(v6[0])], [false, false], 3, true),
         (&[], [true, true], 3, false),
         (&[address(v4[2])], [false, true], 2, true),
