@@ -25,6 +25,7 @@ from . import (
     prometheus_restart,
     replies,
     servers_checks,
+    web_config_checks,
 )
 from .alerting import Alerting, Setup
 from .checks import Failed, Step
@@ -33,6 +34,8 @@ from .dns_system import SystemDns
 from .exporter import TEXT, Exporter
 from .handshakes import Handshakes
 from .servers import MailServers, MonitoredMailServers
+from .web_config import WebConfig
+from .web_config_differences import DIFFERENCES
 
 # They check notifications, each in another setup.
 ALERTING_PARTS = (alerting_checks, probe_mode, prometheus_restart)
@@ -52,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/real/run")
     parser.add_argument("--exporter", type=Path, required=True)
     parser.add_argument("--exim", type=Path, required=True)
-    parser.add_argument("--newer", type=Path, help="folder with newer binaries of Prometheus and Alertmanager")
+    parser.add_argument("--newer", type=Path, help="folder with the binaries of the next Debian release")
     parser.add_argument("--only", action="append", choices=PARTS, help="run only this part; repeatable")
     arguments = parser.parse_args()
     for number in SIGNALS:
@@ -203,6 +206,22 @@ def _run_alerting(
             results.run_all(named, part, alerting.exporter, home / "logs")
 
 
+def _run_web_config(results: Results, arguments: argparse.Namespace, home: Path) -> None:
+    newer: Path | None = arguments.newer
+    if newer is None:
+        results.skip("web_config", "blackbox_exporter of the next Debian release is not available")
+        return
+
+    def create() -> WebConfig:
+        blackbox = newer / "prometheus-blackbox-exporter"
+        return WebConfig(home / "web_config", arguments.exporter, blackbox, DIFFERENCES)
+
+    with ExitStack() as exits:
+        if web_config := results.start("web_config: certificates are created", exits, create):
+            for name, step in web_config_checks.steps(web_config):
+                results.run(name, step)
+
+
 def _run_differential(results: Results, arguments: argparse.Namespace, home: Path) -> None:
     table = differential.Table(arguments.exporter, home / "cases")
     try:
@@ -220,6 +239,7 @@ PARTS: dict[str, Callable[[Results, argparse.Namespace, Path], None]] = {
     "handshakes": _run_handshakes,
     "replies": _run_replies,
     **{module.SETUP.part: partial(_run_alerting, module.SETUP, module.steps) for module in ALERTING_PARTS},
+    "web_config": _run_web_config,
     "differential": _run_differential,
 }
 

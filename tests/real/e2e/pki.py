@@ -44,7 +44,6 @@ END_ENTITY = """\
 [{section}]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
-extendedKeyUsage = {usage}
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 {more}
@@ -52,12 +51,15 @@ authorityKeyIdentifier = keyid
 
 SUBJECT_ALT_NAME = "subjectAltName = ${ENV::TEST_CA_SAN}"
 
-# By section: the extended key usage, and what the profile adds to the other extensions of end-entity certificates.
+# By section: what the profile adds to the other extensions of end-entity certificates.
 END_ENTITIES = {
-    "leaf": ("serverAuth", SUBJECT_ALT_NAME),
-    "must_staple": ("serverAuth", f"{SUBJECT_ALT_NAME}\ntlsfeature = status_request"),
-    "client": ("clientAuth", ""),
-    "responder": ("OCSPSigning", ""),
+    "leaf": f"extendedKeyUsage = serverAuth\n{SUBJECT_ALT_NAME}",
+    "must_staple": f"extendedKeyUsage = serverAuth\n{SUBJECT_ALT_NAME}\ntlsfeature = status_request",
+    "client": "extendedKeyUsage = clientAuth",
+    "named_client": f"extendedKeyUsage = clientAuth\n{SUBJECT_ALT_NAME}",
+    "any_usage": f"extendedKeyUsage = anyExtendedKeyUsage\n{SUBJECT_ALT_NAME}",
+    "no_usage": SUBJECT_ALT_NAME,
+    "responder": "extendedKeyUsage = OCSPSigning",
 }
 
 # Algorithm and options of `openssl genpkey`.
@@ -93,8 +95,8 @@ class TestCa:
         (home / "issued").mkdir()
         (home / "index.txt").touch()
         config = CONFIG.format(home=home)
-        for section, (usage, more) in END_ENTITIES.items():
-            config += END_ENTITY.format(section=section, usage=usage, more=more)
+        for section, more in END_ENTITIES.items():
+            config += END_ENTITY.format(section=section, more=more)
         (home / "openssl.cnf").write_text(config)
         self._home = home
         self.root = home / "root.pem"
@@ -114,11 +116,13 @@ class TestCa:
         digest: str = "sha256",
         extensions: str = "leaf",
     ) -> Certificate:
-        """A leaf that expires in this many days; a negative number for one that has expired."""
+        """A leaf that expires in this many days; a negative number for one that has expired. Names are DNS names unless
+        they have a prefix of openssl, such as `IP:`; the first one, without the prefix, is the common name."""
         now = int(time.time())
         not_after = now + int(days * DAY)
         signer = ["-md", digest, *self._signer("intermediate")]
-        self._sign("leaf", names[0], extensions, now - 90 * DAY, not_after, signer, names, key)
+        common_name = names[0].rpartition(":")[2].replace("/", "\\/")
+        self._sign("leaf", common_name, extensions, now - 90 * DAY, not_after, signer, names, key)
         key, leaf, intermediate = (
             (self._home / file).read_text() for file in ("leaf.key", "leaf.pem", "intermediate.pem")
         )
@@ -186,7 +190,8 @@ class TestCa:
 
 def _environment(names: Sequence[str] = ()) -> dict[str, str]:
     """openssl rejects the config if the variable is not set."""
-    return dict(os.environ, TEST_CA_SAN=",".join(f"DNS:{name}" for name in names))
+    typed = (name if ":" in name else f"DNS:{name}" for name in names)
+    return dict(os.environ, TEST_CA_SAN=",".join(typed))
 
 
 def _asn1(timestamp: int) -> str:
