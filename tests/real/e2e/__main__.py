@@ -25,6 +25,7 @@ from . import (
     prometheus_restart,
     replies,
     servers_checks,
+    shards,
     web_config_checks,
 )
 from .alerting import Alerting, Setup
@@ -38,7 +39,7 @@ from .web_config import WebConfig
 from .web_config_differences import DIFFERENCES
 
 # They check notifications, each in another setup.
-ALERTING_PARTS = (alerting_checks, probe_mode, prometheus_restart)
+ALERTING_PARTS = (alerting_checks, probe_mode, prometheus_restart, shards)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TAIL_LINES = 12

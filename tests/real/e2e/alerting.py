@@ -3,6 +3,7 @@ shipped routes, sped up so that an hour passes in a minute or two, in front of t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from .fleetctl import Fleet
 from .monitoring import SCRAPE, SCRAPE_PROBE, MonitoringStack, shorten_rules
 from .process import free_port, wait_until
 from .prometheus import JOB, PROBE_JOB
+from .web_access import WebAccess
 
 # How many servers each target has. The host is the target's name below example.com.
 TARGETS = {
@@ -75,6 +77,10 @@ class Replica:
     node: str
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of targets that differ from those of the other replicas."""
+    has_client_certificates: bool = False
+    """With `Setup.has_access`: whether it requires client certificates rather than passwords."""
+    shard: int | None = None
+    """With `Setup.total_shards`: the only one that it probes."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,9 @@ class Setup:
     """How many minutes Prometheus is stopped for. There is a monitoring stack for each of them."""
     rule_flags: Mapping[str, str] = field(default_factory=dict)
     """Flags of Prometheus, with durations to speed up."""
+    has_access: bool = False
+    """Whether Prometheus has to use TLS, and a password or a client certificate."""
+    total_shards: int = 1
 
     @property
     def job(self) -> str:
@@ -126,6 +135,9 @@ class Alerting:
         count = sum(map(len, self.servers.values()))
         self.fleet = Fleet(count, home / "fleet", logs / f"{setup.part}-fleetctl.log")
         self.exporters: list[Exporter] = []
+        self.access = WebAccess(home / "access") if setup.has_access else None
+        self.web_configs: list[Path] = []
+        """Of each exporter, with `Setup.has_access`."""
         self.stacks: list[MonitoringStack] = []
 
     def open(self, exits: ExitStack) -> None:
@@ -160,6 +172,7 @@ class Alerting:
                     binaries,
                     minutes,
                     self.setup.rule_flags,
+                    self.access.scrape_config if self.access else {},
                 )
                 self.stacks.append(stack)
                 stack.open(exits)
@@ -190,6 +203,13 @@ class Alerting:
 
     def _start_exporter(self, replica: Replica, exits: ExitStack) -> None:
         interval = int(self.setup.seconds(INTERVAL))
+        flags = []
+        if self.access:
+            web_config = self.access.config(replica.node, with_certificate=replica.has_client_certificates)
+            self.web_configs.append(web_config)
+            flags.append(f"--web.config.file={web_config}")
+        if replica.shard is not None:
+            flags += [f"--shard={replica.shard}", f"--total-shards={self.setup.total_shards}"]
         exporter = Exporter(
             self._exporter_binary,
             self._home / f"{self.setup.part}-exporter-{replica.node}",
@@ -200,6 +220,8 @@ class Alerting:
             # A scrape of /probe must not end before the probe.
             timeout=1 if self.setup.scrapes_probe else interval,
             resolver="fleet",
+            flags=flags,
+            access=self.access,
         )
         exits.callback(exporter.stop)
         exporter.start()
@@ -252,12 +274,28 @@ class Alerting:
             ),
         ]
 
+    def targets_of(self, shard: int) -> list[str]:
+        """The configured targets of a shard."""
+        return [name for name in self.servers if _shard(name, self.setup.total_shards) == shard]
+
     def _is_ok(self, exporter: Exporter, replica: Replica) -> bool:
         samples = exporter.samples()
-        seen = [name for name in self.servers if name not in self.setup.ad_hoc and name not in replica.settings]
+        configured = self.servers if replica.shard is None else self.targets_of(replica.shard)
+        seen = [name for name in configured if name not in self.setup.ad_hoc and name not in replica.settings]
         expected = sum(len(self.servers[target]) for target in seen)
         for name in ("probe_success", "cert_hostname_match", "chain_valid"):
             of_seen = [each for each in samples if each.name == f"smtp_tls_{name}" and each.labels["target"] in seen]
             if [sample.value for sample in of_seen] != [1.0] * expected:
                 return False
         return True
+
+
+def _shard(target: str, total: int) -> int:
+    """As docs/scaling.md describes it: a jump consistent hash (Lamping and Veach, arXiv 1406.2294)."""
+    key = int.from_bytes(hashlib.sha256(target.encode()).digest()[:8], "big")
+    shard, following = -1, 0
+    while following < total:
+        shard = following
+        key = (key * 2862933555777941757 + 1) % 2**64
+        following = int((shard + 1) * (2**31 / ((key >> 33) + 1)))
+    return shard

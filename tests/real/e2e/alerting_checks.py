@@ -1,7 +1,8 @@
-"""Checks of the notifications of two replicas, in this order: none while everything is ok; then many faults at the same
-time, each of which notifies the owning team, once, with the facts that it needs; after the fixes each alert resolves;
-restarts of the replicas are not noticed, a missing replica is notified on its own; while all replicas are down, only
-that is notified, and the other alerts resolve; and when they are back, what is still broken is notified again.
+"""Checks of the notifications of two replicas, of which one requires a password and the other one a client
+certificate, in this order: none while everything is ok; then many faults at the same time, each of which notifies the
+owning team, once, with the facts that it needs; after the fixes each alert resolves; restarts of the replicas are not
+noticed, a missing replica is notified on its own; while all replicas are down, only that is notified, and the other
+alerts resolve; and when they are back, what is still broken is notified again.
 
 The second replica cannot reach one of the servers and one of the name servers all the time, so no alert about these may
 fire.
@@ -22,7 +23,8 @@ from .notifications import Checks
 SETUP = Setup(
     "alerting",
     [target for target in TARGETS if target != "denied"],
-    replicas=(Replica("node-1"), Replica("node-2", settings=BLIND)),
+    replicas=(Replica("node-1"), Replica("node-2", settings=BLIND, has_client_certificates=True)),
+    has_access=True,
 )
 
 # What the blind replica sees.
@@ -36,14 +38,16 @@ def steps(alerting: Alerting) -> Iterator[Step]:
     yield "one replica cannot reach a server and a name server: no alert is pending either", checks.check_blind
     yield "many faults are caused at the same time", checks.cause_faults
     yield from checks.firing_steps(checks.early)
-    yield checks.reload_failed.title, partial(checks.await_firing, checks.reload_failed)
+    for fault in (checks.reload_failed, checks.web_config_reload_failed):
+        yield fault.title, partial(checks.await_firing, fault)
     yield "a target that is down inhibits the alerts about its backends", checks.await_inhibited_backends
     yield "the address of a stopped server leaves DNS: the alert resolves, the counts decrease", checks.retire
     yield from checks.firing_steps(checks.late)
     yield "critical inhibits the warning about the same certificate", checks.await_inhibited_warning
     yield "everything is fixed except one certificate", checks.fix_all_but_one
     yield from checks.resolved_steps(checks.retired, checks.unfixed)
-    yield "resolved: SmtpTlsReloadFailed", partial(checks.await_resolved, checks.reload_failed)
+    for fault in (checks.reload_failed, checks.web_config_reload_failed):
+        yield f"resolved: {fault.alert}", partial(checks.await_resolved, fault)
     yield "the replicas restart one after another: no notification", checks.restart_in_turn
     yield checks.one_down.title, checks.kill_one
     yield "the replica starts again: resolved, and nothing else was notified", checks.start_one
@@ -65,6 +69,8 @@ class ReplicaChecks(Checks):
         self._first, self._second = alerting.exporters
         self._config = self._first.config.read_text()
         self.reload_failed = faults.reload_failed(alerting, self._first.address)
+        self._web_config = alerting.web_configs[1].read_text()
+        self.web_config_reload_failed = faults.web_config_reload_failed(alerting, self._second.address)
         self.one_down = faults.instance_down(alerting, self._second.address)
         self.retired = self.of_target("retired")
         self.unfixed = self.of_target("lapsed")
@@ -82,6 +88,8 @@ class ReplicaChecks(Checks):
         super().cause_faults()
         self._first.config.write_text(self._config + "unknown_key: 1\n")
         self._first.reload()
+        # It is read without a signal.
+        self.alerting.web_configs[1].write_text(self._web_config + "unknown_key: 1\n")
 
     def retire(self) -> None:
         since = time.monotonic()
@@ -100,6 +108,7 @@ class ReplicaChecks(Checks):
         self.fix_all("lapsed")
         self._first.config.write_text(self._config)
         self._first.reload()
+        self.alerting.web_configs[1].write_text(self._web_config)
 
     def restart_in_turn(self) -> None:
         def restart() -> None:
@@ -151,7 +160,8 @@ class ReplicaChecks(Checks):
         self.await_notification("resolved", self.unfixed, since)
 
     def check_every(self) -> None:
-        self.check_all(self.reload_failed, self.one_down, self.down, twice=[self.unfixed])
+        more = (self.reload_failed, self.web_config_reload_failed, self.one_down, self.down)
+        self.check_all(*more, twice=[self.unfixed])
 
     def _check_firing(self, fault: Fault) -> None:
         """The alert has been firing without an interruption."""

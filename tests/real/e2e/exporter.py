@@ -7,12 +7,15 @@ import json
 import re
 import signal
 import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from .process import Daemon, FixtureError, free_port, is_ready, wait_until
+from .process import Daemon, FixtureError, free_port, wait_until
+from .web_access import WebAccess
 
 # The part of the config that all fixtures share.
 DEFAULTS = """\
@@ -57,7 +60,8 @@ def defaults(root: Path, interval: int = INTERVAL, timeout: int | None = None, r
 
 
 class Exporter:
-    """The log is named after `home`. `targets` is the config below the defaults."""
+    """The log is named after `home`. `targets` is the config below the defaults. `access` is needed if the flags have a
+    web configuration."""
 
     def __init__(
         self,
@@ -70,15 +74,21 @@ class Exporter:
         interval: int = INTERVAL,
         timeout: int | None = None,
         resolver: str = "system",
+        flags: Sequence[str] = (),
+        access: WebAccess | None = None,
     ) -> None:
         home.mkdir()
         self.config = config = home / "config.yaml"
         config.write_text(defaults(root, interval, timeout, resolver) + targets)
         self.address = f"127.0.0.1:{free_port()}"
-        self._daemon = Daemon(
-            [binary, f"--config.file={config}", f"--web.listen-address={self.address}", "--log.format=logfmt"],
-            logs / f"{home.name}.log",
-        )
+        self._access = access
+        argv: list[str | Path] = [
+            binary,
+            f"--config.file={config}",
+            f"--web.listen-address={self.address}",
+            "--log.format=logfmt",
+        ]
+        self._daemon = Daemon([*argv, *flags], logs / f"{home.name}.log")
 
     def start(self) -> None:
         self._daemon.start()
@@ -102,10 +112,8 @@ class Exporter:
         return self._daemon.log.read_text(errors="replace").splitlines()
 
     def scrape(self, accept: str, accept_encoding: str = "identity") -> Exposition:
-        request = urllib.request.Request(
-            f"http://{self.address}/metrics", headers={"Accept": accept, "Accept-Encoding": accept_encoding}
-        )
-        with urllib.request.urlopen(request, timeout=5) as response:
+        headers = {"Accept": accept, "Accept-Encoding": accept_encoding}
+        with self._open("/metrics", headers) as response:
             body: bytes = response.read()
             if response.headers["Content-Encoding"] == "gzip":
                 body = gzip.decompress(body)
@@ -113,7 +121,7 @@ class Exporter:
 
     def target(self, name: str) -> dict[str, Any]:
         """The JSON document of a target."""
-        with urllib.request.urlopen(f"http://{self.address}/api/v1/targets/{name}", timeout=5) as response:
+        with self._open(f"/api/v1/targets/{name}") as response:
             target: dict[str, Any] = json.load(response)
             return target
 
@@ -124,7 +132,19 @@ class Exporter:
     def _is_ready(self) -> bool:
         if self.exit_code is not None:
             raise FixtureError(f"exporter: exited with {self.exit_code}: {' / '.join(self.log()[-3:])}")
-        return is_ready(self.address)
+        try:
+            with self._open("/-/ready") as response:
+                return response.status == 200
+        except OSError:
+            return False
+
+    def _open(self, path: str, headers: Mapping[str, str] | None = None) -> HTTPResponse:
+        scheme = "https" if self._access else "http"
+        request = urllib.request.Request(f"{scheme}://{self.address}{path}", headers=dict(headers or {}))
+        if self._access:
+            return self._access.open(request)
+        response: HTTPResponse = urllib.request.urlopen(request, timeout=5)
+        return response
 
 
 def _sample(line: str) -> Sample:

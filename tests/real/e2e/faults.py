@@ -281,6 +281,17 @@ def reload_failed(alerting: Alerting, instance: str) -> Fault:
     return _of_exporter(alerting, title, "SmtpTlsReloadFailed", "warning", instance, instance=instance)
 
 
+def web_config_reload_failed(alerting: Alerting, instance: str) -> Fault:
+    title = "a web configuration that cannot be loaded: the operators of the exporter are notified"
+    facts = (instance, "--web.config.file")
+    return _of_exporter(alerting, title, "SmtpTlsWebConfigReloadFailed", "warning", *facts, instance=instance)
+
+
+def shards_missing(alerting: Alerting, *facts: str) -> Fault:
+    title = "a shard is missing: the operators of the exporter are paged"
+    return _of_exporter(alerting, title, "SmtpTlsShardsMissing", "critical", *facts)
+
+
 def scrape_failing(alerting: Alerting, target: str) -> Fault:
     instance = alerting.target_label(target)
     labels = {"job": alerting.setup.job, **LABELS, "team": alerting.team(target), "instance": instance}

@@ -57,7 +57,9 @@ class MonitoringStack:
         binaries: Path | None,
         outage: int,
         flags: Mapping[str, str],
+        access: Mapping[str, Any],
     ) -> None:
+        """`access` are keys of the scrape job."""
         self.name = name
         self.outage = outage
         self._notifications = logs / f"{name}-notifications.log"
@@ -73,7 +75,7 @@ class MonitoringStack:
             home / f"alerting-prometheus-{name}",
             logs,
             free_port(),
-            scrape_config(example, groups, exporter, self.alertmanager.address, rules, factor),
+            scrape_config(example, groups, exporter, self.alertmanager.address, rules, factor, access),
             binaries / "prometheus" if binaries else "prometheus",
             f"--query.lookback-delta={divide(LOOKBACK, factor)}",
             *(f"--rules.alert.{flag}={divide(value, factor)}" for flag, value in flags.items()),
@@ -110,9 +112,17 @@ def shorten_rules(out: Path, factor: int) -> None:
     run([sys.executable, SHORTEN, RULES, out, "--factor", str(factor)])
 
 
-def scrape_config(example: Path, groups: Groups, exporter: str, alertmanager: str, rules: Path, factor: int) -> str:
+def scrape_config(
+    example: Path,
+    groups: Groups,
+    exporter: str,
+    alertmanager: str,
+    rules: Path,
+    factor: int,
+    access: Mapping[str, Any],
+) -> str:
     """A shipped example with the addresses of the fixture and short intervals. `groups` are the targets, which keep the
-    labels of the example; in a job for `/probe`, requests go to the exporter."""
+    labels of the example; in a job for `/probe`, requests go to the exporter. `access` are more keys of the job."""
     config = yaml.safe_load(example.read_text())
     if config["rule_files"] != [RULES.name]:
         raise FixtureError(f"{example}: rule_files are {config['rule_files']}")
@@ -120,6 +130,7 @@ def scrape_config(example: Path, groups: Groups, exporter: str, alertmanager: st
     for group in _only(config["alerting"]["alertmanagers"])["static_configs"]:
         group["targets"] = [alertmanager]
     job = _only(config["scrape_configs"])
+    job |= access
     labels = _only(job["static_configs"])["labels"]
     job["static_configs"] = [{**group, "labels": {**labels, **group["labels"]}} for group in groups]
     # A few seconds cannot be divided by as much as minutes.

@@ -134,6 +134,7 @@ def _of_users() -> Iterator[Request]:
     for path in ("/", "/probe", "/nothing", "/-/healthy", "/-/ready", "/-/reload", "/-/healthy/", "//-/healthy"):
         yield Request(f"no password for {path}", path=path)
     yield Request("no password for OPTIONS", ("--request", "OPTIONS"))
+    yield Request("no password for a reload", ("--request", "POST"), "/-/reload")
     yield Request("no password for HEAD", ("--head",))
     yield Request("wrong password for /-/healthy", ("--user", "user:other"), "/-/healthy")
     yield Request("right password for what does not exist", ("--user", "user:secret"), NOT_FOUND)
