@@ -1,5 +1,6 @@
 //! The exporter itself with 100,000 loopback backends at an interval of 120 s, from its start on: the longest scrape, the
-//! schedule lag, memory for each backend, and CPU time for each probe. The servers run in this process, on the same cores.
+//! schedule lag, memory and samples for each backend, and CPU time for each probe. The servers run in this process, on the
+//! same cores.
 //!
 //! Arguments: the number of backends and the number of rounds, by default 100,000 and three.
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use procfs::process::Process;
+use procfs::{Current, LoadAverage};
 use smtp_fleet::{KeyKind, Pki};
 
 mod support;
@@ -38,6 +40,8 @@ fn main() {
     std::fs::write(config.path(), text).expect("the configuration is written");
 
     let address = free_address();
+    // Other processes lengthen the scrapes, and caches that they share cost CPU time.
+    let load = LoadAverage::current().expect("the load average").one;
     let exporter = Exporter::start(&config, address);
     let started = Instant::now();
     let (mut longest, mut lag, mut scrapes): (f64, f64, u32) = (0.0, 0.0, 0);
@@ -62,16 +66,22 @@ fn main() {
     let resident = status.vmrss.unwrap_or_default() as f64 * 1024.0;
     let probes: f64 = last.lines().filter(|line| line.starts_with("smtp_tls_probes_total{")).map(number).sum();
     let cpu = value(&last, "process_cpu_seconds_total");
+    let samples = last.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
+    println!("load average before the start: {load:.2}");
     println!(
         "{backends} backends, interval {INTERVAL} s, {seconds} s: {probed} probed, {} of them ok, {probes} probes, \
-         {:.0} us CPU for each, scrapes included",
+         {:.0} us CPU for each, scrapes included: {:.0} probes per second and core",
         count("smtp_tls_probe_success{", " 1"),
-        cpu / probes * 1e6
+        cpu / probes * 1e6,
+        probes / cpu
     );
     println!(
-        "{scrapes} scrapes of {} bytes: the longest took {longest:.2} s, {:.2} of the limit",
+        "{scrapes} scrapes of {} bytes: the longest took {longest:.2} s, {:.2} of the limit; {:.0} bytes in {:.1} samples for \
+         each backend",
         last.len(),
-        longest / SCRAPE_LIMIT
+        longest / SCRAPE_LIMIT,
+        last.len() as f64 / f64::from(backends),
+        samples as f64 / f64::from(backends)
     );
     println!("schedule lag: {lag:.2} s at most");
     println!(
