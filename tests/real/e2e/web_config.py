@@ -60,6 +60,17 @@ class Handshake:
 
 
 @dataclass(frozen=True)
+class Resumption:
+    """Two handshakes with TLS 1.2, the second one with the session of the first one."""
+
+    name: str
+    certificate: Path | None = None
+
+
+Exchange = Request | Handshake | Resumption
+
+
+@dataclass(frozen=True)
 class Difference:
     toolkit: str
     ours: str
@@ -74,7 +85,7 @@ class Group:
 
     name: str
     config: Mapping[str, Any]
-    requests: tuple[Request | Handshake, ...]
+    requests: tuple[Exchange, ...]
     is_sequential: bool = False
 
 
@@ -85,7 +96,8 @@ class Server:
         self.address = f"127.0.0.1:{free_port()}"
         self._certificates = certificates
         flags = [f"--web.config.file={web_config}", f"--web.listen-address={self.address}"]
-        self.daemon = Daemon([*command, *flags], log)
+        self.command = [*command, *flags]
+        self.daemon = Daemon(self.command, log)
         self.scheme = ""
 
     def start(self) -> str:
@@ -101,8 +113,14 @@ class Server:
     def log(self) -> str:
         return self.daemon.log.read_text(errors="replace")
 
-    def outcome(self, request: Request | Handshake) -> str:
-        return self.shake_hands(request) if isinstance(request, Handshake) else self.request(request)
+    def outcome(self, exchange: Exchange) -> str:
+        match exchange:
+            case Request():
+                return self.request(exchange)
+            case Handshake():
+                return self.shake_hands(exchange)
+            case Resumption():
+                return self.resume(exchange)
 
     def request(self, request: Request) -> str:
         text, version, status = self._curl(request)
@@ -145,15 +163,22 @@ class Server:
         context.minimum_version = context.maximum_version = handshake.version
         if handshake.alpn:
             context.set_alpn_protocols(list(handshake.alpn))
-        host, _, port = self.address.partition(":")
         try:
-            with (
-                socket.create_connection((host, int(port)), timeout=20) as tcp,
-                context.wrap_socket(tcp, server_hostname=host) as tls,
-            ):
+            with self._connect(context) as tls:
                 cipher = tls.cipher()
                 name = cipher[0] if cipher else ""
                 return ", ".join(filter(None, [tls.version(), name, tls.selected_alpn_protocol()]))
+        except OSError:
+            return REFUSED
+
+    def resume(self, resumption: Resumption) -> str:
+        context = self._context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        if resumption.certificate:
+            context.load_cert_chain(resumption.certificate)
+        try:
+            with self._connect(context) as first, self._connect(context, first.session) as second:
+                return "resumed" if second.session_reused else "not resumed"
         except OSError:
             return REFUSED
 
@@ -162,6 +187,15 @@ class Server:
         connection = http.client.HTTPSConnection(self.address, context=self._context(), timeout=20)
         connection.connect()
         return connection
+
+    def _connect(self, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+        host, _, port = self.address.partition(":")
+        tcp = socket.create_connection((host, int(port)), timeout=20)
+        try:
+            return context.wrap_socket(tcp, server_hostname=host, session=session)
+        except OSError:
+            tcp.close()
+            raise
 
     def _context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self._certificates.root))
@@ -203,7 +237,7 @@ class Pair:
     def start(self, case: str) -> Outcome:
         return Outcome(case, self.toolkit.start(), self.ours.start(), self.file.name)
 
-    def request(self, case: str, request: Request | Handshake) -> Outcome:
+    def request(self, case: str, request: Exchange) -> Outcome:
         return Outcome(case, self.toolkit.outcome(request), self.ours.outcome(request), self.file.name)
 
     def stop(self) -> None:
@@ -290,7 +324,7 @@ class WebConfig:
             started = pair.start(group.name)
             expect(started.toolkit == started.ours != REFUSED, f"{started}: {pair.ours.log()[-600:]}")
 
-            def run(request: Request | Handshake) -> Outcome:
+            def run(request: Exchange) -> Outcome:
                 return pair.request(f"{group.name}: {request.name}", request)
 
             with ThreadPoolExecutor(1 if group.is_sequential else WORKERS) as pool:
@@ -310,6 +344,9 @@ class WebConfig:
                 outcome = pair.start(f"{name}: {case}")
                 if outcome.ours == REFUSED:
                     _check_refusal(pair)
+                check = subprocess.run([*pair.ours.command, "--config.check"], capture_output=True, text=True)
+                expected = 2 if outcome.ours == REFUSED else 0
+                expect(check.returncode == expected, f"{outcome}: --config.check: {check.returncode}: {check.stderr}")
                 return outcome
             finally:
                 pair.stop()

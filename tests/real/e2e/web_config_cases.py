@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .process import run
-from .web_config import Group, Handshake, Request
+from .web_config import Exchange, Group, Handshake, Request, Resumption
 from .web_config_certificates import LISTED, Certificates
 
 KEY_PAIR = {"cert_file": "server.pem", "key_file": "server.key"}
@@ -135,6 +135,10 @@ def _of_users() -> Iterator[Request]:
         yield Request(f"no password for {path}", path=path)
     yield Request("no password for OPTIONS", ("--request", "OPTIONS"))
     yield Request("no password for a reload", ("--request", "POST"), "/-/reload")
+    for flag in ("--http2", "--http2-prior-knowledge"):
+        arguments = (flag, "--user", "user:secret")
+        yield Request(f"{flag} without TLS", arguments, show=("protocol",))
+        yield Request(f"{flag} without TLS, no password", (flag,), show=("protocol",))
     yield Request("no password for HEAD", ("--head",))
     yield Request("wrong password for /-/healthy", ("--user", "user:other"), "/-/healthy")
     yield Request("right password for what does not exist", ("--user", "user:secret"), NOT_FOUND)
@@ -177,11 +181,11 @@ def _of_tls() -> Iterator[Group]:
         Request("TLS 1.3", ("--tlsv1.3",)),
         Request("without TLS", is_plain=True),
     )
-    yield Group("versions by default", tls(), versions)
+    yield Group("versions by default", tls(), (*versions, Resumption("a session")))
     yield Group("TLS 1.3 only", tls(min_version="TLS13"), versions)
     yield Group("TLS 1.2 only", tls(max_version="TLS12"), versions)
     yield Group("TLS 1.2, by both keys", tls(min_version="TLS12", max_version="TLS12"), versions)
-    protocols: tuple[Request | Handshake, ...] = (
+    protocols: tuple[Exchange, ...] = (
         *(Request(f"curl {flag}", (flag,), show=("protocol",)) for flag in ("--http1.1", "--http2")),
         *(
             Handshake(f"ALPN {' '.join(alpn)}", AES_128, alpn=alpn)
@@ -201,7 +205,7 @@ def _of_tls() -> Iterator[Group]:
     yield Group("suites with an RSA key", rsa, _handshakes(*rsa_suites))
     one = {"cipher_suites": ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]}
     # The first suite of TLS 1.3 is not prescribed.
-    requests: tuple[Request | Handshake, ...] = (*_handshakes(*suites), Request("TLS 1.3", ("--tlsv1.3",)))
+    requests: tuple[Exchange, ...] = (*_handshakes(*suites), Request("TLS 1.3", ("--tlsv1.3",)))
     yield Group("one suite", tls(**one), requests)
     other = {"cipher_suites": ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]}
     yield Group("a suite of another key", tls(**other), requests)
@@ -237,6 +241,9 @@ def _of_client_certificates(certificates: Certificates) -> Iterator[Group]:
         yield Group(auth, tls(client_auth_type=auth, **ca), (*requests, *tls12))
         with_names = tls(client_auth_type=auth, client_allowed_sans=list(LISTED), **ca)
         yield Group(f"{auth}, listed names", with_names, (*requests, *tls12))
+    verify = tls(client_auth_type="RequireAndVerifyClientCert", client_ca_file="ca.pem")
+    resumptions = (Resumption("a session", certificates.clients["DNS listed"]), Resumption("no certificate"))
+    yield Group("sessions with client certificates", verify, resumptions)
     system = tls(client_auth_type="RequireAndVerifyClientCert")
     yield Group("system's CAs", system, requests[:3])
     no_names = tls(client_auth_type="RequireAnyClientCert", client_ca_file="ca.pem", client_allowed_sans=[])
@@ -252,7 +259,7 @@ def _of_client_certificates(certificates: Certificates) -> Iterator[Group]:
     yield Group("inline", {"tls_server_config": inline}, requests[:3])
 
 
-def _handshakes(*suites: str) -> tuple[Request | Handshake, ...]:
+def _handshakes(*suites: str) -> tuple[Exchange, ...]:
     return tuple(Handshake(suite, suite) for suite in suites)
 
 

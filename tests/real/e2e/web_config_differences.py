@@ -208,6 +208,13 @@ ROWS = [
             for names in ("", ", listed names")
         ],
     ),
+    Row(
+        "each connection verifies the certificate again",
+        "resumed",
+        "not resumed",
+        ["sessions with client certificates: a session"],
+        True,
+    ),
     # Changes.
     Row("the toolkit reads the limit at start only", "200", "429", ["after: a rate limit is added"]),
     Row(KEEPS_LAST, "500", "200", ["after: an unknown key, without TLS", "after: the file is removed"]),
