@@ -41,6 +41,7 @@ FILES = {
     f"{DOC}/docs/metrics.md",
     f"{DOC}/docs/runbooks/SmtpTlsHostnameMismatch.md",
     f"{DOC}/examples/config.yaml",
+    f"{DOC}/examples/web-config.yaml",
 }
 DEB_FILES = FILES | {
     f"{DOC}/copyright",
@@ -212,6 +213,18 @@ def default_config() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run("dpkg-deb", "--extract", package(first, "deb"), folder)
         run(exporter, f"--config.file={folder}/etc/{NAME}/config.yaml", "--config.check", stderr=subprocess.DEVNULL)
+
+
+@check("links of the installed pages lead to installed files")
+def links() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run("dpkg-deb", "--extract", package(first, "deb"), folder)
+        pages = sorted((Path(folder) / DOC[1:]).rglob("*.md"))
+        expect(len(pages) > 20, f"{pages}")
+        for page in pages:
+            for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+                target = Path(folder) / link[1:] if link.startswith("/") else page.parent / link
+                expect("://" in link or target.exists(), f"{page.relative_to(folder)}: {link}")
 
 
 @check("the packages name no path of this host")

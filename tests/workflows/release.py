@@ -251,6 +251,7 @@ CONTENT = (
     "README.md",
     "CHANGELOG.md",
     "config.example.yaml",
+    "web-config.example.yaml",
     "systemd/smtp-tls-exporter.service",
     "prometheus/smtp-tls.rules.yaml",
     "prometheus/scrape.example.yaml",
