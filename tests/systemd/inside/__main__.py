@@ -315,6 +315,7 @@ def flags() -> None:
 @check("a socket that systemd passes is used, and clients wait during a restart")
 def socket_activation() -> None:
     run("systemctl start", NAME)
+    Path(f"/etc/default/{NAME}").write_text('ARGS="--web.systemd-socket"\n')
     install(f"{NAME}.socket")
     expect(get("/-/ready")[0] == 200, "not ready")
     listening = re.findall(r"level=info .*listening.*", journal(NAME, "--output=cat"))
