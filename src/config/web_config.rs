@@ -41,7 +41,7 @@ pub struct WebConfig {
 pub struct RequestRate {
     /// The time after which a further request is accepted; zero if there is no limit.
     pub interval: Duration,
-    /// Requests that are accepted at once.
+    /// Requests that are accepted without a pause between them.
     pub burst: i64,
 }
 
@@ -173,14 +173,8 @@ struct TlsOptions {
 
 fn checked_options(keys: &TlsKeys, place: &Place) -> Result<TlsOptions, Fault> {
     let client_auth = keys.client_auth_type.choice(&place.key("client_auth_type"), &ClientAuth::ALL)?;
-    let version = |written: &Written, key: &str| match written.text().as_str() {
-        "TLS10" | "TLS11" => {
-            Err(invalid(&place.key(key), &written.text(), "not supported (RFC 8996); expected one of TLS12, TLS13"))
-        }
-        _ => written.choice(&place.key(key), &TlsVersion::ALL),
-    };
-    let min = version(&keys.min_version, "min_version")?.unwrap_or(TlsVersion::Tls12);
-    let max = version(&keys.max_version, "max_version")?.unwrap_or(TlsVersion::Tls13);
+    let min = keys.min_version.choice(&place.key("min_version"), &TlsVersion::ALL)?.unwrap_or(TlsVersion::Tls12);
+    let max = keys.max_version.choice(&place.key("max_version"), &TlsVersion::ALL)?.unwrap_or(TlsVersion::Tls13);
     if min > max {
         let message = "no TLS version: `min_version` is higher than `max_version`";
         return Err(Fault::new(ErrorKind::Conflict, place.key("min_version"), message));

@@ -134,11 +134,20 @@ fn rejects_what_it_cannot_apply() {
     let empty_ca = tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: empty");
     check(&empty_ca, File, "tls_server_config.client_ca_file", "empty");
     check(&tls("client_auth_type: x"), InvalidValue, "tls_server_config.client_auth_type", "RequestClientCert");
-    check(&tls("min_version: TLS11"), InvalidValue, "tls_server_config.min_version", "TLS12, TLS13");
+    let not_supported = "not supported; expected one of TLS12, TLS13";
+    check(&tls("min_version: TLS11"), InvalidValue, "tls_server_config.min_version", not_supported);
+    check(&tls("max_version: TLS10"), InvalidValue, "tls_server_config.max_version", not_supported);
     check(&tls("max_version: TLS14"), InvalidValue, "tls_server_config.max_version", "TLS12, TLS13");
     check(&tls("min_version: TLS13, max_version: TLS12"), Conflict, "tls_server_config.min_version", "higher");
-    let suite = tls("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]");
-    check(&suite, InvalidValue, "tls_server_config.cipher_suites[0]", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256");
+    let suite = tls("cipher_suites: [TLS_RSA_WITH_AES_128_GCM_SHA256]");
+    check(&suite, InvalidValue, "tls_server_config.cipher_suites[0]", "not supported; expected one of TLS_AES_128_GCM");
+    let suite = tls("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA25]");
+    check(
+        &suite,
+        InvalidValue,
+        "tls_server_config.cipher_suites[0]",
+        "did you mean `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`?",
+    );
     let suite = tls("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]");
     check(&suite, Conflict, "tls_server_config.cipher_suites", "http2: false");
     let none = format!(
@@ -147,7 +156,10 @@ fn rejects_what_it_cannot_apply() {
     );
     check(&none, Conflict, "tls_server_config.cipher_suites", "no cipher suite");
     let curve = tls("curve_preferences: [X25519, CurveP521]");
-    check(&curve, InvalidValue, "tls_server_config.curve_preferences[1]", "X25519, CurveP256, CurveP384");
+    let not_supported = "not supported; expected one of X25519, CurveP256, CurveP384";
+    check(&curve, InvalidValue, "tls_server_config.curve_preferences[1]", not_supported);
+    let curve = tls("curve_preferences: [CurveP265]");
+    check(&curve, InvalidValue, "tls_server_config.curve_preferences[0]", "did you mean `CurveP256`?");
     check(
         &tls("prefer_server_cipher_suites: 7"),
         InvalidValue,

@@ -139,7 +139,10 @@ impl Written {
 
 /// The fault of a value that is none of `names`.
 pub(super) fn unknown(place: &Place, text: &str, names: &[&str]) -> Fault {
-    invalid(place, text, &suggestion(text, names))
+    match NOT_SUPPORTED.contains(&text) {
+        true => invalid(place, text, &format!("not supported; expected one of {}", names.join(", "))),
+        false => invalid(place, text, &suggestion(text, names)),
+    }
 }
 
 pub(super) fn invalid(place: &Place, text: &str, expected: &str) -> Fault {
@@ -205,6 +208,20 @@ impl Visitor<'_> for WrittenVisitor {
     }
 }
 
+/// Values that the toolkit accepts: versions before TLS 1.2 (RFC 8996), and what rustls does not implement.
+const NOT_SUPPORTED: [&str; 11] = [
+    "TLS10",
+    "TLS11",
+    "CurveP521",
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+];
 /// Units of Go's package `time`, in seconds. Both spellings of microseconds in Unicode are accepted.
 const GO_UNITS: [(&str, f64); 8] = [
     ("ns", 1e-9),
