@@ -99,8 +99,13 @@ fn check(address: &Address, client: &Client, timeout: Duration) -> Result<(), Er
     runtime.shutdown_background();
     match status.map_err(|_| format!("no response within {} s", timeout.as_secs_f64()))?? {
         StatusCode::OK => Ok(()),
-        // 503 until the configuration is loaded and targets are scheduled, and again during shutdown; the exporter sends
-        // no other error codes.
+        // Servers answer so to plain HTTP at a port with TLS, this exporter too.
+        status @ StatusCode::BAD_REQUEST if client.tls.is_none() => {
+            Err(format!("not ready: HTTP status {status}; if the port uses TLS, use a URL that begins with https://")
+                .into())
+        }
+        // The exporter answers with 503 until the configuration is loaded and targets are scheduled, and again during shutdown,
+        // and with 404 to another route prefix. A proxy in front of it may send anything.
         other => Err(format!("not ready: HTTP status {other}").into()),
     }
 }

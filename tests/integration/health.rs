@@ -52,6 +52,7 @@ fn only_status_200_is_ready() {
     answered(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 0, "");
     answered(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", 1, "503");
     answered(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1/\r\ncontent-length: 0\r\n\r\n", 1, "302");
+    answered(b"HTTP/1.0 400 Bad Request\r\n\r\nclient sent an HTTP request to an HTTPS server\n", 1, "https://");
     // The body is not read.
     answered(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 99999\r\n\r\n", 1, "503");
     answered(b"220 mail.example.com ESMTP\r\n", 1, "HTTP");
