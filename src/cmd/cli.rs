@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long = "config.file", value_name = "FILE", default_value = "config.yaml")]
     pub config_file: PathBuf,
 
-    /// Check the configuration and the files it refers to, then exit: 0 if valid, 2 if not.
+    /// Check the configuration, the web configuration and the files they refer to, then exit: 0 if valid, 2 if not.
     #[arg(long = "config.check")]
     pub config_check: bool,
 

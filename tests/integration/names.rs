@@ -31,7 +31,7 @@ const RUNBOOKS: &str = "docs/runbooks/";
 /// Prefixes of metrics and flags of the exporter, by which they are recognized everywhere.
 const PREFIXES: [&str; 3] = ["smtp_tls_", "probe_", "process_"];
 /// Keys of files that are not configurations of the exporter.
-const OTHER_FILES: [&str; 2] = ["scrape_configs:", "tls_server_config:"];
+const OTHER_FILES: [&str; 3] = ["scrape_configs:", "services:", "tls_server_config:"];
 const FLAG_PREFIXES: [&str; 3] = ["config.", "web.", "log."];
 
 #[test]

@@ -23,7 +23,7 @@ struct State {
 }
 
 impl RateLimit {
-    /// One request in each `interval`, and up to `burst` at once. None if the interval is 0: requests are not limited.
+    /// One request in each `interval`, and up to `burst` without a pause. None if the interval is 0: requests are not limited.
     ///
     /// # Errors
     /// If `burst` permits no request at all.
