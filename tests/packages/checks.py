@@ -36,6 +36,7 @@ FILES = {
     f"{SHARE}/alertmanager/alertmanager.example.yaml",
     f"{SHARE}/dashboards/smtp-tls-overview.json",
     f"{SHARE}/icinga/smtp-tls.conf",
+    f"{SHARE}/systemd/{NAME}.socket",
     f"{DOC}/README.md",
     f"{DOC}/changelog.gz",
     f"{DOC}/docs/metrics.md",

@@ -128,16 +128,36 @@ def is_enabled(expected: bool) -> None:
     expect(LINK.is_symlink() == expected, f"{LINK}: {LINK.is_symlink()}")
 
 
+def enabled_units() -> set[str]:
+    listed = run("systemctl", "list-unit-files", "--plain", "--no-legend")
+    return {unit for unit, state, *_ in map(str.split, listed.splitlines()) if state.startswith("enabled")}
+
+
+def start_as_at_boot() -> None:
+    """Stops the units of the package, and starts those that a boot starts, in its order."""
+    units = run("systemctl", "list-units", "--all", "--plain", "--no-legend", f"{NAME}*").splitlines()
+    run("systemctl", "stop", *(line.split()[0] for line in units))
+    expect_state("inactive")
+    for target in ("sockets.target", "multi-user.target"):
+        for unit in run("systemctl", "show", "--property=Wants", "--value", target).split():
+            if unit.startswith(NAME):
+                run("systemctl", "start", unit)
+
+
 before: set[str] = set()
+enabled_before: set[str] = set()
 
 
-@check("deb: an installation enables and starts the service, which has no targets")
+@check("deb: an installation enables and starts the service, which has no targets, and no other unit")
 def installs() -> None:
-    global before
+    global before, enabled_before
     before = all_files()
+    enabled_before = enabled_units()
     dpkg("--install", package(FIRST, "deb"))
     expect_state("active")
     is_enabled(True)
+    added = enabled_units() - enabled_before
+    expect(added == {f"{NAME}.service"}, added)
     await_sample(PORT, "smtp_tls_exporter_targets", 0)
     main_pid()
 
@@ -160,6 +180,17 @@ def upgrades() -> None:
     await_sample(OTHER_PORT, "smtp_tls_exporter_targets", 1)
     expect(main_pid() != old, "not restarted")
     expect(CONFIG.read_text().startswith(COMMENT), CONFIG.read_text())
+
+
+@check("deb: after an upgrade, a boot starts the service on its changed listen address")
+def boots() -> None:
+    start_as_at_boot()
+    expect_state("active")
+    await_sample(OTHER_PORT, "smtp_tls_exporter_targets", 1)
+    expect(show("NRestarts") == "0", show("NRestarts"))
+    expect(metrics(PORT) is None, f"port {PORT} is open")
+    added = enabled_units() - enabled_before
+    expect(added == {f"{NAME}.service"}, added)
 
 
 @check("deb: a service that was stopped and disabled stays so after an upgrade")
@@ -221,6 +252,8 @@ def rpm_installs() -> None:
     run("systemctl", "enable", "--now", "--quiet", NAME)
     expect_state("active")
     await_sample(PORT, "smtp_tls_exporter_targets", 0)
+    added = enabled_units() - enabled_before
+    expect(added == {f"{NAME}.service"}, added)
 
 
 @check("rpm: an upgrade keeps changed configuration files and restarts the service")
