@@ -20,7 +20,7 @@ use crate::snapshot::state::{HealthState, worst};
 use crate::text::counted;
 
 /// Notifies the service manager; does nothing without one. It never waits: what cannot be sent immediately is given up, and
-/// `READY=1` is sent again. Cheap to clone.
+/// `READY=1` is sent again, after the `RELOADING=1` that belongs to it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Notifier(Option<Arc<Channel>>);
 
@@ -31,6 +31,8 @@ struct Channel {
     address: SocketAddr,
     /// The time after which the service manager kills a process that has not notified it.
     watchdog: Option<Duration>,
+    /// The last `RELOADING=1` was not sent.
+    owes_reloading: AtomicBool,
     /// The last `READY=1` was not sent.
     owes_ready: AtomicBool,
     /// The last notification was not sent.
@@ -60,23 +62,24 @@ impl Notifier {
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         let watchdog = watchdog.filter(|time| !time.is_zero());
-        let (owes_ready, has_failed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self(Some(Arc::new(Channel { socket, address, watchdog, owes_ready, has_failed }))))
+        let [owes_reloading, owes_ready, has_failed] = [const { AtomicBool::new(false) }; 3];
+        Ok(Self(Some(Arc::new(Channel { socket, address, watchdog, owes_reloading, owes_ready, has_failed }))))
     }
 
     /// The start is finished, or a reload.
     pub(super) fn ready(&self, status: &str) {
         let Some(channel) = &self.0 else { return };
-        let is_sent = channel.send(&[NotifyState::Ready, NotifyState::Status(status)]);
+        // A reload is ended only if the service manager knows that it has started.
+        let is_known = !channel.owes_reloading.load(Ordering::Relaxed) || channel.reloading();
+        let is_sent = is_known && channel.send(&[NotifyState::Ready, NotifyState::Status(status)]);
         channel.owes_ready.store(!is_sent, Ordering::Relaxed);
     }
 
     /// A reload starts; [`Notifier::ready`] ends it.
     pub(super) fn reloading(&self) {
-        let Some(channel) = &self.0 else { return };
-        // One datagram: a reload is recognized by its time (systemd 253 and later). Reading this clock cannot fail.
-        let Ok(now) = NotifyState::monotonic_usec_now() else { return };
-        channel.send(&[NotifyState::Reloading, now, NotifyState::Status("reloading the configuration")]);
+        if let Some(channel) = &self.0 {
+            channel.reloading();
+        }
     }
 
     pub(super) fn stopping(&self) {
@@ -127,6 +130,16 @@ impl Notifier {
 }
 
 impl Channel {
+    /// Whether the start of a reload was sent.
+    fn reloading(&self) -> bool {
+        // Reading this clock cannot fail.
+        let Ok(now) = NotifyState::monotonic_usec_now() else { return true };
+        // One datagram: a reload is recognized by its time (systemd 253 and later).
+        let is_sent = self.send(&[NotifyState::Reloading, now, NotifyState::Status("reloading the configuration")]);
+        self.owes_reloading.store(!is_sent, Ordering::Relaxed);
+        is_sent
+    }
+
     /// Whether the states were sent, as one datagram.
     fn send(&self, states: &[NotifyState<'_>]) -> bool {
         let text: String = states.iter().map(|state| format!("{state}\n")).collect();

@@ -155,3 +155,26 @@ fn the_status_counts_targets() {
     let text = status(&classic, crate::metrics::fixture::now());
     assert!(text.starts_with(&format!("{targets} targets, ")), "{text}");
 }
+
+#[tokio::test]
+async fn a_reload_that_was_not_sent_is_sent_before_its_end() {
+    let manager = Manager::start(None);
+    let channel = manager.notifier.0.clone().expect("active");
+    let mut sent = 0;
+    while channel.send(&[NotifyState::Watchdog]) {
+        sent += 1;
+        assert!(sent < 1_000_000, "the queue of a socket is bounded");
+    }
+    manager.notifier.reloading();
+    manager.notifier.ready("failing");
+    assert!(channel.owes_ready.load(Ordering::Relaxed));
+    for _ in 0..sent {
+        assert_eq!(manager.next().await, ["WATCHDOG=1"]);
+    }
+    for first in ["RELOADING=1", "READY=1"] {
+        manager.notifier.ready("healthy");
+        assert_eq!(manager.next().await.first().map(String::as_str), Some(first));
+    }
+    assert!(!channel.owes_ready.load(Ordering::Relaxed));
+    assert_eq!(manager.next().await.first().map(String::as_str), Some("READY=1"), "of the second call");
+}
