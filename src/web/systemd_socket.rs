@@ -1,7 +1,6 @@
 //! Listeners that systemd has bound and passed on (sd_listen_fds(3)).
 
 use std::env;
-use std::io;
 use std::net::TcpListener;
 use std::process;
 
@@ -26,8 +25,8 @@ pub fn systemd_listeners() -> Result<Vec<TcpListener>, SystemdSocketError> {
     let mut passed = ListenFd::from_env();
     let listeners = (0..passed.len())
         .map(|index| {
-            let listener = passed.take_tcp_listener(index).and_then(|listener| listener.ok_or_else(not_listening));
-            listener.and_then(prepared).map_err(|error| SystemdSocketError::Unusable { number: index + 1, error })
+            let listener = passed.take_tcp_listener(index).ok().flatten();
+            listener.and_then(prepared).ok_or(SystemdSocketError::NotListening { file: FIRST_FILE + index })
         })
         .collect::<Result<Vec<_>, _>>()?;
     if listeners.is_empty() { Err(SystemdSocketError::None) } else { Ok(listeners) }
@@ -37,17 +36,10 @@ fn number(variable: &str) -> Option<u32> {
     env::var(variable).ok()?.parse().ok()
 }
 
-/// With `Accept=yes`, systemd passes a connection instead.
-fn prepared(listener: TcpListener) -> io::Result<TcpListener> {
-    if !SockRef::from(&listener).is_listener()? {
-        return Err(not_listening());
-    }
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-fn not_listening() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "not a listening TCP socket")
+/// The listener, nonblocking, if it is one: with `Accept=yes`, systemd passes a connection instead.
+fn prepared(listener: TcpListener) -> Option<TcpListener> {
+    let is_listener = SockRef::from(&listener).is_listener().unwrap_or(false);
+    (is_listener && listener.set_nonblocking(true).is_ok()).then_some(listener)
 }
 
 /// Why the sockets of systemd cannot be used.
@@ -59,14 +51,14 @@ pub enum SystemdSocketError {
     /// More sockets than a server listens on.
     #[error("{0} sockets passed by systemd: expected at most {MAX_SOCKETS}")]
     TooMany(u32),
-    /// One of them cannot be used.
-    #[error("socket {number} passed by systemd cannot be used: {error}")]
-    Unusable {
-        /// Its number, from 1, in the order of the socket unit.
-        number: usize,
-        /// Why.
-        error: io::Error,
+    /// One of them is a socket of another kind, no socket, or closed.
+    #[error("not a listening TCP socket: fd {file}, passed by systemd")]
+    NotListening {
+        /// The number of the file descriptor; the sockets are in the order of the socket unit.
+        file: usize,
     },
 }
 
 const MAX_SOCKETS: u32 = 64;
+/// SD_LISTEN_FDS_START of sd_listen_fds(3).
+const FIRST_FILE: usize = 3;
