@@ -713,7 +713,13 @@ impl Owner {
 /// Concurrent probes: as many as this process may have files, less what it needs itself; or fewer, as configured.
 fn permits(limits: Limits, resolvers: usize) -> usize {
     let possible = OpenFiles::raised().probes(resolvers);
-    let Some(wanted) = limits.concurrent_probes else { return possible.min(MAX_PERMITS) };
+    let Some(wanted) = limits.concurrent_probes else {
+        if possible < MAX_PERMITS {
+            let needed = OpenFiles::needed(MAX_PERMITS, resolvers);
+            tracing::info!(concurrent_probes = possible, needed, "the open file limit reduces the concurrent probes");
+        }
+        return possible.min(MAX_PERMITS);
+    };
     if wanted.get() > possible {
         let needed = OpenFiles::needed(wanted.get(), resolvers);
         tracing::warn!(%wanted, possible, needed, "limits.concurrent_probes exceeds the open file limit");
