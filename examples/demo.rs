@@ -12,7 +12,7 @@ use smtp_tls_exporter::service::{Notifier, Service};
 use smtp_tls_exporter::snapshot::{BackendReport, TargetReport};
 use smtp_tls_exporter::text::{SECONDS_PER_DAY, list};
 use smtp_tls_exporter::verdict::{Assessment, unix};
-use smtp_tls_exporter::web;
+use smtp_tls_exporter::web::{self, ListenAddress};
 
 /// Run the exporter with an embedded fleet of SMTP servers, healthy and broken ones.
 #[derive(Debug, Parser)]
@@ -23,7 +23,7 @@ struct Args {
 
     /// Listen address; repeatable (`:PORT` listens on all interfaces).
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10465")]
-    listen: Vec<String>,
+    listen: Vec<ListenAddress>,
 }
 
 type Failure = Box<dyn std::error::Error>;

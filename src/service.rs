@@ -167,7 +167,7 @@ mod tests {
     }
 
     async fn start_on_loopback() -> (Running, SocketAddr) {
-        let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
+        let listeners = web::bind(&"127.0.0.1:0".parse().expect("an address")).await.expect("a listener");
         let address = listeners.first().expect("a listener").local_addr().expect("an address");
         (start(listeners), address)
     }

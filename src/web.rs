@@ -32,6 +32,7 @@ mod api;
 mod authority;
 mod connection;
 mod connections;
+mod listen_address;
 mod log_limit;
 mod negotiate;
 mod origin;
@@ -39,6 +40,7 @@ mod places;
 mod probe;
 mod reload;
 mod renderer;
+mod route_path;
 mod scrape;
 mod serve;
 mod slots;
@@ -54,6 +56,7 @@ mod tests;
 pub use access::{
     Access, NoBurst, NoRandomness, PasswordHash, PasswordHashError, RateLimit, ResponseHeaders, ResponseHeadersError,
 };
+pub use listen_address::{ListenAddress, ListenAddressError};
 pub use log_limit::LogLimit;
 pub use origin::AllowedHost;
 pub use reload::{ReloadRequests, ReloadResult, Reloader, reloads};
@@ -66,6 +69,7 @@ use authority::Origin;
 use origin::{Site, refuse_other_hosts, refuse_other_origins};
 use probe::Probes;
 use renderer::{BodyWriter, RenderPool};
+use route_path::is_route_path;
 use slots::Timeouts;
 use status::{Pages, Query};
 
@@ -204,12 +208,20 @@ impl Options {
     /// The options from the values of the flags.
     ///
     /// # Errors
-    /// If the path of the metrics is reserved for another endpoint, or if the URL has no valid host.
+    /// If no request can have one of the paths, if the path of the metrics is reserved for another endpoint, or if the URL
+    /// has no valid host.
     pub fn new(
         telemetry_path: String,
         route_prefix: Option<String>,
         external_url: Option<String>,
     ) -> Result<Self, String> {
+        let paths = [("--web.telemetry-path", Some(&telemetry_path)), ("--web.route-prefix", route_prefix.as_ref())];
+        for (flag, path) in paths {
+            if let Some(path) = path.filter(|path| !is_route_path(path)) {
+                let expected = "expected the path of a URL, percent-encoded, without empty, `.` and `..` segments";
+                return Err(format!("invalid {flag} `{path}`: {expected}"));
+            }
+        }
         let path = normal_path(&telemetry_path);
         if path == PROBE {
             return Err(format!("invalid --web.telemetry-path `{path}`: the path is reserved"));

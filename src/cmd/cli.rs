@@ -14,7 +14,7 @@ use crate::config::{format_duration, parse_duration};
 use crate::rules::AlertLabel;
 use crate::target::{MAX_SHARDS, ServerName, Shard, ordinal_of_host_name, parse_ordinal};
 use crate::text::printable;
-use crate::web::AllowedHost;
+use crate::web::{self, AllowedHost, ListenAddress};
 
 pub use self::address::Address;
 
@@ -56,7 +56,7 @@ pub struct Args {
 
     /// Listen address; repeatable (`:PORT` listens on all interfaces).
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":10465")]
-    pub listen: Vec<String>,
+    pub listen: Vec<ListenAddress>,
 
     /// Listen on the sockets that systemd passes (socket activation) instead of --web.listen-address.
     #[arg(long = "web.systemd-socket")]
@@ -98,6 +98,17 @@ pub struct Args {
 }
 
 impl Args {
+    /// The options of the web server.
+    ///
+    /// # Errors
+    /// If a path or the external URL is not valid.
+    pub fn web(&self) -> Result<web::Options, String> {
+        let (prefix, url) = (self.route_prefix.clone(), self.external_url.clone());
+        let options = web::Options::new(self.telemetry_path.clone(), prefix, url)?;
+        let (allowed_hosts, enable_lifecycle) = (self.allowed_hosts.clone(), self.enable_lifecycle);
+        Ok(web::Options { allowed_hosts, enable_lifecycle, ..options })
+    }
+
     /// The shard of this exporter; the only one without the flags.
     ///
     /// # Errors

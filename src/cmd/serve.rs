@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use crate::rules::TargetLabels;
 use crate::service::{Notifier, Service, WebSettings};
 use crate::target::Shard;
 use crate::text::{conjunction_within, escaped, printable};
-use crate::web;
+use crate::web::{self, ListenAddress};
 
 /// Serves until SIGTERM or SIGINT, or only checks the configuration if `--config.check` is set. The exit code is 0 after a
 /// signal or for a valid configuration, 1 for a runtime failure, and 2 for an invalid configuration or invalid flags.
@@ -41,7 +41,7 @@ pub fn command(args: Args, signals: BlockedSignals) -> ExitCode {
 }
 
 fn check_config(args: &Args) -> ExitCode {
-    let shard = match args.shard() {
+    let shard = match args.web().and_then(|_| args.shard()) {
         Ok(shard) => shard,
         Err(error) => return exit_with(USAGE, &error),
     };
@@ -105,10 +105,7 @@ fn shell_word(text: &str) -> String {
 }
 
 fn run(args: Args, signals: BlockedSignals) -> Result<(), Fatal> {
-    let (prefix, url) = (args.route_prefix.clone(), args.external_url.clone());
-    let web = web::Options::new(args.telemetry_path.clone(), prefix, url).map_err(Fatal::usage)?;
-    let (allowed_hosts, enable_lifecycle) = (args.allowed_hosts.clone(), args.enable_lifecycle);
-    let web = web::Options { allowed_hosts, enable_lifecycle, ..web };
+    let web = args.web().map_err(Fatal::usage)?;
     let shard = args.shard().map_err(Fatal::usage)?;
     // Before the runtime has threads.
     let passed = args.systemd_socket.then(web::systemd_listeners).transpose().map_err(Fatal::usage)?;
@@ -136,7 +133,9 @@ async fn serve(
         () = &mut terminated => return Ok(()),
         service = service(args, shard, web, passed, hangup) => service?,
     };
+    let listening = Listening::of(&service);
     let running = service.start().map_err(Fatal::failure)?;
+    listening.log();
     running.until(terminated).await.map_err(Fatal::failure)
 }
 
@@ -156,18 +155,10 @@ async fn service(
         tracing::warn!(warning, "configuration warning");
     }
     let web_config = web_config(args.web_config_file).await?;
-    let tls = web_config.as_ref().is_some_and(WebSettings::has_tls);
     let listeners = match passed {
         Some(passed) => passed,
         None => bind(&args.listen).await.map_err(Fatal::failure)?,
     };
-    for listener in &listeners {
-        if let Ok(address) = listener.local_addr() {
-            let shard = shard.has_others().then(|| shard.to_string());
-            let (targets, version) = (config.targets.len(), env!("CARGO_PKG_VERSION"));
-            tracing::info!(%address, tls, targets, shard, version, "listening");
-        }
-    }
     Ok(Service {
         config,
         config_file: Some(args.config_file),
@@ -180,7 +171,35 @@ async fn service(
     })
 }
 
-async fn bind(addresses: &[String]) -> io::Result<Vec<TcpListener>> {
+/// What is logged once the service is started.
+struct Listening {
+    addresses: Vec<SocketAddr>,
+    tls: bool,
+    targets: usize,
+    /// None if it is the only one.
+    shard: Option<String>,
+}
+
+impl Listening {
+    fn of(service: &Service) -> Self {
+        let Service { config, listeners, web_config, .. } = service;
+        Self {
+            addresses: listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+            tls: web_config.as_ref().is_some_and(WebSettings::has_tls),
+            targets: config.targets.len(),
+            shard: config.shard.has_others().then(|| config.shard.to_string()),
+        }
+    }
+
+    fn log(self) {
+        let Self { addresses, tls, targets, shard } = self;
+        for address in addresses {
+            tracing::info!(%address, tls, targets, shard, version = env!("CARGO_PKG_VERSION"), "listening");
+        }
+    }
+}
+
+async fn bind(addresses: &[ListenAddress]) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
         listeners.extend(web::bind(address).await?);

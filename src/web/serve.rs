@@ -19,33 +19,33 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Accepted;
 use super::connections::{ConnectionLimits, Connections};
+use super::listen_address::ListenAddress;
 use super::log_limit::LogLimit;
 use crate::net::ClientAddress;
 use crate::open_files::OpenFiles;
 
-/// Listens on `address`: `IP:PORT`, `NAME:PORT` (all addresses of the name that this host has), or `:PORT` (all
-/// interfaces, IPv4 and IPv6). The listeners are nonblocking and not tied to a runtime.
+/// Listens on `address`. The listeners are nonblocking and not tied to a runtime.
 ///
 /// # Errors
-/// If the address is malformed, cannot be resolved or cannot be bound.
-pub async fn bind(address: &str) -> io::Result<Vec<BoundListener>> {
-    let explain = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
-    let listeners = match address.strip_prefix(':') {
-        Some(port) => {
-            let port = port.parse().map_err(|_| {
-                explain(io::Error::new(io::ErrorKind::InvalidInput, "invalid port: expected 0 to 65535"))
-            })?;
-            listen((Ipv6Addr::UNSPECIFIED, port).into())
-                // A host without IPv6. If the port is in use, IPv4 alone must not be bound.
-                .or_else(|error| match error.kind() {
-                    io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-                    _ => listen((Ipv4Addr::UNSPECIFIED, port).into()),
-                })
-                .map(|listener| vec![listener])
+/// If a name cannot be resolved, or if an address cannot be bound.
+pub async fn bind(address: &ListenAddress) -> io::Result<Vec<BoundListener>> {
+    let listeners = match address {
+        ListenAddress::All(port) => listen_on_all(*port).map(|listener| vec![listener]),
+        ListenAddress::Ip(address) => bind_all(&[*address]),
+        ListenAddress::Name(name, port) => {
+            lookup_host((name.as_str(), *port)).await.and_then(|addresses| bind_all(&addresses.collect::<Vec<_>>()))
         }
-        None => lookup_host(address).await.and_then(|addresses| bind_all(&addresses.collect::<Vec<_>>())),
     };
-    listeners.map_err(explain)
+    listeners.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+/// Listens on all interfaces, IPv4 and IPv6.
+fn listen_on_all(port: u16) -> io::Result<BoundListener> {
+    // A host without IPv6. If the port is in use, IPv4 alone must not be bound.
+    listen((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+        _ => listen((Ipv4Addr::UNSPECIFIED, port).into()),
+    })
 }
 
 /// Listens on each of `addresses`. Those that this host does not have are skipped if it has another one: with IPv6

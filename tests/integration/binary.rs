@@ -130,7 +130,8 @@ fn invalid_usage_and_configurations_exit_with_2() {
         (vec![fifo_store.as_str()], 2, &["trust_stores.own.files[0]", "/fifo: not a regular file"]),
         (vec![fifo_key.as_str()], 2, &["client_certificate.key", "/fifo: not a regular file"]),
         (vec![valid.as_str(), "--config.check"], 0, &[]),
-        (vec![valid.as_str(), "--web.listen-address=nowhere"], 1, &["nowhere"]),
+        (vec![valid.as_str(), "--web.listen-address=192.0.2.1:1"], 1, &["192.0.2.1:1"]),
+        (vec![valid.as_str(), "--web.listen-address=name.invalid:1"], 1, &["name.invalid:1"]),
         (vec![valid.as_str(), "--web.telemetry-path=/-/ready"], 2, &["--web.telemetry-path"]),
         (vec![valid.as_str(), "--web.external-url=https://a b/"], 2, &["--web.external-url", "https://a b/"]),
         (vec![valid.as_str(), "--web.allowed-hosts=a.test,b.test:x"], 2, &["--web.allowed-hosts", "b.test:x"]),
@@ -185,6 +186,23 @@ const USAGE_ERRORS: &str = "\
 --config.file=invalid.yaml
 --config.file=invalid.yaml --config.check
 --config.file=valid.yaml --web.telemetry-path=/-/ready
+--config.file=valid.yaml --web.telemetry-path=/-/ready --config.check
+--config.file=valid.yaml --web.telemetry-path=/x?y
+--config.file=valid.yaml --web.telemetry-path=/é --config.check
+--config.file=valid.yaml --web.route-prefix=//x
+--config.file=valid.yaml --web.route-prefix=/a/../b --config.check
+--config.file=valid.yaml --web.external-url=https:// --config.check
+--web.listen-address=
+--web.listen-address=foo
+--web.listen-address=foo --config.check
+--web.listen-address=foo --web.systemd-socket
+--web.listen-address=127.0.0.1
+--web.listen-address=:
+--web.listen-address=:99999
+--web.listen-address=1.2.3.4:x
+--web.listen-address=[::1
+--web.listen-address=::1:80
+--web.listen-address=::1
 --config.file=valid.yaml --web.external-url=https://user@a.test/
 --web.allowed-hosts=a.test,b.test:x
 --config.auto-reload-interval=500ms
@@ -498,7 +516,8 @@ fn messages_that_cannot_be_written_do_not_change_the_exit_code() {
         ("--config.file=missing.yaml", 2),
         ("--config.file=missing.yaml --log.format=json", 2),
         ("--config.file=missing.yaml --config.check", 2),
-        ("--web.listen-address=nowhere", 1),
+        ("--web.listen-address=192.0.2.1:1", 1),
+        ("--web.listen-address=nowhere", 2),
         ("verify --host=a.test missing.pem", 2),
         ("health http://127.0.0.1:1", 1),
     ] {
@@ -508,6 +527,33 @@ fn messages_that_cannot_be_written_do_not_change_the_exit_code() {
         for error in [Stdio::from(full()), writer.into()] {
             let output = exporter(&words).current_dir(env.folder.path()).stderr(error).output().expect("it runs");
             assert_eq!(output.status.code(), Some(code), "{args}");
+        }
+    }
+}
+
+#[test]
+fn a_low_open_file_limit_is_logged() {
+    let env = Environment::new(&Pki::new());
+    // None: neither the limit nor the number of probes is below what is needed.
+    for (limits, limit, expected) in [
+        ("", 256, Some("concurrent_probes=64")),
+        ("limits: {concurrent_probes: 1000}", 256, Some("possible=64")),
+        ("limits: {concurrent_probes: 64}", 256, None),
+        ("", 4096, None),
+    ] {
+        let text = format!("targets: [{{host: 127.0.0.1, port: 1, trust: mozilla}}]\n{limits}");
+        let start = |args: &[&str]| {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(format!(r#"ulimit -n {limit}; exec "$0" "$@""#));
+            command.arg(env!("CARGO_BIN_EXE_smtp-tls-exporter")).args(args);
+            command
+        };
+        let (code, _, log) = Exporter::start_by(start, &env, &text, &[]).end();
+        assert_eq!(code, Some(0), "{log:?}");
+        let lines: Vec<&String> = log.iter().filter(|line| line.contains("open file limit")).collect();
+        assert_eq!(lines.len(), usize::from(expected.is_some()), "{log:?}");
+        if let (Some(line), Some(expected)) = (lines.first(), expected) {
+            assert!(line.contains(expected) && line.contains("needed="), "{line}");
         }
     }
 }
@@ -524,7 +570,7 @@ fn an_error_at_the_start_is_logged_once_in_the_chosen_format() {
     for (args, code, cause) in [
         ("--config.file=missing.yaml", 2, "missing.yaml: "),
         ("--web.telemetry-path=/-/ready", 2, "--web.telemetry-path"),
-        ("--web.listen-address=nowhere", 1, "nowhere"),
+        ("--web.listen-address=192.0.2.1:1", 1, "192.0.2.1:1"),
     ] {
         let run = |format: &str| {
             let words: Vec<&str> = args.split(' ').chain([format]).collect();

@@ -289,7 +289,8 @@ async fn prometheus_output_has_the_series_of_metrics() {
     assert_eq!(names.len(), count, "each family once");
 
     let config = smtp_tls_exporter::config::Config::load(&env.path("config.yaml")).expect("a config");
-    let listeners = smtp_tls_exporter::web::bind("127.0.0.1:0").await.expect("a listener");
+    let listeners =
+        smtp_tls_exporter::web::bind(&"127.0.0.1:0".parse().expect("an address")).await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
     let web = smtp_tls_exporter::web::Options::default();
     let service = Service {

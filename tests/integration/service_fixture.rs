@@ -66,7 +66,7 @@ impl ServiceFixture {
 
 /// A service that listens on a free port of loopback, not yet started.
 pub(crate) async fn service(config: Config, config_file: Option<PathBuf>) -> (Service, SocketAddr) {
-    let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
+    let listeners = web::bind(&"127.0.0.1:0".parse().expect("an address")).await.expect("a listener");
     let address = listeners[0].local_addr().expect("an address");
     // Each request of a test that may cause a round does so.
     let web = web::Options { probe_max_age: Duration::ZERO, enable_lifecycle: true, ..web::Options::default() };

@@ -58,7 +58,7 @@ fn every_line_for_the_journal_has_its_priority() {
         ("--config.file=missing.yaml --log.format=json", &["<3>"]),
         ("--config.file=invalid.yaml --config.check", &["<3>"]),
         ("--config.file=warning.yaml --config.check", &["<4>"]),
-        ("--config.file=valid.yaml --web.listen-address=nowhere", &["<3>"]),
+        ("--config.file=valid.yaml --web.listen-address=192.0.2.1:1", &["<3>"]),
         ("check --config.file=missing.yaml", &["<3>"]),
         ("check --config.file=valid.yaml --export=.", &["<6>"]),
         ("verify --host=a.test missing.pem", &["<3>"]),
@@ -145,24 +145,18 @@ fn log_lines_have_the_priority_of_their_level_and_are_escaped() {
         let mut process = command.stderr(writer).spawn().expect("it starts");
         // Closes the writing end.
         drop(command);
-        let mut seen = Vec::new();
-        for line in BufReader::new(reader).lines() {
-            let line = line.expect("text");
-            let is_last = line.contains("probe failed");
-            seen.push(line);
-            if is_last {
-                break;
-            }
+        let mut seen: Vec<String> = Vec::new();
+        let mut lines = BufReader::new(reader).lines();
+        // In any order.
+        let events = ["reading file", "listening", "probe failed"];
+        while !events.iter().all(|event| seen.iter().any(|line| line.contains(event))) {
+            seen.push(lines.next().expect("a line").expect("text"));
         }
         process.kill().expect("it runs");
         process.wait().expect("it ends");
-        let priority = |text: &str| {
-            let line = seen.iter().find(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {seen:#?}"));
-            &line[..3]
-        };
-        let found = ["reading file", "listening", "probe failed"].map(priority);
-        assert_eq!(found, ["<7>", "<6>", "<4>"], "{seen:#?}");
-        let last = seen.last().expect("a line");
+        let lines = events.map(|event| &**seen.iter().find(|line| line.contains(event)).expect("a line"));
+        assert_eq!(lines.map(|line| &line[..3]), ["<7>", "<6>", "<4>"], "{seen:#?}");
+        let [.., last] = lines;
         assert!(last.contains(escape) && last.contains("\u{5e9}\u{5dc}"), "{last}");
         assert!(!last.contains(|c: char| c.is_control() || INVISIBLE.contains(c)), "{last}");
         if format == "json" {

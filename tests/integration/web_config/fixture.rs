@@ -56,7 +56,7 @@ impl WebFixture {
         std::fs::write(&main, "targets: [{host: 127.0.0.1, port: 1, trust: mozilla}]").expect("a file");
         std::fs::write(&web_file, text).expect("a file");
         let web_config = WebSettings::load(web_file).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let listeners = web::bind("127.0.0.1:0").await.expect("a listener");
+        let listeners = web::bind(&"127.0.0.1:0".parse().expect("an address")).await.expect("a listener");
         let address = listeners[0].local_addr().expect("an address");
         let service = Service {
             config: Config::load(&main).expect("a config"),
