@@ -32,6 +32,7 @@ mod api;
 mod authority;
 mod connection;
 mod connections;
+mod http2;
 mod listen_address;
 mod log_limit;
 mod negotiate;

@@ -33,7 +33,10 @@ pub(super) struct Connection {
 
 /// A request in progress: until this and those of the same connection are dropped, the connection is closed only if none waits
 /// for a request.
-pub(super) struct Activity(Arc<Connection>);
+pub(super) struct Activity {
+    connection: Arc<Connection>,
+    is_suspended: bool,
+}
 
 type Id = u64;
 
@@ -86,7 +89,7 @@ impl Connection {
     /// A request was received.
     pub(super) fn begin(self: &Arc<Self>) -> Activity {
         self.table.0.lock().count(self.id, |requests| requests + 1);
-        Activity(Arc::clone(self))
+        Activity { connection: Arc::clone(self), is_suspended: false }
     }
 }
 
@@ -96,9 +99,30 @@ impl Drop for Connection {
     }
 }
 
+impl Activity {
+    /// The request does not count until [`Activity::resume`]: its client does not accept the response.
+    pub(super) fn suspend(&mut self) {
+        if !std::mem::replace(&mut self.is_suspended, true) {
+            self.end();
+        }
+    }
+
+    pub(super) fn resume(&mut self) {
+        if std::mem::take(&mut self.is_suspended) {
+            self.connection.table.0.lock().count(self.connection.id, |requests| requests + 1);
+        }
+    }
+
+    fn end(&self) {
+        self.connection.table.0.lock().count(self.connection.id, |requests| requests.saturating_sub(1));
+    }
+}
+
 impl Drop for Activity {
     fn drop(&mut self) {
-        self.0.table.0.lock().count(self.0.id, |requests| requests.saturating_sub(1));
+        if !self.is_suspended {
+            self.end();
+        }
     }
 }
 
@@ -268,6 +292,15 @@ mod tests {
         assert!(!connections.close_idle() && !closed(&shared));
         drop(other);
         assert!(connections.close_idle() && closed(&shared));
+        // A response that the client does not accept.
+        let stalled = Arc::new(connections.open(client));
+        let mut activity = stalled.begin();
+        activity.suspend();
+        activity.resume();
+        assert!(!connections.close_idle());
+        activity.suspend();
+        assert!(connections.close_idle() && closed(&stalled));
+        drop(activity);
         // What happens on a closed connection changes nothing.
         drop(first.begin());
         assert!(connections.0.lock().open.is_empty());

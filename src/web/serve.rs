@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use futures_util::future::select_all;
-use hyper_util::server::graceful::GracefulShutdown;
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
@@ -110,6 +110,8 @@ pub(super) struct Limits {
     pub(super) connections: ConnectionLimits,
     /// Until the TLS handshake is complete, until the head of a request is complete, and between two requests.
     pub(super) head: Duration,
+    /// Between two requests with HTTP/2.
+    pub(super) idle_http2: Duration,
     /// Without receiving a byte of a response.
     pub(super) write: Duration,
     /// From the shutdown until connections are closed.
@@ -122,6 +124,8 @@ impl Default for Limits {
             connections: ConnectionLimits { total: 512, reserve: 64 },
             // Not a common scrape interval: kept-alive connections would be closed just as they are used again.
             head: Duration::from_secs(12),
+            // More than common scrape intervals: the client is informed before such a connection is closed.
+            idle_http2: Duration::from_secs(150),
             write: Duration::from_secs(30),
             // Less than the five seconds within which the process ends after SIGTERM.
             drain: Duration::from_secs(4),
@@ -151,7 +155,8 @@ pub(super) async fn serve_within(
     // A listener accepts on the runtime that it is registered with: the one that runs this.
     let listeners = listeners.into_iter().map(TcpListener::from_std).collect::<io::Result<Vec<_>>>()?;
     let open = Connections::new(limits.connections);
-    let (graceful, mut tasks) = (GracefulShutdown::new(), JoinSet::new());
+    let mut tasks = JoinSet::new();
+    let handshakes = Arc::new(Mutex::new(LogLimit::new(HANDSHAKE_LOG_PERIOD)));
     let mut log = LogLimit::new(LOG_PERIOD);
     while let Some(accepted) = shutdown.run_until_cancelled(next(&listeners)).await {
         match accepted {
@@ -159,8 +164,9 @@ pub(super) async fn serve_within(
                 let client = ClientAddress::from(address.ip());
                 let connection = open.open(client);
                 let tls = tls.as_ref().map(|tls| Arc::clone(&tls.borrow()));
-                let accepted = Accepted { client, connection, router: router.clone(), limits };
-                tasks.spawn(accepted.serve(stream, tls, graceful.watcher()));
+                let (router, stop, log) = (router.clone(), shutdown.clone(), Arc::clone(&handshakes));
+                let accepted = Accepted { client, connection, router, limits, stop, log };
+                tasks.spawn(accepted.serve(stream, tls));
             }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
@@ -179,7 +185,8 @@ pub(super) async fn serve_within(
         }
     }
     drop(listeners);
-    if timeout(limits.drain, graceful.shutdown()).await.is_err() {
+    let ended = async { while tasks.join_next().await.is_some() {} };
+    if timeout(limits.drain, ended).await.is_err() {
         tracing::info!(connections = tasks.len(), "closed connections that were still open after the drain time");
         tasks.shutdown().await;
     }
@@ -202,4 +209,5 @@ const BACKLOG: i32 = 1024;
 /// Connections that are being closed, besides those that are open.
 const MAX_CLOSING: usize = 32;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const HANDSHAKE_LOG_PERIOD: Duration = Duration::from_secs(10);
 const LOG_PERIOD: Duration = Duration::from_secs(30);

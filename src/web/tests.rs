@@ -24,6 +24,7 @@ mod access;
 mod golden;
 mod hangups;
 mod hosts;
+mod http2;
 mod load;
 mod pages;
 mod streams;

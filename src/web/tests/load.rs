@@ -15,7 +15,7 @@ const PROMPT: Duration = Duration::from_secs(10);
 
 fn small(total: usize, reserve: usize) -> Limits {
     let connections = ConnectionLimits { total, reserve };
-    Limits { connections, head: LONG, write: LONG, drain: SHORT }
+    Limits { connections, head: LONG, write: LONG, drain: SHORT, ..Limits::default() }
 }
 
 /// Requests everything that monitoring needs.
