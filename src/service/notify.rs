@@ -110,8 +110,10 @@ impl Notifier {
     /// Notifies that the start is finished when the monitor runs, and then of changes of the status, until it is dropped.
     pub(super) async fn run(self, started: oneshot::Receiver<()>, handle: Handle, period: Duration) {
         let Some(channel) = &self.0 else { return std::future::pending().await };
-        // The monitor may have ended.
-        let _ = started.await;
+        if started.await.is_err() {
+            // The monitor has ended: the service was never ready.
+            return std::future::pending().await;
+        }
         let mut last = status(&handle.fleet(), SystemTime::now());
         self.ready(&last);
         let mut poll = interval(period);
@@ -168,6 +170,9 @@ pub(super) fn status(fleet: &Fleet, now: SystemTime) -> String {
     }
     if !fleet.exporter.reload_successful {
         text.push_str("; the last reload failed");
+    }
+    if fleet.exporter.web_reload_successful == Some(false) {
+        text.push_str("; the last reload of the web configuration failed");
     }
     text
 }

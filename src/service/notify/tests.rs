@@ -68,6 +68,61 @@ async fn ready_is_sent_once_the_monitor_runs_and_then_changes_of_the_status() {
 }
 
 #[tokio::test]
+async fn ready_is_not_sent_if_the_monitor_has_not_run() {
+    let manager = Manager::start(None);
+    let (monitor, handle) = monitor(TARGETS);
+    let (heartbeat, started) = manager.notifier.heartbeat();
+    drop((monitor, heartbeat));
+    let mut running = std::pin::pin!(manager.notifier.clone().run(started, handle, Duration::from_millis(10)));
+    assert!(timeout(Duration::from_millis(50), &mut running).await.is_err());
+    assert!(manager.receiver.try_recv(&mut [0; 4096]).is_err());
+}
+
+/// Only the owner task is blocked, by its clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_watchdog_is_not_notified_while_the_owner_task_is_stuck() {
+    const WATCHDOG: Duration = Duration::from_millis(200);
+    let manager = Manager::start(Some(WATCHDOG));
+    let gate = Arc::new(parking_lot::Mutex::new(()));
+    let clock = {
+        let gate = Arc::clone(&gate);
+        Arc::new(move || {
+            drop(gate.lock());
+            SystemTime::now()
+        })
+    };
+    let config = Config::parse(TARGETS, Path::new("config.yaml")).expect("a config");
+    let (monitor, handle) = Monitor::new(config, clock).expect("a monitor");
+    let (heartbeat, _started) = manager.notifier.heartbeat();
+    let running = tokio::spawn(monitor.run_with(heartbeat, std::future::pending()));
+    assert_eq!(manager.next().await, ["WATCHDOG=1"]);
+    let (locked, is_locked) = oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let _held = gate.lock();
+        let _ = locked.send(());
+        let _ = released.recv();
+    });
+    is_locked.await.expect("the clock is blocked");
+    // Uses the clock. Its answer is not awaited.
+    let round = tokio::spawn({
+        let handle = handle.clone();
+        async move {
+            let name = handle.fleet().targets.first().map(|report| report.target.name.clone());
+            handle.recent_round(&name.expect("a target"), Duration::ZERO).await
+        }
+    });
+    // What was sent before it was stuck.
+    while timeout(4 * WATCHDOG, manager.next()).await.is_ok() {}
+    assert!(!running.is_finished());
+    release.send(()).expect("the holder waits");
+    assert_eq!(manager.next().await, ["WATCHDOG=1"]);
+    holder.join().expect("no panic");
+    round.abort();
+    running.abort();
+}
+
+#[tokio::test]
 async fn a_reload_is_one_datagram_with_its_time() {
     let manager = Manager::start(None);
     manager.notifier.reloading();
@@ -148,6 +203,8 @@ fn the_status_counts_targets() {
     check(&fleet, "0 targets, 0 failing; the last reload failed");
     fleet.exporter.reload_successful = true;
     check(&fleet, "0 targets, 0 failing");
+    fleet.exporter.web_reload_successful = Some(false);
+    check(&fleet, "0 targets, 0 failing; the last reload of the web configuration failed");
     let mut classic = crate::metrics::fixture::classic(&crate::metrics::fixture::TestCa::new());
     classic.exporter.reload_successful = true;
     let targets = classic.targets.len();

@@ -102,6 +102,12 @@ fn problems(exporter: &ExporterReport, now: SystemTime) -> Markup {
                 }
             }
         }
+        @if exporter.web_reload_successful == Some(false) {
+            p class="alarm" {
+                strong { "The web configuration could not be loaded." }
+                " The last valid one is still in use; the log has the errors."
+            }
+        }
         @if exporter.schedule_lag.as_secs() >= MAX_LAG {
             p class="alarm" {
                 strong { "The exporter is falling behind." } " Probes start "

@@ -348,8 +348,9 @@ fn problems_of_the_exporter_are_shown_on_each_page() {
     let alarms = |page: &str| page.matches("class=\"alarm\"").count();
     assert_eq!(alarms(&overview(&fleet, "")), 0);
     fleet.exporter.reload_successful = false;
+    fleet.exporter.web_reload_successful = Some(false);
     fleet.exporter.schedule_lag = Duration::from_secs(75);
-    assert_eq!((alarms(&overview(&fleet, "")), alarms(&detail(&fleet, "relay"))), (2, 2));
+    assert_eq!((alarms(&overview(&fleet, "")), alarms(&detail(&fleet, "relay"))), (3, 3));
     let empty = overview(&Fleet { targets: vec![], ..fleet }, "");
     assert!(empty.contains("75 s") && empty.contains("class=\"nothing\""), "{empty}");
 }
