@@ -55,6 +55,13 @@ impl Access {
         Ok(Self { users: Users::new(users)?.map(Arc::new), rate_limit, headers })
     }
 
+    /// Takes over the passwords that were checked with `previous`, except those of users that were changed or removed.
+    pub fn keep_verified(&mut self, previous: &Self) {
+        if let Some((users, previous)) = self.users.as_mut().and_then(Arc::get_mut).zip(previous.users.as_ref()) {
+            users.keep_verified(previous);
+        }
+    }
+
     fn admits(&self, now: Instant) -> bool {
         self.rate_limit.as_ref().is_none_or(|limit| limit.admit(now))
     }
@@ -101,6 +108,7 @@ impl Gate {
             self.log_failure(client);
             return Err(Refusal::Unauthorized);
         }
+        self.checks.trust(client);
         Ok(())
     }
 
@@ -162,8 +170,7 @@ impl IntoResponse for Refusal {
                 let challenge = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
                 (StatusCode::UNAUTHORIZED, "Unauthorized\n", Some(challenge))
             }
-            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n", None),
-            Self::Busy => {
+            Self::RateLimited | Self::Busy => {
                 let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
                 (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n", Some(retry))
             }

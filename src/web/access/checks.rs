@@ -1,6 +1,6 @@
 //! Checks of passwords, one at a time: bcrypt takes much CPU time, and anyone can ask for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -16,6 +16,8 @@ use crate::net::ClientAddress;
 pub(super) struct Checks {
     turn: Arc<Semaphore>,
     pending: Arc<Mutex<Pending>>,
+    /// Clients that have sent a right password, the last ones.
+    trusted: Mutex<VecDeque<Option<ClientAddress>>>,
 }
 
 /// The checks that wait or run, in the order of arrival.
@@ -33,7 +35,7 @@ struct Check {
 }
 
 /// The entry of a check, which dropping this removes.
-struct Place {
+struct PendingEntry {
     pending: Arc<Mutex<Pending>>,
     number: u64,
 }
@@ -44,7 +46,7 @@ pub(super) struct Busy;
 
 impl Checks {
     pub(super) fn new() -> Self {
-        Self { turn: Arc::new(Semaphore::new(1)), pending: Arc::default() }
+        Self { turn: Arc::new(Semaphore::new(1)), pending: Arc::default(), trusted: Mutex::default() }
     }
 
     /// The result of `work`, or of a pending check of the same credentials. If all futures of a check are dropped while it
@@ -62,6 +64,18 @@ impl Checks {
         Ok(check.await)
     }
 
+    /// A client has sent a right password. When many checks wait, it can still queue one.
+    pub(super) fn trust(&self, client: Option<ClientAddress>) {
+        let mut trusted = self.trusted.lock();
+        if trusted.contains(&client) {
+            return;
+        }
+        if trusted.len() >= MAX_TRUSTED {
+            trusted.pop_front();
+        }
+        trusted.push_back(client);
+    }
+
     fn join_or_queue(
         &self,
         client: Option<ClientAddress>,
@@ -73,17 +87,18 @@ impl Checks {
         if let Some(result) = same.find_map(|check| check.result.upgrade()) {
             return Ok(result);
         }
-        if pending.checks.len() >= MAX_PENDING || pending.checks.values().any(|check| check.client == client) {
+        let limit = if self.trusted.lock().contains(&client) { MAX_PENDING + RESERVED } else { MAX_PENDING };
+        if pending.checks.len() >= limit || pending.checks.values().any(|check| check.client == client) {
             return Err(Busy);
         }
         pending.last += 1;
         let number = pending.last;
-        let (turn, place) = (Arc::clone(&self.turn), Place { pending: Arc::clone(&self.pending), number });
+        let (turn, entry) = (Arc::clone(&self.turn), PendingEntry { pending: Arc::clone(&self.pending), number });
         let result = async move {
             // The semaphore is never closed.
             let Ok(turn) = turn.acquire_owned().await else { return false };
             let work = move || {
-                let _held = (turn, place);
+                let _held = (turn, entry);
                 work()
             };
             // A panic is not a right password.
@@ -97,7 +112,7 @@ impl Checks {
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingEntry {
     fn drop(&mut self) {
         self.pending.lock().checks.remove(&self.number);
     }
@@ -105,6 +120,10 @@ impl Drop for Place {
 
 /// Checks that wait or run. With the highest cost, each takes about a second.
 const MAX_PENDING: usize = 16;
+/// Further ones of clients that have sent a right password.
+const RESERVED: usize = 16;
+/// Clients that are remembered for it.
+const MAX_TRUSTED: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -159,8 +178,12 @@ mod tests {
             (1..MAX_PENDING as u8).map(|number| start(&checks, number, number, || false)).collect();
         assert_eq!(now(start(&checks, 1, 101, unexpected)), Some(Err(Busy)));
         assert_eq!(now(start(&checks, 99, 99, unexpected)), Some(Err(Busy)), "the queue is full");
+        // Unless the client has sent a right password before.
+        checks.trust(client(98));
+        let trusted = start(&checks, 98, 98, || true);
         // A client that disconnects frees its place.
         drop(waiting.pop());
+        drop(trusted);
         waiting.push(start(&checks, 99, 99, || true));
         release.send(true).expect("a running check");
         assert_eq!(result(running).await, Ok(true));

@@ -62,7 +62,7 @@ impl fmt::Debug for PasswordHash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PasswordHashError {
     /// It does not begin as a bcrypt hash.
-    #[error("not a bcrypt hash: expected $2a$, $2b$ or $2y$ at its start")]
+    #[error("not a bcrypt hash: expected $2a$, $2b$, $2y$, $2x$ or $2$ at its start")]
     Version,
     /// The rest is not valid.
     #[error("malformed bcrypt hash: expected a cost of two digits, `$`, and 53 characters of salt and hash")]

@@ -173,7 +173,7 @@ async fn a_new_value_applies_to_the_next_request() {
         (site.status(1, Some(&old)).await, site.status(1, Some(&new)).await),
         (StatusCode::UNAUTHORIZED, StatusCode::OK)
     );
-    // Even the same password is checked again.
+    // Another hash of the same password.
     site.replace(users(&[("alice", "changed")]));
     let release = site.block_checks();
     tokio::task::yield_now().await;
@@ -194,6 +194,7 @@ async fn limits_the_requests_of_all_clients_together() {
         let response = end(site.start(number, None)).await;
         assert_eq!(response.status(), status, "client {number}");
         assert!(response.headers().contains_key(header::STRICT_TRANSPORT_SECURITY));
+        assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 429);
     }
 }
 

@@ -16,7 +16,13 @@ pub(super) struct Users {
     /// With a random key.
     mac: Hmac<Sha256>,
     /// The right credentials that were checked last.
-    verified: Mutex<VecDeque<CredentialsId>>,
+    verified: Mutex<VecDeque<Verified>>,
+}
+
+#[derive(Clone)]
+struct Verified {
+    user: String,
+    id: CredentialsId,
 }
 
 /// Identifies a user, its hash and a password. It does not help to guess a password without the random key.
@@ -35,8 +41,8 @@ pub(super) enum Lookup {
 pub(super) struct Unverified {
     pub(super) id: CredentialsId,
     hash: PasswordHash,
-    /// Whether the hash is that of the user.
-    is_known: bool,
+    /// The user whose hash it is; none for an unknown one.
+    user: Option<String>,
     password: Vec<u8>,
 }
 
@@ -51,6 +57,14 @@ impl Users {
         Ok(Some(Self { hashes, mac: Hmac::new(&key.into()), verified: Mutex::default() }))
     }
 
+    /// Takes over the right credentials of users whose hashes are the same as in `previous`.
+    pub(super) fn keep_verified(&mut self, previous: &Self) {
+        let is_kept = |verified: &&Verified| self.hashes.get(&verified.user) == previous.hashes.get(&verified.user);
+        let kept = previous.verified.lock().iter().filter(is_kept).cloned().collect();
+        *self.verified.get_mut() = kept;
+        self.mac = previous.mac.clone();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.hashes.len()
     }
@@ -60,13 +74,13 @@ impl Users {
         let own = str::from_utf8(user).ok().and_then(|user| self.hashes.get(user));
         let hash = own.or_else(|| self.substitute(user))?;
         let id = CredentialsId(self.digest(&[user, hash.as_str().as_bytes(), password]));
-        if own.is_some() && self.verified.lock().contains(&id) {
+        if own.is_some() && self.verified.lock().iter().any(|verified| verified.id == id) {
             return Some(Lookup::Verified);
         }
         Some(Lookup::Unverified(Unverified {
             id,
             hash: hash.clone(),
-            is_known: own.is_some(),
+            user: str::from_utf8(user).ok().filter(|_| own.is_some()).map(str::to_owned),
             password: password.to_owned(),
         }))
     }
@@ -81,15 +95,17 @@ impl Users {
 
     /// Checks the password, which takes up to a second of CPU time, and remembers it if it is right.
     pub(super) fn verify(&self, unverified: &Unverified) -> bool {
-        let is_right = unverified.hash.verify(&unverified.password) && unverified.is_known;
-        if is_right {
+        if !unverified.hash.verify(&unverified.password) {
+            return false;
+        }
+        if let Some(user) = &unverified.user {
             let mut verified = self.verified.lock();
             if verified.len() >= MAX_VERIFIED {
                 verified.pop_front();
             }
-            verified.push_back(unverified.id);
+            verified.push_back(Verified { user: user.clone(), id: unverified.id });
         }
-        is_right
+        unverified.user.is_some()
     }
 
     fn digest(&self, fields: &[&[u8]]) -> [u8; 32] {
@@ -160,6 +176,28 @@ mod tests {
             assert!(look_up(&users, right).is_none(), "{right}");
         }
         assert!(look_up(&users, "alice:wrong").is_some() && look_up(&users, "carol:secret").is_some());
+    }
+
+    #[test]
+    fn credentials_of_unchanged_users_stay_verified() {
+        let users_of = |hashes: [(&str, &PasswordHash); 2]| {
+            let hashes = hashes.map(|(user, hash)| (user.to_owned(), hash.clone()));
+            Users::new(BTreeMap::from(hashes)).expect("random numbers").expect("users")
+        };
+        let [first, second] =
+            [(); 2].map(|()| PasswordHash::parse(&bcrypt::hash("secret", 4).expect("a hash")).expect("a hash"));
+        let old = users_of([("alice", &first), ("bob", &first)]);
+        for right in ["alice:secret", "bob:secret"] {
+            assert!(old.verify(&look_up(&old, right).expect("not verified")));
+        }
+        let mut new = users_of([("alice", &first), ("bob", &second)]);
+        new.keep_verified(&old);
+        assert!(look_up(&new, "alice:secret").is_none() && look_up(&new, "bob:secret").is_some());
+        assert_eq!(new.verified.lock().len(), 1);
+        // With its former hash, the password is checked as well.
+        let mut third = users_of([("alice", &first), ("bob", &first)]);
+        third.keep_verified(&new);
+        assert!(look_up(&third, "alice:secret").is_none() && look_up(&third, "bob:secret").is_some());
     }
 
     #[test]
