@@ -24,6 +24,9 @@ pub struct WebSettings {
     access: watch::Sender<Arc<Access>>,
     warnings: Vec<String>,
     summary: String,
+    is_empty: bool,
+    /// Why the last attempt failed. It is repeated until it succeeds: the files may have been written at the same time.
+    last_failure: Option<String>,
     /// Shared with a thread as long as it reads.
     reading: Arc<()>,
 }
@@ -45,6 +48,7 @@ struct Loaded {
     access: Access,
     warnings: Vec<String>,
     summary: String,
+    is_empty: bool,
 }
 
 /// The files of an attempt to load them, and its result.
@@ -57,7 +61,7 @@ impl WebSettings {
     /// If one is invalid or cannot be read.
     pub fn load(path: PathBuf) -> Result<Self, WebConfigError> {
         let (files, loaded) = load(&path, None);
-        let Loaded { tls, access, warnings, summary } = loaded?;
+        let Loaded { tls, access, warnings, summary, is_empty } = loaded?;
         Ok(Self {
             path,
             files,
@@ -65,6 +69,8 @@ impl WebSettings {
             access: watch::Sender::new(Arc::new(access)),
             warnings,
             summary,
+            is_empty,
+            last_failure: None,
             reading: Arc::default(),
         })
     }
@@ -106,10 +112,11 @@ impl WebSettings {
             return if only_changed { Ok(false) } else { Err(WebConfigError::Other(error.to_owned())) };
         }
         let (path, files, reading) = (self.path.clone(), self.files.clone(), Arc::clone(&self.reading));
-        let has_tls = self.has_tls();
+        let running = Running { has_tls: self.has_tls(), is_empty: self.is_empty };
+        let is_due = !only_changed || self.last_failure.is_some();
         let attempt = spawn_blocking(move || {
             let _reading = reading;
-            (!only_changed || files.have_changed()).then(|| load(&path, Some(has_tls)))
+            (is_due || files.have_changed()).then(|| load(&path, Some(running)))
         });
         let attempt = timeout(TIME_LIMIT, attempt).await.map_err(|_| {
             let limit = TIME_LIMIT;
@@ -121,27 +128,45 @@ impl WebSettings {
             return Ok(false);
         };
         self.files = files;
-        let Loaded { tls, access, warnings, summary } = loaded?;
+        let failure = loaded.as_ref().err().map(ToString::to_string);
+        let is_known = failure.is_some() && failure == self.last_failure;
+        self.last_failure = failure;
+        if only_changed && is_known {
+            return Ok(false);
+        }
+        let Loaded { tls, mut access, warnings, summary, is_empty } = loaded?;
+        access.keep_verified(&self.access.borrow());
         if let Some((sender, tls)) = self.tls.as_ref().zip(tls) {
             sender.send_replace(tls);
         }
         self.access.send_replace(Arc::new(access));
-        (self.warnings, self.summary) = (warnings, summary);
+        (self.warnings, self.summary, self.is_empty) = (warnings, summary, is_empty);
         Ok(true)
     }
 }
 
-/// `had_tls`: whether the running configuration has TLS, if there is one.
-fn load(path: &Path, had_tls: Option<bool>) -> Attempt {
+/// What a reload must not change.
+#[derive(Clone, Copy)]
+struct Running {
+    has_tls: bool,
+    is_empty: bool,
+}
+
+/// `running` is none at the start.
+fn load(path: &Path, running: Option<Running>) -> Attempt {
     let mut files = WebConfigFiles::default();
     let config = WebConfig::load(path, &mut files).map_err(invalid);
     let loaded = config.and_then(|config| {
-        if had_tls.is_some_and(|had_tls| had_tls != config.tls.is_some()) {
+        if config.is_empty() && running.is_some_and(|running| !running.is_empty) {
+            return Err(invalid(config.emptied()));
+        }
+        if running.is_some_and(|running| running.has_tls != config.tls.is_some()) {
             return Err(invalid(config.switched_tls()));
         }
         Ok(Loaded {
             access: access(&config)?,
             summary: config.summary(),
+            is_empty: config.is_empty(),
             tls: config.tls.map(|tls| tls.config),
             warnings: config.warnings,
         })
@@ -184,3 +209,29 @@ impl WebConfigError {
 }
 
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failed_attempt_is_repeated_even_if_the_files_look_unchanged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("web.yaml");
+        let write = |text: &str| std::fs::write(&path, text).expect("a file");
+        let text = "rate_limit: {interval: 1s, burst: 3}";
+        write(text);
+        let mut settings = WebSettings::load(path.clone()).expect("a valid file");
+        write("");
+        assert!(settings.reload(true).await.is_err(), "it is being written");
+        assert_eq!(settings.reload(true).await.ok(), Some(false), "the same error is reported once");
+        assert!(settings.reload(false).await.is_err(), "unless a reload is requested");
+        write(text);
+        // As if it had been read while it was written.
+        settings.files = load(&path, None).0;
+        assert_eq!(settings.reload(true).await.ok(), Some(true));
+        assert_eq!(settings.reload(true).await.ok(), Some(false));
+        write("{}");
+        assert_eq!(settings.reload(true).await.ok(), Some(true), "a file without keys");
+    }
+}

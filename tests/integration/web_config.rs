@@ -241,7 +241,8 @@ async fn a_broken_file_leaves_the_last_valid_one_in_effect() {
     };
     for (text, part) in [
         ("basic_auth_users: [", "syntax error"),
-        ("", "tls_server_config"),
+        ("", "web.yaml: "),
+        ("{}", "tls_server_config"),
         ("tls_server_config: {cert_file: none, key_file: server.key}", "tls_server_config.cert_file"),
         (&*(tls("") + "basic_auth_users: {alice: x}"), "basic_auth_users.*"),
         (&*(tls("") + "http_server_config: {headers: {X-Frame-Options: x}}"), "http_server_config.headers"),
