@@ -10,8 +10,7 @@ use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,10 +18,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
-use x509_parser::time::ASN1Time;
 
 use crate::target::ClientCertificate;
-use crate::trust::Root;
+use crate::trust::{Root, check_dates};
 
 /// Which servers are trusted.
 pub enum ServerTrust {
@@ -45,7 +43,7 @@ impl TlsClient {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match trust {
             ServerTrust::Roots(roots) => Arc::new(RootsOrPinned::new(roots, &provider)?),
-            ServerTrust::Any => Arc::new(Unverified(Arc::clone(&provider))),
+            ServerTrust::Any => Arc::new(AcceptAny(Arc::clone(&provider))),
         };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -96,7 +94,16 @@ fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("invalid server certificate: its issuer is not trusted; --ca-file sets the trusted roots")
         }
         Error::InvalidCertificate(CertificateError::Other(other)) => write!(f, "invalid server certificate: {other}"),
-        Error::InvalidCertificate(error) => write!(f, "invalid server certificate: {error}"),
+        Error::InvalidCertificate(error) => {
+            // The rest would be the fields of the error.
+            let text = error.to_string();
+            let text = match text.split_once('{') {
+                Some((name, _)) if name.contains("SignatureAlgorithm") => "its signature algorithm is not supported",
+                Some((name, _)) => name.trim_end(),
+                None => &text,
+            };
+            write!(f, "invalid server certificate: {text}")
+        }
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             f.write_str("the server does not use TLS on this port")
         }
@@ -138,7 +145,8 @@ impl ServerCertVerifier for RootsOrPinned {
         if !self.pinned.iter().any(|pinned| pinned == leaf) {
             return self.chains.verify_server_cert(leaf, intermediates, name, staple, now);
         }
-        expect_in_validity(leaf, now)?;
+        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        check_dates(&parsed, now)?;
         verify_server_name(&ParsedCertificate::try_from(leaf)?, name)?;
         Ok(ServerCertVerified::assertion())
     }
@@ -166,26 +174,11 @@ impl ServerCertVerifier for RootsOrPinned {
     }
 }
 
-fn expect_in_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-    let now = i64::try_from(now.as_secs()).ok().and_then(|now| ASN1Time::from_timestamp(now).ok());
-    let now = now.ok_or_else(|| CertificateError::Other(OtherError(Arc::new(ClockOutOfRange))))?;
-    match parsed.validity() {
-        validity if now < validity.not_before => Err(CertificateError::NotValidYet.into()),
-        validity if now > validity.not_after => Err(CertificateError::Expired.into()),
-        _ => Ok(()),
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the clock of this host is out of range")]
-struct ClockOutOfRange;
-
 /// Accepts all servers.
 #[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
+struct AcceptAny(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Unverified {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _leaf: &CertificateDer<'_>,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls_pki_types::{CertificateDer, TrustAnchor};
+use rustls::CertificateError;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
 
 pub mod anchors;
 pub mod client_certificate;
@@ -34,6 +36,19 @@ impl Root {
     /// Its certificate; none if only name, key and name constraints are known.
     pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
         self.certificate.as_ref()
+    }
+}
+
+/// Checks that a certificate is valid at this time (RFC 5280 §4.1.2.5).
+///
+/// # Errors
+/// If it is not valid yet, or has expired.
+pub(crate) fn check_dates(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    match certificate.validity() {
+        validity if now < validity.not_before.timestamp() => Err(CertificateError::NotValidYet),
+        validity if now > validity.not_after.timestamp() => Err(CertificateError::Expired),
+        _ => Ok(()),
     }
 }
 

@@ -102,6 +102,17 @@ impl WebConfig {
         self.error(&Fault::new(ErrorKind::Conflict, Place::default().key(TLS), message))
     }
 
+    /// Whether the file has no content.
+    pub fn is_empty(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    /// The error of a file that has become empty, most likely because it is being written.
+    pub fn emptied(&self) -> ConfigError {
+        let message = "the file is empty: expected a mapping of keys, or `{}` for none";
+        self.error(&Fault::of_file(ErrorKind::Missing, message))
+    }
+
     fn error(&self, fault: &Fault) -> ConfigError {
         Source { path: &self.path, text: &self.text }.error(fault)
     }
@@ -143,6 +154,18 @@ fn read(source: Source<'_>, files: &mut WebConfigFiles) -> Result<WebConfig, Fau
     let rate = Place::default().key(RATE_LIMIT);
     let interval = document.rate_limit.interval.duration(&rate.key("interval"))?;
     let burst = document.rate_limit.burst.whole(&rate.key("burst"))?;
+    let users = Place::default().key(USERS);
+    let has_users_key = node.get(&Step::Key(USERS.to_owned())).is_some();
+    if has_users_key && document.basic_auth_users.is_empty() {
+        warnings.push(source.warning(&users, "no users: requests need no password".to_owned()));
+    }
+    for user in document.basic_auth_users.keys() {
+        // RFC 7617 §2.
+        if user.contains(|c: char| c == ':' || c.is_control()) {
+            let message = "no client can log in: a user name must not contain a colon or a control character";
+            warnings.push(source.warning(&users.key(user), message.to_owned()));
+        }
+    }
     if tls.is_none() && !document.basic_auth_users.is_empty() {
         let message = "passwords are sent in clear text: TLS is off".to_owned();
         warnings.push(source.warning(&Place::default().key(USERS), message));
@@ -168,7 +191,8 @@ struct TlsOptions {
     versions: [TlsVersion; 2],
     cipher_suites: Vec<CipherSuite>,
     curves: Vec<Curve>,
-    prefers_own_order: bool,
+    /// None if it is not set.
+    prefers_own_order: Option<bool>,
 }
 
 fn checked_options(keys: &TlsKeys, place: &Place) -> Result<TlsOptions, Fault> {
@@ -194,10 +218,7 @@ fn checked_options(keys: &TlsKeys, place: &Place) -> Result<TlsOptions, Fault> {
         versions: [min, max],
         cipher_suites: suites.collect::<Result<_, _>>()?,
         curves: curves.collect::<Result<_, _>>()?,
-        prefers_own_order: keys
-            .prefer_server_cipher_suites
-            .flag(&place.key("prefer_server_cipher_suites"))?
-            .unwrap_or(true),
+        prefers_own_order: keys.prefer_server_cipher_suites.flag(&place.key(PREFER_ORDER))?,
     })
 }
 
@@ -251,6 +272,12 @@ impl TlsLoader<'_> {
             None => Vec::new(),
         };
         let [min_version, max_version] = options.versions;
+        let has_order =
+            min_version == TlsVersion::Tls12 && options.cipher_suites.iter().any(|suite| suite.is_of_tls12());
+        if options.prefers_own_order.is_some() && !has_order {
+            let message = "no effect without cipher suites of TLS 1.2 in `cipher_suites`: the order of others is not configurable";
+            self.warnings.push(self.source.warning(&self.place.key(PREFER_ORDER), message.to_owned()));
+        }
         let settings = ServerTlsSettings {
             chain,
             key: private,
@@ -262,13 +289,13 @@ impl TlsLoader<'_> {
             max_version,
             cipher_suites: options.cipher_suites,
             curves: options.curves,
-            prefers_own_order: options.prefers_own_order,
+            prefers_own_order: !has_order || options.prefers_own_order.unwrap_or(true),
             http2,
         };
         let tls = ServerTls::new(settings).map_err(|error| match error {
             ServerTlsError::Malformed => cert.fault(&error, CERT_FILE),
             ServerTlsError::UnusableKey | ServerTlsError::OtherKey => key.fault(&error, KEY_FILE),
-            ServerTlsError::NoCipherSuite => {
+            ServerTlsError::NoCipherSuite | ServerTlsError::SuitesOfOtherKey => {
                 Fault::new(ErrorKind::Conflict, self.place.key("cipher_suites"), error.to_string())
             }
             ServerTlsError::ClientAuth(_) => Fault::new(ErrorKind::InvalidValue, auth_place, error.to_string()),
@@ -361,6 +388,7 @@ const TLS: &str = "tls_server_config";
 const HTTP: &str = "http_server_config";
 const USERS: &str = "basic_auth_users";
 const RATE_LIMIT: &str = "rate_limit";
+const PREFER_ORDER: &str = "prefer_server_cipher_suites";
 const SANS: &str = "client_allowed_sans";
 const PEM_FILE: &str = "a PEM file";
 const CERT_FILE: &str = "PEM with the certificate, then its intermediates";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoClientAuth, NoServerSessionStorage};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{InconsistentKeys, ServerConfig, SupportedProtocolVersion};
+use rustls::{InconsistentKeys, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -108,6 +108,16 @@ impl ServerTls {
             rustls::Error::InvalidCertificate(_) => ServerTlsError::Malformed,
             _ => ServerTlsError::UnusableKey,
         })?;
+        let fits = |suite: &SupportedCipherSuite| match suite {
+            SupportedCipherSuite::Tls12(suite) => key.key.choose_scheme(suite.sign).is_some(),
+            SupportedCipherSuite::Tls13(_) => false,
+        };
+        if settings.max_version == TlsVersion::Tls12
+            && settings.cipher_suites.iter().any(|suite| suite.is_of_tls12())
+            && !provider.cipher_suites.iter().any(fits)
+        {
+            return Err(ServerTlsError::SuitesOfOtherKey);
+        }
         let versions: Vec<&'static SupportedProtocolVersion> = [TlsVersion::Tls13, TlsVersion::Tls12]
             .into_iter()
             .filter(|version| (settings.min_version..=settings.max_version).contains(version))
@@ -179,6 +189,9 @@ pub enum ServerTlsError {
     /// No cipher suite can be used with any of the versions.
     #[error("no cipher suite for any of the enabled TLS versions")]
     NoCipherSuite,
+    /// All cipher suites need a key of another type, so each handshake would fail.
+    #[error("no cipher suite fits the key of the certificate: RSA keys need TLS_ECDHE_RSA_…, others TLS_ECDHE_ECDSA_…")]
+    SuitesOfOtherKey,
     /// Client certificates cannot be verified.
     #[error("client certificates cannot be verified: {0}")]
     ClientAuth(VerifierError),

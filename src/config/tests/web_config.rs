@@ -70,9 +70,18 @@ fn accepts_what_the_toolkit_accepts() {
     check(&tls("client_allowed_sans: [a.test]"), true, &["client_allowed_sans"]);
     check(&tls("client_allowed_sans: null"), true, &[]);
     check(&tls("min_version: TLS13, max_version: TLS13, curve_preferences: [CurveP384, X25519]"), true, &[]);
-    check(&tls("prefer_server_cipher_suites: no"), true, &[]);
+    check(&tls("prefer_server_cipher_suites: no"), true, &["prefer_server_cipher_suites"]);
+    let suite = "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], prefer_server_cipher_suites: yes";
+    check(&tls(suite), true, &[]);
+    check(&tls(&format!("{suite}, min_version: TLS13")), true, &["prefer_server_cipher_suites"]);
+    check(&(tls("") + "\nbasic_auth_users:"), true, &["no users"]);
+    check(
+        &(tls("") + "\nbasic_auth_users: {alice: hash, 'a:b': hash, \"a\\tb\": hash}"),
+        true,
+        &["no client", "no client"],
+    );
     check(&tls("cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256]"), true, &[]);
-    let inline = "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384], max_version: TLS12";
+    let inline = "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384], max_version: TLS12";
     check(&format!("{}\nhttp_server_config: {{http2: false}}", tls(inline)), true, &[]);
     check("tls_server_config: {cert_file: expired.pem, key_file: expired.key}", true, &["expired on 2020-01-01"]);
     let [cert, key] = ["server.pem", "server.key"]
@@ -155,6 +164,8 @@ fn rejects_what_it_cannot_apply() {
         tls("cipher_suites: [TLS_AES_128_GCM_SHA256], max_version: TLS12")
     );
     check(&none, Conflict, "tls_server_config.cipher_suites", "no cipher suite");
+    let other = tls("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256], max_version: TLS12");
+    check(&other, Conflict, "tls_server_config.cipher_suites", "TLS_ECDHE_ECDSA");
     let curve = tls("curve_preferences: [X25519, CurveP521]");
     let not_supported = "not supported; expected one of X25519, CurveP256, CurveP384";
     check(&curve, InvalidValue, "tls_server_config.curve_preferences[1]", not_supported);

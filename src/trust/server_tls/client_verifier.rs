@@ -13,7 +13,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{ClientAuth, VerifierError};
-use crate::trust::Root;
+use crate::trust::{Root, check_dates};
 
 /// Asks clients for a certificate.
 #[derive(Debug)]
@@ -114,14 +114,7 @@ impl ClientCertVerifier for ClientVerifier {
 
 /// Checks the dates and the purpose of a certificate that is trusted as it is.
 fn check_single(certificate: &X509Certificate<'_>, now: UnixTime) -> Result<(), CertificateError> {
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let validity = certificate.validity();
-    if now < validity.not_before.timestamp() {
-        return Err(CertificateError::NotValidYet);
-    }
-    if now > validity.not_after.timestamp() {
-        return Err(CertificateError::Expired);
-    }
+    check_dates(certificate, now)?;
     match certificate.extended_key_usage() {
         Ok(Some(usage)) if !usage.value.client_auth && !usage.value.any => Err(CertificateError::InvalidPurpose),
         Ok(_) => Ok(()),

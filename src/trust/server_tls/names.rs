@@ -42,7 +42,12 @@ impl CipherSuite {
 
     /// The suite, if it is one of TLS 1.2.
     pub(super) fn for_tls12(self) -> Option<SupportedCipherSuite> {
-        self.0.tls13().is_none().then_some(self.0)
+        self.is_of_tls12().then_some(self.0)
+    }
+
+    /// Whether the suite is one of TLS 1.2.
+    pub fn is_of_tls12(self) -> bool {
+        self.0.tls13().is_none()
     }
 
     /// Whether HTTP/2 requires that a server supports this suite or its counterpart for the other type of key (RFC 9113 §9.2.2).
