@@ -29,7 +29,7 @@ use crate::trust::client_certificate;
 /// Requests `/-/ready`. The exit code is 0 if the exporter is ready, 1 if not, and 2 for invalid usage or an unusable file.
 pub fn command(args: &HealthArgs) -> ExitCode {
     let files = args.clone();
-    let client = match with_deadline(args.timeout, move || Client::load(&files)) {
+    let client = match with_deadline(args.timeout, move || HealthClient::load(&files)) {
         Ok(Ok(client)) => client,
         Ok(Err(error)) => return exit_with(USAGE, &error),
         Err(error) => return exit_with(USAGE, &format_args!("reading the files failed: {error}")),
@@ -41,13 +41,13 @@ pub fn command(args: &HealthArgs) -> ExitCode {
 }
 
 /// How requests are made.
-struct Client {
+struct HealthClient {
     /// None for plain HTTP.
     tls: Option<TlsClient>,
     authorization: Option<HeaderValue>,
 }
 
-impl Client {
+impl HealthClient {
     fn load(args: &HealthArgs) -> Result<Self, Error> {
         let tls = match args.address.is_https() {
             true => Some(tls_client(args)?),
@@ -92,7 +92,7 @@ fn authorization(user: &str, password_file: &Path) -> Result<HeaderValue, Error>
     Ok(value)
 }
 
-fn check(address: &Address, client: &Client, timeout: Duration) -> Result<(), Error> {
+fn check(address: &Address, client: &HealthClient, timeout: Duration) -> Result<(), Error> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(runtime_error)?;
     let status = runtime.block_on(async { time::timeout(timeout, request(address, client)).await });
     // Does not wait for a pending name lookup.
@@ -110,7 +110,7 @@ fn check(address: &Address, client: &Client, timeout: Duration) -> Result<(), Er
     }
 }
 
-async fn request(address: &Address, client: &Client) -> Result<StatusCode, Error> {
+async fn request(address: &Address, client: &HealthClient) -> Result<StatusCode, Error> {
     let (host, port) = address.endpoint();
     let stream = TcpStream::connect((host, port)).await.map_err(|error| format!("cannot connect: {error}"))?;
     let request = Request::builder()
