@@ -13,19 +13,13 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response, Result};
 use axum::routing::{MethodRouter, get, post};
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready as at_once};
 use hyper::body::Body;
 use tokio::sync::watch;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 
-use crate::monitor::{Handle, OneOff, OneOffError};
-use crate::net::ClientAddress;
 use crate::render;
-use crate::snapshot::{ExporterReport, Fleet, TargetReport};
-use crate::target::{NotAllowed, ProbeAccess, ServerName, TargetKind, TargetName};
 
 mod access;
 mod api;
@@ -45,6 +39,7 @@ mod route_path;
 mod scrape;
 mod serve;
 mod slots;
+mod source;
 mod status;
 mod stream;
 mod systemd_socket;
@@ -62,6 +57,7 @@ pub use log_limit::LogLimit;
 pub use origin::AllowedHost;
 pub use reload::{ReloadRequests, ReloadResult, Reloader, reloads};
 pub use serve::{CurrentTls, bind, serve};
+pub use source::FleetSource;
 pub use systemd_socket::{SystemdSocketError, systemd_listeners};
 
 use access::{Gate, require_access, set_configured_headers};
@@ -73,102 +69,6 @@ use renderer::{BodyWriter, RenderPool};
 use route_path::is_route_path;
 use slots::Timeouts;
 use status::{Pages, Query};
-
-/// Where the endpoints get their data.
-pub trait FleetSource: Send + Sync + 'static {
-    /// The current reports.
-    fn fleet(&self) -> Fleet;
-    /// Whether a configuration is loaded and probes are being scheduled.
-    fn is_ready(&self) -> bool;
-
-    /// As [`Handle::exporter`].
-    fn exporter(&self) -> ExporterReport {
-        self.fleet().exporter
-    }
-
-    /// As [`Handle::find`]. By default, all reports are searched.
-    fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
-        self.fleet().targets.into_iter().find(|report| report.target.name.as_str() == name)
-    }
-
-    /// As [`Handle::find_service`]. By default, no target is found.
-    fn find_service(&self, kind: &TargetKind, server_name: Option<&ServerName>) -> Option<Arc<TargetReport>> {
-        let _ = (kind, server_name);
-        None
-    }
-
-    /// As [`Handle::has_ended`].
-    fn has_ended(&self) -> bool {
-        false
-    }
-
-    /// As [`Handle::permits`]. By default, all targets are permitted.
-    fn permits(&self, target: &TargetKind) -> Result<(), NotAllowed> {
-        let _ = target;
-        Ok(())
-    }
-
-    /// As [`Handle::recent_round`]. By default, no target is known.
-    fn round(&self, target: TargetName, max_age: Duration) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
-        let _ = (target, max_age);
-        at_once(None).boxed()
-    }
-
-    /// As [`Handle::probe_access`]. By default, all requests are accepted.
-    fn probe_access(&self) -> ProbeAccess {
-        ProbeAccess::default()
-    }
-
-    /// As [`Handle::probe_once`]. By default, no target is probed.
-    fn probe_once(&self, target: TargetKind, client: ClientAddress) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
-        let _ = (target, client);
-        at_once(Err(OneOffError::Ended)).boxed()
-    }
-}
-
-impl FleetSource for Handle {
-    fn fleet(&self) -> Fleet {
-        self.fleet()
-    }
-
-    fn is_ready(&self) -> bool {
-        self.is_ready()
-    }
-
-    fn exporter(&self) -> ExporterReport {
-        self.exporter()
-    }
-
-    fn find(&self, name: &str) -> Option<Arc<TargetReport>> {
-        self.find(name)
-    }
-
-    fn find_service(&self, kind: &TargetKind, server_name: Option<&ServerName>) -> Option<Arc<TargetReport>> {
-        self.find_service(kind, server_name)
-    }
-
-    fn has_ended(&self) -> bool {
-        self.has_ended()
-    }
-
-    fn permits(&self, target: &TargetKind) -> Result<(), NotAllowed> {
-        self.permits(target)
-    }
-
-    fn round(&self, target: TargetName, max_age: Duration) -> BoxFuture<'static, Option<Arc<TargetReport>>> {
-        let handle = self.clone();
-        async move { handle.recent_round(&target, max_age).await }.boxed()
-    }
-
-    fn probe_access(&self) -> ProbeAccess {
-        self.probe_access()
-    }
-
-    fn probe_once(&self, target: TargetKind, client: ClientAddress) -> BoxFuture<'static, Result<OneOff, OneOffError>> {
-        let handle = self.clone();
-        async move { Self::probe_once(&handle, target, client).await }.boxed()
-    }
-}
 
 /// The paths of the endpoints, and who may use them.
 #[derive(Clone, Debug)]
