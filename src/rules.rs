@@ -4,6 +4,7 @@
 //! know. The rules therefore list the labels that alerts keep, and drop all others.
 
 mod parameters;
+mod selector;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

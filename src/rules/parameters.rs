@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use thiserror::Error as ThisError;
 
+use super::selector::Selector;
 use super::{AlertLabel, AlertLabelError, JOB};
-use crate::config::{ConfigError, Inconsistency, UniqueVec, is_label_name, load_over, parse_over};
-use crate::text::is_printable;
+use crate::config::{ConfigError, Inconsistency, UniqueVec, load_over, parse_over};
 
 /// The parameters of the rules.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -141,61 +141,6 @@ const RATIOS: [Keys; 2] = [
     &["thresholds", "certificate_expiring_lifetime_ratio"],
 ];
 
-/// Matchers of series in PromQL, without braces: `job="a",env!~"b|c"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Selector(String);
-
-impl TryFrom<String> for Selector {
-    type Error = InvalidSelector;
-
-    fn try_from(text: String) -> Result<Self, InvalidSelector> {
-        // The rules have it in a comment, in expressions, and in backquotes in a template.
-        let is_allowed = |c: char| is_printable(c) && c != '`';
-        if text.len() > MAX_TEXT || !text.chars().all(is_allowed) {
-            return Err(InvalidSelector);
-        }
-        let mut rest = text.as_str();
-        loop {
-            rest = matcher(rest).ok_or(InvalidSelector)?;
-            match rest.strip_prefix(',') {
-                Some(next) => rest = next,
-                None if rest.is_empty() => return Ok(Self(text)),
-                None => return Err(InvalidSelector),
-            }
-        }
-    }
-}
-
-/// What follows the matcher at the beginning of `text`; none if there is no matcher.
-fn matcher(text: &str) -> Option<&str> {
-    let text = text.trim_start();
-    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
-    let (name, rest) = text.split_at_checked(end)?;
-    // The rules have the name of the metric already.
-    if !is_label_name(name) || name == "__name__" {
-        return None;
-    }
-    let rest = rest.trim_start();
-    let rest = ["=~", "!~", "!=", "="].iter().find_map(|operator| rest.strip_prefix(operator))?.trim_start();
-    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    let mut is_escaped = true;
-    let (end, _) = rest.char_indices().find(|(_, c)| {
-        let ends = *c == quote && !is_escaped;
-        // The quote at the beginning is passed as if it were escaped.
-        is_escaped = *c == '\\' && !is_escaped;
-        ends
-    })?;
-    Some(rest.get(end + quote.len_utf8()..)?.trim_start())
-}
-
-/// A text is not a selector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
-#[error(
-    "expected matchers of PromQL without braces and backquotes, such as job=~\"smtp-.+\",env=\"prod\", at most {MAX_TEXT} bytes"
-)]
-pub(super) struct InvalidSelector;
-
 /// The URL that has the runbooks, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -289,12 +234,6 @@ impl Visitor<'_> for RatioVisitor {
     }
 }
 
-impl fmt::Display for Selector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl fmt::Display for RunbookUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -315,55 +254,12 @@ impl fmt::Display for Ratio {
 
 const DEFAULTS: &str = include_str!("../../deploy/prometheus/parameters.yaml");
 /// Bytes of a selector or a URL.
-const MAX_TEXT: usize = 2048;
+pub(super) const MAX_TEXT: usize = 2048;
 const MIN_RATIO: f64 = 1e-9;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_selector_is_a_list_of_matchers() {
-        for text in [
-            r#"job="a""#,
-            r#"job=~".*smtp[-_]tls.*",job!~".*probe.*""#,
-            r#"job = 'a' , env != "b" "#,
-            r#"job=~"a{2},}",b="c\"d""#,
-            r#"job='it\'s \\'"#,
-            r#"job="\\""#,
-            r#"job="é #:""#,
-        ] {
-            assert!(Selector::try_from(text.to_owned()).is_ok(), "{text}");
-        }
-        let long = format!("job=\"{}\"", "a".repeat(MAX_TEXT));
-        for text in [
-            "",
-            " ",
-            "job",
-            "job=",
-            "job=a",
-            r#"job="a"#,
-            r#"job="a\""#,
-            r#"job="a'"#,
-            r#"{job="a"}"#,
-            r#"job="a","#,
-            r#"job="a" env="b""#,
-            r#"job="a",,env="b""#,
-            r#"job=="a""#,
-            r#"1job="a""#,
-            r#"a-b="a""#,
-            r#"__name__="up""#,
-            r#"job="a"} or up{job="b""#,
-            "job=\"a\nb\"",
-            "job=\"a\u{2028}b\"",
-            "job=\"a`b\"",
-            "job=`a`",
-            r#"job="a" # b"#,
-            &*long,
-        ] {
-            assert_eq!(Selector::try_from(text.to_owned()), Err(InvalidSelector), "{text}");
-        }
-    }
 
     #[test]
     fn a_url_needs_no_quotes_and_no_escapes() {

@@ -1,5 +1,6 @@
 //! `smtp-tls-exporter rules`, and the note of `--config.check` on labels that the shipped rules drop: the real binary.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -242,5 +243,24 @@ fn a_check_of_the_configuration_reports_labels_that_the_shipped_rules_drop() {
         assert_eq!(err.lines().count(), usize::from(!facts.is_empty()), "{name}: {err}");
         assert!(facts.iter().all(|fact| err.contains(fact)), "{name}: {err}");
         assert!(!err.contains("`team`"), "{name}: {err}");
+    }
+}
+
+/// The build of the dashboards and the Helm chart are tested with the same parameters.
+#[test]
+fn accepts_and_refuses_parameters() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules/parameters/cases.yaml");
+    let cases: BTreeMap<String, Vec<serde_yaml::Value>> =
+        serde_yaml::from_str(&std::fs::read_to_string(path).expect("cases")).expect("YAML");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (group, code) in [("accepted", 0), ("refused", 2), ("refused_by_regular_expression", 2)] {
+        for case in &cases[group] {
+            let text = serde_yaml::to_string(case).expect("YAML");
+            std::fs::write(folder.path().join("parameters.yaml"), &text).expect("a file");
+            let output = output(folder.path(), &["rules", "--parameters=parameters.yaml"]);
+            let err = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{text}: {err}");
+            assert_eq!(err.contains("parameters.yaml:"), code == 2, "{text}: {err}");
+        }
     }
 }
