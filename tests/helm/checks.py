@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 import re
+import shutil
 import sys
 import tempfile
 import tomllib
@@ -18,7 +19,7 @@ import facts
 import live
 import schemas
 import yaml
-from expectations import EXPECTED, LABELS, REFUSED, RESTARTS, at, expectation_errors, refusal_errors, restart_errors
+from expectations import ACCEPTED, EXPECTED, LABELS, REFUSED, RESTARTS, at, expectation_errors, refusal_errors, restart_errors
 from helm import CHART, EXPORTER, HELM, HELM3, KUBECTL, PROMTOOL, ROOT, in_parallel, parse, rendered, run, template
 
 Json = dict[str, Any]
@@ -50,6 +51,10 @@ def main() -> int:
     for case, expected in EXPECTED.items():
         for path, value in expected.items():
             report.check(f"{case}: {path}", expectation_errors, renderings[case], path, value)
+    accepted = in_parallel(lambda each: rendered(values=each[0]), list(ACCEPTED.values()))
+    for (name, (_, *expected)), objects in zip(ACCEPTED.items(), accepted):
+        report.check(f"accepted: {name}", expectation_errors, objects, *expected)
+        report.check(f"accepted: {name}: flags", flag_errors, objects)
     refused = in_parallel(lambda each: template(values=each[0]), list(REFUSED.values()))
     for (name, (_, words)), result in zip(REFUSED.items(), refused):
         report.check(f"refused: {name}", refusal_errors, result, words)
@@ -177,8 +182,9 @@ def values_without_schema() -> Iterator[str]:
         properties = part.get("properties", {})
         if isinstance(value, dict) and properties:
             for key in value.keys() ^ properties.keys():
-                # Handlers and times of probes have no default.
-                if not path.endswith("Probe") and path not in (".podDisruptionBudget", ".webConfig"):
+                # Handlers and times of probes have no default; `enabled` is for a chart that depends on this one.
+                is_known = path.endswith("Probe") or path in (".podDisruptionBudget", ".webConfig") or (path, key) == ("", "enabled")
+                if not is_known:
                     yield f"{path}.{key}: only in {'values.yaml' if key in value else 'the schema'}"
             for key in value.keys() & properties.keys():
                 yield from compare(value[key], properties[key], f"{path}.{key}")
@@ -233,7 +239,7 @@ def parameter_limit_errors() -> Iterator[str]:
     """The schema has the limits of the exporter."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     parameters = schema["properties"]["prometheusRule"]["properties"]["parameters"]["properties"]
-    labels = schema["definitions"]["labelOfAlerts"]["not"]["enum"]
+    labels = schema["definitions"]["labelOfAlerts"]["not"]["anyOf"][0]["enum"]
     wrong: list[Json] = [{"labels": {"kept": [label]}} for label in labels]
     right: list[Json] = []
     for name, limits in parameters["thresholds"]["properties"].items():
@@ -248,6 +254,88 @@ def parameter_limit_errors() -> Iterator[str]:
             file.write_text(yaml.safe_dump(each))
             if (run(EXPORTER, "rules", f"--parameters={file}")[0] == 0) != (each in right):
                 yield f"the exporter {'refuses' if each in right else 'accepts'} {each}"
+
+
+def parameter_case_errors() -> Iterator[str]:
+    """The chart accepts and refuses the same parameters as the exporter."""
+    cases = yaml.safe_load((ROOT / "tests" / "rules" / "parameters" / "cases.yaml").read_text())
+
+    def refuses(parameters: Json) -> bool:
+        values = {"prometheusRule": {"enabled": True, "parameters": parameters}}
+        return template("--show-only=templates/prometheusrule.yaml", values=yaml.safe_dump(values))[0] != 0
+
+    for group, expected in (("accepted", False), ("refused", True), ("refused_by_regular_expression", True)):
+        for case, is_refused in zip(cases[group], in_parallel(refuses, cases[group])):
+            if is_refused != expected:
+                yield f"{'refuses' if is_refused else 'accepts'} {case}"
+
+
+def nested(path: str, value: Any) -> Json:
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+def paths(values: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        yield prefix + key, value
+        if isinstance(value, dict):
+            yield from paths(value, f"{prefix}{key}.")
+
+
+def null_errors() -> Iterator[str]:
+    """A value without a value is an empty one if its default is empty; else it is refused by name."""
+    # Maps that are passed to Kubernetes as they are, and may be empty.
+    free = ("strategy", "updateStrategy", "resources", "podSecurityContext", "securityContext", "dashboards.labels",
+            "dashboards.annotations")
+    # Without its own, a probe of the kubelet has the defaults of Kubernetes.
+    times = re.compile(r"Probe\.(?!enabled$)")
+    required = [path for path, value in paths(VALUES) if value not in ({}, [], "") and not path.startswith((*free, "global"))
+                and not times.search(path)]
+    enabled = "{probe: {enabled: true, targets: [a]}, prometheusRule: {enabled: true}, dashboards: {enabled: true}, networkPolicy: "
+    enabled += "{enabled: true}, serviceMonitor: {enabled: true}, ingress: {enabled: true, hosts: [{host: a}]}}"
+    empty = ["global", *(path for path, value in paths(VALUES) if value in ({}, [], "") or path in free)]
+    empty = [path for path in empty if path not in ("probe.targets", "ingress.hosts", "global.imageRegistry")]
+    nulls, empties = yaml.safe_load(enabled), yaml.safe_load(enabled)
+    for path in empty:
+        for values, value in ((nulls, None), (empties, at(VALUES, path.replace(".", " ")))):
+            *sections, last = path.split(".")
+            for section in sections:
+                values = values.setdefault(section, {})
+            values[last] = None if value is None or path in free else value
+    for helm in (HELM, HELM3):
+        if rendered(values=yaml.safe_dump(nulls), helm=helm) != rendered(values=yaml.safe_dump(empties), helm=helm):
+            yield f"{helm}: values without a value render something else than empty ones"
+    for path, (status, _, err) in zip(required, in_parallel(lambda path: template(values=yaml.safe_dump(nested(path, None))), required)):
+        if status == 0 or path.rpartition(".")[2] not in err or "template:" in err:
+            yield f"{path}: {err or 'rendered'}"
+
+
+def dependency_errors() -> Iterator[str]:
+    """The chart as a dependency of another one, with a condition."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(CHART, Path(folder) / "charts" / CHART.name)
+        version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+        chart: Json = {"apiVersion": "v2", "name": "mail", "version": "0.1.0"}
+        chart["dependencies"] = [{"name": CHART.name, "version": version, "condition": f"{CHART.name}.enabled"}]
+        (Path(folder) / "Chart.yaml").write_text(yaml.safe_dump(chart))
+        for enabled in (True, False):
+            values = yaml.safe_dump({CHART.name: {"enabled": enabled, "config": None, "extraArgs": None}})
+            for helm in (HELM, HELM3):
+                status, out, err = run(helm, "template", "mail", folder, "--values=-", stdin=values)
+                if status or bool(facts.of_kind(parse(out), "Deployment")) != enabled:
+                    yield f"{helm}, {enabled}: {err}"
+
+
+def number_errors() -> Iterator[str]:
+    """Names that YAML would read as numbers."""
+    values = yaml.safe_load((CHART / "ci" / "monitors-values.yaml").read_text())
+    values |= {"priorityClassName": "1e3", "serviceAccount": {"name": "0x1"}, "imagePullSecrets": [{"name": "7"}]}
+    values |= {"configExistingConfigMap": "12", "config": {}, "extraSecretMounts": [{"name": "1", "secretName": "2"}]}
+    for more in ({}, {"fullnameOverride": "123"}, {"nameOverride": "1e3", "shards": 2}):
+        objects = rendered("--namespace=456", values=json.dumps(values | more), release="789")
+        yield from schema_errors(objects)
+        yield from (f"{each['kind']}: {each['metadata']}" for each in objects if not facts.are_texts(each["metadata"]))
 
 
 def dashboard_errors() -> Iterator[str]:
@@ -294,6 +382,10 @@ CHECKS: dict[str, Callable[[], Iterator[str]]] = {
     "the default PrometheusRule has the shipped rules": shipped_rule_errors,
     "parameters of the rules": every_parameter_is_used,
     "limits of parameters": parameter_limit_errors,
+    "cases of parameters": parameter_case_errors,
+    "values without a value": null_errors,
+    "a dependency with a condition": dependency_errors,
+    "names that look like numbers": number_errors,
     "dashboards are the shipped ones": dashboard_errors,
     "Kustomize": kustomize_errors,
 }

@@ -70,7 +70,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         f"{_CONTAINER} readinessProbe httpGet": {"path": "/smtp/-/ready", "port": "http", "scheme": "HTTPS"},
         f"{_CONTAINER} args": re.compile(
             r"--web.allowed-hosts=exporter.example.net,mail-smtp-tls-exporter,mail-smtp-tls-exporter.mail-monitoring,"
-            r"mail-smtp-tls-exporter.mail-monitoring.svc\""
+            r"mail-smtp-tls-exporter.mail-monitoring.svc,mail-smtp-tls-exporter.mail-monitoring.svc.cluster.local\""
         ),
         "kind=PodMonitor spec podMetricsEndpoints 0 scheme": "https",
         "kind=PodMonitor spec podMetricsEndpoints 0 path": "/smtp/metrics",
@@ -167,6 +167,53 @@ EXPECTED: dict[str, dict[str, Any]] = {
 }
 
 
+# --- further values that are accepted, and what they cause
+
+_SELECTORS = "prometheusRule: {enabled: true, parameters: {selectors: {exporter: 'job=~\"mail|a\",env=\"b\"', probe: 'job=\"b\"'}}}"
+ACCEPTED: dict[str, tuple[str, str, Any]] = {
+    "client certificates by the other name": (
+        "webConfig: {tls_server_config: {cert_file: a, key_file: b, client_auth_type: RequireClientCert}}",
+        f"{_CONTAINER} livenessProbe", {"failureThreshold": 6, "periodSeconds": 10, "tcpSocket": {"port": "http"}, "timeoutSeconds": 5},
+    ),
+    "an Ingress for all names of a domain": (
+        "ingress: {enabled: true, hosts: [{host: '*.example.com'}]}", f"{_CONTAINER} args", re.compile(r",\*\.example\.com\""),
+    ),
+    "allowed hosts": (
+        "web: {allowedHosts: ['*', '*.a_b.test:1', 'a:65535', '[::1]:80', 192.0.2.1, A.]}",
+        f"{_CONTAINER} args", re.compile(r"=\*,\*\.a_b\.test:1,a:65535,\[::1\]:80,192\.0\.2\.1,A\.,mail"),
+    ),
+    "the hosts of shards": (
+        "{web: {allowedHosts: [a]}, shards: 2, clusterDomain: k8s.test}", f"{_SET} template spec containers 0 args",
+        re.compile(r"\*\.mail-smtp-tls-exporter-headless\.mail-monitoring\.svc\.k8s\.test"),
+    ),
+    "an escape in the path of the URL": (
+        "web: {externalUrl: 'https://a.test:1/%61/'}", f"{_CONTAINER} livenessProbe httpGet path", "/%61/-/healthy",
+    ),
+    "an external URL with an address": (
+        "web: {externalUrl: 'http://[::1]:8080'}", f"{_CONTAINER} livenessProbe httpGet path", "/-/healthy",
+    ),
+    "no reloads, in other units": ("autoReloadInterval: 0m", f"{_CONTAINER} args", re.compile(r"^(?!.*auto-reload)")),
+    "no reloads, without a unit": ("autoReloadInterval: '0'", f"{_CONTAINER} args", re.compile(r"^(?!.*auto-reload)")),
+    "an interval of several units": ("autoReloadInterval: 1m08s", f"{_CONTAINER} args", re.compile(r"interval=1m08s")),
+    "the longest interval": ("autoReloadInterval: 1d", f"{_CONTAINER} args", re.compile(r"interval=1d")),
+    "another strategy": ("strategy: {type: Recreate}", "kind=Deployment spec strategy", {"type": "Recreate"}),
+    "a rolling update of another size": (
+        "strategy: {rollingUpdate: {maxSurge: 0}}", "kind=Deployment spec strategy rollingUpdate", {"maxSurge": 0, "maxUnavailable": 0},
+    ),
+    "jobs that other selectors select": (
+        f"{{jobName: mail, serviceMonitor: {{enabled: true}}, {_SELECTORS}}}",
+        "kind=ServiceMonitor spec endpoints 0 relabelings 0 replacement", "mail",
+    ),
+    "a second listener": (
+        "extraArgs: ['--web.listen-address=127.0.0.1:1']", f"{_CONTAINER} args", re.compile(r"=:10465.*127\.0\.0\.1:1"),
+    ),
+    "a group of rules": (
+        "prometheusRule: {enabled: true, additionalGroups: [{name: a, rules: []}]}",
+        "kind=PrometheusRule spec groups name=a", {"name": "a", "rules": []},
+    ),
+}
+
+
 # --- values that are refused
 
 
@@ -215,6 +262,40 @@ REFUSED: dict[str, tuple[str, str]] = {
     "client certificates without TLS": (
         "{webConfigExistingSecret: a, webConfigExistingSecretClientCertificates: true}", "webConfigExistingSecretTLS",
     ),
+    "another interval than the exporter accepts": ("autoReloadInterval: 2d", "1s to 1d"),
+    "too short an interval": ("autoReloadInterval: 999ms", "1s to 1d"),
+    "units in another order": ("autoReloadInterval: 1s1m", "autoReloadInterval"),
+    "a host with a path": ("web: {allowedHosts: [a/]}", "allowedHosts"),
+    "a host with a port that does not exist": ("web: {allowedHosts: ['a:65536']}", "allowedHosts"),
+    "a host with an asterisk inside": ("web: {allowedHosts: [a.*]}", "allowedHosts"),
+    "what is below an address": ("web: {allowedHosts: ['*.192.0.2.1']}", "allowedHosts"),
+    "two hosts in one text": ("web: {allowedHosts: ['a,b']}", "allowedHosts"),
+    "a host of an Ingress with a port": ("ingress: {enabled: true, hosts: [{host: 'a.test:80'}]}", "ingress"),
+    "the path of another endpoint": ("web: {telemetryPath: /probe/}", "telemetryPath"),
+    "a reserved path": ("web: {telemetryPath: /api/metrics}", "telemetryPath"),
+    "an external URL with a query": ("web: {externalUrl: 'https://a.test?x=/y'}", "externalUrl"),
+    "an external URL with a user": ("web: {externalUrl: 'https://u@a.test/'}", "externalUrl"),
+    "an external URL without a host": ("web: {externalUrl: 'https:///a'}", "externalUrl"),
+    "an argument of another value": ("extraArgs: [--log.level=debug]", "extraArgs"),
+    "a switch of another value": ("extraArgs: [--web.enable-lifecycle]", "extraArgs"),
+    "a job that the rules do not select": (
+        "{jobName: mail, serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}}", "do not select the job mail",
+    ),
+    "a job of probes that the rules do not select": (
+        "{probe: {enabled: true, targets: [a], jobName: smtp-tls}, prometheusRule: {enabled: true}}", "do not select the job smtp-tls",
+    ),
+    "a timeout above the interval": ("serviceMonitor: {enabled: true, interval: 30s, scrapeTimeout: 1m}", "serviceMonitor.scrapeTimeout"),
+    "two volumes with one name": (
+        "{extraSecretMounts: [{name: ca, secretName: a}], extraConfigMapMounts: [{name: ca, configMap: b}]}", "the name ca",
+    ),
+    "a volume with the name of one of the chart": ("extraVolumes: [{name: config, emptyDir: {}}]", "the name config"),
+    "two volumes in one folder": (
+        "extraSecretMounts: [{name: a, secretName: a}, {name: b, secretName: b, mountPath: /etc/smtp-tls-exporter/a}]", "mounted at",
+    ),
+    "a group with the name of a shipped one": (
+        "prometheusRule: {enabled: true, additionalGroups: [{name: smtp-tls-dns, rules: []}]}", "a group smtp-tls-dns already",
+    ),
+    "another severity": ("prometheusRule: {additionalRuleLabels: {severity: page}}", "additionalRuleLabels"),
     "two monitors": ("{serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}", "twice"),
     "a monitor without a CA": (
         "{serviceMonitor: {enabled: true}, webConfig: {tls_server_config: {cert_file: a}}}", "set serviceMonitor.tlsConfig",

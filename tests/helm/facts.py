@@ -14,6 +14,13 @@ LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 RESTRICTED = {"allowPrivilegeEscalation": False, "runAsNonRoot": True, "readOnlyRootFilesystem": True}
 
 
+def are_texts(value: Any) -> bool:
+    """Whether all parts of a value are texts."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and are_texts(part) for key, part in value.items())
+    return isinstance(value, str)
+
+
 def of_kind(objects: list[Json], *kinds: str) -> list[Json]:
     return [each for each in objects if each["kind"] in kinds]
 

@@ -44,7 +44,11 @@ def errors(objects: list[Json], folder: Path, args: list[str]) -> Iterator[str]:
         for monitor in facts.of_kind(objects, "ServiceMonitor", "PodMonitor"):
             endpoint = (monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"])[0]
             status = 401 if "basicAuth" in endpoint else 200
-            for host in ("10.0.0.1:10465", f"{service['name']}.{service['namespace']}.svc:10465"):
+            name = f"{service['name']}.{service['namespace']}.svc"
+            hosts = ["10.0.0.1:10465", f"{name}:10465", f"{name}.cluster.local:10465"]
+            if facts.of_kind(objects, "StatefulSet"):
+                hosts.append(f"{service['name']}-0.{name.replace('.', '-headless.', 1)}.cluster.local:10465")
+            for host in hosts:
                 yield from _status_errors(address, endpoint.get("scheme", "http"), endpoint["path"], host, status)
             if any(each.startswith("--web.allowed-hosts=") for each in args):
                 yield from _status_errors(address, endpoint.get("scheme", "http"), endpoint["path"], "attacker.example", 403)

@@ -27,8 +27,8 @@ StatefulSet at most 52, because Kubernetes adds a hash to it in a label. The has
 
 {{/* Selectors of workloads are immutable: these labels must not change between versions of the chart. */}}
 {{- define "smtp-tls-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "smtp-tls-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "smtp-tls-exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/*
@@ -41,8 +41,8 @@ The metadata of an object: "root", and if needed "suffix" of the name, or "name"
 {{- $_ := set $own "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_") -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- with .component }}{{ $_ := set $own "app.kubernetes.io/component" . }}{{ end -}}
-name: {{ .name | default (list (include "smtp-tls-exporter.fullname" .root) .suffix | compact | join "-") }}
-namespace: {{ .namespace | default (include "smtp-tls-exporter.namespace" .root) }}
+name: {{ .name | default (list (include "smtp-tls-exporter.fullname" .root) .suffix | compact | join "-") | quote }}
+namespace: {{ .namespace | default (include "smtp-tls-exporter.namespace" .root) | quote }}
 labels:
   {{- toYaml (mergeOverwrite (dict) .root.Values.commonLabels (.labels | default dict) $own) | nindent 2 }}
 {{- with .annotations }}
@@ -63,6 +63,60 @@ annotations:
 {{- with .Values.global.imageRegistry | default .Values.image.registry }}{{ . }}/{{ end -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion -}}
 {{ with .Values.image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* --- values */}}
+
+{{/*
+Sets values without a value to an empty one. Helm removes keys that are null, such as a section of which all lines are comments. The
+schema requires the keys whose default is not empty. All templates begin with this, because their order is not defined.
+*/}}
+{{- define "smtp-tls-exporter.emptyValues" -}}
+{{- $maps := `
+    global commonLabels config targetFiles webConfig strategy updateStrategy annotations podLabels podAnnotations resources
+    podSecurityContext securityContext nodeSelector affinity dnsConfig podDisruptionBudget serviceAccount.annotations
+    service.labels service.annotations ingress.labels ingress.annotations serviceMonitor.additionalLabels
+    serviceMonitor.annotations serviceMonitor.tlsConfig serviceMonitor.basicAuth podMonitor.additionalLabels
+    podMonitor.annotations podMonitor.tlsConfig podMonitor.basicAuth probe.additionalLabels probe.annotations probe.labels
+    probe.tlsConfig probe.basicAuth prometheusRule.additionalLabels prometheusRule.annotations
+    prometheusRule.additionalRuleLabels dashboards.labels dashboards.annotations
+` -}}
+{{- $lists := `
+    imagePullSecrets targetFilesExistingConfigMaps extraSecretMounts extraConfigMapMounts web.allowedHosts tolerations
+    topologySpreadConstraints extraArgs extraEnv extraEnvFrom extraVolumes extraVolumeMounts extraContainers
+    extraInitContainers service.ipFamilies ingress.hosts ingress.tls networkPolicy.ingressFrom networkPolicy.extraIngress
+    networkPolicy.dnsTo networkPolicy.smtpTo networkPolicy.extraEgress serviceMonitor.relabelings
+    serviceMonitor.metricRelabelings podMonitor.relabelings podMonitor.metricRelabelings probe.targets
+    probe.metricRelabelings prometheusRule.disabledAlerts prometheusRule.additionalGroups extraManifests
+` -}}
+{{- $texts := `
+    nameOverride fullnameOverride namespaceOverride image.registry image.tag image.digest configExistingConfigMap
+    configExistingSecret webConfigExistingSecret web.externalUrl web.routePrefix priorityClassName dnsPolicy
+    serviceAccount.name service.ipFamilyPolicy ingress.className jobName serviceMonitor.namespace podMonitor.namespace
+    probe.namespace probe.jobName prometheusRule.namespace dashboards.namespace
+` -}}
+{{- $values := .Values -}}
+{{- range tuple (tuple dict $maps) (tuple list $lists) (tuple "" $texts) -}}
+{{- $empty := first . -}}
+{{- range regexSplit "\\s+" (last . | trim) -1 -}}
+{{- $keys := splitList "." . -}}
+{{- $section := $values -}}
+{{- range initial $keys }}{{ $section = get $section . }}{{ end -}}
+{{- if kindIs "invalid" (index $section (last $keys)) }}{{ $_ := set $section (last $keys) (deepCopy $empty) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The milliseconds of a duration, whose form the schema checks. */}}
+{{- define "smtp-tls-exporter.milliseconds" -}}
+{{- $units := dict "y" 31536000000 "w" 604800000 "d" 86400000 "h" 3600000 "m" 60000 "s" 1000 "ms" 1 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+[a-z]+" . -1 -}}
+{{- /* A leading 0 would make the number octal. */ -}}
+{{- $number := regexReplaceAll "^0+([0-9])" (regexFind "^[0-9]+" .) "${1}" -}}
+{{- $sum = add $sum (mul (int64 $number) (get $units (regexFind "[a-z]+$" .) | int64)) -}}
+{{- end -}}
+{{- $sum -}}
 {{- end -}}
 
 {{/* --- configuration */}}
@@ -110,14 +164,14 @@ true
 {{- if .Values.webConfigExistingSecretClientCertificates }}true{{ end -}}
 {{- else -}}
 {{- $tls := .Values.webConfig.tls_server_config | default dict -}}
-{{- if or $tls.client_allowed_sans (has $tls.client_auth_type (list "RequireAnyClientCert" "RequireAndVerifyClientCert")) }}true{{ end -}}
+{{- if or $tls.client_allowed_sans (has $tls.client_auth_type (list "RequireAnyClientCert" "RequireClientCert" "RequireAndVerifyClientCert")) }}true{{ end -}}
 {{- end -}}
 {{- end -}}
 
 {{/* The prefix of all paths, without a slash at its end. */}}
 {{- define "smtp-tls-exporter.prefix" -}}
 {{- $prefix := .Values.web.routePrefix -}}
-{{- if not $prefix }}{{ $prefix = get (urlParse .Values.web.externalUrl) "path" }}{{ end -}}
+{{- if not $prefix }}{{ $prefix = regexReplaceAll "^https?://[^/]*" .Values.web.externalUrl "" }}{{ end -}}
 {{- $prefix | trimAll "/" | printf "/%s" | trimSuffix "/" -}}
 {{- end -}}
 
@@ -126,7 +180,11 @@ true
 {{- if or .Values.web.allowedHosts .Values.web.externalUrl .Values.ingress.enabled -}}
 {{- $service := include "smtp-tls-exporter.fullname" . -}}
 {{- $namespace := include "smtp-tls-exporter.namespace" . -}}
-{{- $hosts := concat .Values.web.allowedHosts (list $service (printf "%s.%s" $service $namespace) (printf "%s.%s.svc" $service $namespace)) -}}
+{{- $hosts := .Values.web.allowedHosts -}}
+{{- range gt (int .Values.shards) 1 | ternary (list $service (printf "*.%s-headless" $service)) (list $service) -}}
+{{- $hosts = concat $hosts (list . (printf "%s.%s" . $namespace) (printf "%s.%s.svc" . $namespace)) -}}
+{{- $hosts = append $hosts (printf "%s.%s.svc.%s" . $namespace $.Values.clusterDomain) -}}
+{{- end -}}
 {{- if .Values.ingress.enabled -}}
 {{- range .Values.ingress.hosts }}{{ $hosts = append $hosts .host }}{{ end -}}
 {{- end -}}
@@ -147,6 +205,52 @@ true
 {{- $name -}}
 {{- else -}}
 {{- printf "smtp-tls-%s" $name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The job of the Probe. */}}
+{{- define "smtp-tls-exporter.probeJobName" -}}
+{{- .Values.probe.jobName | default (printf "%s-probe" (include "smtp-tls-exporter.jobName" .)) -}}
+{{- end -}}
+
+{{/*
+"true" if matchers of PromQL, of a form that the schema checks, select a job: "matchers" and "job". Only those of the label job are
+evaluated. Fails if a regular expression is invalid: the engine is that of Prometheus.
+*/}}
+{{- define "smtp-tls-exporter.selects" -}}
+{{- $selects := true -}}
+{{- $job := .job -}}
+{{- range regexFindAll `[a-zA-Z0-9_]+ *[=!~]+ *("([^"\\]|\\.)*"|'([^'\\]|\\.)*')` .matchers -1 -}}
+{{- $operator := regexFind "[=!~]+" . -}}
+{{- $text := regexReplaceAll `^[^"']*` . "" -}}
+{{- if hasPrefix "'" $text -}}
+{{- $text = $text | trimPrefix "'" | trimSuffix "'" | replace `\'` "'" | replace `"` `\"` | printf `"%s"` -}}
+{{- end -}}
+{{- /* The escape sequences of YAML are those of PromQL, except for octal ones, which are not evaluated. */ -}}
+{{- $value := printf "value: %s" $text | fromYaml -}}
+{{- if not $value.Error -}}
+{{- $is := eq $value.value $job -}}
+{{- if hasSuffix "~" $operator }}{{ $is = mustRegexMatch (printf "^(?s:%s)$" $value.value) $job }}{{ end -}}
+{{- if and (regexMatch "^job *[=!]" .) (eq $is (hasPrefix "!" $operator)) }}{{ $selects = false }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if $selects }}true{{ end -}}
+{{- end -}}
+
+{{/* What is wrong with the jobs of monitors: their names, which the alert rules do not select. */}}
+{{- define "smtp-tls-exporter.unselectedJobs" -}}
+{{- $selectors := .Values.prometheusRule.parameters.selectors -}}
+{{- if or .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
+{{- $job := include "smtp-tls-exporter.jobName" . -}}
+{{- if not (include "smtp-tls-exporter.selects" (dict "matchers" $selectors.exporter "job" $job)) -}}
+jobName: the alert rules (selectors.exporter) do not select the job {{ $job }}
+{{ end -}}
+{{- end -}}
+{{- if .Values.probe.enabled -}}
+{{- $job := include "smtp-tls-exporter.probeJobName" . -}}
+{{- if not (include "smtp-tls-exporter.selects" (dict "matchers" $selectors.probe "job" $job)) -}}
+probe.jobName: the alert rules (selectors.probe) do not select the job {{ $job }}
+{{ end -}}
 {{- end -}}
 {{- end -}}
 

@@ -24,11 +24,11 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  serviceAccountName: {{ include "smtp-tls-exporter.serviceAccountName" . }}
+  serviceAccountName: {{ include "smtp-tls-exporter.serviceAccountName" . | quote }}
   automountServiceAccountToken: {{ .Values.serviceAccount.automountServiceAccountToken }}
   enableServiceLinks: false
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with .Values.podSecurityContext }}
   securityContext:
@@ -70,7 +70,7 @@ spec:
   {{- end }}
   containers:
     - name: smtp-tls-exporter
-      image: {{ include "smtp-tls-exporter.image" . }}
+      image: {{ include "smtp-tls-exporter.image" . | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
         {{- include "smtp-tls-exporter.args" . | nindent 8 }}
@@ -113,7 +113,7 @@ spec:
 
 {{/* "true" if the exporter reloads a changed configuration by itself. */}}
 {{- define "smtp-tls-exporter.reloads" -}}
-{{- if not (has .Values.autoReloadInterval (list "" "0" "0s")) }}true{{ end -}}
+{{- if ne (include "smtp-tls-exporter.milliseconds" .Values.autoReloadInterval) "0" }}true{{ end -}}
 {{- end -}}
 
 {{/* Additional containers. Those without a securityContext get that of the exporter. */}}
@@ -131,7 +131,7 @@ spec:
 {{- end }}
 - --web.listen-address=:{{ .Values.containerPort }}
 {{- if ne .Values.web.telemetryPath "/metrics" }}
-- --web.telemetry-path={{ .Values.web.telemetryPath }}
+- {{ printf "--web.telemetry-path=%s" .Values.web.telemetryPath | quote }}
 {{- end }}
 {{- if include "smtp-tls-exporter.hasWebConfig" . }}
 - --web.config.file=/etc/smtp-tls-exporter/web/webconfig.yaml
@@ -140,10 +140,10 @@ spec:
 - --web.enable-lifecycle
 {{- end }}
 {{- with .Values.web.externalUrl }}
-- --web.external-url={{ . }}
+- {{ printf "--web.external-url=%s" . | quote }}
 {{- end }}
 {{- with .Values.web.routePrefix }}
-- --web.route-prefix={{ . }}
+- {{ printf "--web.route-prefix=%s" . | quote }}
 {{- end }}
 {{- with include "smtp-tls-exporter.allowedHosts" . }}
 - {{ printf "--web.allowed-hosts=%s" . | quote }}
@@ -196,7 +196,7 @@ spec:
   readOnly: true
 {{- end }}
 {{- range concat .Values.extraSecretMounts .Values.extraConfigMapMounts }}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   mountPath: {{ .mountPath | default (printf "/etc/smtp-tls-exporter/%s" .name) }}
   readOnly: true
 {{- end }}
@@ -210,11 +210,11 @@ spec:
 - name: config
   {{- if or .Values.configExistingSecret .Values.secretConfig }}
   secret:
-    secretName: {{ .Values.configExistingSecret | default (printf "%s-config" $fullname) }}
+    secretName: {{ .Values.configExistingSecret | default (printf "%s-config" $fullname) | quote }}
     defaultMode: 0440
   {{- else }}
   configMap:
-    name: {{ .Values.configExistingConfigMap | default (printf "%s-config" $fullname) }}
+    name: {{ .Values.configExistingConfigMap | default (printf "%s-config" $fullname) | quote }}
   {{- end }}
 {{- if .Values.targetFiles }}
 - name: targets
@@ -224,18 +224,18 @@ spec:
 {{- range $at, $name := .Values.targetFilesExistingConfigMaps }}
 - name: target-files-{{ $at }}
   configMap:
-    name: {{ $name }}
+    name: {{ $name | quote }}
 {{- end }}
 {{- if include "smtp-tls-exporter.hasWebConfig" . }}
 - name: web-config
   secret:
-    secretName: {{ .Values.webConfigExistingSecret | default (printf "%s-web" $fullname) }}
+    secretName: {{ .Values.webConfigExistingSecret | default (printf "%s-web" $fullname) | quote }}
     defaultMode: 0440
 {{- end }}
 {{- range .Values.extraSecretMounts }}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   secret:
-    secretName: {{ .secretName }}
+    secretName: {{ .secretName | quote }}
     defaultMode: 0440
     {{- with .items }}
     items:
@@ -243,9 +243,9 @@ spec:
     {{- end }}
 {{- end }}
 {{- range .Values.extraConfigMapMounts }}
-- name: {{ .name }}
+- name: {{ .name | quote }}
   configMap:
-    name: {{ .configMap }}
+    name: {{ .configMap | quote }}
     {{- with .items }}
     items:
       {{- toYaml . | nindent 6 }}
