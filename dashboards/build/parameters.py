@@ -6,14 +6,46 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import yaml
 
 DEFAULTS = Path(__file__).resolve().parents[2] / "deploy" / "prometheus" / "parameters.yaml"
 MAX_BYTES = 1 << 20
 
-# Label names in queries that a parameter must not repeat.
-_RESERVED = {"job", "instance", "target", "server_name", "backend", "tls"}
+# Label names that the exporter does not accept: those of its metrics, those that differ between its replicas, and those that rules
+# and PromQL give a meaning. The Helm chart has the same list.
+_RESERVED = set(
+    """
+    instance pod exported_pod pod_name pod_ip pod_uid pod_template_hash controller_revision_hash
+    kubernetes_pod_name statefulset_kubernetes_io_pod_name apps_kubernetes_io_pod_index container container_id
+    endpoint node node_name nodename kubernetes_node alloc_id task_id replica prometheus_replica
+    receive_replica rule_replica thanos_replica alertname alertstate severity backend certificate cipher data
+    fingerprint_sha256 group host_backend issuer key kind le matching_type name phase policy_id policy_mode
+    port preference presented quantile reason record resolver resolves result revision rua selector serial
+    server_name signature stage status store subject target tls type usability usage variant version job
+    """.split()
+)
+_KEYWORDS = {"inf", "nan", "without"}
+
+# A matcher of PromQL. Its regular expression is not checked: Python has another syntax, and the dashboards do not use selectors.
+_CODE_POINT = r"(?:[0-9A-Ca-cEeFf][0-9A-Fa-f]{3}|[dD][0-7][0-9A-Fa-f]{2})"
+_ESCAPE = (
+    rf"\\(?:[abfnrtv\\]|[01][0-7]{{2}}|x[0-7][0-9A-Fa-f]|u{_CODE_POINT}|U0000{_CODE_POINT}"
+    r"|U00(?:0[1-9A-Fa-f]|10)[0-9A-Fa-f]{4})"
+)
+_STRING = rf"""(?:"(?:[^"\\`]|{_ESCAPE}|\\")*"|'(?:[^'\\`]|{_ESCAPE}|\\')*')"""
+_MATCHER = rf" *(?!__name__\b)[a-zA-Z_][a-zA-Z0-9_]* *(?:=~|!~|!=|=) *{_STRING} *"
+_MATCHERS = re.compile(rf"{_MATCHER}(?:,{_MATCHER})*")
+
+# Thresholds of rules that the dashboards do not use, and the least share of a lifetime: the limits of the exporter.
+_RANGES = {
+    "client_certificate_expiring_days": (1, 3650),
+    "not_reloaded_hours": (2, 168),
+    "certificates_differ_hours": (2, 168),
+    "backend_flapping_changes": (2, 100),
+}
+_LEAST_SHARE = 1e-9
 
 
 class ParameterError(Exception):
@@ -83,9 +115,14 @@ def _merge(default: Any, value: Any, path: str = "") -> Any:
         if unknown:
             raise ValueError(f"unknown key `{_join(path, unknown[0])}`: expected one of {', '.join(default)}")
         return {key: _merge(each, value.get(key), _join(path, key)) for key, each in default.items()}
-    types = {str: (str,), int: (int,), float: (int, float), list: (list,)}[type(default)]
+    types, name = {
+        str: ((str,), "a text"),
+        int: ((int,), "a whole number"),
+        float: ((int, float), "a number"),
+        list: ((list,), "a list"),
+    }[type(default)]
     if isinstance(value, bool) or not isinstance(value, types):
-        raise ValueError(f"invalid type of `{path}`: expected {type(default).__name__}, got {value!r}")
+        raise ValueError(f"invalid type of `{path}`: expected {name}, got {value!r}")
     return value
 
 
@@ -107,10 +144,21 @@ def _parameters(values: dict[str, Any], defaults: dict[str, Any]) -> Parameters:
     for name in names:
         if not isinstance(name, str) or not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name):
             raise ValueError(f"invalid label name {name!r} in `labels`: expected letters, digits and _")
-        if name in _RESERVED or names.count(name) > 1:
+        if name in _RESERVED or name.startswith("__") or name.lower() in _KEYWORDS:
+            raise ValueError(f"invalid label name `{name}` in `labels`: alerts cannot keep a label with this name")
+        if names.count(name) > 1:
             raise ValueError(f"invalid label name `{name}` in `labels`: another label has this name")
-    if not re.fullmatch(r"https?://[^\s\"'`$\\{}<>]+", runbook_url):
-        raise ValueError(f"invalid `runbook_url` {runbook_url!r}: expected an http or https URL")
+    if not re.fullmatch(r"https?://[\[A-Za-z0-9][-A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%]*", runbook_url):
+        raise ValueError(f"invalid `runbook_url` {runbook_url!r}: expected an http or https URL without blanks and quotes")
+    selectors = values["selectors"]
+    for name, text in selectors.items():
+        if not _MATCHERS.fullmatch(text) or any(category(c) in ("Cc", "Cf", "Zl", "Zp") for c in text):
+            raise ValueError(f"invalid `selectors.{name}` {text!r}: expected matchers of PromQL without braces")
+    if selectors["exporter"] == selectors["probe"]:
+        raise ValueError("`selectors.exporter` and `selectors.probe` are equal: expected different jobs")
+    for name, (least, most) in _RANGES.items():
+        if not least <= thresholds[name] <= most:
+            raise ValueError(f"invalid `{name}` {thresholds[name]}: expected {least} to {most}")
     if not (
         parameters.about_to_expire.days < parameters.expiring.days
         and parameters.about_to_expire.share < parameters.expiring.share
@@ -123,6 +171,6 @@ def _expiry(thresholds: dict[str, Any], name: str) -> Expiry:
     expiry = Expiry(thresholds[f"{name}_days"], float(thresholds[f"{name}_lifetime_ratio"]))
     if not 1 <= expiry.days <= 3650:
         raise ValueError(f"invalid `{name}_days` {expiry.days}: expected 1 to 3650")
-    if not 0 < expiry.share < 1:
+    if not _LEAST_SHARE <= expiry.share < 1:
         raise ValueError(f"invalid `{name}_lifetime_ratio` {expiry.share}: expected more than 0 and less than 1")
     return expiry

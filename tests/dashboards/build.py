@@ -16,6 +16,7 @@ Json = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "dashboards" / "build"
+CASES = ROOT / "tests" / "rules" / "parameters" / "cases.yaml"
 ENVIRONMENT = ROOT / "target" / "dashboards" / "venv"
 
 # Parameters that differ from all defaults.
@@ -140,6 +141,26 @@ json.dump([error(file) for file in sys.argv[2:]], sys.stdout)
 """
 
 
+# Prints which of the parameters that the exporter accepts are refused, and the other way around.
+_CASES = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+import parameters, yaml
+file = pathlib.Path(__file__).with_suffix(".yaml")
+cases = yaml.safe_load(pathlib.Path(sys.argv[2]).read_text())
+for group in ("accepted", "refused"):
+    for case in cases[group]:
+        file.write_text(yaml.safe_dump(case))
+        try:
+            parameters.read(file)
+            found = "accepted"
+        except parameters.ParameterError as error:
+            found = "refused"
+        if found != group:
+            print(f"{found}: {case}")
+"""
+
+
 def broken_errors(interpreter: Path, directory: Path) -> Iterator[str]:
     """Broken parameter files that are not reported as an error."""
     files = [directory / f"broken{number}.yaml" for number in range(len(BROKEN))]
@@ -149,6 +170,10 @@ def broken_errors(interpreter: Path, directory: Path) -> Iterator[str]:
     for file, (name, (_, expected)), answer in zip(files, BROKEN.items(), json.loads(result.stdout)):
         if not answer.startswith(f"error: {file}: ") or expected not in answer:
             yield f"{name}: {answer[:300]}"
+    cases = directory / "cases.py"
+    cases.write_text(_CASES)
+    result = subprocess.run([interpreter, "-B", cases, BUILD, CASES], check=True, capture_output=True, text=True)
+    yield from result.stdout.splitlines()
     build = run(interpreter, "--parameters", directory / "missing.yaml", "--output", directory / "broken")
     if build.returncode != 2 or "missing.yaml: " not in build.stderr or (directory / "broken").exists():
         yield f"a missing file: exit code {build.returncode}: {build.stderr[-300:]}"
