@@ -110,7 +110,7 @@ impl Options {
     ///
     /// # Errors
     /// If no request can have one of the paths, if the path of the metrics is reserved for another endpoint, or if the URL
-    /// has no valid host.
+    /// has no valid host, or a query or a fragment.
     pub fn new(
         telemetry_path: String,
         route_prefix: Option<String>,
@@ -129,6 +129,9 @@ impl Options {
         }
         if let Some(reserved) = RESERVED_PATHS.iter().find(|reserved| path.starts_with(**reserved)) {
             return Err(format!("invalid --web.telemetry-path `{path}`: paths below `{reserved}` are reserved"));
+        }
+        if let Some(url) = external_url.as_deref().filter(|url| url.contains(['?', '#'])) {
+            return Err(format!("invalid --web.external-url `{url}`: expected no query and no fragment"));
         }
         // A path alone is accepted as well.
         if let Some(url) = external_url.as_deref().filter(|url| url.contains("://"))
@@ -394,8 +397,7 @@ fn normal_path(path: &str) -> String {
 
 fn path_of(url: &str) -> &str {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..)).unwrap_or_default();
-    path.split(['?', '#']).next().unwrap_or_default()
+    after_scheme.find('/').and_then(|at| after_scheme.get(at..)).unwrap_or_default()
 }
 
 fn escape_pattern(path: &str) -> String {

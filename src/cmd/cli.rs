@@ -75,8 +75,9 @@ pub struct Args {
     #[arg(long = "web.external-url", value_name = "URL")]
     pub external_url: Option<String>,
 
-    /// Hosts that requests may be sent to (HOST or HOST:PORT, comma-separated or repeated; `*` for any), besides IP addresses
-    /// and localhost; without this flag and --web.external-url, any. Health checks may be sent to any host.
+    /// Hosts that requests may be sent to (HOST or *.DOMAIN, with :PORT or with any port, comma-separated or repeated; `*` for
+    /// any), besides IP addresses and localhost; without this flag and --web.external-url, any. Health checks may be sent to any
+    /// host.
     #[arg(long = "web.allowed-hosts", value_name = "HOST", value_delimiter = ',')]
     pub allowed_hosts: Vec<AllowedHost>,
 
@@ -154,7 +155,7 @@ fn host_ordinal() -> Result<u32, String> {
     let name = name.to_string_lossy();
     ordinal_of_host_name(&name).ok_or_else(|| {
         format!(
-            "invalid shard `{FROM_HOSTNAME}`: the host name `{}` does not end in a hyphen and a number",
+            "invalid shard `{FROM_HOSTNAME}`: the host name `{}` does not end in a hyphen and the number of a shard",
             printable(&name, MAX_HOST_NAME)
         )
     })

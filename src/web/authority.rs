@@ -78,13 +78,24 @@ impl Host {
         }
     }
 
+    /// Whether this name has one or more labels before `domain`.
+    pub(super) fn is_below(&self, domain: &Self) -> bool {
+        match (self, domain) {
+            (Self::Name(name), Self::Name(domain)) => {
+                let labels = without_dot(name).strip_suffix(without_dot(domain));
+                labels.is_some_and(|labels| labels.ends_with('.'))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether no name server can choose its address: an IP address, or a name of loopback (RFC 6761 §6.3).
     pub(super) fn is_fixed(&self) -> bool {
         match self {
             Self::Address(_) => true,
             Self::Name(name) => {
                 let name = without_dot(name);
-                name == LOCALHOST || name.strip_suffix(LOCALHOST).is_some_and(|name| name.ends_with('.'))
+                name == LOCALHOST || name.strip_suffix(LOCALHOST).is_some_and(|labels| labels.ends_with('.'))
             }
         }
     }

@@ -8,11 +8,20 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::authority::{Authority, Malformed, Origin};
+use super::authority::{Authority, Host, Malformed, Origin};
 
-/// A value of `--web.allowed-hosts`: a host that requests may be sent to, with its port or with any, or all hosts.
+/// A value of `--web.allowed-hosts`: a host that requests may be sent to or the names below it, with a port or with any, or all
+/// hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AllowedHost(Option<Authority>);
+pub struct AllowedHost(Allowed);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Allowed {
+    All,
+    Host(Authority),
+    /// The names that have one or more labels before this one.
+    Below(Authority),
+}
 
 impl FromStr for AllowedHost {
     type Err = &'static str;
@@ -20,22 +29,34 @@ impl FromStr for AllowedHost {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         if text == ANY {
-            return Ok(Self(None));
+            return Ok(Self(Allowed::All));
         }
-        text.parse().map(|host| Self(Some(host))).map_err(|Malformed| "expected HOST, HOST:PORT or `*`")
+        let allowed = match text.strip_prefix(ANY_LABELS) {
+            Some(domain) => domain.parse().map(Allowed::Below),
+            None => text.parse().map(Allowed::Host),
+        };
+        match allowed {
+            // An IP address has nothing below it.
+            Ok(Allowed::Below(Authority { host: Host::Address(_), .. })) | Err(Malformed) => Err(EXPECTED),
+            Ok(allowed) => Ok(Self(allowed)),
+        }
     }
 }
 
 impl AllowedHost {
     fn permits(&self, host: &Authority) -> bool {
-        let Some(allowed) = &self.0 else { return true };
+        let (allowed, is_host) = match &self.0 {
+            Allowed::All => return true,
+            Allowed::Host(allowed) => (allowed, allowed.host.is(&host.host)),
+            Allowed::Below(domain) => (domain, host.host.is_below(&domain.host)),
+        };
         let is_port = match (allowed.port, host.port) {
             (None, _) => true,
             // Behind a proxy, it may be the default port of HTTPS.
             (Some(allowed), None) => [80, 443].contains(&allowed),
             (Some(allowed), Some(port)) => allowed == port,
         };
-        is_port && allowed.host.is(&host.host)
+        is_port && is_host
     }
 }
 
@@ -150,3 +171,5 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const ANY: &str = "*";
+const ANY_LABELS: &str = "*.";
+const EXPECTED: &str = "expected HOST or *.DOMAIN, with or without :PORT, or `*`";

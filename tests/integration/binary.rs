@@ -134,6 +134,7 @@ fn invalid_usage_and_configurations_exit_with_2() {
         (vec![valid.as_str(), "--web.listen-address=name.invalid:1"], 1, &["name.invalid:1"]),
         (vec![valid.as_str(), "--web.telemetry-path=/-/ready"], 2, &["--web.telemetry-path"]),
         (vec![valid.as_str(), "--web.external-url=https://a b/"], 2, &["--web.external-url", "https://a b/"]),
+        (vec![valid.as_str(), "--web.external-url=https://a.test?x=/y"], 2, &["--web.external-url", "query"]),
         (vec![valid.as_str(), "--web.allowed-hosts=a.test,b.test:x"], 2, &["--web.allowed-hosts", "b.test:x"]),
     ] {
         let output = exporter(&args).output().expect("it runs");

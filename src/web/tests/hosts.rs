@@ -145,6 +145,7 @@ async fn serves_configured_hosts_only() {
 
     let external = server(Some("https://ext.example:8443/"), &[]).await;
     let listed = server(None, &["a.example:8080", "B.example.", "[::1]:80", "c.example:80"]).await;
+    let below = server(None, &["*.d.example", "*.e.example:8080"]).await;
     let both = server(Some("https://ext.example/"), &["a.example", "*"]).await;
     for (server, host, expected) in [
         (&external, "ext.example", "200"),
@@ -167,6 +168,14 @@ async fn serves_configured_hosts_only() {
         (&listed, "c.example", "200"),
         (&listed, "ext.example", "403"),
         (&listed, "127.0.0.1", "200"),
+        (&below, "a.d.example", "200"),
+        (&below, "A.b.D.example.:9", "200"),
+        (&below, "d.example", "403"),
+        (&below, "ad.example", "403"),
+        (&below, "a.d.example.evil.example", "403"),
+        (&below, "*.d.example", "400"),
+        (&below, "a.e.example:8080", "200"),
+        (&below, "a.e.example:8081", "403"),
         (&both, "anything.example", "200"),
     ] {
         check(server, &format!("host: {host}\r\n"), expected).await;
@@ -188,17 +197,33 @@ async fn serves_configured_hosts_only() {
     let answer =
         rest(&mut external.connect("GET / HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await).await;
     assert!(answer.contains("--web.allowed-hosts") && !answer.contains("evil"), "{answer}");
-    for server in [external, listed, both] {
+    for server in [external, listed, below, both] {
         server.finish().await;
     }
 }
 
 #[test]
 fn parses_allowed_hosts() {
-    for text in ["a", "a:1", "*", " a.example ", "[::1]", "192.0.2.1:80"] {
+    for text in ["a", "a:1", "*", " a.example ", "[::1]", "192.0.2.1:80", "*.a", "*.a.example:1", "*.A.example."] {
         assert!(text.parse::<AllowedHost>().is_ok(), "{text}");
     }
-    for text in ["", "*.a", "http://a", "a/", "a:x", "::1", "a,b"] {
+    for text in [
+        "",
+        "http://a",
+        "a/",
+        "a:x",
+        "::1",
+        "a,b",
+        "*a",
+        "*.",
+        "a.*",
+        "*.*",
+        "*.*.a",
+        "*.192.0.2.1",
+        "*.[::1]",
+        "*:1",
+        "*..a",
+    ] {
         assert!(text.parse::<AllowedHost>().is_err(), "{text}");
     }
 }
