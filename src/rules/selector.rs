@@ -5,7 +5,8 @@ use std::str::Chars;
 
 use regex_syntax::ast::parse::Parser;
 use regex_syntax::ast::{
-    Ast, Flag, FlagsItemKind, HexLiteralKind, LiteralKind, RepetitionKind, RepetitionRange, Visitor,
+    Ast, ClassSetBinaryOp, ClassSetItem, Flag, Flags, FlagsItemKind, GroupKind, HexLiteralKind, Literal, LiteralKind,
+    RepetitionKind, RepetitionRange, Visitor,
 };
 use serde::Deserialize;
 use thiserror::Error;
@@ -130,14 +131,18 @@ fn ascii(number: u32) -> Option<char> {
 }
 
 /// Whether a text is a regular expression in Rust, and has nothing that only Rust accepts. RE2 accepts a few more, such as
-/// `\Q`, `\C`, octal escapes, and braces that are no repetition.
+/// `\Q`, `\C`, octal escapes, braces that are no repetition, and brackets in brackets.
 fn is_regular_expression(text: &str) -> bool {
     let Ok(ast) = Parser::new().parse(text) else { return false };
-    regex_syntax::ast::visit(&ast, Re2).is_ok()
+    regex_syntax::ast::visit(&ast, Re2::default()).is_ok()
 }
 
-/// Finds what RE2 does not accept.
-struct Re2;
+/// Finds what RE2 does not accept, or reads in another way.
+#[derive(Default)]
+struct Re2 {
+    /// How often the current part may be repeated, by each repetition around it.
+    repetitions: Vec<u32>,
+}
 
 /// RE2 does not accept it.
 struct NotInRe2;
@@ -151,28 +156,65 @@ impl Visitor for Re2 {
     }
 
     fn visit_pre(&mut self, ast: &Ast) -> Result<(), NotInRe2> {
-        let is_accepted = match ast {
+        accepted(match ast {
             Ast::Repetition(repetition) => {
-                let most = match &repetition.op.kind {
-                    RepetitionKind::Range(RepetitionRange::Exactly(count) | RepetitionRange::AtLeast(count)) => *count,
-                    RepetitionKind::Range(RepetitionRange::Bounded(_, count)) => *count,
-                    _ => 0,
-                };
-                most <= MAX_REPETITIONS && !matches!(*repetition.ast, Ast::Repetition(_))
+                self.repetitions.push(most(&repetition.op.kind));
+                let all = self.repetitions.iter().try_fold(1_u32, |all, count| all.checked_mul(*count));
+                all.is_some_and(|all| all <= MAX_REPETITIONS) && !matches!(*repetition.ast, Ast::Repetition(_))
             }
             Ast::Flags(set) => are_flags(&set.flags),
-            Ast::Group(group) => group.flags().is_none_or(are_flags),
-            Ast::Literal(literal) => !matches!(
-                literal.kind,
-                LiteralKind::HexFixed(HexLiteralKind::UnicodeShort | HexLiteralKind::UnicodeLong)
-            ),
+            Ast::Group(group) => match &group.kind {
+                GroupKind::CaptureIndex(_) => true,
+                // Older versions of Prometheus accept names only after `P`.
+                GroupKind::CaptureName { starts_with_p, .. } => *starts_with_p,
+                GroupKind::NonCapturing(flags) => are_flags(flags),
+            },
+            Ast::Literal(literal) => !is_code_point(literal),
             _ => true,
-        };
-        if is_accepted { Ok(()) } else { Err(NotInRe2) }
+        })
+    }
+
+    fn visit_post(&mut self, ast: &Ast) -> Result<(), NotInRe2> {
+        if matches!(ast, Ast::Repetition(_)) {
+            self.repetitions.pop();
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), NotInRe2> {
+        accepted(match item {
+            ClassSetItem::Bracketed(_) => false,
+            ClassSetItem::Literal(literal) => !is_code_point(literal),
+            ClassSetItem::Range(range) => !is_code_point(&range.start) && !is_code_point(&range.end),
+            _ => true,
+        })
+    }
+
+    fn visit_class_set_binary_op_pre(&mut self, _: &ClassSetBinaryOp) -> Result<(), NotInRe2> {
+        Err(NotInRe2)
     }
 }
 
-fn are_flags(flags: &regex_syntax::ast::Flags) -> bool {
+const fn accepted(is_accepted: bool) -> Result<(), NotInRe2> {
+    if is_accepted { Ok(()) } else { Err(NotInRe2) }
+}
+
+/// The greatest number in a repetition, at least 1.
+fn most(kind: &RepetitionKind) -> u32 {
+    let count = match kind {
+        RepetitionKind::Range(RepetitionRange::Exactly(count) | RepetitionRange::AtLeast(count)) => *count,
+        RepetitionKind::Range(RepetitionRange::Bounded(_, count)) => *count,
+        _ => 1,
+    };
+    count.max(1)
+}
+
+/// Whether a literal is written `\u` or `\U`.
+fn is_code_point(literal: &Literal) -> bool {
+    matches!(literal.kind, LiteralKind::HexFixed(HexLiteralKind::UnicodeShort | HexLiteralKind::UnicodeLong))
+}
+
+fn are_flags(flags: &Flags) -> bool {
     flags.items.iter().all(|item| match &item.kind {
         FlagsItemKind::Negation => true,
         FlagsItemKind::Flag(flag) => {
@@ -181,7 +223,7 @@ fn are_flags(flags: &regex_syntax::ast::Flags) -> bool {
     })
 }
 
-/// The limit of RE2 for each repetition.
+/// The limit of RE2 for a repetition, with those around it.
 const MAX_REPETITIONS: u32 = 1000;
 
 #[cfg(test)]
@@ -273,6 +315,7 @@ mod tests {
             "a|",
             "a{2}",
             "a{2,1000}",
+            "(a{50}b*){20}",
             "(?i)A",
             "(?:a|b)+?",
             "(?P<a>b)",
@@ -285,8 +328,27 @@ mod tests {
             check(&format!("job!~\"{text}\""), Ok(()));
         }
         for text in [
-            "(", "a)", "[", "*", "a{3,2}", "a{1001}", "a**", "a{2}{3}", "(?=a)", "(?<!a)b", r"\\1", r"\\u0041",
-            "(?x)a", "(?x:a)", r"\\", "a)(b",
+            "(",
+            "a)",
+            "[",
+            "*",
+            "a{3,2}",
+            "a{1001}",
+            "a**",
+            "a{2}{3}",
+            "(?=a)",
+            "(?<!a)b",
+            r"\\1",
+            r"\\u0041",
+            "(?x)a",
+            "(?x:a)",
+            r"\\",
+            "a)(b",
+            "(?<a>b)",
+            "[a--b]",
+            "[[:foo:]]",
+            "(a{500}){3}",
+            r"[\\u0041]",
         ] {
             check(&format!("job=~\"{text}\""), Err(InvalidSelector::Regex));
             check(&format!("job=\"{text}\""), Ok(()));
