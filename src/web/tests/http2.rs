@@ -44,7 +44,7 @@ impl TlsServer {
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.alpn_protocols = vec![b"h2".to_vec()];
-        let listeners = bind("127.0.0.1:0").await.expect("a listener");
+        let listeners = bind(&"127.0.0.1:0".parse().expect("an address")).await.expect("a listener");
         let (address, stop) = (address_of(&listeners), CancellationToken::new());
         let tls = watch::channel(Arc::new(tls)).1;
         let task = tokio::spawn(serve_within(limits, listeners, router, Some(tls), stop.clone()));
