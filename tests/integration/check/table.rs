@@ -44,9 +44,12 @@ async fn demo() -> Vec<Arc<TargetReport>> {
     let config = Config::load(demo.config()).expect("a config");
     let names: Vec<String> = config.targets.iter().map(|target| target.name.to_string()).collect();
     let running = Running::start(config);
-    let reports = join_all(names.iter().map(|name| running.round(name))).await;
+    join_all(names.iter().map(|name| running.round(name))).await;
+    // A round may have ended before another server presented the intermediate that its chain lacks.
+    running.handle.settled().await;
     let mut addresses = HashMap::new();
-    reports.iter().map(|report| Arc::new(moved(report, &mut addresses))).collect()
+    let reports = names.iter().filter_map(|name| running.handle.find(name));
+    reports.map(|report| Arc::new(moved(&report, &mut addresses))).collect()
 }
 
 /// The report with addresses from 192.0.2.10 on and port 587. Equal addresses stay equal.
