@@ -144,7 +144,7 @@ async fn serves_several_requests_over_http2() {
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.expect("a connection");
     let connection = tokio::spawn(connection);
-    let requests = (0..20).map(|_| {
+    let requests = (0..12).map(|_| {
         let mut sender = sender.clone();
         let request = Request::get("https://localhost/metrics").body(Empty::<bytes::Bytes>::new()).expect("a request");
         async move {
