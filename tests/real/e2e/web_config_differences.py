@@ -115,6 +115,12 @@ ROWS = [
         ["rate limit: third, /-/healthy", "rate limit: third, /-/ready"],
     ),
     Row(
+        "clients are told when to try again",
+        "429, Too Many Requests",
+        "429, Too Many Requests, Retry-After: 1",
+        ["rate limit: third"],
+    ),
+    Row(
         "all responses have the headers",
         "429, X-Content-Type-Options: nosniff",
         "429, Content-Security-Policy: default-src 'none', X-Frame-Options: deny, X-Content-Type-Options: nosniff, "
