@@ -66,12 +66,12 @@ def installs() -> None:
     expect(run("systemctl is-enabled", NAME).strip() == "enabled", "not enabled")
 
 
-def install(unit: str) -> None:
-    """Runs the commands in the comments of the unit."""
+def install(unit: str, folder: Path = SOURCE) -> None:
+    """Runs the commands in the comments of the unit, in the folder that they say."""
     commands = re.findall(r"^#     (.+)$", (SOURCE / f"deploy/systemd/{unit}").read_text(), re.MULTILINE)
     expect(len(commands) >= 3, f"commands: {commands}")
     for command in commands:
-        run(command, cwd=SOURCE, shell=True)
+        run(command, cwd=folder, shell=True)
 
 
 @check("the status has the number of targets that fail")
@@ -316,7 +316,7 @@ def flags() -> None:
 def socket_activation() -> None:
     run("systemctl start", NAME)
     Path(f"/etc/default/{NAME}").write_text('ARGS="--web.systemd-socket"\n')
-    install(f"{NAME}.socket")
+    install(f"{NAME}.socket", SOURCE / "deploy/systemd")
     expect(get("/-/ready")[0] == 200, "not ready")
     listening = re.findall(r"level=info .*listening.*", journal(NAME, "--output=cat"))
     expect("10465" in listening[-1], f"{listening}")
