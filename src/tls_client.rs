@@ -90,20 +90,11 @@ impl fmt::Display for Explained<'_> {
 fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use rustls::AlertDescription::{AccessDenied, BadCertificate, CertificateRequired, UnknownCA};
     match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            f.write_str("invalid server certificate: its issuer is not trusted; --ca-file sets the trusted roots")
-        }
         Error::InvalidCertificate(CertificateError::Other(other)) => write!(f, "invalid server certificate: {other}"),
-        Error::InvalidCertificate(error) => {
-            // The rest would be the fields of the error.
-            let text = error.to_string();
-            let text = match text.split_once('{') {
-                Some((name, _)) if name.contains("SignatureAlgorithm") => "its signature algorithm is not supported",
-                Some((name, _)) => name.trim_end(),
-                None => &text,
-            };
-            write!(f, "invalid server certificate: {text}")
-        }
+        Error::InvalidCertificate(error) => match certificate_problem(error) {
+            Some(problem) => write!(f, "invalid server certificate: {problem}"),
+            None => write!(f, "invalid server certificate: {error}"),
+        },
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             f.write_str("the server does not use TLS on this port")
         }
@@ -115,6 +106,24 @@ fn explain(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         _ => write!(f, "{error}"),
     }
+}
+
+/// What is wrong with a certificate; none if the text of the error says it: rustls prints these as the code names them.
+fn certificate_problem(error: &CertificateError) -> Option<&'static str> {
+    use CertificateError as Why;
+    Some(match error {
+        Why::UnknownIssuer => "its issuer is not trusted; --ca-file sets the trusted roots",
+        Why::BadEncoding => "it is malformed",
+        Why::BadSignature => "a signature in its chain is invalid",
+        Why::UnsupportedSignatureAlgorithmContext { .. }
+        | Why::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "a signature algorithm in its chain is not supported, or not for the key of the issuer"
+        }
+        Why::InvalidPurpose => "its extended key usage does not permit server authentication",
+        Why::UnhandledCriticalExtension => "it has a critical extension that is not supported",
+        Why::Revoked => "it is revoked",
+        _ => return None,
+    })
 }
 
 /// Verifies chains as browsers do. In addition, a trusted certificate may be the server's own, even if it is that of a CA.
@@ -210,5 +219,42 @@ impl ServerCertVerifier for AcceptAny {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls_pki_types::UnixTime;
+
+    use super::*;
+
+    #[test]
+    fn explains_certificate_errors_in_words() {
+        use CertificateError as Why;
+        let (oid, time) = (Vec::new(), UnixTime::since_unix_epoch(std::time::Duration::ZERO));
+        let cases = [
+            (Why::UnknownIssuer, "--ca-file"),
+            (Why::BadEncoding, "malformed"),
+            (Why::BadSignature, "signature"),
+            (
+                Why::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                    signature_algorithm_id: oid.clone(),
+                    public_key_algorithm_id: oid,
+                },
+                "signature algorithm",
+            ),
+            (Why::InvalidPurpose, "extended key usage"),
+            (Why::UnhandledCriticalExtension, "critical extension"),
+            (Why::Revoked, "revoked"),
+            (Why::ExpiredContext { time, not_after: time }, "expired"),
+        ];
+        for (error, expected) in cases {
+            let error = Error::InvalidCertificate(error);
+            let text = Explained(&error).to_string();
+            let text = text.strip_prefix("invalid server certificate: ").unwrap_or_else(|| panic!("{text}"));
+            let is_code = |word: &str| word.chars().skip(1).any(char::is_uppercase) && word != "(UNIX),";
+            assert!(text.contains(expected) && !text.contains(['{', '[']), "{text}");
+            assert!(!text.split(' ').any(is_code), "{text}");
+        }
     }
 }
